@@ -1,0 +1,75 @@
+// Package strictjson decodes JSON from peers that are not trusted.
+//
+// encoding/json matches member names in any case and lets the last duplicate
+// win, so two readers of one text may see two different things. Here names match
+// exactly, duplicates are errors at any depth, text must be valid UTF-8, nothing
+// may follow the value, and size and depth are bounded. Client and server decode
+// through this one package, so both read a text alike.
+//
+// Members that the Go type does not name are ignored unless Exact is used.
+package strictjson
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+)
+
+// MaxDepth bounds the nesting of arrays and objects.
+const MaxDepth = 64
+
+// ErrTooLarge reports input over the caller's limit.
+var ErrTooLarge = errors.New("input over the size limit")
+
+// Unmarshal decodes data, which must be one JSON value, into v.
+func Unmarshal(data []byte, v any) error {
+	if err := checkDepth(data); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}
+
+// Exact is Unmarshal, and refuses members that v does not name.
+func Exact(data []byte, v any) error {
+	if err := checkDepth(data); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
+}
+
+// checkDepth refuses data nested deeper than [MaxDepth]. The decoder's own bound
+// is 10 000, which is far more than recursive code downstream should meet.
+func checkDepth(data []byte) error {
+	depth := 0
+	inString := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '[' || c == '{':
+			if depth++; depth > MaxDepth {
+				return fmt.Errorf("nested deeper than %d", MaxDepth)
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return nil
+}
+
+// ReadAll reads r to its end, or fails with [ErrTooLarge] after limit bytes.
+func ReadAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)
+	}
+	return b, nil
+}

@@ -1,0 +1,138 @@
+package jit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// An Authority is the authorization server as the engine sees it. The package
+// lumoauth implements it for LumoAuth. Implementations must be safe for
+// concurrent use, must not follow redirects with credentials, and must return
+// errors that hold no secret. An error that is worth another try implements
+// [Temporary].
+type Authority interface {
+	// AgentToken returns the agent's own access token, the base token: refreshed
+	// ahead of its expiry, with one refresh for all waiters.
+	AgentToken(ctx context.Context) (secret.String, error)
+
+	// CreateTask opens a task. Everything granted later hangs below it.
+	CreateTask(ctx context.Context, spec TaskSpec) (TaskInfo, error)
+
+	// CompleteTask ends a task and revokes every token granted under it. It is
+	// idempotent: a task that has ended already is no error.
+	CompleteTask(ctx context.Context, taskID string) error
+
+	// Request asks for one piece of authority. The answer may be a decision or a
+	// pending request.
+	Request(ctx context.Context, req Request) (Decision, error)
+
+	// Status reads the state of an earlier request.
+	Status(ctx context.Context, requestID string) (Decision, error)
+
+	// Token redeems an approved request.
+	Token(ctx context.Context, requestID string) (Issued, error)
+}
+
+// TaskSpec says what a task is for. All fields are optional.
+type TaskSpec struct {
+	Name       string // label for people
+	Type       string // category, such as "analysis"
+	Parent     string // id of the task that this one serves
+	OnBehalfOf string // the user on whose behalf the agent acts, usually an email
+}
+
+// TaskInfo is a task as the authorization server opened it.
+type TaskInfo struct {
+	ID        string
+	ExpiresAt time.Time // zero when the server does not say
+}
+
+// A Request asks for one piece of authority under a task.
+type Request struct {
+	TaskID        string
+	Detail        rar.Detail
+	Justification string        // shown to the person who decides
+	TTL           time.Duration // wanted lifetime; 0 leaves it to the Authority
+}
+
+// Status is the state of a request. The zero value is not approved.
+type Status uint8
+
+// The states of a request. A state that the client does not know is
+// StatusUnknown, which is treated as not approved.
+const (
+	StatusUnknown Status = iota
+	StatusPending
+	StatusApproved
+	StatusDenied
+	StatusExpired
+)
+
+// String returns the lower-case name of the state.
+func (s Status) String() string {
+	switch s {
+	case StatusPending:
+		return "pending"
+	case StatusApproved:
+		return "approved"
+	case StatusDenied:
+		return "denied"
+	case StatusExpired:
+		return "expired"
+	}
+	return "unknown"
+}
+
+// MarshalText writes the state's name.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// A Decision is the state of a request, as far as the server tells.
+type Decision struct {
+	RequestID string
+	TaskID    string
+	Status    Status
+	Risk      string        // "low", "medium", "high", "critical", or as the server names it
+	TTL       time.Duration // granted lifetime, when approved; 0 when not said
+	ExpiresAt time.Time     // end of the window for a person's decision, when pending
+	Message   string        // what the decider or server tells the agent
+	// ConsentRequired says that the user on whose behalf the agent acts must
+	// still agree.
+	ConsentRequired bool
+	// RetryAfter is how long the server asks to wait before the next poll; 0
+	// when it does not ask.
+	RetryAfter time.Duration
+}
+
+// Issued is a redeemed grant.
+type Issued struct {
+	Token     secret.String
+	Type      string        // "Bearer"
+	ExpiresIn time.Duration // 0 when the server does not say
+	// Details is what the token covers, as the server says; nil when it does not
+	// say, which means exactly what was asked (RFC 9396, section 7).
+	Details   []rar.Detail
+	TaskID    string
+	RequestID string
+}
+
+// Temporary is implemented by errors of an [Authority] that may vanish when the
+// same call is made again.
+type Temporary interface {
+	error
+	// Temporary reports whether another try makes sense, and the least wait
+	// before it (0 when the server named none).
+	Temporary() (wait time.Duration, ok bool)
+}
+
+// temporary reports whether err is worth another try, and the wait that the
+// server asked for.
+func temporary(err error) (time.Duration, bool) {
+	if t, ok := errors.AsType[Temporary](err); ok {
+		return t.Temporary()
+	}
+	return 0, false
+}

@@ -1,0 +1,2 @@
+// Package jit is the engine.
+package jit
