@@ -102,6 +102,8 @@ type Decision struct {
 	// ConsentRequired says that the user on whose behalf the agent acts must
 	// still agree.
 	ConsentRequired bool
+	// DecideAt says where the decision can be made, as a URL; empty when unknown.
+	DecideAt string
 	// RetryAfter is how long the server asks to wait before the next poll; 0
 	// when it does not ask.
 	RetryAfter time.Duration

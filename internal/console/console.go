@@ -1,0 +1,252 @@
+// Package console shows a run to a person: a live timeline, one line an event.
+//
+// Invariants: text that came from a model, an API or an authorization server is
+// shown without control characters, so that it cannot drive the terminal, and is
+// cut to a line's length. The package decides nothing and stores nothing.
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/fatih/color"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/runner"
+)
+
+// A Timeline writes events as they happen. It is for one goroutine.
+type Timeline struct {
+	w     io.Writer
+	start time.Time
+	paint map[string]*color.Color
+}
+
+// NewTimeline returns a timeline that writes to w, with colour or without.
+func NewTimeline(w io.Writer, colour bool) *Timeline {
+	t := &Timeline{w: w, start: time.Now(), paint: map[string]*color.Color{
+		"dim":  color.New(color.Faint),
+		"good": color.New(color.FgGreen),
+		"warn": color.New(color.FgYellow),
+		"bad":  color.New(color.FgRed),
+		"head": color.New(color.FgCyan),
+	}}
+	for _, c := range t.paint {
+		if colour {
+			c.EnableColor()
+		} else {
+			c.DisableColor()
+		}
+	}
+	return t
+}
+
+// line writes one line: time, label, text.
+func (t *Timeline) line(at time.Time, paint, label, format string, args ...any) {
+	elapsed := max(0, at.Sub(t.start)).Seconds()
+	_, _ = fmt.Fprintf(t.w, "%s %s %s\n",
+		t.paint["dim"].Sprintf("%7.3fs", elapsed),
+		t.paint[paint].Sprintf("%-9s", label),
+		Clean(fmt.Sprintf(format, args...), 400))
+}
+
+// Note writes a line that belongs to no event.
+func (t *Timeline) Note(format string, args ...any) {
+	t.line(time.Now(), "dim", "note", format, args...)
+}
+
+// Show writes an event. Events that a person does not need are left out.
+func (t *Timeline) Show(e runner.Event) {
+	switch e := e.(type) {
+	case jit.TaskOpened:
+		t.line(e.Time, "dim", "task", "%s opened%s", e.TaskID, until(e.ExpiresAt))
+	case runner.ToolCalled:
+		t.line(e.Time, "head", "call", "%s(%s)", e.Tool, arguments(e.Args))
+	case jit.Refused:
+		t.line(e.Time, "warn", "refused", "%d %s %s; it demands %s", e.StatusCode, e.Method, e.URL, details(e.Demanded))
+	case jit.Blocked:
+		t.line(e.Time, "bad", "blocked", "not asked for: %s: %s", e.Demanded, e.Reason)
+	case jit.Requested:
+		how := ""
+		if e.Ahead {
+			how = ", ahead of a refusal"
+		}
+		t.line(e.Time, "head", "asked", "%s, because %q%s", e.Detail, e.Justification, how)
+	case jit.Decided:
+		t.decided(e)
+	case jit.Granted:
+		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", e.Detail, round(e.ExpiresAt.Sub(e.Time)), orNone(e.Origin))
+	case runner.ToolReturned:
+		t.returned(e)
+	case jit.Completed:
+		t.completed(e)
+	case runner.Finished:
+		t.finished(e)
+	}
+}
+
+func (t *Timeline) decided(e jit.Decided) {
+	risk := ""
+	if e.Risk != "" {
+		risk = ", risk " + e.Risk
+	}
+	switch e.Status {
+	case jit.StatusApproved:
+		life := ""
+		if e.TTL > 0 {
+			life = ", for " + round(e.TTL)
+		}
+		t.line(e.Time, "good", "approved", "%s%s%s", e.RequestID, risk, life)
+	case jit.StatusPending:
+		where := ""
+		if e.DecideAt != "" {
+			where = ", decide at " + e.DecideAt
+		}
+		t.line(e.Time, "warn", "waiting", "%s%s: a person must decide%s%s", e.RequestID, risk, until(e.ExpiresAt), where)
+	default:
+		why := ""
+		if e.Message != "" {
+			why = ": " + e.Message
+		}
+		t.line(e.Time, "bad", e.Status.String(), "%s%s%s", e.RequestID, risk, why)
+	}
+}
+
+func (t *Timeline) returned(e runner.ToolReturned) {
+	switch {
+	case e.Error == "":
+		t.line(e.Time, "good", "result", "%s: ok%s", e.Tool, headline(e.Result))
+	case e.Status == "pending":
+		t.line(e.Time, "warn", "result", "%s: %s: %s", e.Tool, e.Status, e.Error)
+	default:
+		t.line(e.Time, "bad", "result", "%s: %s: %s", e.Tool, e.Status, e.Error)
+	}
+}
+
+func (t *Timeline) completed(e jit.Completed) {
+	if e.Error != "" {
+		t.line(e.Time, "bad", "task", "%s NOT completed: %s", e.TaskID, e.Error)
+		return
+	}
+	if e.TaskID == "" {
+		t.line(e.Time, "dim", "task", "none was opened")
+		return
+	}
+	t.line(e.Time, "good", "task", "%s completed, %s revoked", e.TaskID, count(e.Revoked, "token"))
+}
+
+func (t *Timeline) finished(e runner.Finished) {
+	paint := "good"
+	if e.Outcome != runner.Done {
+		paint = "warn"
+	}
+	t.line(e.Time, paint, string(e.Outcome), "%s, %s, %s",
+		count(e.ModelCalls, "model call"), count(e.ToolCalls, "tool call"), round(e.Elapsed))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func details(ds []rar.Detail) string {
+	texts := make([]string, len(ds))
+	for i, d := range ds {
+		texts[i] = d.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// arguments shows a call's arguments, long ones cut.
+func arguments(args map[string]any) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(args)) {
+		value, err := json.Marshal(args[name])
+		if err != nil {
+			value = []byte("?")
+		}
+		parts = append(parts, name+": "+Clean(string(value), 60))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// headline names what came back, if the result says.
+func headline(result map[string]any) string {
+	text := ""
+	if title, ok := result["title"].(string); ok {
+		text += fmt.Sprintf(", %q", title)
+	}
+	if content, ok := result["content"].(string); ok {
+		text += fmt.Sprintf(", %d characters", len([]rune(content)))
+	}
+	for _, name := range []string{"path", "url"} {
+		if where, ok := result[name].(string); ok {
+			return text + ", " + where
+		}
+	}
+	return text
+}
+
+func until(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ", until " + t.Local().Format("15:04:05")
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "no origin"
+	}
+	return s
+}
+
+func round(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+// Clean returns s on one line, without characters that drive a terminal or turn
+// its text around, cut to limit runes.
+func Clean(s string, limit int) string {
+	var b strings.Builder
+	for _, r := range s {
+		if limit--; limit < 0 {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r == '\n' || r == '\t' || r == '\r':
+			b.WriteByte(' ')
+		default:
+			b.WriteString("\uFFFD")
+		}
+	}
+	return b.String()
+}
+
+// CleanText is [Clean] for an answer of several lines: line breaks and tabs stay.
+func CleanText(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' || r == '\u200d' || r == '\u200c' {
+			return r
+		}
+		if r == '\r' {
+			return -1
+		}
+		return '\uFFFD'
+	}, s)
+}

@@ -1,0 +1,110 @@
+package jit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// A Call is one tool call, or whatever else is the unit of work that a ceiling is
+// fixed for.
+type Call struct {
+	// ID names the call within its run, such as an ADK function call id.
+	ID string
+	// Tool names the tool, for people and for what is remembered per endpoint.
+	Tool string
+	// Ceiling is the most that may ever be asked for on behalf of this call. Each
+	// element stands alone. An empty ceiling means that nothing may be asked for.
+	Ceiling []rar.Detail
+	// Justification is shown to the person who decides. The model may have
+	// written it: it must be read as a claim.
+	Justification string
+	// IdempotencyKey names the intended effect: the same from the first attempt
+	// through refusal, grant and retry. "" derives one from the task and ID.
+	IdempotencyKey string
+}
+
+type scope struct {
+	task *Task
+	call Call
+	seq  atomic.Int64 // counts bodies that cannot be hashed
+}
+
+type (
+	taskKey  struct{}
+	scopeKey struct{}
+)
+
+// NewContext returns a context that names the task under which calls are made.
+// An application sets it once around its run loop.
+func NewContext(ctx context.Context, t *Task) context.Context {
+	return context.WithValue(ctx, taskKey{}, t)
+}
+
+// FromContext returns the task that NewContext or [Task.Call] put in, or nil.
+func FromContext(ctx context.Context) *Task {
+	if s := scopeOf(ctx); s != nil {
+		return s.task
+	}
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	return t
+}
+
+// Call returns a context under which [Transport] and [Acquire] work for c, and
+// for nothing else. The innermost Call counts: a call within a call has its own
+// ceiling and does not inherit.
+func (t *Task) Call(ctx context.Context, c Call) context.Context {
+	return context.WithValue(ctx, scopeKey{}, &scope{task: t, call: c})
+}
+
+func scopeOf(ctx context.Context) *scope {
+	s, _ := ctx.Value(scopeKey{}).(*scope)
+	return s
+}
+
+func (s *scope) about() About {
+	return About{TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
+}
+
+// effectKey returns the Idempotency-Key of a request that is not read-only: the
+// same for the same method, URL and body under the same call, so that a repeat is
+// known as one, and different for a second effect of the same call.
+func (s *scope) effectKey(req *http.Request) string {
+	h := sha256.New()
+	base := s.call.IdempotencyKey
+	if base == "" {
+		base = s.task.run + "\x00" + s.call.ID
+	}
+	for _, part := range []string{base, req.Method, req.URL.String()} {
+		_, _ = io.WriteString(h, part)
+		_, _ = h.Write([]byte{0})
+	}
+	if !hashBody(h, req) {
+		_, _ = io.WriteString(h, "unread body "+strconv.FormatInt(s.seq.Add(1), 10))
+	}
+	return "jit-" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
+}
+
+// hashBody writes the request's body to h. It reports false when the body cannot
+// be read without using it up.
+func hashBody(h io.Writer, req *http.Request) bool {
+	if req.Body == nil || req.Body == http.NoBody {
+		return true
+	}
+	if req.GetBody == nil {
+		return false
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return false
+	}
+	defer func() { _ = body.Close() }()
+	_, err = io.Copy(h, body)
+	return err == nil
+}

@@ -1,0 +1,173 @@
+package jit
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// Config sets up an [Engine].
+type Config struct {
+	// Authority is the authorization server. Required.
+	Authority Authority
+
+	// Policy is the operator's own ceiling over every call: a demand must lie
+	// within one of these details too. nil leaves it to each call's ceiling; an
+	// empty list that is not nil forbids everything.
+	Policy []rar.Detail
+
+	// Rules compare details of types that need more than the default comparison.
+	// nil means the default for every type.
+	Rules rar.Rules
+
+	// Journal is told before anything that creates authority or an effect. nil
+	// keeps no journal.
+	Journal Journal
+
+	// TokenHashKey keys the hashes by which the journal names tokens. nil means
+	// a random key, so that hashes of different engines cannot be joined.
+	TokenHashKey []byte
+
+	// TTL is the lifetime asked for each token. 0 means 5 minutes.
+	TTL time.Duration
+
+	// Wait is how long one call waits for a person's decision. 0 means not at
+	// all: a pending request is a *PendingError at once. The call's own context
+	// bounds the wait as well.
+	Wait time.Duration
+
+	// PollInterval is the time between two looks at a pending request, counted
+	// from sending the first. 0 means 5 seconds.
+	PollInterval time.Duration
+
+	// MaxPending bounds how long a pending request is polled when the server
+	// names no end. 0 means 10 minutes.
+	MaxPending time.Duration
+
+	// MaxEscalations bounds how often one call may be refused, granted more and
+	// repeated. 0 means 2.
+	MaxEscalations int
+
+	// CompleteTimeout bounds the tries of one Task.Complete. 0 means 30 seconds.
+	CompleteTimeout time.Duration
+
+	// Logger receives what goes wrong in the background. nil discards.
+	Logger *slog.Logger
+}
+
+// An Engine opens tasks and obtains authority for the calls made under them. It
+// is safe for concurrent use. It holds nothing that needs closing; each [Task]
+// must be completed.
+type Engine struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// New checks cfg and returns an engine. It does no I/O.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Authority == nil {
+		return nil, errors.New("jit: config: no Authority")
+	}
+	for i, d := range cfg.Policy {
+		if err := d.Valid(); err != nil {
+			return nil, fmt.Errorf("jit: config: Policy[%d]: %w", i, err)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"TTL": cfg.TTL, "Wait": cfg.Wait, "PollInterval": cfg.PollInterval,
+		"MaxPending": cfg.MaxPending, "CompleteTimeout": cfg.CompleteTimeout,
+	} {
+		if d < 0 {
+			return nil, fmt.Errorf("jit: config: %s is negative", name)
+		}
+	}
+	if cfg.MaxEscalations < 0 {
+		return nil, errors.New("jit: config: MaxEscalations is negative")
+	}
+	setDefault(&cfg.TTL, 5*time.Minute)
+	setDefault(&cfg.PollInterval, 5*time.Second)
+	setDefault(&cfg.MaxPending, 10*time.Minute)
+	setDefault(&cfg.MaxEscalations, 2)
+	setDefault(&cfg.CompleteTimeout, 30*time.Second)
+	if cfg.TokenHashKey == nil {
+		cfg.TokenHashKey = make([]byte, 32)
+		_, _ = rand.Read(cfg.TokenHashKey) // never fails, see crypto/rand
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{cfg: cfg, log: log}, nil
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Open opens a task and waits until the authorization server has it.
+func (e *Engine) Open(ctx context.Context, spec TaskSpec) (*Task, error) {
+	t := e.Start(ctx, spec, nil)
+	if _, err := t.ID(ctx); err != nil {
+		// The server may have opened it all the same, for all we know.
+		go func() { _ = t.Complete(context.WithoutCancel(ctx)) }()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Start begins to open a task and returns at once, so that the caller's first
+// steps overlap the round trip. Calls that need the task's id wait for it.
+// observe, which may be nil, receives the task's events, one at a time. The
+// opening outlives ctx: cancelling ctx does not leave a task that nobody knows
+// of. The caller must call [Task.Complete].
+func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) *Task {
+	ctx = context.WithoutCancel(ctx)
+	t := &Task{
+		engine:  e,
+		run:     rand.Text(),
+		observe: observe,
+		opened:  make(chan struct{}),
+		flights: map[grantKey]*flight{},
+		denied:  map[grantKey]*DeniedError{},
+		pending: map[grantKey]Decision{},
+		kinds:   map[kind]demand{},
+	}
+	t.flying, t.ground = context.WithCancel(ctx)
+	go t.open(ctx, spec)
+	return t
+}
+
+// within reports whether d lies within the ceiling and the operator's policy, and
+// which element of the ceiling holds it.
+func (e *Engine) within(d rar.Detail, ceiling []rar.Detail) (int, error) {
+	i, err := e.cfg.Rules.WithinAny(d, ceiling)
+	if err != nil {
+		return -1, err
+	}
+	if e.cfg.Policy != nil {
+		if _, err := e.cfg.Rules.WithinAny(d, e.cfg.Policy); err != nil {
+			return -1, fmt.Errorf("operator's policy: %w", err)
+		}
+	}
+	return i, nil
+}
+
+// record appends to the journal, if there is one.
+func (e *Engine) record(ctx context.Context, entry Entry) error {
+	if e.cfg.Journal == nil {
+		return nil
+	}
+	entry.Time = time.Now()
+	if err := e.cfg.Journal.Append(ctx, entry); err != nil {
+		return fmt.Errorf("jit: journal %s: %w", entry.Kind, err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package jit
+
+import (
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// An Event is something that happened under a task, for a timeline or an audit
+// view. It is one of the struct types of this file; none holds a secret. Kind
+// returns a stable name for machines.
+type Event interface{ Kind() string }
+
+// About says which call an event belongs to.
+type About struct {
+	Time   time.Time `json:"time"`
+	TaskID string    `json:"task_id,omitempty"`
+	CallID string    `json:"call_id,omitempty"`
+	Tool   string    `json:"tool,omitempty"`
+}
+
+// TaskOpened: the authorization server opened the task.
+type TaskOpened struct {
+	About
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// Refused: the API refused a call and named what is missing.
+type Refused struct {
+	About
+	Method     string       `json:"method"`
+	URL        string       `json:"url"` // without query
+	StatusCode int          `json:"status_code"`
+	Demanded   []rar.Detail `json:"authorization_details"`
+}
+
+// Blocked: the client itself refused a demand, since it lies outside the
+// ceiling. Nothing was sent to the authorization server.
+type Blocked struct {
+	About
+	Demanded rar.Detail `json:"authorization_details"`
+	Reason   string     `json:"reason"`
+}
+
+// Requested: authority was asked for.
+type Requested struct {
+	About
+	Detail        rar.Detail `json:"authorization_details"`
+	Justification string     `json:"justification,omitempty"`
+	// Ahead says that the request was made before the API refused the call,
+	// since a call of the same kind was refused earlier in the task.
+	Ahead bool `json:"ahead,omitempty"`
+}
+
+// Decided: the authorization server or a person answered. A pending answer is
+// followed by another Decided when the wait ends with one.
+type Decided struct {
+	About
+	Detail    rar.Detail    `json:"authorization_details"`
+	RequestID string        `json:"request_id"`
+	Status    Status        `json:"status"`
+	Risk      string        `json:"risk_level,omitempty"`
+	TTL       time.Duration `json:"granted_ttl,omitempty"` // nanoseconds
+	ExpiresAt time.Time     `json:"expires_at,omitzero"`
+	DecideAt  string        `json:"decide_at,omitempty"`
+	Message   string        `json:"message,omitempty"`
+	Waited    time.Duration `json:"waited,omitempty"` // since the request was sent, in nanoseconds
+}
+
+// Granted: a token was issued and lies within what was asked.
+type Granted struct {
+	About
+	Detail    rar.Detail `json:"authorization_details"`
+	RequestID string     `json:"request_id"`
+	Origin    string     `json:"origin,omitempty"`
+	ExpiresAt time.Time  `json:"expires_at"`
+}
+
+// Completed: the task ended and its tokens were revoked, or that failed.
+type Completed struct {
+	About
+	Revoked int    `json:"revoked"` // tokens that were still alive
+	Issued  int    `json:"issued"`  // tokens issued during the task
+	Error   string `json:"error,omitempty"`
+}
+
+// Kind implements [Event].
+func (TaskOpened) Kind() string { return "task_opened" }
+
+// Kind implements [Event].
+func (Refused) Kind() string { return "refused" }
+
+// Kind implements [Event].
+func (Blocked) Kind() string { return "blocked" }
+
+// Kind implements [Event].
+func (Requested) Kind() string { return "requested" }
+
+// Kind implements [Event].
+func (Decided) Kind() string { return "decided" }
+
+// Kind implements [Event].
+func (Granted) Kind() string { return "granted" }
+
+// Kind implements [Event].
+func (Completed) Kind() string { return "completed" }

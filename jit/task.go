@@ -1,0 +1,226 @@
+package jit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/jitagent/jitagent/secret"
+)
+
+// A Task is one piece of work under which authority is asked for and, at its end,
+// given back. It is safe for concurrent use.
+type Task struct {
+	engine  *Engine
+	run     string
+	observe func(Event)
+
+	// flying is the life of the requests that calls share, which is not the life
+	// of any one call; ground ends it.
+	flying context.Context
+	ground context.CancelFunc
+
+	opened  chan struct{} // closed when info or openErr is set
+	info    TaskInfo
+	openErr error
+
+	completing sync.Mutex // one completion at a time
+	observing  sync.Mutex // one event at a time
+
+	mu        sync.Mutex
+	ended     bool
+	completed *Completed // set when completion succeeded
+	grants    []*Grant
+	issued    []time.Time // when each token ever issued expires
+	flights   map[grantKey]*flight
+	pending   map[grantKey]Decision     // requests left open by calls that gave up waiting
+	denied    map[grantKey]*DeniedError // asked once, answered for the whole task
+	kinds     map[kind]demand
+	secrets   scrubber
+	inFlight  sync.WaitGroup
+}
+
+// open creates the task at the authorization server. ctx is not cancelled with
+// the caller's: half an opening would leave a task that nobody knows of.
+func (t *Task) open(ctx context.Context, spec TaskSpec) {
+	defer close(t.opened)
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
+	defer cancel()
+	if t.openErr = t.engine.record(ctx, Entry{Kind: EntryTaskOpening, Run: t.run}); t.openErr != nil {
+		return
+	}
+	info, err := t.engine.cfg.Authority.CreateTask(ctx, spec)
+	if err != nil {
+		t.openErr = fmt.Errorf("jit: open task: %w", err)
+		return
+	}
+	t.info = info
+	if err := t.engine.record(ctx, Entry{Kind: EntryTaskOpened, Run: t.run, TaskID: info.ID, ExpiresAt: info.ExpiresAt}); err != nil {
+		t.openErr = err // the id is kept: Complete gives the task back
+		return
+	}
+	t.emit(TaskOpened{About: About{Time: time.Now(), TaskID: info.ID}, ExpiresAt: info.ExpiresAt})
+}
+
+// ID returns the task's id at the authorization server. It waits until the task
+// is open, and fails if that failed.
+func (t *Task) ID(ctx context.Context) (string, error) {
+	select {
+	case <-t.opened:
+	default:
+		select {
+		case <-t.opened:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	if t.openErr != nil {
+		return "", t.openErr
+	}
+	return t.info.ID, nil
+}
+
+// Complete ends the task: nothing more can be asked under it, requests under way
+// are dropped, and the authorization server revokes its tokens. Temporary faults
+// are retried until ctx ends or the engine's CompleteTimeout runs out. Complete is
+// idempotent, and after a failure it can be called again. Give it a context that
+// outlives the run: context.WithoutCancel(ctx).
+func (t *Task) Complete(ctx context.Context) error {
+	t.completing.Lock()
+	defer t.completing.Unlock()
+	if t.end() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
+	defer cancel()
+	t.settle(ctx)
+
+	// The task may be open at the server though opening it failed here.
+	id, err := t.ID(ctx)
+	if err != nil && t.knownID() == "" {
+		return t.finish(Completed{}, nil)
+	}
+	if id == "" {
+		id = t.knownID()
+	}
+	err = t.engine.record(ctx, Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id})
+	if err != nil {
+		// Giving authority back needs no record; carry on and say so.
+		t.engine.log.WarnContext(ctx, "completing a task without a journal entry", "task_id", id, "error", err)
+	}
+	err = t.complete(ctx, id)
+	return t.finish(t.tally(id), err)
+}
+
+// end marks the task as ended and reports whether it was completed already.
+func (t *Task) end() (done bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	return t.completed != nil
+}
+
+// settle stops the requests under way and waits for them, so that none of them
+// creates authority after the completion.
+func (t *Task) settle(ctx context.Context) {
+	t.ground()
+	settled := make(chan struct{})
+	go func() { t.inFlight.Wait(); close(settled) }()
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}
+
+// knownID returns the task's id if the server gave one.
+func (t *Task) knownID() string {
+	select {
+	case <-t.opened:
+		return t.info.ID
+	default:
+		return ""
+	}
+}
+
+// complete asks the server to complete the task, again and again while the fault
+// is temporary.
+func (t *Task) complete(ctx context.Context, id string) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := t.engine.cfg.Authority.CompleteTask(ctx, id)
+		if err == nil {
+			return struct{}{}, nil
+		}
+		wait, again := temporary(err)
+		switch {
+		case !again:
+			return struct{}{}, backoff.Permanent(err)
+		case wait > 0:
+			return struct{}{}, errors.Join(err, &backoff.RetryAfterError{Duration: wait})
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(t.engine.cfg.CompleteTimeout))
+	if err != nil {
+		return fmt.Errorf("jit: complete task %s: %w", id, err)
+	}
+	if err := t.engine.record(ctx, Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id}); err != nil {
+		t.engine.log.WarnContext(ctx, "task completed without a journal entry", "task_id", id, "error", err)
+	}
+	return nil
+}
+
+// tally counts what the completion takes back.
+func (t *Task) tally(id string) Completed {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := Completed{About: About{TaskID: id}, Issued: len(t.issued)}
+	now := time.Now()
+	for _, expiry := range t.issued {
+		if now.Before(expiry) {
+			c.Revoked++
+		}
+	}
+	return c
+}
+
+// finish reports the end of the task, and on success forgets its tokens.
+func (t *Task) finish(c Completed, err error) error {
+	c.Time = time.Now()
+	if err != nil {
+		c.Revoked, c.Error = 0, err.Error()
+	} else {
+		t.mu.Lock()
+		t.completed = &c
+		t.grants = nil
+		t.mu.Unlock()
+	}
+	t.emit(c)
+	return err
+}
+
+func (t *Task) emit(e Event) {
+	if t.observe == nil {
+		return
+	}
+	t.observing.Lock()
+	defer t.observing.Unlock()
+	t.observe(e)
+}
+
+// baseToken returns the agent's own token and remembers it for [Task.Scrub].
+func (t *Task) baseToken(ctx context.Context) (secret.String, error) {
+	tok, err := t.engine.cfg.Authority.AgentToken(ctx)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("jit: agent token: %w", err)
+	}
+	t.secrets.add(tok)
+	return tok, nil
+}
+
+// Scrub returns s without any token of this task: neither as it is nor in
+// base64, hex or URL escapes. An API that echoes a request's headers would
+// otherwise put a live token before the model.
+func (t *Task) Scrub(s string) string { return t.secrets.scrub(s) }

@@ -1,0 +1,244 @@
+// Package jitmw is the tool middleware: it decorates an ADK tool so that every
+// call runs inside package jit, under a ceiling that the call's arguments fix.
+//
+//	guarded, err := jitmw.Wrap(inner, jitmw.Config{Plan: plan})
+//
+// Invariants:
+//
+//   - A call runs only under a JIT task and a plan. Without a task in the
+//     context, or when the plan fails, the tool is not called.
+//   - The model reaches the tool through the guard and in no other way. A tool
+//     for which that cannot be made sure is refused by Wrap, not passed on.
+//   - What the model sees holds no token of the task, no stack trace, and no more
+//     than MaxResult bytes.
+//
+// The package starts no task: the application puts one into the context with
+// [jit.NewContext]. It makes no HTTP calls itself: the tool does, through a client
+// whose transport is a [jit.Transport].
+package jitmw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/adk/v2/tool/toolutils"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+)
+
+// A Plan is what one call may do, decided before it runs.
+type Plan struct {
+	// Ceiling is the most that may be asked for on behalf of this call. nil means
+	// that nothing may be asked for.
+	Ceiling []rar.Detail
+	// Justification is shown to the person who decides. "" means the tool's name.
+	Justification string
+	// Args, if not nil, is handed to the tool in place of the model's arguments,
+	// so that what was planned for is what runs.
+	Args any
+}
+
+// Config sets up [Wrap].
+type Config struct {
+	// Plan decides from the arguments, and from nothing that the model or the API
+	// can change later, what the call may do. An error refuses the call and is
+	// shown to the model. Required.
+	Plan func(args map[string]any) (Plan, error)
+
+	// MaxResult bounds the result in bytes of JSON. 0 means 256 KiB. The longest
+	// text of a larger result is cut, and the model is told so.
+	MaxResult int
+
+	// Logger receives panics and other faults that the model must not see. nil
+	// discards.
+	Logger *slog.Logger
+}
+
+// runnable is what ADK asks of a tool that a model can call (ADK declares it in
+// an internal package).
+type runnable interface {
+	tool.Tool
+	Declaration() *genai.FunctionDeclaration
+	Run(ctx agent.Context, args any) (map[string]any, error)
+}
+
+// requestProcessor is how a tool enters itself into a model request.
+type requestProcessor interface {
+	ProcessRequest(ctx agent.Context, req *model.LLMRequest) error
+}
+
+// streaming and deferring are the two ways in which ADK goes around Run.
+type (
+	streaming interface {
+		RunStream(ctx agent.Context, args any) iter.Seq2[string, error]
+	}
+	deferring interface{ DefersResponse() bool }
+)
+
+// Wrap returns t decorated. It refuses tools that it cannot guard:
+//
+//   - that have no Declaration and Run, since the model does not call those;
+//   - that stream (RunStream), since ADK prefers that way around Run;
+//   - that are long-running or defer their response, since a client's message is
+//     then taken as the tool's result;
+//   - that are guarded already.
+func Wrap(t tool.Tool, cfg Config) (tool.Tool, error) {
+	if t == nil {
+		return nil, errors.New("jitmw: no tool")
+	}
+	name := t.Name()
+	if cfg.Plan == nil {
+		return nil, fmt.Errorf("jitmw: wrap %s: no Plan", name)
+	}
+	if Guarded(t) {
+		return nil, fmt.Errorf("jitmw: wrap %s: guarded already", name)
+	}
+	inner, ok := t.(runnable)
+	if !ok {
+		return nil, fmt.Errorf("jitmw: wrap %s: %T has no Declaration and Run, so its calls cannot be guarded", name, t)
+	}
+	if _, ok := t.(streaming); ok {
+		return nil, fmt.Errorf("jitmw: wrap %s: %T streams, which would bypass the guard", name, t)
+	}
+	if _, ok := t.(deferring); ok || t.IsLongRunning() {
+		return nil, fmt.Errorf("jitmw: wrap %s: the result of a long-running tool can be forged by a client", name)
+	}
+	decl := inner.Declaration()
+	if decl == nil || decl.Name != name {
+		return nil, fmt.Errorf("jitmw: wrap %s: the tool declares no function of its own name", name)
+	}
+	if cfg.MaxResult < 0 {
+		return nil, fmt.Errorf("jitmw: wrap %s: MaxResult is negative", name)
+	}
+	if cfg.MaxResult == 0 {
+		cfg.MaxResult = 256 << 10
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &guarded{inner: inner, cfg: cfg}, nil
+}
+
+// Guarded reports whether t came from [Wrap].
+func Guarded(t tool.Tool) bool {
+	_, ok := t.(*guarded)
+	return ok
+}
+
+// guarded names its tool and does not embed it: a method that ADK looks for some
+// day must be forwarded here on purpose, not pass the guard unseen.
+type guarded struct {
+	inner runnable
+	cfg   Config
+}
+
+func (g *guarded) Name() string                            { return g.inner.Name() }
+func (g *guarded) Description() string                     { return g.inner.Description() }
+func (g *guarded) IsLongRunning() bool                     { return false }
+func (g *guarded) Declaration() *genai.FunctionDeclaration { return g.inner.Declaration() }
+
+// ProcessRequest enters the guard, not the inner tool, as what a model's call
+// runs. The inner tool may add to the request what else it needs, but no tool.
+func (g *guarded) ProcessRequest(ctx agent.Context, req *model.LLMRequest) error {
+	p, ok := g.inner.(requestProcessor)
+	if !ok {
+		return toolutils.PackTool(req, g)
+	}
+	before := make(map[string]any, len(req.Tools))
+	for name, t := range req.Tools {
+		before[name] = t
+	}
+	if err := p.ProcessRequest(ctx, req); err != nil {
+		return err
+	}
+	for name, t := range req.Tools {
+		if _, known := before[name]; !known && name != g.Name() {
+			return fmt.Errorf("jitmw: %s: the tool brings another one, %s (%T), which is not guarded", g.Name(), name, t)
+		}
+	}
+	if _, known := before[g.Name()]; known {
+		return fmt.Errorf("jitmw: %s: a tool of this name is in the request already", g.Name())
+	}
+	if _, packed := req.Tools[g.Name()]; !packed {
+		return toolutils.PackTool(req, g)
+	}
+	req.Tools[g.Name()] = g
+	return nil
+}
+
+// Run runs one call inside jit. It returns no error: whatever went wrong is a
+// result that the model can act on (see [Failure]), since ADK would show the model
+// an error's bare text.
+func (g *guarded) Run(ctx agent.Context, args any) (map[string]any, error) {
+	task := jit.FromContext(ctx)
+	if task == nil {
+		g.cfg.Logger.ErrorContext(ctx, "tool called without a JIT task", "tool", g.Name())
+		return (&Failure{Status: StatusFailed, Message: "this tool works only under a JIT task, and none is open"}).result(), nil
+	}
+	result, err := g.run(ctx, task, args)
+	if err != nil {
+		f := explain(err)
+		f.Message = task.Scrub(f.Message)
+		g.cfg.Logger.DebugContext(ctx, "tool call failed", "tool", g.Name(), "status", f.Status, "error", task.Scrub(err.Error()))
+		return f.result(), nil
+	}
+	return limit(scrub(task, result), g.cfg.MaxResult), nil
+}
+
+func (g *guarded) run(ctx agent.Context, task *jit.Task, args any) (result map[string]any, err error) {
+	// ADK recovers panics only in its own function tools; one here would end the
+	// process. The stack goes to the log, never to the model.
+	defer func() {
+		if p := recover(); p != nil {
+			g.cfg.Logger.ErrorContext(ctx, "tool panicked", "tool", g.Name(),
+				"panic", task.Scrub(fmt.Sprint(p)), "stack", task.Scrub(string(debug.Stack())))
+			result, err = nil, errPanic
+		}
+	}()
+	m, ok := args.(map[string]any)
+	if !ok && args != nil {
+		return nil, &argumentError{errors.New("the arguments are not an object")}
+	}
+	plan, err := g.cfg.Plan(m)
+	if err != nil {
+		return nil, &argumentError{err}
+	}
+	if plan.Args != nil {
+		args = plan.Args
+	}
+	if plan.Justification == "" {
+		plan.Justification = g.Name()
+	}
+	call := jit.Call{
+		ID:            ctx.FunctionCallID(),
+		Tool:          g.Name(),
+		Ceiling:       plan.Ceiling,
+		Justification: plan.Justification,
+		// The same call of the same turn is the same intended effect, also when the
+		// turn is resumed: ADK keeps invocation and call id then.
+		IdempotencyKey: ctx.SessionID() + "\x00" + ctx.InvocationID() + "\x00" + ctx.FunctionCallID(),
+	}
+	return g.inner.Run(under{Context: ctx, std: task.Call(ctx, call)}, args)
+}
+
+// under is ADK's tool context with the standard part of another one. ADK's own
+// WithContext does not work in a tool.
+type under struct {
+	agent.Context
+	std context.Context
+}
+
+func (u under) Deadline() (time.Time, bool) { return u.std.Deadline() }
+func (u under) Done() <-chan struct{}       { return u.std.Done() }
+func (u under) Err() error                  { return u.std.Err() }
+func (u under) Value(key any) any           { return u.std.Value(key) }

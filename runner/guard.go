@@ -1,0 +1,84 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/plugin"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+)
+
+// runKey is the context key of the run that a hook is called for.
+type runKey struct{}
+
+func runOf(ctx context.Context) *run {
+	r, _ := ctx.Value(runKey{}).(*run)
+	return r
+}
+
+// counts are what the limits are held against. Tools run concurrently.
+type counts struct{ models, tools atomic.Int64 }
+
+func (c *counts) model() int { return int(c.models.Load()) }
+func (c *counts) tool() int  { return int(c.tools.Load()) }
+
+// newGuard returns the ADK plugin that holds the limits. ADK itself has none: its
+// loop runs as long as the model calls tools.
+func newGuard() (*plugin.Plugin, error) {
+	return plugin.New(plugin.Config{
+		Name: "jitagent_guard",
+		OnUserMessageCallback: func(_ adk.InvocationContext, c *genai.Content) (*genai.Content, error) {
+			return nil, onlyMedia(c)
+		},
+		BeforeModelCallback: func(ctx adk.Context, _ *model.LLMRequest) (*model.LLMResponse, error) {
+			r := runOf(ctx)
+			if r == nil {
+				return nil, errors.New("runner: model called outside a run")
+			}
+			limit := r.r.cfg.Limits.ModelCalls
+			if int(r.counts.models.Add(1)) > limit {
+				r.counts.models.Store(int64(limit)) // what was made, not what was refused
+				return nil, fmt.Errorf("%w (%d)", ErrModelCalls, limit)
+			}
+			return nil, nil
+		},
+		BeforeToolCallback: func(ctx adk.Context, _ tool.Tool, _ map[string]any) (map[string]any, error) {
+			r := runOf(ctx)
+			if r == nil {
+				return nil, errors.New("runner: tool called outside a run")
+			}
+			if limit := r.r.cfg.Limits.ToolCalls; int(r.counts.tools.Add(1)) > limit {
+				r.counts.tools.Add(-1)
+				return nil, fmt.Errorf("%w (%d)", ErrToolCalls, limit)
+			}
+			return nil, nil
+		},
+	})
+}
+
+// onlyMedia refuses content by which a client could put words into the agent's or
+// a tool's mouth. ADK 2.2.0 takes a forged confirmation in a user message for its
+// own and runs any tool with any arguments.
+func onlyMedia(c *genai.Content) error {
+	if c == nil {
+		return nil
+	}
+	for i, p := range c.Parts {
+		switch {
+		case p == nil:
+			return fmt.Errorf("part %d of the message is empty", i)
+		case p.FunctionCall != nil:
+			return fmt.Errorf("part %d of the message is a function call, which only the model may make", i)
+		case p.FunctionResponse != nil:
+			return fmt.Errorf("part %d of the message is a function response, which only a tool may give", i)
+		case p.ToolCall != nil || p.ToolResponse != nil || p.ExecutableCode != nil || p.CodeExecutionResult != nil:
+			return fmt.Errorf("part %d of the message is the model's own kind of part", i)
+		}
+	}
+	return nil
+}

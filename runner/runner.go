@@ -1,0 +1,182 @@
+// Package runner is the session loop: it opens a JIT task, drives an ADK agent
+// under it, reports what happens as typed events, and completes the task
+// whatever happens.
+//
+//	for event, err := range r.Run(ctx, runner.Input{Text: prompt}) { ... }
+//
+// Invariants:
+//
+//   - Every path out of Run completes the task: the end of the run, an error, a
+//     panic of the model, a cancelled context, a consumer that stops ranging. The
+//     completion has a context of its own.
+//   - Model calls, tool calls, parallel tools and wall time are bounded.
+//   - User content holds text and media only. Parts that carry function calls or
+//     results are refused: ADK would take them for the agent's own.
+//   - A run that ends without an answer is a failure, also where ADK reports none.
+//
+// The package stores no conversation of its own: that is ADK's session service.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/plugin"
+	adkrunner "google.golang.org/adk/v2/runner"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// Limits bound one run. The zero value means the defaults.
+type Limits struct {
+	ModelCalls    int           // default 24
+	ToolCalls     int           // default 64
+	ParallelTools int           // calls of one turn that run at once; default 16
+	Wall          time.Duration // of the whole run, completion not counted; default 15 minutes
+}
+
+// Config sets up a [Runner].
+type Config struct {
+	// App names the application in sessions. "" means the agent's name.
+	App string
+	// Agent is what runs. Required.
+	Agent adk.Agent
+	// Engine opens the task. Required.
+	Engine *jit.Engine
+	// Sessions keeps conversations. nil keeps them in memory, for this Runner's
+	// life.
+	Sessions session.Service
+	// Stream asks the model for its answer in pieces.
+	Stream bool
+	Limits Limits
+	Logger *slog.Logger // nil discards
+}
+
+// A Runner runs an agent, again and again. It is safe for concurrent use, except
+// that one session takes one run at a time.
+type Runner struct {
+	cfg    Config
+	log    *slog.Logger
+	runner *adkrunner.Runner
+	busy   busySessions
+}
+
+// New checks cfg and returns a runner.
+func New(cfg Config) (*Runner, error) {
+	if cfg.Agent == nil {
+		return nil, errors.New("runner: no Agent")
+	}
+	if cfg.Engine == nil {
+		return nil, errors.New("runner: no Engine")
+	}
+	l := &cfg.Limits
+	if l.ModelCalls < 0 || l.ToolCalls < 0 || l.ParallelTools < 0 || l.Wall < 0 {
+		return nil, errors.New("runner: a limit is negative")
+	}
+	setDefault(&l.ModelCalls, 24)
+	setDefault(&l.ToolCalls, 64)
+	setDefault(&l.ParallelTools, 16)
+	setDefault(&l.Wall, 15*time.Minute)
+	if cfg.App == "" {
+		cfg.App = cfg.Agent.Name()
+	}
+	if cfg.Sessions == nil {
+		cfg.Sessions = session.InMemoryService()
+	}
+	r := &Runner{cfg: cfg, log: cfg.Logger}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	guard, err := newGuard()
+	if err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	r.runner, err = adkrunner.New(adkrunner.Config{
+		AppName:        cfg.App,
+		Agent:          cfg.Agent,
+		SessionService: cfg.Sessions,
+		PluginConfig:   adkrunner.PluginConfig{Plugins: []*plugin.Plugin{guard}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	return r, nil
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+// Input is one message to the agent.
+type Input struct {
+	// Text is the message. Content may be given in its place, for media; it must
+	// hold no function parts.
+	Text    string
+	Content *genai.Content
+	// User and Session name the conversation. "" means "user", and a new session.
+	User, Session string
+	// Task says what the JIT task is for.
+	Task jit.TaskSpec
+}
+
+// content returns the message as ADK wants it.
+func (in Input) content() (*genai.Content, error) {
+	if in.Content == nil {
+		if strings.TrimSpace(in.Text) == "" {
+			return nil, errors.New("runner: the message is empty")
+		}
+		return genai.NewContentFromText(in.Text, genai.RoleUser), nil
+	}
+	if in.Text != "" {
+		return nil, errors.New("runner: both Text and Content are given")
+	}
+	if in.Content.Role != "" && in.Content.Role != genai.RoleUser {
+		return nil, fmt.Errorf("runner: the message has the role %q", in.Content.Role)
+	}
+	if err := onlyMedia(in.Content); err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	return in.Content, nil
+}
+
+// Run sends one message to the agent and yields what happens. The last event is a
+// [Finished]; an error, if there is one, follows it. Breaking out of the loop
+// stops the run. In each case the task is completed before the loop is left.
+func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		content, err := in.content()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		run := &run{r: r, in: in, content: content, events: make(chan Event, 64), done: make(chan struct{})}
+		// Also when yield panics or breaks: the run is stopped and waited for.
+		defer func() {
+			cancel()
+			for range run.pending() {
+				continue
+			}
+		}()
+		go run.drive(ctx)
+		for e := range run.pending() {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if run.err != nil {
+			yield(nil, run.err)
+		}
+	}
+}

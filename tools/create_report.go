@@ -1,0 +1,60 @@
+package tools
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/prompts"
+	"github.com/jitagent/jitagent/rar"
+)
+
+// Options are what the analyst's tools share. The zero value is ready for use.
+type Options struct {
+	Base   http.RoundTripper // see [Spec]
+	Logger *slog.Logger
+}
+
+// ReportArgs are the arguments of create_report.
+type ReportArgs struct {
+	Title   string `json:"title" jsonschema:"description=Title of the report as the user worded it,minLength=1,maxLength=200"`
+	Content string `json:"content" jsonschema:"description=The whole report in Markdown without its title,minLength=1,maxLength=500000"`
+}
+
+// Report is the result of create_report.
+type Report struct {
+	ID      string `json:"id"`
+	Title   string `json:"title"`
+	Path    string `json:"path,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Created string `json:"created_at,omitempty"`
+}
+
+// CreateReport returns the tool create_report for the reports API at api: POST
+// {api}/v1/reports. A call may ask for writing reports, and for nothing else.
+func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
+	description, err := prompts.Tool("create_report")
+	if err != nil {
+		return nil, err
+	}
+	return New(Spec[ReportArgs]{
+		Name:        "create_report",
+		Description: description,
+		API:         api,
+		Base:        opts.Base,
+		Logger:      opts.Logger,
+		Ceiling: func(ReportArgs) []rar.Detail {
+			return atOrigin(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"})
+		},
+		Justify: func(a ReportArgs) string { return "Create a report titled " + quoted(a.Title) },
+	}, func(ctx Context, a ReportArgs) (Report, error) {
+		var report Report
+		err := ctx.PostJSON(api.JoinPath("v1/reports").String(), a, &report)
+		return report, err
+	})
+}
+
+// quoted puts a model's text in quotes, short and on one line, for people.
+func quoted(s string) string { return "“" + plain(s, 80) + "”" }

@@ -1,0 +1,61 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	validator "github.com/google/jsonschema-go/jsonschema"
+	"github.com/invopop/jsonschema"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// argsSchema is the JSON Schema of a tool's arguments.
+type argsSchema struct {
+	document *validator.Schema // as the model is told
+	compiled *validator.Resolved
+}
+
+// schemaOf derives the schema of A and compiles it.
+func schemaOf[A any]() (argsSchema, error) {
+	t := reflect.TypeFor[A]()
+	if t.Kind() != reflect.Struct {
+		return argsSchema{}, fmt.Errorf("the arguments must be a struct, not %s", t)
+	}
+	// In one tree and without $ref: some providers refuse a root $ref.
+	reflector := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
+	text, err := json.Marshal(reflector.ReflectFromType(t))
+	if err != nil {
+		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	var s argsSchema
+	if err := json.Unmarshal(text, &s.document); err != nil {
+		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	if s.compiled, err = s.document.Resolve(nil); err != nil {
+		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+	}
+	return s, nil
+}
+
+// decode checks the model's arguments against the schema and decodes them.
+func decode[A any](s argsSchema, args map[string]any) (A, error) {
+	var a A
+	if args == nil {
+		args = map[string]any{}
+	}
+	if err := s.compiled.Validate(args); err != nil {
+		return a, err
+	}
+	text, err := json.Marshal(args)
+	if err != nil {
+		return a, err
+	}
+	// Exact: the decoder must not see members that the schema does not, such as a
+	// name in another case.
+	if err := strictjson.Exact(text, &a); err != nil {
+		return a, err
+	}
+	return a, nil
+}

@@ -1,0 +1,194 @@
+// Package tools holds the analyst's tools, fetch_document and create_report, and
+// [New], which turns a typed Go function into a JIT-aware ADK tool.
+//
+// A tool is one file: the types of its arguments and result, the ceiling that its
+// arguments fix, and a function that speaks plain net/http. Everything else is
+// New's: the JSON Schema, checking arguments against it, authority, panics, the
+// size of results, and words for the model when a call fails (package jitmw).
+//
+// Invariants: a handler runs only with arguments that the schema accepts, and its
+// HTTP client sends credentials to the one origin that the tool was built for.
+//
+// The package starts no task and chooses no model.
+package tools
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/rar"
+)
+
+// A Spec describes a tool whose arguments are an A.
+type Spec[A any] struct {
+	// Name is what the model calls: letters, digits, "_" and "-", at most 64.
+	Name string
+	// Description tells the model what the tool does and when to use it.
+	Description string
+
+	// API is the base URL of the API that the tool calls. Credentials go to its
+	// origin and nowhere else. nil means a tool that makes no authorized HTTP
+	// calls.
+	API *url.URL
+
+	// Ceiling returns the most that may be asked for on behalf of a call with
+	// these arguments, which have passed the schema. Required: a tool that never
+	// needs authority returns nil.
+	Ceiling func(A) []rar.Detail
+
+	// Justify tells the person who decides what the call is for. nil means the
+	// tool's name. The model chose the arguments: quote, do not believe.
+	Justify func(A) string
+
+	// MaxResult bounds the result in bytes of JSON; 0 means jitmw's default.
+	MaxResult int
+
+	// Base makes the HTTP round trips below the JIT transport; nil means that of
+	// package jit. Logger receives faults that the model must not see.
+	Base   http.RoundTripper
+	Logger *slog.Logger
+}
+
+// Context is what a handler gets: a context that ends with the call, and an HTTP
+// client that obtains authority within the call's ceiling.
+type Context struct {
+	context.Context
+	client *http.Client
+}
+
+// HTTPClient returns the client for the tool's API. Requests must carry this
+// Context. It does not follow redirects to another origin.
+func (c Context) HTTPClient() *http.Client { return c.client }
+
+var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// New returns an ADK tool that calls fn. A must be a struct; its JSON Schema comes
+// from its json and jsonschema tags (github.com/invopop/jsonschema), and fields
+// without omitempty are required. R must encode as a JSON object, or is put into
+// one as "result".
+//
+// New refuses, naming the tool, what would only fail later: a name that no model
+// can call, a schema that does not compile, an API that credentials must not be
+// sent to.
+func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, error) {
+	fail := func(err error) (tool.Tool, error) { return nil, fmt.Errorf("tools: new %q: %w", spec.Name, err) }
+	switch {
+	case !validName.MatchString(spec.Name):
+		return fail(errors.New("the name must match " + validName.String()))
+	case spec.Description == "":
+		return fail(errors.New("no Description: the model would not know what the tool is for"))
+	case spec.Ceiling == nil:
+		return fail(errors.New("no Ceiling: return nil from it if the tool needs no authority"))
+	case fn == nil:
+		return fail(errors.New("no function"))
+	}
+	schema, err := schemaOf[A]()
+	if err != nil {
+		return fail(err)
+	}
+	client, err := newClient(spec.API, spec.Base)
+	if err != nil {
+		return fail(err)
+	}
+	t := &typed[A, R]{
+		decl: &genai.FunctionDeclaration{
+			Name: spec.Name, Description: spec.Description, ParametersJsonSchema: schema.document,
+		},
+		client: client,
+		fn:     fn,
+	}
+	plan := func(args map[string]any) (jitmw.Plan, error) {
+		a, err := decode[A](schema, args)
+		if err != nil {
+			return jitmw.Plan{}, err
+		}
+		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a}
+		if spec.Justify != nil {
+			p.Justification = spec.Justify(a)
+		}
+		return p, nil
+	}
+	return jitmw.Wrap(t, jitmw.Config{Plan: plan, MaxResult: spec.MaxResult, Logger: spec.Logger})
+}
+
+// newClient returns the client that a tool's handler works with.
+func newClient(api *url.URL, base http.RoundTripper) (*http.Client, error) {
+	transport := &jit.Transport{Base: base}
+	if api != nil {
+		origin, err := jit.OriginOf(api)
+		if err != nil {
+			return nil, err
+		}
+		transport.Origin = origin
+	}
+	return &http.Client{
+		Transport: transport,
+		// What another host answers would reach the model as if the API had said
+		// it, and a redirect can name hosts that only this machine reaches.
+		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if !transport.Origin.Contains(req.URL) {
+				return errors.New("the API redirects to another origin")
+			}
+			if len(via) >= 5 {
+				return errors.New("the API redirects too often")
+			}
+			return nil
+		},
+	}, nil
+}
+
+// typed is the ADK tool below the guard. It is never handed out unguarded.
+type typed[A, R any] struct {
+	decl   *genai.FunctionDeclaration
+	client *http.Client
+	fn     func(Context, A) (R, error)
+}
+
+func (t *typed[A, R]) Name() string                            { return t.decl.Name }
+func (t *typed[A, R]) Description() string                     { return t.decl.Description }
+func (t *typed[A, R]) IsLongRunning() bool                     { return false }
+func (t *typed[A, R]) Declaration() *genai.FunctionDeclaration { return t.decl }
+
+// Run gets the decoded arguments from the plan.
+func (t *typed[A, R]) Run(ctx agent.Context, args any) (map[string]any, error) {
+	a, ok := args.(A)
+	if !ok {
+		return nil, fmt.Errorf("%s: arguments of type %T were not planned for", t.Name(), args)
+	}
+	r, err := t.fn(Context{Context: ctx, client: t.client}, a)
+	if err != nil {
+		return nil, err
+	}
+	return object(r)
+}
+
+// object returns r as the JSON object that ADK wants a result to be.
+func object(r any) (map[string]any, error) {
+	if m, ok := r.(map[string]any); ok && m != nil {
+		return m, nil
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encode the result: %w", err)
+	}
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return nil, fmt.Errorf("encode the result: %w", err)
+	}
+	if m, ok := v.(map[string]any); ok {
+		return m, nil
+	}
+	return map[string]any{"result": v}, nil
+}
