@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/models"
+)
+
+// Bounds of doctor's probes.
+const (
+	probeTimeout = 20 * time.Second
+	maxSkew      = 30 * time.Second
+)
+
+// A finding is what doctor learned from one check.
+type finding struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"`
+}
+
+func (p *program) doctorCommand() *cobra.Command {
+	var t target
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Check configuration, servers, credentials, clock, model and API",
+		Long: `Check everything that a run needs, and name the fix for each failure. With nothing
+configured the embedded servers are started and checked. A model that is not
+embedded is asked for one word, without any document.`,
+		Example: `  analyst doctor
+  analyst doctor --model gemini
+  analyst doctor --json | jq '.[] | select(.ok | not)'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd.Context(), t, asJSON) },
+	}
+	t.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array")
+	return cmd
+}
+
+func (p *program) doctor(ctx context.Context, t target, asJSON bool) error {
+	findings, err := p.diagnose(ctx, t)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, f := range findings {
+		if !f.OK {
+			failed++
+		}
+	}
+	if err := p.printFindings(findings, asJSON); err != nil {
+		return err
+	}
+	if failed > 0 {
+		return &exitError{code: exitFailed, err: fmt.Errorf("%d of %d checks failed", failed, len(findings))}
+	}
+	return nil
+}
+
+// diagnose runs the checks. Later ones are left out when an earlier failure makes
+// them pointless.
+func (p *program) diagnose(ctx context.Context, t target) ([]finding, error) {
+	s, err := t.resolve(p.getenv)
+	if err != nil {
+		code := exitUsage
+		if e, ok := errors.AsType[*exitError](err); ok {
+			code = e.code
+		}
+		f := []finding{{Check: "configuration", Detail: err.Error(), Fix: "set or unset what is named; see analyst run --help"}}
+		return f, errors.Join(p.printFindings(f, false), &exitError{code: code, err: errors.New("the configuration is not usable")})
+	}
+	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
+	if s.embedded {
+		servers, err := startEmbedded(ctx, embeddedConfig{documents: s.documents, reports: s.reports})
+		if err != nil {
+			return append(found, finding{Check: "embedded servers", Detail: err.Error(), Fix: "see the message; --documents must be a readable directory"}), nil
+		}
+		defer func() { _ = servers.Close() }()
+		s.lumoauth, s.api = servers.client(), servers.url
+	}
+	client, err := lumoauth.New(s.lumoauth)
+	if err != nil {
+		return nil, err
+	}
+	server := checkServer(ctx, client, s)
+	found = append(found, server...)
+	if server[0].OK {
+		found = append(found, checkCredentials(ctx, client))
+	}
+	found = append(found, checkAPI(ctx, s.api), p.checkModel(ctx, s))
+	return found, nil
+}
+
+func describe(s settings) string {
+	if s.embedded {
+		return "nothing set: embedded servers"
+	}
+	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.lumoauth.URL, s.lumoauth.Org, s.lumoauth.ClientID)
+}
+
+// checkServer reads the authorization server's metadata and compares clocks.
+func checkServer(ctx context.Context, c *lumoauth.Client, s settings) []finding {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	ping, err := c.Ping(ctx)
+	if err != nil {
+		return []finding{{Check: "authorization server", Detail: err.Error(),
+			Fix: fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", envURL, s.lumoauth.URL, envOrg, s.lumoauth.Org)}}
+	}
+	found := []finding{{Check: "authorization server", OK: true,
+		Detail: fmt.Sprintf("issuer %s, answered in %s", ping.Metadata.Issuer, ping.RoundTrip.Round(time.Millisecond))}}
+	skew := finding{Check: "clock", OK: true, Detail: fmt.Sprintf("differs from the server's by %s", ping.Skew.Round(time.Second))}
+	switch {
+	case ping.ServerTime.IsZero():
+		skew.Detail = "the server does not tell its time"
+	case ping.Skew.Abs() > maxSkew:
+		skew.OK, skew.Fix = false, "set this machine's clock: tokens would count as expired or not yet valid"
+	}
+	return append(found, skew)
+}
+
+// checkCredentials logs in.
+func checkCredentials(ctx context.Context, c *lumoauth.Client) finding {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	f := finding{Check: "credentials"}
+	me, err := c.Me(ctx)
+	switch {
+	case errors.Is(err, lumoauth.ErrInvalidClient):
+		f.Detail, f.Fix = err.Error(), "check "+envClientID+" and "+envSecret
+	case err != nil:
+		f.Detail, f.Fix = err.Error(), "see the message; the login may have worked, but the agent's own record could not be read"
+	default:
+		f.OK, f.Detail = true, fmt.Sprintf("agent %s, capabilities %s", me.AgentID, strings.Join(me.Capabilities, ", "))
+	}
+	return f
+}
+
+// checkAPI calls the protected API without a token, which it must refuse.
+func checkAPI(ctx context.Context, api *url.URL) finding {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	f := finding{Check: "protected API"}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath("v1/documents/doctor").String(), nil)
+	if err != nil {
+		f.Detail, f.Fix = "the URL does not parse", "check "+envAPI
+		return f
+	}
+	client := &http.Client{Transport: &jit.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		f.Detail, f.Fix = err.Error(), "check "+envAPI+", and that this machine reaches the host"
+		return f
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
+	_ = resp.Body.Close()
+	f.Detail = fmt.Sprintf("%s answers %d to a call without a token", api, resp.StatusCode)
+	switch {
+	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
+		f.OK = true
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		f.Fix = "the API redirects: set " + envAPI + " to where it redirects to"
+	case resp.StatusCode >= 500:
+		f.Fix = "the API is up but failing: see its log"
+	default:
+		f.Fix = "the API does not ask for a token there: check that " + envAPI + " is its base URL and that it is protected"
+	}
+	return f
+}
+
+// checkModel opens the model and, where it is not embedded, asks it for a word.
+func (p *program) checkModel(ctx context.Context, s settings) finding {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	f := finding{Check: "model"}
+	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv})
+	if err == nil && s.provider.Host != "" {
+		err = ask(ctx, llm)
+	}
+	if err != nil {
+		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
+		return f
+	}
+	f.OK, f.Detail = true, s.model+": "+s.provider.Data
+	return f
+}
+
+func ask(ctx context.Context, llm model.LLM) error {
+	req := &model.LLMRequest{
+		Contents: []*genai.Content{genai.NewContentFromText("Answer with the one word: ready", genai.RoleUser)},
+		Config:   &genai.GenerateContentConfig{MaxOutputTokens: 64},
+	}
+	for resp, err := range llm.GenerateContent(ctx, req, false) {
+		if err != nil {
+			return err
+		}
+		if resp.ErrorCode != "" {
+			return fmt.Errorf("the model ended with %s: %s", resp.ErrorCode, resp.ErrorMessage)
+		}
+	}
+	return nil
+}
+
+func (p *program) printFindings(found []finding, asJSON bool) error {
+	if asJSON {
+		enc := json.NewEncoder(p.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(found)
+	}
+	for _, f := range found {
+		mark := "ok  "
+		if !f.OK {
+			mark = "FAIL"
+		}
+		line := fmt.Sprintf("%s  %-20s  %s", mark, f.Check, console.Clean(f.Detail, 300))
+		if f.Fix != "" {
+			line += "\n                            fix: " + console.Clean(f.Fix, 300)
+		}
+		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+// Package challenge decodes the refusal of a protected API that says which
+// authority the call lacks, and writes it for API owners.
+//
+// A refusal may carry its demand in a header, in WWW-Authenticate and in the
+// body. [Parse] reads every shape of it into one [Challenge].
+//
+// Invariants:
+//
+//   - A challenge is what a peer demands, not what it may have. Nothing here
+//     decides whether to ask for it.
+//   - Reading fails closed. A demand that cannot be read in full, and in one way
+//     only, is a [*MalformedError], never a smaller or a guessed demand. One
+//     carrier decides: the header where there is one, else the body. What two
+//     carriers say is never added up.
+//   - Everything is bounded before it is decoded.
+//
+// Other dialects, such as the insufficient_scope of MCP, are no demand here. The
+// package does no I/O of its own and follows no link that a refusal names.
+package challenge
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// The wire names of the dialect.
+const (
+	// Header is the header field that carries the demand: base64 of the JSON of
+	// one authorization details object, or of an array of them.
+	Header = "Insufficient-Authorization-Details"
+	// ErrorCode is the value of error, in WWW-Authenticate and in the body.
+	ErrorCode = "insufficient_authorization_details"
+	// Scheme is the authentication scheme of the challenge in WWW-Authenticate.
+	Scheme = "Bearer"
+	// The members of the JSON body, and parameters of WWW-Authenticate.
+	MemberError       = "error"
+	MemberDescription = "error_description"
+	MemberHint        = "authorization_details_hint" // in the body only
+)
+
+// Limits of what [Parse] reads, in bytes. The number of details is bounded by
+// [rar.MaxDetails].
+const (
+	MaxHeader      = 16 << 10 // of all lines of one header field together
+	MaxBody        = 64 << 10 // of a body that is looked at
+	MaxDescription = 512      // of a description; longer ones are cut
+)
+
+// ErrNone reports a response that demands nothing: not a 401 or 403 at all, or an
+// ordinary refusal, or one of another dialect.
+var ErrNone = errors.New("challenge: the response demands no authorization details")
+
+// Source says which carrier a demand was read from.
+type Source string
+
+// The carriers of a demand.
+const (
+	SourceHeader Source = "header" // [Header]
+	SourceBody   Source = "body"   // [MemberHint]
+)
+
+// A Challenge is a demand for authority.
+type Challenge struct {
+	// Details is what the API says is missing: at least one, at most
+	// [rar.MaxDetails], no two equal, each valid. It comes from the peer and is
+	// not to be trusted.
+	Details []rar.Detail
+	// Error is the error code, always [ErrorCode] today.
+	Error string
+	// Description is what the API says to people, "" when it says nothing: at
+	// most [MaxDescription] bytes, on one line, without control or invisible
+	// characters. It is the peer's text. Nothing may be decided by it.
+	Description string
+	// Source is the carrier of Details.
+	Source Source
+}
+
+// A MalformedError reports a demand that is there and cannot be read. Treat it as
+// a refusal. Its text quotes neither headers nor bodies.
+type MalformedError struct {
+	// Source is where the fault is: [SourceHeader] for any header field.
+	Source Source
+	// Reason says what is wrong, for people.
+	Reason string
+
+	cause error
+}
+
+// Error returns the source and the reason.
+func (e *MalformedError) Error() string {
+	msg := "challenge: malformed " + string(e.Source) + ": " + e.Reason
+	if e.cause != nil {
+		msg += ": " + e.cause.Error()
+	}
+	return msg
+}
+
+// Unwrap returns the decoder's error, or nil.
+func (e *MalformedError) Unwrap() error { return e.cause }
+
+// Parse reads the demand of a response. Body is what the caller read of the
+// response's body, bounded by the caller and decoded of any transfer coding; it
+// may be nil. Parse keeps neither header nor body.
+//
+// The header [Header] counts when there is one, and the body's hint then does
+// not: not when the two differ, and not when the header cannot be read. A body
+// is often rewritten on its way (error pages, templates), it can be cut short,
+// and a server that must be told which of two demands was meant would be open to
+// answers that no reviewer ever saw.
+//
+// Without that header, `WWW-Authenticate: Bearer
+// error="insufficient_authorization_details"` makes the hint in the body
+// required, and a JSON body whose error is the same code is a demand by itself.
+// A WWW-Authenticate that cannot be read takes nothing from the header [Header],
+// which says all by itself, but it spoils the hint. One whose only error is
+// another, such as insufficient_scope, contradicts either.
+//
+// The error is [ErrNone] when nothing is demanded, else a [*MalformedError].
+func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
+	if status != http.StatusUnauthorized && status != http.StatusForbidden {
+		return nil, ErrNone
+	}
+	auth := readAuthenticate(header)
+	if lines := fieldLines(header, Header); lines != nil {
+		return fromHeader(lines, auth, header, body)
+	}
+	return fromBody(auth, header, body)
+}

@@ -1,0 +1,68 @@
+package challenge
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// Write answers a call with the demand for detail, in all carriers that clients
+// read: [Header] with one object in padded standard base64, WWW-Authenticate, and
+// a JSON body with the hint. Status is 401 or 403. Description is for people and
+// may be ""; it is cleaned and cut as [Challenge] says, and goes into
+// WWW-Authenticate only when it needs no escape there (RFC 6750, section 3).
+//
+// Write must be called before anything is written to w. With an invalid detail,
+// one that does not fit into [MaxHeader], or another status it writes nothing and
+// returns an error: the caller then answers with an ordinary error.
+func Write(w http.ResponseWriter, status int, detail rar.Detail, description string) error {
+	if status != http.StatusUnauthorized && status != http.StatusForbidden {
+		return fmt.Errorf("challenge: status %d carries no demand", status)
+	}
+	object, err := detail.Canonical()
+	if err != nil {
+		return fmt.Errorf("challenge: %w", err)
+	}
+	if n := base64.StdEncoding.EncodedLen(len(object)); n > MaxHeader {
+		return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
+	}
+	description = plainText(description)
+	body, err := json.Marshal(struct {
+		Error       string     `json:"error"`
+		Description string     `json:"error_description,omitzero"`
+		Hint        rar.Detail `json:"authorization_details_hint"`
+	}{ErrorCode, description, detail})
+	if err != nil {
+		return fmt.Errorf("challenge: %w", err)
+	}
+
+	h := w.Header()
+	h.Del("Content-Encoding")
+	h.Del("Content-Length")
+	h.Set(Header, base64.StdEncoding.EncodeToString(object))
+	h.Set(fieldAuthenticate, authenticateValue(description))
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	if _, err := w.Write(append(body, '\n')); err != nil {
+		return fmt.Errorf("challenge: %w", err)
+	}
+	return nil
+}
+
+func authenticateValue(description string) string {
+	value := Scheme + " " + MemberError + `="` + ErrorCode + `"`
+	if description != "" && strings.IndexFunc(description, needsEscape) < 0 {
+		value += ", " + MemberDescription + `="` + description + `"`
+	}
+	return value
+}
+
+// needsEscape reports a character that RFC 6750, section 3, keeps out of
+// error_description.
+func needsEscape(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
