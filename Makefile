@@ -1,0 +1,52 @@
+# make help lists the targets.
+
+GO       ?= go
+FUZZTIME ?= 5s
+LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+PROMPT   ?= Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'.
+
+# The race detector needs a C compiler.
+RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## run the analyst on the embedded servers (PROMPT="..." for another job)
+	$(GO) run ./cmd/analyst run "$(PROMPT)"
+
+.PHONY: build
+build: ## build bin/analyst
+	$(GO) build -trimpath -o bin/ ./cmd/analyst
+
+.PHONY: test
+test: ## run all tests, with the race detector where there is a C compiler
+	@if [ -z "$(RACE)" ]; then echo "no C compiler: testing without -race"; fi
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on ./...
+
+.PHONY: check
+check: static test ## what must pass before a change is done: static, test, and no file changed by them
+	@git diff --exit-code --stat
+
+.PHONY: static
+static: ## gofmt, vet, golangci-lint, tidy, and builds for the other systems
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt: $$files"; exit 1; fi
+	$(GO) vet ./...
+	$(LINT) run ./...
+	$(GO) mod tidy -diff
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 5s)
+	@set -e; for file in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
+	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$file); do \
+	    echo "fuzz $$(dirname $$file) $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
