@@ -70,7 +70,6 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a perso
 	flags.BoolVar(&f.json, "json", false, "print one JSON event a line on stdout, and no timeline")
 	flags.BoolVar(&f.quiet, "quiet", false, "print the answer only")
 	flags.BoolVar(&f.debug, "debug", false, "log to stderr what happens inside")
-	cmd.MarkFlagsMutuallyExclusive("json", "quiet")
 	return cmd
 }
 
@@ -79,6 +78,9 @@ func (p *program) run(ctx context.Context, f runFlags, prompt string) error {
 	prompt, err := p.prompt(prompt)
 	if err != nil {
 		return err
+	}
+	if f.json && f.quiet {
+		return usageError("--json and --quiet exclude each other")
 	}
 	if f.ttl <= 0 || f.timeout <= 0 {
 		return usageError("--ttl and --timeout must be positive")

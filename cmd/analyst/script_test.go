@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"analyst": main})
+}
+
+// TestScripts runs what a user types, as real processes, and reads what they see.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("NO_PROXY", "*")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exitcode": exitcode,
+			"source":   source,
+			"waitfile": waitfile,
+			"deadport": deadport,
+			"jsonline": jsonline,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// exitcode N CMD...: runs a command and wants this exit code.
+func exitcode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exitcode N command...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// source FILE: sets the variables of the export lines in a file.
+func source(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: source file")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if ok {
+			ts.Setenv(name, strings.Trim(value, "'"))
+		}
+	}
+}
+
+// waitfile FILE: waits until a background process has written it.
+func waitfile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfile file")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s was never written", args[0])
+		}
+	}
+}
+
+// deadport VAR: sets VAR to a loopback URL where nobody listens.
+func deadport(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: deadport variable")
+	}
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	ts.Setenv(args[0], srv.URL)
+}
+
+// jsonline: wants every line of the last stdout to be a JSON object with "event".
+func jsonline(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: jsonline")
+	}
+	n := 0
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var e struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Event == "" {
+			ts.Fatalf("not an event: %s", line)
+		}
+		n++
+	}
+	if n == 0 {
+		ts.Fatalf("no events")
+	}
+}
+
+// TestExitCodes runs the command in this process, over what a shell cannot easily
+// vary.
+func TestExitCodes(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		env  map[string]string
+		code int
+		say  string // on stderr
+	}{
+		{"unknown command", []string{"fly"}, nil, 2, "unknown command"},
+		{"unknown flag", []string{"run", "--fly", "x"}, nil, 2, "unknown flag"},
+		{"no prompt", []string{"run"}, nil, 2, "accepts 1 arg"},
+		{"two prompts", []string{"run", "a", "b"}, nil, 2, "accepts 1 arg"},
+		{"empty prompt", []string{"run", " "}, nil, 2, "the prompt is empty"},
+		{"json and quiet", []string{"run", "--json", "--quiet", "x"}, nil, 2, "exclude each other"},
+		{"negative ttl", []string{"run", "--ttl", "-1s", "x"}, nil, 2, "must be positive"},
+		{"unknown model", []string{"run", "--model", "nobody/x", "x"}, nil, 2, "nobody"},
+		{"gemini without key", []string{"run", "--model", "gemini", "x"}, nil, 2, "GOOGLE_API_KEY"},
+		{"url only", []string{"run", "x"}, map[string]string{envURL: "https://l.test"}, 2, "LUMOAUTH_ORG_ID or LUMOAUTH_TENANT (--org), AGENT_CLIENT_ID (--client-id), AGENT_CLIENT_SECRET (--client-secret-file), ANALYST_API_URL (--api-url)"},
+		{"all but the API", []string{"run", "x"}, map[string]string{envURL: "https://l.test", envTenant: "o", envClientID: "c", envSecret: "s3cret-canary"}, 2, "ANALYST_API_URL"},
+		{"API only", []string{"run", "x"}, map[string]string{envAPI: "https://api.test"}, 2, envURL},
+		{"secret only", []string{"run", "x"}, map[string]string{envSecret: "s3cret-canary"}, 2, envURL},
+		{"two organizations", []string{"run", "x"}, full(map[string]string{envTenant: "other"}), 2, "unset one"},
+		{"plain http", []string{"run", "x"}, full(map[string]string{envURL: "http://l.test"}), 2, "https"},
+		{"plain http API", []string{"run", "x"}, full(map[string]string{envAPI: "http://api.test"}), 2, "https"},
+		{"bad URL", []string{"run", "x"}, full(map[string]string{envURL: "::nonsense"}), 2, envURL},
+		{"bad API URL", []string{"run", "x"}, full(map[string]string{envAPI: "ftp://api.test"}), 2, envAPI},
+		{"documents with another API", []string{"run", "--documents", ".", "x"}, full(nil), 2, "--documents"},
+		{"no secret file", []string{"run", "--client-secret-file", "/nonexistent/file", "x"}, nil, 2, "no such file"},
+		{"no documents directory", []string{"run", "--documents", "/nonexistent/dir", "x"}, nil, 1, "nonexistent"},
+		{"help", []string{"run", "--help"}, nil, 0, ""},
+		{"version", []string{"version"}, nil, 0, ""},
+		{"version with an argument", []string{"version", "x"}, nil, 2, "unknown command"},
+		{"remote address", []string{"dev", "--addr", "0.0.0.0:0"}, nil, 1, "not loopback"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			code := run(t.Context(), tt.args, func(name string) string { return tt.env[name] }, strings.NewReader(""), &stdout, &stderr)
+			if code != tt.code || !strings.Contains(stderr.String(), tt.say) {
+				t.Errorf("exit %d, stderr %q; want %d and %q", code, stderr.String(), tt.code, tt.say)
+			}
+			if strings.Contains(stderr.String()+stdout.String(), "s3cret-canary") {
+				t.Error("the secret is in the output")
+			}
+			if strings.Contains(stderr.String(), "goroutine ") {
+				t.Error("a stack is in the output")
+			}
+		})
+	}
+}
+
+// full is a whole configuration with changes.
+func full(change map[string]string) map[string]string {
+	env := map[string]string{envURL: "https://l.test", envOrg: "o", envClientID: "c", envSecret: "s3cret-canary", envAPI: "https://api.test"}
+	for name, value := range change {
+		env[name] = value
+	}
+	return env
+}
+
+// TestHelpExamplesRun runs the examples of the help texts that need no terminal,
+// so that none of them rots.
+func TestHelpExamplesRun(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("notes", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("notes", "notes.md"), []byte("# Notes\n\nThe roof was mended on 3 May for 1,200 euros. The garden waits until June."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{getenv: func(string) string { return "" }}
+	for _, cmd := range p.root().Commands() {
+		if cmd.Name() == "completion" || cmd.Name() == "help" {
+			continue
+		}
+		if cmd.Example == "" {
+			t.Errorf("%s has no examples", cmd.Name())
+		}
+		for line := range strings.Lines(cmd.Example) {
+			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
+			if cmd.Name() == "dev" || strings.Contains(line, "gemini") || strings.HasPrefix(line, "echo") {
+				continue // runs until interrupted, needs a key, needs a shell
+			}
+			t.Run(line, func(t *testing.T) {
+				var stderr strings.Builder
+				code := run(t.Context(), words(line)[1:], p.getenv, strings.NewReader(""), &strings.Builder{}, &stderr)
+				if code != exitDone {
+					t.Errorf("exit %d: %s", code, stderr.String())
+				}
+			})
+		}
+	}
+}
+
+// words splits a command line at spaces outside double quotes.
+func words(line string) []string {
+	var out []string
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 1 {
+			out = append(out, part)
+		} else {
+			out = append(out, strings.Fields(part)...)
+		}
+	}
+	return out
+}
+
+// TestSignalCompletesTheTask interrupts runs that wait for a person.
+func TestSignalCompletesTheTask(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			ctx, stop := signal.NotifyContext(t.Context(), sig)
+			defer stop()
+			var stdout strings.Builder
+			stderr := &tripwire{trip: "waiting", then: func() { _ = signalSelf(sig) }}
+			code := run(ctx, []string{"run", "--wait", "5m", "Summarize " + sensitiveDocument(t)}, func(string) string { return "" }, strings.NewReader(""), &stdout, stderr)
+			if code != exitInterrupted || !strings.Contains(stderr.String(), "completed, 0 tokens revoked") {
+				t.Errorf("exit %d, want %d and a completed task:\n%s", code, exitInterrupted, stderr.String())
+			}
+		})
+	}
+}
+
+// tripwire is a writer that acts once when it sees a word.
+type tripwire struct {
+	strings.Builder
+	trip string
+	then func()
+}
+
+func (w *tripwire) Write(p []byte) (int, error) {
+	if w.then != nil && strings.Contains(string(p), w.trip) {
+		w.then()
+		w.then = nil
+	}
+	return w.Builder.Write(p)
+}
+
+func signalSelf(sig os.Signal) error {
+	self, err := os.FindProcess(os.Getpid())
+	if err != nil {
+		return err
+	}
+	return self.Signal(sig)
+}
+
+// sensitiveDocument names a document of the embedded corpus that a person must
+// release.
+func sensitiveDocument(t *testing.T) string {
+	t.Helper()
+	servers, err := startEmbedded(t.Context(), embeddedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = servers.Close() }()
+	ids := servers.api.Sensitive()
+	if len(ids) == 0 {
+		t.Fatal("the corpus has no sensitive document")
+	}
+	return ids[0]
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jitagent/jitagent/internal/docapi"
+	"github.com/jitagent/jitagent/lumoauth/lumodev"
+	"github.com/jitagent/jitagent/resource"
+)
+
+// A world is an authorization server and a protected API on real sockets, apart
+// from the command under test, and what the authorization server saw and issued.
+type world struct {
+	t    *testing.T
+	auth *lumodev.Server
+	env  map[string]string // that points the command at both
+
+	front http.Handler // of the authorization server; changed before the first call only
+
+	mu       sync.Mutex
+	secrets  []string       // every credential there is: client secret, base tokens, grants
+	requests map[string]int // authorization server calls by the last path element, ids left out
+	bodies   []string       // of requests for authority
+}
+
+// newWorld starts a world. api makes the protected API; nil is the real one.
+func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
+	t.Helper()
+	w := &world{t: t, requests: map[string]int{}}
+	authServer := httptest.NewUnstartedServer(nil)
+	base := "http://" + authServer.Listener.Addr().String()
+	cfg := lumodev.Config{BaseURL: base, Logger: slog.New(slog.DiscardHandler)}
+	cfg.Risk.SensitiveIdentifiers = []string{"doc_7700"}
+	var err error
+	if w.auth, err = lumodev.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.auth.Close() })
+	w.front = w.recorded(w.auth)
+	authServer.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.front.ServeHTTP(rw, r) })
+	authServer.Start()
+	t.Cleanup(authServer.Close)
+
+	apiServer := httptest.NewUnstartedServer(nil)
+	apiURL := "http://" + apiServer.Listener.Addr().String()
+	agent := w.auth.Config().Agents[0]
+	w.secrets = append(w.secrets, agent.ClientSecret.Reveal())
+	w.env = map[string]string{
+		envURL: base, envOrg: w.auth.Config().Org, envClientID: agent.ClientID, envSecret: agent.ClientSecret.Reveal(), envAPI: apiURL,
+	}
+	if api == nil {
+		api = w.documents
+	}
+	apiServer.Config.Handler = api(w)
+	apiServer.Start()
+	t.Cleanup(apiServer.Close)
+	return w
+}
+
+// documents is the real protected API.
+func (w *world) documents(*world) http.Handler {
+	rs := w.auth.Config().ResourceServers[0]
+	verifier, err := resource.New(w.t.Context(), resource.Config{Issuer: w.auth.Issuer(), ClientID: rs.ClientID, ClientSecret: rs.ClientSecret})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	api, err := docapi.New(docapi.Config{BaseURL: w.env[envAPI], Reports: w.t.TempDir(), Verifier: verifier})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = api.Close() })
+	return api
+}
+
+// recorded notes what the authorization server is asked and issues.
+func (w *world) recorded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		var issued struct {
+			AccessToken string `json:"access_token"`
+		}
+		w.mu.Lock()
+		op := path.Base(r.URL.Path)
+		w.requests[op]++
+		if strings.HasSuffix(r.URL.Path, "/jit/request") {
+			w.bodies = append(w.bodies, string(body))
+		}
+		if json.Unmarshal(rec.Body.Bytes(), &issued) == nil && issued.AccessToken != "" {
+			w.secrets = append(w.secrets, issued.AccessToken)
+		}
+		w.mu.Unlock()
+		for name, values := range rec.Header() {
+			rw.Header()[name] = values
+		}
+		rw.WriteHeader(rec.Code)
+		_, _ = rw.Write(rec.Body.Bytes())
+	})
+}
+
+// hijack puts a handler before the authorization server.
+func (w *world) hijack(wrap func(http.Handler) http.Handler) { w.front = wrap(w.front) }
+
+// asked returns how often authority was asked for.
+func (w *world) asked() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.bodies)
+}
+
+// credentials returns every credential known by now.
+func (w *world) credentials() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.secrets...)
+}
+
+// result is what a run of the command left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs the command in this process.
+func (w *world) run(args ...string) result {
+	w.t.Helper()
+	var stdout, stderr lockedBuffer
+	code := run(w.t.Context(), args, func(name string) string { return w.env[name] }, strings.NewReader(""), &stdout, &stderr)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// lockedBuffer is a buffer that loggers of several goroutines write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
