@@ -4,9 +4,11 @@
 //
 // Invariants:
 //
-//   - Decoding reads a text in one way only. Duplicate members, case variants of
-//     a known member ("Actions"), null, empty lists and strings, control
-//     characters, and anything over the limits are errors, never repaired.
+//   - Decoding reads a text in one way only. Duplicate members, members that
+//     differ in case only ("Actions"), numbers that a float64 does not keep, and
+//     anything over the limits are errors at any depth, never repaired. So are
+//     null, empty lists, empty strings and invisible characters in the members
+//     that RFC 9396 names.
 //   - [Within] fails closed. Whatever it does not know is outside.
 //
 // The package does no I/O and knows no authorization server.

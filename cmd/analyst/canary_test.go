@@ -140,7 +140,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 		{"success", nil, []string{job}, false, exitDone},
 		{"success as JSON", nil, []string{"--json", job}, false, exitDone},
 		{"success with debug log", nil, []string{"--debug", job}, false, exitDone},
-		{"pending", nil, []string{"--debug", "--wait", "0s", "Summarize doc_7700"}, false, exitPending},
+		{"pending", nil, []string{"--debug", "--wait", "0s", "Summarize doc_7310"}, false, exitPending},
 		{"API fails and echoes", echoing(500), []string{"--debug", job}, false, exitFailed},
 		{"API refuses and echoes", echoing(403), []string{"--debug", "--json", job}, false, exitFailed},
 		{"API answers and echoes", echoing(200), []string{"--debug", "Summarize doc_1"}, false, exitDone},

@@ -127,7 +127,7 @@ func TestRedirectsCarryNoCredential(t *testing.T) {
 func (e *eavesdropper) listenTo(t *testing.T, w *world, endpoint string) {
 	id := "doc_9982"
 	if endpoint == "status" {
-		id = "doc_7700" // which is pending, so that its status is read
+		id = "doc_7310" // which is pending, so that its status is read
 	}
 	got := w.run("run", "--wait", "30s", "--timeout", "60s", "Summarize "+id)
 	if got.code != exitFailed {

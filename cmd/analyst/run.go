@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a perso
 		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
-  analyst run --documents ./notes --reports ./out "Create a report about notes titled 'Notes'"
+  analyst run --documents ./notes --reports ./out "Create a report about document notes titled 'Notes'"
   echo "Summarize doc_9982" | analyst run -`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -105,8 +106,8 @@ func (p *program) run(ctx context.Context, f runFlags, prompt string) error {
 		}
 		defer func() { _ = servers.Close() }()
 		s.lumoauth, s.api = servers.client(), servers.url
-		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them); model %s: %s\n",
-			servers.auth.URL, servers.url, len(servers.api.IDs()), s.model, s.provider.Data)
+		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
+			servers.auth.URL, servers.url, len(servers.api.IDs()), cmp.Or(s.reports, "./reports"), s.model, s.provider.Data)
 	} else {
 		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
 			s.lumoauth.URL, s.lumoauth.Org, s.api, s.model, s.provider.Data)

@@ -39,7 +39,7 @@ func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
 	authServer := httptest.NewUnstartedServer(nil)
 	base := "http://" + authServer.Listener.Addr().String()
 	cfg := lumodev.Config{BaseURL: base, Logger: slog.New(slog.DiscardHandler)}
-	cfg.Risk.SensitiveIdentifiers = []string{"doc_7700"}
+	cfg.Risk.SensitiveIdentifiers = []string{"doc_7310"}
 	var err error
 	if w.auth, err = lumodev.New(cfg); err != nil {
 		t.Fatal(err)

@@ -6,13 +6,18 @@
 // may follow the value, and size and depth are bounded. Client and server decode
 // through this one package, so both read a text alike.
 //
-// Members that the Go type does not name are ignored unless Exact is used.
+// Members that the Go type does not name are ignored unless Exact is used. The
+// text null is accepted for any Go type and gives its zero value.
+//
+// Errors quote member names, cut short and escaped, and never values: the text may
+// hold credentials.
 package strictjson
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/go-json-experiment/json"
 )
@@ -23,20 +28,26 @@ const MaxDepth = 64
 // ErrTooLarge reports input over the caller's limit.
 var ErrTooLarge = errors.New("input over the size limit")
 
-// Unmarshal decodes data, which must be one JSON value, into v.
+// Unmarshal decodes data, which must be one JSON value, into v. Pass a zero v: an
+// object is merged into what v holds already, and an error may leave v half
+// filled.
 func Unmarshal(data []byte, v any) error {
-	if err := checkDepth(data); err != nil {
-		return err
-	}
-	return json.Unmarshal(data, v)
+	return unmarshal(data, v)
 }
 
 // Exact is Unmarshal, and refuses members that v does not name.
 func Exact(data []byte, v any) error {
+	return unmarshal(data, v, json.RejectUnknownMembers(true))
+}
+
+func unmarshal(data []byte, v any, options ...json.Options) error {
 	if err := checkDepth(data); err != nil {
 		return err
 	}
-	return json.Unmarshal(data, v, json.RejectUnknownMembers(true))
+	if err := json.Unmarshal(data, v, options...); err != nil {
+		return &decodeError{describe(err), err}
+	}
+	return nil
 }
 
 // checkDepth refuses data nested deeper than [MaxDepth]. The decoder's own bound
@@ -62,8 +73,12 @@ func checkDepth(data []byte) error {
 	return nil
 }
 
-// ReadAll reads r to its end, or fails with [ErrTooLarge] after limit bytes.
+// ReadAll reads r to its end, or fails with [ErrTooLarge] after limit bytes. It
+// reads one byte more than limit at most.
 func ReadAll(r io.Reader, limit int64) ([]byte, error) {
+	if limit == math.MaxInt64 {
+		limit-- // or limit+1 below is negative, and everything reads as empty
+	}
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, err

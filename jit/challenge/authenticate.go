@@ -34,15 +34,20 @@ type AuthChallenge struct {
 // comes twice in one challenge, whatever its case, is an error, and so is
 // anything that the grammar does not allow. No line at all is no error.
 func WWWAuthenticate(h http.Header) ([]AuthChallenge, error) {
-	lines := fieldLines(h, fieldAuthenticate)
-	if err := checkSize(fieldAuthenticate, lines); err != nil {
-		return nil, fmt.Errorf("challenge: %w", err)
+	all, err := readChallenges(fieldLines(h, fieldAuthenticate))
+	if err != nil {
+		return nil, fmt.Errorf("challenge: %s: %w", fieldAuthenticate, err)
 	}
-	var all []AuthChallenge
+	return all, nil
+}
+
+func readChallenges(lines []string) (all []AuthChallenge, err error) {
+	if err := checkSize(lines); err != nil {
+		return nil, err
+	}
 	for _, line := range lines {
-		var err error
 		if all, err = appendChallenges(all, line); err != nil {
-			return nil, fmt.Errorf("challenge: %s: %w", fieldAuthenticate, err)
+			return nil, err
 		}
 	}
 	return all, nil
@@ -137,10 +142,10 @@ type authenticate struct {
 // readAuthenticate reads the field. One that cannot be read is suspect when it
 // mentions the error code, or is too long to look.
 func readAuthenticate(h http.Header) authenticate {
-	challenges, err := WWWAuthenticate(h)
+	lines := fieldLines(h, fieldAuthenticate)
+	challenges, err := readChallenges(lines)
 	if err != nil {
-		lines := fieldLines(h, fieldAuthenticate)
-		tooLong := checkSize(fieldAuthenticate, lines) != nil
+		tooLong := checkSize(lines) != nil
 		return authenticate{err: err, suspect: tooLong || mentions(strings.Join(lines, "\n"))}
 	}
 	var a authenticate

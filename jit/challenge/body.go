@@ -34,7 +34,7 @@ func fromBody(auth authenticate, h http.Header, body []byte) (*Challenge, error)
 	b, err := readBody(h, body)
 	if auth.suspect || auth.err != nil && b.demands() {
 		// It may have said something else than the body does.
-		return nil, &MalformedError{Source: SourceHeader, Reason: "unreadable field", cause: auth.err}
+		return nil, &MalformedError{Source: SourceHeader, Reason: fieldAuthenticate, cause: auth.err}
 	}
 	if err != nil {
 		// Whatever the body is: without a demand it is an ordinary refusal.

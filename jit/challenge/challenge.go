@@ -80,7 +80,8 @@ type Challenge struct {
 // A MalformedError reports a demand that is there and cannot be read. Treat it as
 // a refusal. Its text quotes neither headers nor bodies.
 type MalformedError struct {
-	// Source is where the fault is: [SourceHeader] for any header field.
+	// Source is where the fault is: [SourceHeader] for any header field,
+	// [SourceBody] when a body is needed and is missing or cannot be read.
 	Source Source
 	// Reason says what is wrong, for people.
 	Reason string
@@ -105,10 +106,10 @@ func (e *MalformedError) Unwrap() error { return e.cause }
 // may be nil. Parse keeps neither header nor body.
 //
 // The header [Header] counts when there is one, and the body's hint then does
-// not: not when the two differ, and not when the header cannot be read. A body
-// is often rewritten on its way (error pages, templates), it can be cut short,
-// and a server that must be told which of two demands was meant would be open to
-// answers that no reviewer ever saw.
+// not: neither when the two differ nor when the header cannot be read. Every
+// client of the dialect reads the header, while bodies are rewritten on their way
+// (error pages, templates, translation). And where one carrier decides, two can
+// never make up a demand that neither of them states.
 //
 // Without that header, `WWW-Authenticate: Bearer
 // error="insufficient_authorization_details"` makes the hint in the body
@@ -117,7 +118,9 @@ func (e *MalformedError) Unwrap() error { return e.cause }
 // which says all by itself, but it spoils the hint. One whose only error is
 // another, such as insufficient_scope, contradicts either.
 //
-// The error is [ErrNone] when nothing is demanded, else a [*MalformedError].
+// The error is [ErrNone] when nothing is demanded, else a [*MalformedError]. A
+// caller that would rather not read the body first passes nil: only [ErrNone]
+// and a fault in [SourceBody] can change with a body.
 func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden {
 		return nil, ErrNone

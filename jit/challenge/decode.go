@@ -26,11 +26,11 @@ func fieldLines(h http.Header, name string) []string {
 }
 
 // checkSize refuses lines that are too long together, before anything reads them.
-func checkSize(name string, lines []string) error {
+func checkSize(lines []string) error {
 	total := 0
 	for _, line := range lines {
 		if total += len(line); total > MaxHeader {
-			return fmt.Errorf("%s: over the limit of %d bytes", name, MaxHeader)
+			return fmt.Errorf("over the limit of %d bytes", MaxHeader)
 		}
 	}
 	return nil
@@ -65,7 +65,7 @@ func fromHeader(lines []string, auth authenticate, h http.Header, body []byte) (
 // decodeLines decodes all values of all lines. Empty list elements are skipped
 // (RFC 9110, section 5.6.1.2), but there must be a value.
 func decodeLines(lines []string) ([]rar.Detail, error) {
-	if err := checkSize(Header, lines); err != nil {
+	if err := checkSize(lines); err != nil {
 		return nil, err
 	}
 	var all []rar.Detail
@@ -116,14 +116,12 @@ func unique(all []rar.Detail) ([]rar.Detail, error) {
 // and 5), with padding or without, but not both alphabets in one value, and no
 // stray bits: each text has one spelling per alphabet.
 func decodeBase64(s string) ([]byte, error) {
-	standard, url := strings.ContainsAny(s, "+/"), strings.ContainsAny(s, "-_")
-	if strings.ContainsAny(s, "\r\n") || standard && url {
-		// The decoder skips line ends, which a header cannot hold.
-		return nil, errors.New("not base64")
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("not base64") // the decoder would skip them
 	}
 	enc := base64.StdEncoding
-	if url {
-		enc = base64.URLEncoding
+	if strings.ContainsAny(s, "-_") {
+		enc = base64.URLEncoding // which refuses + and /
 	}
 	if !strings.HasSuffix(s, "=") {
 		enc = enc.WithPadding(base64.NoPadding)

@@ -1,0 +1,213 @@
+package docapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/glebarez/go-sqlite"
+)
+
+var (
+	errInFlight     = errors.New("idempotency key in flight")
+	errOtherPayload = errors.New("idempotency key used with another payload")
+)
+
+var validKey = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+
+// idempotencyKey returns the request's key, "" when it has none.
+func idempotencyKey(h http.Header) (string, bool) {
+	values := h.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", true
+	}
+	return values[0], len(values) == 1 && validKey.MatchString(values[0])
+}
+
+// A keyStore remembers which request an idempotency key belongs to and how it was
+// answered.
+//
+// An entry is durable before the report is written, and says which id the report
+// will have. A try that ends early, however it ends, is so continued by the next
+// one instead of repeated.
+type keyStore struct {
+	db     *sql.DB
+	limits Limits
+	now    func() time.Time
+
+	mu     sync.Mutex
+	flying map[string]bool
+}
+
+// An entry is what the store knows of a key.
+type entry struct {
+	reportID  string
+	createdAt time.Time
+	response  []byte // nil until the report was made
+}
+
+const keySchema = `
+CREATE TABLE IF NOT EXISTS idempotency (
+	key        TEXT PRIMARY KEY, -- hash of client and key
+	client     TEXT NOT NULL,    -- hash of the client
+	digest     TEXT NOT NULL,    -- hash of the payload
+	report_id  TEXT NOT NULL,
+	created_at INTEGER NOT NULL, -- Unix seconds
+	response   BLOB
+) STRICT;
+CREATE INDEX IF NOT EXISTS idempotency_age ON idempotency (created_at);
+CREATE INDEX IF NOT EXISTS idempotency_client ON idempotency (client, created_at);`
+
+// openKeys opens the store in dir, or in memory for "".
+func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error) {
+	dsn := ":memory:"
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		path, err := filepath.Abs(filepath.Join(dir, "docapi.db"))
+		if err != nil {
+			return nil, err
+		}
+		dsn = fileDSN(path)
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	// One connection: a database in memory lives and dies with it, and writers
+	// would wait for each other anyway.
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(context.Background(), keySchema); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &keyStore{db: db, limits: limits, now: now, flying: make(map[string]bool)}, nil
+}
+
+// fileDSN writes path as the URI that SQLite reads, so that "?" and "%" in it
+// mean themselves. A commit survives a power cut (synchronous FULL).
+func fileDSN(path string) string {
+	path = filepath.ToSlash(path)
+	if path[0] != '/' { // a Windows drive
+		path = "/" + path
+	}
+	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
+}
+
+func (k *keyStore) close() error { return k.db.Close() }
+
+// A keyUse is one request's use of a key.
+type keyUse struct {
+	store  *keyStore
+	client string
+	key    string
+}
+
+// use prepares to use key for the client that goes by name, a name of the given
+// kind. Keys of different clients never meet.
+func (k *keyStore) use(kind, name, key string) *keyUse {
+	return &keyUse{store: k, client: hash(kind, name), key: hash(kind, name, key)}
+}
+
+// hash is injective in its parts: none of them reaches into the next.
+func hash(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		sum := sha256.Sum256([]byte(p))
+		_, _ = h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// begin takes the key. When it succeeds, end gives it back. The entry is that of
+// the first request with the key; for a new key it has the id and time given.
+func (u *keyUse) begin(ctx context.Context, digest, reportID string, at time.Time) (_ *entry, err error) {
+	if !u.store.takeOff(u.key) {
+		return nil, errInFlight
+	}
+	defer func() {
+		if err != nil {
+			u.end()
+		}
+	}()
+	db := u.store.db
+	if err := u.store.dropOld(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, `INSERT OR IGNORE INTO idempotency (key, client, digest, report_id, created_at)
+		VALUES (?, ?, ?, ?, ?)`, u.key, u.client, digest, reportID, at.Unix()); err != nil {
+		return nil, err
+	}
+	var e entry
+	var have string
+	var created int64
+	err = db.QueryRowContext(ctx, `SELECT digest, report_id, created_at, response FROM idempotency WHERE key = ?`, u.key).
+		Scan(&have, &e.reportID, &created, &e.response)
+	if err != nil {
+		return nil, err
+	}
+	if have != digest {
+		return nil, errOtherPayload
+	}
+	if err := u.dropOverflow(ctx); err != nil {
+		return nil, err
+	}
+	e.createdAt = time.Unix(created, 0).UTC()
+	return &e, nil
+}
+
+// done records the answer.
+func (u *keyUse) done(ctx context.Context, response []byte) error {
+	_, err := u.store.db.ExecContext(ctx, `UPDATE idempotency SET response = ? WHERE key = ?`, response, u.key)
+	return err
+}
+
+// end lets the next request use the key.
+func (u *keyUse) end() {
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
+	delete(u.store.flying, u.key)
+}
+
+func (k *keyStore) takeOff(key string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flying[key] {
+		return false
+	}
+	k.flying[key] = true
+	return true
+}
+
+// dropOld forgets entries over their age.
+func (k *keyStore) dropOld(ctx context.Context) error {
+	_, err := k.db.ExecContext(ctx, `DELETE FROM idempotency WHERE created_at < ?`, k.now().Add(-k.limits.KeyAge).Unix())
+	return err
+}
+
+// dropOverflow forgets the client's oldest entries when it has too many, never
+// the one in use. One client cannot make the server forget another's.
+func (u *keyUse) dropOverflow(ctx context.Context) error {
+	_, err := u.store.db.ExecContext(ctx, `DELETE FROM idempotency WHERE key IN (
+		SELECT key FROM idempotency WHERE client = ? AND key != ?
+		ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`,
+		u.client, u.key, u.store.limits.Keys-1)
+	return err
+}
+
+// storeFull reports whether err says that the state's disk is full.
+func storeFull(err error) bool {
+	const sqliteFull = 13
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqliteFull
+}

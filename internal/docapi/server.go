@@ -1,0 +1,270 @@
+package docapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/resource"
+)
+
+// A TokenVerifier verifies the access token of a request. [resource.Verifier]
+// does; its errors decide the answer, through [resource.Refuse].
+type TokenVerifier interface {
+	Verify(ctx context.Context, r *http.Request) (*resource.Token, error)
+}
+
+// Config says what the API serves and to whom.
+type Config struct {
+	// BaseURL is this API's own origin as clients see it, such as
+	// http://127.0.0.1:8085. It becomes the location of every demand. Required.
+	BaseURL string
+
+	// Documents is a directory whose .md and .txt files are served; "" is the
+	// embedded corpus.
+	Documents string
+
+	// Reports is the directory for reports; "" is ./reports. It is created when
+	// the first report is made.
+	Reports string
+
+	// StateDir keeps idempotency keys over restarts. It is created when missing.
+	// "" keeps them in memory.
+	StateDir string
+
+	// Verifier decides which tokens are good. Required.
+	Verifier TokenVerifier
+
+	// Logger gets one line for each request; nil discards them.
+	Logger *slog.Logger
+
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
+
+	Limits Limits
+}
+
+// Limits bounds what the API takes and keeps. A zero field has its default.
+type Limits struct {
+	Document  int64         // bytes of one document; 4 MiB
+	Documents int64         // bytes of all documents; 64 MiB
+	Content   int64         // bytes of a report's content; 1 MiB
+	Body      int64         // bytes of a request body; 4 MiB, for escaped content
+	Keys      int           // idempotency keys kept for each client; 10 000
+	KeyAge    time.Duration // how long a key is kept; 7 days
+}
+
+func (l *Limits) setDefaults() {
+	for _, n := range []struct {
+		field *int64
+		value int64
+	}{
+		{&l.Document, 4 << 20},
+		{&l.Documents, 64 << 20},
+		{&l.Content, 1 << 20},
+		{&l.Body, 4 << 20},
+	} {
+		if *n.field == 0 {
+			*n.field = n.value
+		}
+	}
+	if l.Keys == 0 {
+		l.Keys = 10_000
+	}
+	if l.KeyAge == 0 {
+		l.KeyAge = 7 * 24 * time.Hour
+	}
+}
+
+// A Server is the API. It is an [http.Handler] and safe for concurrent use.
+type Server struct {
+	base     string
+	verifier TokenVerifier
+	log      *slog.Logger
+	now      func() time.Time
+	limits   Limits
+	docs     map[string]*document
+	reports  *reportDir
+	keys     *keyStore
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New reads the documents and opens the state. Every mistake in cfg, an
+// unreadable documents directory among them, is one error here. Close the Server
+// when it serves no more.
+func New(cfg Config) (*Server, error) {
+	base, err := origin(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("docapi: BaseURL %w", err)
+	}
+	if cfg.Verifier == nil {
+		return nil, errors.New("docapi: Verifier is missing")
+	}
+	s := &Server{
+		base:     base,
+		verifier: cfg.Verifier,
+		log:      cfg.Logger,
+		now:      cfg.Now,
+		limits:   cfg.Limits,
+	}
+	s.limits.setDefaults()
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.docs, err = loadDocuments(cfg.Documents, s.limits, s.log); err != nil {
+		return nil, fmt.Errorf("docapi: %w", err)
+	}
+	s.reports = newReportDir(cfg.Reports)
+	if s.keys, err = openKeys(cfg.StateDir, s.limits, s.now); err != nil {
+		return nil, fmt.Errorf("docapi: state: %w", err)
+	}
+	return s, nil
+}
+
+// Close releases the state. Requests must have ended.
+func (s *Server) Close() error { return s.keys.close() }
+
+// IDs returns the ids of all documents, sorted.
+func (s *Server) IDs() []string { return s.ids(func(*document) bool { return true }) }
+
+// Sensitive returns the sorted ids of the documents that are classified as
+// restricted: reading them is high risk.
+func (s *Server) Sensitive() []string {
+	return s.ids(func(d *document) bool { return d.Classification == restricted })
+}
+
+func (s *Server) ids(want func(*document) bool) []string {
+	var ids []string
+	for id, d := range s.docs {
+		if want(d) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+const (
+	documentsPath = "/v1/documents/"
+	reportsPath   = "/v1/reports"
+)
+
+// ServeHTTP implements [http.Handler].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{w: &recorder{ResponseWriter: w}, r: r}
+	start := s.now()
+	s.route(c)
+	c.log(s.log, s.now().Sub(start))
+}
+
+// route works on the escaped path, so that an encoded slash stays inside its
+// segment, and never redirects: a redirect would have a client move its token.
+func (s *Server) route(c *call) {
+	path := c.r.URL.EscapedPath()
+	if id, ok := segment(path, documentsPath); ok {
+		c.on(methods{http.MethodGet: func() { s.getDocument(c, id) }})
+		return
+	}
+	if id, ok := segment(path, reportsPath+"/"); ok {
+		c.on(methods{http.MethodGet: func() { s.getReport(c, id) }})
+		return
+	}
+	if path == reportsPath {
+		c.on(methods{http.MethodPost: func() { s.postReport(c) }})
+		return
+	}
+	c.fail(http.StatusNotFound, "not_found", "there is nothing at this path")
+}
+
+// segment returns the one unescaped segment that follows prefix in path.
+func segment(path, prefix string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, prefix)
+	if !ok || rest == "" || strings.Contains(rest, "/") {
+		return "", false
+	}
+	id, err := url.PathUnescape(rest)
+	return id, err == nil
+}
+
+var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// authenticate fills in c.token, or answers.
+func (s *Server) authenticate(c *call) bool {
+	token, err := s.verifier.Verify(c.r.Context(), c.r)
+	if err != nil {
+		c.reason = err.Error()
+		resource.Refuse(c.w, "documents", err)
+		return false
+	}
+	c.token = token
+	return true
+}
+
+// authorize reports whether the token covers action on identifier; if not, it
+// answers with what would.
+func (s *Server) authorize(c *call, action, identifier string) bool {
+	need := rar.Detail{
+		Type:       "file_access",
+		Actions:    []string{action},
+		Identifier: identifier,
+		Locations:  []string{s.base},
+	}
+	if c.token.Covers(need) {
+		return true
+	}
+	c.reason = "more authority needed"
+	resource.Challenge(c.w, need)
+	return false
+}
+
+// getDocument handles GET /v1/documents/{id}.
+func (s *Server) getDocument(c *call, id string) {
+	if !s.authenticate(c) {
+		return
+	}
+	if !validID.MatchString(id) {
+		c.fail(http.StatusBadRequest, "invalid_request", "the document id is not valid")
+		return
+	}
+	if !s.authorize(c, "read", id) {
+		return
+	}
+	d, ok := s.docs[id]
+	if !ok {
+		c.fail(http.StatusNotFound, "not_found", "there is no such document")
+		return
+	}
+	c.json(http.StatusOK, d)
+}
+
+// origin checks that s is an http(s) origin and returns it in the form that
+// browsers and clients build: lower case, no default port, no slash.
+func origin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return "", errors.New("must be the API's own http(s) origin")
+	}
+	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return "", errors.New("must be an origin: scheme, host and port only")
+	}
+	host := strings.ToLower(u.Host)
+	defaultPort := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return u.Scheme + "://" + strings.TrimSuffix(host, defaultPort), nil
+}
+
+// marshal encodes an answer.
+func marshal(v any) ([]byte, error) { return json.Marshal(v, json.Deterministic(true)) }

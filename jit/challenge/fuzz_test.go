@@ -1,0 +1,147 @@
+package challenge_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/rar"
+)
+
+// FuzzParse holds for any response: Parse answers with exactly one of a bounded
+// challenge, ErrNone and a MalformedError; and what it reads, Write can send
+// again so that it is read alike.
+func FuzzParse(f *testing.F) {
+	f.Add(403, std(object), "", "", "")
+	f.Add(401, "", bearer, "application/json", hint(object))
+	f.Add(403, "", "", "application/json", hint("["+object+"]"))
+	f.Add(403, std(object)+", "+std(`{"type":"b"}`), bearer+`, error_description="x"`, "", "")
+	f.Add(403, strings.TrimRight(std(bothOdd), "="), `Bearer error="insufficient_scope"`, "text/html", "<html>")
+	f.Add(403, "", bearer, "application/json", `{"error":"insufficient_authorization_details","error_description":"a\u202e"}`)
+	f.Add(403, "!", `Negotiate YII=, Basic realm="x"`, "application/problem+json", "{")
+	f.Fuzz(func(t *testing.T, status int, details, authenticate, contentType, body string) {
+		h := make(http.Header)
+		for name, value := range map[string]string{
+			challenge.Header: details, "Www-Authenticate": authenticate, "Content-Type": contentType,
+		} {
+			if value != "" {
+				h[name] = strings.Split(value, "\n") // so that the fuzzer can make lines
+			}
+		}
+		got, err := challenge.Parse(status, h, []byte(body))
+		if err != nil {
+			_, malformed := errors.AsType[*challenge.MalformedError](err)
+			if got != nil || malformed == errors.Is(err, challenge.ErrNone) || len(err.Error()) > 1000 {
+				t.Errorf("Parse = %v, %v", got, err)
+			}
+			return
+		}
+		checkBounds(t, got)
+		for _, d := range got.Details {
+			w := httptest.NewRecorder()
+			if err := challenge.Write(w, http.StatusForbidden, d, got.Description); err != nil {
+				if len(body) > challenge.MaxHeader/2 {
+					continue // a hint in the body may be larger than a header
+				}
+				t.Fatalf("Write(%v): %v", d, err)
+			}
+			again, err := challenge.Parse(w.Code, w.Header(), w.Body.Bytes())
+			if err != nil {
+				t.Fatalf("what Write sent: %v", err)
+			}
+			want := &challenge.Challenge{
+				Details: []rar.Detail{d}, Error: challenge.ErrorCode, Description: got.Description, Source: challenge.SourceHeader,
+			}
+			if diff := cmp.Diff(want, again); diff != "" {
+				t.Errorf("round trip (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+func checkBounds(t *testing.T, c *challenge.Challenge) {
+	t.Helper()
+	if len(c.Details) == 0 || len(c.Details) > rar.MaxDetails || c.Error != challenge.ErrorCode {
+		t.Fatalf("%d details, error %q", len(c.Details), c.Error)
+	}
+	for i, d := range c.Details {
+		if err := d.Valid(); err != nil {
+			t.Error(err)
+		}
+		for _, other := range c.Details[:i] {
+			if rar.Equal(d, other) {
+				t.Errorf("%v comes twice", d)
+			}
+		}
+	}
+	if len(c.Description) > challenge.MaxDescription {
+		t.Errorf("a description of %d bytes", len(c.Description))
+	}
+	for _, r := range c.Description {
+		if !unicode.IsPrint(r) {
+			t.Errorf("description %q holds %U", c.Description, r)
+		}
+	}
+}
+
+// FuzzWWWAuthenticate holds that what is read can be written in one plain way and
+// is then read alike.
+func FuzzWWWAuthenticate(f *testing.F) {
+	for _, line := range []string{
+		bearer, `Basic realm="simple", Newauth realm="apps", type=1, title="Login to \"apps\""`, "Negotiate YII+/==, NTLM",
+		`Bearer realm="x"` + "\n" + `error="y"`, `a b=, c`, "a=", `a b="\`, ",,", "x \t y \t= \t z",
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := challenge.WWWAuthenticate(lines(strings.Split(text, "\n")...))
+		if err != nil {
+			if got != nil || len(err.Error()) > 200 {
+				t.Errorf("WWWAuthenticate = %v, %v", got, err)
+			}
+			return
+		}
+		if len(got) > challenge.MaxChallenges {
+			t.Fatalf("%d challenges", len(got))
+		}
+		var plain []string
+		for _, c := range got {
+			if c.Scheme == "" || len(c.Params) > challenge.MaxParams || c.Token68 != "" && c.Params != nil {
+				t.Fatalf("WWWAuthenticate(%q) gave %+v", text, c)
+			}
+			plain = append(plain, write(t, c))
+		}
+		if len(strings.Join(plain, "")) > challenge.MaxHeader {
+			return // quoting made it longer
+		}
+		again, err := challenge.WWWAuthenticate(lines(plain...))
+		if err != nil {
+			t.Fatalf("WWWAuthenticate(%q): %v", plain, err)
+		}
+		if diff := cmp.Diff(got, again); diff != "" {
+			t.Errorf("round trip of %q (-want +got):\n%s", text, diff)
+		}
+	})
+}
+
+// write puts a challenge into one line, all values quoted.
+func write(t *testing.T, c challenge.AuthChallenge) string {
+	t.Helper()
+	if c.Token68 != "" {
+		return c.Scheme + " " + c.Token68
+	}
+	var all []string
+	for name, value := range c.Params {
+		if name != strings.ToLower(name) {
+			t.Errorf("parameter %q is not in lower case", name)
+		}
+		all = append(all, name+`="`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)+`"`)
+	}
+	return c.Scheme + " " + strings.Join(all, ", ")
+}

@@ -1,0 +1,224 @@
+package rar
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Parse decodes one authorization details object, or an array of at least one,
+// and returns the details in the order of the text. It holds the text to the
+// limits of this package and to everything that [Detail.Valid] asks, so each
+// detail that it returns has a canonical form which Parse accepts again.
+// Members of Extra come back in canonical form.
+//
+// Errors name the first fault. They quote member names, cut short and escaped,
+// and never values.
+func Parse(data []byte) ([]Detail, error) {
+	details, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("rar: %w", err)
+	}
+	return details, nil
+}
+
+// ParseOne is [Parse] for a text that must hold exactly one detail: an object, or
+// an array with one object in it.
+func ParseOne(data []byte) (Detail, error) {
+	details, err := Parse(data)
+	if err != nil {
+		return Detail{}, err
+	}
+	if len(details) != 1 {
+		return Detail{}, fmt.Errorf("rar: %d details where one is expected", len(details))
+	}
+	return details[0], nil
+}
+
+// UnmarshalJSON decodes one object by the rules of [Parse]; an array or null is
+// an error. On error d is left as it was.
+func (d *Detail) UnmarshalJSON(data []byte) error {
+	if !startsObject(data) {
+		return errors.New("rar: not an object")
+	}
+	one, err := ParseOne(data)
+	if err != nil {
+		return err
+	}
+	*d = one
+	return nil
+}
+
+func startsObject(data []byte) bool {
+	data = bytes.TrimLeft(data, " \t\r\n")
+	return len(data) > 0 && data[0] == '{'
+}
+
+func parse(data []byte) ([]Detail, error) {
+	if len(data) > MaxBytes {
+		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(data), MaxBytes)
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
+	var details []Detail
+	var err error
+	switch dec.PeekKind() {
+	case '{':
+		var d Detail
+		d, err = decodeDetail(dec)
+		details = []Detail{d}
+	case '[':
+		details, err = decodeDetails(dec)
+	default:
+		// Reading the token tells bad syntax from a value of another kind.
+		if _, err = dec.ReadToken(); err == nil {
+			err = errors.New("neither an object nor an array of objects")
+		}
+	}
+	if err != nil {
+		return nil, plainError(err)
+	}
+	if err := expectEnd(dec); err != nil {
+		return nil, err
+	}
+	return details, nil
+}
+
+func decodeDetails(dec *jsontext.Decoder) ([]Detail, error) {
+	if _, err := dec.ReadToken(); err != nil { // '['
+		return nil, err
+	}
+	var details []Detail
+	for dec.PeekKind() == '{' {
+		if len(details) == MaxDetails {
+			return nil, fmt.Errorf("more than %d details", MaxDetails)
+		}
+		d, err := decodeDetail(dec)
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, d)
+	}
+	tok, err := dec.ReadToken()
+	switch {
+	case err != nil:
+		return nil, err
+	case tok.Kind() != ']':
+		return nil, errors.New("an element of the array is not an object")
+	case len(details) == 0:
+		return nil, errors.New("an empty array")
+	}
+	return details, nil
+}
+
+// decodeDetail reads one object. It checks what only the text can show: types,
+// duplicates, and null or an empty string where a Detail would read "left out".
+// The rest is left to checked, so that a text and a Detail built in Go meet the
+// same rules.
+func decodeDetail(dec *jsontext.Decoder) (Detail, error) {
+	if _, err := dec.ReadToken(); err != nil { // '{'
+		return Detail{}, err
+	}
+	var d Detail
+	for members := 1; dec.PeekKind() != '}'; members++ {
+		if members > MaxMembers {
+			return Detail{}, fmt.Errorf("more than %d members", MaxMembers)
+		}
+		name, err := dec.ReadToken()
+		if err != nil {
+			return Detail{}, err
+		}
+		if err := decodeMember(dec, &d, name.String()); err != nil {
+			return Detail{}, err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil { // '}'
+		return Detail{}, err
+	}
+	_, normal, err := d.checked()
+	return normal, err
+}
+
+func decodeMember(dec *jsontext.Decoder, d *Detail, name string) error {
+	switch name {
+	case memberType:
+		return decodeString(dec, name, &d.Type)
+	case memberIdentifier:
+		return decodeString(dec, name, &d.Identifier)
+	}
+	if list := d.list(name); list != nil {
+		return decodeList(dec, name, list)
+	}
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if d.Extra == nil {
+		d.Extra = make(map[string]rawMessage)
+	}
+	d.Extra[name] = bytes.Clone(value)
+	return nil
+}
+
+func decodeString(dec *jsontext.Decoder, name string, to *string) error {
+	tok, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if tok.Kind() != '"' {
+		return fmt.Errorf("%s: not a string", name)
+	}
+	if *to = tok.String(); *to == "" {
+		return fmt.Errorf("%s: an empty string", name)
+	}
+	return nil
+}
+
+func decodeList(dec *jsontext.Decoder, name string, to *[]string) error {
+	tok, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if tok.Kind() != '[' {
+		return fmt.Errorf("%s: not an array", name)
+	}
+	*to = []string{} // empty, not left out: checked refuses it
+	for dec.PeekKind() != ']' {
+		if len(*to) == MaxList {
+			return fmt.Errorf("%s: more than %d elements", name, MaxList)
+		}
+		var s string
+		if err := decodeString(dec, name, &s); err != nil {
+			return err
+		}
+		*to = append(*to, s)
+	}
+	_, err = dec.ReadToken() // ']'
+	return err
+}
+
+// expectEnd refuses anything but white space after the value.
+func expectEnd(dec *jsontext.Decoder) error {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return errors.New("more text after the value")
+	}
+	return nil
+}
+
+// plainError replaces an error of the JSON decoder, which may quote long parts of
+// the text, by one that gives the place and kind of the fault.
+func plainError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the JSON text ends early")
+	}
+	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
+	switch {
+	case !ok:
+		return err
+	case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
+		return fmt.Errorf("duplicate member %s", quote(syntax.JSONPointer.LastToken()))
+	}
+	return fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset)
+}

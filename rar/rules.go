@@ -1,0 +1,96 @@
+package rar
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Rule decides for one type whether asked lies within ceiling: nil when it
+// does. It decides in place of [Within], so it must itself refuse each member
+// that it does not know. It gets copies of two valid details of the same type,
+// with Extra in canonical form, and may be called concurrently.
+type Rule func(asked, ceiling Detail) error
+
+// Rules holds the rules of the types that have one of their own, by type. A nil
+// Rules is ready for use. Rules are safe for concurrent use while nobody changes
+// the map.
+type Rules map[string]Rule
+
+// Within reports whether asked lies within ceiling by the rule of their type, or
+// by the function [Within] where the type has none. Whatever the rule, both
+// details must be valid and of one type. A rule that panics, or is nil, puts
+// everything outside. The error is always an [*OutsideError]; it wraps that of
+// the rule.
+func (r Rules) Within(asked, ceiling Detail) error {
+	a, c, err := prepare(asked, ceiling)
+	if err != nil {
+		return err
+	}
+	rule, ok := r[a.Type]
+	if !ok {
+		return Within(a, c)
+	}
+	if err := apply(rule, a.Clone(), c.Clone()); err != nil {
+		return err
+	}
+	return nil
+}
+
+// apply runs a rule and turns whatever it does but return nil into an error.
+func apply(rule Rule, asked, ceiling Detail) (outside *OutsideError) {
+	defer func() {
+		if v := recover(); v != nil {
+			// The value may hold anything; only its type is told.
+			outside = &OutsideError{Reason: fmt.Sprintf("the rule for the type panicked (%T)", v)}
+		}
+	}()
+	err := rule(asked, ceiling)
+	if err == nil {
+		return nil
+	}
+	if o, ok := err.(*OutsideError); ok && o != nil { //nolint:errorlint // a wrapped one keeps its wrapping
+		return o
+	}
+	return &OutsideError{Reason: err.Error(), causes: []error{err}}
+}
+
+// WithinAny returns the index of the first ceiling that asked lies within. When
+// there is none it returns -1 and an [*OutsideError] that says why not, for each
+// ceiling in turn.
+func (r Rules) WithinAny(asked Detail, ceilings []Detail) (index int, err error) {
+	if len(ceilings) == 0 {
+		return -1, &OutsideError{Reason: "there is no ceiling"}
+	}
+	// Checked once: with an invalid one each ceiling would give the same answer.
+	if _, _, err := asked.checked(); err != nil {
+		return -1, &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
+	}
+	causes := make([]error, 0, len(ceilings))
+	for i, ceiling := range ceilings {
+		err := r.Within(asked, ceiling)
+		if err == nil {
+			return i, nil
+		}
+		causes = append(causes, err)
+	}
+	if len(causes) == 1 {
+		return -1, causes[0]
+	}
+	return -1, &OutsideError{Reason: summary(causes), causes: causes}
+}
+
+// summary puts the reasons of several ceilings into one line, the first few in
+// full.
+func summary(causes []error) string {
+	const most = 4
+	var b strings.Builder
+	fmt.Fprintf(&b, "in none of %d ceilings:", len(causes))
+	for i, err := range causes {
+		if i == most {
+			fmt.Fprintf(&b, " and %d more", len(causes)-most)
+			break
+		}
+		fmt.Fprintf(&b, " (%d) %s", i+1, strings.TrimPrefix(err.Error(), "rar: outside the ceiling: "))
+	}
+	return b.String()
+}

@@ -1,0 +1,134 @@
+package rar
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// An OutsideError says why one detail does not lie within another.
+type OutsideError struct {
+	// Member is the name of the member that decided; empty when it was no single
+	// one.
+	Member string
+	// Reason says what is wrong with it, for people. Text of the detail is quoted
+	// and cut short in it.
+	Reason string
+
+	causes []error // errors of rules, or one per ceiling
+}
+
+// Error returns the member and the reason.
+func (e *OutsideError) Error() string {
+	if e.Member == "" {
+		return "rar: outside the ceiling: " + e.Reason
+	}
+	return "rar: outside the ceiling: " + label(e.Member) + ": " + e.Reason
+}
+
+// Unwrap returns the errors that led to this one, if any: that of a [Rule], or
+// one for each ceiling.
+func (e *OutsideError) Unwrap() []error { return e.causes }
+
+// label returns a member's name for a message: as it is when it is a plain word.
+func label(name string) string {
+	if plain := word(name); len(plain) <= 64 {
+		return plain
+	}
+	return quote(name)
+}
+
+// Within reports whether asked lies within ceiling: nil when it does, else an
+// [*OutsideError].
+//
+//   - The types are equal, and so are the identifiers. An identifier on one side
+//     only is outside.
+//   - Each list of asked is a subset of the ceiling's. A list that only one side
+//     has is outside: left out in asked it is wider, and left out in the ceiling
+//     it was never thought of.
+//   - Extra has the same members on both sides, with the same canonical JSON.
+//   - An invalid detail, on either side, is outside.
+//
+// Strings compare byte by byte: there are no wildcards, no prefixes, and no two
+// spellings of one URL.
+func Within(asked, ceiling Detail) error {
+	a, c, err := prepare(asked, ceiling)
+	if err != nil {
+		return err
+	}
+	if a.Identifier != c.Identifier {
+		return &OutsideError{Member: memberIdentifier, Reason: identifierReason(a.Identifier, c.Identifier)}
+	}
+	for _, name := range known() {
+		if list := a.list(name); list != nil {
+			if reason := listReason(*list, *c.list(name)); reason != "" {
+				return &OutsideError{Member: name, Reason: reason}
+			}
+		}
+	}
+	return extraWithin(a.Extra, c.Extra)
+}
+
+// prepare checks what every comparison starts with, and returns both details
+// with Extra in canonical form.
+func prepare(asked, ceiling Detail) (a, c Detail, err error) {
+	if _, a, err = asked.checked(); err != nil {
+		return Detail{}, Detail{}, &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
+	}
+	if _, c, err = ceiling.checked(); err != nil {
+		return Detail{}, Detail{}, &OutsideError{Reason: "the ceiling is not valid: " + err.Error()}
+	}
+	if a.Type != c.Type {
+		return Detail{}, Detail{}, &OutsideError{
+			Member: memberType,
+			Reason: fmt.Sprintf("%s is not the ceiling's %s", quote(a.Type), quote(c.Type)),
+		}
+	}
+	return a, c, nil
+}
+
+func identifierReason(asked, ceiling string) string {
+	switch {
+	case asked == "":
+		return "left out, which is wider than the ceiling's " + quote(ceiling)
+	case ceiling == "":
+		return quote(asked) + " where the ceiling has none"
+	}
+	return fmt.Sprintf("%s is not the ceiling's %s", quote(asked), quote(ceiling))
+}
+
+func listReason(asked, ceiling []string) string {
+	switch {
+	case asked == nil && ceiling == nil:
+		return ""
+	case asked == nil:
+		return "left out, which is wider than the ceiling's list"
+	case ceiling == nil:
+		return "a list where the ceiling has none"
+	}
+	for _, s := range asked {
+		if !slices.Contains(ceiling, s) {
+			return quote(s) + " is not in the ceiling's list"
+		}
+	}
+	return ""
+}
+
+func extraWithin(asked, ceiling map[string]rawMessage) error {
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		limit, ok := ceiling[name]
+		switch {
+		case !ok:
+			return &OutsideError{Member: name, Reason: "the ceiling has no such member"}
+		case !bytes.Equal(asked[name], limit):
+			return &OutsideError{Member: name, Reason: "the value is not the ceiling's"}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(ceiling)) {
+		if _, ok := asked[name]; !ok {
+			return &OutsideError{Member: name, Reason: "left out, which is wider than the ceiling's value"}
+		}
+	}
+	return nil
+}

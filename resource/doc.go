@@ -1,0 +1,29 @@
+// Package resource guards an HTTP API: it verifies the access token of a call,
+// decides whether the token covers what the call needs, and answers with the
+// challenge that tells a client what to ask for.
+//
+// A [Verifier] trusts a token only when two independent checks agree, on every
+// call:
+//
+//   - the signature: a JWT (RFC 9068) signed with ES256, RS256 or PS256 by a key
+//     that the authorization server publishes, from the expected issuer, within
+//     its time;
+//   - introspection (RFC 7662): the authorization server says, now, that this
+//     very token is active.
+//
+// Nothing about a token is cached, so one that was revoked, or whose task ended,
+// stops at the next call. The price is one round trip to the authorization
+// server a call. When the server cannot be asked, the answer is 503 and never
+// "let it pass".
+//
+// A call is covered when one of the token's authorization details contains what
+// the call needs, as [rar.Within] decides. Details are not added together: two
+// that contain half each cover nothing.
+//
+// The package knows bearer tokens only. A token bound to a key (a cnf claim, as
+// with DPoP) is refused, because presenting it as a bearer token is what the
+// binding is there to prevent (RFC 9449, section 7.2). Opaque tokens are refused
+// too: there is no signature to check.
+//
+// No error, log line or answer of this package holds a token or a secret.
+package resource

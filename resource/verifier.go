@@ -1,0 +1,231 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// Config describes a protected API and its authorization server.
+type Config struct {
+	// Issuer is the only accepted iss claim, compared byte for byte. Required.
+	Issuer string
+
+	// JWKSURL and IntrospectionURL are where keys are published and tokens
+	// introspected. What is left empty is discovered by New from the
+	// authorization server's metadata (RFC 8414) and must then be on the
+	// metadata's own origin. Both must be https, or http on a loopback host.
+	JWKSURL          string
+	IntrospectionURL string
+
+	// MetadataURL is where the metadata is read when something must be
+	// discovered. Empty means to try, below Issuer, the place of RFC 8414,
+	// section 3.1, then {issuer}/.well-known/oauth-authorization-server, then
+	// {issuer}/api/v1/.well-known/oauth-authorization-server, as LumoAuth has it
+	// for the issuer https://host/orgs/{org}.
+	MetadataURL string
+
+	// ClientID and ClientSecret are this API's own credentials at the
+	// introspection endpoint, sent with HTTP Basic (RFC 6749, section 2.3.1).
+	// Required.
+	ClientID     string
+	ClientSecret secret.String
+
+	// Audience must be among the aud claim of a token. Empty means that aud is
+	// not looked at: LumoAuth documents none for JIT tokens. Then only the
+	// locations of a demand keep one API's tokens from another.
+	Audience string
+
+	// Realm is named in challenges; "" is "api".
+	Realm string
+
+	// Leeway is how far the clocks may differ; 0 is 10 seconds, negative is none.
+	Leeway time.Duration
+
+	// HTTPClient reaches the authorization server. It is copied; its redirect
+	// policy and cookie jar are not used. nil is a client of its own. Each call
+	// is bounded by 10 seconds besides the client's own Timeout.
+	HTTPClient *http.Client
+
+	// Logger gets one line for each refusal of Require; nil discards them.
+	Logger *slog.Logger
+
+	// Now tells the time; nil is time.Now.
+	Now func() time.Time
+}
+
+// defaultLeeway is enough for machines that keep time by NTP.
+const defaultLeeway = 10 * time.Second
+
+// A Verifier verifies access tokens. It is safe for concurrent use.
+type Verifier struct {
+	issuer   string
+	audience string
+	realm    string
+	leeway   time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+	keys     *keySet
+	inspect  *introspector
+}
+
+// A Token is an access token that was good at the time of the call. It does not
+// hold the token's text.
+type Token struct {
+	Subject  string // sub
+	AgentID  string // agent_id; "" when the token names none
+	ClientID string // client_id; "" when the token names none
+	TaskID   string // task_id; "" outside a task
+	ID       string // jti; "" when the token has none
+
+	// Details is what the token covers, as both the token and the authorization
+	// server say. nil for an agent's base token.
+	Details []rar.Detail
+
+	ExpiresAt time.Time
+	JIT       bool // the token was issued for a task
+}
+
+// Covers reports whether one detail of t contains need.
+func (t *Token) Covers(need rar.Detail) bool {
+	for _, d := range t.Details {
+		if rar.Within(need, d) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// New checks cfg and, unless both URLs are given, reads the authorization
+// server's metadata; ctx bounds that. Keys are fetched with the first token.
+func New(ctx context.Context, cfg Config) (*Verifier, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	client := newClient(cfg.HTTPClient)
+	if cfg.JWKSURL == "" || cfg.IntrospectionURL == "" {
+		m, err := discover(ctx, client, cfg.Issuer, cfg.MetadataURL)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.JWKSURL == "" {
+			cfg.JWKSURL = m.JWKSURI
+		}
+		if cfg.IntrospectionURL == "" {
+			cfg.IntrospectionURL = m.IntrospectionEndpoint
+		}
+	}
+	v := &Verifier{
+		issuer:   cfg.Issuer,
+		audience: cfg.Audience,
+		realm:    cfg.Realm,
+		leeway:   cfg.Leeway,
+		now:      cfg.Now,
+		log:      cfg.Logger,
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.log == nil {
+		v.log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case v.leeway == 0:
+		v.leeway = defaultLeeway
+	case v.leeway < 0:
+		v.leeway = 0
+	}
+	v.keys = newKeySet(client, cfg.JWKSURL, v.now)
+	v.inspect = &introspector{
+		client: client,
+		url:    cfg.IntrospectionURL,
+		id:     cfg.ClientID,
+		secret: cfg.ClientSecret,
+	}
+	return v, nil
+}
+
+// check returns one error that names everything wrong with c.
+func (c *Config) check() error {
+	var problems []error
+	for _, f := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Issuer", c.Issuer == ""},
+		{"ClientID", c.ClientID == ""},
+		{"ClientSecret", c.ClientSecret.IsZero()},
+	} {
+		if f.missing {
+			problems = append(problems, fmt.Errorf("%s is missing", f.name))
+		}
+	}
+	for _, u := range []struct{ name, value string }{
+		{"Issuer", c.Issuer},
+		{"JWKSURL", c.JWKSURL},
+		{"IntrospectionURL", c.IntrospectionURL},
+		{"MetadataURL", c.MetadataURL},
+	} {
+		if u.value == "" {
+			continue
+		}
+		if _, err := checkURL(u.value); err != nil {
+			problems = append(problems, fmt.Errorf("%s %w", u.name, err))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("resource: configuration: %w", errors.Join(problems...))
+	}
+	return nil
+}
+
+// Verify returns what the token of r grants, or an error that is ErrNoToken,
+// ErrMalformed, ErrInvalidToken or ErrUnavailable. It reads r's headers and
+// query, never its body, and asks the authorization server within ctx.
+func (v *Verifier) Verify(ctx context.Context, r *http.Request) (*Token, error) {
+	raw, err := bearer(r)
+	if err != nil {
+		return nil, err
+	}
+	c, err := v.signed(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	token, err := v.token(c)
+	if err != nil {
+		return nil, err
+	}
+	// Last, so that only tokens which the server signed cost it a question.
+	in, err := v.inspect.ask(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.agree(token, in); err != nil {
+		return nil, err
+	}
+	return token, nil
+}
+
+// checkURL parses an endpoint of the authorization server. Keys, secrets and
+// tokens travel there, so plain http is for loopback only.
+func checkURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil: // its text would quote the URL, userinfo included
+		return nil, errors.New("is not a URL")
+	case u.Host == "" || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return nil, errors.New("is not an absolute http(s) URL")
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return nil, errors.New("must be https, or http on a loopback host")
+	case u.User != nil || u.Fragment != "" || u.RawQuery != "":
+		return nil, errors.New("must have no user, query or fragment")
+	}
+	return u, nil
+}
