@@ -54,7 +54,8 @@ func startEmbedded(ctx context.Context, cfg embeddedConfig) (_ *embedded, err er
 	auth := lumodev.Config{
 		Org: cfg.org, AllowRemote: cfg.allowRemote, Logger: cfg.logger,
 		Risk: lumodev.RiskPolicy{Assess: func(d rar.Detail) lumodev.Risk {
-			if ids := sensitive.Load(); ids != nil && slices.Contains(*ids, d.Identifier) {
+			// Without an identifier it may reach a sensitive document too.
+			if ids := sensitive.Load(); ids != nil && (d.Identifier == "" || slices.Contains(*ids, d.Identifier)) {
 				return lumodev.High
 			}
 			return ""

@@ -1,0 +1,409 @@
+package lumodev
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/secret"
+)
+
+// The default organization, clients and people.
+const (
+	DefaultOrg              = "acme-corp"
+	DefaultAgentClientID    = "analyst"
+	DefaultResourceServerID = "documents-api"
+	DefaultReviewerEmail    = "reviewer@acme-corp.example"
+	DefaultUserEmail        = "ada@acme-corp.example"
+)
+
+// CapabilityDelegate lets an agent act on behalf of users. The other spelling in
+// use, "delegation:on_behalf", does too.
+const CapabilityDelegate = "delegate:on_behalf"
+
+const capabilityDelegateOld = "delegation:on_behalf"
+
+// maxDelegationDepth bounds chains of actors and of tasks.
+const maxDelegationDepth = 3
+
+// defaultTTL is the lifetime of a JIT token when the request names none.
+const defaultTTL = 600 * time.Second
+
+const defaultAgentScopes = "agent:basic jit:request"
+
+// Config describes a server. The zero value of every field works: it has the
+// default that its comment names. New copies what it needs, so a Config may be
+// changed and used again afterwards.
+type Config struct {
+	// BaseURL is scheme://host:port as clients reach the server. The issuer is
+	// BaseURL + "/orgs/" + Org. New needs it; Start derives it from the listener
+	// when it is empty. Tokens are valid for their issuer only, so they survive a
+	// restart only under the same BaseURL.
+	BaseURL string
+
+	// Org is the slug of the one organization served. Default [DefaultOrg].
+	Org string
+
+	// Agents may log in, open tasks and ask for authority. nil means one agent,
+	// [DefaultAgentClientID], that may act on behalf of users.
+	Agents []Agent
+
+	// ResourceServers may introspect every token of the organization. nil means
+	// one, [DefaultResourceServerID].
+	ResourceServers []Client
+
+	// Users are the people of the organization. nil means a reviewer,
+	// [DefaultReviewerEmail], and a user who is none, [DefaultUserEmail].
+	Users []User
+
+	// Risk says how risky a request is and which need a person.
+	Risk RiskPolicy
+
+	// CAEP says when a task is suspended.
+	CAEP CAEPPolicy
+
+	// Lifetimes. Zero means the default in parentheses; they are whole seconds.
+	AgentTokenTTL    time.Duration // base and delegated tokens (1 h); keep it well above 60 s, at which SDKs log in anew before each call
+	UserTokenTTL     time.Duration // access tokens of Users (12 h)
+	TaskTTL          time.Duration // task, and with it everything below (1 h)
+	DefaultTTL       time.Duration // JIT token when the request names none (600 s)
+	MaxTTL           time.Duration // JIT token at most (900 s)
+	HumanWindow      time.Duration // for a person's decision (5 min)
+	RedemptionWindow time.Duration // from approval to redemption (5 min)
+	ApprovalTTL      time.Duration // push approval (120 s)
+	Retention        time.Duration // how long ended tasks stay known (24 h)
+
+	// RateLimit is off when nil. On, every response has X-RateLimit headers.
+	RateLimit *RateLimit
+
+	// StateDir keeps the signing key, generated secrets, tasks, requests, tokens
+	// and revocations over restarts. "" keeps everything in memory. The directory
+	// is made with mode 0700 if it does not exist, and serves one process.
+	StateDir string
+
+	// AllowRemote lets Start listen on addresses that are not loopback.
+	AllowRemote bool
+
+	// Logger gets one line per request and one at the start. nil discards.
+	Logger *slog.Logger
+
+	// Observe is called after each response, from the goroutine that served it;
+	// it must be safe for concurrent use and quick. nil observes nothing.
+	Observe func(Request)
+
+	// Now is the clock; nil means time.Now. It must be safe for concurrent use.
+	Now func() time.Time
+}
+
+// An Agent is an OAuth client that may open tasks.
+type Agent struct {
+	ClientID string // 1 to 64 of A-Z a-z 0-9 . _ -
+
+	// ClientSecret is what the agent logs in with. When zero, New makes a random
+	// one, keeps it in StateDir, and gives it through [Server.Config].
+	ClientSecret secret.String
+
+	Name    string // part of the sub of JIT tokens; default ClientID
+	AgentID string // "agt_..."; default derived from ClientID
+
+	// Scopes are granted when a login asks for none; nil means agent:basic and
+	// jit:request. A login that asks for others gets those.
+	Scopes []string
+
+	// Capabilities answer agents/ask and show in agents/me. [CapabilityDelegate]
+	// lets the agent act on behalf of users.
+	Capabilities []string
+
+	// Budget shows in userinfo. It is reported, not enforced. nil shows {}.
+	Budget map[string]int
+}
+
+// canDelegate reports whether the agent may act on behalf of users.
+func (a *Agent) canDelegate() bool {
+	return slices.Contains(a.Capabilities, CapabilityDelegate) || slices.Contains(a.Capabilities, capabilityDelegateOld)
+}
+
+// A Client is a resource server.
+type Client struct {
+	ClientID     string        // as Agent.ClientID; unique among agents and clients
+	ClientSecret secret.String // as Agent.ClientSecret
+}
+
+// A User is a person. Users do not log in: [Server.UserToken] gives their access
+// tokens.
+type User struct {
+	ID       int    // positive; default: the next free number
+	Email    string // required, unique
+	Reviewer bool   // holds jit.approve: may list, approve and deny requests
+
+	// Scopes bound what agents may do with the user's token; nil does not bound.
+	Scopes []string
+
+	// RefusesDelegation makes tasks on behalf of this user an error.
+	RefusesDelegation bool
+}
+
+// RateLimit bounds requests per minute. Zero fields mean the defaults in
+// parentheses.
+type RateLimit struct {
+	Token    int // at the token endpoint, per client (30)
+	API      int // elsewhere, per authenticated client (100)
+	Unauthed int // without a valid credential, per address (20)
+}
+
+// A Request is one served request as [Config.Observe] sees it.
+type Request struct {
+	Method   string
+	Path     string // without query; whatever may be a secret is replaced by its parameter's name
+	Status   int
+	Client   string // client id, or "user:" and id, or "" when not authenticated
+	Duration time.Duration
+}
+
+// DefaultConfig returns a configuration with one agent, one resource server and
+// two users, with fresh random secrets. To keep the same secrets over restarts,
+// leave them zero and use StateDir: see [Agent].
+func DefaultConfig() Config {
+	c := Config{Org: DefaultOrg}
+	c.fillPrincipals()
+	for i := range c.Agents {
+		c.Agents[i].ClientSecret = newSecret()
+	}
+	for i := range c.ResourceServers {
+		c.ResourceServers[i].ClientSecret = newSecret()
+	}
+	return c
+}
+
+func (c *Config) fillPrincipals() {
+	if c.Agents == nil {
+		c.Agents = []Agent{{
+			ClientID:     DefaultAgentClientID,
+			Capabilities: []string{"read:documents", "write:reports", CapabilityDelegate},
+		}}
+	}
+	if c.ResourceServers == nil {
+		c.ResourceServers = []Client{{ClientID: DefaultResourceServerID}}
+	}
+	if c.Users == nil {
+		c.Users = []User{
+			{ID: 1, Email: DefaultReviewerEmail, Reviewer: true},
+			{ID: 2, Email: DefaultUserEmail},
+		}
+	}
+}
+
+// resolved returns a deep copy with every default filled in, or what is wrong.
+// Secrets that are zero stay so.
+func (c Config) resolved() (Config, error) {
+	c = c.clone()
+	c.fillPrincipals()
+	if c.Org == "" {
+		c.Org = DefaultOrg
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if !nameRE.MatchString(c.Org) {
+		bad("Org %q: want 1 to 64 of A-Z a-z 0-9 . _ -", c.Org)
+	}
+	base, err := cleanBaseURL(c.BaseURL)
+	if err != nil {
+		bad("BaseURL: %w", err)
+	}
+	c.BaseURL = base
+	c.fillLifetimes(bad)
+	c.fillAgents(bad)
+	c.fillUsers(bad)
+	if c.Risk, err = c.Risk.resolved(); err != nil {
+		bad("Risk: %w", err)
+	}
+	c.CAEP = c.CAEP.resolved()
+	if c.RateLimit != nil {
+		limit := c.RateLimit // a copy, see clone
+		for _, f := range []struct {
+			value *int
+			def   int
+		}{
+			{&limit.Token, 30},
+			{&limit.API, 100},
+			{&limit.Unauthed, 20},
+		} {
+			if *f.value < 0 {
+				bad("RateLimit: negative")
+			}
+			if *f.value == 0 {
+				*f.value = f.def
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, fmt.Errorf("lumodev: %w", err)
+	}
+	return c, nil
+}
+
+// clone returns a copy that shares no list, map or pointer with c but Logger, and
+// those of Risk and CAEP, which resolved copies.
+func (c Config) clone() Config {
+	c.Agents = slices.Clone(c.Agents)
+	for i := range c.Agents {
+		a := &c.Agents[i]
+		a.Scopes, a.Capabilities, a.Budget = slices.Clone(a.Scopes), slices.Clone(a.Capabilities), maps.Clone(a.Budget)
+	}
+	c.ResourceServers = slices.Clone(c.ResourceServers)
+	c.Users = slices.Clone(c.Users)
+	for i := range c.Users {
+		c.Users[i].Scopes = slices.Clone(c.Users[i].Scopes)
+	}
+	if c.RateLimit != nil {
+		limit := *c.RateLimit
+		c.RateLimit = &limit
+	}
+	return c
+}
+
+func (c *Config) fillLifetimes(bad func(string, ...any)) {
+	if c.DefaultTTL == 0 && c.MaxTTL > 0 {
+		c.DefaultTTL = min(defaultTTL, c.MaxTTL)
+	}
+	for _, f := range []struct {
+		name  string
+		value *time.Duration
+		def   time.Duration
+	}{
+		{"AgentTokenTTL", &c.AgentTokenTTL, time.Hour},
+		{"UserTokenTTL", &c.UserTokenTTL, 12 * time.Hour},
+		{"TaskTTL", &c.TaskTTL, time.Hour},
+		{"MaxTTL", &c.MaxTTL, 900 * time.Second},
+		{"DefaultTTL", &c.DefaultTTL, defaultTTL},
+		{"HumanWindow", &c.HumanWindow, 5 * time.Minute},
+		{"RedemptionWindow", &c.RedemptionWindow, 5 * time.Minute},
+		{"ApprovalTTL", &c.ApprovalTTL, 120 * time.Second},
+		{"Retention", &c.Retention, 24 * time.Hour},
+	} {
+		if *f.value == 0 {
+			*f.value = f.def
+		}
+		if *f.value < time.Second || *f.value%time.Second != 0 {
+			bad("%s %v: want whole seconds, 1s or more", f.name, *f.value)
+		}
+	}
+	if c.DefaultTTL > c.MaxTTL {
+		bad("DefaultTTL %v is over MaxTTL %v", c.DefaultTTL, c.MaxTTL)
+	}
+}
+
+func (c *Config) fillAgents(bad func(string, ...any)) {
+	clients := make(map[string]bool)
+	agentIDs := make(map[string]bool)
+	claim := func(id string) {
+		switch {
+		case !nameRE.MatchString(id):
+			bad("client id %q: want 1 to 64 of A-Z a-z 0-9 . _ -", id)
+		case clients[id] || id == userClientID:
+			bad("client id %q is taken", id)
+		}
+		clients[id] = true
+	}
+	for i := range c.Agents {
+		a := &c.Agents[i]
+		claim(a.ClientID)
+		if a.Name == "" {
+			a.Name = a.ClientID
+		}
+		if a.AgentID == "" {
+			a.AgentID = "agt_" + stableID(c.Org+"/"+a.ClientID)
+		}
+		if !nameRE.MatchString(a.Name) || !nameRE.MatchString(a.AgentID) {
+			bad("agent %q: Name and AgentID want 1 to 64 of A-Z a-z 0-9 . _ -", a.ClientID)
+		}
+		if agentIDs[a.AgentID] {
+			bad("agent id %q is taken", a.AgentID)
+		}
+		agentIDs[a.AgentID] = true
+		if a.Scopes == nil {
+			a.Scopes = strings.Fields(defaultAgentScopes)
+		}
+		if _, err := parseScope(strings.Join(a.Scopes, " ")); err != nil {
+			bad("agent %q: Scopes: %w", a.ClientID, err)
+		}
+		if a.Capabilities == nil {
+			a.Capabilities = []string{} // never null on the wire
+		}
+	}
+	for _, rs := range c.ResourceServers {
+		claim(rs.ClientID)
+	}
+}
+
+func (c *Config) fillUsers(bad func(string, ...any)) {
+	ids := make(map[int]bool)
+	emails := make(map[string]bool)
+	for _, u := range c.Users {
+		switch {
+		case u.ID < 0 || (u.ID != 0 && ids[u.ID]):
+			bad("user %q: ID %d: want a positive number that no other user has", u.Email, u.ID)
+		case u.Email == "" || emails[u.Email]:
+			bad("user %q: want an Email that no other user has", u.Email)
+		}
+		ids[u.ID], emails[u.Email] = true, true
+		if _, err := parseScope(strings.Join(u.Scopes, " ")); err != nil {
+			bad("user %q: Scopes: %w", u.Email, err)
+		}
+	}
+	next := 1
+	for i := range c.Users {
+		if c.Users[i].ID == 0 {
+			for ids[next] {
+				next++
+			}
+			ids[next] = true
+			c.Users[i].ID = next
+		}
+	}
+}
+
+// nameRE is what may stand in a sub, a path and a log line without care.
+var nameRE = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// cleanBaseURL returns raw without a trailing slash, or what is wrong with it.
+func cleanBaseURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "", errors.New("not a URL")
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Hostname() == "" {
+		return "", errors.New("want scheme://host:port")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return "", errors.New("want scheme://host:port and nothing else")
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+// baseURLOf returns the http URL of a listener's address. A wildcard address is
+// reached through loopback.
+func baseURLOf(addr string) string {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return "http://" + addr
+	}
+	if ap.Addr().IsUnspecified() {
+		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
+	}
+	return "http://" + ap.String()
+}

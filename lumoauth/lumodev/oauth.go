@@ -1,0 +1,261 @@
+package lumodev
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Grant and token types.
+const (
+	grantClientCredentials = "client_credentials"
+	grantTokenExchange     = "urn:ietf:params:oauth:grant-type:token-exchange"
+	typeAccessToken        = "urn:ietf:params:oauth:token-type:access_token"
+	typeJWT                = "urn:ietf:params:oauth:token-type:jwt"
+)
+
+// tokenResponse is RFC 6749, section 5.1, and RFC 8693, section 2.2.1. SDKs crash
+// on a null scope and on an expires_in that is not an integer literal.
+type tokenResponse struct {
+	AccessToken     string `json:"access_token"`
+	TokenType       string `json:"token_type"`
+	ExpiresIn       int    `json:"expires_in"`
+	Scope           string `json:"scope,omitempty"`
+	IssuedTokenType string `json:"issued_token_type,omitempty"`
+}
+
+// token serves POST /oauth/token.
+func (c *call) token() (*reply, error) {
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	switch grant := form.Get("grant_type"); grant {
+	case grantClientCredentials:
+		return c.login()
+	case grantTokenExchange:
+		return c.exchange()
+	case "":
+		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "grant_type is required")
+	}
+	return nil, fail(http.StatusBadRequest, codeUnsupportedGrant,
+		"lumodev serves client_credentials and token exchange only")
+}
+
+// login is the client credentials grant: an agent's base token, or a resource
+// server's own.
+func (c *call) login() (*reply, error) {
+	p, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	if p.kind == nobody {
+		return nil, badClient()
+	}
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	scopes, err := parseScope(form.Get("scope"))
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, codeInvalidScope, "%v", err)
+	}
+	std := lifetime(c.now, c.s.cfg.AgentTokenTTL)
+	std.Audience = jwt.Audience{c.s.Issuer()}
+	own := claims{ClientID: p.id, TokenUse: useAccess, Organization: c.s.cfg.Org}
+	if p.kind == anAgent {
+		std.Subject = subjectOf(p.agent)
+		own.AgentID = p.agent.AgentID
+		if len(scopes) == 0 {
+			scopes = p.agent.Scopes
+		}
+	} else {
+		std.Subject = "client_" + p.id
+	}
+	// Whatever is asked for is granted: a scope is no authority here, and agents
+	// that refresh ask again for what they were granted.
+	own.Scope = strings.Join(scopes, " ")
+	return c.issue(std, own, "")
+}
+
+func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
+
+func (c *call) issue(std jwt.Claims, own claims, issuedType string) (*reply, error) {
+	raw, err := c.s.keys.sign(std, own)
+	if err != nil {
+		return nil, err
+	}
+	return ok(tokenResponse{
+		AccessToken:     raw.Reveal(), // to the client that asked
+		TokenType:       "Bearer",
+		ExpiresIn:       seconds(std.Expiry.Time().Sub(std.IssuedAt.Time())),
+		Scope:           own.Scope,
+		IssuedTokenType: issuedType,
+	})
+}
+
+func seconds(d time.Duration) int { return int(d / time.Second) }
+
+// introspection is RFC 7662, section 2.2, with the JIT members that RFC 9396,
+// section 9.2, and LumoAuth's tokens have.
+type introspection struct {
+	Active    bool             `json:"active"`
+	TokenType string           `json:"token_type"`
+	Scope     string           `json:"scope,omitempty"`
+	ClientID  string           `json:"client_id"`
+	Sub       string           `json:"sub"`
+	Username  string           `json:"username,omitempty"`
+	Exp       *jwt.NumericDate `json:"exp"`
+	Iat       *jwt.NumericDate `json:"iat"`
+	Nbf       *jwt.NumericDate `json:"nbf"`
+	Iss       string           `json:"iss"`
+	Aud       jwt.Audience     `json:"aud"`
+	Jti       string           `json:"jti"`
+	TokenUse  string           `json:"token_use"`
+	AgentID   string           `json:"agent_id,omitempty"`
+	Act       *actor           `json:"act,omitempty"`
+}
+
+// introspect serves POST /oauth/introspect. What cannot be told is inactive, with
+// no reason (RFC 7662, section 2.2): unknown, expired, revoked, and for an agent
+// the tokens of others.
+func (c *call) introspect() (*reply, error) {
+	caller, err := c.clientOrBearer()
+	if err != nil {
+		return nil, err
+	}
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	raw := form.Get("token")
+	if raw == "" {
+		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
+	}
+	p, v := c.s.principalOf(raw, c.now)
+	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
+		return ok(object{"active": false})
+	}
+	answer := introspection{
+		Active: true, TokenType: "Bearer", Scope: v.Scope, ClientID: v.ClientID, Sub: v.Subject,
+		Exp: v.Expiry, Iat: v.IssuedAt, Nbf: v.NotBefore, Iss: v.Issuer, Aud: v.Audience, Jti: v.ID,
+		TokenUse: v.TokenUse, AgentID: v.AgentID, Act: v.Act,
+	}
+	if p.user != nil {
+		answer.Username = p.user.Email
+	}
+	if p.kind != aTask {
+		return ok(answer)
+	}
+	return ok(struct {
+		introspection
+		jitClaims
+	}{answer, v.jit})
+}
+
+// ownedBy reports whether a token was issued to, or for, the caller.
+func ownedBy(caller principal, v *verified) bool {
+	if caller.kind == aUser {
+		return v.UserID == caller.user.ID
+	}
+	return caller.id != "" && v.ClientID == caller.id
+}
+
+// revoke serves POST /oauth/revoke. Known or not, the answer is {} (RFC 7009,
+// section 2.2); a token of another client stays as it is.
+func (c *call) revoke() (*reply, error) {
+	caller, err := c.clientOrBearer()
+	if err != nil {
+		return nil, err
+	}
+	form, err := c.form()
+	if err != nil {
+		return nil, err
+	}
+	raw := form.Get("token")
+	if raw == "" {
+		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
+	}
+	v, err := c.s.keys.verify(raw, c.now)
+	if err != nil || !ownedBy(caller, v) {
+		return ok(object{})
+	}
+	err = c.update(func(st *state, ch *change) error {
+		if tok, isJIT := st.tokens[v.ID]; isJIT {
+			tok.Revoked = true
+			ch.tokens = append(ch.tokens, tok)
+			return nil
+		}
+		ch.revoked = append(ch.revoked, revocation{ID: v.ID, ExpiresAt: v.expires()})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(object{})
+}
+
+// userinfo serves GET and POST /oauth/userinfo. Agents need no openid scope: no
+// SDK asks for it.
+func (c *call) userinfo() (*reply, error) {
+	if len(c.r.Header.Values("Authorization")) == 0 {
+		e := unauthorized("no Authorization header")
+		e.status, e.code = http.StatusBadRequest, codeInvalidRequest
+		return nil, e
+	}
+	if c.whoErr != nil {
+		return nil, c.whoErr
+	}
+	org := c.s.cfg.Org
+	switch p := c.who; p.kind {
+	case anAgent:
+		budget := p.agent.Budget
+		if budget == nil {
+			budget = map[string]int{}
+		}
+		info := object{
+			"sub": subjectOf(p.agent), "name": p.agent.Name, "agent_id": p.agent.AgentID,
+			"capabilities": p.agent.Capabilities, "tenant": org, "identity_type": "agent", "budget_policy": budget,
+		}
+		if p.user != nil {
+			info["delegated_by"] = p.user.Email
+		}
+		return ok(info)
+	case aUser:
+		return ok(object{"sub": p.token.Subject, "email": p.user.Email, "tenant": org, "identity_type": "user"})
+	case aClient:
+		return ok(object{"sub": p.token.Subject, "client_id": p.id, "tenant": org, "identity_type": "client"})
+	}
+	return nil, fail(http.StatusForbidden, codeAccessDenied, "a JIT token is no credential here")
+}
+
+// jwks serves the public key.
+func (c *call) jwks() (*reply, error) { return ok(c.s.keys.public()) }
+
+// metadata serves RFC 8414 and OpenID Connect discovery. There is one issuer
+// whatever the prefix of the request.
+func (c *call) metadata() (*reply, error) {
+	issuer := c.s.Issuer()
+	api := issuer + "/api/v1"
+	auth := []string{"client_secret_basic", "client_secret_post"}
+	return ok(object{
+		"issuer":                                        issuer,
+		"authorization_endpoint":                        api + "/oauth/authorize", // required by readers; answers 404
+		"token_endpoint":                                api + "/oauth/token",
+		"introspection_endpoint":                        api + "/oauth/introspect",
+		"revocation_endpoint":                           api + "/oauth/revoke",
+		"userinfo_endpoint":                             api + "/oauth/userinfo",
+		"jwks_uri":                                      api + "/.well-known/jwks.json",
+		"response_types_supported":                      []string{},
+		"grant_types_supported":                         []string{grantClientCredentials, grantTokenExchange},
+		"token_endpoint_auth_methods_supported":         auth,
+		"introspection_endpoint_auth_methods_supported": auth,
+		"revocation_endpoint_auth_methods_supported":    auth,
+		"subject_types_supported":                       []string{"public"},
+		"id_token_signing_alg_values_supported":         []string{"ES256"},
+		"scopes_supported":                              strings.Fields(defaultAgentScopes),
+		"resource_indicators_supported":                 true,
+	})
+}

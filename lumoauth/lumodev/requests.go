@@ -1,0 +1,315 @@
+package lumodev
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// createRequest serves POST /jit/request.
+func (c *call) createRequest() (*reply, error) {
+	who, err := c.agentCaller()
+	if err != nil {
+		return nil, err
+	}
+	var in struct {
+		TaskID        string         `json:"task_id"`
+		Details       jsontext.Value `json:"authorization_details"`
+		Justification string         `json:"justification"`
+		TTL           *int64         `json:"requested_ttl"`
+		CallbackURL   string         `json:"callback_url"` // accepted, never called
+	}
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.TaskID == "" {
+		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "task_id is required")
+	}
+	if len(in.Details) == 0 || in.Details.Kind() == 'n' {
+		return nil, fail(http.StatusBadRequest, codeInvalidDetails, "authorization_details is required")
+	}
+	detail, err := rar.ParseOne(in.Details)
+	if err != nil {
+		// rar's errors name members and quote no values.
+		return nil, fail(http.StatusBadRequest, codeInvalidDetails, "%v", err)
+	}
+	if len(in.Justification) > maxText {
+		return nil, tooLong("justification", maxText)
+	}
+	ttl, err := c.ttl(in.TTL)
+	if err != nil {
+		return nil, err
+	}
+	r := request{
+		ID:            newID(requestPrefix),
+		TaskID:        in.TaskID,
+		ClientID:      who.agent.ClientID,
+		Detail:        detail,
+		Justification: in.Justification,
+		RequestedTTL:  ttl,
+		CreatedAt:     c.now,
+		Act:           who.token.Act,
+	}
+	own := c.s.cfg.Risk.assess(detail)
+	err = c.update(func(st *state, ch *change) error {
+		t, err := c.activeTask(st, in.TaskID, who)
+		if err != nil {
+			return err
+		}
+		if r.Act == nil {
+			r.Act = t.Act
+		}
+		c.decide(st, ch, t, &r, own)
+		ch.requests = append(ch.requests, r)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created(c.describe(&r, r.Status))
+}
+
+// ttl returns the lifetime to grant: the default when nothing is asked for, the
+// maximum when more is. LumoAuth's minimum of 300 s is not held to: its SDKs know
+// none, and short lifetimes help tests.
+func (c *call) ttl(asked *int64) (time.Duration, error) {
+	if asked == nil {
+		return c.s.cfg.DefaultTTL, nil
+	}
+	if *asked < 1 {
+		return 0, fail(http.StatusBadRequest, codeInvalidRequest, "a lifetime must be at least one second")
+	}
+	return time.Duration(min(*asked, int64(c.s.cfg.MaxTTL/time.Second))) * time.Second, nil
+}
+
+func (c *call) activeTask(st *state, id string, who principal) (task, error) {
+	t, known := st.tasks[id]
+	switch {
+	case !known:
+		return t, fail(http.StatusNotFound, codeNotFound, "no such task")
+	case t.ClientID != who.agent.ClientID:
+		return t, fail(http.StatusForbidden, codeAccessDenied, "the task is of another agent")
+	case t.stateAt(c.now) != taskActive:
+		return t, fail(http.StatusBadRequest, codeInvalidState, "the task is %s", t.stateAt(c.now))
+	}
+	return t, nil
+}
+
+// decide scores a new request and decides it, or leaves it to a person. The
+// request that makes its task suspicious is denied and the task suspended.
+func (c *call) decide(st *state, ch *change, t task, r *request, own Risk) {
+	policy := &c.s.cfg.CAEP
+	r.Risk = policy.raise(own, t.Score, t.Denials)
+	t.Score += policy.Scores[own]
+	if c.burst(st, t.ID) {
+		t.Score += max(policy.BurstScore, 0)
+	}
+	switch {
+	case policy.exceeded(t.Score, t.Denials):
+		c.suspend(st, ch, t)
+		r.Status, r.DecidedAt = statusDenied, c.now
+		r.AgentMessage = "The task was suspended because of its risk score."
+		return
+	case c.s.cfg.Risk.needsPerson(r.Risk):
+		r.Status = statusPending
+		r.ExpiresAt = c.now.Truncate(time.Second).Add(c.s.cfg.HumanWindow)
+	default:
+		r.Status, r.DecidedAt, r.GrantedTTL = statusApproved, c.now, r.RequestedTTL
+	}
+	ch.tasks = append(ch.tasks, t)
+}
+
+// burst reports whether one more request now is one too many for the window.
+func (c *call) burst(st *state, taskID string) bool {
+	policy := &c.s.cfg.CAEP
+	if policy.BurstRequests < 0 {
+		return false
+	}
+	recent := 1
+	for _, id := range st.ofTask[taskID] {
+		if c.now.Sub(st.requests[id].CreatedAt) < policy.BurstWindow {
+			recent++
+		}
+	}
+	return recent > policy.BurstRequests
+}
+
+// describe is a request as its agent sees it. Reviewers' notes are never part.
+func (c *call) describe(r *request, now status) object {
+	path := c.root + "/jit/request/" + r.ID
+	out := object{
+		"request_id":            r.ID,
+		"status":                now,
+		"risk_level":            r.Risk,
+		"task_id":               r.TaskID,
+		"authorization_details": r.Detail, // an object: SDKs fail on an array here
+	}
+	switch now {
+	case statusApproved:
+		out["token_url"] = path + "/token"
+		out["granted_ttl"] = seconds(r.GrantedTTL)
+	case statusPending:
+		out["status_url"] = path + "/status"
+		out["expires_at"] = stamp(r.ExpiresAt)
+		out["delegation_consent_required"] = false
+		out["message"] = "A person must decide this request."
+		return out
+	}
+	out["has_notes"] = r.Notes != ""
+	out.setIf("agent_message", r.AgentMessage)
+	if now == statusDenied {
+		out.setIf("deny_reason", r.AgentMessage)
+	}
+	return out
+}
+
+// ownRequest returns a request that the caller's agent made.
+func ownRequest(st *state, id string, who principal) (request, error) {
+	r, known := st.requests[id]
+	switch {
+	case !known:
+		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
+	case r.ClientID != who.agent.ClientID:
+		return r, fail(http.StatusForbidden, codeAccessDenied, "the request is of another agent")
+	}
+	return r, nil
+}
+
+// requestStatus serves GET /jit/request/{request}/status.
+func (c *call) requestStatus() (*reply, error) {
+	var out object
+	err := c.view(func(st *state) error {
+		id := c.params["request"]
+		who, err := c.taskCaller(st.requests[id].TaskID)
+		if err != nil {
+			return err
+		}
+		r, err := ownRequest(st, id, who)
+		if err != nil {
+			return err
+		}
+		out = c.describe(&r, st.statusOf(&r, c.s.cfg.RedemptionWindow, c.now))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(out)
+}
+
+// jitResponse is the answer to a redemption: authorization_details is an array
+// here (RFC 9396, section 7).
+type jitResponse struct {
+	tokenResponse
+	Details   []rar.Detail `json:"authorization_details"`
+	TaskID    string       `json:"task_id"`
+	RequestID string       `json:"jit_request_id"`
+}
+
+// requestToken serves POST /jit/request/{request}/token. Redeeming again gives the
+// same token while it lives, so that a client that lost the answer may ask again
+// and there is never a second token for one decision.
+func (c *call) requestToken() (*reply, error) {
+	who, err := c.agentCaller()
+	if err != nil {
+		return nil, err
+	}
+	var (
+		raw secret.String
+		r   request
+		tok jitToken
+	)
+	err = c.update(func(st *state, ch *change) error {
+		r, err = ownRequest(st, c.params["request"], who)
+		if err != nil {
+			return err
+		}
+		if now := st.statusOf(&r, c.s.cfg.RedemptionWindow, c.now); now != statusApproved {
+			return fail(http.StatusForbidden, codeAccessDenied, "the request is %s, not approved", now)
+		}
+		t := st.tasks[r.TaskID]
+		if t.stateAt(c.now) != taskActive {
+			return fail(http.StatusForbidden, codeAccessDenied, "the task is %s", t.stateAt(c.now))
+		}
+		if r.TokenID == "" {
+			tok = c.newJITToken(&r, &t)
+			ch.requests, ch.tokens = append(ch.requests, r), append(ch.tokens, tok)
+		} else if tok = st.tokens[r.TokenID]; !tok.liveAt(c.now) || !c.now.Before(r.DecidedAt.Add(c.s.cfg.RedemptionWindow)) {
+			return fail(http.StatusForbidden, codeAccessDenied, "the request was redeemed and is no longer redeemable")
+		}
+		raw, err = c.s.jitToken(&tok, &r, &t)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return ok(jitResponse{
+		tokenResponse: tokenResponse{
+			AccessToken:     raw.Reveal(), // to the agent that redeemed
+			TokenType:       "Bearer",
+			ExpiresIn:       seconds(tok.ExpiresAt.Sub(c.now.Truncate(time.Second))),
+			IssuedTokenType: typeAccessToken,
+		},
+		Details:   []rar.Detail{r.Detail},
+		TaskID:    r.TaskID,
+		RequestID: r.ID,
+	})
+}
+
+// newJITToken marks r as redeemed by a new token, which ends with its task at the
+// latest.
+func (c *call) newJITToken(r *request, t *task) jitToken {
+	start := c.now.Truncate(time.Second)
+	end := start.Add(r.GrantedTTL)
+	if t.ExpiresAt.Before(end) {
+		end = t.ExpiresAt
+	}
+	r.TokenID = newID("")
+	return jitToken{ID: r.TokenID, RequestID: r.ID, TaskID: t.ID, IssuedAt: start, ExpiresAt: end}
+}
+
+// jitToken signs a JIT token, or returns it as it was signed before. After a
+// restart it is signed anew, with the same jti and the same end. The caller holds
+// s.mu.
+func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, error) {
+	if raw, known := s.issued[tok.ID]; known {
+		return raw, nil
+	}
+	agent := s.agents[t.ClientID]
+	std := jwt.Claims{
+		ID:        tok.ID,
+		Subject:   "agent:" + agent.Name + ":task:" + t.ID,
+		Audience:  append(jwt.Audience{s.Issuer()}, r.Detail.Locations...),
+		IssuedAt:  jwt.NewNumericDate(tok.IssuedAt),
+		NotBefore: jwt.NewNumericDate(tok.IssuedAt),
+		Expiry:    jwt.NewNumericDate(tok.ExpiresAt),
+	}
+	own := claims{
+		ClientID:     agent.ClientID,
+		TokenUse:     useJIT,
+		Organization: s.cfg.Org,
+		AgentID:      agent.AgentID,
+		Act:          r.Act,
+	}
+	jit := jitClaims{
+		JIT:                  true,
+		TaskID:               t.ID,
+		JITRequestID:         r.ID,
+		CAEPSessionID:        t.Session,
+		AuthorizationDetails: []rar.Detail{r.Detail},
+		OnBehalfOf:           t.OnBehalfOf,
+	}
+	if t.Parent != "" {
+		jit.ParentTaskID = &t.Parent
+	}
+	raw, err := s.keys.sign(std, own, jit)
+	if err == nil {
+		s.issued[tok.ID] = raw
+	}
+	return raw, err
+}

@@ -1,0 +1,216 @@
+package lumodev
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// Risk is the level of a request. The zero Risk is no level.
+type Risk string
+
+// The levels, lowest first.
+const (
+	Low      Risk = "low"
+	Medium   Risk = "medium"
+	High     Risk = "high"
+	Critical Risk = "critical"
+)
+
+func (r Risk) rank() int { return slices.Index([]Risk{Low, Medium, High, Critical}, r) }
+
+// atLeast returns the higher of both levels.
+func (r Risk) atLeast(floor Risk) Risk {
+	if floor.rank() > r.rank() {
+		return floor
+	}
+	return r
+}
+
+// RiskPolicy says how risky a detail is and which levels a person decides. The
+// zero value is LumoAuth's documented policy:
+//
+//   - low: reading;
+//   - medium: writing;
+//   - high: deleting, administering, executing, and whatever is not known: an
+//     unknown action, no action at all (RFC 9396 leaves its meaning to the type),
+//     wildcards, privileges, sensitive resources;
+//   - critical: the types payment, wire_transfer, user_data, credentials.
+//
+// A task's history raises the level: see [CAEPPolicy].
+type RiskPolicy struct {
+	// Assess, when set, decides first; what it returns stands. "" leaves the
+	// detail to the rules. A level that does not exist counts as critical. It
+	// must be safe for concurrent use.
+	Assess func(rar.Detail) Risk
+
+	// SensitiveIdentifiers and SensitiveTypes make a detail at least high: one
+	// that names such an identifier, has it as a path segment of a location, or
+	// names no identifier, and so may reach it. nil means none.
+	SensitiveIdentifiers []string
+	SensitiveTypes       []string
+
+	// CriticalTypes default to payment, wire_transfer, user_data, credentials.
+	CriticalTypes []string
+
+	// HumanLevels need a person. nil means high and critical; an empty list that
+	// is not nil means none.
+	HumanLevels []Risk
+}
+
+func (p RiskPolicy) resolved() (RiskPolicy, error) {
+	if p.CriticalTypes == nil {
+		p.CriticalTypes = []string{"payment", "wire_transfer", "user_data", "credentials"}
+	}
+	if p.HumanLevels == nil {
+		p.HumanLevels = []Risk{High, Critical}
+	}
+	for _, level := range p.HumanLevels {
+		if level.rank() < 0 {
+			return p, fmt.Errorf("no such level %q", level)
+		}
+	}
+	p.SensitiveIdentifiers = slices.Clone(p.SensitiveIdentifiers)
+	p.SensitiveTypes = slices.Clone(p.SensitiveTypes)
+	p.CriticalTypes = slices.Clone(p.CriticalTypes)
+	p.HumanLevels = slices.Clone(p.HumanLevels)
+	return p, nil
+}
+
+// needsPerson reports whether a person must decide a request of this level.
+func (p *RiskPolicy) needsPerson(r Risk) bool { return slices.Contains(p.HumanLevels, r) }
+
+// assess returns the level of a detail by itself.
+func (p *RiskPolicy) assess(d rar.Detail) Risk {
+	if p.Assess != nil {
+		switch r := p.Assess(d.Clone()); {
+		case r == "":
+		case r.rank() < 0:
+			return Critical
+		default:
+			return r
+		}
+	}
+	if slices.Contains(p.CriticalTypes, d.Type) {
+		return Critical
+	}
+	risk := Low
+	if len(d.Actions) == 0 || len(d.Privileges) > 0 || p.sensitive(d) {
+		risk = High
+	}
+	for _, action := range d.Actions {
+		risk = risk.atLeast(actionRisk(action))
+	}
+	if strings.Contains(d.Identifier, "*") {
+		risk = risk.atLeast(High)
+	}
+	return risk
+}
+
+func (p *RiskPolicy) sensitive(d rar.Detail) bool {
+	if slices.Contains(p.SensitiveTypes, d.Type) {
+		return true
+	}
+	if len(p.SensitiveIdentifiers) == 0 {
+		return false
+	}
+	if d.Identifier == "" {
+		return true
+	}
+	for _, id := range p.SensitiveIdentifiers {
+		if d.Identifier == id {
+			return true
+		}
+		for _, location := range d.Locations {
+			if slices.Contains(strings.FieldsFunc(location, isSeparator), id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isSeparator(r rune) bool { return strings.ContainsRune("/?&=#;", r) }
+
+// actionRisk returns the level of one action, in any case: HTTP verbs are written
+// in capitals, database verbs in either.
+func actionRisk(action string) Risk {
+	switch strings.ToLower(action) {
+	case "read", "get", "head", "options", "list", "search", "query", "select", "view", "fetch", "download":
+		return Low
+	case "write", "create", "update", "append", "insert", "upload", "edit", "post", "put", "patch", "send", "comment":
+		return Medium
+	}
+	return High
+}
+
+// CAEPPolicy says how a task's behaviour is scored and when it is suspended.
+// LumoAuth documents one example event, with the two thresholds below, and no
+// scores. Zero fields mean the defaults in parentheses; negative ones switch the
+// rule off.
+type CAEPPolicy struct {
+	RiskThreshold   float64 // suspend at this score (65)
+	DenialThreshold int     // suspend at this many denials (3)
+
+	// Scores that a request adds by its own level. nil means low 1, medium 2,
+	// high 5, critical 10.
+	Scores map[Risk]float64
+
+	DenialScore float64 // that each denial adds (15)
+
+	// More than BurstRequests (60) within BurstWindow (1 min) are a burst: each
+	// further request adds BurstScore (10).
+	BurstRequests int
+	BurstWindow   time.Duration
+	BurstScore    float64
+}
+
+func (p CAEPPolicy) resolved() CAEPPolicy {
+	if p.RiskThreshold == 0 {
+		p.RiskThreshold = 65
+	}
+	if p.DenialThreshold == 0 {
+		p.DenialThreshold = 3
+	}
+	scores := map[Risk]float64{Low: 1, Medium: 2, High: 5, Critical: 10}
+	for level := range scores {
+		if p.Scores != nil {
+			scores[level] = p.Scores[level]
+		}
+	}
+	p.Scores = scores
+	if p.DenialScore == 0 {
+		p.DenialScore = 15
+	}
+	if p.BurstRequests == 0 {
+		p.BurstRequests = 60
+	}
+	if p.BurstWindow <= 0 {
+		p.BurstWindow = time.Minute
+	}
+	if p.BurstScore == 0 {
+		p.BurstScore = 10
+	}
+	return p
+}
+
+// exceeded reports whether a task with this history must be suspended.
+func (p *CAEPPolicy) exceeded(score float64, denials int) bool {
+	return (p.RiskThreshold > 0 && score >= p.RiskThreshold) ||
+		(p.DenialThreshold > 0 && denials >= p.DenialThreshold)
+}
+
+// raise returns the level of a request given its task's history: half the score
+// that suspends makes it medium, several denials make it critical.
+func (p *CAEPPolicy) raise(own Risk, score float64, denials int) Risk {
+	if p.RiskThreshold > 0 && score >= p.RiskThreshold/2 {
+		own = own.atLeast(Medium)
+	}
+	if p.DenialThreshold > 0 && denials >= max(2, p.DenialThreshold-1) {
+		own = own.atLeast(Critical)
+	}
+	return own
+}

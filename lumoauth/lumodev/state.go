@@ -1,0 +1,343 @@
+package lumodev
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// taskState is where a task is. Every state but active is final.
+type taskState string
+
+const (
+	taskActive    taskState = "active"
+	taskCompleted taskState = "completed"
+	taskFailed    taskState = "failed"
+	taskCancelled taskState = "cancelled"
+	taskSuspended taskState = "suspended"
+	taskExpired   taskState = "expired" // never stored: it follows from the clock
+)
+
+// task is one record. Records are values: a change is a changed copy that is
+// committed, so a reader never sees half of one.
+type task struct {
+	ID         string      `json:"id"`
+	ClientID   string      `json:"client_id"` // of the agent
+	Name       string      `json:"name,omitempty"`
+	Type       string      `json:"type,omitempty"`
+	Parent     string      `json:"parent,omitempty"`
+	Depth      int         `json:"depth"` // 1 without a parent
+	Session    string      `json:"session"`
+	OnBehalfOf string      `json:"on_behalf_of,omitempty"`
+	Act        *actor      `json:"act,omitempty"` // of the delegated token that opened it
+	State      taskState   `json:"state"`
+	CreatedAt  time.Time   `json:"created_at"`
+	ExpiresAt  time.Time   `json:"expires_at"`
+	EndedAt    time.Time   `json:"ended_at,omitzero"`
+	Notes      string      `json:"notes,omitempty"` // internal, of evaluate
+	Score      float64     `json:"score"`
+	Denials    int         `json:"denials"`
+	Events     []caepEvent `json:"events,omitempty"`
+}
+
+func (t *task) stateAt(now time.Time) taskState {
+	if t.State == taskActive && !now.Before(t.ExpiresAt) {
+		return taskExpired
+	}
+	return t.State
+}
+
+// endedAt is when the task left active, the zero time if it has not.
+func (t *task) endedAt(now time.Time) time.Time {
+	if t.stateAt(now) == taskExpired {
+		return t.ExpiresAt
+	}
+	return t.EndedAt
+}
+
+type caepEvent struct {
+	Type      string      `json:"type"`
+	Details   caepDetails `json:"details"`
+	Timestamp time.Time   `json:"timestamp"`
+}
+
+type caepDetails struct {
+	RiskScore   float64 `json:"risk_score"`
+	DenialCount int     `json:"denial_count"`
+}
+
+// status is the state of a request.
+type status string
+
+const (
+	statusPending  status = "pending"
+	statusApproved status = "approved"
+	statusDenied   status = "denied"
+	statusExpired  status = "expired" // never stored: it follows from the clock and the task
+)
+
+// request is one record of JIT authority asked for.
+type request struct {
+	ID            string        `json:"id"`
+	TaskID        string        `json:"task_id"`
+	ClientID      string        `json:"client_id"`
+	Detail        rar.Detail    `json:"detail"`
+	Justification string        `json:"justification,omitempty"`
+	RequestedTTL  time.Duration `json:"requested_ttl"`
+	GrantedTTL    time.Duration `json:"granted_ttl,omitempty"`
+	Risk          Risk          `json:"risk"`
+	Status        status        `json:"status"`
+	CreatedAt     time.Time     `json:"created_at"`
+	ExpiresAt     time.Time     `json:"expires_at,omitzero"` // of the human window; zero when decided at once
+	DecidedAt     time.Time     `json:"decided_at,omitzero"`
+	DecidedBy     int           `json:"decided_by,omitempty"` // user id
+	Notes         string        `json:"notes,omitempty"`      // internal: a reviewer's notes or reason
+	AgentMessage  string        `json:"agent_message,omitempty"`
+	TokenID       string        `json:"token_id,omitempty"` // jti, once redeemed
+	Act           *actor        `json:"act,omitempty"`
+}
+
+// jitToken is what is kept of an issued JIT token: never the token.
+type jitToken struct {
+	ID        string    `json:"id"` // jti
+	RequestID string    `json:"request_id"`
+	TaskID    string    `json:"task_id"`
+	IssuedAt  time.Time `json:"issued_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Revoked   bool      `json:"revoked,omitempty"`
+}
+
+func (t *jitToken) liveAt(now time.Time) bool { return !t.Revoked && now.Before(t.ExpiresAt) }
+
+// revocation is a revoked access token.
+type revocation struct {
+	ID        string    `json:"id"` // jti
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// approval is a push approval. Its token is a credential, so only a hash of it is
+// kept.
+type approval struct {
+	Hash        string    `json:"hash"`
+	ClientID    string    `json:"client_id"`
+	TaskID      string    `json:"task_id"`
+	Reason      string    `json:"reason"`
+	Impact      Risk      `json:"impact"`
+	UserID      int       `json:"user_id"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	Status      status    `json:"status"`
+	RespondedAt time.Time `json:"responded_at,omitzero"`
+}
+
+func (a *approval) statusAt(now time.Time) status {
+	if a.Status == statusPending && !now.Before(a.ExpiresAt) {
+		return statusExpired
+	}
+	return a.Status
+}
+
+// change is a set of records to write, all or none.
+type change struct {
+	tasks     []task
+	requests  []request
+	tokens    []jitToken
+	revoked   []revocation
+	approvals []approval
+	forget    []recordKey
+}
+
+type recordKey struct{ kind, id string }
+
+// The kinds of records in the store.
+const (
+	kindTask     = "task"
+	kindRequest  = "request"
+	kindToken    = "token"
+	kindRevoked  = "revoked"
+	kindApproval = "approval"
+)
+
+// state holds every record in memory. Its user holds the server's lock.
+type state struct {
+	tasks     map[string]task
+	requests  map[string]request
+	tokens    map[string]jitToken
+	revoked   map[string]revocation
+	approvals map[string]approval
+
+	ofTask   map[string][]string // request ids by task
+	children map[string][]string // task ids by parent
+
+	totals Totals
+}
+
+func newState() *state {
+	return &state{
+		tasks:     make(map[string]task),
+		requests:  make(map[string]request),
+		tokens:    make(map[string]jitToken),
+		revoked:   make(map[string]revocation),
+		approvals: make(map[string]approval),
+		ofTask:    make(map[string][]string),
+		children:  make(map[string][]string),
+	}
+}
+
+// apply takes a change that the store has taken.
+func (st *state) apply(c *change) {
+	for _, t := range c.tasks {
+		if _, known := st.tasks[t.ID]; !known {
+			st.totals.Tasks++
+			if t.Parent != "" {
+				st.children[t.Parent] = append(st.children[t.Parent], t.ID)
+			}
+		}
+		st.tasks[t.ID] = t
+	}
+	for _, r := range c.requests {
+		if _, known := st.requests[r.ID]; !known {
+			st.totals.Requests++
+			st.ofTask[r.TaskID] = append(st.ofTask[r.TaskID], r.ID)
+		}
+		st.requests[r.ID] = r
+	}
+	for _, t := range c.tokens {
+		if _, known := st.tokens[t.ID]; !known {
+			st.totals.Tokens++
+		}
+		st.tokens[t.ID] = t
+	}
+	for _, r := range c.revoked {
+		st.revoked[r.ID] = r
+	}
+	for _, a := range c.approvals {
+		st.approvals[a.Hash] = a
+	}
+	for _, key := range c.forget {
+		switch key.kind {
+		case kindTask:
+			delete(st.tasks, key.id)
+			delete(st.ofTask, key.id)
+			delete(st.children, key.id)
+		case kindRequest:
+			delete(st.requests, key.id)
+		case kindToken:
+			delete(st.tokens, key.id)
+		case kindRevoked:
+			delete(st.revoked, key.id)
+		case kindApproval:
+			delete(st.approvals, key.id)
+		}
+	}
+}
+
+// statusOf returns a request's state now. What its task's end, its window or its
+// token's end took away reads expired.
+func (st *state) statusOf(r *request, redemption time.Duration, now time.Time) status {
+	t, known := st.tasks[r.TaskID]
+	ended := !known || t.stateAt(now) != taskActive
+	switch r.Status {
+	case statusPending:
+		if ended || !now.Before(r.ExpiresAt) {
+			return statusExpired
+		}
+	case statusApproved:
+		if r.TokenID == "" && (ended || !now.Before(r.DecidedAt.Add(redemption))) {
+			return statusExpired
+		}
+	}
+	return r.Status
+}
+
+// endTask adds to c what ending a task and everything below it takes: the tasks'
+// new state, and the revocation of their tokens. Requests follow from their task.
+func (st *state) endTask(c *change, t task, to taskState, now time.Time) {
+	t.State, t.EndedAt = to, now
+	c.tasks = append(c.tasks, t)
+	for _, id := range st.ofTask[t.ID] {
+		if tok, ok := st.tokens[st.requests[id].TokenID]; ok && tok.liveAt(now) {
+			tok.Revoked = true
+			c.tokens = append(c.tokens, tok)
+		}
+	}
+	for _, id := range st.children[t.ID] {
+		if child, ok := st.tasks[id]; ok && child.stateAt(now) == taskActive {
+			st.endTask(c, child, to, now)
+		}
+	}
+}
+
+// live reports whether a verified token has not been revoked, by itself or with
+// its task.
+func (st *state) live(v *verified, now time.Time) bool {
+	if _, gone := st.revoked[v.ID]; gone {
+		return false
+	}
+	if v.TokenUse != useJIT {
+		return true
+	}
+	tok, ok := st.tokens[v.ID]
+	return ok && st.liveToken(&tok, now)
+}
+
+// liveToken reports whether a JIT token is in force.
+func (st *state) liveToken(tok *jitToken, now time.Time) bool {
+	t, ok := st.tasks[tok.TaskID]
+	return ok && t.stateAt(now) == taskActive && tok.liveAt(now)
+}
+
+// stale returns what to forget: tasks that ended before the limit, with all that
+// hangs below them, and what has expired by itself.
+func (st *state) stale(limit, now time.Time) []recordKey {
+	var keys []recordKey
+	for id, t := range st.tasks {
+		if ended := t.endedAt(now); ended.IsZero() || ended.After(limit) {
+			continue
+		}
+		keys = append(keys, recordKey{kindTask, id})
+		for _, rid := range st.ofTask[id] {
+			keys = append(keys, recordKey{kindRequest, rid})
+			if tid := st.requests[rid].TokenID; tid != "" {
+				keys = append(keys, recordKey{kindToken, tid})
+			}
+		}
+	}
+	for id, r := range st.revoked {
+		if !now.Before(r.ExpiresAt) {
+			keys = append(keys, recordKey{kindRevoked, id})
+		}
+	}
+	for id, a := range st.approvals {
+		if !limit.Before(a.ExpiresAt) {
+			keys = append(keys, recordKey{kindApproval, id})
+		}
+	}
+	return keys
+}
+
+// pending returns the requests that wait for a person, oldest first.
+func (st *state) pending(redemption time.Duration, now time.Time) []request {
+	var open []request
+	for _, r := range st.requests {
+		if st.statusOf(&r, redemption, now) == statusPending {
+			open = append(open, r)
+		}
+	}
+	slices.SortFunc(open, func(a, b request) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
+	return open
+}
+
+// commit writes c to the store, then to memory. On an error memory is unchanged.
+// The caller holds s.mu.
+func (s *Server) commit(ctx context.Context, c *change) error {
+	if s.store != nil {
+		// A client that hangs up must not leave its change half known.
+		if err := s.store.write(context.WithoutCancel(ctx), c); err != nil {
+			return err
+		}
+	}
+	s.st.apply(c)
+	return nil
+}

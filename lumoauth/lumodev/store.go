@@ -1,0 +1,304 @@
+package lumodev
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	_ "github.com/glebarez/go-sqlite" // the driver "sqlite"
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/jitagent/jitagent/secret"
+)
+
+// Files in a state directory.
+const (
+	databaseFile = "lumodev.db"
+	keyFile      = "signing-key.json"
+	lockFile     = "lock"
+)
+
+// errInUse reports a state directory that another server holds.
+var errInUse = errors.New("in use by another lumodev: stop that one or use another directory")
+
+// schemaVersion is the version of the tables below. A database of a later one is
+// refused: this program cannot know what it would lose.
+const schemaVersion = 1
+
+const schema = `
+CREATE TABLE records (kind TEXT NOT NULL, id TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE secrets (client_id TEXT PRIMARY KEY, secret TEXT NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 1;`
+
+// store is the state directory of one process: the database to which every
+// change is written before it is answered, the signing key, and the lock that
+// keeps other processes out. Memory is the truth; the store is read once.
+type store struct {
+	dir  string
+	db   *sql.DB
+	lock *os.File
+}
+
+// openStore opens or makes a state directory.
+func openStore(ctx context.Context, dir string) (*store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("lumodev: state directory: %w", err)
+	}
+	if err := checkPrivate(dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("lumodev: state directory %s: %w", dir, err)
+	}
+	s := &store{dir: dir, lock: lock}
+	if err := s.openDatabase(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), s.close())
+	}
+	return s, nil
+}
+
+func (s *store) openDatabase(ctx context.Context) error {
+	path, err := filepath.Abs(filepath.Join(s.dir, databaseFile))
+	if err != nil {
+		return err
+	}
+	// SQLite gives its other files the mode of the database, so make that first.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a Windows drive
+	}
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)",
+	}}.Encode()}
+	if s.db, err = sql.Open("sqlite", dsn.String()); err != nil {
+		return err
+	}
+	s.db.SetMaxOpenConns(1)
+
+	var version int
+	if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	switch {
+	case version > schemaVersion:
+		return fmt.Errorf("%s was written by a later version (schema %d, this program knows %d): use that version or another directory",
+			databaseFile, version, schemaVersion)
+	case version == 0:
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, schema); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+		return tx.Commit()
+	}
+	return nil
+}
+
+// close releases everything. It may be called on a store that is half open.
+func (s *store) close() error {
+	var errs []error
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	errs = append(errs, s.lock.Close()) // and with it the lock
+	return errors.Join(errs...)
+}
+
+// write makes a change durable: synchronous=FULL has SQLite wait for the disk.
+func (s *store) write(ctx context.Context, c *change) (err error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("lumodev: write state: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("lumodev: write state: %w", errors.Join(err, ignoreDone(tx.Rollback())))
+		}
+	}()
+	put := func(kind, id string, record any) error {
+		data, err := json.Marshal(record)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx,
+			"INSERT INTO records (kind, id, data) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data",
+			kind, id, string(data))
+		return err
+	}
+	for _, r := range c.tasks {
+		if err := put(kindTask, r.ID, r); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.requests {
+		if err := put(kindRequest, r.ID, r); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.tokens {
+		if err := put(kindToken, r.ID, r); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.revoked {
+		if err := put(kindRevoked, r.ID, r); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.approvals {
+		if err := put(kindApproval, r.Hash, r); err != nil {
+			return err
+		}
+	}
+	for _, key := range c.forget {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM records WHERE kind = ? AND id = ?", key.kind, key.id); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// load reads everything.
+func (s *store) load(ctx context.Context) (*state, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT kind, id, data FROM records")
+	if err != nil {
+		return nil, fmt.Errorf("lumodev: read state: %w", err)
+	}
+	defer func() { _ = rows.Close() }() // its error is that of rows.Err
+	var all change
+	for rows.Next() {
+		var kind, id string
+		var data []byte
+		if err := rows.Scan(&kind, &id, &data); err != nil {
+			return nil, fmt.Errorf("lumodev: read state: %w", err)
+		}
+		if err := all.add(kind, data); err != nil {
+			return nil, fmt.Errorf("lumodev: read state: %s %s is damaged: %w", kind, id, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("lumodev: read state: %w", err)
+	}
+	st := newState()
+	st.apply(&all)
+	st.totals = Totals{} // of this process
+	return st, nil
+}
+
+func (c *change) add(kind string, data []byte) error {
+	switch kind {
+	case kindTask:
+		return appendRecord(&c.tasks, data)
+	case kindRequest:
+		return appendRecord(&c.requests, data)
+	case kindToken:
+		return appendRecord(&c.tokens, data)
+	case kindRevoked:
+		return appendRecord(&c.revoked, data)
+	case kindApproval:
+		return appendRecord(&c.approvals, data)
+	}
+	return errors.New("unknown kind")
+}
+
+func appendRecord[T any](list *[]T, data []byte) error {
+	var record T
+	if err := json.Unmarshal(data, &record); err != nil {
+		return err
+	}
+	*list = append(*list, record)
+	return nil
+}
+
+// clientSecret returns the generated secret of a client, and keeps a new one the
+// first time.
+func (s *store) clientSecret(ctx context.Context, clientID string) (secret.String, error) {
+	_, err := s.db.ExecContext(ctx,
+		"INSERT INTO secrets (client_id, secret) VALUES (?, ?) ON CONFLICT DO NOTHING",
+		clientID, newSecret().Reveal()) // to the 0600 database, beside the signing key
+	if err != nil {
+		return secret.String{}, fmt.Errorf("lumodev: keep a client secret: %w", err)
+	}
+	var v string
+	if err := s.db.QueryRowContext(ctx, "SELECT secret FROM secrets WHERE client_id = ?", clientID).Scan(&v); err != nil {
+		return secret.String{}, fmt.Errorf("lumodev: read a client secret: %w", err)
+	}
+	return secret.New(v), nil
+}
+
+// signingKey returns the directory's key, and makes one the first time.
+func (s *store) signingKey() (jose.JSONWebKey, error) {
+	path := filepath.Join(s.dir, keyFile)
+	var key jose.JSONWebKey
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return s.makeKey(path)
+	case err != nil:
+		return key, fmt.Errorf("lumodev: signing key: %w", err)
+	}
+	if err := checkPrivate(path); err != nil {
+		return key, err
+	}
+	// The cause may quote the file, which is a secret.
+	if err := key.UnmarshalJSON(data); err != nil || key.IsPublic() || key.Algorithm != string(jose.ES256) {
+		return key, fmt.Errorf("lumodev: signing key: %s does not hold an ES256 private key", path)
+	}
+	return withKeyID(key)
+}
+
+func (s *store) makeKey(path string) (jose.JSONWebKey, error) {
+	key, err := newKey()
+	if err != nil {
+		return key, fmt.Errorf("lumodev: make a signing key: %w", err)
+	}
+	data, err := key.MarshalJSON()
+	if err != nil {
+		return key, fmt.Errorf("lumodev: make a signing key: %w", err)
+	}
+	if err := writeFile(path, data); err != nil {
+		return key, fmt.Errorf("lumodev: keep the signing key: %w", err)
+	}
+	return key, nil
+}
+
+// writeFile writes a private file so that it is whole or absent, also after a
+// power cut.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(filepath.Dir(path))
+}

@@ -1,0 +1,190 @@
+package lumodev
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// tokenUse says what a token is for. A verifier must not take one for the other.
+const (
+	useAccess = "access" // agents' base and delegated tokens, users' and clients' tokens
+	useJIT    = "jit"
+)
+
+// maxToken bounds the tokens that are parsed at all.
+const maxToken = 16 << 10
+
+// claims are the members of all tokens beside the registered ones of RFC 7519.
+// parent_task_id is null, not absent, in a JIT token of a task without a parent.
+type claims struct {
+	ClientID     string   `json:"client_id"`
+	TokenUse     string   `json:"token_use"`
+	Organization string   `json:"organization"`
+	Scope        string   `json:"scope,omitempty"`
+	AgentID      string   `json:"agent_id,omitempty"`
+	UserID       int      `json:"user_id,omitempty"`
+	Email        string   `json:"email,omitempty"`
+	Permissions  []string `json:"permissions,omitempty"`
+	Act          *actor   `json:"act,omitempty"`
+}
+
+// jitClaims are the further members of a JIT token.
+type jitClaims struct {
+	JIT                  bool         `json:"jit"`
+	TaskID               string       `json:"task_id"`
+	ParentTaskID         *string      `json:"parent_task_id"`
+	JITRequestID         string       `json:"jit_request_id"`
+	CAEPSessionID        string       `json:"caep_session_id"`
+	AuthorizationDetails []rar.Detail `json:"authorization_details"`
+	OnBehalfOf           string       `json:"on_behalf_of,omitempty"`
+}
+
+// actor is the act claim of RFC 8693, section 4.1: the outermost is the current
+// actor, those within came before.
+type actor struct {
+	Sub      string `json:"sub"`
+	ClientID string `json:"client_id,omitempty"`
+	Act      *actor `json:"act,omitempty"`
+}
+
+// depth returns the number of actors in the chain.
+func (a *actor) depth() int {
+	n := 0
+	for ; a != nil; a = a.Act {
+		n++
+	}
+	return n
+}
+
+// includes reports whether the agent with this client id is in the chain.
+func (a *actor) includes(clientID string) bool {
+	for ; a != nil; a = a.Act {
+		if a.ClientID == clientID {
+			return true
+		}
+	}
+	return false
+}
+
+// verified is a token whose signature, issuer and times hold. Revocation is not
+// looked at: see state.live.
+type verified struct {
+	jwt.Claims
+	claims
+	jit jitClaims
+}
+
+func (v *verified) expires() time.Time { return v.Expiry.Time() }
+
+// keys signs and verifies tokens with one ES256 key. It is safe for concurrent
+// use.
+type keys struct {
+	issuer string
+	key    jose.JSONWebKey // private
+	signer jose.Signer
+}
+
+// newKey returns a fresh signing key. Its kid is the key's thumbprint (RFC 7638).
+func newKey() (jose.JSONWebKey, error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return jose.JSONWebKey{}, err
+	}
+	key := jose.JSONWebKey{Key: private, Algorithm: string(jose.ES256), Use: "sig"}
+	return withKeyID(key)
+}
+
+func withKeyID(key jose.JSONWebKey) (jose.JSONWebKey, error) {
+	sum, err := key.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return jose.JSONWebKey{}, err
+	}
+	key.KeyID = base64.RawURLEncoding.EncodeToString(sum)
+	return key, nil
+}
+
+func newKeys(issuer string, key jose.JSONWebKey) (*keys, error) {
+	signer, err := jose.NewSigner(
+		jose.SigningKey{Algorithm: jose.ES256, Key: key},
+		(&jose.SignerOptions{}).WithType("at+jwt"), // RFC 9068, section 2.1
+	)
+	if err != nil {
+		return nil, err
+	}
+	return &keys{issuer: issuer, key: key, signer: signer}, nil
+}
+
+// public returns the JWK set to publish.
+func (k *keys) public() jose.JSONWebKeySet {
+	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k.key.Public()}}
+}
+
+// sign returns a token with the registered claims and more; later arguments may
+// not name a member again.
+func (k *keys) sign(std jwt.Claims, more ...any) (secret.String, error) {
+	std.Issuer = k.issuer
+	builder := jwt.Signed(k.signer).Claims(std)
+	for _, c := range more {
+		builder = builder.Claims(c)
+	}
+	raw, err := builder.Serialize()
+	if err != nil {
+		return secret.String{}, fmt.Errorf("lumodev: sign a token: %w", err)
+	}
+	return secret.New(raw), nil
+}
+
+// errToken is the only thing that verify says about a bad token.
+var errToken = errors.New("lumodev: token is not valid")
+
+// verify checks form, key, signature, issuer and times of a token.
+func (k *keys) verify(raw string, now time.Time) (*verified, error) {
+	if len(raw) > maxToken {
+		return nil, errToken
+	}
+	tok, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	if err != nil || len(tok.Headers) != 1 {
+		return nil, errToken
+	}
+	if h := tok.Headers[0]; h.KeyID != k.key.KeyID || h.ExtraHeaders[jose.HeaderType] != "at+jwt" {
+		return nil, errToken
+	}
+	var v verified
+	if err := tok.Claims(k.key.Public(), &v.Claims, &v.claims, &v.jit); err != nil {
+		return nil, errToken
+	}
+	if v.Expiry == nil || v.IssuedAt == nil || v.ID == "" || v.ClientID == "" {
+		return nil, errToken
+	}
+	if err := v.ValidateWithLeeway(jwt.Expected{Issuer: k.issuer, Time: now}, 0); err != nil {
+		return nil, errToken
+	}
+	if !now.Before(v.expires()) { // RFC 7519, section 4.1.4: not on or after exp
+		return nil, errToken
+	}
+	return &v, nil
+}
+
+// lifetime returns registered claims that start at now, in whole seconds, and end
+// ttl later.
+func lifetime(now time.Time, ttl time.Duration) jwt.Claims {
+	now = now.Truncate(time.Second)
+	return jwt.Claims{
+		ID:        newID(""),
+		IssuedAt:  jwt.NewNumericDate(now),
+		NotBefore: jwt.NewNumericDate(now),
+		Expiry:    jwt.NewNumericDate(now.Add(ttl)),
+	}
+}

@@ -1,0 +1,200 @@
+package lumodev
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// maxBody bounds request bodies.
+const maxBody = 64 << 10
+
+// The error codes of this server. Every code that leaves it is one of these.
+const (
+	codeInvalidRequest       = "invalid_request"
+	codeInvalidGrant         = "invalid_grant"
+	codeInvalidScope         = "invalid_scope"
+	codeInvalidTarget        = "invalid_target"
+	codeInvalidClient        = "invalid_client"
+	codeInvalidToken         = "invalid_token"
+	codeUnauthorizedClient   = "unauthorized_client"
+	codeUnsupportedGrant     = "unsupported_grant_type"
+	codeUnsupportedTokenType = "unsupported_token_type"
+	codeInvalidDetails       = "invalid_authorization_details" // RFC 9396, section 5
+	codeAccessDenied         = "access_denied"
+	codeDelegationNotAllowed = "delegation_not_allowed"
+	codeDepthExceeded        = "delegation_depth_exceeded"
+	codeInsufficientScope    = "insufficient_scope"
+	codeNotFound             = "not_found"
+	codeInvalidTenant        = "invalid_tenant"
+	codeMethodNotAllowed     = "method_not_allowed"
+	codeInvalidState         = "invalid_state"
+	codeTooLarge             = "request_too_large"
+	codeRateLimited          = "rate_limit_exceeded"
+	codeServerError          = "server_error"
+)
+
+// wireError is an error that the client is told about: its text was written for
+// that. Any other error becomes a bare 500.
+type wireError struct {
+	status  int
+	code    string
+	text    string
+	members map[string]any // further members of the body
+	header  http.Header    // further headers
+}
+
+func (e *wireError) Error() string { return e.code + ": " + e.text }
+
+func fail(status int, code, format string, args ...any) *wireError {
+	return &wireError{status: status, code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// body is the one shape of all errors, which every SDK reads.
+func (e *wireError) body() map[string]any {
+	m := map[string]any{
+		"error":             e.code,
+		"error_description": e.text,
+		"message":           e.text,
+		"code":              e.code,
+		"status":            e.status,
+	}
+	maps.Copy(m, e.members)
+	return m
+}
+
+// unauthorized is the answer to a missing or bad bearer token (RFC 6750, section 3).
+func unauthorized(text string) *wireError {
+	e := fail(http.StatusUnauthorized, codeInvalidToken, "%s", text)
+	e.header = http.Header{"Www-Authenticate": {`Bearer realm="lumodev", error="invalid_token"`}}
+	return e
+}
+
+// badClient is the answer to failed client authentication (RFC 6749, section 5.2).
+func badClient() *wireError {
+	e := fail(http.StatusUnauthorized, codeInvalidClient, "client authentication failed")
+	e.header = http.Header{"Www-Authenticate": {`Basic realm="lumodev"`}}
+	return e
+}
+
+// reply is a successful answer: always a JSON object.
+type reply struct {
+	status int
+	body   any
+}
+
+func ok(body any) (*reply, error)      { return &reply{status: http.StatusOK, body: body}, nil }
+func created(body any) (*reply, error) { return &reply{status: http.StatusCreated, body: body}, nil }
+
+// object is a JSON object under construction.
+type object map[string]any
+
+// setIf sets a member unless the value is the empty string: SDKs read null badly,
+// so what is not known is left out.
+func (o object) setIf(name, value string) {
+	if value != "" {
+		o[name] = value
+	}
+}
+
+// write sends status and v. It reports an error only for the log.
+func write(w http.ResponseWriter, status int, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, err = w.Write(append(data, '\n'))
+	return err
+}
+
+// decode reads the JSON body into v, a pointer to a struct. An empty body leaves v
+// as it is, whatever Content-Type says: SDKs send either without the other.
+// Members that v does not name are ignored.
+func (c *call) decode(v any) error {
+	if len(c.body) == 0 {
+		return nil
+	}
+	switch kind := c.mediaType(); {
+	case kind == "", kind == "application/json", strings.HasSuffix(kind, "+json"):
+	default:
+		return fail(http.StatusBadRequest, codeInvalidRequest, "content type must be application/json")
+	}
+	if err := strictjson.Unmarshal(c.body, v); err != nil {
+		return fail(http.StatusBadRequest, codeInvalidRequest, "%s", describe(err))
+	}
+	return nil
+}
+
+// describe says where a body is wrong, and quotes nothing of its values.
+func describe(err error) string {
+	var semantic *jsonv2.SemanticError
+	if errors.As(err, &semantic) {
+		where := string(semantic.JSONPointer)
+		if len(where) > 100 {
+			where = where[:100]
+		}
+		if where != "" {
+			return fmt.Sprintf("the body has a value of the wrong kind at %q", where)
+		}
+	}
+	return "the body is not one JSON object as this endpoint wants it"
+}
+
+func (c *call) mediaType() string {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil && c.r.Header.Get("Content-Type") != "" {
+		return "invalid"
+	}
+	return kind
+}
+
+// form reads the body of an OAuth endpoint: a form, or JSON with string members.
+// Parameters may not be repeated (RFC 6749, section 3.2). Nothing is read from the
+// query string: it ends up in logs.
+func (c *call) form() (url.Values, error) {
+	if c.formValues != nil || c.formErr != nil {
+		return c.formValues, c.formErr
+	}
+	c.formValues, c.formErr = c.parseForm()
+	return c.formValues, c.formErr
+}
+
+func (c *call) parseForm() (url.Values, error) {
+	values := make(url.Values)
+	switch kind := c.mediaType(); kind {
+	case "application/json":
+		var members map[string]string
+		if err := c.decode(&members); err != nil {
+			return nil, err
+		}
+		for name, value := range members {
+			values.Set(name, value)
+		}
+	case "", "application/x-www-form-urlencoded":
+		parsed, err := url.ParseQuery(string(c.body))
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, codeInvalidRequest, "the body is not a form")
+		}
+		for name, list := range parsed {
+			if len(list) > 1 {
+				return nil, fail(http.StatusBadRequest, codeInvalidRequest, "a parameter is repeated")
+			}
+			values[name] = list
+		}
+	default:
+		return nil, fail(http.StatusBadRequest, codeInvalidRequest,
+			"content type must be application/x-www-form-urlencoded or application/json")
+	}
+	return values, nil
+}
