@@ -1,0 +1,52 @@
+package lumoauth
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// claimedDetails reads the authorization_details that a token itself carries, if
+// it is a JWT that does (RFC 9396, section 9.1): nil when it is opaque or says
+// nothing. The signature is not checked. A client must not rely on what a token
+// says; this is read for one purpose, to find a token that says more than its
+// response does, and then not to use it.
+func claimedDetails(token string) ([]rar.Detail, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, nil
+	}
+	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		return nil, nil // encrypted, or no JWT at all
+	}
+	o, err := decodeObject(text)
+	if err != nil {
+		// Duplicate claims, say: another reader may see what we cannot.
+		return nil, errors.New("the token's claims cannot be read in one way only")
+	}
+	details, err := o.details()
+	if err != nil {
+		return nil, fmt.Errorf("the token's own %w", err)
+	}
+	return details, nil
+}
+
+// covered returns what a token covers: what its response says and, where the
+// token itself says more, an error. A response that says nothing leaves it to the
+// token.
+func covered(said, claimed []rar.Detail) ([]rar.Detail, error) {
+	if said == nil || claimed == nil {
+		return append(said, claimed...), nil
+	}
+	for _, d := range claimed {
+		if _, err := (rar.Rules)(nil).WithinAny(d, said); err != nil {
+			return nil, errors.New("the token covers more than its response says")
+		}
+	}
+	return said, nil
+}

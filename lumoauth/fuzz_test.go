@@ -1,0 +1,134 @@
+package lumoauth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// testAnswer is a success with the given body.
+func testAnswer(body []byte) answer {
+	return answer{status: 200, header: http.Header{}, body: body, hide: []secret.String{secret.New(testSecret)}}
+}
+
+// lenient decodes as encoding/json does: an oracle that shares no code with the
+// decoder under test. ok is false when it cannot.
+func lenient(body []byte) (m map[string]any, ok bool) {
+	err := json.Unmarshal(body, &m)
+	return m, err == nil && m != nil
+}
+
+func FuzzTokenResponse(f *testing.F) {
+	for _, s := range []string{
+		`{"access_token":"abcdefgh","token_type":"Bearer","expires_in":3600}`,
+		`{"access_token":"abcdefgh","token_type":"bearer","expires_in":"60","scope":"a b","task_id":"task_1"}`,
+		`{"access_token":"abcdefgh","token_type":"Bearer","authorization_details":[{"type":"x","actions":["a"]}]}`,
+		`{"access_token":"abcdefgh","Access_Token":"x","token_type":"DPoP"}`,
+		`{"access_token":"a b","token_type":"Bearer","expires_in":1e400}`, `[]`, `null`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := decodeToken(testAnswer(body))
+		if err != nil {
+			if !got.token.IsZero() {
+				t.Fatalf("a token came with the error %v", err)
+			}
+			return
+		}
+		raw := got.token.Reveal()
+		if raw == "" || len(raw) > maxToken || strings.ContainsAny(raw, " \t\r\n\x00,\"") {
+			t.Fatalf("accepted the token %q", raw)
+		}
+		if got.lifetime < 0 || got.lifetime > maxSeconds*time.Second {
+			t.Fatalf("accepted the lifetime %v", got.lifetime)
+		}
+		for _, d := range got.details {
+			if err := d.Valid(); err != nil {
+				t.Fatalf("accepted an invalid detail: %v", err)
+			}
+		}
+		m, ok := lenient(body)
+		if !ok || m["access_token"] != raw {
+			t.Fatalf("read %q from %s, which says %v", raw, body, m["access_token"])
+		}
+		if kind, _ := m["token_type"].(string); !strings.EqualFold(kind, "bearer") {
+			t.Fatalf("took a token of type %q for a bearer token", kind)
+		}
+	})
+}
+
+func FuzzDecision(f *testing.F) {
+	for _, s := range []string{
+		`{"request_id":"jit_1","status":"approved","granted_ttl":300,"task_id":"task_1"}`,
+		`{"request_id":"jit_1","status":"pending","expires_at":"2030-01-01T00:00:00Z","delegation_consent_required":true}`,
+		`{"request_id":"jit_1","status":"denied","agent_message":"no ` + testSecret + `"}`,
+		`{"status":"approved"}`, `{"request_id":"a/../b","status":"approved"}`, `{"status":"denied","status":"approved"}`, `[]`, ``,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := decision(opRequest, testAnswer(body), "", "task_1")
+		if err != nil {
+			if got != (jit.Decision{}) {
+				t.Fatalf("a decision came with the error %v", err)
+			}
+			if len(body) > 0 && len(err.Error()) > 2*maxMessage {
+				t.Fatalf("an error of %d bytes", len(err.Error()))
+			}
+			return
+		}
+		m, ok := lenient(body)
+		if got.Status == jit.StatusApproved && (!ok || m["status"] != "approved" || m["request_id"] != got.RequestID || got.RequestID == "") {
+			t.Fatalf("%s reads as approved", body)
+		}
+		if got.TaskID != "task_1" || got.TTL < 0 || got.RetryAfter < 0 {
+			t.Fatalf("%s reads as %+v", body, got)
+		}
+		text := fmt.Sprintf("%+v", got)
+		if strings.Contains(got.Message+got.Risk, testSecret) || strings.ContainsAny(text, "\x00\r\n\x1b") || len(got.Message) > maxMessage+3 {
+			t.Fatalf("%q has unclean words", text)
+		}
+	})
+}
+
+func FuzzErrorBody(f *testing.F) {
+	for _, s := range []string{
+		`{"error":"invalid_scope","error_description":"no"}`, `{"error":true,"message":"m","code":"c"}`, `{"detail":"d"}`,
+		`{"error":"x","max_depth":3,"retry_after":30}`, `{"retry_after":1e308,"max_depth":-1}`, `<html>`, ``,
+		`{"error":"` + testSecret + `"}`,
+	} {
+		f.Add([]byte(s), 400)
+	}
+	c := &Client{}
+	f.Fuzz(func(t *testing.T, body []byte, status int) {
+		a := testAnswer(body)
+		a.status = status
+		e := c.refused(call{op: opStatus, repeat: repeatSafe}, a, string(body))
+		text := e.Error()
+		if strings.Contains(text, testSecret) || strings.ContainsAny(text, "\x00\r\n\x1b") || len(text) > 2*maxMessage {
+			t.Fatalf("unclean error %q", text)
+		}
+		if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter || e.MaxDepth < 0 {
+			t.Fatalf("error with %v and depth %d", e.RetryAfter, e.MaxDepth)
+		}
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, s := range []string{"5", "2.5", "-1", "NaN", "Inf", "1e400", "0x10", "Fri, 31 Dec 1999 23:59:59 GMT", "soon", ""} {
+		f.Add(s, s)
+	}
+	f.Fuzz(func(t *testing.T, v, date string) {
+		d, ok := retryAfter(http.Header{"Retry-After": {v}, "Date": {date}}, time.Unix(1800000000, 0))
+		if d < 0 || d > maxRetryAfter || !ok && d != 0 {
+			t.Fatalf("retryAfter(%q) = %v, %v", v, d, ok)
+		}
+	})
+}

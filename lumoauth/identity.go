@@ -1,0 +1,66 @@
+package lumoauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+const opMe = "read the agent's identity"
+
+// An Identity is the agent as the server knows it, as far as it says.
+type Identity struct {
+	ID           string
+	AgentID      string
+	Type         string // "agent"
+	Name         string
+	Tenant       string
+	Status       string
+	Capabilities []string
+	Scopes       []string
+}
+
+// Me reads who the agent is. Older instances answer flat, newer ones nest it under
+// "identity"; both are read.
+func (c *Client) Me(ctx context.Context) (Identity, error) {
+	a, err := c.asAgent(ctx, call{op: opMe, method: http.MethodGet, path: path("agents", "me"), repeat: repeatSafe})
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := decodeIdentity(a)
+	if err != nil {
+		return Identity{}, unusable(opMe, a, err)
+	}
+	return id, nil
+}
+
+func decodeIdentity(a answer) (Identity, error) {
+	flat, err := decodeObject(a.body)
+	if err != nil {
+		return Identity{}, err
+	}
+	nested := flat.object("identity")
+	text := func(name string) string {
+		v := nested.text(name)
+		if v == "" {
+			v = flat.text(name)
+		}
+		return a.clean(v, 2*maxLabel)
+	}
+	texts := func(name string) []string {
+		out := append(flat.texts(name), nested.texts(name)...)
+		for i := range out {
+			out[i] = a.clean(out[i], maxLabel)
+		}
+		return out
+	}
+	id := Identity{
+		ID: text("id"), AgentID: text("agent_id"), Type: text("type"), Name: text("name"),
+		Tenant: text("tenant"), Status: text("status"),
+		Capabilities: texts("capabilities"), Scopes: texts("scopes"),
+	}
+	if id.ID == "" && id.AgentID == "" {
+		return Identity{}, errors.New("names no agent")
+	}
+	return id, nil
+}

@@ -1,0 +1,203 @@
+package lumoauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+)
+
+const (
+	opRequest = "request authority"
+	opStatus  = "request status"
+	opToken   = "redeem request"
+)
+
+// Lifetimes of what is asked for. The server may grant less.
+const (
+	DefaultTTL = 300 * time.Second
+	MaxTTL     = 900 * time.Second
+)
+
+// Request asks for one piece of authority. The lifetime is always sent, since the
+// documented defaults differ: [DefaultTTL] for 0, and [MaxTTL] for more than that.
+// It is sent again only when the server certainly did not act: a second request
+// could be a second question to a person.
+func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
+	if err := checkID("task id", req.TaskID); err != nil {
+		return jit.Decision{}, &Error{Op: opRequest, cause: err}
+	}
+	if err := req.Detail.Valid(); err != nil {
+		return jit.Decision{}, invalidArgument(opRequest, "authorization details", err)
+	}
+	ttl, err := seconds(req.TTL)
+	if err != nil {
+		return jit.Decision{}, invalidArgument(opRequest, "lifetime", err)
+	}
+	body, err := json.Marshal(struct {
+		TaskID        string     `json:"task_id"`
+		Detail        rar.Detail `json:"authorization_details"`
+		Justification string     `json:"justification,omitzero"`
+		TTL           int64      `json:"requested_ttl"`
+	}{req.TaskID, req.Detail, req.Justification, ttl})
+	if err != nil {
+		return jit.Decision{}, invalidArgument(opRequest, "justification", errors.New("not valid UTF-8"))
+	}
+	a, err := c.asAgent(ctx, call{
+		op: opRequest, method: http.MethodPost, path: path("jit", "request"), json: body, repeat: repeatNever,
+	})
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d, err := decision(opRequest, a, "", req.TaskID)
+	return c.locate(d), err
+}
+
+// seconds brings a wanted lifetime into the range of the API.
+func seconds(ttl time.Duration) (int64, error) {
+	switch {
+	case ttl == 0:
+		ttl = DefaultTTL
+	case ttl < time.Second:
+		return 0, errors.New("under a second")
+	}
+	return int64(min(ttl, MaxTTL) / time.Second), nil
+}
+
+// Status reads the state of a request.
+func (c *Client) Status(ctx context.Context, requestID string) (jit.Decision, error) {
+	if err := checkID("request id", requestID); err != nil {
+		return jit.Decision{}, &Error{Op: opStatus, cause: err}
+	}
+	a, err := c.asAgent(ctx, call{
+		op: opStatus, method: http.MethodGet, path: path("jit", "request", requestID, "status"), repeat: repeatSafe,
+	})
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d, err := decision(opStatus, a, requestID, "")
+	return c.locate(d), err
+}
+
+// locate says where a pending request can be decided: the endpoint that takes a
+// reviewer's approval. It is built from the configuration, never from a response.
+func (c *Client) locate(d jit.Decision) jit.Decision {
+	if d.Status == jit.StatusPending {
+		d.DecideAt = c.base + path("jit", "approve", d.RequestID)
+	}
+	return d
+}
+
+// decision reads the state of a request. An answer that names another request or
+// task than the one asked about is refused; one that names none is taken for the
+// request that was in the path, if any.
+func decision(op string, a answer, requestID, taskID string) (jit.Decision, error) {
+	d, err := decodeDecision(a)
+	switch {
+	case err != nil:
+	case requestID != "" && d.RequestID == "":
+		d.RequestID = requestID
+	case requestID != "" && d.RequestID != requestID:
+		err = errors.New("request_id is of another request")
+	case d.RequestID == "" && (d.Status == jit.StatusPending || d.Status == jit.StatusApproved):
+		err = fmt.Errorf("%s without a request_id", d.Status)
+	}
+	switch {
+	case err != nil || taskID == "":
+	case d.TaskID == "":
+		d.TaskID = taskID
+	case d.TaskID != taskID:
+		err = errors.New("task_id is of another task")
+	}
+	if err != nil {
+		return jit.Decision{}, unusable(op, a, err)
+	}
+	return d, nil
+}
+
+// decodeDecision reads one decision. A status that is missing or unknown is
+// [jit.StatusUnknown], which approves nothing.
+func decodeDecision(a answer) (jit.Decision, error) {
+	o, err := decodeObject(a.body)
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d := jit.Decision{
+		RequestID: o.text("request_id"),
+		TaskID:    o.text("task_id"),
+		Status:    statusOf(o.text("status")),
+		Risk:      a.clean(o.text("risk_level"), maxLabel),
+		ExpiresAt: o.time("expires_at"),
+		// Several generations of the API name the decider's words differently. The
+		// first is written for the agent; the others are what older ones sent.
+		Message:         a.clean(o.firstText("agent_message", "deny_reason", "review_notes", "message"), maxMessage),
+		ConsentRequired: o.flag("delegation_consent_required"),
+	}
+	for name, id := range map[string]string{"request_id": d.RequestID, "task_id": d.TaskID} {
+		if !o.has(name) {
+			continue
+		}
+		if err := checkID(name, id); err != nil {
+			return jit.Decision{}, err
+		}
+	}
+	if d.Status == jit.StatusApproved {
+		if d.TTL, _, err = o.seconds("granted_ttl"); err != nil {
+			return jit.Decision{}, err
+		}
+	}
+	d.RetryAfter, _ = retryAfter(a.header, a.received)
+	return d, nil
+}
+
+func statusOf(name string) jit.Status {
+	for _, s := range []jit.Status{jit.StatusPending, jit.StatusApproved, jit.StatusDenied, jit.StatusExpired} {
+		if name == s.String() {
+			return s
+		}
+	}
+	return jit.StatusUnknown
+}
+
+// Token redeems an approved request. It is repeated on faults that may pass,
+// though no source says whether a request can be redeemed twice: if the first
+// redemption did work and its answer was lost, the second brings a token for the
+// very same approval, which ends with the same task, or a 403. Neither is more
+// than was approved, and not asking again would waste a person's decision.
+func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error) {
+	if err := checkID("request id", requestID); err != nil {
+		return jit.Issued{}, &Error{Op: opToken, cause: err}
+	}
+	a, err := c.asAgent(ctx, call{
+		op: opToken, method: http.MethodPost, path: path("jit", "request", requestID, "token"), repeat: repeatSafe,
+	})
+	if err != nil {
+		return jit.Issued{}, err
+	}
+	t, err := decodeToken(a)
+	if err == nil && t.requestID != "" && t.requestID != requestID {
+		err = errors.New("jit_request_id is of another request")
+	}
+	if err == nil && t.taskID != "" {
+		err = checkID("task_id", t.taskID)
+	}
+	var claimed, details []rar.Detail
+	if err == nil {
+		claimed, err = claimedDetails(t.token.Reveal())
+	}
+	if err == nil {
+		details, err = covered(t.details, claimed)
+	}
+	if err != nil {
+		return jit.Issued{}, unusable(opToken, a, err)
+	}
+	return jit.Issued{
+		Token: t.token, Type: "Bearer", ExpiresIn: t.lifetime, Details: details, TaskID: t.taskID, RequestID: requestID,
+	}, nil
+}

@@ -1,0 +1,165 @@
+package lumoauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+const (
+	opPending = "list pending requests"
+	opApprove = "approve request"
+	opDeny    = "deny request"
+)
+
+// A PendingRequest is a request that waits for a person. Everything but the id is
+// as far as the server says.
+type PendingRequest struct {
+	RequestID     string
+	TaskID        string
+	Risk          string
+	Details       []rar.Detail
+	Justification string // in the agent's words: a claim, not a fact
+	AgentID       string
+	OnBehalfOf    string
+	ExpiresAt     time.Time
+	// Problem says why Details cannot be read, or that there are none. Such a
+	// request must not be approved: nobody can see what it asks.
+	Problem error
+}
+
+// A PendingList is what a reviewer may decide.
+type PendingList struct {
+	Requests []PendingRequest
+	// More says that the server has further requests which it did not list.
+	More bool
+}
+
+// Pending lists the requests that wait for a decision. user is the token of a
+// person with the permission jit.approve: agents get [ErrForbidden].
+func (c *Client) Pending(ctx context.Context, user secret.String) (PendingList, error) {
+	a, err := c.asUser(ctx, call{op: opPending, method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}, user)
+	if err != nil {
+		return PendingList{}, err
+	}
+	list, err := decodePending(a)
+	if err != nil {
+		return PendingList{}, unusable(opPending, a, err)
+	}
+	return list, nil
+}
+
+// decodePending reads the list under any of the names in use, or a bare array. An
+// answer without a list is an error: an empty one would read as "nothing to do".
+func decodePending(a answer) (PendingList, error) {
+	body := a.body
+	var list PendingList
+	if o, err := decodeObject(body); err == nil {
+		list.More = o.object("pagination").flag("hasNextPage")
+		body = nil
+		for _, name := range []string{"pending_requests", "data", "requests"} {
+			if o[name].Kind() == '[' {
+				body = o[name]
+				break
+			}
+		}
+	}
+	items, ok := objects(body)
+	if !ok {
+		return PendingList{}, errors.New("no list of requests")
+	}
+	for _, o := range items {
+		p := PendingRequest{
+			RequestID:     o.firstText("request_id", "id"),
+			TaskID:        o.text("task_id"),
+			Risk:          a.clean(o.text("risk_level"), maxLabel),
+			Justification: a.clean(o.text("justification"), maxMessage),
+			AgentID:       a.clean(o.text("agent_id"), maxLabel),
+			OnBehalfOf:    a.clean(o.text("on_behalf_of"), maxLabel),
+			ExpiresAt:     o.time("expires_at"),
+		}
+		if err := checkID("request_id", p.RequestID); err != nil {
+			return PendingList{}, err
+		}
+		if p.TaskID != "" && checkID("task_id", p.TaskID) != nil {
+			p.TaskID = ""
+		}
+		p.Details, p.Problem = o.details()
+		if p.Details == nil && p.Problem == nil {
+			p.Problem = errors.New("the server does not say what is asked")
+		}
+		list.Requests = append(list.Requests, p)
+	}
+	return list, nil
+}
+
+// An Approval says how a request is granted.
+type Approval struct {
+	TTL     time.Duration // lifetime in place of the requested one; 0 keeps that, at most [MaxTTL]
+	Notes   string        // for the organization
+	Message string        // for the agent
+}
+
+// Approve grants a request. user is a person's token, as for [Client.Pending]. It
+// is sent again only when the server certainly did not act. A request that was
+// decided before is an [*Error] with status 400.
+func (c *Client) Approve(ctx context.Context, user secret.String, requestID string, how Approval) (jit.Decision, error) {
+	if how.TTL != 0 && (how.TTL < time.Second || how.TTL > MaxTTL) {
+		return jit.Decision{}, invalidArgument(opApprove, "lifetime", errors.New("outside 1 s to 15 min"))
+	}
+	body, err := json.Marshal(struct {
+		TTL     int64  `json:"ttl,omitzero"`
+		Notes   string `json:"notes,omitzero"`
+		Message string `json:"agent_message,omitzero"`
+	}{int64(how.TTL / time.Second), how.Notes, how.Message})
+	if err != nil {
+		return jit.Decision{}, invalidArgument(opApprove, "notes or message", errors.New("not valid UTF-8"))
+	}
+	return c.decide(ctx, user, opApprove, "approve", requestID, body, jit.StatusApproved)
+}
+
+// A Denial says why a request is refused.
+type Denial struct {
+	Reason  string // for the organization
+	Message string // for the agent
+}
+
+// Deny refuses a request; otherwise it is as [Client.Approve].
+func (c *Client) Deny(ctx context.Context, user secret.String, requestID string, why Denial) (jit.Decision, error) {
+	body, err := json.Marshal(struct {
+		Reason  string `json:"reason,omitzero"`
+		Message string `json:"agent_message,omitzero"`
+	}(why))
+	if err != nil {
+		return jit.Decision{}, invalidArgument(opDeny, "reason or message", errors.New("not valid UTF-8"))
+	}
+	return c.decide(ctx, user, opDeny, "deny", requestID, body, jit.StatusDenied)
+}
+
+// decide sends a decision and makes sure that it is the one which was recorded.
+func (c *Client) decide(ctx context.Context, user secret.String, op, verb, requestID string, body []byte, want jit.Status) (jit.Decision, error) {
+	if err := checkID("request id", requestID); err != nil {
+		return jit.Decision{}, &Error{Op: op, cause: err}
+	}
+	a, err := c.asUser(ctx, call{
+		op: op, method: http.MethodPost, path: path("jit", verb, requestID), json: body, repeat: repeatNever,
+	}, user)
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d, err := decision(op, a, requestID, "")
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	if d.Status != want {
+		return jit.Decision{}, unusable(op, a, errors.New("the recorded decision is "+d.Status.String()))
+	}
+	return d, nil
+}

@@ -1,0 +1,121 @@
+package lumoauth
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+const (
+	opCreateTask   = "create task"
+	opCompleteTask = "complete task"
+	opEvaluate     = "evaluate task"
+)
+
+// CreateTask opens a task. It is sent again only when the server certainly did
+// not act: the API has no idempotency key, so a repeat could open a second task
+// that nobody completes.
+func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInfo, error) {
+	body, err := json.Marshal(struct {
+		Name       string `json:"name,omitzero"`
+		Type       string `json:"type,omitzero"`
+		Parent     string `json:"parent_task_id,omitzero"`
+		OnBehalfOf string `json:"on_behalf_of,omitzero"`
+	}(spec))
+	if err != nil {
+		return jit.TaskInfo{}, invalidArgument(opCreateTask, "task", errors.New("not valid UTF-8"))
+	}
+	a, err := c.asAgent(ctx, call{
+		op: opCreateTask, method: http.MethodPost, path: path("jit", "task"), json: body, repeat: repeatNever,
+	})
+	if err != nil {
+		return jit.TaskInfo{}, err
+	}
+	o, err := decodeObject(a.body)
+	if err == nil {
+		err = checkID("task_id", o.text("task_id"))
+	}
+	if err != nil {
+		return jit.TaskInfo{}, unusable(opCreateTask, a, err)
+	}
+	return jit.TaskInfo{ID: o.text("task_id"), ExpiresAt: o.time("expires_at")}, nil
+}
+
+// CompleteTask ends a task, which revokes every token under it. Any 2xx is a
+// success, and so is the API's 404: the task is gone. Since authority stays out until this
+// has worked, it is repeated until ctx ends (five minutes, if ctx has no
+// deadline), on every fault that may pass, with waits of at most
+// [Config.MaxWait] also where the server asks for more. It logs in anew when the
+// agent's token has expired in the meantime.
+func (c *Client) CompleteTask(ctx context.Context, taskID string) error {
+	if err := checkID("task id", taskID); err != nil {
+		return &Error{Op: opCompleteTask, cause: err}
+	}
+	_, err := c.asAgent(ctx, call{
+		op: opCompleteTask, method: http.MethodPost, path: path("jit", "task", taskID, "complete"), repeat: repeatAlways,
+	})
+	// A 404 of the login before it would say nothing about the task.
+	if e, ok := errors.AsType[*Error](err); ok && e.Op == opCompleteTask && e.StatusCode == http.StatusNotFound && e.ofAPI() {
+		return nil
+	}
+	return err
+}
+
+// An Evaluation is the outcome of a CAEP check of a task.
+type Evaluation struct {
+	TaskID string
+	Active bool   // false also when the server does not say
+	Action string // what the server did, such as "suspended"; may be empty
+	Events []EvaluationEvent
+}
+
+// An EvaluationEvent is one finding of a check.
+type EvaluationEvent struct {
+	Type      string
+	RiskScore float64   // 0 when not said
+	Denials   int       // likewise
+	Time      time.Time // likewise
+}
+
+// Evaluate asks the server to check a task's behaviour now (CAEP). A suspicious
+// task is suspended and its tokens are revoked. It sends no body: the outcome that
+// LumoAuth's SDKs send with this call is not part of the API, and a task is ended
+// with [Client.CompleteTask]. Not repeated once the server may have acted.
+func (c *Client) Evaluate(ctx context.Context, taskID string) (Evaluation, error) {
+	if err := checkID("task id", taskID); err != nil {
+		return Evaluation{}, &Error{Op: opEvaluate, cause: err}
+	}
+	a, err := c.asAgent(ctx, call{
+		op: opEvaluate, method: http.MethodPost, path: path("jit", "task", taskID, "evaluate"), repeat: repeatNever,
+	})
+	if err != nil {
+		return Evaluation{}, err
+	}
+	o, err := decodeObject(a.body)
+	if id := o.text("task_id"); err == nil && id != "" && id != taskID {
+		err = errors.New("task_id is of another task")
+	}
+	if err != nil {
+		return Evaluation{}, unusable(opEvaluate, a, err)
+	}
+	e := Evaluation{TaskID: taskID, Active: o.flag("active"), Action: a.clean(o.text("action"), maxLabel)}
+	events, _ := objects(o["events"]) // free-form: none is no fault
+	for _, ev := range events {
+		// Figures for people to read: one that is no number reads as none.
+		score, _, _ := ev.object("details").number("risk_score")
+		denials, _, _ := ev.object("details").number("denial_count")
+		e.Events = append(e.Events, EvaluationEvent{
+			Type:      a.clean(ev.text("type"), maxLabel),
+			RiskScore: score,
+			Denials:   int(min(max(denials, 0), math.MaxInt32)),
+			Time:      ev.time("timestamp"),
+		})
+	}
+	return e, nil
+}
