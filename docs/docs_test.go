@@ -1,0 +1,64 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestPromisesNameTestsThatExist reads promises.md: a promise whose test is gone
+// is one that nobody holds any more.
+func TestPromisesNameTestsThatExist(t *testing.T) {
+	text := read(t, "promises.md")
+	var tests strings.Builder
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, "_test.go") {
+			tests.WriteString(read(t, path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9_]+)(/[a-z]+)?`").FindAllStringSubmatch(text, -1)
+	if len(names) < 50 {
+		t.Fatalf("%d tests are named, which cannot be all", len(names))
+	}
+	for _, n := range names {
+		if !strings.Contains(tests.String(), "func "+n[1]+"(") {
+			t.Errorf("promises.md names %s, which does not exist", n[1])
+		}
+		if script, ok := strings.CutPrefix(n[2], "/"); ok {
+			read(t, "../cmd/analyst/testdata/script/"+script+".txtar")
+		}
+	}
+}
+
+// TestLinksLeadSomewhere follows the links between files of the repository.
+func TestLinksLeadSomewhere(t *testing.T) {
+	files, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, "../README.md", "../AGENTS.md") {
+		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, file), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), link[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, link[1], err)
+			}
+		}
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

@@ -1,0 +1,100 @@
+package console_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/runner"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestTimeline shows every event that there is, with hostile texts in them.
+func TestTimeline(t *testing.T) {
+	now := time.Now()
+	read := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1"}
+	about := jit.About{Time: now, TaskID: "task_1", CallID: "call_1", Tool: "fetch_document"}
+	var out bytes.Buffer
+	timeline := console.NewTimeline(&out, false)
+	for _, e := range []runner.Event{
+		runner.Started{Time: now, Session: "s", Agent: "a"},
+		jit.TaskOpened{About: about},
+		runner.ToolCalled{Time: now, CallID: "call_1", Tool: "fetch_document", Args: map[string]any{"b": "two\x1b[2J", "a": strings.Repeat("long ", 40)}},
+		jit.Refused{About: about, Method: "GET", URL: "https://api.test/v1/documents/doc_1", StatusCode: 403, Demanded: []rar.Detail{read}},
+		jit.Blocked{About: about, Demanded: read, Reason: "rar: outside the ceiling"},
+		jit.Requested{About: about, Detail: read, Justification: "Read\ndocument \x1b]0;pwned\x07"},
+		jit.Requested{About: about, Detail: read, Ahead: true},
+		jit.Decided{About: about, Detail: read, RequestID: "jit_1", Status: jit.StatusPending, Risk: "high", DecideAt: "https://lumo.test/jit/approve/jit_1"},
+		jit.Decided{About: about, Detail: read, RequestID: "jit_1", Status: jit.StatusApproved, Risk: "low", TTL: 5 * time.Minute},
+		jit.Decided{About: about, Detail: read, RequestID: "jit_1", Status: jit.StatusDenied, Message: "not \u202etoday"},
+		jit.Granted{About: about, Detail: read, RequestID: "jit_1", Origin: "https://api.test", ExpiresAt: now.Add(5 * time.Minute)},
+		jit.Granted{About: about, Detail: read, RequestID: "jit_1", ExpiresAt: now.Add(90 * time.Second)},
+		runner.ToolReturned{Time: now, Tool: "fetch_document", Status: "ok", Result: map[string]any{"title": "T", "content": "four", "path": "t.md"}},
+		runner.ToolReturned{Time: now, Tool: "fetch_document", Status: "pending", Error: "waiting"},
+		runner.ToolReturned{Time: now, Tool: "fetch_document", Status: "denied", Error: "no"},
+		jit.Completed{About: about, Revoked: 1},
+		jit.Completed{About: about, Revoked: 2},
+		jit.Completed{About: about, Error: "connection refused"},
+		jit.Completed{},
+		runner.Finished{Time: now, Outcome: runner.Done, ModelCalls: 3, ToolCalls: 1, Elapsed: 1400 * time.Millisecond},
+		runner.Finished{Time: now, Outcome: runner.Failed, Elapsed: 14 * time.Millisecond},
+	} {
+		timeline.Show(e)
+	}
+	got := regexp.MustCompile(`(?m)^ *\d+\.\d+s`).ReplaceAllString(out.String(), "   0.000s")
+	const golden = "testdata/timeline.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("timeline (-want +got):\n%s", diff)
+	}
+	if strings.ContainsAny(got, "\x1b\x07\u202e") {
+		t.Error("a control character reached the terminal")
+	}
+}
+
+func TestColourOnlyWhenAsked(t *testing.T) {
+	for _, colour := range []bool{true, false} {
+		var out bytes.Buffer
+		console.NewTimeline(&out, colour).Note("hello")
+		if got := strings.Contains(out.String(), "\x1b["); got != colour {
+			t.Errorf("NewTimeline(colour %v) wrote %q", colour, out.String())
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"plain", "plain"},
+		{"0123456789012345678901234", "01234567890123456789…"},
+		{"two\nlines\ta tab", "two lines a tab"},
+		{"clear \x1b[2J all", "clear \uFFFD[2J all"},
+		{"bidi \u202e x", "bidi \uFFFD x"},
+		{"日本語 العربية", "日本語 العربية"},
+		{"broken \xff", "broken \uFFFD"},
+	} {
+		if got := console.Clean(tt.in, 20); got != tt.want {
+			t.Errorf("Clean(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	if got := console.CleanText("a\r\n\tb\x1b[31m\u202e"); got != "a\n\tb\uFFFD[31m\uFFFD" {
+		t.Errorf("CleanText() = %q", got)
+	}
+}
