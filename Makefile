@@ -43,7 +43,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 	@set -e; for file in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p' $$file); do \
 	    echo "fuzz $$(dirname $$file) $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$(dirname $$file); \
 	  done; \
 	done
 

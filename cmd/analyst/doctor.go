@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/adk/v2/model"
-	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/console"
 	"github.com/jitagent/jitagent/jit"
@@ -42,8 +40,8 @@ func (p *program) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check configuration, servers, credentials, clock, model and API",
 		Long: `Check everything that a run needs, and name the fix for each failure. With nothing
-configured the embedded servers are started and checked. A model that is not
-embedded is asked for one word, without any document.`,
+configured the embedded servers are started and checked. The provider of a model
+that is not embedded is asked for that model, without any document.`,
 		Example: `  analyst doctor
   analyst doctor --model gemini
   analyst doctor --json | jq '.[] | select(.ok | not)'`,
@@ -186,14 +184,15 @@ func checkAPI(ctx context.Context, api *url.URL) finding {
 	return f
 }
 
-// checkModel opens the model and, where it is not embedded, asks it for a word.
+// checkModel opens the model and, where it is not embedded, asks its provider
+// whether it is there. No document is sent.
 func (p *program) checkModel(ctx context.Context, s settings) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	f := finding{Check: "model"}
 	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv})
-	if err == nil && s.provider.Host != "" {
-		err = ask(ctx, llm)
+	if err == nil {
+		err = models.Check(ctx, llm)
 	}
 	if err != nil {
 		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
@@ -201,22 +200,6 @@ func (p *program) checkModel(ctx context.Context, s settings) finding {
 	}
 	f.OK, f.Detail = true, s.model+": "+s.provider.Data
 	return f
-}
-
-func ask(ctx context.Context, llm model.LLM) error {
-	req := &model.LLMRequest{
-		Contents: []*genai.Content{genai.NewContentFromText("Answer with the one word: ready", genai.RoleUser)},
-		Config:   &genai.GenerateContentConfig{MaxOutputTokens: 64},
-	}
-	for resp, err := range llm.GenerateContent(ctx, req, false) {
-		if err != nil {
-			return err
-		}
-		if resp.ErrorCode != "" {
-			return fmt.Errorf("the model ended with %s: %s", resp.ErrorCode, resp.ErrorMessage)
-		}
-	}
-	return nil
 }
 
 func (p *program) printFindings(found []finding, asJSON bool) error {

@@ -11,12 +11,17 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
+	// Libraries below write to the standard logger, past our own and past what it
+	// may show. What matters of it comes back as errors.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the work in order; after it, the next one ends the
 	// process at once, as if nobody had listened.

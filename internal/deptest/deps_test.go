@@ -1,0 +1,187 @@
+// Package deptest holds the direction of imports: docs/architecture.md says which
+// room may know which, and this test reads what the build really takes.
+package deptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/jitagent/jitagent/"
+
+// allowed lists, for each package, which packages of this module it may import
+// itself. What they import in turn is their own line's business. A package that is
+// not here fails the test: say first where it belongs.
+var allowed = map[string][]string{
+	// The bottom: no framework, no server, nothing of ours above them.
+	"secret":              {},
+	"internal/strictjson": {},
+	"internal/atomicfile": {},
+	"internal/deptest":    {},
+	"docs":                {},
+	"rar":                 {"internal/strictjson"},
+
+	// The engine. It knows neither ADK nor LumoAuth.
+	"jit/challenge":    {"rar", "internal/strictjson"},
+	"jit":              {"jit/challenge", "rar", "secret", "internal/strictjson"},
+	"internal/journal": {"jit", "rar", "secret", "internal/strictjson"},
+	"jit/jittest":      {"jit", "jit/challenge", "rar", "secret", "internal/strictjson"},
+
+	// The authorization server: its client, and the one for development.
+	"lumoauth":         {"jit", "rar", "secret", "internal/strictjson"},
+	"lumoauth/lumodev": {"rar", "secret", "internal/strictjson", "internal/atomicfile"},
+
+	// API owners, and the sample API.
+	"resource":        {"jit/challenge", "rar", "secret", "internal/strictjson"},
+	"internal/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
+
+	// The agent, from the middleware up.
+	"prompts":          {},
+	"jitmw":            {"jit", "rar"},
+	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson"},
+	"agent":            {"jitmw", "prompts"},
+	"runner":           {"jit"},
+	"models":           {"models/offline", "secret", "internal/strictjson"},
+	"models/offline":   {},
+	"models/modeltest": {"internal/strictjson"},
+	"internal/console": {"jit", "runner", "rar"},
+
+	// cmd knows all.
+	"cmd/analyst": {
+		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/journal", "internal/strictjson", "jit",
+		"lumoauth", "lumoauth/lumodev", "models", "prompts", "rar", "resource", "runner", "secret", "tools",
+	},
+}
+
+// withoutADK lists what must build without the agent framework and the model
+// libraries, at any distance: others use it for programs that have no agent.
+var withoutADK = []string{
+	"secret", "rar", "jit", "jit/challenge", "jit/jittest", "lumoauth", "lumoauth/lumodev", "resource", "internal/strictjson",
+	"internal/atomicfile", "internal/docapi", "internal/journal",
+}
+
+// frameworks are what those may not link.
+var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "github.com/sashabaranov/go-openai", "github.com/invopop/jsonschema"}
+
+// never lists what a package must not reach at any distance, by whatever way.
+var never = map[string][]string{
+	"jitmw":            {"agent", "runner", "tools", "lumoauth", "models"},
+	"tools":            {"agent", "runner", "lumoauth", "models"},
+	"agent":            {"runner", "lumoauth", "models"},
+	"runner":           {"agent", "tools", "lumoauth", "models", "internal/docapi"},
+	"jit":              {"lumoauth", "resource"},
+	"lumoauth":         {"lumoauth/lumodev", "resource", "internal/docapi"},
+	"lumoauth/lumodev": {"jit", "lumoauth", "internal/docapi"},
+	"resource":         {"jit", "lumoauth"},
+	"internal/docapi":  {"jit", "lumoauth"},
+	"models":           {"jit", "agent", "runner", "tools", "lumoauth"},
+	"models/offline":   {"jit", "agent", "runner", "tools", "lumoauth"},
+}
+
+type listed struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+	Deps       []string
+}
+
+// list returns the packages of the module, without their tests.
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,Deps", module+"...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	packages := map[string]listed{}
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages[strings.TrimPrefix(p.ImportPath, module)] = p
+		// go test keeps a result until a file changes that the test itself has looked
+		// at; what go list reads does not count.
+		for _, file := range p.GoFiles {
+			if _, err := os.Stat(filepath.Join(p.Dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, dir := range []string{p.Dir, filepath.Dir(p.Dir)} {
+			if _, err := os.ReadDir(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	packages := list(t)
+	for _, name := range []string{"jit", "jitmw", "runner", "cmd/analyst"} {
+		if _, ok := packages[name]; !ok {
+			t.Fatalf("%s is not among the %d packages, so nothing is tested", name, len(packages))
+		}
+	}
+	for name, p := range packages {
+		may, known := allowed[name]
+		if !known && !strings.HasPrefix(name, "examples/") {
+			t.Errorf("%s is not in the table of allowed imports: say where it belongs", name)
+		}
+		for _, imported := range p.Imports {
+			ours, ok := strings.CutPrefix(imported, module)
+			switch {
+			case !ok:
+			case strings.HasPrefix(ours, "cmd/"), strings.HasPrefix(ours, "examples/"):
+				t.Errorf("%s imports %s, which nobody may", name, ours)
+			case known && !slices.Contains(may, ours):
+				t.Errorf("%s imports %s, which its line in the table does not allow", name, ours)
+			}
+		}
+		for _, dep := range p.Deps {
+			if ours, ok := strings.CutPrefix(dep, module); ok && slices.Contains(never[name], ours) {
+				t.Errorf("%s depends on %s, be it by way of others", name, ours)
+			}
+			if slices.Contains(withoutADK, name) && slices.ContainsFunc(frameworks, func(f string) bool { return dep == f || strings.HasPrefix(dep, f+"/") }) {
+				t.Errorf("%s depends on %s, and must build without it", name, dep)
+			}
+		}
+	}
+}
+
+// A line that says what never happens is as wrong as a line that is missing.
+func TestTableIsConsistent(t *testing.T) {
+	for name, may := range allowed {
+		for _, other := range may {
+			if _, ok := allowed[other]; !ok {
+				t.Errorf("%s may import %s, which is not in the table", name, other)
+			}
+			if slices.Contains(never[name], other) {
+				t.Errorf("%s may and may not import %s", name, other)
+			}
+			if below(name) && !below(other) {
+				t.Errorf("%s must build without ADK, but may import %s, which need not", name, other)
+			}
+			if path.Dir(other) == "cmd" {
+				t.Errorf("%s may import the command %s", name, other)
+			}
+		}
+	}
+}
+
+// below reports whether a package must build without ADK. prompts are texts.
+func below(name string) bool { return slices.Contains(withoutADK, name) || name == "prompts" }

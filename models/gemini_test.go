@@ -1,0 +1,348 @@
+package models_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models"
+)
+
+const poison = "PROMPT-AND-BODY-MARK"
+
+func open(t *testing.T, handler http.HandlerFunc) model.LLM {
+	t.Helper()
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	llm, err := models.Open(t.Context(), "gemini/gemini-test", models.Options{
+		Getenv: env("GEMINI_API_KEY", " "+canary+"\n"), HTTPClient: srv.Client(), BaseURL: srv.URL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return llm
+}
+
+func request() *model.LLMRequest {
+	return &model.LLMRequest{Contents: []*genai.Content{genai.NewContentFromText(poison, genai.RoleUser)}}
+}
+
+// ask returns every response to req, and the error that ended them.
+func ask(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool) (all []*model.LLMResponse, err error) {
+	for resp, err := range llm.GenerateContent(ctx, req, stream) {
+		if err != nil {
+			return all, err
+		}
+		all = append(all, resp)
+	}
+	return all, nil
+}
+
+func TestGeminiFailures(t *testing.T) {
+	apiError := func(status int, code string, details ...any) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{
+				"code": status, "status": code, "message": "Consumer 'api_key:" + r.Header.Get("X-Goog-Api-Key") + "' " + poison, "details": details,
+			}})
+		}
+	}
+	raw := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		want    models.CallError // Provider and Model are always the same
+	}{
+		{"401", apiError(401, "UNAUTHENTICATED"), models.CallError{Status: 401, Reason: "UNAUTHENTICATED", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
+		{"400 with a bad key", apiError(400, "INVALID_ARGUMENT", map[string]any{"reason": "API_KEY_INVALID"}), models.CallError{Status: 400, Reason: "API_KEY_INVALID", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
+		{"400", apiError(400, "INVALID_ARGUMENT"), models.CallError{Status: 400, Reason: "INVALID_ARGUMENT", Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
+		{"400 region", apiError(400, "FAILED_PRECONDITION"), models.CallError{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
+		{"403", apiError(403, "PERMISSION_DENIED"), models.CallError{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
+		{"404", apiError(404, "NOT_FOUND"), models.CallError{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
+		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), models.CallError{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "the quota is used up", Remedy: "wait, or raise the quota of the project behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
+		{"500", apiError(500, "INTERNAL"), models.CallError{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},
+		{"503, no JSON", raw(503, "<html>"+poison), models.CallError{Status: 503, Problem: "the provider failed", Remedy: "try again later"}},
+		{"reason is free text", apiError(400, canary+" "+poison), models.CallError{Status: 400, Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
+		{"not JSON", raw(200, poison), models.CallError{Problem: "the answer could not be read", Remedy: "try again; if it stays so, check the base URL"}},
+		{"prompt blocked", raw(200, `{"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"`+poison+`"}}`), models.CallError{Reason: "SAFETY", Problem: "the provider blocked the prompt", Remedy: "its safety policy forbids this content: use another document or model"}},
+	}
+	for _, tt := range tests {
+		for _, stream := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, stream %v", tt.name, stream), func(t *testing.T) {
+				handler := tt.handler
+				if stream && strings.HasPrefix(tt.name, "prompt") {
+					handler = raw(200, `data: {"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"`+poison+"\"}}\n\n")
+				}
+				all, err := ask(t.Context(), open(t, handler), request(), stream)
+				got, ok := errors.AsType[*models.CallError](err)
+				if !ok || len(all) > 0 {
+					t.Fatalf("got %d responses and %v, want a CallError", len(all), err)
+				}
+				tt.want.Provider, tt.want.Model = "gemini", "gemini-test"
+				if diff := cmp.Diff(&tt.want, got); diff != "" {
+					t.Errorf("error (-want +got):\n%s", diff)
+				}
+				for text := err; text != nil; text = errors.Unwrap(text) {
+					if s := fmt.Sprintf("%v %+v %#v", text, text, text); strings.Contains(s, canary) || strings.Contains(s, poison) || strings.Contains(text.Error(), "\n") {
+						t.Errorf("the error holds a key, a body or a line break: %s", s)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestGeminiEmptyAndBrokenAnswers(t *testing.T) {
+	part := `{"candidates":[{"content":{"role":"model","parts":[{"text":"half"}]}}]}`
+	tests := []struct {
+		name, body string
+		stream     bool
+		problem    string
+		partials   int
+	}{
+		{"no candidates", `{}`, false, "the answer could not be read", 0},
+		{"no events", "", true, "there was no answer", 0},
+		{"ends without a finish reason", "data: " + part + "\n\n", true, "the answer broke off", 1},
+		{"error in the middle", "data: " + part + "\n\n" + `{"error":{"code":503,"status":"UNAVAILABLE","message":"` + poison + `"}}` + "\n\n", true, "the provider failed", 1},
+		{"garbage in the middle", "data: " + part + "\n\ndata: " + poison + "\n\n", true, "the answer could not be read", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			llm := open(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tt.body) })
+			all, err := ask(t.Context(), llm, request(), tt.stream)
+			got, ok := errors.AsType[*models.CallError](err)
+			if !ok || got.Problem != tt.problem || strings.Contains(err.Error(), poison) {
+				t.Errorf("got %v, want %q", err, tt.problem)
+			}
+			if len(all) != tt.partials {
+				t.Errorf("%d responses, want %d", len(all), tt.partials)
+			}
+			for _, resp := range all {
+				if !resp.Partial {
+					t.Errorf("a final response before the error: %+v", resp)
+				}
+			}
+		})
+	}
+}
+
+func TestGeminiEndlessAnswerIsCut(t *testing.T) {
+	block := []byte(strings.Repeat(" ", 1<<16))
+	llm := open(t, func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
+	_, err := ask(t.Context(), llm, request(), false)
+	if got, ok := errors.AsType[*models.CallError](err); !ok || got.Problem != "the answer is over 16 MiB" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// net/http would carry the key's header to wherever a redirect points.
+func TestGeminiFollowsNoRedirect(t *testing.T) {
+	var stolen atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Add(1) }))
+	defer thief.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		llm := open(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+r.URL.Path, status) })
+		_, err := ask(t.Context(), llm, request(), false)
+		if got, ok := errors.AsType[*models.CallError](err); !ok || got.Status != status || !strings.Contains(got.Problem, "redirect") {
+			t.Errorf("%d: got %v", status, err)
+		}
+	}
+	if stolen.Load() > 0 {
+		t.Errorf("%d requests reached the other host", stolen.Load())
+	}
+}
+
+func TestGeminiUnreachable(t *testing.T) {
+	srv := httptest.NewServer(nil)
+	base := srv.URL
+	srv.Close()
+	llm, err := models.Open(t.Context(), "gemini", models.Options{Getenv: env("GOOGLE_API_KEY", canary), BaseURL: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ask(t.Context(), llm, request(), false)
+	if err == nil || !strings.Contains(err.Error(), "no connection to 127.0.0.1") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("got %v", err)
+	}
+	if err := models.Check(t.Context(), llm); err == nil {
+		t.Error("Check of a dead server gives no error")
+	}
+}
+
+func TestGeminiEndedContextStaysAContextError(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice the client leave
+		cancel()
+		<-r.Context().Done()
+	})
+	if _, err := ask(ctx, llm, request(), true); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+}
+
+// What goes over the wire and what comes back, in both modes, against a server
+// that speaks the API.
+func TestGeminiAnswers(t *testing.T) {
+	// Neither may move documents elsewhere.
+	t.Setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:1")
+	t.Setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+	type seen struct{ path, query, key, prompt string }
+	var got seen
+	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Contents []genai.Content `json:"contents"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		got = seen{r.URL.Path, r.URL.RawQuery, r.Header.Get("X-Goog-Api-Key"), body.Contents[0].Parts[0].Text}
+		chunk := func(text, finish string) string {
+			return fmt.Sprintf(`{"candidates":[{"content":{"role":"model","parts":[{"text":%q}]}%s}],"usageMetadata":{"totalTokenCount":9}}`, text, finish)
+		}
+		if strings.HasSuffix(r.URL.Path, ":streamGenerateContent") {
+			_, _ = io.WriteString(w, "data: "+chunk("Hello ", "")+"\n\ndata: "+chunk("there.", `,"finishReason":"STOP"`)+"\n\n")
+			return
+		}
+		_, _ = io.WriteString(w, chunk("Hello there.", `,"finishReason":"STOP"`))
+	})
+	for stream, method := range map[bool]seen{
+		false: {"/v1beta/models/gemini-test:generateContent", "", canary, poison},
+		true:  {"/v1beta/models/gemini-test:streamGenerateContent", "alt=sse", canary, poison},
+	} {
+		all, err := ask(t.Context(), llm, request(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(method, got, cmp.AllowUnexported(seen{})); diff != "" {
+			t.Errorf("request (-want +got):\n%s", diff)
+		}
+		var pieces string
+		for _, resp := range all[:len(all)-1] {
+			if !resp.Partial {
+				t.Errorf("%+v comes before the last response and is not partial", resp)
+			}
+			pieces += resp.Content.Parts[0].Text
+		}
+		last := all[len(all)-1]
+		if last.Partial || !last.TurnComplete || last.FinishReason != genai.FinishReasonStop || last.Content.Parts[0].Text != "Hello there." || last.UsageMetadata.TotalTokenCount != 9 {
+			t.Errorf("stream %v: last response %+v", stream, last)
+		}
+		if stream && pieces != "Hello there." {
+			t.Errorf("pieces %q", pieces)
+		}
+	}
+}
+
+// tripper is an [http.RoundTripper].
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// Without a base URL of ours the provider's own is used, whatever the process
+// environment says to genai.
+func TestGeminiGoesToTheProviderByDefault(t *testing.T) {
+	t.Setenv("GOOGLE_GEMINI_BASE_URL", "https://elsewhere.acme-corp.com")
+	t.Setenv("GOOGLE_API_KEY", "another-key")
+	var got []string
+	client := &http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) {
+		got = append(got, r.URL.Scheme+"://"+r.URL.Host, r.Header.Get("X-Goog-Api-Key"))
+		return nil, errors.New("no network in tests")
+	})}
+	llm, err := models.Open(t.Context(), "gemini", models.Options{Getenv: env("GEMINI_API_KEY", canary), HTTPClient: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(t.Context(), llm, request(), false); err == nil {
+		t.Error("no error")
+	}
+	if diff := cmp.Diff([]string{"https://generativelanguage.googleapis.com", canary}, got); diff != "" {
+		t.Errorf("destination and key (-want +got):\n%s", diff)
+	}
+	if client.CheckRedirect != nil {
+		t.Error("the caller's client was changed")
+	}
+}
+
+// ADK's adapter writes into requests; a shared one must stay as it was, and no hook
+// can send documents to another host.
+func TestGeminiRequestsAreNotChanged(t *testing.T) {
+	var stolen atomic.Int32
+	thief := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { stolen.Add(1) }))
+	defer thief.Close()
+	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Mine") != "1" {
+			t.Errorf("the request's own header is lost: %v", r.Header)
+		}
+		_, _ = io.WriteString(w, `{"candidates":[{"content":{"role":"model","parts":[{"text":"ok"}]},"finishReason":"STOP"}]}`)
+	})
+	contents := make([]*genai.Content, 1, 4)
+	contents[0] = genai.NewContentFromText("ends on the model's turn", genai.RoleModel)
+	req := &model.LLMRequest{Contents: contents, Config: &genai.GenerateContentConfig{
+		HTTPOptions: &genai.HTTPOptions{BaseURL: thief.URL, Headers: http.Header{"X-Mine": {"1"}}},
+	}}
+	if _, err := ask(t.Context(), llm, req, false); err != nil {
+		t.Fatal(err)
+	}
+	if len(req.Contents) != 1 || contents[:2][1] != nil || len(req.Config.HTTPOptions.Headers) != 1 {
+		t.Errorf("the request was changed: %+v, headers %v", req, req.Config.HTTPOptions.Headers)
+	}
+	if stolen.Load() > 0 {
+		t.Error("a request's own base URL was used")
+	}
+	bare := &model.LLMRequest{Contents: contents, Model: "x/../../y"}
+	if _, err := ask(t.Context(), llm, bare, false); err == nil || bare.Config != nil {
+		t.Errorf("a malformed model name from a hook: %v, config %v", err, bare.Config)
+	}
+}
+
+func TestCheckAsksForTheModelAlone(t *testing.T) {
+	status := http.StatusOK
+	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+		if body, _ := io.ReadAll(r.Body); r.Method != http.MethodGet || r.URL.Path != "/v1beta/models/gemini-test" || len(body) > 0 {
+			t.Errorf("got %s %s with %q", r.Method, r.URL.Path, body)
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"name":"models/gemini-test"}`)
+	})
+	if err := models.Check(t.Context(), llm); err != nil {
+		t.Errorf("Check = %v", err)
+	}
+	status = http.StatusNotFound
+	if err := models.Check(t.Context(), llm); err == nil || !strings.Contains(err.Error(), "there is no such model (404)") {
+		t.Errorf("Check of an unknown model = %v", err)
+	}
+}
+
+func TestTemporaryFailures(t *testing.T) {
+	for status, want := range map[int]bool{0: false, 400: false, 404: false, 429: true, 500: true, 503: true} {
+		wait, got := (&models.CallError{Status: status, RetryAfter: time.Second}).Temporary()
+		if got != want || wait != time.Second {
+			t.Errorf("status %d: temporary %v after %v, want %v", status, got, wait, want)
+		}
+	}
+}

@@ -1,0 +1,290 @@
+package offline
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	east "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+)
+
+// A document is a fetched text, cut into what can be quoted.
+type document struct {
+	id       string
+	title    string // never empty
+	sections []string
+	units    []unit
+	// partial says that the tool, or a limit here, cut the text.
+	partial bool
+	// addressed holds the blocks that speak to a language model instead of a reader.
+	// Nothing in a document is obeyed; a summary leaves them out and says so.
+	addressed map[int]bool
+}
+
+// unitKind says what a unit was in the text.
+type unitKind uint8
+
+const (
+	sentenceUnit unitKind = iota
+	itemUnit              // a list item
+	factUnit              // a line "key: value", as memos and letters begin with
+	rowUnit               // a table row, written as "label: header value; ..."
+)
+
+// A unit is the least that a summary quotes.
+type unit struct {
+	text    string
+	kind    unitKind
+	section int  // index into document.sections; section 0 is before any heading
+	block   int  // units of one paragraph, item or row have the same
+	first   bool // of its section
+	leans   bool // goes on from the unit before it, so that alone it says little
+	terms   []string
+	figures bool
+}
+
+// Bounds of how much text is read, in bytes.
+const (
+	maxText  = 2 << 20 // of one document
+	maxTexts = 4 << 20 // of all the documents of one request
+)
+
+// readDocument reads Markdown, or plain text, which is nearly the same. title may
+// be empty: then the front matter, the first heading or the id serves. At most
+// limit bytes of body are read.
+func readDocument(id, title, body string, partial bool, limit int) *document {
+	if len(body) > limit {
+		body, partial = strings.ToValidUTF8(body[:limit], ""), true
+	}
+	body = strings.ToValidUTF8(strings.TrimPrefix(body, "\uFEFF"), "\uFFFD")
+	body = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(body)
+	meta, body := cutFrontMatter(body)
+	d := &document{id: id, sections: []string{""}, partial: partial, addressed: make(map[int]bool)}
+	source := []byte(bound(body))
+	r := reader{doc: d, source: source}
+	r.blocks(goldmark.New(goldmark.WithExtensions(extension.Table)).Parser().Parse(text.NewReader(source)), false)
+	if len(d.units) == 0 {
+		r.prose(r.code.String())
+	}
+	d.title = firstNonEmpty(tidy(title), tidy(meta), r.heading, r.subject, id)
+	return d
+}
+
+func firstNonEmpty(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// cutFrontMatter takes a leading YAML block off and returns the title in it.
+func cutFrontMatter(s string) (title, rest string) {
+	after, ok := strings.CutPrefix(s, "---\n")
+	if !ok {
+		return "", s
+	}
+	head, rest, ok := strings.Cut(after, "\n---\n")
+	if !ok || len(head) > 8<<10 || strings.Contains(head, "\n\n") {
+		return "", s
+	}
+	for line := range strings.Lines(head) {
+		if value, ok := strings.CutPrefix(line, "title:"); ok {
+			title = strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return title, rest
+}
+
+// reader collects units while it walks the blocks of a text.
+type reader struct {
+	doc     *document
+	source  []byte
+	heading string // the first one
+	subject string // the value of a line "Subject: ..."
+	block   int
+	code    strings.Builder // used when there is nothing else
+	opened  bool            // the section has a unit
+}
+
+// blocks reads the children of a container. Depth is bounded by [bound].
+func (r *reader) blocks(n ast.Node, inList bool) {
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		r.block++
+		switch c := c.(type) {
+		case *ast.Heading:
+			r.newSection(r.inline(c))
+		case *ast.Paragraph:
+			r.paragraph(c, inList)
+		case *ast.TextBlock:
+			r.paragraph(c, inList)
+		case *east.Table:
+			r.table(c)
+		case *ast.CodeBlock: // indented: in plain text this is prose
+			r.prose(string(c.Lines().Value(r.source)))
+		case *ast.FencedCodeBlock:
+			r.code.Write(c.Lines().Value(r.source))
+		case *ast.HTMLBlock:
+			r.prose(stripTags(string(c.Lines().Value(r.source))))
+		case *ast.ListItem:
+			r.blocks(c, true)
+		default:
+			r.blocks(c, inList)
+		}
+	}
+}
+
+func (r *reader) newSection(heading string) {
+	if heading == "" {
+		return
+	}
+	if r.heading == "" {
+		r.heading = heading
+	}
+	r.doc.sections = append(r.doc.sections, heading)
+	r.opened = false
+}
+
+// shortItem is the size up to which a list item is quoted whole.
+const shortItem = 320
+
+func (r *reader) paragraph(n ast.Node, inList bool) {
+	s := r.inline(n)
+	switch lines := keyValueLines(string(n.Lines().Value(r.source))); {
+	case inList && len(s) <= shortItem:
+		r.add(s, itemUnit)
+	case lines != nil:
+		for _, line := range lines {
+			line = tidy(line)
+			key, value, _ := strings.Cut(line, ": ")
+			if r.subject == "" && subjectKeys[strings.ToLower(key)] {
+				r.subject = value
+			}
+			r.add(line, factUnit)
+		}
+	default:
+		r.prose(s)
+	}
+}
+
+var subjectKeys = set("subject title re betreff objet asunto тема 件名 主题")
+
+// keyValueLines returns the lines of a paragraph in which each has the form "key:
+// value", as the heads of memos and letters have; nil for other text.
+func keyValueLines(s string) []string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	if len(lines) < 2 {
+		return nil
+	}
+	for i, line := range lines {
+		key, value, ok := strings.Cut(line, ": ")
+		if !ok || len(key) > 48 || strings.ContainsAny(key, ".;!?") || value == "" {
+			return nil
+		}
+		lines[i] = strings.NewReplacer("**", "", "`", "").Replace(line)
+	}
+	return lines
+}
+
+func (r *reader) prose(s string) {
+	for _, sentence := range sentences(tidy(s)) {
+		r.add(sentence, sentenceUnit)
+	}
+}
+
+func (r *reader) add(s string, kind unitKind) {
+	if s == "" || !strings.ContainsFunc(s, isWordRune) {
+		return
+	}
+	if toModel.MatchString(s) {
+		r.doc.addressed[r.block] = true
+	}
+	n := len(r.doc.units)
+	first, _, _ := strings.Cut(s, " ")
+	leans := n > 0 && r.doc.units[n-1].block == r.block && pronouns[strings.ToLower(first)]
+	r.doc.units = append(r.doc.units, unit{
+		text: s, kind: kind, terms: terms(s), figures: hasFigure(s),
+		section: len(r.doc.sections) - 1, block: r.block, first: !r.opened, leans: leans,
+	})
+	r.opened = true
+}
+
+var pronouns = set("it its they their this these that those he she his her such both")
+
+// toModel matches text that is written to steer a language model, and the JSON of a
+// call.
+var toModel = regexp.MustCompile(`(?i)\b(ignore|disregard|forget|override)\b.{0,40}\b(instruction|instructions|prompt|rules)\b|\bsystem prompt\b|\byou are now\b|"(function_?calls?|tool_?calls?|tool_use)"`)
+
+// table writes each row as a line that stands by itself: "Q4: Revenue 4.2; Churn
+// 3.1 %".
+func (r *reader) table(t *east.Table) {
+	var header []string
+	for row := t.FirstChild(); row != nil; row = row.NextSibling() {
+		var cells []string
+		for c := row.FirstChild(); c != nil; c = c.NextSibling() {
+			cells = append(cells, r.inline(c))
+		}
+		if row.Kind() == east.KindTableHeader {
+			header = cells
+			continue
+		}
+		r.add(rowText(header, cells), rowUnit)
+	}
+}
+
+func rowText(header, cells []string) string {
+	var values []string
+	for i, cell := range cells {
+		switch {
+		case i == 0 || cell == "":
+		case i < len(header) && header[i] != "":
+			values = append(values, header[i]+" "+cell)
+		default:
+			values = append(values, cell)
+		}
+	}
+	if len(cells) == 0 {
+		return ""
+	}
+	label := cells[0]
+	if label == "" || len(values) == 0 {
+		return label + strings.Join(values, "; ")
+	}
+	return label + ": " + strings.Join(values, "; ")
+}
+
+// inline returns the text of a block without its markup. Text is taken as it is
+// written, apart from escapes; raw HTML is dropped, a link is its label.
+func (r *reader) inline(n ast.Node) string {
+	var b strings.Builder
+	r.writeInline(&b, n)
+	return tidy(b.String())
+}
+
+func (r *reader) writeInline(b *strings.Builder, n ast.Node) {
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		switch c := c.(type) {
+		case *ast.Text:
+			value := c.Segment.Value(r.source)
+			if n.Kind() != ast.KindCodeSpan {
+				value = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(value)))
+			}
+			b.Write(value)
+			if c.SoftLineBreak() || c.HardLineBreak() {
+				b.WriteString(lineBreak(b.String(), r.source[c.Segment.Stop:]))
+			}
+		case *ast.String:
+			b.Write(c.Value)
+		case *ast.AutoLink:
+			b.Write(c.Label(r.source))
+		case *ast.RawHTML:
+		default:
+			r.writeInline(b, c)
+		}
+	}
+}

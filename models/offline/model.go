@@ -1,0 +1,150 @@
+package offline
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"unicode/utf8"
+
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+)
+
+// Version is what responses carry as the model's version. It changes whenever the
+// same input may give another output.
+const Version = "offline-1"
+
+// Model is the offline model. It holds no state: its methods may be called from
+// many goroutines, and equal requests give equal responses.
+type Model struct{}
+
+var _ model.LLM = (*Model)(nil)
+
+// New returns the offline model.
+func New() *Model { return &Model{} }
+
+// Name returns "offline".
+func (*Model) Name() string { return "offline" }
+
+// GenerateContent implements [model.LLM]. It reads req and never changes it. With
+// stream, a text comes in pieces marked Partial and then once more whole; calls
+// come only in that last response. It fails only when ctx has ended.
+func (*Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+	return func(yield func(*model.LLMResponse, error) bool) {
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
+		if req == nil {
+			req = &model.LLMRequest{}
+		}
+		next := plan(req.Contents, req.Config)
+		if stream {
+			for piece := range pieces(next.text) {
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+					return
+				}
+				part := &model.LLMResponse{Content: genai.NewContentFromText(piece, genai.RoleModel), ModelVersion: Version, Partial: true}
+				if !yield(part, nil) {
+					return
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(nil, err)
+			return
+		}
+		yield(response(req, next), nil)
+	}
+}
+
+// response is the whole answer.
+func response(req *model.LLMRequest, s step) *model.LLMResponse {
+	content := &genai.Content{Role: genai.RoleModel}
+	if s.text != "" {
+		content.Parts = append(content.Parts, genai.NewPartFromText(s.text))
+	}
+	for _, call := range s.calls {
+		content.Parts = append(content.Parts, &genai.Part{FunctionCall: call})
+	}
+	prompt, answer := estimate(req.Contents...), estimate(content)
+	if req.Config != nil {
+		prompt += estimate(req.Config.SystemInstruction)
+	}
+	return &model.LLMResponse{
+		Content: content,
+		UsageMetadata: &genai.GenerateContentResponseUsageMetadata{
+			PromptTokenCount:     prompt,
+			CandidatesTokenCount: answer,
+			TotalTokenCount:      prompt + answer,
+		},
+		CustomMetadata: map[string]any{"token_counts": "estimated"},
+		ModelVersion:   Version,
+		TurnComplete:   true,
+		FinishReason:   genai.FinishReasonStop,
+	}
+}
+
+// pieceSize is about how much text a streamed piece holds, in bytes.
+const pieceSize = 48
+
+// pieces cuts a text after spaces, or between characters where there are none. The
+// pieces joined are the text.
+func pieces(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for text != "" {
+			n := min(pieceSize, len(text))
+			for n < len(text) && n < 2*pieceSize && text[n-1] != ' ' && text[n-1] != '\n' {
+				n++
+			}
+			for n < len(text) && !utf8.RuneStart(text[n]) {
+				n++
+			}
+			if !yield(text[:n]) {
+				return
+			}
+			text = text[n:]
+		}
+	}
+}
+
+// estimate returns about how many tokens a usual tokenizer would make of the
+// contents: one for four ASCII characters, one for any other character. Nothing is
+// tokenized here, so there is no true count.
+func estimate(contents ...*genai.Content) int32 {
+	ascii, other := 0, 0
+	count := func(s string) {
+		for _, r := range s {
+			if r < utf8.RuneSelf {
+				ascii++
+			} else {
+				other++
+			}
+		}
+	}
+	countJSON := func(v any) {
+		if text, err := json.Marshal(v); err == nil {
+			count(string(text))
+		}
+	}
+	for _, c := range contents {
+		if c == nil {
+			continue
+		}
+		for _, p := range c.Parts {
+			switch {
+			case p == nil:
+			case p.FunctionCall != nil:
+				count(p.FunctionCall.Name)
+				countJSON(p.FunctionCall.Args)
+			case p.FunctionResponse != nil:
+				count(p.FunctionResponse.Name)
+				countJSON(p.FunctionResponse.Response)
+			default:
+				count(p.Text)
+			}
+		}
+	}
+	return int32(min(ascii/4+other, 1<<30))
+}

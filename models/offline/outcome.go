@@ -1,0 +1,300 @@
+package offline
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// An outcome is what became of one call.
+type outcome struct {
+	id string // the document asked for; empty for a report
+
+	ok      bool
+	title   string
+	text    string
+	partial bool
+	where   string // of a report: where the tool says it is
+
+	failure failure
+}
+
+// A failure is why a call gave nothing, in words for the person.
+type failure struct {
+	kind      failureKind
+	reason    string // one line, from the tool; may be empty
+	requestID string
+	decideAt  string
+	expiresAt string
+}
+
+type failureKind uint8
+
+const (
+	failed failureKind = iota
+	denied
+	pending
+	notFound
+)
+
+// Members of results by meaning, the likeliest name first. Tools differ in what
+// they call things.
+var (
+	textNames    = []string{"content", "text", "body", "markdown", "page_content", "plain_text"}
+	titleNames   = []string{"title", "name", "heading", "headline", "subject", "filename"}
+	wrapNames    = []string{"document", "result", "data", "output", "item", "record", "report", "file"}
+	reasonNames  = []string{"error", "message", "reason", "detail", "description", "error_description"}
+	requestNames = []string{"request_id", "requestid", "request", "approval_id"}
+	decideNames  = []string{"decide_at", "approval_url", "approve_url", "decision_url", "verification_uri"}
+	expiryNames  = []string{"expires_at", "expiry", "valid_until"}
+	whereNames   = []string{"path", "url", "location", "link", "href", "file", "uri"}
+	idNames      = []string{"report_id", "id", "identifier", "document_id"}
+)
+
+// statusKinds sorts the values that a failed result has in "status" or "code".
+// What is not here is not a failure: documents have statuses of their own, such as
+// "draft".
+var statusKinds = map[string]failureKind{
+	"denied": denied, "forbidden": denied, "refused": denied, "rejected": denied, "unauthorized": denied,
+	"access_denied": denied, "blocked": denied, "revoked": denied, "suspended": denied, "permission_denied": denied,
+	"401": denied, "403": denied,
+	"pending": pending, "waiting": pending, "awaiting_approval": pending, "pending_approval": pending,
+	"consent_required": pending, "approval_required": pending,
+	"not_found": notFound, "notfound": notFound, "missing": notFound, "404": notFound, "unknown_document": notFound,
+	"error": failed, "failed": failed, "failure": failed, "invalid": failed, "invalid_arguments": failed,
+	"bad_request": failed, "expired": failed, "timeout": failed, "timed_out": failed, "unavailable": failed,
+	"cancelled": failed, "canceled": failed, "maybe_executed": failed, "rate_limited": failed, "too_large": failed,
+	"internal_error": failed, "conflict": failed, "400": failed, "409": failed, "429": failed, "500": failed, "503": failed,
+}
+
+// readOutcome reads the result of a call. wantText says that the call was to fetch
+// something: then a result without text is a failure.
+func readOutcome(id string, x *exchange, wantText bool) outcome {
+	o := outcome{id: id}
+	if !x.answered {
+		o.failure.reason = "the call was interrupted and no result was recorded"
+		return o
+	}
+	found := lookup{x.result}
+	o.title = found.text(titleNames)
+	if f, bad := readFailure(x.result); bad {
+		o.failure = f
+		return o
+	}
+	if !wantText {
+		o.ok = true
+		o.where = tidy(found.text(whereNames))
+		o.id = tidy(found.text(idNames))
+		return o
+	}
+	o.text = found.content()
+	o.partial = found.partial()
+	if strings.TrimSpace(o.text) == "" {
+		o.failure.reason = "the tool returned no text"
+		return o
+	}
+	o.ok = true
+	return o
+}
+
+// readFailure reports whether a result says that the call failed, and why. An
+// "error" always does; a status that means failure does unless the result is a
+// whole document, with a title and a text.
+func readFailure(m map[string]any) (failure, bool) {
+	var f failure
+	var bad bool
+	for _, name := range []string{"status", "code", "error_code"} {
+		value := strings.ToLower(strings.ReplaceAll(scalar(member(m, name)), " ", "_"))
+		if kind, known := statusKinds[value]; known {
+			f.kind, bad = kind, true
+			break
+		}
+	}
+	whole := lookup{m}.text(titleNames) != "" && textMember(m) != ""
+	bad = bad && !whole
+	switch e := member(m, "error").(type) {
+	case nil:
+	case bool:
+		bad = bad || e
+	case string:
+		bad = bad || e != ""
+	case map[string]any:
+		inner, _ := readFailure(e)
+		if f.kind == failed {
+			f.kind = inner.kind
+		}
+		f.reason, bad = inner.reason, true
+	default:
+		bad = true
+	}
+	if f.reason == "" {
+		f.reason = reason(m, &f)
+	}
+	f.requestID = clip(tidy(lookup{m}.text(requestNames)), 128)
+	f.decideAt = clip(tidy(lookup{m}.text(decideNames)), 512)
+	f.expiresAt = clip(tidy(lookup{m}.text(expiryNames)), 64)
+	return f, bad
+}
+
+// reason returns the longest of the texts that may explain a failure, on one line.
+// A bare code among them settles the kind instead.
+func reason(m map[string]any, f *failure) string {
+	var best string
+	for _, name := range reasonNames {
+		s := tidy(scalar(member(m, name)))
+		if kind, known := statusKinds[strings.ToLower(strings.ReplaceAll(s, " ", "_"))]; known && f.kind == failed {
+			f.kind = kind
+		}
+		if len(s) > len(best) {
+			best = s
+		}
+	}
+	return clip(strings.TrimRight(best, ". "), 300)
+}
+
+// lookup finds members of a result by meaning, also inside the objects that tools
+// wrap around it.
+type lookup struct{ m map[string]any }
+
+// maxWrap bounds how many objects may be wrapped around a result.
+const maxWrap = 4
+
+// text returns the member with the likeliest of the names that holds a scalar.
+func (l lookup) text(names []string) string {
+	levels := l.levels()
+	for _, name := range names {
+		for _, m := range levels {
+			if s := scalar(member(m, name)); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
+func (l lookup) partial() bool {
+	for _, m := range l.levels() {
+		switch t := member(m, "truncated").(type) {
+		case bool:
+			return t
+		case string:
+			return t != "" && t != "false"
+		}
+	}
+	return false
+}
+
+// levels returns the result and the objects wrapped in it, outermost first.
+func (l lookup) levels() []map[string]any {
+	out := []map[string]any{l.m}
+	for m := l.m; len(out) <= maxWrap; {
+		var inner map[string]any
+		for _, name := range wrapNames {
+			if v, ok := member(m, name).(map[string]any); ok {
+				inner = v
+				break
+			}
+		}
+		if inner == nil {
+			break
+		}
+		out = append(out, inner)
+		m = inner
+	}
+	return out
+}
+
+// content returns the document's text: the member that holds it, or what a wrapper
+// holds directly, or all the text there is under one of these names.
+func (l lookup) content() string {
+	levels := l.levels()
+	for _, m := range slices.Backward(levels) {
+		if s := textMember(m); s != "" {
+			return s
+		}
+	}
+	for _, m := range slices.Backward(levels) {
+		for _, name := range wrapNames {
+			if s := flatten(member(m, name), 0); s != "" {
+				return s
+			}
+		}
+	}
+	return longestText(l.m)
+}
+
+func textMember(m map[string]any) string {
+	for _, name := range textNames {
+		if s := flatten(member(m, name), 0); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// longestText returns the longest text of m that is long enough to be one, for
+// tools that name it in a way of their own.
+func longestText(m map[string]any) string {
+	var best string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if s, ok := m[name].(string); ok && len(s) >= 40 && len(s) > len(best) {
+			best = s
+		}
+	}
+	return best
+}
+
+// flatten writes nested text as paragraphs, such as the [{"type": "text", "text":
+// ...}] of tools that speak MCP.
+func flatten(v any, depth int) string {
+	if depth > maxWrap {
+		return ""
+	}
+	var parts []string
+	switch v := v.(type) {
+	case string:
+		return v
+	case []any:
+		for _, e := range v {
+			parts = append(parts, flatten(e, depth+1))
+		}
+	case []string:
+		parts = v
+	case map[string]any:
+		if s := textMember(v); s != "" {
+			return s
+		}
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if name != "type" {
+				parts = append(parts, flatten(v[name], depth+1))
+			}
+		}
+	}
+	parts = slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "" })
+	return strings.Join(parts, "\n\n")
+}
+
+// member returns the value of a member, whatever the case of its name.
+func member(m map[string]any, name string) any {
+	if v, ok := m[name]; ok {
+		return v
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if strings.EqualFold(strings.ReplaceAll(k, "-", "_"), name) || strings.EqualFold(k, strings.ReplaceAll(name, "_", "")) {
+			return m[k]
+		}
+	}
+	return nil
+}
+
+func scalar(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case float64, float32, int, int32, int64, json.Number:
+		return fmt.Sprint(v)
+	}
+	return ""
+}

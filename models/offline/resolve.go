@@ -1,0 +1,177 @@
+package offline
+
+import (
+	"slices"
+)
+
+// A job is an ask with everything that earlier turns add to it.
+type job struct {
+	ask
+	docs []string // what it is about, in order
+	// explicit says that the documents were named, so that they are fetched when
+	// they were not read before.
+	explicit bool
+	// help says that there is nothing to do but say what can be done.
+	help bool
+	// reported says that an earlier turn created the report already.
+	reported bool
+}
+
+// library is what earlier turns found out about documents: the last good outcome
+// of each, or else the last one.
+type library struct {
+	order []string
+	docs  map[string]outcome
+}
+
+func (l *library) put(o outcome) {
+	old, known := l.docs[o.id]
+	if !known {
+		l.order = append(l.order, o.id)
+	}
+	if !known || o.ok || !old.ok {
+		l.docs[o.id] = o
+	}
+}
+
+// readable returns which of ids were read.
+func (l *library) readable(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if l.docs[id].ok {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// past is what the turns before the current one come to.
+type past struct {
+	library
+	focus    []string // documents of the last ask that had any
+	last     ask      // the last ask with documents, or the last for a report
+	reported bool     // its report was created
+}
+
+func readPast(turns []turn, box toolbox) past {
+	p := past{library: library{docs: make(map[string]outcome)}}
+	for _, t := range turns {
+		a := parse(t.text, box.reserved)
+		if len(a.ids) > 0 || a.report {
+			inherit(&a, p.last)
+			p.last, p.reported = a, false
+		}
+		if len(a.ids) > 0 && a.effect == "" {
+			p.focus = a.ids
+		}
+		for _, x := range t.calls {
+			if id, ok := box.fetched(x); ok {
+				p.put(readOutcome(id, x, true))
+			} else if box.reports(x) && readOutcome("", x, false).ok {
+				p.reported = true
+			}
+		}
+	}
+	return p
+}
+
+// inherit completes an ask that only names documents, when the one before it asked
+// for a report and named none.
+func inherit(a *ask, before ask) {
+	bare := !a.verbs && !a.summary && !a.report && a.question == nil && len(a.ids) > 0
+	if bare && before.report && len(before.ids) == 0 {
+		a.report, a.title = true, before.title
+	}
+}
+
+// resolve says what the current turn is to do.
+func resolve(prompt string, p past, box toolbox) job {
+	j := job{ask: parse(prompt, box.reserved)}
+	inherit(&j.ask, p.last)
+	switch {
+	case j.effect != "":
+		j.help = true
+	case len(j.ids) > 0:
+		j.docs, j.explicit = j.ids, true
+	case j.again && len(p.last.ids) > 0 && j.question == nil && !j.report:
+		fresh := j.fresh && len(p.readable(p.last.ids)) == len(p.last.ids)
+		j.ask = p.last
+		j.docs, j.explicit, j.reported = p.last.ids, true, p.reported
+		j.fresh = fresh
+	case len(p.focus) == 0:
+		j.help = true
+	default:
+		j.followUp(prompt, p)
+	}
+	return j
+}
+
+// followUp fits an ask without identifiers to the documents of the conversation.
+func (j *job) followUp(prompt string, p past) {
+	j.docs = p.focus
+	if all := p.readable(p.order); j.all && len(all) > 0 {
+		j.docs = all[max(0, len(all)-maxIDs):]
+	}
+	if j.report || j.summary || len(j.question) > 0 || len(j.focus) > 0 {
+		return
+	}
+	// "the churn rate, please" asks without the form of a question.
+	words := splitWords(prompt)
+	r := requestReader{words: words, taken: make([]bool, len(words))}
+	if j.question = r.terms(0, len(words)); len(j.question) == 0 || len(j.question) > 12 {
+		j.question, j.help = nil, true
+	}
+}
+
+// fetched reports whether a call was one to fetch a document, and which. It also
+// knows calls of tools that are no longer declared, by the form of their
+// arguments.
+func (b toolbox) fetched(x *exchange) (string, bool) {
+	if b.fetch != nil && x.name == b.fetch.name {
+		id, ok := x.args[b.fetch.id].(string)
+		return id, ok
+	}
+	if len(x.args) != 1 || b.report != nil && x.name == b.report.name {
+		return "", false
+	}
+	for name, value := range x.args {
+		if id, ok := value.(string); ok && (overlap(nameWords(name), idWords) > 0 || overlap(nameWords(name), documentWords) > 0) {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+// reports reports whether a call was one to create a report.
+func (b toolbox) reports(x *exchange) bool {
+	return b.report != nil && x.name == b.report.name
+}
+
+// current gathers what this turn's calls came to.
+func (b toolbox) current(t turn) (docs map[string]outcome, report *outcome) {
+	docs = make(map[string]outcome)
+	for _, x := range t.calls {
+		if id, ok := b.fetched(x); ok {
+			if _, again := docs[id]; !again {
+				docs[id] = readOutcome(id, x, true)
+			}
+		} else if b.reports(x) && report == nil {
+			o := readOutcome("", x, false)
+			o.title, _ = x.args[b.report.title].(string)
+			report = &o
+		}
+	}
+	return docs, report
+}
+
+// missing returns the documents that have to be fetched now: named, not called for
+// in this turn, and not read before unless a fresh copy is wanted.
+func (j job) missing(p past, docs map[string]outcome) []string {
+	if !j.explicit {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(j.docs), func(id string) bool {
+		_, called := docs[id]
+		return called || p.docs[id].ok && !j.fresh
+	})
+}

@@ -1,0 +1,311 @@
+package offline
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+)
+
+// A summary is what is quoted from a document, every line word for word.
+type summary struct {
+	lead    []string // one or two sentences
+	points  []string
+	figures []string
+}
+
+// lengths says how long a summary is to be. The zero value leaves it to the
+// document's length.
+type lengths struct {
+	points    int  // exactly so many points, and nothing else
+	sentences int  // exactly so many sentences, and nothing else
+	brief     bool // the shortest that makes sense
+}
+
+// maxQuote bounds one quoted line, in bytes.
+const maxQuote = 600
+
+// summarize picks from d. focus holds terms that the reader cares about; nil for
+// none.
+func summarize(d *document, focus []string, want lengths) summary {
+	s := picker{doc: d, scores: scores(d, focus), used: make([]bool, len(d.units))}
+	switch {
+	case want.sentences > 0:
+		return summary{lead: s.pick(want.sentences, want.sentences, notRow)}
+	case want.points > 0:
+		return summary{points: s.pick(want.points, want.points, anyUnit)}
+	case want.brief:
+		return summary{lead: s.pick(2, 2, notRow)}
+	}
+	n := pointCount(len(d.units))
+	var out summary
+	out.lead = s.lead()
+	out.points = s.pick(n, 1+n/max(1, len(d.sections)-1), notRow)
+	out.figures = s.figures()
+	return out
+}
+
+// pointCount grows with the document: 3 points for a page, 8 for a book.
+func pointCount(units int) int {
+	if units < 4 {
+		return units
+	}
+	return min(8, 1+int(math.Log2(float64(units))))
+}
+
+// weighty marks the sections that sum a document up or say what follows from it.
+var weighty = set(`summary overview abstract conclusion conclusions decision decisions risk risks recommendation
+	recommendations result results outcome outcomes key highlight highlights finding findings action actions outlook
+	total termination payment scope zusammenfassung fazit ergebnis résumé conclusiones resumen итог итоги вывод выводы
+	риски 概要 要約 結論 总结 摘要 الملخص الخلاصة`)
+
+// scores rates every unit: by how much of what the document keeps speaking of it
+// holds, for its length, and by where it stands. What scores 0 is never quoted in a
+// summary.
+func scores(d *document, focus []string) []float64 {
+	frequency := make(map[string]int)
+	for i := range d.units {
+		for t := range distinct(d.units[i].terms) {
+			frequency[t]++
+		}
+	}
+	heavy := make([]bool, len(d.sections))
+	for i, heading := range d.sections {
+		eachHeadingWord(heading, func(w string) { heavy[i] = heavy[i] || weighty[w] })
+	}
+	wanted := distinct(focus)
+	out := make([]float64, len(d.units))
+	for i, u := range d.units {
+		words := distinct(u.terms)
+		var sum, hits float64
+		for _, t := range sorted(words) { // floats: order matters for identical output
+			sum += math.Log2(1 + float64(frequency[t]))
+			if wanted[t] {
+				hits++
+			}
+		}
+		score := sum / (6 + float64(len(words)))
+		score *= placeFactor(u, i, heavy[u.section])
+		if u.leans {
+			score *= 0.7
+		}
+		if d.addressed[u.block] {
+			score = 0
+		}
+		if len(wanted) > 0 {
+			score *= 1 + 3*hits/float64(len(wanted))
+		}
+		out[i] = score
+	}
+	return out
+}
+
+func placeFactor(u unit, at int, heavy bool) float64 {
+	f := 1.0
+	if at == 0 {
+		f *= 1.3
+	}
+	if u.first {
+		f *= 1.15
+	}
+	if heavy {
+		f *= 1.3
+	}
+	if u.figures {
+		f *= 1.2
+	}
+	switch {
+	case strings.HasSuffix(u.text, ":"), strings.HasSuffix(u.text, "："):
+		f *= 0.3
+	case u.kind == factUnit:
+		f *= 0.5
+	case strings.HasSuffix(u.text, "?"), strings.HasSuffix(u.text, "？"):
+		f *= 0.6
+	}
+	if len(u.terms) < 3 {
+		f *= 0.5
+	}
+	return f
+}
+
+func eachHeadingWord(heading string, f func(string)) {
+	f(strings.ToLower(heading))
+	for w := range strings.FieldsSeq(strings.ToLower(heading)) {
+		f(strings.Trim(w, ".,:;()0123456789"))
+	}
+}
+
+func distinct(words []string) map[string]bool {
+	m := make(map[string]bool, len(words))
+	for _, w := range words {
+		m[w] = true
+	}
+	return m
+}
+
+func sorted(m map[string]bool) []string {
+	out := make([]string, 0, len(m))
+	for w := range m {
+		out = append(out, w)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// picker takes units out of a document, none twice and none like another.
+type picker struct {
+	doc    *document
+	scores []float64
+	used   []bool
+	taken  []int
+}
+
+func anyUnit(unit) bool  { return true }
+func notRow(u unit) bool { return u.kind != rowUnit }
+
+// abstracts marks the sections that stand for the whole.
+var abstracts = set("summary overview abstract tl;dr zusammenfassung résumé resumen резюме 概要 要約 摘要 الملخص")
+
+// lead is a sentence that can stand for the whole: the first of a section that is
+// called a summary, or the best of the first few. A longer document gets the best
+// of the rest besides.
+func (p *picker) lead() []string {
+	best := -1
+	for i, seen := 0, 0; i < len(p.doc.units); i++ {
+		u := p.doc.units[i]
+		if u.kind != sentenceUnit {
+			continue
+		}
+		abstract := false
+		eachHeadingWord(p.doc.sections[u.section], func(w string) { abstract = abstract || abstracts[w] })
+		if abstract {
+			best = i
+			break
+		}
+		if seen++; seen <= 3 && (best < 0 || p.scores[i] > p.scores[best]) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return p.pick(1, 1, anyUnit)
+	}
+	p.take(best)
+	out := []string{clip(p.doc.units[best].text, maxQuote)}
+	if len(p.doc.units) > 6 {
+		out = append(out, p.pick(1, 1, func(u unit) bool { return u.kind == sentenceUnit })...)
+	}
+	return out
+}
+
+// pick returns the n best units that ok allows, at most perSection from one
+// section while others have some, in the document's order.
+func (p *picker) pick(n, perSection int, ok func(unit) bool) []string {
+	order := make([]int, 0, len(p.doc.units))
+	for i, u := range p.doc.units {
+		if !p.used[i] && ok(u) && p.scores[i] > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.scores[b], p.scores[a]) })
+	var chosen []int
+	for _, limit := range []int{perSection, n} {
+		count := make(map[int]int)
+		for _, i := range chosen {
+			count[p.doc.units[i].section]++
+		}
+		for _, i := range order {
+			if len(chosen) == n {
+				break
+			}
+			section := p.doc.units[i].section
+			if p.used[i] || count[section] >= limit || p.repeats(i) {
+				continue
+			}
+			p.take(i)
+			count[section]++
+			chosen = append(chosen, i)
+		}
+	}
+	slices.Sort(chosen)
+	var out []string
+	for _, i := range chosen {
+		out = append(out, clip(p.doc.units[i].text, maxQuote))
+	}
+	return out
+}
+
+func (p *picker) take(i int) {
+	p.used[i] = true
+	p.taken = append(p.taken, i)
+}
+
+// repeats reports whether a unit says mostly what a taken one says. At most a few
+// dozen are ever taken.
+func (p *picker) repeats(i int) bool {
+	words := distinct(p.doc.units[i].terms)
+	for _, j := range p.taken {
+		common := 0
+		other := distinct(p.doc.units[j].terms)
+		for w := range other {
+			if words[w] {
+				common++
+			}
+		}
+		if all := len(words) + len(other) - common; all > 0 && common*5 > all*3 {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	maxRows    = 6 // of one table
+	maxFigures = 8
+)
+
+// figures returns table rows, and then sentences with numbers that are not quoted
+// yet.
+func (p *picker) figures() []string {
+	var out []string
+	for start := 0; start < len(p.doc.units) && len(out) < maxFigures; {
+		if p.doc.units[start].kind != rowUnit {
+			start++
+			continue
+		}
+		end := start
+		for end < len(p.doc.units) && p.doc.units[end].kind == rowUnit && p.doc.units[end].section == p.doc.units[start].section {
+			end++
+		}
+		for _, i := range tableRows(p.doc.units, start, end) {
+			if len(out) < maxFigures && !p.used[i] {
+				p.take(i)
+				out = append(out, clip(p.doc.units[i].text, maxQuote))
+			}
+		}
+		start = end
+	}
+	if room := maxFigures/2 - len(out); room > 0 {
+		out = append(out, p.pick(room, room, func(u unit) bool { return u.figures && !u.leans && len(u.text) <= 240 && len(u.terms) > 2 })...)
+	}
+	return out
+}
+
+// tableRows chooses among the rows from start to end: all of a short table; of a
+// long one the first rows, totals, and the last row.
+func tableRows(units []unit, start, end int) []int {
+	var rows []int
+	for i := start; i < end; i++ {
+		rows = append(rows, i)
+	}
+	if len(rows) <= maxRows {
+		return rows
+	}
+	keep := rows[: maxRows-2 : maxRows-2]
+	for _, i := range rows[maxRows-2 : len(rows)-1] {
+		if label := strings.ToLower(units[i].text); strings.HasPrefix(label, "total") || strings.HasPrefix(label, "sum") {
+			keep = append(keep, i)
+			break
+		}
+	}
+	return append(keep, end-1)
+}

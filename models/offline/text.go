@@ -1,0 +1,257 @@
+package offline
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rivo/uniseg"
+)
+
+// unspaced holds the scripts that are written without spaces between words, or
+// with particles glued to them. Their runs are cut into overlapping pairs, which
+// match well enough without a dictionary.
+var unspaced = []*unicode.RangeTable{
+	unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
+}
+
+func isUnspaced(r rune) bool { return r >= 0x0E00 && (r == 'ー' || unicode.In(r, unspaced...)) }
+
+func isWordRune(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
+}
+
+// terms returns what s is about: lower-case stems without function words, in
+// order, repeats included. Numbers keep their inner points and commas.
+func terms(s string) []string {
+	var out []string
+	eachWord(s, func(w string) {
+		if t := term(w); t != "" {
+			out = append(out, t)
+		}
+	})
+	return out
+}
+
+// eachWord calls f with every word of s: a run of letters and digits, or a pair
+// of neighbours in a script without spaces.
+func eachWord(s string, f func(string)) {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case isUnspaced(r):
+			i = eachPair(s, i, f)
+		case isWordRune(r):
+			end := wordEnd(s, i)
+			f(s[i:end])
+			i = end
+		default:
+			i += size
+		}
+	}
+}
+
+// eachPair calls f with the overlapping pairs of the run that begins at i and
+// returns where the run ends.
+func eachPair(s string, i int, f func(string)) int {
+	start, before, n := i, i, 0
+	for i < len(s) {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !isUnspaced(r) && !unicode.IsMark(r) {
+			break
+		}
+		if n++; n > 1 {
+			f(s[before : i+size])
+		}
+		before = i
+		i += size
+	}
+	if n == 1 {
+		f(s[start:i])
+	}
+	return i
+}
+
+// wordEnd returns where the word that begins at i ends. An apostrophe between
+// letters and a point or comma between digits belong to it.
+func wordEnd(s string, i int) int {
+	var last rune
+	for i < len(s) {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !isWordRune(r) || isUnspaced(r) {
+			next, _ := utf8.DecodeRuneInString(s[i+size:])
+			inner := strings.ContainsRune(".,", r) && unicode.IsDigit(last) && unicode.IsDigit(next) ||
+				strings.ContainsRune("'’", r) && unicode.IsLetter(last) && unicode.IsLetter(next)
+			if !inner {
+				return i
+			}
+		}
+		last = r
+		i += size
+	}
+	return i
+}
+
+// term returns the stem of a word, or "" for a function word.
+func term(word string) string {
+	w := strings.ReplaceAll(strings.ToLower(word), "’", "'")
+	w = strings.TrimSuffix(w, "'s")
+	if functionWords[w] || len(w) == 1 && w[0] > '9' {
+		return ""
+	}
+	return stem(w)
+}
+
+// stem cuts English endings so that "risks" meets "risk" and "renewed" meets
+// "renews". It only has to be consistent, not right.
+func stem(w string) string {
+	for i := range len(w) {
+		if w[i] < 'a' || w[i] > 'z' {
+			return w // other scripts, numbers, names with accents: as they are
+		}
+	}
+	switch {
+	case len(w) > 4 && strings.HasSuffix(w, "ies"):
+		return w[:len(w)-3] + "y"
+	case len(w) > 4 && strings.HasSuffix(w, "sses"):
+		w = w[:len(w)-2]
+	case len(w) > 3 && w[len(w)-1] == 's' && !strings.ContainsRune("sui", rune(w[len(w)-2])):
+		w = w[:len(w)-1]
+	}
+	for _, ending := range []string{"ing", "ed"} {
+		if len(w) > len(ending)+3 && strings.HasSuffix(w, ending) {
+			w = w[:len(w)-len(ending)]
+			if n := len(w); w[n-1] == w[n-2] && !strings.ContainsRune("ls", rune(w[n-1])) {
+				w = w[:n-1]
+			}
+			break
+		}
+	}
+	if len(w) > 3 {
+		w = strings.TrimSuffix(w, "e")
+	}
+	return w
+}
+
+// set turns a list of words into a set.
+func set(words string) map[string]bool {
+	m := make(map[string]bool)
+	for w := range strings.FieldsSeq(words) {
+		m[w] = true
+	}
+	return m
+}
+
+var functionWords = set(`a about above after again against all also am an and any are aren't as at be because been
+	before being below between both but by can cannot can't could did do does doesn't doing don't down during each either
+	else ever few for from further had has hasn't have haven't having he her here hers him his how however i if in into is
+	isn't it it's its just let me might more most must my no nor not now of off on once one only or other our ours out
+	over own per please same shall she should so some such than that the their theirs them then there these they this
+	those through thus to too under until up upon us very via was wasn't we were what when where whether which while who
+	whom whose why will with within without won't would yes yet you your yours`)
+
+// sentences splits running text by the rules of Unicode (UAX 29), and joins what
+// those rules cut after an abbreviation or an initial.
+func sentences(s string) []string {
+	var out []string
+	var pending string
+	state := -1
+	for s != "" {
+		var sentence string
+		sentence, s, state = uniseg.FirstSentenceInString(s, state)
+		pending += sentence
+		if s != "" && len(pending) < 1024 && endsInAbbreviation(pending) {
+			continue
+		}
+		if t := strings.TrimSpace(pending); t != "" {
+			out = append(out, t)
+		}
+		pending = ""
+	}
+	return out
+}
+
+var abbreviations = set(`mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie approx ca cf ext tel fig figs no nos vol pp p inc ltd
+	corp co dept est al resp incl excl z.b d.h bzw str г т.е т.д`)
+
+func endsInAbbreviation(s string) bool {
+	s = strings.TrimRightFunc(s, unicode.IsSpace)
+	body, ok := strings.CutSuffix(s, ".")
+	if !ok {
+		return false
+	}
+	// Looked for in the last few bytes only: pending may be long.
+	tail := body[max(0, len(body)-24):]
+	if i := strings.LastIndexFunc(tail, func(r rune) bool { return unicode.IsSpace(r) || r == '(' }); i >= 0 {
+		tail = tail[i+1:]
+	} else if len(tail) < len(body) {
+		return false
+	}
+	r, size := utf8.DecodeRuneInString(tail)
+	initial := size == len(tail) && unicode.IsUpper(r) && unicode.IsLetter(r) && r != 'I'
+	return initial || abbreviations[strings.ToLower(tail)]
+}
+
+// tidy makes one line of s: white space runs become one space, and characters
+// that steer a terminal or the direction of text are dropped.
+func tidy(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	space := false
+	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
+		switch {
+		case unicode.IsSpace(r):
+			space = b.Len() > 0
+			continue
+		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0xFEFF:
+			continue
+		}
+		if space {
+			b.WriteByte(' ')
+			space = false
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// clip shortens s to at most n bytes or a little less, at a word's end, and marks
+// the cut.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	cut := n
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	if i := strings.LastIndexByte(s[:cut], ' '); i > cut*2/3 {
+		cut = i
+	}
+	return strings.TrimRight(s[:cut], " ,;:") + "…"
+}
+
+// joinSentences puts sentences behind each other, with a space unless the script
+// does without.
+func joinSentences(list []string) string {
+	var b strings.Builder
+	for i, s := range list {
+		if i > 0 {
+			if last, _ := utf8.DecodeLastRuneInString(list[i-1]); !wide(last) {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteString(s)
+	}
+	return b.String()
+}
+
+// join writes a list as English does: "a", "a and b", "a, b and c".
+func join(items []string) string {
+	if len(items) < 2 {
+		return strings.Join(items, "")
+	}
+	last := len(items) - 1
+	return strings.Join(items[:last], ", ") + " and " + items[last]
+}

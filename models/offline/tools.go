@@ -1,0 +1,277 @@
+package offline
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+
+	"google.golang.org/genai"
+)
+
+// toolbox is what this model can do, found among the declared tools by what they
+// say of themselves, not by their names alone.
+type toolbox struct {
+	fetch  *fetchTool  // nil when no tool fetches a document
+	report *reportTool // nil when no tool writes a report
+	// reserved holds the words that tools are called by, lower case. They are not
+	// documents.
+	reserved map[string]bool
+}
+
+// fetchTool reads one document.
+type fetchTool struct {
+	name string
+	id   string // the parameter that takes the identifier
+}
+
+// reportTool stores a titled text.
+type reportTool struct {
+	name    string
+	title   string // parameters
+	content string
+	sources string // a list of identifiers; empty when there is no such parameter
+}
+
+// schema is as much of a JSON Schema as it takes to recognise a parameter.
+type schema struct {
+	Ref         string            `json:"$ref"`
+	Defs        map[string]schema `json:"$defs"`
+	Type        any               `json:"type"` // a string, or a list of them
+	Description string            `json:"description"`
+	Properties  map[string]schema `json:"properties"`
+	Required    []string          `json:"required"`
+	Items       *schema           `json:"items"`
+	Default     any               `json:"default"`
+}
+
+// is reports whether a value of the type is allowed. genai writes types in
+// capitals.
+func (s schema) is(want string) bool {
+	switch t := s.Type.(type) {
+	case string:
+		return strings.EqualFold(t, want)
+	case []any:
+		return slices.ContainsFunc(t, func(v any) bool { s, _ := v.(string); return strings.EqualFold(s, want) })
+	}
+	return false
+}
+
+// readSchema returns the parameters of a declaration; whatever type holds them is
+// read through its JSON.
+func readSchema(d *genai.FunctionDeclaration) (schema, bool) {
+	var from any = d.ParametersJsonSchema
+	if from == nil {
+		if d.Parameters == nil {
+			return schema{}, false
+		}
+		from = d.Parameters
+	}
+	text, err := json.Marshal(from)
+	if err != nil {
+		return schema{}, false
+	}
+	var s schema
+	if json.Unmarshal(text, &s) != nil {
+		return schema{}, false
+	}
+	if name, ok := strings.CutPrefix(s.Ref, "#/$defs/"); ok {
+		s = s.Defs[name]
+	}
+	return s, len(s.Properties) > 0
+}
+
+// Words by which tools and parameters are recognised.
+var (
+	readVerbs = set(`fetch get read load open retrieve download lookup look view show obtain pull access return returns
+		fetches gets reads loads opens retrieves downloads`)
+	writeVerbs = set(`create write save publish make add store draft compose post file produce generate submit put
+		creates writes saves publishes makes adds stores drafts composes posts produces generates submits new`)
+	// otherVerbs name effects that nobody asks this model for.
+	otherVerbs = set(`delete remove erase destroy purge drop archive move rename update edit modify replace overwrite share
+		send email mail notify approve deny revoke grant transfer pay execute run lock unlock restore deletes removes
+		erases archives moves renames updates edits modifies replaces overwrites shares sends emails approves revokes
+		search list query`)
+	documentWords = set("document documents doc docs file files record page text article note memo policy contract")
+	reportWords   = set("report reports document note memo article brief summary page text")
+	idWords       = set("id ids identifier identifiers uuid ref reference slug key number")
+	titleWords    = set("title heading headline subject name")
+	contentWords  = set("content contents body text markdown report summary")
+	sourceWords   = set("sources source_ids document_ids documents references citations")
+)
+
+// findTools looks through the declarations. Of several that fit, the best fits;
+// of equals, the first.
+func findTools(config *genai.GenerateContentConfig) toolbox {
+	box := toolbox{reserved: make(map[string]bool)}
+	if config == nil {
+		return box
+	}
+	bestFetch, bestReport := 0, 0
+	for _, d := range declarations(config) {
+		box.reserved[strings.ToLower(d.Name)] = true
+		s, ok := readSchema(d)
+		if !ok {
+			continue
+		}
+		for name := range s.Properties {
+			box.reserved[strings.ToLower(name)] = true
+		}
+		if t, score := asFetch(d, s); score > bestFetch {
+			box.fetch, bestFetch = t, score
+		}
+		if t, score := asReport(d, s); score > bestReport {
+			box.report, bestReport = t, score
+		}
+	}
+	return box
+}
+
+// declarations returns the functions that may be called.
+func declarations(config *genai.GenerateContentConfig) []*genai.FunctionDeclaration {
+	var mode genai.FunctionCallingConfigMode
+	var allowed []string
+	if c := config.ToolConfig; c != nil && c.FunctionCallingConfig != nil {
+		mode, allowed = c.FunctionCallingConfig.Mode, c.FunctionCallingConfig.AllowedFunctionNames
+	}
+	var out []*genai.FunctionDeclaration
+	for _, t := range config.Tools {
+		if t == nil || mode == genai.FunctionCallingConfigModeNone {
+			continue
+		}
+		for _, d := range t.FunctionDeclarations {
+			if d != nil && (len(allowed) == 0 || slices.Contains(allowed, d.Name)) {
+				out = append(out, d)
+			}
+		}
+	}
+	return out
+}
+
+// asFetch rates d as a tool that reads one document: 0 when it is none.
+func asFetch(d *genai.FunctionDeclaration, s schema) (*fetchTool, int) {
+	name, first := nameWords(d.Name), firstSentence(d.Description)
+	if !does(name, first, readVerbs) {
+		return nil, 0
+	}
+	best, param := 0, ""
+	for _, p := range sortedNames(s.Properties) {
+		prop := s.Properties[p]
+		if !prop.is("string") {
+			continue
+		}
+		words := nameWords(p)
+		described := nameWords(prop.Description)
+		score := 3*overlap(words, idWords) + 2*overlap(words, documentWords) + overlap(described, idWords) + overlap(described, documentWords)
+		if score > best {
+			best, param = score, p
+		}
+	}
+	about := overlap(name, documentWords) + overlap(first, documentWords)
+	if best < 2 || best+about < 3 || !fillable(s, param) {
+		return nil, 0
+	}
+	return &fetchTool{name: d.Name, id: param}, best + 2*about
+}
+
+// asReport rates d as a tool that stores a titled text: 0 when it is none.
+func asReport(d *genai.FunctionDeclaration, s schema) (*reportTool, int) {
+	name, first := nameWords(d.Name), firstSentence(d.Description)
+	if !does(name, first, writeVerbs) {
+		return nil, 0
+	}
+	t := &reportTool{name: d.Name}
+	t.title = bestParam(s, titleWords, "")
+	t.content = bestParam(s, contentWords, t.title)
+	if t.title == "" || t.content == "" || !fillable(s, t.title, t.content) {
+		return nil, 0
+	}
+	for _, p := range sortedNames(s.Properties) {
+		prop := s.Properties[p]
+		if sourceWords[strings.ToLower(p)] && prop.is("array") && prop.Items != nil && prop.Items.is("string") {
+			t.sources = p
+		}
+	}
+	return t, 1 + overlap(name, reportWords) + overlap(first, reportWords)
+}
+
+// bestParam returns the string parameter that the words describe best.
+func bestParam(s schema, words map[string]bool, not string) string {
+	best, param := 0, ""
+	for _, p := range sortedNames(s.Properties) {
+		if p == not || !s.Properties[p].is("string") {
+			continue
+		}
+		score := 3*overlap(nameWords(p), words) + min(1, overlap(nameWords(s.Properties[p].Description), words))
+		if score > best {
+			best, param = score, p
+		}
+	}
+	if best < 1 {
+		return ""
+	}
+	return param
+}
+
+// does reports whether a tool says in its name, or in its description's first
+// sentence, that it does one of the verbs, and begins neither with another effect.
+func does(name, first []string, verbs map[string]bool) bool {
+	if overlap(name, otherVerbs) > 0 || len(first) > 0 && otherVerbs[first[0]] {
+		return false
+	}
+	return overlap(name, verbs) > 0 || len(first) > 0 && verbs[first[0]]
+}
+
+// fillable reports whether a call with just these parameters is complete.
+func fillable(s schema, params ...string) bool {
+	return !slices.ContainsFunc(s.Required, func(name string) bool {
+		return !slices.Contains(params, name) && s.Properties[name].Default == nil
+	})
+}
+
+func sortedNames(m map[string]schema) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// nameWords cuts a name or a text into lower-case words: at anything that is no
+// letter, and before a capital that follows a small letter.
+func nameWords(s string) []string {
+	var b strings.Builder
+	small := false
+	for _, r := range s {
+		switch {
+		case unicode.IsLetter(r):
+			if unicode.IsUpper(r) && small {
+				b.WriteByte(' ')
+			}
+			b.WriteRune(unicode.ToLower(r))
+		default:
+			b.WriteByte(' ')
+		}
+		small = unicode.IsLower(r)
+	}
+	return strings.Fields(b.String())
+}
+
+func firstSentence(s string) []string {
+	if all := sentences(clip(strings.TrimSpace(s), 2<<10)); len(all) > 0 {
+		return nameWords(all[0])
+	}
+	return nil
+}
+
+// overlap counts the different words of list that are in words.
+func overlap(list []string, words map[string]bool) int {
+	n := 0
+	for i, w := range list {
+		if words[w] && !slices.Contains(list[:i], w) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,136 @@
+package offline
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A word is a piece of a prompt: a run without white space, less the punctuation
+// around it, or everything between two quotation marks.
+type word struct {
+	text   string
+	lower  string
+	quoted bool
+	// after is the punctuation that follows, with "\n" where the line ends.
+	after      string
+	start, end int // in the prompt, quotation marks included
+}
+
+// closes maps an opening quotation mark to those that may close it. Straight and
+// curly single marks are also apostrophes, which [closing] sorts out.
+var closes = map[rune]string{
+	'"': `"`, '\'': `'`, '`': "`", '“': "”\"", '„': "“”\"", '‘': "’", '‚': "‘’", '«': "»", '»': "«",
+	'‹': "›", '「': "」", '『': "』", '《': "》", '〈': "〉", '＂': "＂",
+}
+
+// maxQuoted bounds a quoted span, in bytes. Longer ones are not names or titles.
+const maxQuoted = 1 << 10
+
+// splitWords cuts a prompt into words.
+func splitWords(s string) []word {
+	var out []word
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\n' && len(out) > 0:
+			out[len(out)-1].after += "\n"
+			i++
+		case unicode.IsSpace(r):
+			i += size
+		case closes[r] != "" && opens(s, i, r):
+			titled := len(out) > 0 && titleCues[out[len(out)-1].lower]
+			if end, next := closing(s, i+size, r, titled); end > 0 {
+				out = append(out, word{text: s[i+size : end], lower: strings.ToLower(s[i+size : end]), quoted: true, start: i, end: next})
+				i = next
+				continue
+			}
+			i += size
+		case isEdge(r):
+			if len(out) > 0 && strings.ContainsRune(",.;:!?()、。，；：！？—–=", r) {
+				out[len(out)-1].after += string(r)
+			}
+			i += size
+		default:
+			end := runEnd(s, i)
+			text := strings.TrimRightFunc(s[i:end], isEdge)
+			out = append(out, word{text: text, lower: strings.ToLower(text), start: i, end: i + len(text)})
+			i += len(text)
+		}
+	}
+	return out
+}
+
+// isEdge reports whether r is punctuation that may stand around a word. Underscore,
+// hyphen and the like belong to identifiers.
+func isEdge(r rune) bool {
+	return strings.ContainsRune(`.,;:!?()[]{}<>"'*`+"`", r) || r > 0x7F && (unicode.IsPunct(r) || unicode.IsSymbol(r)) || r == '=' || r == '|'
+}
+
+// runEnd returns where the word that begins at i ends: at white space, at a
+// quotation mark that cannot be an apostrophe, or where a script without spaces
+// meets Latin letters or digits.
+func runEnd(s string, i int) int {
+	var last rune
+	for j, r := range s[i:] {
+		switch {
+		case unicode.IsSpace(r), j > 0 && strings.ContainsRune("\"“”„«»‹›「」『』《》、。，；：！？`", r):
+			return i + j
+		case j > 0 && isUnspaced(r) != isUnspaced(last) && !joins(last) && !joins(r):
+			return i + j
+		}
+		last = r
+	}
+	return len(s)
+}
+
+func joins(r rune) bool { return r == '_' || r == '-' || r == '.' || unicode.IsMark(r) }
+
+// opens reports whether a quotation mark at i can open a quotation. An apostrophe
+// follows a letter.
+func opens(s string, i int, mark rune) bool {
+	if mark != '\'' && mark != '‘' && mark != '‚' {
+		return true
+	}
+	before, _ := utf8.DecodeLastRuneInString(s[:i])
+	return i == 0 || !unicode.IsLetter(before) && !unicode.IsDigit(before) || isUnspaced(before)
+}
+
+// closing returns where a quotation ends and what follows begins, or 0 when
+// nothing closes it. A single mark before a letter is an apostrophe. In a title a
+// single mark may also be a plural's apostrophe ('Customers' churn'), so there the
+// last one counts that no new quotation precedes.
+func closing(s string, from int, mark rune, titled bool) (end, next int) {
+	single := mark == '\'' || mark == '‘' || mark == '‚'
+	for j, r := range s[from:min(len(s), from+maxQuoted)] {
+		at := from + j
+		switch {
+		case r == '\n' && mark < 0x7F:
+			return end, next
+		case single && end > 0 && closes[r] != "" && opens(s, at, r) && startsWord(s, at+utf8.RuneLen(r)):
+			return end, next // a new quotation
+		case single && end > 0 && strings.ContainsRune(".,;!?", r):
+			return end, next
+		case !strings.ContainsRune(closes[mark], r):
+		case single && startsWord(s, at+utf8.RuneLen(r)):
+		case strings.TrimSpace(s[from:at]) == "":
+		default:
+			end, next = at, at+utf8.RuneLen(r)
+			if !single || !titled {
+				return end, next
+			}
+		}
+	}
+	return end, next
+}
+
+// startsWord reports whether a letter or digit stands at i.
+func startsWord(s string, i int) bool {
+	r, _ := utf8.DecodeRuneInString(s[i:])
+	return unicode.IsLetter(r) || unicode.IsDigit(r)
+}
+
+// endsClause reports whether the punctuation after w ends a sentence.
+func (w word) endsClause() bool { return strings.ContainsAny(w.after, ".;!?\n。；！？") }
+
+func (w word) comma() bool { return strings.ContainsAny(w.after, ",、，") }
