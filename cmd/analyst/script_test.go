@@ -212,6 +212,45 @@ func TestHelpExamplesRun(t *testing.T) {
 	}
 }
 
+// TestReadmeCommandsRun runs what the README tells a newcomer to type.
+func TestReadmeCommandsRun(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir("../..")
+	ran := 0
+	for line := range strings.Lines(string(readme)) {
+		command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
+		rest, ok := strings.CutPrefix(command, "bin/analyst ")
+		if !ok || strings.HasPrefix(rest, "dev") {
+			continue // TestScripts/dev does that
+		}
+		ran++
+		t.Run(rest, func(t *testing.T) {
+			want := exitDone
+			if strings.Contains(comment, "exit code 8") {
+				want = exitPending
+			}
+			args := append(words(strings.NewReplacer(`"`, "\x00", `'`, `"`).Replace(rest)), "--reports", t.TempDir())
+			if args[0] == "doctor" {
+				args = args[:1]
+			}
+			for i := range args {
+				args[i] = strings.ReplaceAll(args[i], "\x00", `"`)
+			}
+			var stderr strings.Builder
+			code := run(t.Context(), args, func(string) string { return "" }, strings.NewReader(""), &strings.Builder{}, &stderr)
+			if code != want {
+				t.Errorf("exit %d, want %d: %s", code, want, stderr.String())
+			}
+		})
+	}
+	if ran < 5 {
+		t.Errorf("%d commands found, want those of the README", ran)
+	}
+}
+
 // words splits a command line at spaces outside double quotes.
 func words(line string) []string {
 	var out []string
