@@ -2,7 +2,8 @@
 // in package prompts, a model and tools.
 //
 // Invariant: every tool of the agent is guarded by package jitmw; New refuses any
-// other.
+// other. The agent has no sub-agents, toolsets or code execution, which would be
+// ways around that.
 //
 // The package runs nothing; package runner does.
 package agent
@@ -41,10 +42,15 @@ func New(cfg Config) (adk.Agent, error) {
 	if cfg.Model == nil {
 		return nil, errors.New("agent: no Model")
 	}
+	names := map[string]bool{}
 	for i, t := range cfg.Tools {
 		if !jitmw.Guarded(t) {
 			return nil, fmt.Errorf("agent: Tools[%d] is not guarded: use jitmw.Wrap or tools.New", i)
 		}
+		if names[t.Name()] { // ADK says so only when the model is asked
+			return nil, fmt.Errorf("agent: Tools[%d]: there is another tool called %s", i, t.Name())
+		}
+		names[t.Name()] = true
 	}
 	instruction := cfg.Instruction
 	if instruction == "" {

@@ -3,7 +3,13 @@ package jitmw
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jitagent/jitagent/jit"
 )
@@ -13,26 +19,48 @@ const (
 	StatusDenied    = "denied"            // a person, the server or the client said no
 	StatusPending   = "pending"           // a person has not decided yet
 	StatusArguments = "invalid_arguments" // the model called the tool wrongly
+	StatusNotFound  = "not_found"         // what the call is about does not exist
 	StatusFailed    = "failed"            // anything else
 )
 
 // A Failure is what the model sees of a call that did not work. It is an error: a
 // tool returns one to choose the words itself.
 type Failure struct {
-	Status    string // one of the constants above
+	Status    string // one of the constants above; "" means StatusFailed
 	Message   string // what happened, for the model: no secrets, no internals
 	Advice    string // what the model should do now
 	RequestID string // of the request for authority, if there is one
 	Risk      string
 	ExpiresAt time.Time
+	// Err is the cause. The log gets it, the model does not. nil when there is
+	// nothing to add.
+	Err error
 }
 
-// Error returns the message.
-func (f *Failure) Error() string { return f.Message }
+// Error returns the message, and the cause if there is one.
+func (f *Failure) Error() string {
+	if f.Err == nil {
+		return f.Message
+	}
+	return f.Message + ": " + f.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// maxMessage bounds an error's text in bytes. Some hold what they are about: a
+// validator's error may hold the whole rejected text.
+const maxMessage = 1000
 
 // result is the form in which the model, and the session's history, hold f.
 func (f *Failure) result() map[string]any {
-	m := map[string]any{"status": f.Status, "error": f.Message}
+	m := map[string]any{"status": f.Status, "error": shorten(f.Message)}
+	if f.Status == "" {
+		m["status"] = StatusFailed
+	}
+	if f.Message == "" {
+		m["error"] = "the call failed" // never empty: that would read as a success
+	}
 	if f.Advice != "" {
 		m["advice"] = f.Advice
 	}
@@ -48,7 +76,16 @@ func (f *Failure) result() map[string]any {
 	return m
 }
 
-var errPanic = errors.New("the tool failed internally")
+func shorten(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	end := maxMessage
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
 
 // An argumentError is a call that the model made wrongly.
 type argumentError struct{ err error }
@@ -56,13 +93,17 @@ type argumentError struct{ err error }
 func (e *argumentError) Error() string { return e.err.Error() }
 func (e *argumentError) Unwrap() error { return e.err }
 
-const final = "This is final for this task: do not call the tool again for it; say so in your answer."
+const (
+	final = "This is final for this task: do not call the tool again for it; say so in your answer."
+	sayso = "Say so in your answer."
+)
 
-// explain turns an error into words for the model.
+// explain turns an error into words for the model. A tool's own error keeps its
+// text, as ADK's tools do; one that names addresses or files of this machine does
+// not.
 func explain(err error) *Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
-		c := *f
-		return &c
+		return f
 	}
 	if _, ok := errors.AsType[*argumentError](err); ok {
 		return &Failure{Status: StatusArguments, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}
@@ -82,18 +123,52 @@ func explain(err error) *Failure {
 		}
 		return &Failure{Status: StatusDenied, Message: text, Advice: final, RequestID: e.RequestID, Risk: e.Risk}
 	}
-	switch {
-	case errors.Is(err, jit.ErrOutsideCeiling):
-		// What the API demanded is its own text, so the model does not get it.
-		return &Failure{Status: StatusDenied, Message: "the API demanded more authority than this call may ever ask for", Advice: final}
-	case errors.Is(err, jit.ErrOvergrant):
-		return &Failure{Status: StatusDenied, Message: "the authorization server granted more than was asked, so the grant was not used", Advice: final}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &Failure{Status: StatusFailed, Message: "the call took too long"}
-	case errors.Is(err, context.Canceled):
-		return &Failure{Status: StatusFailed, Message: "the call was cancelled"}
+	for _, known := range wording {
+		if errors.Is(err, known.err) {
+			return &Failure{Status: known.status, Message: known.message, Advice: known.advice, Err: err}
+		}
+	}
+	if _, ok := errors.AsType[jit.Temporary](err); ok {
+		return &Failure{Status: StatusFailed, Message: "the authorization server could not be reached, or it failed", Advice: sayso, Err: err}
+	}
+	if technical(err) {
+		return &Failure{Status: StatusFailed, Message: "the call failed for a technical reason: a service or file that it needs could not be reached", Advice: sayso, Err: err}
 	}
 	return &Failure{Status: StatusFailed, Message: err.Error()}
+}
+
+// wording has the words for errors that callers may branch on. What an API
+// demanded is its own text, so the model does not get it.
+var wording = []struct {
+	err                     error
+	status, message, advice string
+}{
+	{jit.ErrOutsideCeiling, StatusDenied, "the API demanded more authority than this call may ever ask for", final},
+	{jit.ErrOvergrant, StatusDenied, "the authorization server granted more than was asked, so the grant was not used", final},
+	{jit.ErrStillRefused, StatusDenied, "the API refuses the call even with the permission that it demanded", final},
+	{jit.ErrTaskEnded, StatusFailed, "the task has ended, so the call could not get permission", sayso},
+	{jit.ErrNotReplayable, StatusFailed, "the call needs permission but could not be repeated with it", sayso},
+	{jit.ErrNoCall, StatusFailed, "the tool asked for permission outside of its call", sayso},
+	{context.DeadlineExceeded, StatusFailed, "the call took too long", sayso},
+	{context.Canceled, StatusFailed, "the call was cancelled", ""},
+}
+
+// technical reports whether an error's text is likely to name addresses or files.
+func technical(err error) bool {
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*os.LinkError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
 }
 
 func deniedWord(s jit.Status) string {

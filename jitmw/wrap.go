@@ -23,12 +23,14 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"reflect"
 	"runtime/debug"
 	"time"
 
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/tool"
+	"google.golang.org/adk/v2/tool/toolconfirmation"
 	"google.golang.org/adk/v2/tool/toolutils"
 	"google.golang.org/genai"
 
@@ -91,6 +93,7 @@ type (
 //   - that stream (RunStream), since ADK prefers that way around Run;
 //   - that are long-running or defer their response, since a client's message is
 //     then taken as the tool's result;
+//   - whose name ADK takes for its own, so that it would not call them;
 //   - that are guarded already.
 func Wrap(t tool.Tool, cfg Config) (tool.Tool, error) {
 	if t == nil {
@@ -116,6 +119,10 @@ func Wrap(t tool.Tool, cfg Config) (tool.Tool, error) {
 	decl := inner.Declaration()
 	if decl == nil || decl.Name != name {
 		return nil, fmt.Errorf("jitmw: wrap %s: the tool declares no function of its own name", name)
+	}
+	switch name {
+	case "stop_streaming", "set_model_response", "transfer_to_agent", toolconfirmation.FunctionCallName:
+		return nil, fmt.Errorf("jitmw: wrap %s: ADK handles calls of this name by itself", name)
 	}
 	if cfg.MaxResult < 0 {
 		return nil, fmt.Errorf("jitmw: wrap %s: MaxResult is negative", name)
@@ -148,63 +155,108 @@ func (g *guarded) IsLongRunning() bool                     { return false }
 func (g *guarded) Declaration() *genai.FunctionDeclaration { return g.inner.Declaration() }
 
 // ProcessRequest enters the guard, not the inner tool, as what a model's call
-// runs. The inner tool may add to the request what else it needs, but no tool.
+// runs. The inner tool may add to the request what else it needs, but no other
+// tool: it works on a request without tools, so it can replace none either.
 func (g *guarded) ProcessRequest(ctx agent.Context, req *model.LLMRequest) error {
 	p, ok := g.inner.(requestProcessor)
 	if !ok {
 		return toolutils.PackTool(req, g)
 	}
-	before := make(map[string]any, len(req.Tools))
-	for name, t := range req.Tools {
-		before[name] = t
+	if req.Config == nil {
+		req.Config = &genai.GenerateContentConfig{}
 	}
-	if err := p.ProcessRequest(ctx, req); err != nil {
+	tools, declared := req.Tools, req.Config.Tools
+	req.Tools, req.Config.Tools = nil, nil
+	err := p.ProcessRequest(ctx, req)
+	if req.Config == nil {
+		req.Config = &genai.GenerateContentConfig{}
+	}
+	brought, says := req.Tools, req.Config.Tools
+	req.Tools, req.Config.Tools = tools, declared
+	if err != nil {
 		return err
 	}
-	for name, t := range req.Tools {
-		if _, known := before[name]; !known && name != g.Name() {
+	if err := g.alone(brought, says); err != nil {
+		return err
+	}
+	return toolutils.PackTool(req, g)
+}
+
+// alone refuses what an inner tool brings into a request beside itself.
+func (g *guarded) alone(tools map[string]any, declared []*genai.Tool) error {
+	for name, t := range tools {
+		if name != g.Name() {
 			return fmt.Errorf("jitmw: %s: the tool brings another one, %s (%T), which is not guarded", g.Name(), name, t)
 		}
 	}
-	if _, known := before[g.Name()]; known {
-		return fmt.Errorf("jitmw: %s: a tool of this name is in the request already", g.Name())
+	for _, t := range declared {
+		if t == nil {
+			continue
+		}
+		for _, f := range t.FunctionDeclarations {
+			if f != nil && f.Name != g.Name() {
+				return fmt.Errorf("jitmw: %s: the tool declares another function, %s, which is not guarded", g.Name(), f.Name)
+			}
+		}
+		other := *t
+		other.FunctionDeclarations = nil
+		if !reflect.ValueOf(other).IsZero() {
+			return fmt.Errorf("jitmw: %s: the tool brings one that the model's provider runs, which is not guarded", g.Name())
+		}
 	}
-	if _, packed := req.Tools[g.Name()]; !packed {
-		return toolutils.PackTool(req, g)
-	}
-	req.Tools[g.Name()] = g
 	return nil
 }
 
 // Run runs one call inside jit. It returns no error: whatever went wrong is a
 // result that the model can act on (see [Failure]), since ADK would show the model
 // an error's bare text.
-func (g *guarded) Run(ctx agent.Context, args any) (map[string]any, error) {
+func (g *guarded) Run(ctx agent.Context, args any) (result map[string]any, _ error) {
 	task := jit.FromContext(ctx)
 	if task == nil {
 		g.cfg.Logger.ErrorContext(ctx, "tool called without a JIT task", "tool", g.Name())
-		return (&Failure{Status: StatusFailed, Message: "this tool works only under a JIT task, and none is open"}).result(), nil
+		return (&Failure{Message: "this tool works only under a JIT task, and none is open"}).result(), nil
 	}
-	result, err := g.run(ctx, task, args)
-	if err != nil {
-		f := explain(err)
-		f.Message = task.Scrub(f.Message)
-		g.cfg.Logger.DebugContext(ctx, "tool call failed", "tool", g.Name(), "status", f.Status, "error", task.Scrub(err.Error()))
-		return f.result(), nil
-	}
-	return limit(scrub(task, result), g.cfg.MaxResult), nil
-}
-
-func (g *guarded) run(ctx agent.Context, task *jit.Task, args any) (result map[string]any, err error) {
 	// ADK recovers panics only in its own function tools; one here would end the
-	// process. The stack goes to the log, never to the model.
+	// process. It covers what is done with the result too, since that calls methods
+	// of the tool's types. The stack goes to the log, never to the model.
 	defer func() {
 		if p := recover(); p != nil {
 			g.cfg.Logger.ErrorContext(ctx, "tool panicked", "tool", g.Name(),
 				"panic", task.Scrub(fmt.Sprint(p)), "stack", task.Scrub(string(debug.Stack())))
-			result, err = nil, errPanic
+			result = (&Failure{Message: "the tool failed internally", Advice: sayso}).result()
 		}
 	}()
+	result, err := g.call(ctx, task, args)
+	if err == nil {
+		if result, err = present(task, result, g.cfg.MaxResult); err == nil {
+			return result, nil
+		}
+	}
+	return g.failed(ctx, task, err), nil
+}
+
+// failed logs an error and returns what the model sees of it.
+func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) map[string]any {
+	f := explain(err)
+	level := slog.LevelDebug
+	if f.Err != nil && ctx.Err() == nil {
+		level = slog.LevelWarn // only the log has the cause
+	}
+	g.cfg.Logger.Log(ctx, level, "tool call failed", "tool", g.Name(), "status", f.Status, "error", task.Scrub(err.Error()))
+	m := f.result()
+	for name, v := range m {
+		if s, ok := v.(string); ok {
+			m[name] = task.Scrub(s)
+		}
+	}
+	return m
+}
+
+// call plans the call and runs the tool under the plan.
+func (g *guarded) call(ctx agent.Context, task *jit.Task, args any) (map[string]any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // ADK starts the calls of a turn also when the run is over
+	}
 	m, ok := args.(map[string]any)
 	if !ok && args != nil {
 		return nil, &argumentError{errors.New("the arguments are not an object")}

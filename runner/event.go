@@ -2,6 +2,7 @@ package runner
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -15,15 +16,15 @@ import (
 // stable name for machines.
 type Event interface{ Kind() string }
 
-// Started: the session is open and the model is about to be asked.
+// Started says that the session is open and the model is about to be asked.
 type Started struct {
 	Time    time.Time `json:"time"`
 	Session string    `json:"session"`
 	Agent   string    `json:"agent"`
 }
 
-// Text: the model said something. Partial texts are pieces of one that follows
-// whole; Final says that the text is, or is part of, the answer.
+// Text is something that the model said. Partial texts are pieces of one that
+// follows whole; Final says that the text is, or is part of, the answer.
 type Text struct {
 	Time    time.Time `json:"time"`
 	Text    string    `json:"text"`
@@ -31,7 +32,7 @@ type Text struct {
 	Final   bool      `json:"final,omitempty"`
 }
 
-// ToolCalled: the model called a tool. The arguments are the model's.
+// ToolCalled says that the model called a tool. The arguments are the model's.
 type ToolCalled struct {
 	Time   time.Time      `json:"time"`
 	CallID string         `json:"call_id"`
@@ -39,8 +40,8 @@ type ToolCalled struct {
 	Args   map[string]any `json:"args"`
 }
 
-// ToolReturned: a tool call ended. Status is "ok", or that of the failure as
-// package jitmw names it.
+// ToolReturned says that a tool call ended. Status is "ok", or that of the failure
+// as package jitmw names it.
 type ToolReturned struct {
 	Time      time.Time      `json:"time"`
 	CallID    string         `json:"call_id"`
@@ -51,10 +52,13 @@ type ToolReturned struct {
 	Result    map[string]any `json:"result"` // as the model sees it
 }
 
-// Finished: the run is over and the task completed, or as far as that went.
+// Finished says that the run is over and the task completed, or as far as that
+// went.
 type Finished struct {
-	Time       time.Time     `json:"time"`
-	Outcome    Outcome       `json:"outcome"`
+	Time    time.Time `json:"time"`
+	Outcome Outcome   `json:"outcome"`
+	// Answer is what the agent said in the end. It is empty when the run broke; a
+	// task that could not be completed takes nothing from it.
 	Answer     string        `json:"answer,omitempty"`
 	Error      string        `json:"error,omitempty"`
 	ModelCalls int           `json:"model_calls"`
@@ -96,7 +100,10 @@ func (Finished) Kind() string { return "finished" }
 func MarshalEvent(e Event) ([]byte, error) {
 	body, err := json.Marshal(e)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("runner: event %T: %w", e, err)
+	}
+	if body[0] != '{' {
+		return nil, fmt.Errorf("runner: event %T is no JSON object", e)
 	}
 	head, err := json.Marshal(e.Kind())
 	if err != nil {
@@ -112,13 +119,14 @@ func MarshalEvent(e Event) ([]byte, error) {
 // An Outcome says how a run ended.
 type Outcome string
 
-// The outcomes, from best to worst. The worst thing that happened counts.
+// The outcomes. A run that broke has Failed or Interrupted; among the others what
+// a person has to look at first counts: Pending before Denied before Failed.
 const (
 	Done        Outcome = "done"        // the model answered and every tool did its work
 	Failed      Outcome = "failed"      // the run broke, or a tool call failed and nothing made up for it
 	Denied      Outcome = "denied"      // authority was denied for a call
 	Pending     Outcome = "pending"     // a call waits for a person
-	Interrupted Outcome = "interrupted" // the context was cancelled
+	Interrupted Outcome = "interrupted" // the context was cancelled before the run was over
 )
 
 // tally keeps what decides the outcome. Tool calls run concurrently.
@@ -188,8 +196,8 @@ const statusOK = "ok"
 // toolReturned reads a function response as package jitmw and ADK write it.
 func toolReturned(fr *genai.FunctionResponse) ToolReturned {
 	e := ToolReturned{Time: time.Now(), CallID: fr.ID, Tool: fr.Name, Status: statusOK, Result: fr.Response}
-	text, failed := fr.Response["error"].(string)
-	if !failed {
+	text, _ := fr.Response["error"].(string)
+	if text == "" {
 		return e
 	}
 	e.Error, e.Status = text, "failed"

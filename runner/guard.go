@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	adk "google.golang.org/adk/v2/agent"
@@ -27,6 +30,62 @@ type counts struct{ models, tools atomic.Int64 }
 func (c *counts) model() int { return int(c.models.Load()) }
 func (c *counts) tool() int  { return int(c.tools.Load()) }
 
+// callIDs are the ids of the calls in a session. Some providers count calls from
+// zero in each answer. ADK joins calls and results by id over the whole history, so
+// that such a call would get an earlier one's result, and effects that are named by
+// the id would be taken for one.
+type callIDs struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// learn takes note of the ids in a history.
+func (c *callIDs) learn(history []*genai.Content) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, content := range history {
+		if content == nil {
+			continue
+		}
+		for _, p := range content.Parts {
+			if p != nil && p.FunctionCall != nil {
+				c.note(p.FunctionCall.ID)
+			}
+		}
+	}
+}
+
+// note reports whether an id is new. The caller holds c.mu.
+func (c *callIDs) note(id string) bool {
+	if c.seen == nil {
+		c.seen = map[string]bool{}
+	}
+	known := c.seen[id]
+	c.seen[id] = true
+	return !known
+}
+
+// unique returns an answer without the ids that were there before; ADK makes new
+// ones for those calls.
+func (c *callIDs) unique(answer *genai.Content) *genai.Content {
+	if answer == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parts := slices.Clone(answer.Parts)
+	for i, p := range parts {
+		if p == nil || p.FunctionCall == nil || p.FunctionCall.ID == "" || c.note(p.FunctionCall.ID) {
+			continue
+		}
+		part, call := *p, *p.FunctionCall
+		call.ID = ""
+		part.FunctionCall = &call
+		parts[i] = &part
+	}
+	return &genai.Content{Role: answer.Role, Parts: parts}
+}
+
 // newGuard returns the ADK plugin that holds the limits. ADK itself has none: its
 // loop runs as long as the model calls tools.
 func newGuard() (*plugin.Plugin, error) {
@@ -35,7 +94,7 @@ func newGuard() (*plugin.Plugin, error) {
 		OnUserMessageCallback: func(_ adk.InvocationContext, c *genai.Content) (*genai.Content, error) {
 			return nil, onlyMedia(c)
 		},
-		BeforeModelCallback: func(ctx adk.Context, _ *model.LLMRequest) (*model.LLMResponse, error) {
+		BeforeModelCallback: func(ctx adk.Context, req *model.LLMRequest) (*model.LLMResponse, error) {
 			r := runOf(ctx)
 			if r == nil {
 				return nil, errors.New("runner: model called outside a run")
@@ -44,6 +103,13 @@ func newGuard() (*plugin.Plugin, error) {
 			if int(r.counts.models.Add(1)) > limit {
 				r.counts.models.Store(int64(limit)) // what was made, not what was refused
 				return nil, fmt.Errorf("%w (%d)", ErrModelCalls, limit)
+			}
+			r.ids.learn(req.Contents)
+			return nil, nil
+		},
+		AfterModelCallback: func(ctx adk.Context, resp *model.LLMResponse, _ error) (*model.LLMResponse, error) {
+			if r := runOf(ctx); r != nil && resp != nil && !resp.Partial {
+				resp.Content = r.ids.unique(resp.Content)
 			}
 			return nil, nil
 		},
@@ -54,7 +120,12 @@ func newGuard() (*plugin.Plugin, error) {
 			}
 			if limit := r.r.cfg.Limits.ToolCalls; int(r.counts.tools.Add(1)) > limit {
 				r.counts.tools.Add(-1)
-				return nil, fmt.Errorf("%w (%d)", ErrToolCalls, limit)
+				// A result and not an error, so that the model is told what to do.
+				return map[string]any{
+					"status": "failed",
+					"error":  fmt.Sprintf("this run has made its %d tool calls, so this one was not made", limit),
+					"advice": "Call no more tools. Answer with what you have, and say what is missing.",
+				}, nil
 			}
 			return nil, nil
 		},
@@ -76,8 +147,14 @@ func onlyMedia(c *genai.Content) error {
 			return fmt.Errorf("part %d of the message is a function call, which only the model may make", i)
 		case p.FunctionResponse != nil:
 			return fmt.Errorf("part %d of the message is a function response, which only a tool may give", i)
-		case p.ToolCall != nil || p.ToolResponse != nil || p.ExecutableCode != nil || p.CodeExecutionResult != nil:
-			return fmt.Errorf("part %d of the message is the model's own kind of part", i)
+		}
+		// What is allowed is listed, so that a kind of part that is new in the
+		// library is refused until somebody has thought about it.
+		media := genai.Part{
+			Text: p.Text, InlineData: p.InlineData, FileData: p.FileData, VideoMetadata: p.VideoMetadata, MediaResolution: p.MediaResolution,
+		}
+		if !reflect.DeepEqual(*p, media) {
+			return fmt.Errorf("part %d of the message is neither text nor media", i)
 		}
 	}
 	return nil

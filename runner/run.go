@@ -23,9 +23,8 @@ import (
 var (
 	// ErrNoAnswer: the model ended the run without saying anything.
 	ErrNoAnswer = errors.New("the model gave no answer")
-	// ErrModelCalls, ErrToolCalls and ErrWall: a limit of the run was reached.
+	// ErrModelCalls and ErrWall: a limit of the run was reached.
 	ErrModelCalls = errors.New("limit of model calls reached")
-	ErrToolCalls  = errors.New("limit of tool calls reached")
 	ErrWall       = errors.New("limit of wall time reached")
 	// ErrBusy: the session has a run under way.
 	ErrBusy = errors.New("the session has a run under way")
@@ -53,8 +52,13 @@ type run struct {
 	done   chan struct{} // closed when nothing more will be sent
 	err    error         // read after done
 
+	abort context.CancelCauseFunc // stops the agent
+	over  sync.Mutex              // held while the task's events are handed on
+	ended bool                    // guarded by over
+
 	start   time.Time
 	counts  counts
+	ids     callIDs
 	outcome tally
 	answer  strings.Builder
 	usage   Usage
@@ -99,35 +103,103 @@ func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	r.start = time.Now()
 	r.task = r.r.cfg.Engine.Start(ctx, r.in.Task, r.observe)
-	r.err = r.guarded(ctx)
-	// The context may be cancelled, and often is: that is why the run ended.
-	if err := r.task.Complete(context.WithoutCancel(ctx)); err != nil {
-		r.err = errors.Join(r.err, fmt.Errorf("runner: the task could not be completed, its tokens live until they expire: %w", err))
+	err := r.guarded(ctx)
+	outcome := r.outcome.decide(err)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		outcome = Interrupted
 	}
-	r.finish(ctx)
+	if err != nil {
+		r.answer.Reset()
+	}
+	// The context may be cancelled, and often is: that is why the run ended.
+	if failure := r.task.Complete(context.WithoutCancel(ctx)); failure != nil {
+		const text = "the task could not be completed, so its tokens live until they expire"
+		if err == nil {
+			err, outcome = fmt.Errorf("runner: %s: %w", text, failure), Failed
+		} else {
+			err = fmt.Errorf("%w; and %s: %w", err, text, failure)
+		}
+	}
+	if err == nil && outcome == Failed {
+		err = r.unopened(ctx)
+	}
+	if err != nil {
+		r.err = &runError{text: r.task.Scrub(err.Error()), err: err}
+	}
+	r.finish(outcome)
 }
 
-// observe takes the task's events.
+// unopened returns why the task could not be opened, if that is so: the calls that
+// failed for it could tell the model no more than that.
+func (r *run) unopened(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel() // it was opened or not by now
+	if _, err := r.task.ID(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("runner: %w", err)
+	}
+	return nil
+}
+
+// A runError is a run's error with a text that holds none of the task's tokens.
+type runError struct {
+	text string
+	err  error
+}
+
+func (e *runError) Error() string { return e.text }
+func (e *runError) Unwrap() error { return e.err }
+
+// observe takes the task's events. After the end it drops them, so that Finished
+// is the last one.
 func (r *run) observe(e jit.Event) {
+	r.over.Lock()
+	defer r.over.Unlock()
+	if r.ended {
+		return
+	}
 	r.outcome.see(e)
 	r.emit(e)
 }
 
-// guarded runs the agent and turns a panic in it into an error.
+// errPanic ends a run in which code of the application panicked.
+var errPanic = errors.New("internal failure, see the log")
+
+// recovered logs a panic, if there is one, and hands on its error. It must be
+// deferred.
+func (r *run) recovered(ctx context.Context, fail func(error)) {
+	if p := recover(); p != nil {
+		r.r.log.ErrorContext(ctx, "run panicked", "panic", r.task.Scrub(fmt.Sprint(p)), "stack", r.task.Scrub(string(debug.Stack())))
+		fail(errPanic)
+	}
+}
+
+// guarded runs the agent within the wall time and turns a panic in it into an
+// error.
 func (r *run) guarded(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.r.log.ErrorContext(ctx, "run panicked", "panic", r.task.Scrub(fmt.Sprint(p)), "stack", r.task.Scrub(string(debug.Stack())))
-			err = errors.New("runner: internal failure, see the log")
-		}
-	}()
+	defer r.recovered(ctx, func(p error) { err = fmt.Errorf("runner: %w", p) })
 	ctx, cancel := context.WithTimeoutCause(ctx, r.r.cfg.Limits.Wall, ErrWall)
 	defer cancel()
-	err = r.turn(ctx)
-	if cause := context.Cause(ctx); cause != nil && err != nil && errors.Is(cause, ErrWall) {
-		err = fmt.Errorf("runner: %w", ErrWall)
+	ctx, r.abort = context.WithCancelCause(ctx)
+	defer r.abort(nil)
+	if err = r.turn(ctx); err != nil && ctx.Err() != nil {
+		// Whatever model, tool or session made of it, this is why.
+		return r.stopped(ctx)
 	}
 	return err
+}
+
+// stopped words the end of a run's context.
+func (r *run) stopped(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	switch {
+	case errors.Is(cause, ErrWall):
+		return fmt.Errorf("runner: %w (%s)", ErrWall, r.r.cfg.Limits.Wall)
+	case errors.Is(cause, errPanic):
+		return fmt.Errorf("runner: %w", errPanic)
+	case errors.Is(cause, err):
+		return fmt.Errorf("runner: %w", cause)
+	}
+	return fmt.Errorf("runner: %w (%w)", err, cause)
 }
 
 // turn opens the session and runs the agent on the message.
@@ -141,14 +213,14 @@ func (r *run) turn(ctx context.Context) error {
 
 	ctx = jit.NewContext(ctx, r.task)
 	ctx = context.WithValue(ctx, runKey{}, r)
-	ctx = platform.WithTaskRunner(ctx, bounded(r.r.cfg.Limits.ParallelTools))
+	ctx = platform.WithTaskRunner(ctx, r.tools)
 	cfg := adk.RunConfig{}
 	if r.r.cfg.Stream {
 		cfg.StreamingMode = adk.StreamingModeSSE
 	}
 	for ev, err := range r.r.runner.Run(ctx, user, id, r.content, cfg) {
 		if err != nil {
-			return r.modelError(ctx, err)
+			return fmt.Errorf("runner: %w", err)
 		}
 		if err := r.see(ev); err != nil {
 			return err
@@ -161,15 +233,6 @@ func (r *run) turn(ctx context.Context) error {
 		return fmt.Errorf("runner: %w", ErrNoAnswer)
 	}
 	return nil
-}
-
-// modelError words an error of ADK's run. A cancelled context counts as that,
-// whatever the model made of it.
-func (r *run) modelError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return fmt.Errorf("runner: %w", ctx.Err())
-	}
-	return fmt.Errorf("runner: %w", err)
 }
 
 // see turns one event of ADK into ours.
@@ -186,7 +249,7 @@ func (r *run) see(ev *session.Event) error {
 	if ev.Content == nil {
 		return nil
 	}
-	final := ev.IsFinalResponse()
+	final := ev.IsFinalResponse() && !ev.Partial
 	for _, p := range ev.Content.Parts {
 		switch {
 		case p == nil:
@@ -197,8 +260,8 @@ func (r *run) see(ev *session.Event) error {
 			r.outcome.returned(returned)
 			r.emit(returned)
 		case p.Text != "" && !p.Thought:
-			r.emit(Text{Time: time.Now(), Text: p.Text, Partial: ev.Partial, Final: final && !ev.Partial})
-			if final && !ev.Partial {
+			r.emit(Text{Time: time.Now(), Text: p.Text, Partial: ev.Partial, Final: final})
+			if final {
 				r.answer.WriteString(p.Text)
 			}
 		}
@@ -210,34 +273,32 @@ func (r *run) see(ev *session.Event) error {
 }
 
 // finish reports how the run ended.
-func (r *run) finish(ctx context.Context) {
+func (r *run) finish(outcome Outcome) {
+	r.over.Lock()
+	r.ended = true
+	r.over.Unlock()
 	f := Finished{
-		Time: time.Now(), Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
+		Time: time.Now(), Outcome: outcome, Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
 		Elapsed: time.Since(r.start), Usage: r.usage,
 	}
-	f.Outcome = r.outcome.decide(r.err)
-	if ctx.Err() != nil && r.err != nil && errors.Is(r.err, context.Canceled) {
-		f.Outcome = Interrupted
-	}
 	if r.err != nil {
-		f.Error = r.task.Scrub(r.err.Error())
-		f.Answer = ""
+		f.Error = r.err.Error()
 	}
 	r.emit(f)
 }
 
-// bounded runs a turn's tool calls with at most n at once.
-func bounded(n int) platform.TaskRunner {
-	return func(ctx context.Context, tasks []func(context.Context)) {
-		slots := make(chan struct{}, n)
-		var wg sync.WaitGroup
-		for _, task := range tasks {
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				task(ctx)
-			})
-		}
-		wg.Wait()
+// tools runs a turn's tool calls, ParallelTools at once. A panic of one, which ADK
+// leaves to the process, ends the run. Guarded tools do not get so far.
+func (r *run) tools(ctx context.Context, calls []func(context.Context)) {
+	slots := make(chan struct{}, r.r.cfg.Limits.ParallelTools)
+	var wg sync.WaitGroup
+	for _, call := range calls {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			defer r.recovered(ctx, func(p error) { r.abort(p) })
+			call(ctx)
+		})
 	}
+	wg.Wait()
 }

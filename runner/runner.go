@@ -9,10 +9,17 @@
 //   - Every path out of Run completes the task: the end of the run, an error, a
 //     panic of the model, a cancelled context, a consumer that stops ranging. The
 //     completion has a context of its own.
-//   - Model calls, tool calls, parallel tools and wall time are bounded.
+//   - Nothing of a run goes on after Run: it returns when model and tools have.
+//   - Model calls, tool calls, parallel tools and wall time are bounded. A tool that
+//     is an agent of its own runs outside of the first two: ADK gives it a runner
+//     without plugins.
 //   - User content holds text and media only. Parts that carry function calls or
 //     results are refused: ADK would take them for the agent's own.
 //   - A run that ends without an answer is a failure, also where ADK reports none.
+//
+// A task that cannot be opened does not stop the run: calls that need no authority
+// go on, and those that do fail. If one did and nothing made up for it, the run's
+// error says why the task could not be opened.
 //
 // The package stores no conversation of its own: that is ADK's session service.
 package runner
@@ -23,6 +30,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +46,7 @@ import (
 // Limits bound one run. The zero value means the defaults.
 type Limits struct {
 	ModelCalls    int           // default 24
-	ToolCalls     int           // default 64
+	ToolCalls     int           // default 64; what is called beyond gets a result that says so
 	ParallelTools int           // calls of one turn that run at once; default 16
 	Wall          time.Duration // of the whole run, completion not counted; default 15 minutes
 }
@@ -144,10 +152,13 @@ func (in Input) content() (*genai.Content, error) {
 	if in.Content.Role != "" && in.Content.Role != genai.RoleUser {
 		return nil, fmt.Errorf("runner: the message has the role %q", in.Content.Role)
 	}
+	if len(in.Content.Parts) == 0 {
+		return nil, errors.New("runner: the message is empty")
+	}
 	if err := onlyMedia(in.Content); err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
-	return in.Content, nil
+	return &genai.Content{Role: genai.RoleUser, Parts: slices.Clone(in.Content.Parts)}, nil
 }
 
 // Run sends one message to the agent and yields what happens. The last event is a

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -35,6 +36,9 @@ type Report struct {
 // CreateReport returns the tool create_report for the reports API at api: POST
 // {api}/v1/reports. A call may ask for writing reports, and for nothing else.
 func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
+	if api == nil {
+		return nil, errors.New("tools: create_report: no API")
+	}
 	description, err := prompts.Tool("create_report")
 	if err != nil {
 		return nil, err

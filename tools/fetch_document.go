@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"errors"
 	"net/url"
 
 	"google.golang.org/adk/v2/tool"
@@ -27,6 +28,9 @@ type Document struct {
 // FetchDocument returns the tool fetch_document for the documents API at api: GET
 // {api}/v1/documents/{id}. A call may ask for reading that one document.
 func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
+	if api == nil {
+		return nil, errors.New("tools: fetch_document: no API")
+	}
 	description, err := prompts.Tool("fetch_document")
 	if err != nil {
 		return nil, err

@@ -2,12 +2,16 @@ package tools
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -18,25 +22,27 @@ import (
 // maxBody bounds what is read of one API response.
 const maxBody = 8 << 20
 
-// GetJSON fetches url and decodes the JSON answer into out. An answer that is not
-// 2xx is an *[APIError].
+// GetJSON fetches url and decodes the JSON answer into out; a nil out ignores it.
+// An answer that is not 2xx is an *[APIError]. No other error's text is meant for
+// the model: return it as it is, and package jitmw finds the words.
 func (c Context) GetJSON(url string, out any) error {
 	req, err := http.NewRequestWithContext(c, http.MethodGet, url, nil)
 	if err != nil {
-		return errors.New("the API's URL does not parse")
+		return fmt.Errorf("tools: GET: %w", err)
 	}
 	return c.do(req, out)
 }
 
-// PostJSON sends in as JSON and decodes the JSON answer into out.
+// PostJSON sends in as JSON and decodes the JSON answer into out, with the same
+// errors as GetJSON. A repeat of the same call carries the same Idempotency-Key.
 func (c Context) PostJSON(url string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
+		return fmt.Errorf("tools: encode the request: %w", err)
 	}
 	req, err := http.NewRequestWithContext(c, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return errors.New("the API's URL does not parse")
+		return fmt.Errorf("tools: POST: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	return c.do(req, out)
@@ -44,53 +50,67 @@ func (c Context) PostJSON(url string, in, out any) error {
 
 func (c Context) do(req *http.Request, out any) error {
 	req.Header.Set("Accept", "application/json")
-	resp, err := c.client.Do(req)
+	resp, err := c.client.Do(req) //nolint:gosec // the URL is the tool's own, and credentials go to one origin alone
 	if err != nil {
-		return reachable(req, err)
+		return unanswered(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := strictjson.ReadAll(resp.Body, maxBody)
-	if err != nil {
-		return fmt.Errorf("read the API's answer: %w", err)
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	switch {
+	case errors.Is(err, strictjson.ErrTooLarge):
+		return &jitmw.Failure{Message: fmt.Sprintf("the API's answer is larger than %d bytes", maxBody)}
+	case err != nil:
+		return unanswered(err)
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return apiError(resp.StatusCode, body)
+	case out == nil:
+		return nil
 	}
 	if err := strictjson.Unmarshal(body, out); err != nil {
-		return errors.New("the API's answer is not the JSON that was expected")
+		return &jitmw.Failure{Message: "the API's answer is not the JSON that was expected", Err: err}
 	}
 	return nil
 }
 
-// reachable keeps jit's errors and puts plain words to all others, which would
-// otherwise show the model addresses of the network.
-func reachable(req *http.Request, err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err // without the URL, whose query may hold anything
-	}
-	for _, known := range []error{jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant} {
+// unanswered words an exchange that broke. What package jit decided, and the end
+// of a context, jitmw words; the rest names addresses of the network.
+func unanswered(err error) error {
+	for _, known := range []error{
+		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrStillRefused, jit.ErrTaskEnded,
+		jit.ErrNotReplayable, context.Canceled, context.DeadlineExceeded,
+	} {
 		if errors.Is(err, known) {
 			return err
 		}
 	}
-	if req.Context().Err() != nil {
-		return req.Context().Err()
+	if _, ok := errors.AsType[jit.Temporary](err); ok {
+		return err // of the authorization server
 	}
-	return &UnreachableError{Host: req.URL.Host, Err: err}
+	if _, ok := errors.AsType[*jitmw.Failure](err); ok {
+		return err // of the redirect's check
+	}
+	return &jitmw.Failure{Message: "the API could not be reached: " + broken(err), Advice: "Say so in your answer.", Err: err}
 }
 
-// An UnreachableError reports a call that got no usable answer from the API or
-// from the authorization server.
-type UnreachableError struct {
-	Host string // of the API
-	Err  error
+// broken says without names and addresses how an exchange broke.
+func broken(err error) string {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return "no answer in time"
+	}
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return "its name cannot be resolved"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "its certificate is not trusted"
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "the connection broke off"
+	}
+	return "the log says why"
 }
-
-func (e *UnreachableError) Error() string { return fmt.Sprintf("call to %s failed: %v", e.Host, e.Err) }
-
-// Unwrap returns the cause.
-func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // An APIError is an answer of the API that is not 2xx.
 type APIError struct {
@@ -100,13 +120,13 @@ type APIError struct {
 
 func (e *APIError) Error() string {
 	if e.Message == "" {
-		return fmt.Sprintf("the API answered %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		return strings.TrimSpace(fmt.Sprintf("the API answered %d %s", e.StatusCode, http.StatusText(e.StatusCode)))
 	}
 	return fmt.Sprintf("the API answered %d: %s", e.StatusCode, e.Message)
 }
 
-// apiError reads an error body: the first of error_description, message and error
-// that is a text.
+// apiError reads an error body: the first of error_description, message, detail
+// and error that is a text.
 func apiError(status int, body []byte) error {
 	var wire map[string]any
 	e := &APIError{StatusCode: status}
@@ -141,7 +161,7 @@ func plain(s string, limit int) string {
 // notFound words a 404 for the model.
 func notFound(err error, what string) error {
 	if e, ok := errors.AsType[*APIError](err); ok && e.StatusCode == http.StatusNotFound {
-		return &jitmw.Failure{Status: "not_found", Message: what + " does not exist", Advice: "Say so in your answer; do not guess another id."}
+		return &jitmw.Failure{Status: jitmw.StatusNotFound, Message: what + " does not exist", Advice: "Say so in your answer; do not guess another id."}
 	}
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	validator "github.com/google/jsonschema-go/jsonschema"
 	"github.com/invopop/jsonschema"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -20,21 +22,34 @@ type argsSchema struct {
 // schemaOf derives the schema of A and compiles it.
 func schemaOf[A any]() (argsSchema, error) {
 	t := reflect.TypeFor[A]()
+	fail := func(err error) (argsSchema, error) { return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err) }
 	if t.Kind() != reflect.Struct {
 		return argsSchema{}, fmt.Errorf("the arguments must be a struct, not %s", t)
 	}
+	if err := checkType(t, "", nil); err != nil {
+		return fail(err)
+	}
 	// In one tree and without $ref: some providers refuse a root $ref.
 	reflector := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
-	text, err := json.Marshal(reflector.ReflectFromType(t))
+	derived := reflector.ReflectFromType(t)
+	derived.Version = "" // every provider takes this dialect for granted
+	text, err := json.Marshal(derived)
 	if err != nil {
-		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+		return fail(err)
+	}
+	var tree map[string]any
+	if err := json.Unmarshal(text, &tree); err != nil {
+		return fail(err)
+	}
+	if err := checkTags(t, tree, ""); err != nil {
+		return fail(err)
 	}
 	var s argsSchema
 	if err := json.Unmarshal(text, &s.document); err != nil {
-		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+		return fail(err)
 	}
 	if s.compiled, err = s.document.Resolve(nil); err != nil {
-		return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err)
+		return fail(err)
 	}
 	return s, nil
 }
@@ -48,7 +63,9 @@ func decode[A any](s argsSchema, args map[string]any) (A, error) {
 	if err := s.compiled.Validate(args); err != nil {
 		return a, err
 	}
-	text, err := json.Marshal(args)
+	// Not encoding/json, which replaces bytes that are not UTF-8: what is decoded
+	// would not be what was checked.
+	text, err := jsonv2.Marshal(args)
 	if err != nil {
 		return a, err
 	}

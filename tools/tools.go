@@ -14,12 +14,12 @@ package tools
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 
 	"google.golang.org/adk/v2/agent"
@@ -69,19 +69,21 @@ type Context struct {
 }
 
 // HTTPClient returns the client for the tool's API. Requests must carry this
-// Context. It does not follow redirects to another origin.
+// Context. It does not follow redirects to another origin, and for a tool without
+// an API it follows none.
 func (c Context) HTTPClient() *http.Client { return c.client }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // New returns an ADK tool that calls fn. A must be a struct; its JSON Schema comes
 // from its json and jsonschema tags (github.com/invopop/jsonschema), and fields
-// without omitempty are required. R must encode as a JSON object, or is put into
+// without omitempty are required. A comma inside a tag's value is written as \\,
+// (as in pattern=^[a-z]{1\\,8}$). R must encode as a JSON object, or is put into
 // one as "result".
 //
 // New refuses, naming the tool, what would only fail later: a name that no model
-// can call, a schema that does not compile, an API that credentials must not be
-// sent to.
+// can call, a tag that has no effect, a schema that does not compile, an API that
+// credentials must not be sent to.
 func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, error) {
 	fail := func(err error) (tool.Tool, error) { return nil, fmt.Errorf("tools: new %q: %w", spec.Name, err) }
 	switch {
@@ -106,8 +108,9 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		decl: &genai.FunctionDeclaration{
 			Name: spec.Name, Description: spec.Description, ParametersJsonSchema: schema.document,
 		},
-		client: client,
-		fn:     fn,
+		client:  client,
+		fn:      fn,
+		convert: converterOf(reflect.TypeFor[R]()),
 	}
 	plan := func(args map[string]any) (jitmw.Plan, error) {
 		a, err := decode[A](schema, args)
@@ -120,7 +123,11 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		}
 		return p, nil
 	}
-	return jitmw.Wrap(t, jitmw.Config{Plan: plan, MaxResult: spec.MaxResult, Logger: spec.Logger})
+	guarded, err := jitmw.Wrap(t, jitmw.Config{Plan: plan, MaxResult: spec.MaxResult, Logger: spec.Logger})
+	if err != nil {
+		return fail(err)
+	}
+	return guarded, nil
 }
 
 // newClient returns the client that a tool's handler works with.
@@ -139,10 +146,10 @@ func newClient(api *url.URL, base http.RoundTripper) (*http.Client, error) {
 		// it, and a redirect can name hosts that only this machine reaches.
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
 			if !transport.Origin.Contains(req.URL) {
-				return errors.New("the API redirects to another origin")
+				return &jitmw.Failure{Message: "the API redirects to another origin, which is not followed"}
 			}
 			if len(via) >= 5 {
-				return errors.New("the API redirects too often")
+				return &jitmw.Failure{Message: "the API redirects too often"}
 			}
 			return nil
 		},
@@ -151,9 +158,10 @@ func newClient(api *url.URL, base http.RoundTripper) (*http.Client, error) {
 
 // typed is the ADK tool below the guard. It is never handed out unguarded.
 type typed[A, R any] struct {
-	decl   *genai.FunctionDeclaration
-	client *http.Client
-	fn     func(Context, A) (R, error)
+	decl    *genai.FunctionDeclaration
+	client  *http.Client
+	fn      func(Context, A) (R, error)
+	convert converter // nil where R has to go through its JSON text
 }
 
 func (t *typed[A, R]) Name() string                            { return t.decl.Name }
@@ -171,24 +179,5 @@ func (t *typed[A, R]) Run(ctx agent.Context, args any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object(r)
-}
-
-// object returns r as the JSON object that ADK wants a result to be.
-func object(r any) (map[string]any, error) {
-	if m, ok := r.(map[string]any); ok && m != nil {
-		return m, nil
-	}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return nil, fmt.Errorf("encode the result: %w", err)
-	}
-	var v any
-	if err := json.Unmarshal(text, &v); err != nil {
-		return nil, fmt.Errorf("encode the result: %w", err)
-	}
-	if m, ok := v.(map[string]any); ok {
-		return m, nil
-	}
-	return map[string]any{"result": v}, nil
+	return object(r, t.convert)
 }

@@ -31,10 +31,8 @@ var allowed = map[string][]string{
 	"rar":                 {"internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
-	"jit/challenge":    {"rar", "internal/strictjson"},
-	"jit":              {"jit/challenge", "rar", "secret", "internal/strictjson"},
-	"internal/journal": {"jit", "rar", "secret", "internal/strictjson"},
-	"jit/jittest":      {"jit", "jit/challenge", "rar", "secret", "internal/strictjson"},
+	"jit/challenge": {"rar", "internal/strictjson"},
+	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson"},
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":         {"jit", "rar", "secret", "internal/strictjson"},
@@ -52,12 +50,11 @@ var allowed = map[string][]string{
 	"runner":           {"jit"},
 	"models":           {"models/offline", "secret", "internal/strictjson"},
 	"models/offline":   {},
-	"models/modeltest": {"internal/strictjson"},
 	"internal/console": {"jit", "runner", "rar"},
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/journal", "internal/strictjson", "jit",
+		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/strictjson", "jit",
 		"lumoauth", "lumoauth/lumodev", "models", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
 }
@@ -65,8 +62,8 @@ var allowed = map[string][]string{
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
-	"secret", "rar", "jit", "jit/challenge", "jit/jittest", "lumoauth", "lumoauth/lumodev", "resource", "internal/strictjson",
-	"internal/atomicfile", "internal/docapi", "internal/journal",
+	"secret", "rar", "jit", "jit/challenge", "lumoauth", "lumoauth/lumodev", "resource", "internal/strictjson",
+	"internal/atomicfile", "internal/docapi",
 }
 
 // frameworks are what those may not link.

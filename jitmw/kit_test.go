@@ -1,0 +1,256 @@
+package jitmw_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/runner"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+const (
+	baseToken  = "base-canary-3f9a7c51e8d24b06"
+	grantToken = "grant-canary-8e17b2d94c605fa3"
+)
+
+// An authority approves every request, unless decide says otherwise.
+type authority struct {
+	decide func(jit.Request) (jit.Decision, error)
+	issue  func(rar.Detail) jit.Issued
+
+	mu       sync.Mutex
+	requests []jit.Request
+}
+
+func (a *authority) AgentToken(context.Context) (secret.String, error) {
+	return secret.New(baseToken), nil
+}
+
+func (a *authority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
+	return jit.TaskInfo{ID: "task_1"}, nil
+}
+
+func (a *authority) CompleteTask(context.Context, string) error { return nil }
+
+func (a *authority) Request(_ context.Context, r jit.Request) (jit.Decision, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.requests = append(a.requests, r)
+	if a.decide != nil {
+		return a.decide(r)
+	}
+	return jit.Decision{RequestID: "req_1", Status: jit.StatusApproved}, nil
+}
+
+func (a *authority) Status(context.Context, string) (jit.Decision, error) {
+	return jit.Decision{RequestID: "req_1", Status: jit.StatusPending}, nil
+}
+
+func (a *authority) Token(context.Context, string) (jit.Issued, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.issue != nil {
+		return a.issue(a.requests[len(a.requests)-1].Detail), nil
+	}
+	return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}, nil
+}
+
+func newTask(t testing.TB, a *authority) *jit.Task {
+	t.Helper()
+	engine, err := jit.New(jit.Config{Authority: a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := engine.Start(t.Context(), jit.TaskSpec{}, nil)
+	t.Cleanup(func() {
+		if err := task.Complete(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return task
+}
+
+// toolCtx is what ADK gives a tool, as far as a guard needs it. Anything else
+// panics.
+type toolCtx struct {
+	agent.StrictContextMock
+	invocation, call string
+	state            *fakeState
+}
+
+func newCtx(ctx context.Context) *toolCtx {
+	return &toolCtx{StrictContextMock: agent.NewStrictContextMock(ctx), invocation: "inv-1", call: "call-1"}
+}
+
+// under returns the context of a call under a new task.
+func under(t testing.TB, a *authority) *toolCtx {
+	return newCtx(jit.NewContext(t.Context(), newTask(t, a)))
+}
+
+func (c *toolCtx) UserID() string         { return "user-1" }
+func (c *toolCtx) SessionID() string      { return "session-1" }
+func (c *toolCtx) InvocationID() string   { return c.invocation }
+func (c *toolCtx) FunctionCallID() string { return c.call }
+func (c *toolCtx) State() session.State   { return c.state }
+
+// plain is a tool with what ADK asks for and no more.
+type plain struct {
+	name string
+	run  func(agent.Context, any) (map[string]any, error)
+
+	mu    sync.Mutex
+	calls int
+}
+
+func (p *plain) Name() string        { return p.name }
+func (p *plain) Description() string { return "does " + p.name }
+func (p *plain) IsLongRunning() bool { return false }
+
+func (p *plain) Declaration() *genai.FunctionDeclaration {
+	return &genai.FunctionDeclaration{Name: p.name, Description: p.Description()}
+}
+
+func (p *plain) Run(ctx agent.Context, args any) (map[string]any, error) {
+	p.mu.Lock()
+	p.calls++
+	p.mu.Unlock()
+	if p.run == nil {
+		return map[string]any{"ok": true}, nil
+	}
+	return p.run(ctx, args)
+}
+
+func (p *plain) called() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+// anything lets every call through and permits nothing.
+func anything(map[string]any) (jitmw.Plan, error) { return jitmw.Plan{}, nil }
+
+func read(id string) rar.Detail {
+	return rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: id}
+}
+
+// wrapped is a guarded tool of which Run is called by hand.
+type wrapped interface {
+	tool.Tool
+	Run(agent.Context, any) (map[string]any, error)
+	ProcessRequest(agent.Context, *model.LLMRequest) error
+}
+
+func wrap(t testing.TB, inner tool.Tool, cfg jitmw.Config) wrapped {
+	t.Helper()
+	if cfg.Plan == nil {
+		cfg.Plan = anything
+	}
+	g, err := jitmw.Wrap(inner, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, ok := g.(wrapped)
+	if !ok {
+		t.Fatalf("Wrap() returned a %T, which ADK cannot call", g)
+	}
+	return w
+}
+
+// run runs one call and fails the test on an error: a guard turns them into results.
+func run(t testing.TB, g wrapped, ctx agent.Context, args any) map[string]any {
+	t.Helper()
+	result, err := g.Run(ctx, args)
+	if err != nil {
+		t.Fatalf("Run() = %v, want a result", err)
+	}
+	return result
+}
+
+// logs collects what is logged.
+func logs() (*slog.Logger, *lockedBuffer) {
+	var b lockedBuffer
+	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// caller is a model that calls one function once and then says what it got.
+type caller struct {
+	name string
+	args map[string]any
+}
+
+func (caller) Name() string { return "caller" }
+
+func (c caller) GenerateContent(_ context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
+	return func(yield func(*model.LLMResponse, error) bool) {
+		last := req.Contents[len(req.Contents)-1]
+		for _, p := range last.Parts {
+			if p.FunctionResponse != nil {
+				yield(&model.LLMResponse{Content: genai.NewContentFromText(fmt.Sprint(p.FunctionResponse.Response), genai.RoleModel)}, nil)
+				return
+			}
+		}
+		yield(&model.LLMResponse{Content: &genai.Content{Role: genai.RoleModel, Parts: []*genai.Part{
+			{FunctionCall: &genai.FunctionCall{ID: "call_a", Name: c.name, Args: c.args}},
+		}}}, nil)
+	}
+}
+
+// converse runs ADK's own agent and runner with the tools and returns the final
+// text, which holds the tool's result.
+func converse(ctx context.Context, t testing.TB, llm model.LLM, tools ...tool.Tool) (string, error) {
+	t.Helper()
+	a, err := llmagent.New(llmagent.Config{Name: "tester", Model: llm, Tools: tools, Mode: llmagent.ModeChat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runner.New(runner.Config{AppName: "app", Agent: a, SessionService: session.InMemoryService(), AutoCreateSession: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for ev, err := range r.Run(ctx, "user-1", "session-1", genai.NewContentFromText("go", genai.RoleUser), agent.RunConfig{}) {
+		if err != nil {
+			return said.String(), err
+		}
+		if ev.Content != nil && ev.IsFinalResponse() {
+			for _, p := range ev.Content.Parts {
+				said.WriteString(p.Text)
+			}
+		}
+	}
+	return said.String(), nil
+}

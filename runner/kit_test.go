@@ -1,0 +1,383 @@
+package runner_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/tools"
+)
+
+const grantToken = "grant-canary-8e17b2d94c605fa3"
+
+// An authority approves everything, unless told otherwise.
+type authority struct {
+	openErr, completeErr error
+	decide               jit.Decision // zero approves
+
+	mu                sync.Mutex
+	opened, completed int
+	requests          int
+	tries             int
+	failTries         int // how many completions fail before one works
+}
+
+// transient is a fault that is worth another try.
+type transient struct{}
+
+func (transient) Error() string                    { return "overloaded" }
+func (transient) Temporary() (time.Duration, bool) { return 0, true }
+
+func (a *authority) AgentToken(context.Context) (secret.String, error) {
+	return secret.New("base-canary-3f9a7c51e8d24b06"), nil
+}
+
+func (a *authority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.openErr != nil {
+		return jit.TaskInfo{}, a.openErr
+	}
+	a.opened++
+	return jit.TaskInfo{ID: fmt.Sprintf("task_%d", a.opened)}, nil
+}
+
+func (a *authority) CompleteTask(ctx context.Context, _ string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tries++
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case a.completeErr != nil:
+		return a.completeErr
+	case a.tries <= a.failTries:
+		return transient{}
+	}
+	a.completed++
+	return nil
+}
+
+func (a *authority) Request(context.Context, jit.Request) (jit.Decision, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.requests++
+	d := a.decide
+	d.RequestID = fmt.Sprintf("req_%d", a.requests)
+	if d.Status == jit.StatusUnknown {
+		d.Status = jit.StatusApproved
+	}
+	return d, nil
+}
+
+func (a *authority) Status(_ context.Context, id string) (jit.Decision, error) {
+	return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
+}
+
+func (a *authority) Token(context.Context, string) (jit.Issued, error) {
+	return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}, nil
+}
+
+// balanced reports an error unless every task that was opened was completed.
+func (a *authority) balanced(t testing.TB, want int) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.opened != want || a.completed != want {
+		t.Errorf("%d tasks were opened and %d completed, want %d and %d", a.opened, a.completed, want, want)
+	}
+}
+
+// A step is one answer of a scripted model.
+type step func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool)
+
+// A script is a model that gives its answers in order, and the last one for ever.
+// It is as strict as providers are: a call without its result right after it, or a
+// result without its call, is an error.
+type script struct {
+	steps []step
+
+	mu    sync.Mutex
+	calls int
+	seen  []*model.LLMRequest
+}
+
+func plays(steps ...step) *script { return &script{steps: steps} }
+
+func (s *script) Name() string { return "script" }
+
+func (s *script) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+	return func(yield func(*model.LLMResponse, error) bool) {
+		s.mu.Lock()
+		n := min(s.calls, len(s.steps)-1)
+		s.calls++
+		s.seen = append(s.seen, req)
+		s.mu.Unlock()
+		if err := wellFormed(req.Contents); err != nil {
+			yield(nil, err)
+			return
+		}
+		s.steps[n](ctx, req, stream, yield)
+	}
+}
+
+func wellFormed(contents []*genai.Content) error {
+	var open []string
+	for _, c := range contents {
+		var calls, results []string
+		for _, p := range c.Parts {
+			if p.FunctionCall != nil {
+				calls = append(calls, p.FunctionCall.Name)
+			}
+			if p.FunctionResponse != nil {
+				results = append(results, p.FunctionResponse.Name)
+			}
+		}
+		if fmt.Sprint(results) != fmt.Sprint(open) {
+			return fmt.Errorf("strict provider: 400: calls %v are followed by results %v", open, results)
+		}
+		open = calls
+	}
+	if len(open) > 0 {
+		return fmt.Errorf("strict provider: 400: calls %v have no results", open)
+	}
+	return nil
+}
+
+// says answers with a text.
+func says(text string) step {
+	return func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		yield(&model.LLMResponse{Content: genai.NewContentFromText(text, genai.RoleModel)}, nil)
+	}
+}
+
+// asks calls tools, each "name" or "name argument".
+func asks(calls ...string) step {
+	return func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		c := &genai.Content{Role: genai.RoleModel}
+		for i, call := range calls {
+			name, arg, _ := strings.Cut(call, " ")
+			c.Parts = append(c.Parts, &genai.Part{FunctionCall: &genai.FunctionCall{
+				ID: fmt.Sprintf("call_%d", i), Name: name, Args: map[string]any{"arg": arg},
+			}})
+		}
+		yield(&model.LLMResponse{Content: c}, nil)
+	}
+}
+
+func fails(err error) step {
+	return func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		yield(nil, err)
+	}
+}
+
+type args struct {
+	Arg string `json:"arg"`
+}
+
+// act is a guarded tool that may read anything.
+func act(t testing.TB, name string, fn func(tools.Context, string) (map[string]any, error)) tool.Tool {
+	t.Helper()
+	made, err := tools.New(tools.Spec[args]{
+		Name: name, Description: "acts", Ceiling: func(args) []rar.Detail { return []rar.Detail{read} },
+	}, func(ctx tools.Context, a args) (map[string]any, error) { return fn(ctx, a.Arg) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+var read = rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1"}
+
+// fetches is a tool that obtains authority.
+func fetches(t testing.TB) tool.Tool {
+	return act(t, "fetch", func(ctx tools.Context, _ string) (map[string]any, error) {
+		_, err := jit.Acquire(ctx, read)
+		return map[string]any{"content": "text"}, err
+	})
+}
+
+// world is what a run is made of.
+type world struct {
+	llm       model.LLM
+	tools     []tool.Tool
+	authority *authority
+	config    func(*runner.Config)
+	engine    jit.Config
+}
+
+func (w *world) runner(t testing.TB) *runner.Runner {
+	t.Helper()
+	if w.authority == nil {
+		w.authority = &authority{}
+	}
+	w.engine.Authority = w.authority
+	engine, err := jit.New(w.engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := llmagent.New(llmagent.Config{Name: "tester", Model: w.llm, Tools: w.tools, Mode: llmagent.ModeChat})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := runner.Config{App: "app", Agent: a, Engine: engine}
+	if w.config != nil {
+		w.config(&cfg)
+	}
+	r, err := runner.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// report is what a run yielded.
+type report struct {
+	events   []runner.Event
+	finished runner.Finished
+	err      error
+}
+
+func (r report) kinds() string {
+	var kinds []string
+	for _, e := range r.events {
+		kinds = append(kinds, e.Kind())
+	}
+	return strings.Join(kinds, " ")
+}
+
+// follow ranges over a run to its end.
+func follow(ctx context.Context, t testing.TB, r *runner.Runner, in runner.Input) report {
+	t.Helper()
+	if in.Text == "" && in.Content == nil {
+		in.Text = "go"
+	}
+	var got report
+	for e, err := range r.Run(ctx, in) {
+		switch {
+		case got.err != nil:
+			t.Errorf("something follows the error: %v, %v", e, err)
+		case err != nil:
+			got.err = err
+		case e == nil:
+			t.Error("a nil event")
+		default:
+			if got.finished.Outcome != "" {
+				t.Errorf("%s follows finished", e.Kind())
+			}
+			got.events = append(got.events, e)
+			if f, ok := e.(runner.Finished); ok {
+				got.finished = f
+			}
+		}
+	}
+	return got
+}
+
+// clean fails the test when goroutines of it are left over.
+func clean(t testing.TB) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// raw is an ADK tool without a guard.
+type raw struct {
+	name string
+	run  func(adk.Context) (map[string]any, error)
+}
+
+func (r raw) Name() string        { return r.name }
+func (r raw) Description() string { return "acts" }
+func (r raw) IsLongRunning() bool { return false }
+func (r raw) Declaration() *genai.FunctionDeclaration {
+	return &genai.FunctionDeclaration{Name: r.name}
+}
+func (r raw) Run(ctx adk.Context, _ any) (map[string]any, error) { return r.run(ctx) }
+
+func (r raw) ProcessRequest(_ adk.Context, req *model.LLMRequest) error {
+	if req.Tools == nil {
+		req.Tools = map[string]any{}
+	}
+	req.Tools[r.name] = r
+	return nil
+}
+
+// sessions is a session service that fails where it is told to.
+type sessions struct {
+	session.Service
+	create, get error
+	failAt      int64 // the n-th appended event fails; 0 means none
+	panicAt     int64
+	appended    atomic.Int64
+}
+
+var errDisk = errors.New("disk full")
+
+func (s *sessions) Create(ctx context.Context, r *session.CreateRequest) (*session.CreateResponse, error) {
+	if s.create != nil {
+		return nil, s.create
+	}
+	return s.Service.Create(ctx, r)
+}
+
+func (s *sessions) Get(ctx context.Context, r *session.GetRequest) (*session.GetResponse, error) {
+	if s.get != nil {
+		return nil, s.get
+	}
+	return s.Service.Get(ctx, r)
+}
+
+func (s *sessions) AppendEvent(ctx context.Context, sess session.Session, e *session.Event) error {
+	switch s.appended.Add(1) {
+	case s.failAt:
+		return errDisk
+	case s.panicAt:
+		panic("disk " + grantToken)
+	}
+	return s.Service.AppendEvent(ctx, sess, e)
+}
+
+var allowed = []rar.Detail{read}
+
+// logs collects what is logged.
+func logs() (*slog.Logger, *lockedBuffer) {
+	var b lockedBuffer
+	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,97 @@
+package runner_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/tools"
+)
+
+// Each turn of a script is the calls that the model makes at once: a tool and the
+// status that it returns.
+func TestOutcomes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		turns []string
+		want  runner.Outcome
+	}{
+		"no tools":                        {nil, runner.Done},
+		"worked":                          {[]string{"a ok"}, runner.Done},
+		"failed":                          {[]string{"a failed"}, runner.Failed},
+		"failed, then worked":             {[]string{"a failed", "a ok"}, runner.Done},
+		"failed twice, then worked":       {[]string{"a failed", "a failed", "a ok"}, runner.Done},
+		"worked, then failed":             {[]string{"a ok", "a failed"}, runner.Failed},
+		"failed and worked at once":       {[]string{"a failed, a ok"}, runner.Failed},
+		"worked and failed at once":       {[]string{"a ok, a failed"}, runner.Failed},
+		"at once, then worked":            {[]string{"a failed, a ok", "a ok"}, runner.Done},
+		"another one worked":              {[]string{"a failed", "b ok"}, runner.Failed},
+		"each made up for":                {[]string{"a failed, b failed", "b ok", "a ok"}, runner.Done},
+		"one not made up for":             {[]string{"a failed, b failed", "b ok"}, runner.Failed},
+		"wrong arguments":                 {[]string{"a invalid_arguments"}, runner.Failed},
+		"wrong arguments, then corrected": {[]string{"a invalid_arguments", "a ok"}, runner.Done},
+		"not found":                       {[]string{"a not_found"}, runner.Failed},
+		"unknown tool":                    {[]string{"none ok"}, runner.Failed},
+		"own status":                      {[]string{"a teapot"}, runner.Failed},
+		"error without status":            {[]string{"a plain"}, runner.Failed},
+		"no status with a failed field":   {[]string{"a empty"}, runner.Done},
+		"denied":                          {[]string{"a denied"}, runner.Denied},
+		"denied, then worked":             {[]string{"a denied", "a ok"}, runner.Denied},
+		"denied and failed":               {[]string{"a denied, b failed"}, runner.Denied},
+		"pending":                         {[]string{"a pending"}, runner.Pending},
+		"pending and denied":              {[]string{"a pending, b denied"}, runner.Pending},
+		"denied, then pending":            {[]string{"a denied", "b pending"}, runner.Pending},
+		"blocked, and hidden by the tool": {[]string{"a blocked"}, runner.Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			returns := func(ctx tools.Context, status string) (map[string]any, error) {
+				switch status {
+				case "ok":
+					return map[string]any{"status": "active", "ok": true}, nil
+				case "empty":
+					return map[string]any{"status": "failed", "error": ""}, nil
+				case "plain":
+					return nil, errors.New("plain")
+				case "blocked":
+					_, err := jit.Acquire(ctx, rar.Detail{Type: "admin"})
+					return map[string]any{"swallowed": err != nil}, nil
+				}
+				return nil, &jitmw.Failure{Status: status, Message: status}
+			}
+			var steps []step
+			for _, turn := range tt.turns {
+				steps = append(steps, asks(strings.Split(turn, ", ")...))
+			}
+			w := &world{llm: plays(append(steps, says("done"))...), tools: []tool.Tool{act(t, "a", returns), act(t, "b", returns)}}
+			got := follow(t.Context(), t, w.runner(t), runner.Input{})
+			if got.finished.Outcome != tt.want || got.err != nil || got.finished.Answer != "done" {
+				t.Errorf("outcome = %q with the answer %q and %v, want %q", got.finished.Outcome, got.finished.Answer, got.err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCompletionThatFails(t *testing.T) {
+	clean(t)
+	w := &world{llm: plays(says("the answer")), authority: &authority{completeErr: errProvider}}
+	got := follow(t.Context(), t, w.runner(t), runner.Input{})
+	const want = "runner: the task could not be completed, so its tokens live until they expire: jit: complete task task_1: openai: 500: overloaded"
+	if got.err == nil || got.err.Error() != want || !errors.Is(got.err, errProvider) {
+		t.Errorf("error = %v, want %s", got.err, want)
+	}
+	if got.finished.Outcome != runner.Failed || got.finished.Answer != "the answer" {
+		t.Errorf("finished = %+v, want failed with the answer", got.finished)
+	}
+
+	w = &world{llm: plays(fails(errDisk)), authority: &authority{completeErr: errProvider}}
+	got = follow(t.Context(), t, w.runner(t), runner.Input{})
+	if !errors.Is(got.err, errDisk) || !errors.Is(got.err, errProvider) || strings.Contains(got.err.Error(), "\n") {
+		t.Errorf("error = %q, want both on one line", got.err)
+	}
+}
