@@ -15,12 +15,14 @@ import (
 // A Call is one tool call, or whatever else is the unit of work that a ceiling is
 // fixed for.
 type Call struct {
-	// ID names the call within its run, such as an ADK function call id.
+	// ID names the call within its run, such as an ADK function call id. A call
+	// that is made again has the ID that it had. "" makes each call a new one.
 	ID string
 	// Tool names the tool, for people and for what is remembered per endpoint.
 	Tool string
 	// Ceiling is the most that may ever be asked for on behalf of this call. Each
 	// element stands alone. An empty ceiling means that nothing may be asked for.
+	// It must not be changed afterwards.
 	Ceiling []rar.Detail
 	// Justification is shown to the person who decides. The model may have
 	// written it: it must be read as a claim.
@@ -33,6 +35,7 @@ type Call struct {
 type scope struct {
 	task *Task
 	call Call
+	n    int64        // tells calls without an ID apart
 	seq  atomic.Int64 // counts bodies that cannot be hashed
 }
 
@@ -60,7 +63,11 @@ func FromContext(ctx context.Context) *Task {
 // for nothing else. The innermost Call counts: a call within a call has its own
 // ceiling and does not inherit.
 func (t *Task) Call(ctx context.Context, c Call) context.Context {
-	return context.WithValue(ctx, scopeKey{}, &scope{task: t, call: c})
+	s := &scope{task: t, call: c}
+	if c.ID == "" {
+		s.n = t.calls.Add(1)
+	}
+	return context.WithValue(ctx, scopeKey{}, s)
 }
 
 func scopeOf(ctx context.Context) *scope {
@@ -79,7 +86,7 @@ func (s *scope) effectKey(req *http.Request) string {
 	h := sha256.New()
 	base := s.call.IdempotencyKey
 	if base == "" {
-		base = s.task.run + "\x00" + s.call.ID
+		base = s.task.run + "\x00" + s.call.ID + "\x00" + strconv.FormatInt(s.n, 10)
 	}
 	for _, part := range []string{base, req.Method, req.URL.String()} {
 		_, _ = io.WriteString(h, part)

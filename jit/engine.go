@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -22,7 +24,9 @@ type Config struct {
 	Policy []rar.Detail
 
 	// Rules compare details of types that need more than the default comparison.
-	// nil means the default for every type.
+	// nil means the default for every type. Answers are remembered, so the same
+	// pair must always get the same one; and what lies within a detail must lie
+	// within whatever that one lies within.
 	Rules rar.Rules
 
 	// Journal is told before anything that creates authority or an effect. nil
@@ -42,7 +46,7 @@ type Config struct {
 	Wait time.Duration
 
 	// PollInterval is the time between two looks at a pending request, counted
-	// from sending the first. 0 means 5 seconds.
+	// from sending the earlier one, give or take a tenth. 0 means 5 seconds.
 	PollInterval time.Duration
 
 	// MaxPending bounds how long a pending request is polled when the server
@@ -78,12 +82,15 @@ func New(cfg Config) (*Engine, error) {
 			return nil, fmt.Errorf("jit: config: Policy[%d]: %w", i, err)
 		}
 	}
-	for name, d := range map[string]time.Duration{
-		"TTL": cfg.TTL, "Wait": cfg.Wait, "PollInterval": cfg.PollInterval,
-		"MaxPending": cfg.MaxPending, "CompleteTimeout": cfg.CompleteTimeout,
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"TTL", cfg.TTL}, {"Wait", cfg.Wait}, {"PollInterval", cfg.PollInterval},
+		{"MaxPending", cfg.MaxPending}, {"CompleteTimeout", cfg.CompleteTimeout},
 	} {
-		if d < 0 {
-			return nil, fmt.Errorf("jit: config: %s is negative", name)
+		if d.value < 0 {
+			return nil, fmt.Errorf("jit: config: %s is negative", d.name)
 		}
 	}
 	if cfg.MaxEscalations < 0 {
@@ -94,6 +101,13 @@ func New(cfg Config) (*Engine, error) {
 	setDefault(&cfg.MaxPending, 10*time.Minute)
 	setDefault(&cfg.MaxEscalations, 2)
 	setDefault(&cfg.CompleteTimeout, 30*time.Second)
+	// What is checked now must be what holds later.
+	cfg.Policy = slices.Clone(cfg.Policy)
+	for i, d := range cfg.Policy {
+		cfg.Policy[i] = d.Clone()
+	}
+	cfg.Rules = maps.Clone(cfg.Rules)
+	cfg.TokenHashKey = slices.Clone(cfg.TokenHashKey)
 	if cfg.TokenHashKey == nil {
 		cfg.TokenHashKey = make([]byte, 32)
 		_, _ = rand.Read(cfg.TokenHashKey) // never fails, see crypto/rand
@@ -112,36 +126,49 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// Open opens a task and waits until the authorization server has it.
+// Open opens a task and waits until the authorization server has it. When that
+// fails, what may be open is given back.
 func (e *Engine) Open(ctx context.Context, spec TaskSpec) (*Task, error) {
 	t := e.Start(ctx, spec, nil)
-	if _, err := t.ID(ctx); err != nil {
-		// The server may have opened it all the same, for all we know.
-		go func() { _ = t.Complete(context.WithoutCancel(ctx)) }()
-		return nil, err
+	_, err := t.ID(ctx)
+	if err == nil {
+		return t, nil
 	}
-	return t, nil
+	giveBack := func() {
+		if err := t.Complete(context.WithoutCancel(ctx)); err != nil {
+			e.log.WarnContext(ctx, "a task that failed to open is left behind", "error", err)
+		}
+	}
+	if ctx.Err() != nil {
+		go giveBack() // the opening is still under way, and the caller in a hurry
+	} else {
+		giveBack()
+	}
+	return nil, err
 }
 
 // Start begins to open a task and returns at once, so that the caller's first
 // steps overlap the round trip. Calls that need the task's id wait for it.
-// observe, which may be nil, receives the task's events, one at a time. The
-// opening outlives ctx: cancelling ctx does not leave a task that nobody knows
-// of. The caller must call [Task.Complete].
+// observe, which may be nil, receives the task's events, one at a time; it must
+// return soon and must not call the task's methods, except for Scrub. The opening
+// outlives ctx: cancelling ctx does not leave a task that nobody knows of. The
+// requests for authority that calls share see the values of ctx, not those of
+// their own contexts. The caller must call [Task.Complete].
 func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) *Task {
 	ctx = context.WithoutCancel(ctx)
 	t := &Task{
-		engine:  e,
-		run:     rand.Text(),
-		observe: observe,
-		opened:  make(chan struct{}),
-		flights: map[grantKey]*flight{},
-		denied:  map[grantKey]*DeniedError{},
-		pending: map[grantKey]Decision{},
-		kinds:   map[kind]demand{},
+		engine:     e,
+		run:        rand.Text(),
+		observe:    observe,
+		opened:     make(chan struct{}),
+		completing: make(chan struct{}, 1),
+		flights:    map[grantKey]*flight{},
+		open:       map[grantKey]openRequest{},
+		kinds:      map[kind]demand{},
+		picks:      map[kind]pick{},
 	}
 	t.flying, t.ground = context.WithCancel(ctx)
-	go t.open(ctx, spec)
+	go t.create(ctx, spec)
 	return t
 }
 

@@ -23,7 +23,7 @@ import (
 func TestEscalationAsksForExactlyWhatWasDemanded(t *testing.T) {
 	api, authority, seen := newAPI(t), &fakeAuthority{}, &events{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, seen.observe)
-
+	c.opened(t)
 	resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 	if err != nil {
 		t.Fatal(err)
@@ -227,8 +227,8 @@ func TestParallelIdenticalCallsShareOneRequest(t *testing.T) {
 	wg.Wait()
 	results := 0
 	ok.Range(func(any, any) bool { results++; return true })
-	if len(authority.asked()) != 1 || authority.tokens != 1 || results != n {
-		t.Errorf("%d requests, %d tokens, %d results, want 1, 1, %d", len(authority.asked()), authority.tokens, results, n)
+	if len(authority.asked()) != 1 || authority.redeemed() != 1 || results != n {
+		t.Errorf("%d requests, %d tokens, %d results, want 1, 1, %d", len(authority.asked()), authority.redeemed(), results, n)
 	}
 }
 

@@ -3,124 +3,20 @@ package jit_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/secret"
 )
-
-const baseToken = "base-token-0123456789"
-
-// fakeAuthority approves what it is asked for, unless told otherwise.
-type fakeAuthority struct {
-	decide  func(jit.Request) (jit.Decision, error)      // nil approves
-	status  func(id string, n int) (jit.Decision, error) // nil approves
-	issue   func(id string, d rar.Detail) jit.Issued     // nil issues exactly what was asked
-	create  func() error                                 // nil works
-	complet func(n int) error                            // nil works
-
-	mu        sync.Mutex
-	requests  []jit.Request
-	polls     []time.Time
-	tokens    int
-	completed []string
-	attempts  int
-}
-
-func (a *fakeAuthority) AgentToken(context.Context) (secret.String, error) {
-	return secret.New(baseToken), nil
-}
-
-func (a *fakeAuthority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
-	if a.create != nil {
-		if err := a.create(); err != nil {
-			return jit.TaskInfo{}, err
-		}
-	}
-	return jit.TaskInfo{ID: "task_1", ExpiresAt: time.Now().Add(time.Hour)}, nil
-}
-
-func (a *fakeAuthority) CompleteTask(_ context.Context, id string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.attempts++
-	if a.complet != nil {
-		if err := a.complet(a.attempts); err != nil {
-			return err
-		}
-	}
-	a.completed = append(a.completed, id)
-	return nil
-}
-
-func (a *fakeAuthority) Request(_ context.Context, r jit.Request) (jit.Decision, error) {
-	a.mu.Lock()
-	a.requests = append(a.requests, r)
-	n := len(a.requests)
-	a.mu.Unlock()
-	if a.decide != nil {
-		d, err := a.decide(r)
-		d.RequestID, d.TaskID = fmt.Sprintf("jit_%d", n), r.TaskID
-		return d, err
-	}
-	return jit.Decision{RequestID: fmt.Sprintf("jit_%d", n), TaskID: r.TaskID, Status: jit.StatusApproved, Risk: "low", TTL: r.TTL}, nil
-}
-
-func (a *fakeAuthority) Status(_ context.Context, id string) (jit.Decision, error) {
-	a.mu.Lock()
-	a.polls = append(a.polls, time.Now())
-	n := len(a.polls)
-	a.mu.Unlock()
-	if a.status != nil {
-		d, err := a.status(id, n)
-		d.RequestID = id
-		return d, err
-	}
-	return jit.Decision{RequestID: id, Status: jit.StatusApproved}, nil
-}
-
-func (a *fakeAuthority) Token(_ context.Context, id string) (jit.Issued, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.tokens++
-	var n int
-	_, _ = fmt.Sscanf(id, "jit_%d", &n)
-	d := a.requests[n-1].Detail
-	if a.issue != nil {
-		return a.issue(id, d), nil
-	}
-	return jit.Issued{Token: secret.New(tokenFor(d)), Type: "Bearer", ExpiresIn: 5 * time.Minute, Details: []rar.Detail{d}}, nil
-}
-
-func (a *fakeAuthority) asked() []jit.Request {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.requests)
-}
-
-// tokenFor names what a token of the fake covers, so that the fake API can check
-// it without a server between them.
-func tokenFor(d rar.Detail) string {
-	digest, err := d.Digest()
-	if err != nil {
-		panic(err)
-	}
-	return "grant-" + digest
-}
-
-// transient is a fault that is worth another try.
-type transient struct{ wait time.Duration }
-
-func (transient) Error() string                      { return "try again" }
-func (t transient) Temporary() (time.Duration, bool) { return t.wait, true }
 
 // fakeAPI serves GET /docs/{id} and POST /reports, each guarded by a demand.
 type fakeAPI struct {
@@ -185,28 +81,6 @@ func write(id string) rar.Detail {
 	return rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: id}
 }
 
-// events collects what a task reports.
-type events struct {
-	mu  sync.Mutex
-	all []jit.Event
-}
-
-func (e *events) observe(ev jit.Event) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.all = append(e.all, ev)
-}
-
-func (e *events) kinds() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var kinds []string
-	for _, ev := range e.all {
-		kinds = append(kinds, ev.Kind())
-	}
-	return kinds
-}
-
 // client is an HTTP client for the API, with a task.
 type client struct {
 	*http.Client
@@ -221,8 +95,100 @@ func newClient(t testing.TB, cfg jit.Config, origin jit.Origin, base string, obs
 		t.Fatal(err)
 	}
 	task := engine.Start(t.Context(), jit.TaskSpec{Name: "test"}, observe)
-	t.Cleanup(func() { _ = task.Complete(context.WithoutCancel(t.Context())) })
-	return &client{&http.Client{Transport: &jit.Transport{Origin: origin}}, task, base}
+	c := &client{&http.Client{Transport: &jit.Transport{Origin: origin}}, task, base}
+	t.Cleanup(func() {
+		_ = task.Complete(context.WithoutCancel(t.Context()))
+		c.CloseIdleConnections()
+	})
+	return c
+}
+
+// opened waits until the task is open, for tests that look at the order of things.
+func (c *client) opened(t testing.TB) {
+	t.Helper()
+	if _, err := c.task.ID(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// over sends c's requests through base.
+func (c *client) over(base http.RoundTripper) *client {
+	transport := *c.Transport.(*jit.Transport)
+	transport.Base = base
+	c.Transport = &transport
+	return c
+}
+
+// tripper is an API without sockets.
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// guarded answers 200 to the token for need and demands need of all others.
+func guarded(need func(*http.Request) rar.Detail) tripper {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Body != nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_ = r.Body.Close()
+		}
+		rec := httptest.NewRecorder()
+		if d := need(r); r.Header.Get("Authorization") != "Bearer "+tokenFor(d) {
+			_ = challenge.Write(rec, http.StatusForbidden, d, "")
+		} else {
+			_, _ = rec.WriteString("content")
+		}
+		return rec.Result(), nil
+	}
+}
+
+// needsPath demands reading what the last segment of the path names, or writing
+// reports.
+func needsPath(r *http.Request) rar.Detail {
+	if r.Method == http.MethodPost {
+		return write("reports")
+	}
+	return read(path.Base(r.URL.Path))
+}
+
+// offline is a client whose API and authorization server are function calls.
+func offline(t testing.TB, cfg jit.Config, observe func(jit.Event)) *client {
+	const base = "https://api.example.com"
+	return newClient(t, cfg, must(jit.ParseOrigin(base)), base, observe).over(guarded(needsPath))
+}
+
+// send makes a request under call and returns the body of the answer.
+func (c *client) send(ctx context.Context, call jit.Call, method, url, body string, header ...string) (int, string, error) {
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(c.task.Call(ctx, call), method, url, reader)
+	if err != nil {
+		return 0, "", err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// want200 fails unless the document can be fetched.
+func (c *client) want200(t testing.TB, id string) {
+	t.Helper()
+	resp, err := c.get(t.Context(), id, read(id))
+	if err != nil {
+		t.Fatalf("GET %s: %v", id, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s = %d, want 200", id, resp.StatusCode)
+	}
 }
 
 func (c *client) get(ctx context.Context, id string, ceiling ...rar.Detail) (*http.Response, error) {

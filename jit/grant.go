@@ -1,8 +1,10 @@
 package jit
 
 import (
-	"net/http"
-	"strings"
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -18,30 +20,33 @@ type Grant struct {
 	TaskID    string
 	ExpiresAt time.Time // by this machine's clock, counted from before the token was asked for
 
-	origin Origin
-	freshT time.Time // until when it is used; a little before ExpiresAt
-	header []string  // the Authorization header, built once
+	key    grantKey        // of what was asked, with the origin that it was asked for
+	freshT time.Time       // until when it is used; a little before ExpiresAt
+	header func() []string // the Authorization header, built once; a func, since fmt prints unexported fields
 }
 
 // newGrant builds a grant of the given lifetime, counted from start.
-func newGrant(issued Issued, detail rar.Detail, origin Origin, start time.Time, ttl time.Duration) *Grant {
+func newGrant(issued Issued, detail rar.Detail, key grantKey, start time.Time, ttl time.Duration) *Grant {
 	// A token that expires on its way is refused with 401 and costs a second
 	// grant: stop using it a little earlier.
 	margin := min(5*time.Second, ttl/10)
+	header := bearer(issued.Token)
 	return &Grant{
 		Token:     issued.Token,
 		Detail:    detail,
 		RequestID: issued.RequestID,
 		TaskID:    issued.TaskID,
 		ExpiresAt: start.Add(ttl),
-		origin:    origin,
+		key:       key,
 		freshT:    start.Add(ttl - margin),
-		header:    bearer(issued.Token),
+		header:    func() []string { return header },
 	}
 }
 
 // Live reports whether the grant can still be used.
-func (g *Grant) Live() bool { return time.Now().Before(g.freshT) }
+func (g *Grant) Live() bool { return g.liveAt(time.Now()) }
+
+func (g *Grant) liveAt(now time.Time) bool { return now.Before(g.freshT) }
 
 func bearer(t secret.String) []string { return []string{"Bearer " + t.Reveal()} }
 
@@ -51,22 +56,28 @@ type grantKey struct {
 	digest string
 }
 
+// keyOf returns the key of a demand. Its lists count as sets, or an API could put
+// one question to a person again and again by reordering it.
 func keyOf(origin Origin, d rar.Detail) (grantKey, error) {
+	for _, list := range []*[]string{&d.Locations, &d.Actions, &d.DataTypes, &d.Privileges} {
+		if len(*list) > 1 {
+			*list = slices.Compact(slices.Sorted(slices.Values(*list)))
+		}
+	}
 	digest, err := d.Digest()
 	return grantKey{origin, digest}, err
 }
 
-// covering returns a live grant for this origin that lies within the ceiling and
-// covers need, or nil. A nil need asks for any grant within the ceiling.
-func (t *Task) covering(origin Origin, ceiling []rar.Detail, need *rar.Detail) *Grant {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	rules := t.engine.cfg.Rules
-	for _, g := range t.grants {
-		if g.origin != origin || !g.Live() {
-			continue
+// covering returns a live grant that lies within the ceiling and covers need, or
+// nil. A grant that was asked for need and came back narrower covers it too: more
+// is not to be had.
+func (t *Task) covering(key grantKey, need rar.Detail, ceiling []rar.Detail) *Grant {
+	_, ownRule := t.engine.cfg.Rules[need.Type]
+	for _, g := range t.live(key.origin) {
+		if g.Detail.Type != need.Type || !ownRule && g.Detail.Identifier != need.Identifier {
+			continue // outside in any case, and cheaper to see than by Within
 		}
-		if need != nil && rules.Within(*need, g.Detail) != nil {
+		if g.key != key && t.engine.cfg.Rules.Within(need, g.Detail) != nil {
 			continue
 		}
 		if _, err := t.engine.within(g.Detail, ceiling); err == nil {
@@ -76,90 +87,94 @@ func (t *Task) covering(origin Origin, ceiling []rar.Detail, need *rar.Detail) *
 	return nil
 }
 
+// live returns the grants for an origin that calls may use.
+func (t *Task) live(origin Origin) []*Grant {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended {
+		return nil
+	}
+	now := time.Now()
+	var live []*Grant
+	for _, g := range t.grants {
+		if g.key.origin == origin && g.liveAt(now) {
+			live = append(live, g)
+		}
+	}
+	return live
+}
+
 // keep adds a grant to those that calls may use. It reports false when the task
 // has ended.
 func (t *Task) keep(g *Grant) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.ended {
-		t.grants = append(t.grants, g)
+	if t.ended {
+		return false
 	}
-	return !t.ended
+	now := time.Now()
+	t.grants = slices.DeleteFunc(t.grants, func(have *Grant) bool { return !have.liveAt(now) })
+	t.grants = append(t.grants, g)
+	return true
 }
 
 // drop forgets a grant that the API refused.
 func (t *Task) drop(g *Grant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i, have := range t.grants {
-		if have == g {
-			t.grants = append(t.grants[:i:i], t.grants[i+1:]...)
-			return
-		}
-	}
+	t.grants = slices.DeleteFunc(t.grants, func(have *Grant) bool { return have == g })
+	maps.DeleteFunc(t.picks, func(_ kind, p pick) bool { return p.grant == g })
 }
 
-// A kind is a class of calls that are expected to need the same kind of
-// authority: the same tool, at the same endpoint.
-type kind struct {
-	tool, method string
-	origin       Origin
-	path         string // with the identifier that the ceiling names replaced
+// A pick is the outcome of a search: which grant serves the requests of one exact
+// kind under one ceiling. It saves a repeated call from checking the very same
+// details again.
+type pick struct {
+	ceiling []rar.Detail // a copy
+	grant   *Grant
 }
 
-// kindOf returns the kind of a request. Without the replacement every document
-// would be an endpoint of its own.
-func kindOf(tool string, req *http.Request, origin Origin, ceiling []rar.Detail) kind {
-	path := req.URL.Path
-	for _, c := range ceiling {
-		if c.Identifier == "" || !strings.Contains(path, c.Identifier) {
-			continue
-		}
-		segments := strings.Split(path, "/")
-		for i, s := range segments {
-			if s == c.Identifier {
-				segments[i] = "{identifier}"
-			}
-		}
-		path = strings.Join(segments, "/")
-		break
-	}
-	return kind{tool, req.Method, origin, path}
-}
+// maxPicks bounds the searches that a task remembers.
+const maxPicks = 1024
 
-// A demand is what an endpoint asked for, and the ceiling that it lay within.
-type demand struct {
-	asked   rar.Detail
-	ceiling rar.Detail
-	index   int // of ceiling in the call's list
-}
-
-// remember keeps what an endpoint asked for, for the rest of the task.
-func (t *Task) remember(k kind, d demand) {
+// picked returns the grant that served an identical request, or nil when there is
+// none or it is no longer to be used.
+func (t *Task) picked(exact kind, ceiling []rar.Detail) *Grant {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.kinds[k] = d
+	p, ok := t.picks[exact]
+	if !ok || !p.grant.Live() || !slices.EqualFunc(p.ceiling, ceiling, identical) {
+		return nil
+	}
+	return p.grant
 }
 
-// expect returns what an endpoint of kind k will ask for in a call with this
-// ceiling: the earlier demand with this call's values where the earlier one had
-// its own ceiling's. ok is false when nothing is known or the result would not
-// lie within the ceiling.
-func (t *Task) expect(k kind, ceiling []rar.Detail) (d rar.Detail, ok bool) {
+// pick remembers that g, which lies within the ceiling, serves such requests.
+func (t *Task) pick(exact kind, ceiling []rar.Detail, g *Grant) {
+	copied := make([]rar.Detail, len(ceiling))
+	for i, d := range ceiling {
+		copied[i] = d.Clone()
+	}
 	t.mu.Lock()
-	earlier, known := t.kinds[k]
-	t.mu.Unlock()
-	if !known || earlier.index >= len(ceiling) {
-		return rar.Detail{}, false
+	defer t.mu.Unlock()
+	if !slices.Contains(t.grants, g) {
+		return // dropped meanwhile
 	}
-	now := ceiling[earlier.index]
-	d = earlier.asked
-	if d.Identifier == earlier.ceiling.Identifier {
-		d.Identifier = now.Identifier
+	if len(t.picks) >= maxPicks {
+		clear(t.picks)
 	}
-	if d.Extra != nil {
-		d.Extra = now.Extra // Within has it that both were equal
-	}
-	_, err := t.engine.within(d, []rar.Detail{now})
-	return d, err == nil
+	t.picks[exact] = pick{copied, g}
 }
+
+// identical reports whether two details are the same, member by member. It is
+// stricter than [rar.Equal], and cheap, since it validates nothing.
+func identical(a, b rar.Detail) bool {
+	return a.Type == b.Type && a.Identifier == b.Identifier &&
+		identicalLists(a.Locations, b.Locations) && identicalLists(a.Actions, b.Actions) &&
+		identicalLists(a.DataTypes, b.DataTypes) && identicalLists(a.Privileges, b.Privileges) &&
+		maps.EqualFunc(a.Extra, b.Extra, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
+}
+
+// identicalLists tells a list that is left out from an empty one, which is not
+// valid.
+func identicalLists(a, b []string) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }

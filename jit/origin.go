@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"unicode"
 )
 
 // ErrInsecure reports an origin that no credential may be sent to: plain http
@@ -21,15 +22,22 @@ type Origin struct {
 }
 
 // OriginOf returns the origin of u. It refuses URLs without a host, schemes other
-// than http and https, and, with [ErrInsecure], http outside loopback.
+// than http and https, and, with [ErrInsecure], http outside loopback. Host names are ASCII.
 func OriginOf(u *url.URL) (Origin, error) {
-	if u == nil || u.Host == "" || u.Opaque != "" {
+	if u == nil || u.Opaque != "" {
 		return Origin{}, errors.New("jit: origin: the URL names no host")
 	}
 	if u.User != nil {
 		return Origin{}, errors.New("jit: origin: the URL carries user information")
 	}
 	o := originOf(u)
+	if o.host == "" {
+		return Origin{}, errors.New("jit: origin: the URL names no host")
+	}
+	if strings.IndexFunc(o.host, func(r rune) bool { return r > unicode.MaxASCII }) >= 0 {
+		// Which ASCII name it stands for is a question with more than one answer.
+		return Origin{}, errors.New("jit: origin: the host is not ASCII: write it as it is in DNS (xn--...)")
+	}
 	switch o.scheme {
 	case "https":
 	case "http":
@@ -64,11 +72,21 @@ func originOf(u *url.URL) Origin {
 			port = "80"
 		}
 	}
-	host := u.Hostname()
-	if strings.ContainsAny(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		host = strings.ToLower(host)
+	return Origin{scheme, strings.TrimSuffix(lower(u.Hostname()), "."), port}
+}
+
+// lower maps ASCII letters only: of the others some have an ASCII letter as their
+// lower case, and no other name may turn into ours.
+func lower(s string) string {
+	if !strings.ContainsAny(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
+		return s
 	}
-	return Origin{scheme, strings.TrimSuffix(host, "."), port}
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // Loopback reports whether the origin's host is "localhost" or a loopback

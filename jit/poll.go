@@ -9,41 +9,60 @@ import (
 
 // poll looks at a pending request until it is decided, its window ends, or ctx
 // does. One look is under way at a time; the interval counts from sending the
-// last one, with jitter, and a server's Retry-After makes it longer. A temporary
-// fault costs one look, not the wait.
-func (s *scope) poll(ctx context.Context, pending Decision) (Decision, error) {
-	last := pending
-	next := time.Now().Add(s.interval(pending.RetryAfter))
+// last one (sent), with jitter, and a server's Retry-After makes it longer. A
+// temporary fault costs one look, not the wait.
+func (s *scope) poll(ctx context.Context, pending Decision, sent time.Time) (Decision, error) {
+	wait := pending.RetryAfter
 	for {
+		next := sent.Add(s.interval(wait))
 		final := !next.Before(pending.ExpiresAt)
 		if final {
 			next = pending.ExpiresAt // a decision in the last moment still counts
 		}
 		if err := sleepUntil(ctx, next); err != nil {
-			return last, err
+			return pending, err
 		}
-		sent := time.Now()
-		dec, err := s.task.engine.cfg.Authority.Status(ctx, pending.RequestID)
-		wait := dec.RetryAfter
-		switch {
-		case err == nil && dec.Status != StatusPending:
-			return dec, nil
-		case err == nil:
-			last = dec
-		default:
-			var again bool
-			if wait, again = temporary(err); !again || ctx.Err() != nil {
-				return last, fmt.Errorf("jit: status of request %s: %w", pending.RequestID, err)
-			}
-			s.task.engine.log.DebugContext(ctx, "poll failed, will try again", "request_id", pending.RequestID, "error", err)
+		sent = time.Now()
+		dec, err := s.look(ctx, pending)
+		if err != nil || dec.Status != StatusPending {
+			return dec, err
 		}
 		if final {
-			expired := last
-			expired.RequestID, expired.Status = pending.RequestID, StatusExpired
-			return expired, nil
+			dec.Status = StatusExpired
+			return dec, nil
 		}
-		next = sent.Add(s.interval(wait))
+		wait = dec.RetryAfter
 	}
+}
+
+// look reads the state of a pending request once. After a temporary fault the
+// request is as it was, with the wait that the fault asks for.
+func (s *scope) look(ctx context.Context, pending Decision) (Decision, error) {
+	dec, err := s.task.engine.cfg.Authority.Status(ctx, pending.RequestID)
+	if err != nil {
+		wait, again := temporary(err)
+		if !again || ctx.Err() != nil {
+			return pending, fmt.Errorf("jit: status of request %s: %w", pending.RequestID, err)
+		}
+		s.task.engine.log.DebugContext(ctx, "poll failed, will try again", "request_id", pending.RequestID, "error", err)
+		pending.RetryAfter = wait
+		return pending, nil
+	}
+	// An answer may leave out what is known. It may not speak of something else:
+	// the token of another request is not what was decided here.
+	if err := identify(&dec, pending.RequestID, pending.TaskID); err != nil {
+		return pending, fmt.Errorf("jit: status of request %s: %w", pending.RequestID, err)
+	}
+	if dec.Risk == "" {
+		dec.Risk = pending.Risk
+	}
+	if dec.DecideAt == "" {
+		dec.DecideAt = pending.DecideAt
+	}
+	if dec.Status == StatusPending {
+		dec.ExpiresAt = pending.ExpiresAt // the window is fixed when the request is made
+	}
+	return dec, nil
 }
 
 // interval returns the time from one look to the next: the configured one with a

@@ -1,9 +1,11 @@
 package jit
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,40 +17,67 @@ import (
 // match by chance.
 const minScrub = 8
 
+// batch is how many tokens one replacer takes. Making a replacer costs as much as
+// it holds, so a new token must not mean making one of all.
+const batch = 64
+
 // A scrubber hides known credentials in text. The zero scrubber knows none. It is
 // safe for concurrent use.
 type scrubber struct {
-	mu       sync.Mutex
-	known    []secret.String
-	replacer atomic.Pointer[strings.Replacer]
+	replacers atomic.Pointer[[]*strings.Replacer]
+
+	mu     sync.Mutex
+	known  []secret.String
+	sealed int                 // how many of known the replacers in full have
+	full   []*strings.Replacer // those that take no more
 }
 
 func (s *scrubber) add(tok secret.String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	value := tok.Reveal()
+	if len(value) < minScrub {
+		return
+	}
 	for _, k := range s.known {
 		if k.Equal(tok) {
 			return
 		}
-	}
-	if len(tok.Reveal()) < minScrub {
-		return
-	}
-	s.known = append(s.known, tok)
-	var pairs []string
-	for _, k := range s.known {
-		for _, form := range forms(k.Reveal()) {
-			pairs = append(pairs, form, secret.Redacted)
+		if have := k.Reveal(); strings.Contains(have, value) || strings.Contains(value, have) {
+			s.sealed, s.full = 0, nil // the longer must be looked for first: all in one
 		}
 	}
-	s.replacer.Store(strings.NewReplacer(pairs...))
+	s.known = append(s.known, tok)
+	all := append(slices.Clip(s.full), replacer(s.known[s.sealed:]))
+	s.replacers.Store(&all)
+	if len(s.known)-s.sealed >= batch {
+		s.sealed, s.full = len(s.known), all
+	}
 }
 
 func (s *scrubber) scrub(text string) string {
-	if r := s.replacer.Load(); r != nil {
-		return r.Replace(text)
+	if all := s.replacers.Load(); all != nil {
+		for _, r := range *all {
+			text = r.Replace(text)
+		}
 	}
 	return text
+}
+
+// replacer hides every form of the tokens.
+func replacer(tokens []secret.String) *strings.Replacer {
+	var all []string
+	for _, t := range tokens {
+		all = append(all, forms(t.Reveal())...)
+	}
+	// At one place a replacer takes the first that matches: the longest must come
+	// first, or a token that begins like another leaves its rest behind.
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	var pairs []string
+	for _, form := range slices.Compact(all) {
+		pairs = append(pairs, form, secret.Redacted)
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // forms returns v as it may stand in a text: as it is, URL-escaped, in hex, and in

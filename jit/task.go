@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,25 +29,28 @@ type Task struct {
 	info    TaskInfo
 	openErr error
 
-	completing sync.Mutex // one completion at a time
-	observing  sync.Mutex // one event at a time
+	completing chan struct{} // one completion at a time
+	observing  sync.Mutex    // one event at a time
+
+	secrets  scrubber
+	inFlight sync.WaitGroup
+	calls    atomic.Int64 // counts the calls without a name of their own
 
 	mu        sync.Mutex
 	ended     bool
-	completed *Completed // set when completion succeeded
+	completed bool
 	grants    []*Grant
 	issued    []time.Time // when each token ever issued expires
 	flights   map[grantKey]*flight
-	pending   map[grantKey]Decision     // requests left open by calls that gave up waiting
-	denied    map[grantKey]*DeniedError // asked once, answered for the whole task
+	open      map[grantKey]openRequest
+	denied    []*DeniedError // asked once, answered for the whole task; only ever appended to
 	kinds     map[kind]demand
-	secrets   scrubber
-	inFlight  sync.WaitGroup
+	picks     map[kind]pick
 }
 
-// open creates the task at the authorization server. ctx is not cancelled with
+// create opens the task at the authorization server. ctx is not cancelled with
 // the caller's: half an opening would leave a task that nobody knows of.
-func (t *Task) open(ctx context.Context, spec TaskSpec) {
+func (t *Task) create(ctx context.Context, spec TaskSpec) {
 	defer close(t.opened)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
@@ -56,6 +60,10 @@ func (t *Task) open(ctx context.Context, spec TaskSpec) {
 	info, err := t.engine.cfg.Authority.CreateTask(ctx, spec)
 	if err != nil {
 		t.openErr = fmt.Errorf("jit: open task: %w", err)
+		return
+	}
+	if info.ID == "" {
+		t.openErr = errors.New("jit: open task: the answer names no task")
 		return
 	}
 	t.info = info
@@ -69,14 +77,8 @@ func (t *Task) open(ctx context.Context, spec TaskSpec) {
 // ID returns the task's id at the authorization server. It waits until the task
 // is open, and fails if that failed.
 func (t *Task) ID(ctx context.Context) (string, error) {
-	select {
-	case <-t.opened:
-	default:
-		select {
-		case <-t.opened:
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
+	if err := t.waitOpened(ctx); err != nil {
+		return "", err
 	}
 	if t.openErr != nil {
 		return "", t.openErr
@@ -84,35 +86,58 @@ func (t *Task) ID(ctx context.Context) (string, error) {
 	return t.info.ID, nil
 }
 
-// Complete ends the task: nothing more can be asked under it, requests under way
-// are dropped, and the authorization server revokes its tokens. Temporary faults
-// are retried until ctx ends or the engine's CompleteTimeout runs out. Complete is
-// idempotent, and after a failure it can be called again. Give it a context that
-// outlives the run: context.WithoutCancel(ctx).
+// waitOpened waits until the opening succeeded or failed.
+func (t *Task) waitOpened(ctx context.Context) error {
+	select {
+	case <-t.opened:
+		return nil
+	default:
+	}
+	select {
+	case <-t.opened:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Complete ends the task: nothing more can be asked or sent under it, requests
+// under way are dropped, and the authorization server revokes its tokens.
+// Temporary faults are retried until ctx ends or the engine's CompleteTimeout runs
+// out. Complete is idempotent, and after a failure it can be called again. Give it
+// a context that outlives the run: context.WithoutCancel(ctx).
 func (t *Task) Complete(ctx context.Context) error {
-	t.completing.Lock()
-	defer t.completing.Unlock()
 	if t.end() {
 		return nil
+	}
+	select {
+	case t.completing <- struct{}{}:
+	default:
+		select {
+		case t.completing <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("jit: complete task: another completion is under way: %w", ctx.Err())
+		}
+	}
+	defer func() { <-t.completing }()
+	if t.end() {
+		return nil // the other one did it
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
 	t.settle(ctx)
-
-	// The task may be open at the server though opening it failed here.
-	id, err := t.ID(ctx)
-	if err != nil && t.knownID() == "" {
+	if err := t.waitOpened(ctx); err != nil {
+		return t.finish(Completed{}, fmt.Errorf("jit: complete task: it is still being opened: %w", err))
+	}
+	id := t.info.ID // it may be open at the server though opening it failed here
+	if id == "" {
 		return t.finish(Completed{}, nil)
 	}
-	if id == "" {
-		id = t.knownID()
-	}
-	err = t.engine.record(ctx, Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id})
-	if err != nil {
+	if err := t.engine.record(ctx, Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id}); err != nil {
 		// Giving authority back needs no record; carry on and say so.
 		t.engine.log.WarnContext(ctx, "completing a task without a journal entry", "task_id", id, "error", err)
 	}
-	err = t.complete(ctx, id)
+	err := t.complete(ctx, id)
 	return t.finish(t.tally(id), err)
 }
 
@@ -121,13 +146,23 @@ func (t *Task) end() (done bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended = true
-	return t.completed != nil
+	return t.completed
+}
+
+// over reports whether Complete was called.
+func (t *Task) over() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended
 }
 
 // settle stops the requests under way and waits for them, so that none of them
-// creates authority after the completion.
+// creates authority after the completion. An authority that does not let go of a
+// request costs a part of the time only: completing matters more.
 func (t *Task) settle(ctx context.Context) {
 	t.ground()
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout/4)
+	defer cancel()
 	settled := make(chan struct{})
 	go func() { t.inFlight.Wait(); close(settled) }()
 	select {
@@ -149,24 +184,25 @@ func (t *Task) knownID() string {
 // complete asks the server to complete the task, again and again while the fault
 // is temporary.
 func (t *Task) complete(ctx context.Context, id string) error {
+	var last error
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := t.engine.cfg.Authority.CompleteTask(ctx, id)
-		if err == nil {
+		if last = t.engine.cfg.Authority.CompleteTask(ctx, id); last == nil {
 			return struct{}{}, nil
 		}
-		wait, again := temporary(err)
+		wait, again := temporary(last)
 		switch {
 		case !again:
-			return struct{}{}, backoff.Permanent(err)
+			return struct{}{}, backoff.Permanent(last)
 		case wait > 0:
-			return struct{}{}, errors.Join(err, &backoff.RetryAfterError{Duration: wait})
+			return struct{}{}, &backoff.RetryAfterError{Duration: wait}
 		}
-		return struct{}{}, err
+		return struct{}{}, last
 	}, backoff.WithMaxElapsedTime(t.engine.cfg.CompleteTimeout))
 	if err != nil {
-		return fmt.Errorf("jit: complete task %s: %w", id, err)
+		return fmt.Errorf("jit: complete task %s: %w", id, last)
 	}
-	if err := t.engine.record(ctx, Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id}); err != nil {
+	entry := Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id}
+	if err := t.engine.record(context.WithoutCancel(ctx), entry); err != nil {
 		t.engine.log.WarnContext(ctx, "task completed without a journal entry", "task_id", id, "error", err)
 	}
 	return nil
@@ -190,11 +226,12 @@ func (t *Task) tally(id string) Completed {
 func (t *Task) finish(c Completed, err error) error {
 	c.Time = time.Now()
 	if err != nil {
-		c.Revoked, c.Error = 0, err.Error()
+		c.Revoked, c.Error = 0, t.Scrub(err.Error())
 	} else {
 		t.mu.Lock()
-		t.completed = &c
+		t.completed = true
 		t.grants = nil
+		clear(t.picks)
 		t.mu.Unlock()
 	}
 	t.emit(c)

@@ -195,7 +195,7 @@ func TestGeminiUnreachable(t *testing.T) {
 
 func TestGeminiEndedContextStaysAContextError(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+	llm := open(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice the client leave
 		cancel()
 		<-r.Context().Done()

@@ -1,0 +1,254 @@
+package jit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/jitagent/jitagent/jit/challenge"
+)
+
+// An attempt sends one request, perhaps several times.
+type attempt struct {
+	t    *Transport
+	s    *scope
+	req  *http.Request
+	sent bool   // the request's own body was handed on
+	key  string // Idempotency-Key, made on first use
+}
+
+func (a *attempt) roundTrip() (*http.Response, error) {
+	if _, own := field(a.req.Header, "Authorization"); own {
+		return nil, a.errorf("the request has an Authorization header of its own")
+	}
+	exact := exactKind(a.s.call.Tool, a.req, a.t.Origin)
+	grant, err := a.ahead(exact)
+	if err != nil {
+		return nil, err
+	}
+	limit := a.s.task.engine.cfg.MaxEscalations
+	for try := 0; ; try++ {
+		resp, err := a.send(grant)
+		if err != nil || !refused(resp) {
+			return resp, err
+		}
+		// Reading the refusal uses the response up only if there is a demand.
+		ch, err := a.readChallenge(resp)
+		if errors.Is(err, challenge.ErrNone) {
+			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() {
+				// The token expired or was revoked. Start over without it.
+				a.s.task.drop(grant)
+				drain(resp)
+				grant = nil
+				continue
+			}
+			return resp, nil
+		}
+		drain(resp)
+		if err != nil {
+			return nil, a.errorf("unreadable demand: %w", err)
+		}
+		if try >= limit {
+			return nil, a.errorf("%w after %d tries", ErrStillRefused, try+1)
+		}
+		if grant, err = a.escalate(resp.StatusCode, ch, grant, exact); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errorf words an error about the request.
+func (a *attempt) errorf(format string, args ...any) error {
+	return fmt.Errorf("jit: %s %s: "+format, append([]any{a.req.Method, a.shown()}, args...)...)
+}
+
+// ahead picks the credential for the first attempt: a live grant that covers what
+// this kind of call is known to need, or, where there is none, one asked for ahead
+// of the refusal. nil means the base token, for a kind that nothing is known of: an
+// endpoint that never demanded anything may not know the narrow token of another.
+func (a *attempt) ahead(exact kind) (*Grant, error) {
+	task, ceiling := a.s.task, a.s.call.Ceiling
+	if g := task.picked(exact, ceiling); g != nil {
+		return g, nil
+	}
+	k, named := kindOf(exact, ceiling)
+	need, known := task.expect(k, named, ceiling)
+	if !known {
+		return nil, nil
+	}
+	g, err := a.s.acquire(a.req.Context(), a.t.Origin, need, true)
+	if err != nil {
+		return nil, err
+	}
+	task.pick(exact, ceiling, g)
+	return g, nil
+}
+
+func (a *attempt) replayable() bool {
+	return a.req.Body == nil || a.req.Body == http.NoBody || a.req.GetBody != nil
+}
+
+// send makes one round trip with the grant's token, or the base token.
+func (a *attempt) send(grant *Grant) (*http.Response, error) {
+	if a.s.task.over() {
+		return nil, a.errorf("%w", ErrTaskEnded)
+	}
+	req := new(http.Request)
+	*req = *a.req // shallow: only the header and the body are our own
+	req.Header = make(http.Header, len(a.req.Header)+2)
+	for name, values := range a.req.Header {
+		req.Header[name] = values
+	}
+	if grant != nil {
+		req.Header["Authorization"] = grant.header()
+	} else {
+		base, err := a.s.task.baseToken(a.req.Context())
+		if err != nil {
+			return nil, err
+		}
+		req.Header["Authorization"] = bearer(base)
+	}
+	if a.sent && a.req.GetBody != nil {
+		body, err := a.req.GetBody()
+		if err != nil {
+			return nil, a.errorf("body for another try: %w", err)
+		}
+		req.Body = body
+	}
+	resp, err := a.deliver(req)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, a.errorf("the base transport returned neither a response nor an error")
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	resp.Request = a.req // what was sent holds a token, and responses get logged
+	return resp, nil
+}
+
+// deliver hands req on. One that may change something is known to the journal
+// before it leaves, and to the API by its key.
+func (a *attempt) deliver(req *http.Request) (*http.Response, error) {
+	again := a.sent
+	if safe(req.Method) {
+		a.sent = true
+		return a.t.base().RoundTrip(req)
+	}
+	task, ctx := a.s.task, req.Context()
+	a.setKey(req.Header)
+	entry := Entry{
+		Kind: EntryCallSent, Run: task.run, TaskID: task.knownID(), CallID: a.s.call.ID, Tool: a.s.call.Tool,
+		IdempotencyKey: a.key, Method: req.Method, URL: a.shown(),
+	}
+	if err := task.engine.record(ctx, entry); err != nil {
+		if again && req.Body != nil {
+			_ = req.Body.Close() // our copy
+		}
+		return nil, err
+	}
+	a.sent = true
+	resp, err := a.t.base().RoundTrip(req)
+	entry.Kind = EntryCallReturned
+	if err != nil {
+		entry.Error = task.Scrub(err.Error())
+	} else if resp != nil {
+		entry.HTTPStatus = resp.StatusCode
+	}
+	if jerr := task.engine.record(context.WithoutCancel(ctx), entry); jerr != nil {
+		task.engine.log.WarnContext(ctx, "call returned without a journal entry", "call_id", a.s.call.ID, "error", jerr)
+	}
+	return resp, err
+}
+
+// setKey sets the Idempotency-Key: the caller's, or the effect's own.
+//
+// The name is in lower case on purpose, which on the wire means the same. Under
+// its canonical name net/http takes the header as leave to send the request again
+// by itself when a connection breaks (golang.org/issue/19943). Whether the API
+// honours the key is not known, and a second effect without a word is what must not
+// happen.
+func (a *attempt) setKey(h http.Header) {
+	if a.key == "" {
+		if a.key, _ = field(a.req.Header, HeaderIdempotencyKey); a.key == "" {
+			a.key = a.s.effectKey(a.req)
+		}
+	}
+	for name := range h {
+		if strings.EqualFold(name, HeaderIdempotencyKey) {
+			delete(h, name)
+		}
+	}
+	h[strings.ToLower(HeaderIdempotencyKey)] = []string{a.key}
+}
+
+// escalate turns a demand into a grant, or into the reason why not.
+func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exact kind) (*Grant, error) {
+	s, req := a.s, a.req
+	s.task.emit(Refused{
+		About: s.aboutNow(), Method: req.Method, URL: a.shown(), StatusCode: status, Demanded: ch.Details,
+	})
+	if len(ch.Details) > 1 {
+		return nil, a.severalDemands(ch)
+	}
+	d := ch.Details[0]
+	index, err := s.checkCeiling(a.t.Origin, d)
+	if err != nil {
+		return nil, err
+	}
+	if !a.replayable() {
+		return nil, a.errorf("%w", ErrNotReplayable)
+	}
+	k, named := kindOf(exact, s.call.Ceiling)
+	s.task.remember(k, named, d, s.call.Ceiling[index])
+	if used != nil {
+		key, err := keyOf(a.t.Origin, d)
+		if err == nil && (used.key == key || s.task.engine.cfg.Rules.Within(d, used.Detail) == nil) {
+			s.task.drop(used) // it should have been enough: it is void at the API
+		}
+	}
+	return s.acquire(req.Context(), a.t.Origin, d, false)
+}
+
+// severalDemands refuses a demand for several details at once. One request grants
+// one detail and one call carries one token, so no number of requests would
+// satisfy it.
+func (a *attempt) severalDemands(ch *challenge.Challenge) error {
+	for _, d := range ch.Details {
+		if _, err := a.s.checkCeiling(a.t.Origin, d); err != nil {
+			return err
+		}
+	}
+	return a.errorf("the API demands %d authorization details at once; one token carries one", len(ch.Details))
+}
+
+// field returns the first value of a header field, whatever the case of its name
+// in the map, and whether there is one.
+func field(h http.Header, name string) (value string, ok bool) {
+	for have, values := range h {
+		if len(have) == len(name) && len(values) > 0 && strings.EqualFold(have, name) {
+			return values[0], true
+		}
+	}
+	return "", false
+}
+
+// safe reports whether a method is read-only (RFC 9110, section 9.2.1).
+func safe(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// shown is the request's URL for people: without query, fragment and user
+// information, where secrets hide, and without a token that a redirect put in.
+func (a *attempt) shown() string {
+	u := a.req.URL
+	return a.s.task.Scrub((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String())
+}

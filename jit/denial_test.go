@@ -1,0 +1,98 @@
+package jit_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+func TestDenialStandsForTheTask(t *testing.T) {
+	deny := func(jit.Request) (jit.Decision, error) {
+		return jit.Decision{Status: jit.StatusDenied, Message: "no", Risk: "high"}, nil
+	}
+	authority := &fakeAuthority{decide: deny}
+	c := offline(t, jit.Config{Authority: authority}, nil)
+	all := func(actions ...string) rar.Detail { d := read("doc_1"); d.Actions = actions; return d }
+	demands := []rar.Detail{all("read"), all("read"), all("read", "read"), all("read", "list"), all("list", "read")}
+	for i, d := range demands {
+		c.over(guarded(func(*http.Request) rar.Detail { return d }))
+		_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{all("read", "list")}}, "GET", fmt.Sprintf("%s/%d/doc_1", c.base, i), "")
+		e, ok := errors.AsType[*jit.DeniedError](err)
+		if !ok || e.Message != "no" || len(authority.asked()) != 1 {
+			t.Errorf("demand for %s: %v after %d requests, want the first no after 1", d, err, len(authority.asked()))
+		}
+	}
+	// A part that nobody spoke about may be asked for, and so may other tasks.
+	c.over(guarded(func(*http.Request) rar.Detail { return all("list") }))
+	_, _, _ = c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{all("read", "list")}}, "GET", c.base+"/index/doc_1", "")
+	if n := len(authority.asked()); n != 2 {
+		t.Errorf("%d requests, want 2", n)
+	}
+	other := offline(t, jit.Config{Authority: authority}, nil)
+	if err := fetch(t.Context(), other, "doc_1"); !errors.Is(err, jit.ErrDenied) || len(authority.asked()) != 3 {
+		t.Errorf("GET under another task = %v after %d requests, want denied after 3", err, len(authority.asked()))
+	}
+}
+
+func TestReorderedDemandIsTheSameDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority := undecided(time.Hour, 0, 0)
+		c := offline(t, jit.Config{Authority: authority}, nil)
+		for i, actions := range [][]string{{"read", "list"}, {"list", "read"}, {"read", "list", "read"}} {
+			d := read("doc_1")
+			d.Actions = actions
+			c.over(guarded(func(*http.Request) rar.Detail { return d }))
+			_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{d}}, "GET", fmt.Sprintf("%s/%d/doc_1", c.base, i), "")
+			if !errors.Is(err, jit.ErrPending) || len(authority.asked()) != 1 {
+				t.Errorf("%v: %v after %d requests, want pending after 1", actions, err, len(authority.asked()))
+			}
+		}
+	})
+}
+
+func TestAnswerAboutSomethingElseIsRefused(t *testing.T) {
+	pending := jit.Decision{RequestID: "jit_1", Status: jit.StatusPending}
+	for name, test := range map[string]struct {
+		answer jit.Decision
+		status jit.Decision
+		issued jit.Issued
+	}{
+		"request of another task":  {answer: jit.Decision{RequestID: "jit_1", TaskID: "task_2", Status: jit.StatusApproved}},
+		"status of another":        {answer: pending, status: jit.Decision{RequestID: "jit_9", Status: jit.StatusApproved}},
+		"status of another task":   {answer: pending, status: jit.Decision{TaskID: "task_2", Status: jit.StatusApproved}},
+		"token of another request": {issued: jit.Issued{RequestID: "jit_9"}},
+		"token of another task":    {issued: jit.Issued{TaskID: "task_2"}},
+		"token of another type":    {issued: jit.Issued{Type: "DPoP"}},
+		"empty token":              {issued: jit.Issued{Type: "empty"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			authority := &fakeAuthority{}
+			if test.answer.Status != 0 {
+				authority.decide = func(jit.Request) (jit.Decision, error) { return test.answer, nil }
+			}
+			authority.status = func(string, int) (jit.Decision, error) { return test.status, nil }
+			authority.issue = func(_ string, d rar.Detail) jit.Issued {
+				issued := test.issued
+				if issued.Type == "empty" {
+					issued.Type = ""
+				} else {
+					issued.Token = secret.New(tokenFor(d))
+				}
+				return issued
+			}
+			sent, answer := 0, guarded(needsPath)
+			c := offline(t, jit.Config{Authority: authority, Wait: time.Minute}, nil)
+			c.over(tripper(func(r *http.Request) (*http.Response, error) { sent++; return answer(r) }))
+			if err := fetch(t.Context(), c, "doc_1"); err == nil || sent != 1 {
+				t.Errorf("%s: GET = %v after %d sent, want an error after 1", name, err, sent)
+			}
+		})
+	}
+}

@@ -1,0 +1,79 @@
+package jit
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/rar"
+)
+
+func refused(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
+}
+
+// readChallenge decodes the demand in a refusal. When there is none it returns
+// [challenge.ErrNone] and leaves the response as it was, body included. The body
+// is read only when the header does not say all.
+func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, error) {
+	var body []byte
+	if len(resp.Header.Values(challenge.Header)) == 0 {
+		var err error
+		body, err = io.ReadAll(io.LimitReader(resp.Body, challenge.MaxBody+1))
+		rest := io.Reader(resp.Body)
+		if err != nil {
+			rest = broken{err} // the caller must not take a part for the whole
+		}
+		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
+		if err != nil || len(body) > challenge.MaxBody {
+			body = nil // no demand is that long
+		}
+	}
+	ch, err := challenge.Parse(resp.StatusCode, resp.Header, body)
+	switch {
+	case errors.Is(err, challenge.ErrNone):
+		return nil, err
+	case err != nil && a.s.task.Scrub(err.Error()) != err.Error(),
+		err == nil && a.echoes(ch.Details):
+		// The API holds the token anyway; our events and errors must not.
+		return nil, errors.New("it repeats a token")
+	}
+	return ch, err
+}
+
+// echoes reports whether details hold a token of the task.
+func (a *attempt) echoes(details []rar.Detail) bool {
+	for _, d := range details {
+		text, err := d.Canonical()
+		if err != nil || a.s.task.Scrub(string(text)) != string(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// rejoined is a body whose start was read and put back.
+type rejoined struct {
+	io.Reader
+	io.Closer
+}
+
+// broken is the rest of a body that could not be read.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
+
+// maxDrain bounds how long a connection is worth waiting for.
+const maxDrain = 250 * time.Millisecond
+
+// drain frees the connection of a response that nobody will read, unless that
+// means reading more, or longer, than a new connection costs.
+func drain(resp *http.Response) {
+	enough := time.AfterFunc(maxDrain, func() { _ = resp.Body.Close() })
+	_, _ = io.CopyN(io.Discard, resp.Body, challenge.MaxBody)
+	enough.Stop()
+	_ = resp.Body.Close()
+}
