@@ -1,9 +1,11 @@
 package jit_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,5 +96,26 @@ func TestAnswerAboutSomethingElseIsRefused(t *testing.T) {
 				t.Errorf("%s: GET = %v after %d sent, want an error after 1", name, err, sent)
 			}
 		})
+	}
+}
+
+// nameless answers without saying which request it is.
+type nameless struct{ *fakeAuthority }
+
+func (n nameless) Request(ctx context.Context, r jit.Request) (jit.Decision, error) {
+	d, err := n.fakeAuthority.Request(ctx, r)
+	d.RequestID = ""
+	return d, err
+}
+
+func TestAnswerWithoutARequestIsRefused(t *testing.T) {
+	for status, want := range map[jit.Status]string{
+		jit.StatusApproved: "names no request", jit.StatusPending: "names no request", jit.StatusDenied: "denied",
+	} {
+		authority := &fakeAuthority{decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: status}, nil }}
+		c := offline(t, jit.Config{Authority: nameless{authority}}, nil)
+		if err := fetch(t.Context(), c, "doc_1"); err == nil || !strings.Contains(err.Error(), want) || authority.redeemed() != 0 || len(authority.looks()) != 0 {
+			t.Errorf("%s: GET = %v, want %q", status, err, want)
+		}
 	}
 }

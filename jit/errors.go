@@ -20,7 +20,8 @@ var (
 	// ErrOvergrant: the authorization server issued more than was asked; the
 	// token is not used.
 	ErrOvergrant = errors.New("granted more than was asked")
-	// ErrTaskEnded: the task was completed, so nothing more can be asked under it.
+	// ErrTaskEnded: the task was completed, so nothing more can be asked or sent
+	// under it.
 	ErrTaskEnded = errors.New("the task has ended")
 	// ErrNoCall: the context carries no call, so there is no ceiling.
 	ErrNoCall = errors.New("the context carries no call")
@@ -47,8 +48,9 @@ func (e *EnvelopeError) Error() string {
 // Unwrap returns [ErrOutsideCeiling].
 func (e *EnvelopeError) Unwrap() error { return ErrOutsideCeiling }
 
-// A DeniedError reports a request that was refused or ran out. It unwraps to
-// [ErrDenied].
+// A DeniedError reports a request that was refused or ran out. A refusal stands
+// for the rest of the task: the same demand, or one that includes it, is answered
+// with it and not asked again. It unwraps to [ErrDenied].
 type DeniedError struct {
 	RequestID string
 	Detail    rar.Detail

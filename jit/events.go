@@ -19,13 +19,13 @@ type About struct {
 	Tool   string    `json:"tool,omitempty"`
 }
 
-// TaskOpened: the authorization server opened the task.
+// TaskOpened reports that the authorization server opened the task.
 type TaskOpened struct {
 	About
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// Refused: the API refused a call and named what is missing.
+// Refused reports that the API refused a call and named what is missing.
 type Refused struct {
 	About
 	Method     string       `json:"method"`
@@ -34,7 +34,7 @@ type Refused struct {
 	Demanded   []rar.Detail `json:"authorization_details"`
 }
 
-// Blocked: the client itself refused a demand, since it lies outside the
+// Blocked reports that the client itself refused a demand, since it lies outside the
 // ceiling. Nothing was sent to the authorization server.
 type Blocked struct {
 	About
@@ -42,7 +42,7 @@ type Blocked struct {
 	Reason   string     `json:"reason"`
 }
 
-// Requested: authority was asked for.
+// Requested reports that authority was asked for.
 type Requested struct {
 	About
 	Detail        rar.Detail `json:"authorization_details"`
@@ -52,7 +52,7 @@ type Requested struct {
 	Ahead bool `json:"ahead,omitempty"`
 }
 
-// Decided: the authorization server or a person answered. A pending answer is
+// Decided reports that the authorization server or a person answered. A pending one is
 // followed by another Decided when the wait ends with one.
 type Decided struct {
 	About
@@ -67,7 +67,7 @@ type Decided struct {
 	Waited    time.Duration `json:"waited,omitempty"` // since the request was sent, in nanoseconds
 }
 
-// Granted: a token was issued and lies within what was asked.
+// Granted reports that a token was issued and lies within what was asked.
 type Granted struct {
 	About
 	Detail    rar.Detail `json:"authorization_details"`
@@ -76,7 +76,7 @@ type Granted struct {
 	ExpiresAt time.Time  `json:"expires_at"`
 }
 
-// Completed: the task ended and its tokens were revoked, or that failed.
+// Completed reports that the task ended and its tokens were revoked, or why not.
 type Completed struct {
 	About
 	Revoked int    `json:"revoked"` // tokens that were still alive

@@ -96,6 +96,19 @@ func TestAskingFirstDoesNotGuess(t *testing.T) {
 			t.Errorf("requests (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("the same twice", func(t *testing.T) {
+		authority := &fakeAuthority{}
+		c, trace := spied(t, authority, jit.Config{}, needsPath)
+		for _, id := range []string{"doc_1", "doc_2"} {
+			call := jit.Call{ID: id, Ceiling: []rar.Detail{read(id), read(id)}}
+			if _, _, err := c.send(t.Context(), call, "GET", c.base+"/docs/"+id, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := cmp.Diff([]string{"/docs/doc_1!", "/docs/doc_1", "/docs/doc_2"}, *trace); diff != "" {
+			t.Errorf("requests (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("query", func(t *testing.T) {
 		authority := &fakeAuthority{}
 		c, _ := spied(t, authority, jit.Config{}, func(r *http.Request) rar.Detail { return read(r.URL.Query().Get("id")) })
@@ -278,5 +291,28 @@ func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 	want := []string{baseToken, "grant-1", "grant-1", "grant-1", "grant-1", baseToken, "grant-2", "grant-2", "grant-2"}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("tokens sent (-want +got):\n%s", diff)
+	}
+}
+
+// What was checked once is not checked again: the hot path validates nothing.
+func TestCoveredCallIsCheap(t *testing.T) {
+	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	for range 2 {
+		c.want200(t, "doc_1")
+	}
+	c.over(tripper(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	}))
+	ctx := c.task.Call(t.Context(), jit.Call{ID: "1", Tool: "fetch", Ceiling: []rar.Detail{read("doc_1")}})
+	req := must(http.NewRequestWithContext(ctx, "GET", c.base+"/docs/doc_1", nil))
+	allocs := testing.AllocsPerRun(100, func() {
+		resp, err := c.Transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	})
+	if allocs > 10 { // 4 of them when this was written; a check costs about a hundred
+		t.Errorf("%v allocations for a covered call", allocs)
 	}
 }

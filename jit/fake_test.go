@@ -25,7 +25,6 @@ type fakeAPI struct {
 
 	mu   sync.Mutex
 	seen []*http.Request // with bodies read
-	body []string
 }
 
 func newAPI(t testing.TB) *fakeAPI {

@@ -109,7 +109,7 @@ func TestKeyNamesTheEffect(t *testing.T) {
 func TestKeyDiffersByMethod(t *testing.T) {
 	c, keys := keyed(t, jit.Config{})
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
-		*keys = append(*keys, r.Header["idempotency-key"]...)
+		*keys = append(*keys, r.Header[strings.ToLower(jit.HeaderIdempotencyKey)]...)
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 	}))
 	seen := map[string]bool{}
@@ -150,7 +150,7 @@ func TestCallersOwnKeyIsRespected(t *testing.T) {
 func TestBodyThatCannotBeReadTwiceHasItsOwnKey(t *testing.T) {
 	c, keys := keyed(t, jit.Config{})
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
-		*keys = append(*keys, r.Header["idempotency-key"]...)
+		*keys = append(*keys, r.Header[strings.ToLower(jit.HeaderIdempotencyKey)]...)
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 	}))
 	ctx := c.task.Call(t.Context(), reports())
@@ -174,7 +174,7 @@ func TestJournalPrecedesEachSend(t *testing.T) {
 	var before [][]string
 	answer := guarded(needsPath)
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
-		*keys = append(*keys, r.Header["idempotency-key"]...)
+		*keys = append(*keys, r.Header[strings.ToLower(jit.HeaderIdempotencyKey)]...)
 		all := log.all()
 		last := all[len(all)-1]
 		before = append(before, []string{string(last.Kind), last.IdempotencyKey, last.Method, last.URL, last.CallID, last.Tool})

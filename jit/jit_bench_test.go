@@ -34,7 +34,7 @@ var nothing = tripper(func(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, nil
 })
 
-func benchGet(b *testing.B, ctx context.Context, client *http.Client, url, bearer string) {
+func benchGet(ctx context.Context, b *testing.B, client *http.Client, url, bearer string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		b.Error(err)
@@ -60,7 +60,7 @@ func covered(b *testing.B, url string, base http.RoundTripper) (*client, context
 	c := newClient(b, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(url)), url, nil).over(base)
 	ctx := c.task.Call(b.Context(), jit.Call{ID: "1", Tool: "fetch", Ceiling: []rar.Detail{read("doc_1")}})
 	for range 2 {
-		benchGet(b, ctx, c.Client, url+"/docs/doc_1", "")
+		benchGet(ctx, b, c.Client, url+"/docs/doc_1", "")
 	}
 	return c, ctx
 }
@@ -72,14 +72,14 @@ func BenchmarkCoveredCall(b *testing.B) {
 	b.Run("plain", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			benchGet(b, b.Context(), &http.Client{Transport: base}, url+"/docs/doc_1", "Bearer grant-x")
+			benchGet(b.Context(), b, &http.Client{Transport: base}, url+"/docs/doc_1", "Bearer grant-x")
 		}
 	})
 	b.Run("jit", func(b *testing.B) {
 		c, ctx := covered(b, url, keepIdle{base})
 		b.ReportAllocs()
 		for b.Loop() {
-			benchGet(b, ctx, c.Client, url+"/docs/doc_1", "")
+			benchGet(ctx, b, c.Client, url+"/docs/doc_1", "")
 		}
 	})
 	// Each call with a context of its own, as tool calls have.
@@ -88,7 +88,7 @@ func BenchmarkCoveredCall(b *testing.B) {
 		call := jit.Call{ID: "1", Tool: "fetch", Ceiling: []rar.Detail{read("doc_1")}}
 		b.ReportAllocs()
 		for b.Loop() {
-			benchGet(b, c.task.Call(b.Context(), call), c.Client, url+"/docs/doc_1", "")
+			benchGet(c.task.Call(b.Context(), call), b, c.Client, url+"/docs/doc_1", "")
 		}
 	})
 }
@@ -134,7 +134,7 @@ func BenchmarkEscalation(b *testing.B) {
 			}
 			decision, _ := authority.Request(b.Context(), jit.Request{Detail: ch.Details[0]})
 			issued, _ := authority.Token(b.Context(), decision.RequestID)
-			benchGet(b, b.Context(), client, url+"/docs/doc_1", "Bearer "+issued.Token.Reveal())
+			benchGet(b.Context(), b, client, url+"/docs/doc_1", "Bearer "+issued.Token.Reveal())
 		}
 	})
 	b.Run("jit", func(b *testing.B) {
@@ -145,7 +145,7 @@ func BenchmarkEscalation(b *testing.B) {
 			id := fmt.Sprintf("doc_%d", n)
 			// A tool of its own, so that nothing is known of the endpoint.
 			ctx := c.task.Call(b.Context(), jit.Call{ID: id, Tool: id, Ceiling: []rar.Detail{read(id)}})
-			benchGet(b, ctx, c.Client, url+"/docs/"+id, "")
+			benchGet(ctx, b, c.Client, url+"/docs/"+id, "")
 		}
 	})
 }
@@ -160,7 +160,7 @@ func BenchmarkParallel(b *testing.B) {
 		for range 100 {
 			go func() {
 				ctx := c.task.Call(b.Context(), jit.Call{ID: "1", Tool: "fetch", Ceiling: []rar.Detail{read("doc_1")}})
-				benchGet(b, ctx, c.Client, url+"/docs/doc_1", "")
+				benchGet(ctx, b, c.Client, url+"/docs/doc_1", "")
 				done <- struct{}{}
 			}()
 		}

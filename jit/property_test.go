@@ -130,19 +130,22 @@ func checkEscalation(rt *rapid.T) {
 	draw := world(rt)
 	authority := &fakeAuthority{}
 	issued := map[string]rar.Detail{} // by token
+	// Drawn beforehand: tokens are issued in another goroutine.
+	says := rapid.SliceOfN(rapid.IntRange(0, 3), 12, 12).Draw(rt, "says")
+	grants := rapid.SliceOfN(draw, 12, 12).Draw(rt, "grants")
 	authority.issue = func(id string, asked rar.Detail) jit.Issued {
-		token := fmt.Sprintf("grant-%d-0123", len(issued))
-		granted := asked
-		var details []rar.Detail
-		switch rapid.IntRange(0, 3).Draw(rt, "grants") {
-		case 0: // does not say
+		n := len(issued)
+		token := fmt.Sprintf("grant-%d-0123", n)
+		covers, details := asked, []rar.Detail(nil) // nil does not say
+		switch says[n%len(says)] {
+		case 0:
 		case 1:
 			details = []rar.Detail{asked}
 		default:
-			granted = near(asked).Draw(rt, "granted")
-			details = []rar.Detail{granted}
+			covers = grants[n%len(grants)]
+			details = []rar.Detail{covers}
 		}
-		issued[token] = granted
+		issued[token] = covers
 		return jit.Issued{Token: secret.New(token), Details: details, RequestID: id}
 	}
 	var policy []rar.Detail

@@ -2,9 +2,6 @@ package jit
 
 import (
 	"cmp"
-	"encoding/base64"
-	"encoding/hex"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -68,7 +65,7 @@ func (s *scrubber) scrub(text string) string {
 func replacer(tokens []secret.String) *strings.Replacer {
 	var all []string
 	for _, t := range tokens {
-		all = append(all, forms(t.Reveal())...)
+		all = append(all, t.Forms()...)
 	}
 	// At one place a replacer takes the first that matches: the longest must come
 	// first, or a token that begins like another leaves its rest behind.
@@ -78,29 +75,4 @@ func replacer(tokens []secret.String) *strings.Replacer {
 		pairs = append(pairs, form, secret.Redacted)
 	}
 	return strings.NewReplacer(pairs...)
-}
-
-// forms returns v as it may stand in a text: as it is, URL-escaped, in hex, and in
-// base64 at each of the three alignments within a longer encoded text.
-func forms(v string) []string {
-	set := []string{v, url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)), strings.ToUpper(hex.EncodeToString([]byte(v)))}
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		for shift := range 3 {
-			set = append(set, base64Core(enc, v, shift))
-		}
-	}
-	return set
-}
-
-// base64Core returns the characters that encode v, and nothing but v, when v
-// starts shift bytes into a group of three.
-func base64Core(enc *base64.Encoding, v string, shift int) string {
-	text := enc.EncodeToString([]byte(strings.Repeat("\x00", shift) + v))
-	if shift > 0 {
-		text = text[shift+1:] // these characters mix in what stands before v
-	}
-	if (shift+len(v))%3 != 0 {
-		text = text[:len(text)-1] // this one mixes in what follows
-	}
-	return text
 }

@@ -15,15 +15,17 @@ const HeaderIdempotencyKey = "Idempotency-Key"
 
 // A Transport is an [http.RoundTripper] that obtains authority for requests to
 // one origin when the API demands it. It works in any http.Client. The request's
-// context must come from [Task.Call]; without one, and for every other origin,
-// requests pass unchanged and without credentials. A Transport is safe for
-// concurrent use.
+// context must come from [Task.Call]; without one, and for every other origin or
+// Host, requests pass unchanged and without credentials. Once the task has ended
+// nothing is sent ([ErrTaskEnded]). A Transport is safe for concurrent use.
 //
 // Where it departs from the RoundTripper contract: after a refusal whose demand
 // cannot be met it returns an error and no response, so that the reason is not
 // lost; and one RoundTrip may send the request more than once. It sends the
 // request again only after a refusal, only with a replayable body, and with the
-// same Idempotency-Key.
+// same Idempotency-Key. A broken connection is an error and no second try, unless
+// the method is read-only. The response's Request is the caller's, without the
+// headers that were added.
 //
 // Leave http.Client.Timeout at zero where a person may have to decide: it runs
 // during the wait. Bound the call by its context.

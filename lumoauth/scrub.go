@@ -1,9 +1,6 @@
 package lumoauth
 
 import (
-	"encoding/base64"
-	"encoding/hex"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -29,7 +26,7 @@ var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(\.[A-Za-z
 // control and invisible characters turned to spaces, cut to limit bytes.
 func clean(text string, limit int, hide ...secret.String) string {
 	for _, s := range hide {
-		text = scrub(text, s.Reveal())
+		text = scrub(text, s)
 	}
 	text = jwtLike.ReplaceAllLiteralString(text, secret.Redacted)
 	text = strings.Map(func(r rune) rune {
@@ -49,8 +46,9 @@ func clean(text string, limit int, hide ...secret.String) string {
 	return text[:cut] + "..."
 }
 
-// scrub cuts v out of text, as it is and as it may be encoded.
-func scrub(text, v string) string {
+// scrub cuts s out of text, as it is and as it may be encoded.
+func scrub(text string, s secret.String) string {
+	v := s.Reveal()
 	if v == "" {
 		return text
 	}
@@ -60,34 +58,8 @@ func scrub(text, v string) string {
 		}
 		return text
 	}
-	for _, form := range forms(v) {
+	for _, form := range s.Forms() {
 		text = strings.ReplaceAll(text, form, secret.Redacted)
-	}
-	return text
-}
-
-// forms returns v as it may stand in a text: as it is, URL-escaped, in hex, and in
-// base64 at each of the three alignments within a longer encoded text.
-func forms(v string) []string {
-	digits := hex.EncodeToString([]byte(v))
-	set := []string{v, url.QueryEscape(v), url.PathEscape(v), digits, strings.ToUpper(digits)}
-	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		for shift := range 3 {
-			set = append(set, base64Core(enc, v, shift))
-		}
-	}
-	return set
-}
-
-// base64Core returns the characters that encode v, and nothing but v, when v
-// starts shift bytes into a group of three.
-func base64Core(enc *base64.Encoding, v string, shift int) string {
-	text := enc.EncodeToString([]byte(strings.Repeat("\x00", shift) + v))
-	if shift > 0 {
-		text = text[shift+1:] // these characters mix in what stands before v
-	}
-	if (shift+len(v))%3 != 0 {
-		text = text[:len(text)-1] // this one mixes in what follows
 	}
 	return text
 }
