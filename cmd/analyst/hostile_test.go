@@ -54,7 +54,7 @@ func TestHostileAPI(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, demanding(func(api string) string { return strings.ReplaceAll(text, "API", api) }))
-			got := w.run("run", "Summarize doc_1")
+			got := w.run("run", "--wait", "0s", "Summarize doc_1")
 			if w.asked() != 0 {
 				t.Errorf("the authorization server was asked %d times: %v", w.asked(), w.bodies)
 			}
@@ -73,7 +73,7 @@ func TestHostileAPI(t *testing.T) {
 		w := newWorld(t, demanding(func(api string) string {
 			return `{"type":"file_access","actions":["read"],"identifier":"doc_1","locations":["` + api + `"]}`
 		}))
-		if w.run("run", "Summarize doc_1"); w.asked() == 0 {
+		if w.run("run", "--wait", "0s", "Summarize doc_1"); w.asked() == 0 {
 			t.Error("the authorization server was not asked")
 		}
 	})
