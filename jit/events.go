@@ -60,11 +60,11 @@ type Decided struct {
 	RequestID string        `json:"request_id"`
 	Status    Status        `json:"status"`
 	Risk      string        `json:"risk_level,omitempty"`
-	TTL       time.Duration `json:"granted_ttl,omitempty"` // nanoseconds
+	TTL       time.Duration `json:"granted_ttl_ns,omitempty"` // nanoseconds
 	ExpiresAt time.Time     `json:"expires_at,omitzero"`
 	DecideAt  string        `json:"decide_at,omitempty"`
 	Message   string        `json:"message,omitempty"`
-	Waited    time.Duration `json:"waited,omitempty"` // since the request was sent, in nanoseconds
+	Waited    time.Duration `json:"waited_ns,omitempty"` // since the request was sent, in nanoseconds
 }
 
 // Granted reports that a token was issued and lies within what was asked.

@@ -63,7 +63,7 @@ type Finished struct {
 	Error      string        `json:"error,omitempty"`
 	ModelCalls int           `json:"model_calls"`
 	ToolCalls  int           `json:"tool_calls"`
-	Elapsed    time.Duration `json:"elapsed"` // nanoseconds
+	Elapsed    time.Duration `json:"elapsed_ns"` // nanoseconds
 	Usage      Usage         `json:"usage"`
 }
 

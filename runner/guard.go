@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
-	"sync"
 	"sync/atomic"
 
 	adk "google.golang.org/adk/v2/agent"
@@ -29,62 +27,6 @@ type counts struct{ models, tools atomic.Int64 }
 
 func (c *counts) model() int { return int(c.models.Load()) }
 func (c *counts) tool() int  { return int(c.tools.Load()) }
-
-// callIDs are the ids of the calls in a session. Some providers count calls from
-// zero in each answer. ADK joins calls and results by id over the whole history, so
-// that such a call would get an earlier one's result, and effects that are named by
-// the id would be taken for one.
-type callIDs struct {
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-// learn takes note of the ids in a history.
-func (c *callIDs) learn(history []*genai.Content) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, content := range history {
-		if content == nil {
-			continue
-		}
-		for _, p := range content.Parts {
-			if p != nil && p.FunctionCall != nil {
-				c.note(p.FunctionCall.ID)
-			}
-		}
-	}
-}
-
-// note reports whether an id is new. The caller holds c.mu.
-func (c *callIDs) note(id string) bool {
-	if c.seen == nil {
-		c.seen = map[string]bool{}
-	}
-	known := c.seen[id]
-	c.seen[id] = true
-	return !known
-}
-
-// unique returns an answer without the ids that were there before; ADK makes new
-// ones for those calls.
-func (c *callIDs) unique(answer *genai.Content) *genai.Content {
-	if answer == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	parts := slices.Clone(answer.Parts)
-	for i, p := range parts {
-		if p == nil || p.FunctionCall == nil || p.FunctionCall.ID == "" || c.note(p.FunctionCall.ID) {
-			continue
-		}
-		part, call := *p, *p.FunctionCall
-		call.ID = ""
-		part.FunctionCall = &call
-		parts[i] = &part
-	}
-	return &genai.Content{Role: answer.Role, Parts: parts}
-}
 
 // newGuard returns the ADK plugin that holds the limits. ADK itself has none: its
 // loop runs as long as the model calls tools.
