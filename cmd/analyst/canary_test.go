@@ -141,6 +141,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 		{"success as JSON", nil, []string{"--json", job}, false, exitDone},
 		{"success with debug log", nil, []string{"--debug", job}, false, exitDone},
 		{"pending", nil, []string{"--debug", "--wait", "0s", "Summarize doc_7310"}, false, exitPending},
+		{"denied", nil, []string{"--debug", "--wait", "30s", "Summarize doc_7310"}, true, exitDenied},
 		{"API fails and echoes", echoing(500), []string{"--debug", job}, false, exitFailed},
 		{"API refuses and echoes", echoing(403), []string{"--debug", "--json", job}, false, exitFailed},
 		{"API answers and echoes", echoing(200), []string{"--debug", "Summarize doc_1"}, false, exitDone},
@@ -148,6 +149,9 @@ func TestNoCredentialIsShown(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.api)
+			if tt.deny {
+				w.hijack(w.denying)
+			}
 			got := w.run(append([]string{"run"}, tt.args...)...)
 			if got.code != tt.code {
 				t.Errorf("exit %d, want %d: %s", got.code, tt.code, got.stderr)

@@ -112,6 +112,27 @@ func (w *world) recorded(next http.Handler) http.Handler {
 // hijack puts a handler before the authorization server.
 func (w *world) hijack(wrap func(http.Handler) http.Handler) { w.front = wrap(w.front) }
 
+// denying is a reviewer who denies each request as soon as it is pending.
+func (w *world) denying(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(rw, r)
+		if !strings.HasSuffix(r.URL.Path, "/jit/request") {
+			return
+		}
+		token, err := w.auth.UserToken(lumodev.DefaultReviewerEmail)
+		if err != nil {
+			w.t.Error(err)
+			return
+		}
+		for _, pending := range w.auth.Snapshot().Requests {
+			deny := httptest.NewRequest(http.MethodPost, "/orgs/"+w.env[envOrg]+"/api/v1/jit/deny/"+pending.ID, strings.NewReader(`{"agent_message":"not today"}`))
+			deny.Header.Set("Authorization", "Bearer "+token.Reveal())
+			deny.Header.Set("Content-Type", "application/json")
+			w.auth.ServeHTTP(httptest.NewRecorder(), deny)
+		}
+	})
+}
+
 // asked returns how often authority was asked for.
 func (w *world) asked() int {
 	w.mu.Lock()
