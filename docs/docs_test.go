@@ -54,6 +54,17 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
+// TestEveryDependencyHasItsReason compares go.mod with dependencies.md.
+func TestEveryDependencyHasItsReason(t *testing.T) {
+	reasons := read(t, "dependencies.md")
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(read(t, "../go.mod"), -1) { // not "// indirect"
+		name := strings.TrimSuffix(strings.TrimPrefix(m[1], "github.com/"), "/sdk")
+		if !strings.Contains(reasons, name) {
+			t.Errorf("dependencies.md gives no reason for %s", m[1])
+		}
+	}
+}
+
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
