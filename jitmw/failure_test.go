@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/adk/v2/agent"
 
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
@@ -121,7 +122,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			logger, log := logs()
+			logger, log := logtest.New()
 			inner := &plain{name: "act", run: func(agent.Context, any) (map[string]any, error) { return map[string]any{"partial": true}, tt.err }}
 			got := run(t, wrap(t, inner, jitmw.Config{Logger: logger}), under(t, &authority{}), nil)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -144,7 +145,7 @@ var technical = map[string]any{
 }
 
 func TestFailuresHoldNoTokenAndAreShort(t *testing.T) {
-	logger, log := logs()
+	logger, log := logtest.New()
 	inner := &plain{name: "act", run: func(ctx agent.Context, _ any) (map[string]any, error) {
 		if _, err := jit.Acquire(ctx, read("doc_1")); err != nil {
 			return nil, err

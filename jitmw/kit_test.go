@@ -1,11 +1,9 @@
 package jitmw_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"iter"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -181,29 +179,6 @@ func run(t testing.TB, g wrapped, ctx agent.Context, args any) map[string]any {
 		t.Fatalf("Run() = %v, want a result", err)
 	}
 	return result
-}
-
-// logs collects what is logged.
-func logs() (*slog.Logger, *lockedBuffer) {
-	var b lockedBuffer
-	return slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug})), &b
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // caller is a model that calls one function once and then says what it got.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/session"
 
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
@@ -106,7 +107,7 @@ func TestPanicsStayInsideTheGuard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &plain{name: "act", run: tt.run}
-			logger, log := logs()
+			logger, log := logtest.New()
 			plan := tt.plan
 			if plan == nil {
 				plan = func(map[string]any) (jitmw.Plan, error) { return jitmw.Plan{Ceiling: []rar.Detail{read("doc_1")}}, nil }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
@@ -129,7 +130,7 @@ func TestRunIsRepeatable(t *testing.T) {
 
 func TestPanicsAreLoggedWithoutTokens(t *testing.T) {
 	clean(t)
-	logger, log := logs()
+	logger, log := logtest.New()
 	w := &world{
 		llm: plays(asks("fetch", "bad"), says("done")),
 		tools: []tool.Tool{fetches(t), raw{"bad", func(ctx adk.Context) (map[string]any, error) {

@@ -25,6 +25,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/agent"
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
@@ -234,7 +235,7 @@ func TestNoCredentialReachesModelOrSession(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			spans().Reset()
 			w := newWorld(t, nil)
-			var log lockedBuffer
+			var log logtest.Buffer
 			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			authority, err := lumoauth.New(lumoauth.Config{
 				URL: w.env[envURL], Org: w.env[envOrg], ClientID: w.env[envClientID], ClientSecret: secret.New(w.env[envSecret]), Logger: logger,

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/internal/docapi"
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -156,25 +157,7 @@ type result struct {
 // run runs the command in this process.
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	var stdout, stderr lockedBuffer
+	var stdout, stderr logtest.Buffer
 	code := run(w.t.Context(), args, func(name string) string { return w.env[name] }, strings.NewReader(""), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
-}
-
-// lockedBuffer is a buffer that loggers of several goroutines write to.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

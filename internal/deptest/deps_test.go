@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/strictjson": {},
 	"internal/atomicfile": {},
 	"internal/deptest":    {},
+	"internal/logtest":    {},
 	"docs":                {},
 	"rar":                 {"internal/strictjson"},
 

@@ -22,5 +22,5 @@
 //
 // What the API leaves open is decided in docs/lumodev.md. CIBA, shared signals
 // (SSF), MCP, DPoP, AAuth, API keys, callbacks and the authorization code flow
-// are not implemented, and say so.
+// are left out, and say so.
 package lumodev

@@ -1,7 +1,6 @@
 package lumodev
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -16,40 +15,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // TestLogsHoldNoSecret drives every endpoint, in the right and in the wrong way,
 // with marked secrets, and looks for the marks.
 func TestLogsHoldNoSecret(t *testing.T) {
-	for name, handler := range map[string]func(*lockedBuffer) slog.Handler{
-		"text": func(b *lockedBuffer) slog.Handler {
+	for name, handler := range map[string]func(*logtest.Buffer) slog.Handler{
+		"text": func(b *logtest.Buffer) slog.Handler {
 			return slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})
 		},
-		"json": func(b *lockedBuffer) slog.Handler {
+		"json": func(b *logtest.Buffer) slog.Handler {
 			return slog.NewJSONHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log lockedBuffer
+			var log logtest.Buffer
 			e := start(t, func(c *Config) {
 				c.Logger = slog.New(handler(&log))
 				c.Agents[0].ClientSecret = secret.New("canary-agent-secret")

@@ -122,17 +122,9 @@ type introspection struct {
 // no reason (RFC 7662, section 2.2): unknown, expired, revoked, and for an agent
 // the tokens of others.
 func (c *call) introspect() (*reply, error) {
-	caller, err := c.clientOrBearer()
+	caller, raw, err := c.askedAbout()
 	if err != nil {
 		return nil, err
-	}
-	form, err := c.form()
-	if err != nil {
-		return nil, err
-	}
-	raw := form.Get("token")
-	if raw == "" {
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
 	}
 	p, v := c.s.principalOf(raw, c.now)
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
@@ -155,6 +147,22 @@ func (c *call) introspect() (*reply, error) {
 	}{answer, v.jit})
 }
 
+// askedAbout returns who asks about a token, and the token (RFC 7662 and RFC 7009,
+// section 2.1).
+func (c *call) askedAbout() (caller principal, raw string, err error) {
+	if caller, err = c.clientOrBearer(); err != nil {
+		return principal{}, "", err
+	}
+	form, err := c.form()
+	if err != nil {
+		return principal{}, "", err
+	}
+	if raw = form.Get("token"); raw == "" {
+		return principal{}, "", fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
+	}
+	return caller, raw, nil
+}
+
 // ownedBy reports whether a token was issued to, or for, the caller.
 func ownedBy(caller principal, v *verified) bool {
 	if caller.kind == aUser {
@@ -166,17 +174,9 @@ func ownedBy(caller principal, v *verified) bool {
 // revoke serves POST /oauth/revoke. Known or not, the answer is {} (RFC 7009,
 // section 2.2); a token of another client stays as it is.
 func (c *call) revoke() (*reply, error) {
-	caller, err := c.clientOrBearer()
+	caller, raw, err := c.askedAbout()
 	if err != nil {
 		return nil, err
-	}
-	form, err := c.form()
-	if err != nil {
-		return nil, err
-	}
-	raw := form.Get("token")
-	if raw == "" {
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
 	}
 	v, err := c.s.keys.verify(raw, c.now)
 	if err != nil || !ownedBy(caller, v) {

@@ -49,24 +49,24 @@ func routes() []route {
 		{method: "POST", path: "dev/approvals/{token}/approve", handler: answerApproval(true)},
 		{method: "POST", path: "dev/approvals/{token}/deny", handler: answerApproval(false)},
 
-		{method: "GET", path: "oauth/authorize", handler: unimplemented("the authorization code flow")},
-		{method: "POST", path: "oauth/bc-authorize", handler: unimplemented("CIBA")},
-		{method: "POST", path: "agents/register", handler: unimplemented("agent registration")},
-		{method: "POST", path: "agents/me/mcp/authorize", handler: unimplemented("MCP authorization")},
-		{method: "GET", path: "mcp/{server}/challenge", handler: unimplemented("MCP")},
-		{method: "POST", path: "mcp/{server}/challenge", handler: unimplemented("MCP")},
-		{method: "GET", path: ".well-known/oauth-protected-resource", root: true, handler: unimplemented("MCP")},
-		{method: "GET", path: ".well-known/ssf-configuration", root: true, handler: unimplemented("SSF")},
-		{method: "GET", path: "ssf/stream", handler: unimplemented("SSF")},
-		{method: "POST", path: "ssf/stream", handler: unimplemented("SSF")},
-		{method: "DELETE", path: "ssf/stream", handler: unimplemented("SSF")},
-		{method: "POST", path: "ssf/verify", handler: unimplemented("SSF")},
+		{method: "GET", path: "oauth/authorize", handler: leftOut("the authorization code flow")},
+		{method: "POST", path: "oauth/bc-authorize", handler: leftOut("CIBA")},
+		{method: "POST", path: "agents/register", handler: leftOut("agent registration")},
+		{method: "POST", path: "agents/me/mcp/authorize", handler: leftOut("MCP authorization")},
+		{method: "GET", path: "mcp/{server}/challenge", handler: leftOut("MCP")},
+		{method: "POST", path: "mcp/{server}/challenge", handler: leftOut("MCP")},
+		{method: "GET", path: ".well-known/oauth-protected-resource", root: true, handler: leftOut("MCP")},
+		{method: "GET", path: ".well-known/ssf-configuration", root: true, handler: leftOut("SSF")},
+		{method: "GET", path: "ssf/stream", handler: leftOut("SSF")},
+		{method: "POST", path: "ssf/stream", handler: leftOut("SSF")},
+		{method: "DELETE", path: "ssf/stream", handler: leftOut("SSF")},
+		{method: "POST", path: "ssf/verify", handler: leftOut("SSF")},
 	}
 }
 
-func unimplemented(what string) handler {
+func leftOut(what string) handler {
 	return func(*call) (*reply, error) {
-		return nil, fail(http.StatusNotFound, codeNotFound, "%s is not implemented by lumodev", what)
+		return nil, fail(http.StatusNotFound, codeNotFound, "lumodev leaves out %s", what)
 	}
 }
 
