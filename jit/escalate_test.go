@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,10 +206,48 @@ func TestNarrowerGrantIsUsed(t *testing.T) {
 	_ = resp.Body.Close()
 }
 
+// gate lets nobody through before n have come.
+type gate struct {
+	n    atomic.Int64
+	open chan struct{}
+}
+
+func newGate(n int64) *gate {
+	g := &gate{open: make(chan struct{})}
+	g.n.Store(n)
+	return g
+}
+
+func (g *gate) arrive() {
+	if g.n.Add(-1) == 0 {
+		close(g.open)
+	}
+}
+
+func (g *gate) pass() { g.arrive(); <-g.open }
+
+// TestParallelIdenticalCallsShareOneRequest makes sure that the calls do meet: no
+// call is refused before all have been sent, and no request is decided before all
+// have been refused.
 func TestParallelIdenticalCallsShareOneRequest(t *testing.T) {
 	const n = 100
-	api, authority := newAPI(t), &fakeAuthority{}
-	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
+	sent, refused := newGate(n), newGate(n)
+	api := newAPI(t)
+	api.demand = func(r *http.Request) rar.Detail {
+		if r.Header.Get("Authorization") == "Bearer "+baseToken {
+			sent.pass()
+		}
+		return read(r.PathValue("id"))
+	}
+	authority := &fakeAuthority{decide: func(r jit.Request) (jit.Decision, error) {
+		<-refused.open
+		return jit.Decision{Status: jit.StatusApproved, TTL: r.TTL}, nil
+	}}
+	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, func(e jit.Event) {
+		if _, ok := e.(jit.Refused); ok {
+			refused.arrive()
+		}
+	})
 	var wg sync.WaitGroup
 	var ok sync.Map
 	for i := range n {
