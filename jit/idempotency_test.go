@@ -60,6 +60,28 @@ func TestKeyIsTheSameBeforeAndAfterEscalation(t *testing.T) {
 	}
 }
 
+// TestKeyIsTheSameWhenAToolRetries sends one effect three times within one call, as
+// a tool does that repeats what failed, and another one.
+func TestKeyIsTheSameWhenAToolRetries(t *testing.T) {
+	c, keys := keyed(t, jit.Config{})
+	ctx := c.task.Call(t.Context(), reports())
+	for _, body := range []string{"text", "text", "text", "other"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/reports", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	got := (*keys)[len(*keys)-4:] // the first was refused once before
+	if got[0] != got[1] || got[1] != got[2] || got[3] == got[0] {
+		t.Errorf("keys %q, want three equal ones and another", got)
+	}
+}
+
 func TestKeyNamesTheEffect(t *testing.T) {
 	c, keys := keyed(t, jit.Config{})
 	url := c.base + "/reports"
