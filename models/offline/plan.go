@@ -26,13 +26,16 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 	}
 	last := len(turns) - 1
 	now := turns[last]
+	id := callIDs(turns)
+	if s, ok := direct(now, config, id); ok {
+		return s
+	}
 	p := readPast(turns[:last], box)
 	j := resolve(now.text, p, box)
 	if j.help {
 		return step{text: declineText(j, box)}
 	}
 	docs, report := box.current(now)
-	id := callIDs(turns)
 	if need := j.missing(p, docs); len(need) > 0 {
 		if box.fetch == nil {
 			return step{text: noFetchText(need)}
