@@ -57,8 +57,9 @@ type ToolReturned struct {
 type Finished struct {
 	Time    time.Time `json:"time"`
 	Outcome Outcome   `json:"outcome"`
-	// Answer is what the agent said in the end. It is empty when the run broke; a
-	// task that could not be completed takes nothing from it.
+	// Answer is what the agent said in the end. It is empty when the run broke, but
+	// for a [ModelError]: then it is what the model said before. A tool failure or
+	// denial that the agent explained is not a break.
 	Answer     string        `json:"answer,omitempty"`
 	Error      string        `json:"error,omitempty"`
 	ModelCalls int           `json:"model_calls"`

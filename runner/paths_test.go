@@ -14,6 +14,7 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
@@ -48,6 +49,7 @@ type path struct {
 	outcome runner.Outcome
 	is      error  // what the run's error wraps
 	text    string // the run's error, whole
+	answer  string // the answer of a run that ended with an error
 	tasks   int    // opened and completed, less the usual one
 }
 
@@ -59,6 +61,13 @@ func waits(cancel context.CancelFunc) step {
 		cancel()
 		<-ctx.Done()
 		yield(nil, fmt.Errorf("provider: %w", ctx.Err()))
+	}
+}
+
+// ends says text and gives a reason for saying no more.
+func ends(text string, reason genai.FinishReason) step {
+	return func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		yield(&model.LLMResponse{Content: genai.NewContentFromText(text, genai.RoleModel), FinishReason: reason}, nil)
 	}
 }
 
@@ -87,6 +96,9 @@ func paths() map[string]path {
 		"later error":  {world: simple(plays(asks("fetch"), fails(errProvider)), nil), outcome: runner.Failed, is: errProvider, text: "runner: openai: 500: overloaded"},
 		"error code":   {world: simple(plays(coded("SAFETY", "")), nil), outcome: runner.Failed, text: "runner: the model ended with SAFETY"},
 		"with message": {world: simple(plays(coded("MAX_TOKENS", "too long")), nil), outcome: runner.Failed, text: "runner: the model ended with MAX_TOKENS: too long"},
+		"cut answer":   {world: simple(plays(ends("half of", genai.FinishReasonMaxTokens)), nil), outcome: runner.Failed, answer: "half of", text: "runner: the model ended with MAX_TOKENS"},
+		"refusal":      {world: simple(plays(ends("I will not", genai.FinishReasonSafety)), nil), outcome: runner.Failed, answer: "I will not", text: "runner: the model ended with SAFETY"},
+		"other reason": {world: simple(plays(ends("", genai.FinishReasonRecitation)), nil), outcome: runner.Failed, text: "runner: the model ended with RECITATION"},
 		"model panics": {
 			world: simple(plays(func(context.Context, *model.LLMRequest, bool, func(*model.LLMResponse, error) bool) {
 				panic("model " + grantToken)
@@ -208,7 +220,7 @@ func TestTaskIsCompletedOnEveryPath(t *testing.T) {
 				if got.finished.Error != p.text {
 					t.Errorf("finished.Error = %q, want %q", got.finished.Error, p.text)
 				}
-				if (got.finished.Answer != "") != (got.err == nil || p.tasks < 0) {
+				if p.answer != "" && got.finished.Answer != p.answer || (got.finished.Answer != "") != (got.err == nil || p.tasks < 0 || p.answer != "") {
 					t.Errorf("answer = %q with the error %v", got.finished.Answer, got.err)
 				}
 				w.authority.balanced(t, 1+p.tasks)

@@ -30,8 +30,9 @@ var (
 	ErrBusy = errors.New("the session has a run under way")
 )
 
-// A ModelError is an answer by which the model's provider ends the run, such as
-// "SAFETY".
+// A ModelError is an answer that is none, or only part of one: the provider ended
+// it with a code such as "SAFETY" or "MAX_TOKENS". What the model said until then
+// is still the run's answer.
 type ModelError struct{ Code, Message string }
 
 func (e *ModelError) Error() string {
@@ -108,7 +109,7 @@ func (r *run) drive(ctx context.Context) {
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		outcome = Interrupted
 	}
-	if err != nil {
+	if _, said := errors.AsType[*ModelError](err); err != nil && !said {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
@@ -269,7 +270,16 @@ func (r *run) see(ev *session.Event) error {
 	if !ev.Partial && len(ev.Content.Parts) > 0 && ev.Content.Parts[0].FunctionResponse != nil {
 		r.outcome.nextTurn()
 	}
+	if final && !whole(ev.FinishReason) {
+		return fmt.Errorf("runner: %w", &ModelError{Code: string(ev.FinishReason)})
+	}
 	return nil
+}
+
+// whole reports whether an answer that ended for the reason is all the model meant
+// to say. Not every model gives a reason.
+func whole(reason genai.FinishReason) bool {
+	return reason == "" || reason == genai.FinishReasonStop || reason == genai.FinishReasonUnspecified
 }
 
 // finish reports how the run ended.
