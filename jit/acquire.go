@@ -40,6 +40,9 @@ func (s *scope) checkCeiling(origin Origin, d rar.Detail) (index int, err error)
 	if err == nil {
 		return index, nil
 	}
+	s.task.engine.note(Entry{
+		Kind: EntryBlocked, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool, Detail: &d, Error: err.Error(),
+	})
 	s.task.emit(Blocked{About: s.aboutNow(), Demanded: d, Reason: err.Error()})
 	return -1, &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: err}
 }
@@ -126,20 +129,17 @@ func pendingError(d rar.Detail, dec Decision) *PendingError {
 	}
 }
 
-// report tells journal and observer of a decision. The journal's failure does not
-// undo what the server decided: the grant's own entry stops its use.
-func (s *scope) report(ctx context.Context, d rar.Detail, dec Decision, waited time.Duration) {
+// report tells journal and observer of a decision. A crash may lose the note: a
+// decision by itself lets nobody do anything, and a grant has an entry of its own.
+func (s *scope) report(d rar.Detail, dec Decision, waited time.Duration) {
 	t := s.task
-	err := t.engine.record(ctx, Entry{
+	t.engine.note(Entry{
 		Kind: EntryDecision, Run: t.run, TaskID: dec.TaskID, CallID: s.call.ID, Tool: s.call.Tool, RequestID: dec.RequestID,
-		Detail: &d, Status: dec.Status, Risk: dec.Risk, ExpiresAt: dec.ExpiresAt,
+		Detail: &d, Status: dec.Status, Risk: dec.Risk, DecidedBy: dec.DecidedBy, Message: dec.Message, ExpiresAt: dec.ExpiresAt,
 	})
-	if err != nil {
-		t.engine.log.WarnContext(ctx, "decision without a journal entry", "request_id", dec.RequestID, "error", err)
-	}
 	t.emit(Decided{
 		About: s.aboutNow(), Detail: d, RequestID: dec.RequestID, Status: dec.Status, Risk: dec.Risk, TTL: dec.TTL,
-		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, Message: dec.Message, Waited: waited,
+		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, DecidedBy: dec.DecidedBy, Message: dec.Message, Waited: waited,
 	})
 }
 

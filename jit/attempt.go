@@ -1,7 +1,6 @@
 package jit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,8 +15,11 @@ type attempt struct {
 	t    *Transport
 	s    *scope
 	req  *http.Request
-	sent bool   // the request's own body was handed on
-	key  string // Idempotency-Key, made on first use
+	sent bool // the request's own body was handed on
+
+	effect *effect // of a request that is not read-only; nil until it is sent
+	resent bool    // after an answer that was lost
+	using  string  // the request whose grant is sent; "" for the base token
 }
 
 func (a *attempt) roundTrip() (*http.Response, error) {
@@ -102,8 +104,9 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	for name, values := range a.req.Header {
 		req.Header[name] = values
 	}
+	a.using = ""
 	if grant != nil {
-		req.Header["Authorization"] = grant.header()
+		req.Header["Authorization"], a.using = grant.header(), grant.RequestID
 	} else {
 		base, err := a.s.task.baseToken(a.req.Context())
 		if err != nil {
@@ -127,68 +130,23 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
+	if a.using != "" && safe(req.Method) && a.s.task.engine.cfg.Journal != nil {
+		a.s.task.engine.note(Entry{
+			Kind: EntryUse, Run: a.s.task.run, TaskID: a.s.task.knownID(), CallID: a.s.call.ID, Tool: a.s.call.Tool,
+			RequestID: a.using, Method: a.req.Method, URL: a.shown(), HTTPStatus: resp.StatusCode,
+		})
+	}
 	resp.Request = a.req // what was sent holds a token, and responses get logged
 	return resp, nil
-}
-
-// deliver hands req on. One that may change something is known to the journal
-// before it leaves, and to the API by its key.
-func (a *attempt) deliver(req *http.Request) (*http.Response, error) {
-	again := a.sent
-	if safe(req.Method) {
-		a.sent = true
-		return a.t.base().RoundTrip(req)
-	}
-	task, ctx := a.s.task, req.Context()
-	a.setKey(req.Header)
-	entry := Entry{
-		Kind: EntryCallSent, Run: task.run, TaskID: task.knownID(), CallID: a.s.call.ID, Tool: a.s.call.Tool,
-		IdempotencyKey: a.key, Method: req.Method, URL: a.shown(),
-	}
-	if err := task.engine.record(ctx, entry); err != nil {
-		if again && req.Body != nil {
-			_ = req.Body.Close() // our copy
-		}
-		return nil, err
-	}
-	a.sent = true
-	resp, err := a.t.base().RoundTrip(req)
-	entry.Kind = EntryCallReturned
-	if err != nil {
-		entry.Error = task.Scrub(err.Error())
-	} else if resp != nil {
-		entry.HTTPStatus = resp.StatusCode
-	}
-	if jerr := task.engine.record(context.WithoutCancel(ctx), entry); jerr != nil {
-		task.engine.log.WarnContext(ctx, "call returned without a journal entry", "call_id", a.s.call.ID, "error", jerr)
-	}
-	return resp, err
-}
-
-// setKey sets the Idempotency-Key: the caller's, or the effect's own.
-//
-// The name is in lower case on purpose, which on the wire means the same. Under
-// its canonical name net/http takes the header as leave to send the request again
-// by itself when a connection breaks (golang.org/issue/19943). Whether the API
-// honours the key is not known, and a second effect without a word is what must not
-// happen.
-func (a *attempt) setKey(h http.Header) {
-	if a.key == "" {
-		if a.key, _ = field(a.req.Header, HeaderIdempotencyKey); a.key == "" {
-			a.key = a.s.effectKey(a.req)
-		}
-	}
-	for name := range h {
-		if strings.EqualFold(name, HeaderIdempotencyKey) {
-			delete(h, name)
-		}
-	}
-	h[strings.ToLower(HeaderIdempotencyKey)] = []string{a.key}
 }
 
 // escalate turns a demand into a grant, or into the reason why not.
 func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exact kind) (*Grant, error) {
 	s, req := a.s, a.req
+	s.task.engine.note(Entry{
+		Kind: EntryRefused, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool,
+		Method: req.Method, URL: a.shown(), HTTPStatus: status, Demanded: ch.Details,
+	})
 	s.task.emit(Refused{
 		About: s.aboutNow(), Method: req.Method, URL: a.shown(), StatusCode: status, Demanded: ch.Details,
 	})

@@ -43,6 +43,7 @@ type TaskSpec struct {
 	Type       string // category, such as "analysis"
 	Parent     string // id of the task that this one serves
 	OnBehalfOf string // the user on whose behalf the agent acts, usually an email
+	Session    string // id of the conversation that it serves, for the journal only
 }
 
 // TaskInfo is a task as the authorization server opened it.
@@ -104,6 +105,9 @@ type Decision struct {
 	ConsentRequired bool
 	// DecideAt says where the decision can be made, as a URL; empty when unknown.
 	DecideAt string
+	// DecidedBy says who decided, as the server names them; empty when it was no
+	// person, or when the server does not say.
+	DecidedBy string
 	// RetryAfter is how long the server asks to wait before the next poll; 0
 	// when it does not ask.
 	RetryAfter time.Duration

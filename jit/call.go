@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/jitagent/jitagent/rar"
@@ -27,6 +30,9 @@ type Call struct {
 	// Justification is shown to the person who decides. The model may have
 	// written it: it must be read as a claim.
 	Justification string
+	// Args is what the tool was called with, for the journal. Anything that encodes
+	// as JSON; nil leaves it out.
+	Args any
 	// IdempotencyKey names the intended effect: the same from the first attempt
 	// through refusal, grant and retry. "" derives one from the task and ID.
 	IdempotencyKey string
@@ -37,6 +43,9 @@ type scope struct {
 	call Call
 	n    int64        // tells calls without an ID apart
 	seq  atomic.Int64 // counts bodies that cannot be hashed
+
+	mu     sync.Mutex
+	doubts []*MaybeExecutedError
 }
 
 type (
@@ -67,7 +76,64 @@ func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	if c.ID == "" {
 		s.n = t.calls.Add(1)
 	}
+	if t.engine.cfg.Journal != nil {
+		t.engine.note(Entry{
+			Kind: EntryCall, Run: t.run, TaskID: t.knownID(), CallID: c.ID, Tool: c.Tool,
+			Args: t.shownArgs(c.Args), Ceiling: c.Ceiling, Justification: c.Justification,
+		})
+	}
 	return context.WithValue(ctx, scopeKey{}, s)
+}
+
+// EndCall notes in the journal what came of the context's call: a result such as
+// "ok" or "denied", and, where it failed, in which words.
+func EndCall(ctx context.Context, result, failure string) {
+	s := scopeOf(ctx)
+	if s == nil {
+		return
+	}
+	s.task.engine.note(Entry{
+		Kind: EntryCallEnded, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool,
+		Result: result, Error: s.task.Scrub(failure),
+	})
+}
+
+// maxArgs bounds what the journal keeps of a call's arguments, in bytes.
+const maxArgs = 4 << 10
+
+// maxArgText bounds one text among them.
+const maxArgText = 256
+
+// cutTexts shortens long texts among arguments, such as a report's.
+func cutTexts(args map[string]any) map[string]any {
+	out := make(map[string]any, len(args))
+	for name, value := range args {
+		if s, ok := value.(string); ok && len(s) > maxArgText {
+			value = strings.ToValidUTF8(s[:maxArgText], "") + "… (" + strconv.Itoa(len(s)) + " bytes)"
+		}
+		out[name] = value
+	}
+	return out
+}
+
+// shownArgs encodes arguments for the journal. What is too long is replaced by its
+// size: half a JSON text is none.
+func (t *Task) shownArgs(args any) json.RawMessage {
+	if m, ok := args.(map[string]any); ok {
+		args = cutTexts(m)
+	}
+	if args == nil {
+		return nil
+	}
+	text, err := json.Marshal(args)
+	if err != nil {
+		return nil
+	}
+	shown := t.Scrub(string(text))
+	if len(shown) > maxArgs || !json.Valid([]byte(shown)) {
+		return json.RawMessage(`"` + strconv.Itoa(len(text)) + ` bytes"`)
+	}
+	return json.RawMessage(shown)
 }
 
 func scopeOf(ctx context.Context) *scope {
@@ -79,23 +145,36 @@ func (s *scope) about() About {
 	return About{TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
 }
 
-// effectKey returns the Idempotency-Key of a request that is not read-only: the
-// same for the same method, URL and body under the same call, so that a repeat is
-// known as one, and different for a second effect of the same call.
-func (s *scope) effectKey(req *http.Request) string {
-	h := sha256.New()
+// effectOf names what a request that is not read-only does. Its key is the same for
+// the same method, URL and body under the same call, so that a repeat is known as
+// one, and different for a second effect of the same call. Its digest leaves out
+// the call.
+func (s *scope) effectOf(req *http.Request) effect {
 	base := s.call.IdempotencyKey
 	if base == "" {
 		base = s.task.run + "\x00" + s.call.ID + "\x00" + strconv.FormatInt(s.n, 10)
 	}
-	for _, part := range []string{base, req.Method, req.URL.String()} {
+	body := sha256.New()
+	known := hashBody(body, req)
+	if !known {
+		_, _ = io.WriteString(body, "unread body "+strconv.FormatInt(s.seq.Add(1), 10))
+	}
+	sum := string(body.Sum(nil))
+	e := effect{key: "jit-" + base64.RawURLEncoding.EncodeToString(digestOf(base, req.Method, req.URL.String(), sum)[:18])}
+	if known {
+		e.digest = string(digestOf(s.call.Tool, req.Method, req.URL.String(), sum))
+	}
+	return e
+}
+
+// digestOf hashes parts, each with an end mark.
+func digestOf(parts ...string) []byte {
+	h := sha256.New()
+	for _, part := range parts {
 		_, _ = io.WriteString(h, part)
 		_, _ = h.Write([]byte{0})
 	}
-	if !hashBody(h, req) {
-		_, _ = io.WriteString(h, "unread body "+strconv.FormatInt(s.seq.Add(1), 10))
-	}
-	return "jit-" + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:18])
+	return h.Sum(nil)
 }
 
 // hashBody writes the request's body to h. It reports false when the body cannot

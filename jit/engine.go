@@ -57,6 +57,10 @@ type Config struct {
 	// repeated. 0 means 2.
 	MaxEscalations int
 
+	// MaxResends bounds how often one request is sent again because its answer was
+	// lost. 0 means 3; a negative number means never.
+	MaxResends int
+
 	// CompleteTimeout bounds the tries of one Task.Complete. 0 means 30 seconds.
 	CompleteTimeout time.Duration
 
@@ -100,6 +104,7 @@ func New(cfg Config) (*Engine, error) {
 	setDefault(&cfg.PollInterval, 5*time.Second)
 	setDefault(&cfg.MaxPending, 10*time.Minute)
 	setDefault(&cfg.MaxEscalations, 2)
+	setDefault(&cfg.MaxResends, 3)
 	setDefault(&cfg.CompleteTimeout, 30*time.Second)
 	// What is checked now must be what holds later.
 	cfg.Policy = slices.Clone(cfg.Policy)
@@ -185,6 +190,15 @@ func (e *Engine) within(d rar.Detail, ceiling []rar.Detail) (int, error) {
 		}
 	}
 	return i, nil
+}
+
+// note keeps what only reports, if there is a journal.
+func (e *Engine) note(entry Entry) {
+	if e.cfg.Journal == nil {
+		return
+	}
+	entry.Time = time.Now()
+	e.cfg.Journal.Note(entry)
 }
 
 // record appends to the journal, if there is one.

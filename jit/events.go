@@ -63,6 +63,7 @@ type Decided struct {
 	TTL       time.Duration `json:"granted_ttl_ns,omitempty"` // nanoseconds
 	ExpiresAt time.Time     `json:"expires_at,omitzero"`
 	DecideAt  string        `json:"decide_at,omitempty"`
+	DecidedBy string        `json:"decided_by,omitempty"`
 	Message   string        `json:"message,omitempty"`
 	Waited    time.Duration `json:"waited_ns,omitempty"` // since the request was sent, in nanoseconds
 }
@@ -74,6 +75,23 @@ type Granted struct {
 	RequestID string     `json:"request_id"`
 	Origin    string     `json:"origin,omitempty"`
 	ExpiresAt time.Time  `json:"expires_at"`
+}
+
+// Uncertain reports that the answer to a request that may change something was lost
+// for good: nobody here knows whether it took effect.
+type Uncertain struct {
+	About
+	Method         string `json:"method"`
+	URL            string `json:"url"` // without query
+	IdempotencyKey string `json:"idempotency_key"`
+	Error          string `json:"error"`
+}
+
+// Settled reports that an earlier Uncertain is none any more: the API has answered
+// under the same key.
+type Settled struct {
+	About
+	IdempotencyKey string `json:"idempotency_key"`
 }
 
 // Completed reports that the task ended and its tokens were revoked, or why not.
@@ -101,6 +119,12 @@ func (Decided) Kind() string { return "decided" }
 
 // Kind implements [Event].
 func (Granted) Kind() string { return "granted" }
+
+// Kind implements [Event].
+func (Uncertain) Kind() string { return "uncertain" }
+
+// Kind implements [Event].
+func (Settled) Kind() string { return "settled" }
 
 // Kind implements [Event].
 func (Completed) Kind() string { return "completed" }

@@ -157,11 +157,16 @@ func offline(t testing.TB, cfg jit.Config, observe func(jit.Event)) *client {
 
 // send makes a request under call and returns the body of the answer.
 func (c *client) send(ctx context.Context, call jit.Call, method, url, body string, header ...string) (int, string, error) {
+	return c.sendCtx(c.task.Call(ctx, call), method, url, body, header...)
+}
+
+// sendCtx sends a request under the call that ctx carries.
+func (c *client) sendCtx(ctx context.Context, method, url, body string, header ...string) (int, string, error) {
 	var reader io.Reader
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	req, err := http.NewRequestWithContext(c.task.Call(ctx, call), method, url, reader)
+	req, err := http.NewRequestWithContext(ctx, method, url, reader)
 	if err != nil {
 		return 0, "", err
 	}

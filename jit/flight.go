@@ -46,10 +46,8 @@ func (s *scope) join(key grantKey, d rar.Detail, ahead bool) (*flight, *Grant, e
 	if t.ended {
 		return nil, nil, fmt.Errorf("jit: demand for %s: %w", d, ErrTaskEnded)
 	}
-	for _, g := range t.grants { // one may have come since the caller looked
-		if g.key == key && g.Live() {
-			return nil, g, nil
-		}
+	if g := t.grants.asked[key]; g != nil && g.Live() { // it may have come since the caller looked
+		return nil, g, nil
 	}
 	f := t.flights[key]
 	if f == nil {
@@ -141,7 +139,7 @@ func (s *scope) request(ctx context.Context, f *flight, key grantKey, d rar.Deta
 		}
 		req.Decision = dec
 		t.note(key, d, req)
-		s.report(ctx, d, dec, time.Since(req.asked))
+		s.report(d, dec, time.Since(req.asked))
 	}
 	if req.Status != StatusApproved {
 		return nil, deniedError(d, req.Decision)
@@ -188,7 +186,7 @@ func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Deta
 		req.ExpiresAt = req.asked.Add(t.engine.cfg.MaxPending)
 	}
 	t.note(key, d, req)
-	s.report(ctx, d, req.Decision, time.Since(req.asked))
+	s.report(d, req.Decision, time.Since(req.asked))
 	return req, nil
 }
 
@@ -211,7 +209,7 @@ func (s *scope) resume(ctx context.Context, key grantKey, d rar.Detail, open ope
 		open.Status = StatusExpired
 	}
 	s.task.note(key, d, open)
-	s.report(ctx, d, open.Decision, time.Since(open.asked))
+	s.report(d, open.Decision, time.Since(open.asked))
 	return open, nil
 }
 

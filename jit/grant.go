@@ -68,64 +68,6 @@ func keyOf(origin Origin, d rar.Detail) (grantKey, error) {
 	return grantKey{origin, digest}, err
 }
 
-// covering returns a live grant that lies within the ceiling and covers need, or
-// nil. A grant that was asked for need and came back narrower covers it too: more
-// is not to be had.
-func (t *Task) covering(key grantKey, need rar.Detail, ceiling []rar.Detail) *Grant {
-	_, ownRule := t.engine.cfg.Rules[need.Type]
-	for _, g := range t.live(key.origin) {
-		if g.Detail.Type != need.Type || !ownRule && g.Detail.Identifier != need.Identifier {
-			continue // outside in any case, and cheaper to see than by Within
-		}
-		if g.key != key && t.engine.cfg.Rules.Within(need, g.Detail) != nil {
-			continue
-		}
-		if _, err := t.engine.within(g.Detail, ceiling); err == nil {
-			return g
-		}
-	}
-	return nil
-}
-
-// live returns the grants for an origin that calls may use.
-func (t *Task) live(origin Origin) []*Grant {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		return nil
-	}
-	now := time.Now()
-	var live []*Grant
-	for _, g := range t.grants {
-		if g.key.origin == origin && g.liveAt(now) {
-			live = append(live, g)
-		}
-	}
-	return live
-}
-
-// keep adds a grant to those that calls may use. It reports false when the task
-// has ended.
-func (t *Task) keep(g *Grant) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.ended {
-		return false
-	}
-	now := time.Now()
-	t.grants = slices.DeleteFunc(t.grants, func(have *Grant) bool { return !have.liveAt(now) })
-	t.grants = append(t.grants, g)
-	return true
-}
-
-// drop forgets a grant that the API refused.
-func (t *Task) drop(g *Grant) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.grants = slices.DeleteFunc(t.grants, func(have *Grant) bool { return have == g })
-	maps.DeleteFunc(t.picks, func(_ kind, p pick) bool { return p.grant == g })
-}
-
 // A pick is the outcome of a search: which grant serves the requests of one exact
 // kind under one ceiling. It saves a repeated call from checking the very same
 // details again.
@@ -157,7 +99,7 @@ func (t *Task) pick(exact kind, ceiling []rar.Detail, g *Grant) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !slices.Contains(t.grants, g) {
+	if !t.grants.holds(g) {
 		return // dropped meanwhile
 	}
 	if len(t.picks) >= maxPicks {

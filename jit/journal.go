@@ -2,6 +2,7 @@ package jit
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -12,25 +13,37 @@ import (
 // the engine then refuses the call. Implementations must be safe for concurrent
 // use.
 //
+// Note keeps an entry that only reports. It returns at once; the entry is written
+// soon, in its place among the others, and at the latest with the next Append. A
+// crash may lose it, and a fault is the implementation's to tell: nothing depends on
+// a note.
+//
 // Entries hold no token: a grant is known by a keyed hash.
 type Journal interface {
 	Append(ctx context.Context, e Entry) error
+	Note(e Entry)
 }
 
 // An EntryKind says what an [Entry] announces or reports.
 type EntryKind string
 
 // The kinds of entries, in the order of a task's life. Those that announce are
-// appended before the thing is done, those that report after.
+// appended before the thing is done, those that report are appended after, and
+// those that note are left to [Journal.Note].
 const (
 	EntryTaskOpening    EntryKind = "task_opening"    // announces CreateTask
 	EntryTaskOpened     EntryKind = "task_opened"     // reports its id
+	EntryCall           EntryKind = "call"            // notes that a call begins, and its ceiling
+	EntryRefused        EntryKind = "refused"         // notes what the API demanded
+	EntryBlocked        EntryKind = "blocked"         // notes a demand outside the ceiling
 	EntryDemand         EntryKind = "demand"          // announces Request
-	EntryDecision       EntryKind = "decision"        // reports the answer
+	EntryDecision       EntryKind = "decision"        // notes the answer
 	EntryGrant          EntryKind = "grant"           // reports a token, before its first use
-	EntryCallSent       EntryKind = "call_sent"       // announces a call that has an effect
-	EntryCallReturned   EntryKind = "call_returned"   // reports its outcome
-	EntryTaskCompleting EntryKind = "task_completing" // announces CompleteTask
+	EntryUse            EntryKind = "use"             // notes a read-only request that a grant was sent with
+	EntryCallSent       EntryKind = "call_sent"       // announces a request that may change something
+	EntryCallReturned   EntryKind = "call_returned"   // notes its outcome; reports one that is not known
+	EntryCallEnded      EntryKind = "call_ended"      // notes what the caller made of the call
+	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
 	EntryTaskCompleted  EntryKind = "task_completed"  // reports it
 )
 
@@ -40,18 +53,41 @@ type Entry struct {
 	Kind           EntryKind
 	Time           time.Time
 	Run            string // the engine's own id of the task, known before the server's
+	Session        string // of the conversation that the task serves, with task_opening
+	Name           string // of the task, with task_opening
+	OnBehalfOf     string // the user on whose behalf the agent acts, with task_opening
 	TaskID         string
 	CallID         string
 	Tool           string
+	Args           json.RawMessage // what the call was asked to do, without tokens and cut to size
+	Ceiling        []rar.Detail
 	IdempotencyKey string
-	RequestID      string
+	RequestID      string // of the demand, or of the grant that was used
 	Detail         *rar.Detail
+	Demanded       []rar.Detail
 	Justification  string
-	Status         Status
+	Status         Status // of a decision
 	Risk           string
+	DecidedBy      string // who decided, as the server names them
+	Message        string // from the decider
 	ExpiresAt      time.Time
 	TokenHash      string // keyed hash of the token, see Config.TokenHashKey
 	Method, URL    string // URL without query
 	HTTPStatus     int
+	Outcome        Outcome // of a request that may change something
+	Result         string  // what the caller made of the call, such as "ok" or "denied"
+	Issued         int     // tokens under the task, with task_completed
+	Revoked        int     // of them those that were alive
 	Error          string
 }
+
+// An Outcome says what became of a request that may change something.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeAnswered      Outcome = "answered"       // the API answered, as the HTTP status says
+	OutcomeRefused       Outcome = "refused"        // 401 or 403: it had no effect
+	OutcomeNotSent       Outcome = "not_sent"       // it never left, so it had no effect
+	OutcomeMaybeExecuted Outcome = "maybe_executed" // the answer was lost
+)

@@ -39,11 +39,12 @@ type Task struct {
 	mu        sync.Mutex
 	ended     bool
 	completed bool
-	grants    []*Grant
+	grants    grantSet
 	issued    []time.Time // when each token ever issued expires
 	flights   map[grantKey]*flight
 	open      map[grantKey]openRequest
-	denied    []*DeniedError // asked once, answered for the whole task; only ever appended to
+	lost      map[string]*MaybeExecutedError // effects by digest; nil until there is one
+	denied    []*DeniedError                 // asked once, answered for the whole task; only ever appended to
 	kinds     map[kind]demand
 	picks     map[kind]pick
 }
@@ -54,7 +55,8 @@ func (t *Task) create(ctx context.Context, spec TaskSpec) {
 	defer close(t.opened)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
-	if t.openErr = t.engine.record(ctx, Entry{Kind: EntryTaskOpening, Run: t.run}); t.openErr != nil {
+	opening := Entry{Kind: EntryTaskOpening, Run: t.run, Session: spec.Session, Name: spec.Name, OnBehalfOf: spec.OnBehalfOf}
+	if t.openErr = t.engine.record(ctx, opening); t.openErr != nil {
 		return
 	}
 	info, err := t.engine.cfg.Authority.CreateTask(ctx, spec)
@@ -133,10 +135,8 @@ func (t *Task) Complete(ctx context.Context) error {
 	if id == "" {
 		return t.finish(Completed{}, nil)
 	}
-	if err := t.engine.record(ctx, Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id}); err != nil {
-		// Giving authority back needs no record; carry on and say so.
-		t.engine.log.WarnContext(ctx, "completing a task without a journal entry", "task_id", id, "error", err)
-	}
+	// Giving authority back needs no record.
+	t.engine.note(Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id})
 	err := t.complete(ctx, id)
 	return t.finish(t.tally(id), err)
 }
@@ -201,7 +201,8 @@ func (t *Task) complete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("jit: complete task %s: %w", id, last)
 	}
-	entry := Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id}
+	tally := t.tally(id)
+	entry := Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id, Issued: tally.Issued, Revoked: tally.Revoked}
 	if err := t.engine.record(context.WithoutCancel(ctx), entry); err != nil {
 		t.engine.log.WarnContext(ctx, "task completed without a journal entry", "task_id", id, "error", err)
 	}
@@ -230,7 +231,7 @@ func (t *Task) finish(c Completed, err error) error {
 	} else {
 		t.mu.Lock()
 		t.completed = true
-		t.grants = nil
+		t.grants = grantSet{}
 		clear(t.picks)
 		t.mu.Unlock()
 	}

@@ -21,6 +21,9 @@ const (
 	StatusArguments = "invalid_arguments" // the model called the tool wrongly
 	StatusNotFound  = "not_found"         // what the call is about does not exist
 	StatusFailed    = "failed"            // anything else
+	// StatusMaybeExecuted: the answer was lost, so nobody knows whether the call took
+	// effect.
+	StatusMaybeExecuted = "maybe_executed"
 )
 
 // A Failure is what the model sees of a call that did not work. It is an error: a
@@ -104,6 +107,14 @@ const (
 func explain(err error) *Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f
+	}
+	if errors.Is(err, jit.ErrMaybeExecuted) {
+		return &Failure{
+			Status:  StatusMaybeExecuted,
+			Message: "the answer to the call was lost, so it is not known whether the call took effect",
+			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
+			Err:     err,
+		}
 	}
 	if _, ok := errors.AsType[*argumentError](err); ok {
 		return &Failure{Status: StatusArguments, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}

@@ -18,6 +18,7 @@
 package jitmw
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,6 +217,7 @@ func (g *guarded) Run(ctx agent.Context, args any) (result map[string]any, _ err
 		g.cfg.Logger.ErrorContext(ctx, "tool called without a JIT task", "tool", g.Name())
 		return (&Failure{Message: "this tool works only under a JIT task, and none is open"}).result(), nil
 	}
+	call := context.Context(ctx) // becomes the planned call's
 	// ADK recovers panics only in its own function tools; one here would end the
 	// process. It covers what is done with the result too, since that calls methods
 	// of the tool's types. The stack goes to the log, never to the model.
@@ -223,20 +225,42 @@ func (g *guarded) Run(ctx agent.Context, args any) (result map[string]any, _ err
 		if p := recover(); p != nil {
 			g.cfg.Logger.ErrorContext(ctx, "tool panicked", "tool", g.Name(),
 				"panic", task.Scrub(fmt.Sprint(p)), "stack", task.Scrub(string(debug.Stack())))
-			result = (&Failure{Message: "the tool failed internally", Advice: sayso}).result()
+			result = g.failed(call, task, &Failure{Message: "the tool failed internally", Advice: sayso})
 		}
+		ended(call, result)
 	}()
-	result, err := g.call(ctx, task, args)
-	if err == nil {
-		if result, err = present(task, result, g.cfg.MaxResult); err == nil {
-			return result, nil
-		}
+	inside, args, err := g.plan(ctx, task, args)
+	if err != nil {
+		return g.failed(call, task, err), nil
 	}
-	return g.failed(ctx, task, err), nil
+	call = inside.std
+	result, err = g.inner.Run(inside, args)
+	if err == nil {
+		result, err = present(task, result, g.cfg.MaxResult)
+	}
+	if err != nil {
+		return g.failed(call, task, err), nil
+	}
+	return result, nil
 }
 
-// failed logs an error and returns what the model sees of it.
+// ended tells the journal what came of a call.
+func ended(ctx context.Context, result map[string]any) {
+	text, _ := result["error"].(string)
+	if text == "" {
+		jit.EndCall(ctx, "ok", "")
+		return
+	}
+	status, _ := result["status"].(string)
+	jit.EndCall(ctx, cmp.Or(status, StatusFailed), text)
+}
+
+// failed logs an error and returns what the model sees of it. A doubt about what
+// the call did outweighs whatever the tool made of it.
 func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) map[string]any {
+	if doubts := jit.Doubts(ctx); len(doubts) > 0 && !errors.Is(err, jit.ErrMaybeExecuted) {
+		err = fmt.Errorf("%w (%w)", doubts[0], err)
+	}
 	f := explain(err)
 	level := slog.LevelDebug
 	if f.Err != nil && ctx.Err() == nil {
@@ -252,18 +276,19 @@ func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) map[str
 	return m
 }
 
-// call plans the call and runs the tool under the plan.
-func (g *guarded) call(ctx agent.Context, task *jit.Task, args any) (map[string]any, error) {
+// plan decides what the call may do, and returns the context and the arguments for
+// the tool.
+func (g *guarded) plan(ctx agent.Context, task *jit.Task, args any) (inside under, _ any, _ error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err // ADK starts the calls of a turn also when the run is over
+		return under{}, nil, err // ADK starts the calls of a turn also when the run is over
 	}
 	m, ok := args.(map[string]any)
 	if !ok && args != nil {
-		return nil, &argumentError{errors.New("the arguments are not an object")}
+		return under{}, nil, &argumentError{errors.New("the arguments are not an object")}
 	}
 	plan, err := g.cfg.Plan(m)
 	if err != nil {
-		return nil, &argumentError{err}
+		return under{}, nil, &argumentError{err}
 	}
 	if plan.Args != nil {
 		args = plan.Args
@@ -276,11 +301,12 @@ func (g *guarded) call(ctx agent.Context, task *jit.Task, args any) (map[string]
 		Tool:          g.Name(),
 		Ceiling:       plan.Ceiling,
 		Justification: plan.Justification,
+		Args:          m,
 		// The same call of the same turn is the same intended effect, also when the
 		// turn is resumed: ADK keeps invocation and call id then.
 		IdempotencyKey: ctx.SessionID() + "\x00" + ctx.InvocationID() + "\x00" + ctx.FunctionCallID(),
 	}
-	return g.inner.Run(under{Context: ctx, std: task.Call(ctx, call)}, args)
+	return under{Context: ctx, std: task.Call(ctx, call)}, args, nil
 }
 
 // under is ADK's tool context with the standard part of another one. ADK's own

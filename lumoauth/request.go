@@ -136,6 +136,7 @@ func decodeDecision(a answer) (jit.Decision, error) {
 		ExpiresAt: o.time("expires_at"),
 		// Several generations of the API name the decider's words differently. The
 		// first is written for the agent; the others are what older ones sent.
+		DecidedBy:       a.clean(o.firstText("decided_by", "approved_by", "denied_by", "reviewed_by"), maxMessage),
 		Message:         a.clean(o.firstText("agent_message", "deny_reason", "review_notes", "message"), maxMessage),
 		ConsentRequired: o.flag("delegation_consent_required"),
 	}

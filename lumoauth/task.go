@@ -27,7 +27,7 @@ func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInf
 		Type       string `json:"type,omitzero"`
 		Parent     string `json:"parent_task_id,omitzero"`
 		OnBehalfOf string `json:"on_behalf_of,omitzero"`
-	}(spec))
+	}{spec.Name, spec.Type, spec.Parent, spec.OnBehalfOf})
 	if err != nil {
 		return jit.TaskInfo{}, invalidArgument(opCreateTask, "task", errors.New("not valid UTF-8"))
 	}

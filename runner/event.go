@@ -120,14 +120,18 @@ func MarshalEvent(e Event) ([]byte, error) {
 // An Outcome says how a run ended.
 type Outcome string
 
-// The outcomes. A run that broke has Failed or Interrupted; among the others what
-// a person has to look at first counts: Pending before Denied before Failed.
+// The outcomes. What a person has to look at first counts: MaybeExecuted before all
+// others, also in a run that broke; then, among runs that did not, Pending before
+// Denied before Failed.
 const (
 	Done        Outcome = "done"        // the model answered and every tool did its work
 	Failed      Outcome = "failed"      // the run broke, or a tool call failed and nothing made up for it
 	Denied      Outcome = "denied"      // authority was denied for a call
 	Pending     Outcome = "pending"     // a call waits for a person
 	Interrupted Outcome = "interrupted" // the context was cancelled before the run was over
+	// MaybeExecuted: the answer to a call that may change something was lost, so
+	// nobody knows whether it took effect.
+	MaybeExecuted Outcome = "maybe_executed"
 )
 
 // tally keeps what decides the outcome. Tool calls run concurrently.
@@ -137,13 +141,22 @@ type tally struct {
 	failed          map[string]int // tool -> turn of its last failure
 	worked          map[string]int // tool -> turn of its last success
 	turn            int
+	doubts          map[string]bool // idempotency keys of effects that are in doubt
 }
 
 func (t *tally) see(e jit.Event) {
-	if _, ok := e.(jit.Blocked); ok {
-		t.mu.Lock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e := e.(type) {
+	case jit.Blocked:
 		t.denied = true
-		t.mu.Unlock()
+	case jit.Uncertain:
+		if t.doubts == nil {
+			t.doubts = map[string]bool{}
+		}
+		t.doubts[e.IdempotencyKey] = true
+	case jit.Settled:
+		delete(t.doubts, e.IdempotencyKey)
 	}
 }
 
@@ -160,6 +173,7 @@ func (t *tally) returned(e ToolReturned) {
 		t.denied = true
 	case "pending":
 		t.pending = true
+	case "maybe_executed": // see tells which effect
 	default:
 		t.failed[e.Tool] = t.turn
 	}
@@ -177,6 +191,8 @@ func (t *tally) decide(err error) Outcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
+	case len(t.doubts) > 0:
+		return MaybeExecuted
 	case err != nil:
 		return Failed
 	case t.pending:

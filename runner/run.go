@@ -106,7 +106,7 @@ func (r *run) drive(ctx context.Context) {
 	r.task = r.r.cfg.Engine.Start(ctx, r.in.Task, r.observe)
 	err := r.guarded(ctx)
 	outcome := r.outcome.decide(err)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {
 		outcome = Interrupted
 	}
 	if _, said := errors.AsType[*ModelError](err); err != nil && !said {

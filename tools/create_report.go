@@ -14,8 +14,9 @@ import (
 
 // Options are what the analyst's tools share. The zero value is ready for use.
 type Options struct {
-	Base   http.RoundTripper // see [Spec]
-	Logger *slog.Logger
+	Base                  http.RoundTripper // see [Spec]
+	HonoursIdempotencyKey bool              // see [Spec]
+	Logger                *slog.Logger
 }
 
 // ReportArgs are the arguments of create_report.
@@ -49,6 +50,9 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 		API:         api,
 		Base:        opts.Base,
 		Logger:      opts.Logger,
+
+		HonoursIdempotencyKey: opts.HonoursIdempotencyKey,
+
 		Ceiling: func(ReportArgs) []rar.Detail {
 			return atOrigin(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"})
 		},

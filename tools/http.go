@@ -24,14 +24,25 @@ const maxBody = 8 << 20
 
 // GetJSON fetches url and decodes the JSON answer into out; a nil out ignores it.
 // An answer that is not 2xx is an *[APIError]. No other error's text is meant for
-// the model: return it as it is, and package jitmw finds the words.
+// the model: return it as it is, and package jitmw finds the words. An answer that
+// breaks off is asked for again, a few times.
 func (c Context) GetJSON(url string, out any) error {
-	req, err := http.NewRequestWithContext(c, http.MethodGet, url, nil)
-	if err != nil {
-		return fmt.Errorf("tools: GET: %w", err)
+	for try := 1; ; try++ {
+		req, err := http.NewRequestWithContext(c, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("tools: GET: %w", err)
+		}
+		if err = c.do(req, out); !errors.Is(err, errBrokeOff) || try >= maxReads || c.Err() != nil {
+			return err
+		}
 	}
-	return c.do(req, out)
 }
+
+// maxReads bounds how often GetJSON asks.
+const maxReads = 3
+
+// errBrokeOff is an answer whose body ended too early.
+var errBrokeOff = errors.New("the answer broke off")
 
 // PostJSON sends in as JSON and decodes the JSON answer into out, with the same
 // errors as GetJSON. A repeat of the same call carries the same Idempotency-Key.
@@ -60,7 +71,7 @@ func (c Context) do(req *http.Request, out any) error {
 	case errors.Is(err, strictjson.ErrTooLarge):
 		return &jitmw.Failure{Message: fmt.Sprintf("the API's answer is larger than %d bytes", maxBody)}
 	case err != nil:
-		return unanswered(err)
+		return unanswered(fmt.Errorf("%w: %w", errBrokeOff, err))
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
 		return apiError(resp.StatusCode, body)
 	case out == nil:
@@ -77,7 +88,7 @@ func (c Context) do(req *http.Request, out any) error {
 func unanswered(err error) error {
 	for _, known := range []error{
 		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrStillRefused, jit.ErrTaskEnded,
-		jit.ErrNotReplayable, context.Canceled, context.DeadlineExceeded,
+		jit.ErrNotReplayable, jit.ErrMaybeExecuted, context.Canceled, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, known) {
 			return err

@@ -43,6 +43,12 @@ type Spec[A any] struct {
 	// calls.
 	API *url.URL
 
+	// HonoursIdempotencyKey says that the API keeps the first response per
+	// Idempotency-Key. A request that may change something and whose answer was lost
+	// is then sent again under the same key; otherwise its result is
+	// "maybe_executed". See [jit.Transport].
+	HonoursIdempotencyKey bool
+
 	// Ceiling returns the most that may be asked for on behalf of a call with
 	// these arguments, which have passed the schema. Required: a tool that never
 	// needs authority returns nil.
@@ -100,7 +106,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	if err != nil {
 		return fail(err)
 	}
-	client, err := newClient(spec.API, spec.Base)
+	client, err := newClient(spec.API, spec.Base, spec.HonoursIdempotencyKey)
 	if err != nil {
 		return fail(err)
 	}
@@ -131,8 +137,8 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 }
 
 // newClient returns the client that a tool's handler works with.
-func newClient(api *url.URL, base http.RoundTripper) (*http.Client, error) {
-	transport := &jit.Transport{Base: base}
+func newClient(api *url.URL, base http.RoundTripper, honoursKey bool) (*http.Client, error) {
+	transport := &jit.Transport{Base: base, HonoursIdempotencyKey: honoursKey}
 	if api != nil {
 		origin, err := jit.OriginOf(api)
 		if err != nil {

@@ -85,6 +85,10 @@ func (t *Timeline) Show(e runner.Event) {
 		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", e.Detail, round(e.ExpiresAt.Sub(e.Time)), orNone(e.Origin))
 	case runner.ToolReturned:
 		t.returned(e)
+	case jit.Uncertain:
+		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, e.URL, e.Error, e.IdempotencyKey)
+	case jit.Settled:
+		t.line(e.Time, "good", "settled", "the API has answered under Idempotency-Key %s", e.IdempotencyKey)
 	case jit.Completed:
 		t.completed(e)
 	case runner.Finished:
@@ -103,7 +107,7 @@ func (t *Timeline) decided(e jit.Decided) {
 		if e.TTL > 0 {
 			life = ", for " + round(e.TTL)
 		}
-		t.line(e.Time, "good", "approved", "%s%s%s", e.RequestID, risk, life)
+		t.line(e.Time, "good", "approved", "%s%s%s%s", e.RequestID, by(e.DecidedBy), risk, life)
 	case jit.StatusPending:
 		where := ""
 		if e.DecideAt != "" {
@@ -111,9 +115,9 @@ func (t *Timeline) decided(e jit.Decided) {
 		}
 		t.line(e.Time, "warn", "waiting", "%s%s: a person must decide%s%s", e.RequestID, risk, until(e.ExpiresAt), where)
 	default:
-		why := ""
+		why := by(e.DecidedBy)
 		if e.Message != "" {
-			why = ": " + e.Message
+			why += ": " + e.Message
 		}
 		t.line(e.Time, "bad", e.Status.String(), "%s%s%s", e.RequestID, risk, why)
 	}
@@ -201,6 +205,13 @@ func until(t time.Time) string {
 		return ""
 	}
 	return ", until " + t.Local().Format("15:04:05")
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
 }
 
 func orNone(s string) string {

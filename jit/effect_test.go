@@ -1,0 +1,304 @@
+package jit_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// A lossy API does what it is told, and loses answers on the way back.
+type lossy struct {
+	fault func(n int, r *http.Request) (*http.Response, error) // of the nth request; nil, nil answers
+
+	requests int
+	keys     []string
+	done     map[string]int // how often each key was carried out
+}
+
+func (l *lossy) RoundTrip(r *http.Request) (*http.Response, error) {
+	l.requests++
+	var key string
+	for name, values := range r.Header {
+		if strings.EqualFold(name, jit.HeaderIdempotencyKey) {
+			key = values[0]
+		}
+	}
+	l.keys = append(l.keys, key)
+	resp, err := l.fault(l.requests, r)
+	if resp == nil && err == nil {
+		resp = answer(201, "created")
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return nil, err // it never arrived
+	}
+	if l.done == nil {
+		l.done = map[string]int{}
+	}
+	l.done[key]++
+	return resp, err
+}
+
+func answer(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// cut is a body that breaks off.
+type cut struct{ io.Reader }
+
+func (cut) Close() error { return nil }
+
+func cutAnswer() *http.Response {
+	resp := answer(201, "")
+	resp.Body = cut{io.MultiReader(strings.NewReader("crea"), broken{})}
+	return resp
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+var (
+	errReset = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	errDial  = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+)
+
+// effects is a client whose API is lossy.
+func effects(t *testing.T, api *lossy, honours bool, cfg jit.Config) (*client, *events) {
+	t.Helper()
+	seen := &events{}
+	cfg.Authority = &fakeAuthority{}
+	c := offline(t, cfg, seen.observe)
+	transport, ok := c.Transport.(*jit.Transport)
+	if !ok {
+		t.Fatalf("the client's transport is a %T", c.Transport)
+	}
+	transport.Base, transport.HonoursIdempotencyKey = api, honours
+	return c, seen
+}
+
+func failing(times int, err error) func(int, *http.Request) (*http.Response, error) {
+	return func(n int, _ *http.Request) (*http.Response, error) {
+		if n <= times {
+			return nil, err
+		}
+		return nil, nil
+	}
+}
+
+func answering(statuses ...int) func(int, *http.Request) (*http.Response, error) {
+	return func(n int, _ *http.Request) (*http.Response, error) {
+		if n <= len(statuses) && statuses[n-1] != 0 {
+			return answer(statuses[n-1], ""), nil
+		}
+		return nil, nil
+	}
+}
+
+// TestEffectHappensAtMostOnce loses answers in every way that there is.
+func TestEffectHappensAtMostOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault        func(int, *http.Request) (*http.Response, error)
+		honours      bool
+		requests     int
+		maybe        bool // the error is ErrMaybeExecuted
+		fails        bool // there is another error
+		status       int
+		wantOutcomes string
+	}{
+		"answered":                    {fault: failing(0, nil), requests: 1, status: 201, wantOutcomes: "answered"},
+		"lost":                        {fault: failing(1, errReset), requests: 1, maybe: true, wantOutcomes: "maybe_executed"},
+		"lost as EOF":                 {fault: failing(1, io.ErrUnexpectedEOF), requests: 1, maybe: true, wantOutcomes: "maybe_executed"},
+		"lost for an odd reason":      {fault: failing(1, errors.New("odd")), requests: 1, maybe: true, wantOutcomes: "maybe_executed"},
+		"lost, key honoured":          {fault: failing(1, errReset), honours: true, requests: 2, status: 201, wantOutcomes: "answered"},
+		"lost thrice, key honoured":   {fault: failing(3, io.EOF), honours: true, requests: 4, status: 201, wantOutcomes: "answered"},
+		"lost for good, key honoured": {fault: failing(99, errReset), honours: true, requests: 4, maybe: true, wantOutcomes: "maybe_executed"},
+		"odd reason, key honoured":    {fault: failing(1, errors.New("odd")), honours: true, requests: 1, maybe: true, wantOutcomes: "maybe_executed"},
+		"not sent at first":           {fault: failing(2, errDial), requests: 3, status: 201, wantOutcomes: "answered"},
+		"never sent":                  {fault: failing(99, errDial), requests: 4, fails: true, wantOutcomes: "not_sent"},
+		"never sent, key honoured":    {fault: failing(99, errDial), honours: true, requests: 4, fails: true, wantOutcomes: "not_sent"},
+		"answer cut off, key honoured": {fault: func(n int, _ *http.Request) (*http.Response, error) {
+			return map[int]*http.Response{1: cutAnswer()}[n], nil
+		}, honours: true, requests: 2, status: 201, wantOutcomes: "answered"},
+		"answer cut off": {fault: func(int, *http.Request) (*http.Response, error) { return cutAnswer(), nil }, requests: 1, maybe: true, wantOutcomes: "answered maybe_executed"},
+		"in flight after a loss": {fault: func(n int, _ *http.Request) (*http.Response, error) {
+			return map[int]*http.Response{2: answer(409, ""), 3: answer(409, "")}[n], map[int]error{1: errReset}[n]
+		}, honours: true, requests: 4, status: 201, wantOutcomes: "answered"},
+		"in flight for good after a loss": {fault: func(n int, _ *http.Request) (*http.Response, error) {
+			return answer(409, ""), map[int]error{1: errReset}[n]
+		}, honours: true, requests: 4, status: 409, wantOutcomes: "maybe_executed"},
+		"a conflict of its own, key honoured": {fault: answering(409), honours: true, requests: 1, status: 409, wantOutcomes: "answered"},
+		"a conflict of its own":               {fault: answering(409), requests: 1, status: 409, wantOutcomes: "answered"},
+		"gateway":                             {fault: answering(502), requests: 1, status: 502, wantOutcomes: "maybe_executed"},
+		"gateway in time":                     {fault: answering(504), requests: 1, status: 504, wantOutcomes: "maybe_executed"},
+		"gateway, key honoured":               {fault: answering(502, 504, 503), honours: true, requests: 4, status: 201, wantOutcomes: "answered"},
+		"overloaded":                          {fault: answering(503), requests: 1, status: 503, wantOutcomes: "answered"},
+		"overloaded for good, key honoured":   {fault: answering(503, 503, 503, 503), honours: true, requests: 4, status: 503, wantOutcomes: "maybe_executed"},
+		"failed":                              {fault: answering(500), requests: 1, status: 500, wantOutcomes: "answered"},
+		"failed, key honoured":                {fault: answering(500), honours: true, requests: 1, status: 500, wantOutcomes: "answered"},
+		"refused without a challenge":         {fault: answering(403), requests: 1, status: 403, wantOutcomes: "refused"},
+		"refused, key honoured":               {fault: answering(403), honours: true, requests: 1, status: 403, wantOutcomes: "refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, api := &journal{}, &lossy{fault: tt.fault}
+				c, seen := effects(t, api, tt.honours, jit.Config{Journal: log})
+				ctx := c.task.Call(t.Context(), reports())
+				status, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text")
+				if errors.Is(err, jit.ErrMaybeExecuted) != tt.maybe || (err != nil) != (tt.maybe || tt.fails) {
+					t.Errorf("POST = %v, want maybe executed %t, another error %t", err, tt.maybe, tt.fails)
+				}
+				if err == nil && status != tt.status {
+					t.Errorf("POST = %d, want %d", status, tt.status)
+				}
+				if api.requests != tt.requests {
+					t.Errorf("%d requests, want %d", api.requests, tt.requests)
+				}
+				for _, key := range api.keys {
+					if key == "" || key != api.keys[0] {
+						t.Errorf("keys %q, want one", api.keys)
+					}
+				}
+				var outcomes []string
+				for _, e := range log.all() {
+					if e.Kind == jit.EntryCallReturned {
+						outcomes = append(outcomes, string(e.Outcome))
+					}
+				}
+				if got := strings.Join(outcomes, " "); got != tt.wantOutcomes {
+					t.Errorf("outcomes %q in the journal, want %q", got, tt.wantOutcomes)
+				}
+				doubtful := strings.Contains(tt.wantOutcomes, "maybe_executed")
+				if got := len(jit.Doubts(ctx)); (got == 1) != doubtful {
+					t.Errorf("%d doubts, want one: %t", got, doubtful)
+				}
+				if got := strings.Contains(strings.Join(seen.kinds(), " "), "uncertain"); got != doubtful {
+					t.Errorf("events %v, want uncertain among them: %t", seen.kinds(), doubtful)
+				}
+			})
+		})
+	}
+}
+
+// A model that sees a failure calls the tool again: another call, the same effect.
+func TestLostEffectIsNotSentByAnotherCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &lossy{fault: failing(1, errReset)}
+		c, _ := effects(t, api, false, jit.Config{})
+		first, second := reports(), reports()
+		second.ID = "call-2"
+		_, _, err := c.send(t.Context(), first, "POST", c.base+"/reports", "text")
+		if !errors.Is(err, jit.ErrMaybeExecuted) {
+			t.Fatalf("POST = %v, want maybe executed", err)
+		}
+		ctx := c.task.Call(t.Context(), second)
+		_, _, err = c.sendCtx(ctx, "POST", c.base+"/reports", "text")
+		if !errors.Is(err, jit.ErrMaybeExecuted) || api.requests != 1 || len(jit.Doubts(ctx)) != 1 {
+			t.Errorf("POST again = %v after %d requests with the doubts %v, want maybe executed after 1", err, api.requests, jit.Doubts(ctx))
+		}
+		if _, _, err := c.send(t.Context(), second, "POST", c.base+"/reports", "other"); err != nil || api.requests != 2 {
+			t.Errorf("POST of another body = %v after %d requests, want it sent", err, api.requests)
+		}
+	})
+}
+
+func TestLostEffectIsSettledUnderItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := &lossy{fault: failing(4, errReset)}
+		c, seen := effects(t, api, true, jit.Config{})
+		second := reports()
+		second.ID = "call-2"
+		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrMaybeExecuted) {
+			t.Fatalf("POST = %v, want maybe executed", err)
+		}
+		ctx := c.task.Call(t.Context(), second)
+		if status, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text"); err != nil || status != 201 {
+			t.Fatalf("POST again = %d, %v", status, err)
+		}
+		for _, key := range api.keys {
+			if key != api.keys[0] {
+				t.Errorf("keys %q, want one: it is the same effect", api.keys)
+			}
+		}
+		kinds := strings.Join(seen.kinds(), " ")
+		if !strings.HasSuffix(kinds, "uncertain settled") || len(jit.Doubts(ctx)) != 0 {
+			t.Errorf("events %q with the doubts %v, want the doubt settled", kinds, jit.Doubts(ctx))
+		}
+	})
+}
+
+// What is lost must be known before anybody can ask: the entry is durable.
+func TestLostEffectIsAppendedNotNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &journal{fail: failOn(jit.EntryCallReturned, 1)}
+		c, _ := effects(t, &lossy{fault: failing(1, errReset)}, false, jit.Config{Journal: log})
+		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrMaybeExecuted) {
+			t.Errorf("POST = %v, want maybe executed though the journal fails", err)
+		}
+		for _, e := range log.all() {
+			if e.Kind == jit.EntryCallReturned {
+				t.Error("the outcome was only noted")
+			}
+		}
+	})
+}
+
+func TestReadsAreRetriedWithinBounds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err      error
+		times    int
+		resends  int
+		requests int
+		ok       bool
+	}{
+		"reset once":           {errReset, 1, 0, 2, true},
+		"EOF thrice":           {io.EOF, 3, 0, 4, true},
+		"connection refused":   {errDial, 99, 0, 4, false},
+		"more often if told":   {errReset, 5, 5, 6, true},
+		"never if told":        {errReset, 1, -1, 1, false},
+		"not for other causes": {errors.New("odd"), 1, 0, 1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				api := &lossy{fault: failing(tt.times, tt.err)}
+				c, _ := effects(t, api, false, jit.Config{MaxResends: tt.resends})
+				_, _, err := c.send(t.Context(), jit.Call{ID: "1"}, "GET", c.base+"/docs/doc_1", "")
+				if (err == nil) != tt.ok || api.requests != tt.requests || errors.Is(err, jit.ErrMaybeExecuted) {
+					t.Errorf("GET = %v after %d requests, want ok %t after %d", err, api.requests, tt.ok, tt.requests)
+				}
+			})
+		})
+	}
+}
+
+func TestRetryAfterIsWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		header string
+		least  time.Duration
+		status int
+	}{{"7", 7 * time.Second, 201}, {"", 0, 201}, {"-1", 0, 201}, {"soon", 0, 201}, {"3600", 0, 503}} {
+		synctest.Test(t, func(t *testing.T) {
+			api := &lossy{fault: func(n int, _ *http.Request) (*http.Response, error) {
+				if n > 1 {
+					return nil, nil
+				}
+				resp := answer(503, "")
+				resp.Header.Set("Retry-After", tt.header)
+				return resp, nil
+			}}
+			c, _ := effects(t, api, true, jit.Config{})
+			start := time.Now()
+			status, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text")
+			if err != nil || status != tt.status || time.Since(start) < tt.least || time.Since(start) > tt.least+time.Second {
+				t.Errorf("Retry-After %q: POST = %d, %v after %s, want %d after %s", tt.header, status, err, time.Since(start), tt.status, tt.least)
+			}
+		})
+	}
+}
