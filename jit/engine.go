@@ -33,6 +33,11 @@ type Config struct {
 	// keeps no journal.
 	Journal Journal
 
+	// AuthorityName says which authorization server and agent this is, for the
+	// journal: whoever recovers a task after a crash must know whom to ask. No
+	// secret.
+	AuthorityName string
+
 	// TokenHashKey keys the hashes by which the journal names tokens. nil means
 	// a random key, so that hashes of different engines cannot be joined.
 	TokenHashKey []byte

@@ -53,6 +53,7 @@ type Entry struct {
 	Kind           EntryKind
 	Time           time.Time
 	Run            string // the engine's own id of the task, known before the server's
+	Authority      string // Config.AuthorityName, with task_opening
 	Session        string // of the conversation that the task serves, with task_opening
 	Name           string // of the task, with task_opening
 	OnBehalfOf     string // the user on whose behalf the agent acts, with task_opening

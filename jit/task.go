@@ -55,7 +55,7 @@ func (t *Task) create(ctx context.Context, spec TaskSpec) {
 	defer close(t.opened)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
-	opening := Entry{Kind: EntryTaskOpening, Run: t.run, Session: spec.Session, Name: spec.Name, OnBehalfOf: spec.OnBehalfOf}
+	opening := Entry{Kind: EntryTaskOpening, Run: t.run, Authority: t.engine.cfg.AuthorityName, Session: spec.Session, Name: spec.Name, OnBehalfOf: spec.OnBehalfOf}
 	if t.openErr = t.engine.record(ctx, opening); t.openErr != nil {
 		return
 	}

@@ -103,11 +103,8 @@ const (
 
 // explain turns an error into words for the model. A tool's own error keeps its
 // text, as ADK's tools do; one that names addresses or files of this machine does
-// not.
+// not. That a call may have taken effect comes before all that is said about it.
 func explain(err error) *Failure {
-	if f, ok := errors.AsType[*Failure](err); ok {
-		return f
-	}
 	if errors.Is(err, jit.ErrMaybeExecuted) {
 		return &Failure{
 			Status:  StatusMaybeExecuted,
@@ -115,6 +112,9 @@ func explain(err error) *Failure {
 			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
 			Err:     err,
 		}
+	}
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
 	}
 	if _, ok := errors.AsType[*argumentError](err); ok {
 		return &Failure{Status: StatusArguments, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}

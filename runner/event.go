@@ -141,7 +141,8 @@ type tally struct {
 	failed          map[string]int // tool -> turn of its last failure
 	worked          map[string]int // tool -> turn of its last success
 	turn            int
-	doubts          map[string]bool // idempotency keys of effects that are in doubt
+	doubts          map[string]bool // idempotency keys of effects, and whether they are still in doubt
+	said            bool            // a tool says of itself that it may have done something
 }
 
 func (t *tally) see(e jit.Event) {
@@ -156,8 +157,19 @@ func (t *tally) see(e jit.Event) {
 		}
 		t.doubts[e.IdempotencyKey] = true
 	case jit.Settled:
-		delete(t.doubts, e.IdempotencyKey)
+		t.doubts[e.IdempotencyKey] = false
 	}
+}
+
+// inDoubt reports whether some effect may have happened. Package jit knows of each
+// that it sent, and whether it was settled; of others there is only the tool's word.
+func (t *tally) inDoubt() bool {
+	for _, open := range t.doubts {
+		if open {
+			return true
+		}
+	}
+	return t.said && t.doubts == nil
 }
 
 func (t *tally) returned(e ToolReturned) {
@@ -173,7 +185,8 @@ func (t *tally) returned(e ToolReturned) {
 		t.denied = true
 	case "pending":
 		t.pending = true
-	case "maybe_executed": // see tells which effect
+	case "maybe_executed":
+		t.said = true
 	default:
 		t.failed[e.Tool] = t.turn
 	}
@@ -191,7 +204,7 @@ func (t *tally) decide(err error) Outcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case len(t.doubts) > 0:
+	case t.inDoubt():
 		return MaybeExecuted
 	case err != nil:
 		return Failed

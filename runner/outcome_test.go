@@ -1,7 +1,9 @@
 package runner_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -47,6 +49,12 @@ func TestOutcomes(t *testing.T) {
 		"pending and denied":              {[]string{"a pending, b denied"}, runner.Pending},
 		"denied, then pending":            {[]string{"a denied", "b pending"}, runner.Pending},
 		"blocked, and hidden by the tool": {[]string{"a blocked"}, runner.Denied},
+		"lost":                            {[]string{"a lost"}, runner.MaybeExecuted},
+		"lost, and hidden by the tool":    {[]string{"a hidden"}, runner.MaybeExecuted},
+		"lost, then pending":              {[]string{"a lost", "b pending"}, runner.MaybeExecuted},
+		"lost, then settled":              {[]string{"a lost, b found"}, runner.MaybeExecuted},
+		"lost, then settled in time":      {[]string{"a kept", "a found"}, runner.Done},
+		"may have done it, says the tool": {[]string{"a maybe_executed"}, runner.MaybeExecuted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clean(t)
@@ -61,6 +69,14 @@ func TestOutcomes(t *testing.T) {
 				case "blocked":
 					_, err := jit.Acquire(ctx, rar.Detail{Type: "admin"})
 					return map[string]any{"swallowed": err != nil}, nil
+				case "lost":
+					return nil, post(ctx, false, true)
+				case "hidden":
+					return map[string]any{"swallowed": post(ctx, false, true) != nil}, nil
+				case "kept":
+					return nil, post(ctx, true, true)
+				case "found":
+					return map[string]any{}, post(ctx, true, false)
 				}
 				return nil, &jitmw.Failure{Status: status, Message: status}
 			}
@@ -76,6 +92,35 @@ func TestOutcomes(t *testing.T) {
 		})
 	}
 }
+
+// post sends an effect whose answer is lost, or not.
+func post(ctx context.Context, honoured, lost bool) error {
+	base := func(r *http.Request) (*http.Response, error) {
+		_ = r.Body.Close()
+		if lost {
+			return nil, errors.New("odd") // not worth another try
+		}
+		return &http.Response{StatusCode: 201, Body: http.NoBody}, nil
+	}
+	origin, err := jit.ParseOrigin("https://api.test")
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &jit.Transport{Origin: origin, Base: tripper(base), HonoursIdempotencyKey: honoured}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/reports", strings.NewReader("text"))
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestCompletionThatFails(t *testing.T) {
 	clean(t)

@@ -48,6 +48,7 @@ type run struct {
 	in      Input
 	content *genai.Content
 	task    *jit.Task
+	place   place
 
 	events chan Event
 	done   chan struct{} // closed when nothing more will be sent
@@ -103,7 +104,10 @@ func (r *run) pending() iter.Seq[Event] {
 func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	r.start = time.Now()
-	r.task = r.r.cfg.Engine.Start(ctx, r.in.Task, r.observe)
+	r.place = r.in.place()
+	spec := r.in.Task
+	spec.Session = r.place.session
+	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
 	err := r.guarded(ctx)
 	outcome := r.outcome.decide(err)
 	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {
@@ -205,12 +209,12 @@ func (r *run) stopped(ctx context.Context) error {
 
 // turn opens the session and runs the agent on the message.
 func (r *run) turn(ctx context.Context) error {
-	user, id, release, err := r.r.session(ctx, r.in)
+	release, err := r.r.session(ctx, r.place)
 	if err != nil {
 		return err
 	}
 	defer release()
-	r.emit(Started{Time: time.Now(), Session: id, Agent: r.r.cfg.Agent.Name()})
+	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name()})
 
 	ctx = jit.NewContext(ctx, r.task)
 	ctx = context.WithValue(ctx, runKey{}, r)
@@ -219,7 +223,7 @@ func (r *run) turn(ctx context.Context) error {
 	if r.r.cfg.Stream {
 		cfg.StreamingMode = adk.StreamingModeSSE
 	}
-	for ev, err := range r.r.runner.Run(ctx, user, id, r.content, cfg) {
+	for ev, err := range r.r.runner.Run(ctx, r.place.user, r.place.session, r.content, cfg) {
 		if err != nil {
 			return fmt.Errorf("runner: %w", err)
 		}

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -36,26 +37,33 @@ func (b *busySessions) leave(key [2]string) {
 	delete(b.set, key)
 }
 
-// session opens the input's session, new or old, and enters it.
-func (r *Runner) session(ctx context.Context, in Input) (user, id string, release func(), err error) {
-	user, id = in.User, in.Session
-	if user == "" {
-		user = "user"
+// A place names a conversation.
+type place struct {
+	user, session string
+	fresh         bool // nobody named it, so it is new
+}
+
+// place returns where the input belongs.
+func (in Input) place() place {
+	p := place{user: cmp.Or(in.User, "user"), session: in.Session}
+	if p.session == "" {
+		p.session, p.fresh = rand.Text(), true
 	}
-	fresh := id == ""
-	if fresh {
-		id = rand.Text()
-	}
-	key := [2]string{user, id}
+	return p
+}
+
+// session opens a session, new or old, and enters it.
+func (r *Runner) session(ctx context.Context, p place) (release func(), err error) {
+	key := [2]string{p.user, p.session}
 	if !r.busy.enter(key) {
-		return "", "", nil, fmt.Errorf("runner: session %s: %w", id, ErrBusy)
+		return nil, fmt.Errorf("runner: session %s: %w", p.session, ErrBusy)
 	}
 	release = func() { r.busy.leave(key) }
-	if err := r.prepare(ctx, user, id, fresh); err != nil {
+	if err := r.prepare(ctx, p.user, p.session, p.fresh); err != nil {
 		release()
-		return "", "", nil, err
+		return nil, err
 	}
-	return user, id, release, nil
+	return release, nil
 }
 
 // prepare creates the session, or repairs the one that is there. A session that is
