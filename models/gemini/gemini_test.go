@@ -1,4 +1,4 @@
-package models_test
+package gemini_test
 
 import (
 	"context"
@@ -8,31 +8,59 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/models/gemini"
+	"github.com/jitagent/jitagent/models/provider"
+	"github.com/jitagent/jitagent/secret"
 )
 
-const poison = "PROMPT-AND-BODY-MARK"
+// What must appear nowhere but in a request: a key in a header, a prompt in a body.
+const (
+	canary = "AIzaCanaryCanaryCanary123"
+	poison = "PROMPT-AND-BODY-MARK"
+)
 
-func open(t *testing.T, handler http.HandlerFunc) model.LLM {
+// once is the policy of tests that count requests.
+var once = provider.RetryPolicy{Attempts: 1}
+
+func open(t *testing.T, handler http.HandlerFunc) *gemini.Model {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	llm, err := models.Open(t.Context(), "gemini/gemini-test", models.Options{
-		Getenv: env("GEMINI_API_KEY", " "+canary+"\n"), HTTPClient: srv.Client(), BaseURL: srv.URL,
-	})
+	return with(t, gemini.Config{BaseURL: base(t, srv.URL), HTTPClient: srv.Client()})
+}
+
+// with opens gemini-test by key, with what c says besides.
+func with(t *testing.T, c gemini.Config) *gemini.Model {
+	t.Helper()
+	c.Model, c.Key, c.KeyVariable = "gemini-test", secret.New(canary), "GEMINI_API_KEY"
+	if c.Retry == (provider.RetryPolicy{}) {
+		c.Retry = once
+	}
+	llm, err := gemini.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return llm
+}
+
+func base(t *testing.T, raw string) *url.URL {
+	t.Helper()
+	u, err := provider.BaseURL("gemini", raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
 func request() *model.LLMRequest {
@@ -69,20 +97,20 @@ func TestGeminiFailures(t *testing.T) {
 	tests := []struct {
 		name    string
 		handler http.HandlerFunc
-		want    models.CallError // Provider and Model are always the same
+		want    provider.Error // Provider and Model are always the same
 	}{
-		{"401", apiError(401, "UNAUTHENTICATED"), models.CallError{Status: 401, Reason: "UNAUTHENTICATED", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
-		{"400 with a bad key", apiError(400, "INVALID_ARGUMENT", map[string]any{"reason": "API_KEY_INVALID"}), models.CallError{Status: 400, Reason: "API_KEY_INVALID", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
-		{"400", apiError(400, "INVALID_ARGUMENT"), models.CallError{Status: 400, Reason: "INVALID_ARGUMENT", Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
-		{"400 region", apiError(400, "FAILED_PRECONDITION"), models.CallError{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
-		{"403", apiError(403, "PERMISSION_DENIED"), models.CallError{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
-		{"404", apiError(404, "NOT_FOUND"), models.CallError{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
-		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), models.CallError{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "the quota is used up", Remedy: "wait, or raise the quota of the project behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
-		{"500", apiError(500, "INTERNAL"), models.CallError{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},
-		{"503, no JSON", raw(503, "<html>"+poison), models.CallError{Status: 503, Problem: "the provider failed", Remedy: "try again later"}},
-		{"reason is free text", apiError(400, canary+" "+poison), models.CallError{Status: 400, Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
-		{"not JSON", raw(200, poison), models.CallError{Problem: "the answer could not be read", Remedy: "try again; if it stays so, check the base URL"}},
-		{"prompt blocked", raw(200, `{"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"`+poison+`"}}`), models.CallError{Reason: "SAFETY", Problem: "the provider blocked the prompt", Remedy: "its safety policy forbids this content: use another document or model"}},
+		{"401", apiError(401, "UNAUTHENTICATED"), provider.Error{Status: 401, Reason: "UNAUTHENTICATED", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
+		{"400 with a bad key", apiError(400, "INVALID_ARGUMENT", map[string]any{"reason": "API_KEY_INVALID"}), provider.Error{Status: 400, Reason: "API_KEY_INVALID", Problem: "the API key was refused", Remedy: "check the key in GEMINI_API_KEY"}},
+		{"400", apiError(400, "INVALID_ARGUMENT"), provider.Error{Status: 400, Reason: "INVALID_ARGUMENT", Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
+		{"400 region", apiError(400, "FAILED_PRECONDITION"), provider.Error{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
+		{"403", apiError(403, "PERMISSION_DENIED"), provider.Error{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
+		{"404", apiError(404, "NOT_FOUND"), provider.Error{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
+		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), provider.Error{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "the quota is used up", Remedy: "wait, or raise the quota of the project behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
+		{"500", apiError(500, "INTERNAL"), provider.Error{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},
+		{"503, no JSON", raw(503, "<html>"+poison), provider.Error{Status: 503, Problem: "the provider failed", Remedy: "try again later"}},
+		{"reason is free text", apiError(400, canary+" "+poison), provider.Error{Status: 400, Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
+		{"not JSON", raw(200, poison), provider.Error{Problem: "the answer could not be read", Remedy: "try again; if it stays so, check the base URL"}},
+		{"prompt blocked", raw(200, `{"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"`+poison+`"}}`), provider.Error{Reason: "SAFETY", Problem: "the provider blocked the prompt", Remedy: "its safety policy forbids this content: use another document or model"}},
 	}
 	for _, tt := range tests {
 		for _, stream := range []bool{false, true} {
@@ -92,12 +120,12 @@ func TestGeminiFailures(t *testing.T) {
 					handler = raw(200, `data: {"promptFeedback":{"blockReason":"SAFETY","blockReasonMessage":"`+poison+"\"}}\n\n")
 				}
 				all, err := ask(t.Context(), open(t, handler), request(), stream)
-				got, ok := errors.AsType[*models.CallError](err)
+				got, ok := errors.AsType[*provider.Error](err)
 				if !ok || len(all) > 0 {
-					t.Fatalf("got %d responses and %v, want a CallError", len(all), err)
+					t.Fatalf("got %d responses and %v, want a Error", len(all), err)
 				}
 				tt.want.Provider, tt.want.Model = "gemini", "gemini-test"
-				if diff := cmp.Diff(&tt.want, got); diff != "" {
+				if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreUnexported(provider.Error{})); diff != "" {
 					t.Errorf("error (-want +got):\n%s", diff)
 				}
 				for text := err; text != nil; text = errors.Unwrap(text) {
@@ -128,7 +156,7 @@ func TestGeminiEmptyAndBrokenAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			llm := open(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, tt.body) })
 			all, err := ask(t.Context(), llm, request(), tt.stream)
-			got, ok := errors.AsType[*models.CallError](err)
+			got, ok := errors.AsType[*provider.Error](err)
 			if !ok || got.Problem != tt.problem || strings.Contains(err.Error(), poison) {
 				t.Errorf("got %v, want %q", err, tt.problem)
 			}
@@ -154,7 +182,7 @@ func TestGeminiEndlessAnswerIsCut(t *testing.T) {
 		}
 	})
 	_, err := ask(t.Context(), llm, request(), false)
-	if got, ok := errors.AsType[*models.CallError](err); !ok || got.Problem != "the answer is over 16 MiB" {
+	if got, ok := errors.AsType[*provider.Error](err); !ok || got.Problem != "the answer is over 16 MiB" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -167,7 +195,7 @@ func TestGeminiFollowsNoRedirect(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		llm := open(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+r.URL.Path, status) })
 		_, err := ask(t.Context(), llm, request(), false)
-		if got, ok := errors.AsType[*models.CallError](err); !ok || got.Status != status || !strings.Contains(got.Problem, "redirect") {
+		if got, ok := errors.AsType[*provider.Error](err); !ok || got.Status != status || !strings.Contains(got.Problem, "redirect") {
 			t.Errorf("%d: got %v", status, err)
 		}
 	}
@@ -178,17 +206,13 @@ func TestGeminiFollowsNoRedirect(t *testing.T) {
 
 func TestGeminiUnreachable(t *testing.T) {
 	srv := httptest.NewServer(nil)
-	base := srv.URL
+	llm := with(t, gemini.Config{BaseURL: base(t, srv.URL)})
 	srv.Close()
-	llm, err := models.Open(t.Context(), "gemini", models.Options{Getenv: env("GOOGLE_API_KEY", canary), BaseURL: base})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = ask(t.Context(), llm, request(), false)
+	_, err := ask(t.Context(), llm, request(), false)
 	if err == nil || !strings.Contains(err.Error(), "no connection to 127.0.0.1") || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("got %v", err)
 	}
-	if err := models.Check(t.Context(), llm); err == nil {
+	if err := llm.Check(t.Context()); err == nil {
 		t.Error("Check of a dead server gives no error")
 	}
 }
@@ -243,8 +267,8 @@ func TestGeminiAnswers(t *testing.T) {
 		}
 		var pieces string
 		for _, resp := range all[:len(all)-1] {
-			if !resp.Partial {
-				t.Errorf("%+v comes before the last response and is not partial", resp)
+			if !resp.Partial || resp.FinishReason != "" || resp.TurnComplete {
+				t.Errorf("%+v comes before the last response and is not just partial", resp)
 			}
 			pieces += resp.Content.Parts[0].Text
 		}
@@ -273,10 +297,7 @@ func TestGeminiGoesToTheProviderByDefault(t *testing.T) {
 		got = append(got, r.URL.Scheme+"://"+r.URL.Host, r.Header.Get("X-Goog-Api-Key"))
 		return nil, errors.New("no network in tests")
 	})}
-	llm, err := models.Open(t.Context(), "gemini", models.Options{Getenv: env("GEMINI_API_KEY", canary), HTTPClient: client})
-	if err != nil {
-		t.Fatal(err)
-	}
+	llm := with(t, gemini.Config{HTTPClient: client})
 	if _, err := ask(t.Context(), llm, request(), false); err == nil {
 		t.Error("no error")
 	}
@@ -329,20 +350,11 @@ func TestCheckAsksForTheModelAlone(t *testing.T) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, `{"name":"models/gemini-test"}`)
 	})
-	if err := models.Check(t.Context(), llm); err != nil {
+	if err := llm.Check(t.Context()); err != nil {
 		t.Errorf("Check = %v", err)
 	}
 	status = http.StatusNotFound
-	if err := models.Check(t.Context(), llm); err == nil || !strings.Contains(err.Error(), "there is no such model (404)") {
+	if err := llm.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such model (404)") {
 		t.Errorf("Check of an unknown model = %v", err)
-	}
-}
-
-func TestTemporaryFailures(t *testing.T) {
-	for status, want := range map[int]bool{0: false, 400: false, 404: false, 429: true, 500: true, 503: true} {
-		wait, got := (&models.CallError{Status: status, RetryAfter: time.Second}).Temporary()
-		if got != want || wait != time.Second {
-			t.Errorf("status %d: temporary %v after %v, want %v", status, got, wait, want)
-		}
 	}
 }

@@ -1,0 +1,308 @@
+package gemini
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/url"
+	"regexp"
+
+	"google.golang.org/adk/v2/model"
+	adkgemini "google.golang.org/adk/v2/model/gemini"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/provider"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// DefaultModel is a stable model for which Google has announced no shutdown.
+const DefaultModel = "gemini-3.5-flash"
+
+// Host serves the Gemini API.
+const Host = "generativelanguage.googleapis.com"
+
+// Config says which model answers, and who asks. Either Key or Vertex is set.
+type Config struct {
+	// Model is the name at Google; "" means [DefaultModel].
+	Model string
+	// Key is the API key, and KeyVariable the variable it came from, for errors.
+	Key         secret.String
+	KeyVariable string
+	// Vertex asks Vertex AI in place of the Gemini API. nil does not.
+	Vertex *Vertex
+	// BaseURL replaces Google's address: for a gateway or a test server. It must come
+	// from [provider.BaseURL]. nil means Google's own.
+	BaseURL *url.URL
+	// HTTPClient makes the calls, through [provider.Client]. nil is fine.
+	HTTPClient *http.Client
+	// Settings apply where a request does not say. ReasoningEffort is Google's
+	// thinking level; it and ThinkingBudget exclude each other.
+	Settings provider.Settings
+	// Retry bounds how temporary failures are tried again.
+	Retry provider.RetryPolicy
+}
+
+// Settings are the settings that [Config] takes.
+func Settings() []provider.Setting {
+	return []provider.Setting{
+		{Name: provider.Temperature, Help: "a number from 0 to 2: how free the wording is"},
+		{Name: provider.TopP, Help: "a number from 0 to 1: the share of likely words that is considered"},
+		{Name: provider.MaxTokens, Help: "a whole number from 1: the most tokens of an answer, thinking included"},
+		{Name: provider.Seed, Help: "a whole number: asks for the same answer to the same question"},
+		{Name: provider.ReasoningEffort, Help: "minimal, low, medium or high: how long the model thinks (Gemini 3 and later)", Values: []string{"minimal", "low", "medium", "high"}},
+		{Name: provider.ThinkingBudget, Help: "a whole number from -1: the most tokens of thinking (Gemini 2.5); -1 leaves it to the model"},
+	}
+}
+
+// Model is a Gemini model. It is safe for concurrent use.
+type Model struct {
+	retrying model.LLM
+	once     *attempt
+}
+
+// New opens the model of c. It calls no provider. Without [Vertex].Token it looks
+// for Google Cloud credentials, in files and, on a Google machine, at its metadata
+// server.
+func New(ctx context.Context, c Config) (*Model, error) {
+	if c.Model == "" {
+		c.Model = DefaultModel
+	}
+	if c.Settings.ThinkingBudget != nil && c.Settings.ReasoningEffort != "" {
+		return nil, fmt.Errorf("models: gemini takes either %s or %s", provider.ReasoningEffort, provider.ThinkingBudget)
+	}
+	if c.Vertex != nil {
+		if err := c.Vertex.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	base := c.BaseURL
+	if base == nil {
+		host := Host
+		if c.Vertex != nil {
+			host = VertexHost(c.Vertex.Location)
+		}
+		base = &url.URL{Scheme: "https", Host: host}
+	}
+	// Every field that genai would otherwise fill from the process environment is
+	// set: GOOGLE_GEMINI_BASE_URL or GOOGLE_GENAI_USE_VERTEXAI must not send
+	// documents where nobody asked for.
+	config := &genai.ClientConfig{
+		Backend:     genai.BackendGeminiAPI,
+		HTTPClient:  provider.Client(c.HTTPClient),
+		HTTPOptions: genai.HTTPOptions{BaseURL: base.String()},
+	}
+	if c.Vertex == nil {
+		if c.Key.Reveal() == "" {
+			return nil, fmt.Errorf("models: gemini needs an API key")
+		}
+		config.APIKey = c.Key.Reveal()
+	} else {
+		config.Backend, config.Project, config.Location = genai.BackendVertexAI, c.Vertex.Project, c.Vertex.Location
+		var err error
+		if config.HTTPClient, err = c.Vertex.authorized(ctx, config.HTTPClient, base); err != nil {
+			return nil, err
+		}
+	}
+	llm, err := adkgemini.NewModel(ctx, c.Model, config)
+	if err != nil {
+		// The cause may print the whole configuration, the key with it.
+		return nil, fmt.Errorf("models: the gemini client refused its configuration")
+	}
+	once := &attempt{
+		LLM: llm, settings: c.Settings, backend: config.Backend,
+		target: provider.Target{Provider: "gemini", Model: c.Model, Host: base.Host, Key: c.KeyVariable},
+	}
+	if own, ok := llm.(interface{ Client() *genai.Client }); ok {
+		once.client = own.Client()
+	}
+	return &Model{retrying: provider.Retry(once, c.Retry), once: once}, nil
+}
+
+// Name returns the name without the provider: ADK sends it as the model's name.
+func (m *Model) Name() string { return m.once.Name() }
+
+// GenerateContent implements [model.LLM].
+func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+	return m.retrying.GenerateContent(ctx, req, stream)
+}
+
+// GetGoogleLLMVariant lets ADK see through the wrapper which backend this is: it
+// shapes requests and spans by it.
+func (m *Model) GetGoogleLLMVariant() genai.Backend { return m.once.backend }
+
+// Check asks Google about the model: the key or the credentials are accepted and
+// the model exists. No document is sent.
+func (m *Model) Check(ctx context.Context) error {
+	if m.once.client == nil {
+		return nil
+	}
+	ctx, x := provider.Observe(ctx, provider.Keep{})
+	if _, err := m.once.client.Models.Get(ctx, m.Name(), nil); err != nil {
+		return m.once.explain(ctx, m.once.target, x, err)
+	}
+	return nil
+}
+
+// attempt is ADK's adapter, called once.
+type attempt struct {
+	model.LLM
+	client   *genai.Client
+	backend  genai.Backend
+	settings provider.Settings
+	target   provider.Target
+}
+
+// names is narrower than what Google accepts: the name becomes a path segment of a
+// URL, so no slash, no dot segment, no escape.
+var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+
+// GenerateContent implements [model.LLM].
+func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+	return func(yield func(*model.LLMResponse, error) bool) {
+		to := a.target
+		if req.Model != "" {
+			to.Model = req.Model // a hook may have changed it, and ADK prefers it
+		}
+		if !names.MatchString(to.Model) {
+			yield(nil, to.Fail(provider.BadName, nil))
+			return
+		}
+		own := a.copy(req)
+		if len(own.Contents) == 0 {
+			yield(nil, to.Fail(provider.Problem{Text: "the request is empty", Remedy: "ask something"}, nil))
+			return
+		}
+		ctx, x := provider.Observe(ctx, provider.Keep{Head: !stream, Error: true})
+		ended := false
+		next := func(resp *model.LLMResponse, err error) bool {
+			ended = ended || err != nil || !resp.Partial
+			return yield(resp, err)
+		}
+		if left := a.answer(ctx, own, stream, to, x, next); !left && !ended {
+			yield(nil, a.incomplete(ctx, to, x, provider.NoAnswer))
+		}
+	}
+}
+
+// answer yields what ADK's adapter makes of one call, until an error or the final
+// response. It reports whether the consumer has left.
+//
+// Google's library and ADK's adapter take some answers for granted and panic on
+// others, such as a null among the parts. Those are unreadable, not fatal.
+func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool, to provider.Target, x *provider.Exchange, yield func(*model.LLMResponse, error) bool) (left bool) {
+	consumer := false // whose panic is not ours
+	next := func(resp *model.LLMResponse, err error) bool {
+		consumer = true
+		more := yield(resp, err)
+		consumer = false
+		left = !more
+		return more
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			if consumer {
+				panic(v)
+			}
+			left = !yield(nil, to.Fail(provider.Unreadable, nil))
+		}
+	}()
+	version := ""
+	for resp, err := range a.LLM.GenerateContent(ctx, req, stream) {
+		if err != nil {
+			if reason := blockReason(x.Head()); reason != "" {
+				err = blocked(to, reason)
+			} else {
+				err = a.explain(ctx, to, x, err)
+			}
+			next(nil, err)
+			return left
+		}
+		if version = cmp.Or(resp.ModelVersion, version); resp.Partial {
+			if piece(resp) && !next(resp, nil) {
+				return left
+			}
+			continue
+		}
+		resp.ModelVersion = version // ADK's aggregate has none
+		if err := a.final(ctx, resp, to, x); err != nil {
+			next(nil, err)
+		} else {
+			next(resp, nil)
+		}
+		return left
+	}
+	return left
+}
+
+// piece makes resp one that only shows text and thoughts: calls, and why the answer
+// ended, are the final response's to say. It reports whether anything is left.
+func piece(resp *model.LLMResponse) bool {
+	resp.FinishReason, resp.TurnComplete = "", false
+	if resp.ErrorCode != "" {
+		return false
+	}
+	resp.Content = keep(resp.Content, func(_ int, p *genai.Part) bool { return p.Text != "" && p.FunctionCall == nil })
+	return resp.Content != nil && len(resp.Content.Parts) > 0
+}
+
+// final checks that resp is a whole answer.
+func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange) error {
+	resp.Content = keep(resp.Content, func(int, *genai.Part) bool { return true })
+	empty := resp.Content == nil || len(resp.Content.Parts) == 0
+	switch {
+	case resp.FinishReason == "" && resp.ErrorCode != "":
+		return blocked(to, resp.ErrorCode)
+	case resp.FinishReason == "":
+		// Whatever arrived may be half an answer, or half of a call's arguments.
+		return a.incomplete(ctx, to, x, provider.BrokenOff)
+	case empty && resp.FinishReason == genai.FinishReasonStop:
+		return to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
+	case empty:
+		resp.ErrorCode = string(resp.FinishReason)
+	}
+	if resp.ErrorCode != "" {
+		resp.ErrorMessage = "the provider stopped the answer" // its own text may quote the prompt
+	}
+	resp.TurnComplete = true
+	if resp.Content != nil {
+		resp.Content.Role = genai.RoleModel
+	}
+	return nil
+}
+
+// incomplete is an answer that ended early: by an error that genai did not see, or
+// just so.
+func (a *attempt) incomplete(ctx context.Context, to provider.Target, x *provider.Exchange, p provider.Problem) error {
+	if err := x.Err(); err != nil || ctx.Err() != nil {
+		return a.explain(ctx, to, x, err)
+	}
+	return to.Fail(p, nil)
+}
+
+// copy returns req as it is sent. It copies as much as ADK's adapter writes to: that
+// sets headers in Config.HTTPOptions and may append to Contents.
+func (a *attempt) copy(req *model.LLMRequest) *model.LLMRequest {
+	out := *req
+	out.Contents = history(req.Contents)
+	config := a.settings.Apply(req.Config)
+	sane(config)
+	if config.ThinkingConfig == nil && (a.settings.ThinkingBudget != nil || a.settings.ReasoningEffort != "") {
+		config.ThinkingConfig = &genai.ThinkingConfig{ThinkingBudget: a.settings.ThinkingBudget, ThinkingLevel: levels[a.settings.ReasoningEffort]}
+	}
+	var options genai.HTTPOptions
+	if config.HTTPOptions != nil {
+		options = *config.HTTPOptions
+	}
+	options.Headers = options.Headers.Clone()
+	if options.Headers == nil {
+		options.Headers = http.Header{}
+	}
+	// Hooks may shape a request, not redirect it: documents and key go to the host
+	// that was opened.
+	options.BaseURL = ""
+	config.HTTPOptions = &options
+	out.Config = config
+	return &out
+}

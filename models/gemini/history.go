@@ -1,0 +1,75 @@
+package gemini
+
+import (
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/provider"
+)
+
+// history returns contents as the API takes them: each turn of calls is followed by
+// one of their results, in their order and as many. What a crash, a cancel or a call
+// still pending leaves behind is refused with 400 otherwise. Nil and empty contents
+// and nil parts, on which Google's library panics, are left out. Nothing of contents
+// is changed; what needs no change is shared.
+func history(contents []*genai.Content) []*genai.Content {
+	results := provider.Results(contents)
+	out := make([]*genai.Content, 0, len(contents)+1) // ADK's adapter may append one
+	for i, content := range contents {
+		if content == nil {
+			continue
+		}
+		answers := &genai.Content{Role: genai.RoleUser}
+		kept := keep(content, func(j int, p *genai.Part) bool {
+			if f := p.FunctionCall; f != nil {
+				r := results[provider.Place{Content: i, Part: j}]
+				if r == nil {
+					r = &genai.FunctionResponse{Response: provider.NoResult()}
+				}
+				r = new(*r)
+				r.ID, r.Name = f.ID, f.Name
+				answers.Parts = append(answers.Parts, &genai.Part{FunctionResponse: r})
+			}
+			return p.FunctionResponse == nil
+		})
+		if len(kept.Parts) > 0 {
+			out = append(out, kept)
+		}
+		if len(answers.Parts) > 0 {
+			out = append(out, answers)
+		}
+	}
+	return out
+}
+
+// keep returns content with those parts alone that are wanted, nil ones never.
+func keep(content *genai.Content, wanted func(int, *genai.Part) bool) *genai.Content {
+	if content == nil {
+		return nil
+	}
+	parts := make([]*genai.Part, 0, len(content.Parts))
+	for j, p := range content.Parts {
+		if p != nil && wanted(j, p) {
+			parts = append(parts, p)
+		}
+	}
+	if len(parts) == len(content.Parts) {
+		return content
+	}
+	return &genai.Content{Role: content.Role, Parts: parts}
+}
+
+// sane returns config without the nils in it on which Google's library panics.
+// config is the caller's own.
+func sane(config *genai.GenerateContentConfig) {
+	config.SystemInstruction = keep(config.SystemInstruction, func(int, *genai.Part) bool { return true })
+	if config.SystemInstruction != nil && len(config.SystemInstruction.Parts) == 0 {
+		config.SystemInstruction = nil
+	}
+	var tools []*genai.Tool
+	for _, t := range config.Tools {
+		if t != nil {
+			tools = append(tools, t)
+		}
+	}
+	config.Tools = tools
+}

@@ -1,0 +1,135 @@
+package openai
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"google.golang.org/genai"
+)
+
+// A query is a request in a form that both APIs are written from: what each of them
+// takes under another name.
+type query struct {
+	system string
+	turns  []*turn
+	tools  []tool
+	choice choice
+	format format
+	effort string
+	config *genai.GenerateContentConfig // for what is a number
+}
+
+// A format is the wanted form of the answer: kind is "", json_object or json_schema.
+type format struct {
+	kind, name string
+	schema     []byte
+	strict     bool
+}
+
+func (c *call) query(contents []*genai.Content) (*query, error) {
+	config := c.config
+	if err := refuse(config); err != nil {
+		return nil, err
+	}
+	q := &query{config: config, system: system(config.SystemInstruction), effort: c.family.effort(config.ThinkingConfig, c.settings.ReasoningEffort)}
+	all, err := c.tools.tools(config)
+	if err != nil {
+		return nil, err
+	}
+	if q.tools, q.choice, err = choose(config, all); err != nil {
+		return nil, err
+	}
+	if q.format, err = wanted(config); err != nil {
+		return nil, err
+	}
+	if q.turns, err = converse(contents); err != nil {
+		return nil, err
+	}
+	if len(q.turns) == 0 && q.system == "" {
+		return nil, unsupported("an empty request")
+	}
+	return q, nil
+}
+
+// refuse names what config asks that OpenAI's API does not have. Labels change no
+// answer and are left out.
+func refuse(c *genai.GenerateContentConfig) error {
+	for _, r := range [...]struct {
+		asked bool
+		what  string
+	}{
+		{c.TopK != nil, "top_k"},
+		{c.CandidateCount > 1, "several candidates"},
+		{len(c.SafetySettings) > 0, "safety settings"},
+		{c.CachedContent != "", "cached content"},
+		{c.SpeechConfig != nil || c.AudioTimestamp || c.AudioTranscriptionConfig != nil, "speech"},
+		{c.ImageConfig != nil, "image generation"},
+		{c.RoutingConfig != nil || c.ModelSelectionConfig != nil, "a routing or selection"},
+		{c.ModelArmorConfig != nil, "Model Armor"},
+	} {
+		if r.asked {
+			return unsupported(r.what)
+		}
+	}
+	for _, m := range c.ResponseModalities {
+		if !strings.EqualFold(m, "TEXT") {
+			return unsupported("a response other than text")
+		}
+	}
+	return nil
+}
+
+// system joins the texts of the instruction, whose role is of no account.
+func system(c *genai.Content) string {
+	if c == nil {
+		return ""
+	}
+	var texts []string
+	for _, p := range c.Parts {
+		if p != nil && p.Text != "" && !p.Thought {
+			texts = append(texts, p.Text)
+		}
+	}
+	return strings.Join(texts, "\n")
+}
+
+var formatNames = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+
+// wanted returns the form of the answer that config asks for.
+func wanted(c *genai.GenerateContentConfig) (format, error) {
+	var schema any
+	switch {
+	case c.ResponseJsonSchema != nil:
+		schema = c.ResponseJsonSchema
+	case c.ResponseSchema != nil:
+		schema = fromGenai(c.ResponseSchema, 0)
+	}
+	switch c.ResponseMIMEType {
+	case "", "text/plain":
+		if schema == nil {
+			return format{}, nil
+		}
+	case "application/json":
+		if schema == nil {
+			return format{kind: "json_object"}, nil
+		}
+	default:
+		return format{}, unsupported("a response of type " + mimeName(c.ResponseMIMEType))
+	}
+	// The map is a copy: schemas are shared, and strict writes.
+	written, m, err := asMap(schema)
+	if err != nil || m == nil {
+		return format{}, unsupported("a response schema that is no JSON object")
+	}
+	f := format{kind: "json_schema", name: "response", schema: written}
+	if title, _ := m["title"].(string); formatNames.MatchString(title) {
+		f.name = title
+	}
+	if f.strict = strict(m, 0); f.strict {
+		if f.schema, err = json.Marshal(m, json.Deterministic(true)); err != nil {
+			return format{}, unsupported("a response schema that is no JSON object")
+		}
+	}
+	return f, nil
+}

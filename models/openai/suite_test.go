@@ -1,0 +1,28 @@
+package openai_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/adk/v2/model"
+
+	"github.com/jitagent/jitagent/models/modeltest"
+	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// quick is the usual policy with short waits.
+var quick = provider.RetryPolicy{Initial: time.Millisecond, Max: 5 * time.Millisecond}
+
+func TestSuite(t *testing.T) {
+	modeltest.RunSuite(t, func(t *testing.T, up *modeltest.Upstream) model.LLM {
+		llm, err := openai.New(openai.Config{
+			Model: "acme/model-1", Key: secret.New(canary), KeyVariable: "OPENAI_API_KEY", BaseURL: address(t, up.OpenAIURL()), Retry: quick,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return llm
+	})
+}

@@ -1,0 +1,230 @@
+package provider
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of one answer in bytes, after decompression. A streamed answer repeats its
+// frame with each token, a few hundred bytes of it, so it may be longer.
+const (
+	MaxAnswer   = 16 << 20
+	MaxStream   = 64 << 20
+	maxProblem  = 64 << 10 // the body of an answer that is no success
+	maxHead     = 4 << 10
+	longestWait = 24 * time.Hour
+)
+
+// A TooLargeError is an answer over its bound.
+type TooLargeError struct{ Limit int64 }
+
+func (e *TooLargeError) Error() string { return fmt.Sprintf("answer over %d bytes", e.Limit) }
+
+// BaseURL reads the address of a provider: https, or http on loopback, since a key
+// and documents are sent there. name is for errors, which never
+// repeat raw: it may hold a password. The result has no slash at its end.
+func BaseURL(name, raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
+		return nil, fmt.Errorf("models: malformed base URL for %s: use one such as https://host/path", name)
+	case u.Scheme == "https", u.Scheme == "http" && Loopback(u):
+		u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""
+		return u, nil
+	}
+	return nil, fmt.Errorf("models: base URL for %s must be https, or http on loopback: the API key is sent there", name)
+}
+
+// Loopback reports whether u stays on this machine: localhost or an address of the
+// loopback network. No name is resolved.
+func Loopback(u *url.URL) bool {
+	host := u.Hostname()
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Client returns a copy of c that follows no redirect, caps bodies, and tells the
+// [Exchange] in a request's context what came back. nil means a client with
+// [http.DefaultTransport]. c itself is not changed.
+func Client(c *http.Client) *http.Client {
+	var out http.Client
+	if c != nil {
+		out = *c
+	}
+	if out.Transport == nil {
+		out.Transport = http.DefaultTransport
+	}
+	out.Transport = &transport{out.Transport}
+	out.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &out
+}
+
+// transport caps bodies and reports to exchanges.
+type transport struct{ base http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	x, _ := req.Context().Value(exchangeKey{}).(*Exchange)
+	x.begin(resp)
+	b := &body{ReadCloser: resp.Body, limit: MaxAnswer, exchange: x}
+	switch {
+	case resp.StatusCode < 200 || resp.StatusCode >= 300:
+		b.limit, b.cut = maxProblem, true
+	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
+		b.limit = MaxStream
+	}
+	b.left = b.limit
+	resp.Body = b
+	return resp, nil
+}
+
+type body struct {
+	io.ReadCloser
+	limit, left int64
+	cut         bool // the rest is not missed: end as if it were not there
+	exchange    *Exchange
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, b.exchange.read(nil, b.over())
+	}
+	// One byte more than may come, so that a body of just the limit ends well.
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if b.left < 0 {
+		n, err = n-1, b.over()
+	}
+	return n, b.exchange.read(p[:n], err)
+}
+
+func (b *body) over() error {
+	if b.cut {
+		return io.EOF
+	}
+	return &TooLargeError{b.limit}
+}
+
+// An Exchange is what an HTTP answer says besides what the libraries pass on. It
+// is for one call; its methods are safe for concurrent use.
+type Exchange struct {
+	mu         sync.Mutex
+	status     int
+	retryAfter time.Duration
+	keep       Keep
+	head       []byte
+	err        error
+}
+
+type exchangeKey struct{}
+
+// Keep says what an [Exchange] takes over from the body of an answer.
+type Keep struct {
+	// Head keeps the body's first 4 KiB.
+	Head bool
+	// Error ends a body that cannot be read further like one that is complete, and
+	// keeps the error: for libraries that print it, or bury it.
+	Error bool
+}
+
+// Observe returns a context whose requests, sent through a [Client], report to the
+// Exchange.
+func Observe(ctx context.Context, keep Keep) (context.Context, *Exchange) {
+	x := &Exchange{keep: keep}
+	return context.WithValue(ctx, exchangeKey{}, x), x
+}
+
+// Status returns the status of the last answer, 0 when there was none.
+func (x *Exchange) Status() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.status
+}
+
+// RetryAfter returns the wait that the last answer's headers ask for, 0 for none.
+func (x *Exchange) RetryAfter() time.Duration {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.retryAfter
+}
+
+// Head returns what of the body's beginning was read so far, if it is kept.
+func (x *Exchange) Head() []byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return append([]byte(nil), x.head...)
+}
+
+// Err returns the error that ended the body, if it is kept.
+func (x *Exchange) Err() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.err
+}
+
+func (x *Exchange) begin(resp *http.Response) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.status, x.retryAfter, x.head, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil, nil
+}
+
+// read hears what was read of the body, and returns the error to go on with.
+func (x *Exchange) read(p []byte, err error) error {
+	if x == nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if room := maxHead - len(x.head); x.keep.Head && room > 0 {
+		x.head = append(x.head, p[:min(room, len(p))]...)
+	}
+	if x.keep.Error && err != nil && err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+		x.err = err
+		return io.EOF
+	}
+	return err
+}
+
+// retryAfter reads Retry-After, which holds seconds or a date (RFC 9110, section
+// 10.2.3), and OpenAI's finer retry-after-ms.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	plain, fine := h.Get("Retry-After"), h.Get("Retry-After-Ms")
+	if plain == "" && fine == "" {
+		return 0
+	}
+	var wait time.Duration
+	if ms, err := strconv.ParseFloat(fine, 64); err == nil {
+		wait = seconds(ms / 1000)
+	} else if s, err := strconv.ParseFloat(plain, 64); err == nil {
+		wait = seconds(s)
+	} else if date, err := http.ParseTime(plain); err == nil {
+		wait = date.Sub(now)
+	}
+	return max(0, min(wait, longestWait))
+}
+
+func seconds(s float64) time.Duration {
+	if math.IsNaN(s) || s <= 0 {
+		return 0
+	}
+	return time.Duration(min(s, longestWait.Seconds()) * float64(time.Second))
+}

@@ -1,0 +1,129 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+)
+
+// A RetryPolicy bounds how often and how long [Retry] tries. The zero policy is
+// ready to use.
+type RetryPolicy struct {
+	// Attempts bounds the calls of one answer, the first among them. 0 means 4,
+	// 1 means that nothing is tried again.
+	Attempts int
+	// Initial is the wait before the second attempt; each further one waits twice as
+	// long, up to Max. Chance makes each wait up to a third shorter or longer. 0
+	// means 500 ms and 8 s.
+	Initial, Max time.Duration
+	// MaxRetryAfter bounds the wait that a provider may ask for. One that asks for
+	// more is not tried again: its error, which says how long, is returned at once.
+	// 0 means 30 s.
+	MaxRetryAfter time.Duration
+	// Logger hears each retry at info level: provider, model, status, reason, number
+	// of the attempt and wait. nil discards.
+	Logger *slog.Logger
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	if p.Attempts <= 0 {
+		p.Attempts = 4
+	}
+	if p.Initial <= 0 {
+		p.Initial = 500 * time.Millisecond
+	}
+	if p.Max <= 0 {
+		p.Max = 8 * time.Second
+	}
+	if p.MaxRetryAfter <= 0 {
+		p.MaxRetryAfter = 30 * time.Second
+	}
+	if p.Logger == nil {
+		p.Logger = slog.New(slog.DiscardHandler)
+	}
+	return p
+}
+
+// Retry returns llm with temporary failures tried again, as long as nothing of the
+// answer has been yielded: what a caller has seen is never taken back or repeated.
+// A failure is temporary when an [Error] in it says so. The wait is the longer of
+// backoff and what the provider asked for. It ends with the context, and is not
+// begun when the context would end first. The last error is returned as it is.
+//
+// The result is as safe for concurrent use as llm is.
+func Retry(llm model.LLM, p RetryPolicy) model.LLM {
+	return &retrying{llm, p.withDefaults()}
+}
+
+type retrying struct {
+	model.LLM
+	policy RetryPolicy
+}
+
+// Unwrap returns the model that is retried.
+func (r *retrying) Unwrap() model.LLM { return r.LLM }
+
+// GetGoogleLLMVariant passes on what ADK asks a model: which of Google's backends
+// it is, if any.
+func (r *retrying) GetGoogleLLMVariant() genai.Backend {
+	if g, ok := r.LLM.(interface{ GetGoogleLLMVariant() genai.Backend }); ok {
+		return g.GetGoogleLLMVariant()
+	}
+	return genai.BackendUnspecified
+}
+
+// GenerateContent implements [model.LLM].
+func (r *retrying) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+	return func(yield func(*model.LLMResponse, error) bool) {
+		waits := backoff.ExponentialBackOff{
+			InitialInterval: r.policy.Initial, MaxInterval: r.policy.Max, Multiplier: 2, RandomizationFactor: 1. / 3,
+		}
+		for attempt := 1; ; attempt++ {
+			failure, again := r.attempt(ctx, req, stream, attempt, yield)
+			if !again {
+				return
+			}
+			wait := max(waits.NextBackOff(), failure.RetryAfter)
+			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+				yield(nil, failure)
+				return
+			}
+			r.policy.Logger.InfoContext(ctx, "model call failed, trying again", "provider", failure.Provider, "model", failure.Model,
+				"status", failure.Status, "reason", failure.Reason, "attempt", attempt, "wait", wait)
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				timer.Stop()
+				yield(nil, fmt.Errorf("models: %s/%s: %w", failure.Provider, failure.Model, ctx.Err()))
+				return
+			}
+		}
+	}
+}
+
+// attempt passes on one call, and reports a failure that may be tried again.
+func (r *retrying) attempt(ctx context.Context, req *model.LLMRequest, stream bool, n int, yield func(*model.LLMResponse, error) bool) (*Error, bool) {
+	fresh := true
+	for resp, err := range r.LLM.GenerateContent(ctx, req, stream) {
+		if err != nil && fresh && n < r.policy.Attempts && ctx.Err() == nil {
+			if failure, ok := errors.AsType[*Error](err); ok {
+				if wait, temporary := failure.Temporary(); temporary && wait <= r.policy.MaxRetryAfter {
+					return failure, true
+				}
+			}
+		}
+		fresh = false
+		if !yield(resp, err) || err != nil {
+			return nil, false
+		}
+	}
+	return nil, false
+}

@@ -1,0 +1,179 @@
+package models
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"google.golang.org/adk/v2/model"
+
+	"github.com/jitagent/jitagent/models/gemini"
+	"github.com/jitagent/jitagent/models/offline"
+	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
+)
+
+// entry is what is told about a provider, and how it is reached and opened.
+type entry struct {
+	Provider
+	// names are the model names it takes after the slash; nil when it takes none.
+	names *regexp.Regexp
+	// reach finds the address; nil when nothing leaves the process.
+	reach func(Provider, Options) (destination, error)
+	open  func(context.Context, opening) (model.LLM, error)
+}
+
+// opening is everything that a model is opened with, checked. key is empty only
+// where none is needed.
+type opening struct {
+	Options
+	model    string
+	settings provider.Settings
+	to       destination
+	key      apiKey
+}
+
+var (
+	// plain names become a path segment of a URL: no slash, no dot segment, no escape.
+	plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	// slashed names are those of model hubs too: meta-llama/Llama-3.1-8B-Instruct,
+	// hf.co/someone/model-GGUF:Q4_K_M, model@q4. Each segment begins with a letter or a
+	// digit, which leaves no dot segment.
+	slashed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}){0,4}$`)
+)
+
+// table lists every provider, the default first.
+func table() []entry {
+	return []entry{
+		{
+			Provider: Provider{
+				Name: "offline",
+				Data: "documents stay in this process: summaries are extracted by rules, no language model is involved",
+			},
+			open: func(context.Context, opening) (model.LLM, error) { return offline.New(), nil },
+		},
+		{
+			Provider: Provider{
+				Name:            "gemini",
+				DefaultModel:    gemini.DefaultModel,
+				KeyVariables:    []string{"GOOGLE_API_KEY", "GEMINI_API_KEY"},
+				BaseURLVariable: geminiBase,
+				Host:            gemini.Host,
+				Data:            "documents leave this machine to " + gemini.Host + " (Google), or to Vertex AI or the server that " + geminiBase + " names where those are chosen",
+				Settings:        gemini.Settings(),
+			},
+			names: plain,
+			reach: reachGemini,
+			open:  openGemini,
+		},
+		{
+			Provider: Provider{
+				Name:            "openai",
+				DefaultModel:    openai.DefaultModel,
+				KeyVariables:    []string{"OPENAI_API_KEY"},
+				BaseURLVariable: "OPENAI_BASE_URL",
+				Host:            openai.Host,
+				Data:            "documents leave this machine to " + openai.Host + " (OpenAI), or go to the server that OPENAI_BASE_URL names where it is set",
+				Settings:        openai.Settings(),
+			},
+			names: slashed,
+			reach: reachOpenAI,
+			open:  openOpenAI,
+		},
+		{
+			Provider: Provider{
+				Name:            "azure",
+				KeyVariables:    []string{"AZURE_OPENAI_API_KEY"},
+				BaseURLVariable: azureBase,
+				Data:            "documents leave this machine to the Azure OpenAI resource that " + azureBase + " names (Microsoft)",
+				Settings:        openai.Settings(),
+			},
+			names: plain,
+			reach: reachAzure,
+			open:  openAzure,
+		},
+	}
+}
+
+func lookup(name string) (entry, string, error) {
+	providerName, modelName, named := strings.Cut(name, "/")
+	all := table()
+	i := slices.IndexFunc(all, func(e entry) bool { return e.Name == providerName })
+	if i < 0 {
+		return entry{}, "", fmt.Errorf("models: unknown model %q: use %s", provider.Shorten(name), usage(all))
+	}
+	e := all[i]
+	switch {
+	case named && e.names == nil:
+		return entry{}, "", fmt.Errorf("models: %s takes no model name: use %q", e.Name, e.Name)
+	case named && !e.names.MatchString(modelName):
+		return entry{}, "", fmt.Errorf("models: malformed model name %q: use a name such as %q", provider.Shorten(name), e.Name+"/"+e.example())
+	case !named && e.names != nil && e.DefaultModel == "":
+		return entry{}, "", fmt.Errorf("models: %s needs a model name: use %q", e.Name, e.Name+"/"+e.example())
+	case !named:
+		modelName = e.DefaultModel
+	}
+	return e, modelName, nil
+}
+
+// example is a model name for errors.
+func (e entry) example() string {
+	if e.DefaultModel == "" {
+		return "DEPLOYMENT"
+	}
+	return e.DefaultModel
+}
+
+// takesNone refuses a base URL for a provider that works in this process.
+func (e entry) takesNone(opts Options) error {
+	if e.reach == nil && opts.BaseURL != "" {
+		return fmt.Errorf("models: %s works in this process and takes no base URL", e.Name)
+	}
+	return nil
+}
+
+// usage lists the names that Open takes.
+func usage(all []entry) string {
+	var names []string
+	for _, e := range all {
+		switch {
+		case e.names == nil:
+			names = append(names, e.Name)
+		case e.DefaultModel == "":
+			names = append(names, e.Name+"/"+e.example())
+		default:
+			names = append(names, e.Name, e.Name+"/NAME")
+		}
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+// destination is where a provider is reached.
+type destination struct {
+	base *url.URL
+	// whose names who runs the address, for people.
+	whose string
+	// keyless says that a missing key is fine: a server on this machine.
+	keyless bool
+	// vertex is set for Vertex AI, version for Azure's older API.
+	vertex  *gemini.Vertex
+	version string
+}
+
+func (d destination) host() string {
+	if d.base == nil {
+		return ""
+	}
+	return d.base.Host
+}
+
+func (d destination) data() string {
+	if provider.Loopback(d.base) {
+		return "documents go to " + d.base.Host + " on this machine" + d.whose
+	}
+	return "documents leave this machine to " + d.base.Host + d.whose
+}
