@@ -51,5 +51,5 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 	done
 
 .PHONY: bench
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## print what this costs, as a table of ratios (BENCH="-json" or "-only REGEXP"); docs/performance.md keeps it
+	@$(GO) run ./internal/bench $(BENCH)

@@ -203,7 +203,7 @@ func (e *Engine) granted(issued Issued, asked rar.Detail) (rar.Detail, error) {
 	if len(issued.Details) != 1 {
 		return rar.Detail{}, fmt.Errorf("%d authorization details for one that was asked", len(issued.Details))
 	}
-	if err := e.cfg.Rules.Within(issued.Details[0], asked); err != nil {
+	if _, err := e.withinAny(issued.Details[0], []rar.Detail{asked}); err != nil {
 		return rar.Detail{}, err
 	}
 	return issued.Details[0], nil

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
 func TestAcquireOutsideTheCeilingAsksForNothing(t *testing.T) {
-	authority, seen := &fakeAuthority{}, &events{}
+	authority, seen := &fake.Authority{}, &events{}
 	c := offline(t, jit.Config{Authority: authority}, seen.observe)
 	c.opened(t)
 	wide := read("doc_1")
@@ -36,7 +37,7 @@ func TestAcquireOutsideTheCeilingAsksForNothing(t *testing.T) {
 			t.Errorf("%s: Acquire() = %v, want ErrNoCall", name, err)
 		}
 	}
-	if n := len(authority.asked()); n != 0 {
+	if n := len(authority.Requests()); n != 0 {
 		t.Errorf("%d requests, want 0", n)
 	}
 	for _, kind := range seen.kinds()[1:] {
@@ -47,7 +48,7 @@ func TestAcquireOutsideTheCeilingAsksForNothing(t *testing.T) {
 }
 
 func TestAcquireSharesGrants(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	wide := read("doc_1")
 	wide.Actions = []string{"read", "list"}
@@ -62,37 +63,37 @@ func TestAcquireSharesGrants(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			if g := acquire(wide); g.Token.Reveal() != tokenFor(wide) || !g.Live() || g.TaskID != "task_1" || g.RequestID != "jit_1" {
+			if g := acquire(wide); g.Token.Reveal() != fake.TokenFor(wide) || !g.Live() || g.TaskID != "task_1" || g.RequestID != "jit_1" {
 				t.Errorf("grant %+v", g)
 			}
 		})
 	}
 	wg.Wait()
-	if g := acquire(read("doc_1")); g.Token.Reveal() != tokenFor(wide) {
+	if g := acquire(read("doc_1")); g.Token.Reveal() != fake.TokenFor(wide) {
 		t.Error("a smaller demand did not share the wider grant")
 	}
-	if len(authority.asked()) != 1 || authority.redeemed() != 1 {
-		t.Errorf("%d requests, %d tokens, want 1 and 1", len(authority.asked()), authority.redeemed())
+	if len(authority.Requests()) != 1 || authority.Redeemed() != 1 {
+		t.Errorf("%d requests, %d tokens, want 1 and 1", len(authority.Requests()), authority.Redeemed())
 	}
 }
 
 // A wider grant of the task does not serve a call with a smaller ceiling: its token
 // could do what the call must not.
 func TestAcquireKeepsToTheCeilingOfTheCall(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	wide := read("doc_1")
 	wide.Actions = []string{"read", "list"}
 	for _, d := range []rar.Detail{wide, read("doc_1")} {
 		g, err := jit.Acquire(c.task.Call(t.Context(), jit.Call{Ceiling: []rar.Detail{d}}), d)
-		if err != nil || g.Token.Reveal() != tokenFor(d) {
+		if err != nil || g.Token.Reveal() != fake.TokenFor(d) {
 			t.Errorf("Acquire(%s) = %+v, %v, want a token for just that", d, g, err)
 		}
 	}
 }
 
 func TestNestedCallDoesNotInherit(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	outer := c.task.Call(t.Context(), jit.Call{ID: "outer", Ceiling: []rar.Detail{read("doc_1")}})
 	inner := c.task.Call(outer, jit.Call{ID: "inner", Ceiling: []rar.Detail{read("doc_2")}})
 	if _, err := jit.Acquire(inner, read("doc_1")); !errors.Is(err, jit.ErrOutsideCeiling) {
@@ -107,14 +108,14 @@ func TestNestedCallDoesNotInherit(t *testing.T) {
 }
 
 func TestTransportNeverSendsAnAcquiredGrant(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	call := jit.Call{ID: "1", Ceiling: []rar.Detail{read("doc_1")}}
 	acquired, err := jit.Acquire(c.task.Call(t.Context(), call), read("doc_1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority.issue = func(string, rar.Detail) jit.Issued {
+	authority.Issue = func(string, rar.Detail) jit.Issued {
 		return jit.Issued{Token: secret.New("for-http")}
 	}
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
@@ -126,14 +127,14 @@ func TestTransportNeverSendsAnAcquiredGrant(t *testing.T) {
 	for range 2 {
 		_, _, _ = c.send(t.Context(), call, "GET", c.base+"/docs/doc_1", "")
 	}
-	if len(authority.asked()) < 2 {
-		t.Errorf("%d requests, want one for the API too", len(authority.asked()))
+	if len(authority.Requests()) < 2 {
+		t.Errorf("%d requests, want one for the API too", len(authority.Requests()))
 	}
 }
 
 func TestGrantIsNotUsedUpToTheLastMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := offline(t, jit.Config{Authority: authority}, nil)
 		c.want200(t, "doc_1")
 		for _, step := range []struct {
@@ -142,7 +143,7 @@ func TestGrantIsNotUsedUpToTheLastMoment(t *testing.T) {
 		}{{4*time.Minute + 54*time.Second, 1}, {2 * time.Second, 2}, {0, 2}, {time.Hour, 3}} {
 			time.Sleep(step.after)
 			c.want200(t, "doc_1")
-			if n := len(authority.asked()); n != step.asked {
+			if n := len(authority.Requests()); n != step.asked {
 				t.Errorf("%s later: %d requests, want %d", step.after, n, step.asked)
 			}
 		}
@@ -157,13 +158,13 @@ func TestLifetimeIsWhatTheServerSays(t *testing.T) {
 		"negative words": {-time.Minute, -time.Minute, 5 * time.Minute},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			authority := &fakeAuthority{
-				decide: func(jit.Request) (jit.Decision, error) {
+			authority := &fake.Authority{
+				Decide: func(jit.Request) (jit.Decision, error) {
 					return jit.Decision{Status: jit.StatusApproved, TTL: test.ttl}, nil
 				},
-				issue: func(_ string, d rar.Detail) jit.Issued {
+				Issue: func(_ string, d rar.Detail) jit.Issued {
 					time.Sleep(time.Second) // on its way
-					return jit.Issued{Token: secret.New(tokenFor(d)), ExpiresIn: test.expiresIn}
+					return jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: test.expiresIn}
 				},
 			}
 			c, start := offline(t, jit.Config{Authority: authority}, nil), time.Now()
@@ -177,7 +178,7 @@ func TestLifetimeIsWhatTheServerSays(t *testing.T) {
 
 // Between looking for a grant and asking for one, another call may have got it.
 func TestGrantThatCameMeanwhileIsFound(t *testing.T) {
-	authority, meanwhile := &fakeAuthority{}, func() {}
+	authority, meanwhile := &fake.Authority{}, func() {}
 	rule := func(asked, ceiling rar.Detail) error {
 		if asked.Identifier == "doc_1" && ceiling.Identifier == "doc_0" {
 			meanwhile() // B is looking at the grant that there is
@@ -196,7 +197,7 @@ func TestGrantThatCameMeanwhileIsFound(t *testing.T) {
 		acquire("doc_1") // A
 	}
 	acquire("doc_1") // B
-	if n := len(authority.asked()); n != 2 {
+	if n := len(authority.Requests()); n != 2 {
 		t.Errorf("%d requests, want 2: doc_0 and doc_1", n)
 	}
 }

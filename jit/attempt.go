@@ -20,12 +20,15 @@ type attempt struct {
 	effect *effect // of a request that is not read-only; nil until it is sent
 	resent bool    // after an answer that was lost
 	using  string  // the request whose grant is sent; "" for the base token
+
+	scouting chan struct{} // closed at the first answer, if others wait for it; nil if not
 }
 
 func (a *attempt) roundTrip() (*http.Response, error) {
 	if _, own := field(a.req.Header, "Authorization"); own {
 		return nil, a.errorf("the request has an Authorization header of its own")
 	}
+	defer a.scouted()
 	exact := exactKind(a.s.call.Tool, a.req, a.t.Origin)
 	grant, err := a.ahead(exact)
 	if err != nil {
@@ -78,6 +81,13 @@ func (a *attempt) ahead(exact kind) (*Grant, error) {
 	}
 	k, named := kindOf(exact, ceiling)
 	need, known := task.expect(k, named, ceiling)
+	if !known && len(ceiling) > 0 {
+		if waited, err := a.scout(k); err != nil {
+			return nil, err
+		} else if waited {
+			need, known = task.expect(k, named, ceiling)
+		}
+	}
 	if !known {
 		return nil, nil
 	}
@@ -163,6 +173,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	}
 	k, named := kindOf(exact, s.call.Ceiling)
 	s.task.remember(k, named, d, s.call.Ceiling[index])
+	a.scouted()
 	if used != nil {
 		key, err := keyOf(a.t.Origin, d)
 		if err == nil && (used.key == key || s.task.engine.cfg.Rules.Within(d, used.Detail) == nil) {

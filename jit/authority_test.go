@@ -2,149 +2,13 @@ package jit_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 )
-
-const baseToken = "base-token-0123456789"
-
-// fakeAuthority approves what it is asked for, unless told otherwise. A nil func
-// does what works; n counts from 1.
-type fakeAuthority struct {
-	login    func() (secret.String, error)
-	create   func(context.Context) (jit.TaskInfo, error)
-	complete func(ctx context.Context, n int) error
-	decide   func(jit.Request) (jit.Decision, error)
-	status   func(id string, n int) (jit.Decision, error)
-	redeem   func(n int) error
-	issue    func(id string, d rar.Detail) jit.Issued
-
-	mu        sync.Mutex
-	requests  []jit.Request
-	polls     []time.Time
-	tokens    int
-	completed []string
-	attempts  int
-}
-
-func (a *fakeAuthority) AgentToken(context.Context) (secret.String, error) {
-	if a.login != nil {
-		return a.login()
-	}
-	return secret.New(baseToken), nil
-}
-
-func (a *fakeAuthority) CreateTask(ctx context.Context, _ jit.TaskSpec) (jit.TaskInfo, error) {
-	if a.create != nil {
-		return a.create(ctx)
-	}
-	return jit.TaskInfo{ID: "task_1", ExpiresAt: time.Now().Add(time.Hour)}, nil
-}
-
-func (a *fakeAuthority) CompleteTask(ctx context.Context, id string) error {
-	a.mu.Lock()
-	a.attempts++
-	n := a.attempts
-	a.mu.Unlock()
-	if a.complete != nil {
-		if err := a.complete(ctx, n); err != nil {
-			return err
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.completed = append(a.completed, id)
-	return nil
-}
-
-func (a *fakeAuthority) Request(_ context.Context, r jit.Request) (jit.Decision, error) {
-	a.mu.Lock()
-	a.requests = append(a.requests, r)
-	id := fmt.Sprintf("jit_%d", len(a.requests))
-	a.mu.Unlock()
-	d := jit.Decision{Status: jit.StatusApproved, Risk: "low", TTL: r.TTL}
-	var err error
-	if a.decide != nil {
-		d, err = a.decide(r)
-	}
-	if d.RequestID == "" {
-		d.RequestID = id
-	}
-	return d, err
-}
-
-func (a *fakeAuthority) Status(_ context.Context, id string) (jit.Decision, error) {
-	a.mu.Lock()
-	a.polls = append(a.polls, time.Now())
-	n := len(a.polls)
-	a.mu.Unlock()
-	if a.status != nil {
-		return a.status(id, n)
-	}
-	return jit.Decision{RequestID: id, Status: jit.StatusApproved}, nil
-}
-
-func (a *fakeAuthority) Token(_ context.Context, id string) (jit.Issued, error) {
-	a.mu.Lock()
-	a.tokens++
-	redemption := a.tokens
-	var n int
-	_, _ = fmt.Sscanf(id, "jit_%d", &n)
-	d := a.requests[n-1].Detail
-	a.mu.Unlock()
-	if a.redeem != nil {
-		if err := a.redeem(redemption); err != nil {
-			return jit.Issued{}, err
-		}
-	}
-	if a.issue != nil {
-		return a.issue(id, d), nil
-	}
-	return jit.Issued{Token: secret.New(tokenFor(d)), Type: "Bearer", ExpiresIn: 5 * time.Minute, Details: []rar.Detail{d}}, nil
-}
-
-func (a *fakeAuthority) asked() []jit.Request {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.requests)
-}
-
-func (a *fakeAuthority) looks() []time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.polls)
-}
-
-func (a *fakeAuthority) redeemed() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.tokens
-}
-
-func (a *fakeAuthority) ended() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.completed)
-}
-
-// tokenFor names what a token of the fake covers, so that the fake API can check
-// it without a server between them.
-func tokenFor(d rar.Detail) string {
-	digest, err := d.Digest()
-	if err != nil {
-		panic(err)
-	}
-	return "grant-" + digest
-}
 
 // transient is a fault that is worth another try.
 type transient struct{ wait time.Duration }
@@ -222,11 +86,11 @@ func (j *journal) kinds() []string {
 
 // counting counts the tasks that were created.
 type counting struct {
-	*fakeAuthority
+	*fake.Authority
 	created *int
 }
 
 func (c *counting) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInfo, error) {
 	*c.created++
-	return c.fakeAuthority.CreateTask(ctx, spec)
+	return c.Authority.CreateTask(ctx, spec)
 }

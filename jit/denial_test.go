@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -19,7 +20,7 @@ func TestDenialStandsForTheTask(t *testing.T) {
 	deny := func(jit.Request) (jit.Decision, error) {
 		return jit.Decision{Status: jit.StatusDenied, Message: "no", Risk: "high"}, nil
 	}
-	authority := &fakeAuthority{decide: deny}
+	authority := &fake.Authority{Decide: deny}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	all := func(actions ...string) rar.Detail { d := read("doc_1"); d.Actions = actions; return d }
 	demands := []rar.Detail{all("read"), all("read"), all("read", "read"), all("read", "list"), all("list", "read")}
@@ -27,19 +28,19 @@ func TestDenialStandsForTheTask(t *testing.T) {
 		c.over(guarded(func(*http.Request) rar.Detail { return d }))
 		_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{all("read", "list")}}, "GET", fmt.Sprintf("%s/%d/doc_1", c.base, i), "")
 		e, ok := errors.AsType[*jit.DeniedError](err)
-		if !ok || e.Message != "no" || len(authority.asked()) != 1 {
-			t.Errorf("demand for %s: %v after %d requests, want the first no after 1", d, err, len(authority.asked()))
+		if !ok || e.Message != "no" || len(authority.Requests()) != 1 {
+			t.Errorf("demand for %s: %v after %d requests, want the first no after 1", d, err, len(authority.Requests()))
 		}
 	}
 	// A part that nobody spoke about may be asked for, and so may other tasks.
 	c.over(guarded(func(*http.Request) rar.Detail { return all("list") }))
 	_, _, _ = c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{all("read", "list")}}, "GET", c.base+"/index/doc_1", "")
-	if n := len(authority.asked()); n != 2 {
+	if n := len(authority.Requests()); n != 2 {
 		t.Errorf("%d requests, want 2", n)
 	}
 	other := offline(t, jit.Config{Authority: authority}, nil)
-	if err := fetch(t.Context(), other, "doc_1"); !errors.Is(err, jit.ErrDenied) || len(authority.asked()) != 3 {
-		t.Errorf("GET under another task = %v after %d requests, want denied after 3", err, len(authority.asked()))
+	if err := fetch(t.Context(), other, "doc_1"); !errors.Is(err, jit.ErrDenied) || len(authority.Requests()) != 3 {
+		t.Errorf("GET under another task = %v after %d requests, want denied after 3", err, len(authority.Requests()))
 	}
 }
 
@@ -52,8 +53,8 @@ func TestReorderedDemandIsTheSameDemand(t *testing.T) {
 			d.Actions = actions
 			c.over(guarded(func(*http.Request) rar.Detail { return d }))
 			_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{d}}, "GET", fmt.Sprintf("%s/%d/doc_1", c.base, i), "")
-			if !errors.Is(err, jit.ErrPending) || len(authority.asked()) != 1 {
-				t.Errorf("%v: %v after %d requests, want pending after 1", actions, err, len(authority.asked()))
+			if !errors.Is(err, jit.ErrPending) || len(authority.Requests()) != 1 {
+				t.Errorf("%v: %v after %d requests, want pending after 1", actions, err, len(authority.Requests()))
 			}
 		}
 	})
@@ -75,17 +76,17 @@ func TestAnswerAboutSomethingElseIsRefused(t *testing.T) {
 		"empty token":              {issued: jit.Issued{Type: "empty"}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			if test.answer.Status != 0 {
-				authority.decide = func(jit.Request) (jit.Decision, error) { return test.answer, nil }
+				authority.Decide = func(jit.Request) (jit.Decision, error) { return test.answer, nil }
 			}
-			authority.status = func(string, int) (jit.Decision, error) { return test.status, nil }
-			authority.issue = func(_ string, d rar.Detail) jit.Issued {
+			authority.Look = func(string, int) (jit.Decision, error) { return test.status, nil }
+			authority.Issue = func(_ string, d rar.Detail) jit.Issued {
 				issued := test.issued
 				if issued.Type == "empty" {
 					issued.Type = ""
 				} else {
-					issued.Token = secret.New(tokenFor(d))
+					issued.Token = secret.New(fake.TokenFor(d))
 				}
 				return issued
 			}
@@ -100,10 +101,10 @@ func TestAnswerAboutSomethingElseIsRefused(t *testing.T) {
 }
 
 // nameless answers without saying which request it is.
-type nameless struct{ *fakeAuthority }
+type nameless struct{ *fake.Authority }
 
 func (n nameless) Request(ctx context.Context, r jit.Request) (jit.Decision, error) {
-	d, err := n.fakeAuthority.Request(ctx, r)
+	d, err := n.Authority.Request(ctx, r)
 	d.RequestID = ""
 	return d, err
 }
@@ -112,9 +113,9 @@ func TestAnswerWithoutARequestIsRefused(t *testing.T) {
 	for status, want := range map[jit.Status]string{
 		jit.StatusApproved: "names no request", jit.StatusPending: "names no request", jit.StatusDenied: "denied",
 	} {
-		authority := &fakeAuthority{decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: status}, nil }}
+		authority := &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: status}, nil }}
 		c := offline(t, jit.Config{Authority: nameless{authority}}, nil)
-		if err := fetch(t.Context(), c, "doc_1"); err == nil || !strings.Contains(err.Error(), want) || authority.redeemed() != 0 || len(authority.looks()) != 0 {
+		if err := fetch(t.Context(), c, "doc_1"); err == nil || !strings.Contains(err.Error(), want) || authority.Redeemed() != 0 || len(authority.Looks()) != 0 {
 			t.Errorf("%s: GET = %v, want %q", status, err, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 )
 
 // A lossy API does what it is told, and loses answers on the way back.
@@ -74,7 +75,7 @@ var (
 func effects(t *testing.T, api *lossy, honours bool, cfg jit.Config) (*client, *events) {
 	t.Helper()
 	seen := &events{}
-	cfg.Authority = &fakeAuthority{}
+	cfg.Authority = &fake.Authority{}
 	c := offline(t, cfg, seen.observe)
 	transport, ok := c.Transport.(*jit.Transport)
 	if !ok {

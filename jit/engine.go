@@ -185,16 +185,33 @@ func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) 
 // within reports whether d lies within the ceiling and the operator's policy, and
 // which element of the ceiling holds it.
 func (e *Engine) within(d rar.Detail, ceiling []rar.Detail) (int, error) {
-	i, err := e.cfg.Rules.WithinAny(d, ceiling)
+	i, err := e.withinAny(d, ceiling)
 	if err != nil {
 		return -1, err
 	}
 	if e.cfg.Policy != nil {
-		if _, err := e.cfg.Rules.WithinAny(d, e.cfg.Policy); err != nil {
+		if _, err := e.withinAny(d, e.cfg.Policy); err != nil {
 			return -1, fmt.Errorf("operator's policy: %w", err)
 		}
 	}
 	return i, nil
+}
+
+// withinAny is WithinAny of the rules.
+func (e *Engine) withinAny(d rar.Detail, ceilings []rar.Detail) (int, error) {
+	if i := slices.IndexFunc(ceilings, func(c rar.Detail) bool { return e.same(d, c) }); i >= 0 {
+		return i, nil
+	}
+	return e.cfg.Rules.WithinAny(d, ceilings)
+}
+
+// same reports whether d is the very detail that it is compared to, and so lies
+// within it: a detail lies within itself, unless a rule of its type says otherwise.
+// That is the usual case, and the full comparison reads both details again and
+// again. One that is not valid is no demand: see keyOf.
+func (e *Engine) same(d, ceiling rar.Detail) bool {
+	_, rule := e.cfg.Rules[d.Type]
+	return !rule && identical(d, ceiling)
 }
 
 // note keeps what only reports, if there is a journal.

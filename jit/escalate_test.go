@@ -17,12 +17,13 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
 func TestEscalationAsksForExactlyWhatWasDemanded(t *testing.T) {
-	api, authority, seen := newAPI(t), &fakeAuthority{}, &events{}
+	api, authority, seen := newAPI(t), &fake.Authority{}, &events{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, seen.observe)
 	c.opened(t)
 	resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
@@ -35,10 +36,10 @@ func TestEscalationAsksForExactlyWhatWasDemanded(t *testing.T) {
 		t.Fatalf("GET = %d %q, want 200 content", resp.StatusCode, body)
 	}
 	want := []jit.Request{{TaskID: "task_1", Detail: read("doc_1"), Justification: "read doc_1", TTL: 5 * time.Minute}}
-	if diff := cmp.Diff(want, authority.asked()); diff != "" {
+	if diff := cmp.Diff(want, authority.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
-	if got := api.calls(); len(got) != 2 || got[0].Header.Get("Authorization") != "Bearer "+baseToken {
+	if got := api.calls(); len(got) != 2 || got[0].Header.Get("Authorization") != "Bearer "+fake.BaseToken {
 		t.Errorf("API saw %d calls, want the base token's and the grant's", len(got))
 	}
 	if err := c.task.Complete(t.Context()); err != nil {
@@ -98,31 +99,31 @@ func TestDemandOutsideCeilingSendsNothing(t *testing.T) {
 	for name, demanded := range hostileDemands(origin.String()) {
 		t.Run(name, func(t *testing.T) {
 			body = demanded
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			c := newClient(t, jit.Config{Authority: authority}, origin, srv.URL, nil)
 			resp, err := c.get(t.Context(), "doc_1", ceiling)
 			if err == nil {
 				_ = resp.Body.Close()
 				t.Errorf("GET = %d, want an error", resp.StatusCode)
 			}
-			if n := len(authority.asked()); n != 0 {
-				t.Errorf("authorization server saw %d requests, want 0: %+v", n, authority.asked())
+			if n := len(authority.Requests()); n != 0 {
+				t.Errorf("authorization server saw %d requests, want 0: %+v", n, authority.Requests())
 			}
 		})
 	}
 	t.Run("exactly the ceiling", func(t *testing.T) { // or the test above could not fail
 		body = `{"type":"file_access","actions":["read"],"identifier":"doc_1","locations":["` + origin.String() + `"]}`
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := newClient(t, jit.Config{Authority: authority}, origin, srv.URL, nil)
 		_, err := c.get(t.Context(), "doc_1", ceiling)
-		if !errors.Is(err, jit.ErrStillRefused) || len(authority.asked()) == 0 {
-			t.Errorf("GET = %v after %d requests, want still refused after some", err, len(authority.asked()))
+		if !errors.Is(err, jit.ErrStillRefused) || len(authority.Requests()) == 0 {
+			t.Errorf("GET = %v after %d requests, want still refused after some", err, len(authority.Requests()))
 		}
 	})
 }
 
 func TestEnvelopeErrorNamesTheDemand(t *testing.T) {
-	api, authority, seen := newAPI(t), &fakeAuthority{}, &events{}
+	api, authority, seen := newAPI(t), &fake.Authority{}, &events{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, seen.observe)
 	_, err := c.get(t.Context(), "doc_2", read("doc_1"))
 	e, ok := errors.AsType[*jit.EnvelopeError](err)
@@ -137,19 +138,19 @@ func TestEnvelopeErrorNamesTheDemand(t *testing.T) {
 func TestOperatorPolicyBindsEveryCall(t *testing.T) {
 	api := newAPI(t)
 	for name, policy := range map[string][]rar.Detail{"other": {read("doc_9")}, "nothing": {}} {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := newClient(t, jit.Config{Authority: authority, Policy: policy}, api.origin(), api.URL, nil)
-		if _, err := c.get(t.Context(), "doc_1", read("doc_1")); !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.asked()) != 0 {
-			t.Errorf("%s: GET = %v after %d requests, want outside the ceiling after 0", name, err, len(authority.asked()))
+		if _, err := c.get(t.Context(), "doc_1", read("doc_1")); !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.Requests()) != 0 {
+			t.Errorf("%s: GET = %v after %d requests, want outside the ceiling after 0", name, err, len(authority.Requests()))
 		}
 	}
 }
 
 func TestNoCeilingAsksForNothing(t *testing.T) {
-	api, authority := newAPI(t), &fakeAuthority{}
+	api, authority := newAPI(t), &fake.Authority{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
-	if _, err := c.get(t.Context(), "doc_1"); !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.asked()) != 0 {
-		t.Errorf("GET = %v after %d requests, want outside the ceiling after 0", err, len(authority.asked()))
+	if _, err := c.get(t.Context(), "doc_1"); !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.Requests()) != 0 {
+		t.Errorf("GET = %v after %d requests, want outside the ceiling after 0", err, len(authority.Requests()))
 	}
 }
 
@@ -174,7 +175,7 @@ func TestOvergrantIsNeverUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newAPI(t)
-			authority := &fakeAuthority{issue: func(string, rar.Detail) jit.Issued {
+			authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
 				return jit.Issued{Token: secret.New(canary), Type: "Bearer", ExpiresIn: time.Minute, Details: details}
 			}}
 			c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
@@ -195,8 +196,8 @@ func TestNarrowerGrantIsUsed(t *testing.T) {
 	wide := read("doc_1")
 	wide.Actions = []string{"read", "list"}
 	api.demand = func(*http.Request) rar.Detail { return wide }
-	authority := &fakeAuthority{issue: func(_ string, d rar.Detail) jit.Issued {
-		return jit.Issued{Token: secret.New(tokenFor(d)), ExpiresIn: time.Minute, Details: []rar.Detail{read("doc_1")}}
+	authority := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: time.Minute, Details: []rar.Detail{read("doc_1")}}
 	}}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
 	resp, err := c.get(t.Context(), "doc_1", wide)
@@ -234,12 +235,12 @@ func TestParallelIdenticalCallsShareOneRequest(t *testing.T) {
 	sent, refused := newGate(n), newGate(n)
 	api := newAPI(t)
 	api.demand = func(r *http.Request) rar.Detail {
-		if r.Header.Get("Authorization") == "Bearer "+baseToken {
+		if r.Header.Get("Authorization") == "Bearer "+fake.BaseToken {
 			sent.pass()
 		}
 		return read(r.PathValue("id"))
 	}
-	authority := &fakeAuthority{decide: func(r jit.Request) (jit.Decision, error) {
+	authority := &fake.Authority{Decide: func(r jit.Request) (jit.Decision, error) {
 		<-refused.open
 		return jit.Decision{Status: jit.StatusApproved, TTL: r.TTL}, nil
 	}}
@@ -266,13 +267,13 @@ func TestParallelIdenticalCallsShareOneRequest(t *testing.T) {
 	wg.Wait()
 	results := 0
 	ok.Range(func(any, any) bool { results++; return true })
-	if len(authority.asked()) != 1 || authority.redeemed() != 1 || results != n {
-		t.Errorf("%d requests, %d tokens, %d results, want 1, 1, %d", len(authority.asked()), authority.redeemed(), results, n)
+	if len(authority.Requests()) != 1 || authority.Redeemed() != 1 || results != n {
+		t.Errorf("%d requests, %d tokens, %d results, want 1, 1, %d", len(authority.Requests()), authority.Redeemed(), results, n)
 	}
 }
 
 func TestLiveGrantCostsOneRoundTrip(t *testing.T) {
-	api, authority := newAPI(t), &fakeAuthority{}
+	api, authority := newAPI(t), &fake.Authority{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
 	for range 3 {
 		resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
@@ -281,13 +282,13 @@ func TestLiveGrantCostsOneRoundTrip(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 	}
-	if calls := len(api.calls()); calls != 4 || len(authority.asked()) != 1 {
-		t.Errorf("API saw %d calls and the authorization server %d requests, want 4 (refused, then three) and 1", calls, len(authority.asked()))
+	if calls := len(api.calls()); calls != 4 || len(authority.Requests()) != 1 {
+		t.Errorf("API saw %d calls and the authorization server %d requests, want 4 (refused, then three) and 1", calls, len(authority.Requests()))
 	}
 }
 
 func TestNextCallOfItsKindAsksFirst(t *testing.T) {
-	api, authority, seen := newAPI(t), &fakeAuthority{}, &events{}
+	api, authority, seen := newAPI(t), &fake.Authority{}, &events{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, seen.observe)
 	for i := range 3 {
 		id := fmt.Sprintf("doc_%d", i)
@@ -301,7 +302,7 @@ func TestNextCallOfItsKindAsksFirst(t *testing.T) {
 		t.Errorf("API saw %d calls, want 4: one refusal, three answers", calls)
 	}
 	var asked []string
-	for _, r := range authority.asked() {
+	for _, r := range authority.Requests() {
 		asked = append(asked, r.Detail.Identifier)
 	}
 	if diff := cmp.Diff([]string{"doc_0", "doc_1", "doc_2"}, asked); diff != "" {
@@ -310,7 +311,7 @@ func TestNextCallOfItsKindAsksFirst(t *testing.T) {
 }
 
 func TestAskingFirstStaysWithinTheCeiling(t *testing.T) {
-	api, authority := newAPI(t), &fakeAuthority{}
+	api, authority := newAPI(t), &fake.Authority{}
 	c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)
 	resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 	if err != nil {
@@ -321,7 +322,7 @@ func TestAskingFirstStaysWithinTheCeiling(t *testing.T) {
 	if _, err := c.get(t.Context(), "doc_2", write("doc_2")); !errors.Is(err, jit.ErrOutsideCeiling) {
 		t.Errorf("GET = %v, want outside the ceiling", err)
 	}
-	if n := len(authority.asked()); n != 1 {
+	if n := len(authority.Requests()); n != 1 {
 		t.Errorf("%d requests, want 1", n)
 	}
 }
@@ -343,7 +344,7 @@ func TestPlainRefusalIsReturnedAndNotSentAgain(t *testing.T) {
 			calls := 0
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { calls++; refuse(w) }))
 			defer srv.Close()
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			c := newClient(t, jit.Config{Authority: authority}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
 			resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 			if err != nil {
@@ -351,8 +352,8 @@ func TestPlainRefusalIsReturnedAndNotSentAgain(t *testing.T) {
 			}
 			n, err := io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
-			if err != nil || calls != 1 || len(authority.asked()) != 0 {
-				t.Errorf("%d calls, %d requests, body %d bytes (%v), want 1 call, 0 requests", calls, len(authority.asked()), n, err)
+			if err != nil || calls != 1 || len(authority.Requests()) != 0 {
+				t.Errorf("%d calls, %d requests, body %d bytes (%v), want 1 call, 0 requests", calls, len(authority.Requests()), n, err)
 			}
 			if name == "large body" && n != 1<<20 {
 				t.Errorf("body has %d bytes, want all of it", n)
@@ -368,16 +369,16 @@ func TestRepeatedRefusalIsBounded(t *testing.T) {
 		_ = challenge.Write(w, 403, read("doc_1"), "")
 	}))
 	defer srv.Close()
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := newClient(t, jit.Config{Authority: authority, MaxEscalations: 3}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
 	_, err := c.get(t.Context(), "doc_1", read("doc_1"))
-	if !errors.Is(err, jit.ErrStillRefused) || calls != 4 || len(authority.asked()) != 3 {
-		t.Errorf("GET = %v after %d calls and %d requests, want still refused after 4 and 3", err, calls, len(authority.asked()))
+	if !errors.Is(err, jit.ErrStillRefused) || calls != 4 || len(authority.Requests()) != 3 {
+		t.Errorf("GET = %v after %d calls and %d requests, want still refused after 4 and 3", err, calls, len(authority.Requests()))
 	}
 }
 
 func TestRevokedGrantIsReplaced(t *testing.T) {
-	api, authority := newAPI(t), &fakeAuthority{}
+	api, authority := newAPI(t), &fake.Authority{}
 	revoked := false
 	api.Config.Handler = func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -399,7 +400,7 @@ func TestRevokedGrantIsReplaced(t *testing.T) {
 		_ = resp.Body.Close()
 		revoked = true
 	}
-	if n := len(authority.asked()); n != 2 {
+	if n := len(authority.Requests()); n != 2 {
 		t.Errorf("%d requests, want 2: the revoked grant is replaced by a new one", n)
 	}
 }

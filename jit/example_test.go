@@ -10,21 +10,19 @@ import (
 	"net/http/httptest"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
 // documentsAPI stands for an API that wants a token for just the document that is
 // read, and says so when it is missing.
 func documentsAPI() *httptest.Server {
-	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		need := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: r.URL.Path[len("/documents/"):]}
-		if r.Header.Get("Authorization") != "Bearer "+tokenFor(need) {
-			_ = challenge.Write(w, http.StatusForbidden, need, "")
-			return
-		}
+	need := func(r *http.Request) rar.Detail {
+		return rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: r.URL.Path[len("/documents/"):]}
+	}
+	return httptest.NewServer(fake.Guard(need, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "revenue grew by 12 percent")
-	}))
+	})))
 }
 
 // A plain http.Client obtains what a call needs, and no more than it may.
@@ -38,7 +36,7 @@ func Example() {
 	}
 
 	// In a program this is a lumoauth.Client.
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 
 	engine, err := jit.New(jit.Config{Authority: authority})
 	if err != nil {
@@ -81,7 +79,7 @@ func Example() {
 	if err := get("doc_7000"); errors.Is(err, jit.ErrOutsideCeiling) {
 		fmt.Println("doc_7000: outside the ceiling")
 	}
-	for _, r := range authority.asked() {
+	for _, r := range authority.Requests() {
 		fmt.Println("asked for:", r.Detail)
 	}
 	// Output:
@@ -93,7 +91,7 @@ func Example() {
 // A tool that speaks no HTTP asks for what it needs.
 func ExampleAcquire() {
 	ctx := context.Background()
-	engine, err := jit.New(jit.Config{Authority: &fakeAuthority{}})
+	engine, err := jit.New(jit.Config{Authority: &fake.Authority{}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -127,7 +125,7 @@ func ExampleAcquire() {
 // Waiting for a person is a state: the same call, made again, goes on waiting.
 func ExamplePendingError() {
 	ctx := context.Background()
-	authority := &fakeAuthority{decide: func(jit.Request) (jit.Decision, error) {
+	authority := &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) {
 		return jit.Decision{Status: jit.StatusPending, Risk: "high", DecideAt: "https://auth.example.com/pending"}, nil
 	}}
 	engine, err := jit.New(jit.Config{Authority: authority}) // Wait is 0: tell at once
@@ -148,7 +146,7 @@ func ExamplePendingError() {
 
 	// Later, a person has approved.
 	_, err = jit.Acquire(call, payroll)
-	fmt.Println(err, "after", len(authority.asked()), "request")
+	fmt.Println(err, "after", len(authority.Requests()), "request")
 	fmt.Println("completed:", task.Complete(ctx) == nil)
 	// Output:
 	// jit_1 is high risk, to be decided at https://auth.example.com/pending

@@ -58,7 +58,7 @@ func (t *Task) remember(k kind, named string, asked, ceiling rar.Detail) {
 	own := func(d rar.Detail) rar.Detail {
 		return rar.Detail{Type: d.Type, Identifier: d.Identifier, Extra: d.Extra}
 	}
-	if !rar.Equal(own(asked), own(ceiling)) {
+	if a, c := own(asked), own(ceiling); !identical(a, c) && !rar.Equal(a, c) { // both are valid
 		return
 	}
 	t.mu.Lock()

@@ -13,13 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
 // spied is a client whose API demands what need says, and notes each request: the
 // path, and "!" when it was refused.
-func spied(t *testing.T, authority *fakeAuthority, cfg jit.Config, need func(*http.Request) rar.Detail) (c *client, trace *[]string) {
+func spied(t *testing.T, authority *fake.Authority, cfg jit.Config, need func(*http.Request) rar.Detail) (c *client, trace *[]string) {
 	cfg.Authority, trace = authority, new([]string)
 	answer := guarded(need)
 	return offline(t, cfg, nil).over(tripper(func(r *http.Request) (*http.Response, error) {
@@ -33,9 +34,9 @@ func spied(t *testing.T, authority *fakeAuthority, cfg jit.Config, need func(*ht
 	})), trace
 }
 
-func askedFor(authority *fakeAuthority) []string {
+func askedFor(authority *fake.Authority) []string {
 	var asked []string
-	for _, r := range authority.asked() {
+	for _, r := range authority.Requests() {
 		asked = append(asked, r.Detail.String())
 	}
 	return asked
@@ -60,7 +61,7 @@ func TestAskingFirstAsksForWhatThePathNames(t *testing.T) {
 				ids = []string{"doc_1", "doc_2", "doc_3"}
 			}
 			var need rar.Detail
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			c, trace := spied(t, authority, jit.Config{}, func(*http.Request) rar.Detail { return need })
 			for _, id := range ids {
 				need = read(id)
@@ -72,7 +73,7 @@ func TestAskingFirstAsksForWhatThePathNames(t *testing.T) {
 			if test.ids == nil {
 				want = 6 // each path is an endpoint of its own
 			}
-			if len(*trace) != want || len(authority.asked()) != 3 {
+			if len(*trace) != want || len(authority.Requests()) != 3 {
 				t.Errorf("requests %q after asking for %q, want %d", *trace, askedFor(authority), want)
 			}
 		})
@@ -84,7 +85,7 @@ func TestAskingFirstAsksForWhatThePathNames(t *testing.T) {
 func TestAskingFirstDoesNotGuess(t *testing.T) {
 	both := jit.Call{ID: "1", Ceiling: []rar.Detail{read("doc_1"), read("doc_2"), read("doc_3")}}
 	t.Run("path", func(t *testing.T) {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c, trace := spied(t, authority, jit.Config{}, needsPath)
 		for _, id := range []string{"doc_2", "doc_3", "doc_1"} {
 			if _, _, err := c.send(t.Context(), both, "GET", c.base+"/docs/"+id, ""); err != nil {
@@ -97,7 +98,7 @@ func TestAskingFirstDoesNotGuess(t *testing.T) {
 		}
 	})
 	t.Run("the same twice", func(t *testing.T) {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c, trace := spied(t, authority, jit.Config{}, needsPath)
 		for _, id := range []string{"doc_1", "doc_2"} {
 			call := jit.Call{ID: id, Ceiling: []rar.Detail{read(id), read(id)}}
@@ -110,7 +111,7 @@ func TestAskingFirstDoesNotGuess(t *testing.T) {
 		}
 	})
 	t.Run("query", func(t *testing.T) {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c, _ := spied(t, authority, jit.Config{}, func(r *http.Request) rar.Detail { return read(r.URL.Query().Get("id")) })
 		for _, id := range []string{"doc_1", "doc_2"} {
 			if _, _, err := c.send(t.Context(), both, "GET", c.base+"/docs?id="+id, ""); err != nil {
@@ -122,7 +123,7 @@ func TestAskingFirstDoesNotGuess(t *testing.T) {
 		}
 	})
 	t.Run("demand for another than the path's", func(t *testing.T) {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		other := func(id string) string { return id + "-metadata" }
 		c, _ := spied(t, authority, jit.Config{}, func(r *http.Request) rar.Detail { return read(other(needsPath(r).Identifier)) })
 		for _, id := range []string{"doc_1", "doc_2"} {
@@ -157,7 +158,7 @@ func amount(n string) rar.Detail {
 // The ceiling says how much may be asked for, not how much is needed.
 func TestAskingFirstNeverAsksForTheWholeCeiling(t *testing.T) {
 	var need rar.Detail
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	cfg := jit.Config{Rules: rar.Rules{"file_access": limited}}
 	c, _ := spied(t, authority, cfg, func(*http.Request) rar.Detail { return need })
 	for _, test := range []struct{ need, ceiling string }{{"10", "1000"}, {"20", "2000"}} {
@@ -166,7 +167,7 @@ func TestAskingFirstNeverAsksForTheWholeCeiling(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := authority.asked(); len(got) != 2 || !rar.Equal(got[0].Detail, amount("10")) || !rar.Equal(got[1].Detail, amount("20")) {
+	if got := authority.Requests(); len(got) != 2 || !rar.Equal(got[0].Detail, amount("10")) || !rar.Equal(got[1].Detail, amount("20")) {
 		t.Errorf("asked for %+v, want 10, then 20", got)
 	}
 }
@@ -174,7 +175,7 @@ func TestAskingFirstNeverAsksForTheWholeCeiling(t *testing.T) {
 // The members of a detail that are the call's own follow the call.
 func TestAskingFirstTakesTheCallsOwnMembers(t *testing.T) {
 	var need rar.Detail
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c, trace := spied(t, authority, jit.Config{}, func(*http.Request) rar.Detail { return need })
 	for _, n := range []string{"10", "20"} {
 		need = amount(n)
@@ -182,7 +183,7 @@ func TestAskingFirstTakesTheCallsOwnMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := authority.asked(); len(got) != 2 || !rar.Equal(got[1].Detail, amount("20")) || len(*trace) != 3 {
+	if got := authority.Requests(); len(got) != 2 || !rar.Equal(got[1].Detail, amount("20")) || len(*trace) != 3 {
 		t.Errorf("asked for %+v in requests %q, want 20 ahead of the second", got, *trace)
 	}
 }
@@ -190,11 +191,11 @@ func TestAskingFirstTakesTheCallsOwnMembers(t *testing.T) {
 // An endpoint that demanded nothing is called as the agent, whatever grants there
 // are: a narrow token would be refused where the agent's own is not.
 func TestUnknownEndpointGetsTheBaseToken(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	c.want200(t, "doc_1")
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
 		resp := &http.Response{StatusCode: 200, Body: http.NoBody}
-		if r.Header.Get("Authorization") != "Bearer "+baseToken {
+		if r.Header.Get("Authorization") != "Bearer "+fake.BaseToken {
 			resp.StatusCode = http.StatusForbidden
 		}
 		return resp, nil
@@ -207,7 +208,7 @@ func TestUnknownEndpointGetsTheBaseToken(t *testing.T) {
 
 // What was found to lie within one ceiling says nothing about another.
 func TestRememberedGrantIsHeldToEachCeiling(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	for range 3 {
 		c.want200(t, "doc_1")
 	}
@@ -247,8 +248,8 @@ func TestRememberedGrantIsHeldToEachCeiling(t *testing.T) {
 func TestNarrowerGrantIsUsedAgain(t *testing.T) {
 	wide := read("doc_1")
 	wide.Actions = []string{"list", "read"}
-	authority := &fakeAuthority{issue: func(_ string, d rar.Detail) jit.Issued {
-		return jit.Issued{Token: secret.New(tokenFor(d)), Details: []rar.Detail{read("doc_1")}}
+	authority := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(fake.TokenFor(d)), Details: []rar.Detail{read("doc_1")}}
 	}}
 	c, trace := spied(t, authority, jit.Config{}, func(*http.Request) rar.Detail { return wide })
 	for range 3 {
@@ -256,15 +257,15 @@ func TestNarrowerGrantIsUsedAgain(t *testing.T) {
 			t.Fatalf("GET = %d, %v", status, err)
 		}
 	}
-	if len(authority.asked()) != 1 || len(*trace) != 4 {
-		t.Errorf("%d requests, calls %q, want 1 and 4", len(authority.asked()), *trace)
+	if len(authority.Requests()) != 1 || len(*trace) != 4 {
+		t.Errorf("%d requests, calls %q, want 1 and 4", len(authority.Requests()), *trace)
 	}
 }
 
 // A grant that the API refuses is not sent again.
 func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 	n := 0
-	authority := &fakeAuthority{issue: func(string, rar.Detail) jit.Issued {
+	authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
 		n++
 		return jit.Issued{Token: secret.New(fmt.Sprintf("grant-%d", n))}
 	}}
@@ -276,7 +277,7 @@ func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 		switch token {
 		case valid:
 			return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
-		case baseToken:
+		case fake.BaseToken:
 			return refusal([]rar.Detail{read("doc_1")})
 		}
 		return &http.Response{StatusCode: 401, Body: http.NoBody}, nil
@@ -288,7 +289,7 @@ func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 	for range 3 {
 		c.want200(t, "doc_1")
 	}
-	want := []string{baseToken, "grant-1", "grant-1", "grant-1", "grant-1", baseToken, "grant-2", "grant-2", "grant-2"}
+	want := []string{fake.BaseToken, "grant-1", "grant-1", "grant-1", "grant-1", fake.BaseToken, "grant-2", "grant-2", "grant-2"}
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("tokens sent (-want +got):\n%s", diff)
 	}
@@ -296,7 +297,7 @@ func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 
 // What was checked once is not checked again: the hot path validates nothing.
 func TestCoveredCallIsCheap(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	for range 2 {
 		c.want200(t, "doc_1")
 	}

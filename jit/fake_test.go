@@ -2,7 +2,6 @@ package jit_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -34,14 +33,10 @@ func newAPI(t testing.TB) *fakeAPI {
 		}
 		return read(r.PathValue("id"))
 	}}
+	guarded := fake.Guard(func(r *http.Request) rar.Detail { return api.demand(r) }, http.HandlerFunc(content))
 	serve := func(w http.ResponseWriter, r *http.Request) {
 		api.note(r)
-		need := api.demand(r)
-		if r.Header.Get("Authorization") != "Bearer "+tokenFor(need) {
-			_ = challenge.Write(w, http.StatusForbidden, need, "more authority needed")
-			return
-		}
-		_, _ = fmt.Fprint(w, "content")
+		guarded.ServeHTTP(w, r)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /docs/{id}", serve)
@@ -125,20 +120,10 @@ func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 
 // guarded answers 200 to the token for need and demands need of all others.
 func guarded(need func(*http.Request) rar.Detail) tripper {
-	return func(r *http.Request) (*http.Response, error) {
-		if r.Body != nil {
-			_, _ = io.Copy(io.Discard, r.Body)
-			_ = r.Body.Close()
-		}
-		rec := httptest.NewRecorder()
-		if d := need(r); r.Header.Get("Authorization") != "Bearer "+tokenFor(d) {
-			_ = challenge.Write(rec, http.StatusForbidden, d, "")
-		} else {
-			_, _ = rec.WriteString("content")
-		}
-		return rec.Result(), nil
-	}
+	return fake.Transport{Handler: fake.Guard(need, http.HandlerFunc(content))}.RoundTrip
 }
+
+func content(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "content") }
 
 // needsPath demands reading what the last segment of the path names, or writing
 // reports.

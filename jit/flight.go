@@ -122,13 +122,15 @@ func (s *scope) request(ctx context.Context, f *flight, key grantKey, d rar.Deta
 		return nil, err
 	}
 	if req.Status == StatusPending {
-		f.pending = req.Decision
-		close(f.waiting)
 		polling, stop, err := t.pollable(ctx, key, f)
 		if err != nil {
 			return nil, err
 		}
 		defer stop()
+		// Only now: a waiter that does not wait leaves at once, and its leaving must
+		// stop the polling, or the next call would join a flight that nobody is on.
+		f.pending = req.Decision
+		close(f.waiting)
 		dec, err := s.poll(polling, req.Decision, sent)
 		if err != nil {
 			t.lapse(key, req) // otherwise it stays open: a later call resumes it

@@ -56,7 +56,7 @@ type grantKey struct {
 	digest string
 }
 
-// keyOf returns the key of a demand. Its lists count as sets, or an API could put
+// keyOf returns the key of a demand, or why it is not valid. Its lists count as sets, or an API could put
 // one question to a person again and again by reordering it.
 func keyOf(origin Origin, d rar.Detail) (grantKey, error) {
 	for _, list := range []*[]string{&d.Locations, &d.Actions, &d.DataTypes, &d.Privileges} {

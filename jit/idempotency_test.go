@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -16,7 +17,7 @@ import (
 func keyed(t *testing.T, cfg jit.Config) (c *client, keys *[]string) {
 	keys = new([]string)
 	if cfg.Authority == nil {
-		cfg.Authority = &fakeAuthority{}
+		cfg.Authority = &fake.Authority{}
 	}
 	answer := guarded(needsPath)
 	return offline(t, cfg, nil).over(tripper(func(r *http.Request) (*http.Response, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -57,7 +58,7 @@ func benchGet(ctx context.Context, b *testing.B, client *http.Client, url, beare
 
 // covered returns a client whose calls a live grant covers, and a context for them.
 func covered(b *testing.B, url string, base http.RoundTripper) (*client, context.Context) {
-	c := newClient(b, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(url)), url, nil).over(base)
+	c := newClient(b, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(url)), url, nil).over(base)
 	ctx := c.task.Call(b.Context(), jit.Call{ID: "1", Tool: "fetch", Ceiling: []rar.Detail{read("doc_1")}})
 	for range 2 {
 		benchGet(ctx, b, c.Client, url+"/docs/doc_1", "")
@@ -119,9 +120,9 @@ func BenchmarkEscalation(b *testing.B) {
 	b.Run("by hand", func(b *testing.B) {
 		client := &http.Client{Transport: base}
 		for b.Loop() {
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			req := must(http.NewRequestWithContext(b.Context(), http.MethodGet, url+"/docs/doc_1", nil))
-			req.Header.Set("Authorization", "Bearer "+baseToken)
+			req.Header.Set("Authorization", "Bearer "+fake.BaseToken)
 			resp, err := client.Do(req)
 			if err != nil {
 				b.Fatal(err)
@@ -138,7 +139,7 @@ func BenchmarkEscalation(b *testing.B) {
 		}
 	})
 	b.Run("jit", func(b *testing.B) {
-		c := newClient(b, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(url)), url, nil).over(keepIdle{base})
+		c := newClient(b, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(url)), url, nil).over(keepIdle{base})
 		n := 0
 		for b.Loop() {
 			n++
@@ -155,7 +156,7 @@ func BenchmarkEscalation(b *testing.B) {
 func BenchmarkParallel(b *testing.B) {
 	url, base := benchAPI(b)
 	for b.Loop() {
-		c := newClient(b, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(url)), url, nil).over(keepIdle{base})
+		c := newClient(b, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(url)), url, nil).over(keepIdle{base})
 		done := make(chan struct{})
 		for range 100 {
 			go func() {

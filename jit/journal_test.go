@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -65,7 +66,7 @@ func TestNothingHappensThatTheJournalDoesNotHave(t *testing.T) {
 		jit.EntryTaskCompleted: {1, 2, 1, 1, 1}, // reports: too late to refuse
 	} {
 		t.Run(string(kind), func(t *testing.T) {
-			authority, got := &fakeAuthority{}, want
+			authority, got := &fake.Authority{}, want
 			got.created, got.sent, got.used = 0, 0, 0
 			cfg := jit.Config{Authority: &counting{authority, &got.created}, Journal: &journal{fail: failOn(kind, 1)}}
 			answer := guarded(needsPath)
@@ -80,10 +81,10 @@ func TestNothingHappensThatTheJournalDoesNotHave(t *testing.T) {
 			if (err == nil) != (want.used == 1) || err != nil && !strings.Contains(err.Error(), "disk full") {
 				t.Errorf("POST = %v", err)
 			}
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != want.created {
-				t.Errorf("Complete() = %v, completed %v, want %d", err, authority.ended(), want.created)
+			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != want.created {
+				t.Errorf("Complete() = %v, completed %v, want %d", err, authority.Completed(), want.created)
 			}
-			got.asked, got.redeemed = len(authority.asked()), authority.redeemed()
+			got.asked, got.redeemed = len(authority.Requests()), authority.Redeemed()
 			if got != want {
 				t.Errorf("%+v, want %+v", got, want)
 			}
@@ -94,7 +95,7 @@ func TestNothingHappensThatTheJournalDoesNotHave(t *testing.T) {
 // A token whose grant the journal did not take is alive, though nobody uses it.
 func TestUnrecordedTokenCountsAsIssued(t *testing.T) {
 	seen := &events{}
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}, Journal: &journal{fail: failOn(jit.EntryGrant, 1)}}, seen.observe)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: &journal{fail: failOn(jit.EntryGrant, 1)}}, seen.observe)
 	if err := fetch(t.Context(), c, "doc_1"); err == nil {
 		t.Fatal("GET works, want an error")
 	}
@@ -109,7 +110,7 @@ func TestUnrecordedTokenCountsAsIssued(t *testing.T) {
 func TestTokenHashesJoinUnderOneKeyOnly(t *testing.T) {
 	hash := func(key []byte) string {
 		log := &journal{}
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}, Journal: log, TokenHashKey: key}, nil)
+		c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: log, TokenHashKey: key}, nil)
 		c.want200(t, "doc_1")
 		for _, e := range log.all() {
 			if e.Kind == jit.EntryGrant {
@@ -129,7 +130,7 @@ func TestTokenHashesJoinUnderOneKeyOnly(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	ok := &fakeAuthority{}
+	ok := &fake.Authority{}
 	for name, cfg := range map[string]jit.Config{
 		"Authority":       {},
 		"Policy[1]":       {Authority: ok, Policy: []rar.Detail{read("doc_1"), {}}},
@@ -150,7 +151,7 @@ func TestConfigIsChecked(t *testing.T) {
 func TestConfigIsCopied(t *testing.T) {
 	policy := []rar.Detail{read("doc_1")}
 	rules := rar.Rules{}
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority, Policy: policy, Rules: rules}, nil)
 	policy[0].Actions[0] = "write"
 	policy[0].Identifier = "doc_2"

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -24,7 +25,7 @@ func (j *journal) told(kind jit.EntryKind) []jit.Entry {
 func TestJournalTellsTheStory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &journal{}
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}, Journal: log, AuthorityName: "test/agent"}, nil).over(tripper(guarded(needsPath)))
+		c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: log, AuthorityName: "test/agent"}, nil).over(guarded(needsPath))
 		call := reading("doc_1")
 		call.Args = map[string]any{"document_id": "doc_1", "note": strings.Repeat("é", 500)}
 		ctx := c.task.Call(t.Context(), call)
@@ -84,7 +85,7 @@ func TestNotedArgumentsHoldNoToken(t *testing.T) {
 		log := &journal{}
 		var token string
 		answer := guarded(needsPath)
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}, Journal: log}, nil).over(tripper(func(r *http.Request) (*http.Response, error) {
+		c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: log}, nil).over(tripper(func(r *http.Request) (*http.Response, error) {
 			token = strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 			return answer(r)
 		}))

@@ -11,20 +11,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 )
 
 // undecided leaves requests pending for window, and each look at them too, until
 // the nth look, which says how it ends. n = 0 never ends.
-func undecided(window time.Duration, n int, end jit.Status) *fakeAuthority {
-	return &fakeAuthority{
-		decide: func(jit.Request) (jit.Decision, error) {
+func undecided(window time.Duration, n int, end jit.Status) *fake.Authority {
+	return &fake.Authority{
+		Decide: func(jit.Request) (jit.Decision, error) {
 			d := jit.Decision{Status: jit.StatusPending, Risk: "high", DecideAt: "https://auth.example.com/pending", ConsentRequired: true}
 			if window > 0 {
 				d.ExpiresAt = time.Now().Add(window)
 			}
 			return d, nil
 		},
-		status: func(_ string, look int) (jit.Decision, error) {
+		Look: func(_ string, look int) (jit.Decision, error) {
 			if look == n {
 				return jit.Decision{Status: end, Message: "because"}, nil
 			}
@@ -62,8 +63,8 @@ func TestNoWaitMeansPendingAtOnce(t *testing.T) {
 		c, start := offline(t, jit.Config{Authority: authority}, nil), time.Now()
 		err := fetch(t.Context(), c, "doc_1")
 		pending, ok := errors.AsType[*jit.PendingError](err)
-		if !ok || !errors.Is(err, jit.ErrPending) || errors.Is(err, jit.ErrDenied) || time.Since(start) != 0 || len(authority.looks()) != 0 {
-			t.Fatalf("GET = %v after %s and %d looks, want pending at once", err, time.Since(start), len(authority.looks()))
+		if !ok || !errors.Is(err, jit.ErrPending) || errors.Is(err, jit.ErrDenied) || time.Since(start) != 0 || len(authority.Looks()) != 0 {
+			t.Fatalf("GET = %v after %s and %d looks, want pending at once", err, time.Since(start), len(authority.Looks()))
 		}
 		want := &jit.PendingError{
 			RequestID: "jit_1", TaskID: "task_1", Detail: read("doc_1"), Risk: "high", ExpiresAt: start.Add(time.Minute),
@@ -89,7 +90,7 @@ func TestDecisionWithinTheWait(t *testing.T) {
 			if e, ok := errors.AsType[*jit.DeniedError](err); want != nil && (!ok || e.Status != end || e.Message != "because" || e.RequestID != "jit_1" || e.Risk != "high") {
 				t.Errorf("%s: error %+v, want the facts of the decision", end, err)
 			}
-			for i, gap := range gaps(start, authority.looks()) {
+			for i, gap := range gaps(start, authority.Looks()) {
 				if gap < 4500*time.Millisecond || gap > 5500*time.Millisecond {
 					t.Errorf("%s: look %d came after %s, want 5s give or take a tenth", end, i+1, gap)
 				}
@@ -115,7 +116,7 @@ func TestJitterSpreadsTheLooks(t *testing.T) {
 			t.Fatal(err)
 		}
 		least, most := time.Hour, time.Duration(0)
-		for _, gap := range gaps(start, authority.looks()) {
+		for _, gap := range gaps(start, authority.Looks()) {
 			least, most = min(least, gap), max(most, gap)
 		}
 		if least < 9*time.Second || least > 9200*time.Millisecond || most > 11*time.Second || most < 10800*time.Millisecond {
@@ -128,8 +129,8 @@ func TestSlowLooksDoNotAddUpNorOverlap(t *testing.T) {
 	for took, want := range map[time.Duration]time.Duration{3 * time.Second: 5 * time.Second, 20 * time.Second: 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			authority := undecided(time.Hour, 10, jit.StatusApproved)
-			status, under := authority.status, 0
-			authority.status = func(id string, n int) (jit.Decision, error) {
+			status, under := authority.Look, 0
+			authority.Look = func(id string, n int) (jit.Decision, error) {
 				if under++; under > 1 {
 					t.Errorf("%d looks at once", under)
 				}
@@ -141,7 +142,7 @@ func TestSlowLooksDoNotAddUpNorOverlap(t *testing.T) {
 			if err := fetch(t.Context(), c, "doc_1"); err != nil {
 				t.Fatal(err)
 			}
-			looks := authority.looks()
+			looks := authority.Looks()
 			for _, gap := range gaps(looks[0], looks[1:]) {
 				if gap < want*9/10 || gap > want*11/10 {
 					t.Errorf("looks of %s are %s apart, want about %s", took, gap, want)
@@ -154,13 +155,13 @@ func TestSlowLooksDoNotAddUpNorOverlap(t *testing.T) {
 func TestRetryAfterMakesTheIntervalLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, start := undecided(time.Hour, 6, jit.StatusApproved), time.Now()
-		decide, status := authority.decide, authority.status
-		authority.decide = func(r jit.Request) (jit.Decision, error) {
+		decide, status := authority.Decide, authority.Look
+		authority.Decide = func(r jit.Request) (jit.Decision, error) {
 			d, err := decide(r)
 			d.RetryAfter = 30 * time.Second
 			return d, err
 		}
-		authority.status = func(id string, n int) (jit.Decision, error) {
+		authority.Look = func(id string, n int) (jit.Decision, error) {
 			d, err := status(id, n)
 			switch n {
 			case 1:
@@ -180,7 +181,7 @@ func TestRetryAfterMakesTheIntervalLonger(t *testing.T) {
 		}
 		want := []time.Duration{30 * time.Second, time.Minute, 5 * time.Second, 90 * time.Second, 5 * time.Second, 5 * time.Second}
 		near := cmp.Comparer(func(a, b time.Duration) bool { return max(a, b)-min(a, b) <= 500*time.Millisecond })
-		if diff := cmp.Diff(want, gaps(start, authority.looks()), near); diff != "" {
+		if diff := cmp.Diff(want, gaps(start, authority.Looks()), near); diff != "" {
 			t.Errorf("looks (-want +got):\n%s", diff)
 		}
 	})
@@ -190,15 +191,15 @@ func TestPermanentFaultEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := undecided(time.Hour, 0, 0)
 		fault := errors.New("forbidden")
-		authority.status = func(string, int) (jit.Decision, error) { return jit.Decision{}, fault }
+		authority.Look = func(string, int) (jit.Decision, error) { return jit.Decision{}, fault }
 		c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
-		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, fault) || len(authority.looks()) != 1 {
-			t.Errorf("GET = %v after %d looks, want the fault after 1", err, len(authority.looks()))
+		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, fault) || len(authority.Looks()) != 1 {
+			t.Errorf("GET = %v after %d looks, want the fault after 1", err, len(authority.Looks()))
 		}
 		synctest.Wait()
-		authority.status = nil // works again, and the request is still known
-		if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.asked()) != 1 {
-			t.Errorf("GET = %v after %d requests, want 200 after the one", err, len(authority.asked()))
+		authority.Look = nil // works again, and the request is still known
+		if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.Requests()) != 1 {
+			t.Errorf("GET = %v after %d requests, want 200 after the one", err, len(authority.Requests()))
 		}
 	})
 }
@@ -221,14 +222,14 @@ func TestWindowEndsWithOneLastLook(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				authority, start := undecided(0, 0, 0), time.Now()
-				authority.decide = func(jit.Request) (jit.Decision, error) {
+				authority.Decide = func(jit.Request) (jit.Decision, error) {
 					d := jit.Decision{Status: jit.StatusPending}
 					if test.window != 0 {
 						d.ExpiresAt = start.Add(test.window)
 					}
 					return d, nil
 				}
-				authority.status = func(string, int) (jit.Decision, error) {
+				authority.Look = func(string, int) (jit.Decision, error) {
 					if time.Since(start) < test.after {
 						// An answer that moves the end does not move it here.
 						return jit.Decision{Status: jit.StatusPending, ExpiresAt: time.Now().Add(time.Hour)}, nil
@@ -247,8 +248,8 @@ func TestWindowEndsWithOneLastLook(t *testing.T) {
 					t.Errorf("GET = %v, want expired", err)
 				}
 				// Nobody said no, so it may be asked again.
-				if err := fetch(t.Context(), c, "doc_1"); err == nil || len(authority.asked()) != 2 {
-					t.Errorf("again: %v after %d requests, want a second one", err, len(authority.asked()))
+				if err := fetch(t.Context(), c, "doc_1"); err == nil || len(authority.Requests()) != 2 {
+					t.Errorf("again: %v after %d requests, want a second one", err, len(authority.Requests()))
 				}
 			})
 		})
@@ -299,14 +300,14 @@ func TestLastWaiterStopsThePolling(t *testing.T) {
 		time.Sleep(time.Minute)
 		waiters[0].cancel()
 		time.Sleep(time.Minute)
-		if n := len(authority.looks()); n < 20 || len(authority.asked()) != 1 {
-			t.Errorf("%d looks in two minutes at %d requests, want polling of one to go on for the waiter who stays", n, len(authority.asked()))
+		if n := len(authority.Looks()); n < 20 || len(authority.Requests()) != 1 {
+			t.Errorf("%d looks in two minutes at %d requests, want polling of one to go on for the waiter who stays", n, len(authority.Requests()))
 		}
 		waiters[1].cancel()
 		synctest.Wait()
-		looks := len(authority.looks())
+		looks := len(authority.Looks())
 		time.Sleep(time.Hour)
-		if n := len(authority.looks()); n != looks {
+		if n := len(authority.Looks()); n != looks {
 			t.Errorf("%d looks after the last waiter left, want none", n-looks)
 		}
 		wg.Wait()
@@ -332,8 +333,8 @@ func TestEveryWaiterSharesTheDecision(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		wg.Wait()
-		if len(authority.asked()) != 1 || len(authority.looks()) != 5 {
-			t.Errorf("%d requests, %d looks, want 1 and 5", len(authority.asked()), len(authority.looks()))
+		if len(authority.Requests()) != 1 || len(authority.Looks()) != 5 {
+			t.Errorf("%d requests, %d looks, want 1 and 5", len(authority.Requests()), len(authority.Looks()))
 		}
 	})
 }

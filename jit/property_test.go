@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -128,12 +129,12 @@ func FuzzEscalation(f *testing.F) { f.Fuzz(rapid.MakeFuzz(checkEscalation)) }
 
 func checkEscalation(rt *rapid.T) {
 	draw := world(rt)
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	issued := map[string]rar.Detail{} // by token
 	// Drawn beforehand: tokens are issued in another goroutine.
 	says := rapid.SliceOfN(rapid.IntRange(0, 3), 12, 12).Draw(rt, "says")
 	grants := rapid.SliceOfN(draw, 12, 12).Draw(rt, "grants")
-	authority.issue = func(id string, asked rar.Detail) jit.Issued {
+	authority.Issue = func(id string, asked rar.Detail) jit.Issued {
 		n := len(issued)
 		token := fmt.Sprintf("grant-%d-0123", n)
 		covers, details := asked, []rar.Detail(nil) // nil does not say
@@ -173,10 +174,10 @@ func checkEscalation(rt *rapid.T) {
 			if !insideAny(covers, ceiling) || policy != nil && !insideAny(covers, policy) {
 				rt.Errorf("the token for %+v was used in a call with the ceiling %+v, policy %+v", covers, ceiling, policy)
 			}
-			if asked := authority.asked(); !slices.ContainsFunc(asked, func(a jit.Request) bool { return inside(toNaive(covers), toNaive(a.Detail)) }) {
+			if asked := authority.Requests(); !slices.ContainsFunc(asked, func(a jit.Request) bool { return inside(toNaive(covers), toNaive(a.Detail)) }) {
 				rt.Errorf("the token for %+v was used; asked was %+v", covers, asked)
 			}
-		} else if token != baseToken {
+		} else if token != fake.BaseToken {
 			rt.Errorf("unknown token %q", token)
 		}
 		if rapid.IntRange(0, 2).Draw(rt, "refuses") == 0 {
@@ -186,14 +187,14 @@ func checkEscalation(rt *rapid.T) {
 	})}
 	for i := range rapid.IntRange(1, 4).Draw(rt, "calls") {
 		ceiling = rapid.SliceOfN(draw, 0, 4).Draw(rt, "ceiling")
-		before := len(authority.asked())
+		before := len(authority.Requests())
 		ctx := task.Call(rt.Context(), jit.Call{ID: fmt.Sprint(i), Ceiling: ceiling})
 		path := rapid.SampledFrom([]string{"/docs/doc_1", "/docs/doc_2", "/reports"}).Draw(rt, "path")
 		req := must(http.NewRequestWithContext(ctx, http.MethodGet, "https://api.example.com"+path, nil))
 		if resp, err := api.RoundTrip(req); err == nil {
 			_ = resp.Body.Close()
 		}
-		for _, r := range authority.asked()[before:] {
+		for _, r := range authority.Requests()[before:] {
 			if !insideAny(r.Detail, ceiling) || policy != nil && !insideAny(r.Detail, policy) {
 				rt.Errorf("asked for %+v in a call with the ceiling %+v, policy %+v", r.Detail, ceiling, policy)
 			}

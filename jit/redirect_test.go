@@ -18,6 +18,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -51,7 +52,7 @@ func (s *stranger) check(t *testing.T) {
 				t.Errorf("another listener saw %q in:\n%s", mark, dump)
 			}
 		}
-		if strings.Contains(dump, base64.StdEncoding.EncodeToString([]byte(baseToken))) {
+		if strings.Contains(dump, base64.StdEncoding.EncodeToString([]byte(fake.BaseToken))) {
 			t.Errorf("another listener saw the base token in base64:\n%s", dump)
 		}
 	}
@@ -140,9 +141,9 @@ func TestRedirectAwayCarriesNoToken(t *testing.T) {
 func redirecting(t *testing.T, target string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{with}/{status}", func(w http.ResponseWriter, r *http.Request) {
-		want := "Bearer " + baseToken
+		want := "Bearer " + fake.BaseToken
 		if r.PathValue("with") == "grant" {
-			want = "Bearer " + tokenFor(read("doc_1"))
+			want = "Bearer " + fake.TokenFor(read("doc_1"))
 		}
 		if r.Header.Get("Authorization") != want {
 			_ = challenge.Write(w, http.StatusForbidden, read("doc_1"), "")
@@ -159,7 +160,7 @@ func redirecting(t *testing.T, target string) http.Handler {
 
 func redirectAway(t *testing.T, n *network, method, with string, status int) {
 	n.stranger.seen = nil
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := newClient(t, jit.Config{Authority: authority}, must(jit.ParseOrigin(n.url())), n.url(), nil)
 	c.over(keepIdle{n.base})
 	got, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{read("doc_1")}}, method,
@@ -171,7 +172,7 @@ func redirectAway(t *testing.T, n *network, method, with string, status int) {
 	if with == "grant" {
 		want = 1
 	}
-	if asked := authority.asked(); len(asked) != want {
+	if asked := authority.Requests(); len(asked) != want {
 		t.Errorf("%d requests, want %d: a stranger's demand is not acted upon", len(asked), want)
 	}
 	n.stranger.check(t)
@@ -198,16 +199,16 @@ func TestRedirectWithinTheOriginKeepsWorking(t *testing.T) {
 				}
 				body, _ := io.ReadAll(r.Body)
 				bodies = append(bodies, string(body))
-				if r.Header.Get("Authorization") != "Bearer "+tokenFor(read("doc_1")) {
+				if r.Header.Get("Authorization") != "Bearer "+fake.TokenFor(read("doc_1")) {
 					_ = challenge.Write(w, http.StatusForbidden, read("doc_1"), "")
 				}
 			}))
 			n.hosts["example.com.:443"] = n.api
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			c := newClient(t, jit.Config{Authority: authority}, must(jit.ParseOrigin("https://example.com")), "", nil).over(n.base)
 			got, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{read("doc_1")}}, "POST", "https://example.com/old", "the text")
-			if err != nil || got != 200 || len(authority.asked()) != 1 {
-				t.Errorf("%d to %s: POST = %d, %v after %d requests, want 200 after 1", status, target, got, err, len(authority.asked()))
+			if err != nil || got != 200 || len(authority.Requests()) != 1 {
+				t.Errorf("%d to %s: POST = %d, %v after %d requests, want 200 after 1", status, target, got, err, len(authority.Requests()))
 			}
 			if want := 2; status != 302 && (len(bodies) != want || bodies[0] != "the text" || bodies[1] != "the text") {
 				t.Errorf("%d to %s: bodies %q, want the text twice", status, target, bodies)
@@ -219,7 +220,7 @@ func TestRedirectWithinTheOriginKeepsWorking(t *testing.T) {
 // A server may keep several hosts apart by the Host header alone.
 func TestHostHeaderOfAnotherNameGetsNoToken(t *testing.T) {
 	var sent []*http.Request
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil).over(tripper(func(r *http.Request) (*http.Response, error) {
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil).over(tripper(func(r *http.Request) (*http.Response, error) {
 		sent = append(sent, r)
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 	}))
@@ -250,7 +251,7 @@ func TestOtherOriginPassesUnchanged(t *testing.T) {
 		sent = r
 		return &http.Response{StatusCode: 403, Body: io.NopCloser(bytes.NewReader(nil))}, nil
 	})}
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	inCall := c.task.Call(t.Context(), jit.Call{ID: "1"})
 	for name, req := range map[string]*http.Request{
 		"other origin":         must(http.NewRequestWithContext(inCall, "POST", "https://other.test/x", strings.NewReader("b"))),

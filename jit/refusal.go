@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jitagent/jitagent/jit/challenge"
@@ -46,10 +47,20 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 
 // echoes reports whether details hold a token of the task.
 func (a *attempt) echoes(details []rar.Detail) bool {
+	echo := func(s string) bool { return a.s.task.Scrub(s) != s }
 	for _, d := range details {
-		text, err := d.Canonical()
-		if err != nil || a.s.task.Scrub(string(text)) != string(text) {
+		if echo(d.Type) || echo(d.Identifier) {
 			return true
+		}
+		for _, list := range [][]string{d.Locations, d.Actions, d.DataTypes, d.Privileges} {
+			if slices.ContainsFunc(list, echo) {
+				return true
+			}
+		}
+		for name, value := range d.Extra {
+			if echo(name) || echo(string(value)) {
+				return true
+			}
 		}
 	}
 	return false

@@ -17,11 +17,12 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 )
 
 // refusing is a client of an API that refuses everything in its own way.
-func refusing(t *testing.T, authority *fakeAuthority, handler http.HandlerFunc) *client {
+func refusing(t *testing.T, authority *fake.Authority, handler http.HandlerFunc) *client {
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	return newClient(t, jit.Config{Authority: authority}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
@@ -50,7 +51,7 @@ func TestEndlessRefusalIsReadInPart(t *testing.T) {
 			endless(w)
 		},
 	} {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := refusing(t, authority, handler)
 		resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 		if err != nil {
@@ -58,16 +59,16 @@ func TestEndlessRefusalIsReadInPart(t *testing.T) {
 		}
 		n, err := io.CopyN(io.Discard, resp.Body, 1<<20)
 		_ = resp.Body.Close()
-		if err != nil || n != 1<<20 || len(authority.asked()) != 0 {
-			t.Errorf("%s: %d bytes, %v, %d requests, want the caller to have the body as it comes", name, n, err, len(authority.asked()))
+		if err != nil || n != 1<<20 || len(authority.Requests()) != 0 {
+			t.Errorf("%s: %d bytes, %v, %d requests, want the caller to have the body as it comes", name, n, err, len(authority.Requests()))
 		}
 	}
 }
 
 func TestDemandBeforeAnEndlessBodyIsMet(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := refusing(t, authority, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "Bearer "+tokenFor(read("doc_1")) {
+		if r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(read("doc_1")) {
 			return
 		}
 		_ = challenge.Write(w, 403, read("doc_1"), "")
@@ -79,7 +80,7 @@ func TestDemandBeforeAnEndlessBodyIsMet(t *testing.T) {
 // A refusal that never ends must not hold the call up: the demand is in the header.
 func TestDemandBeforeAStalledBodyIsMet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+		c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 		answer := guarded(needsPath)
 		c.over(tripper(func(r *http.Request) (*http.Response, error) {
 			resp, err := answer(r)
@@ -106,7 +107,7 @@ func (p pipeBody) Close() error { return errors.Join(p.w.Close(), p.PipeReader.C
 
 func TestStalledRefusalEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := refusing(t, &fakeAuthority{}, func(w http.ResponseWriter, r *http.Request) {
+	c := refusing(t, &fake.Authority{}, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(403)
 		_, _ = io.WriteString(w, "x")
 		_ = http.NewResponseController(w).Flush()
@@ -140,7 +141,7 @@ func TestCutRefusalIsNotTakenForWhole(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		},
 	} {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := refusing(t, authority, handler)
 		resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 		if err != nil {
@@ -148,19 +149,19 @@ func TestCutRefusalIsNotTakenForWhole(t *testing.T) {
 		}
 		_, err = io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if err == nil || len(authority.asked()) != 0 {
-			t.Errorf("%s: body ends with %v after %d requests, want an error after 0", name, err, len(authority.asked()))
+		if err == nil || len(authority.Requests()) != 0 {
+			t.Errorf("%s: body ends with %v after %d requests, want an error after 0", name, err, len(authority.Requests()))
 		}
 	}
 	t.Run("whole", func(t *testing.T) { // or the test above could not fail
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := refusing(t, authority, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(403)
 			_, _ = io.WriteString(w, hint)
 		})
-		if _, err := c.get(t.Context(), "doc_1", read("doc_1")); !errors.Is(err, jit.ErrStillRefused) || len(authority.asked()) == 0 {
-			t.Errorf("GET = %v after %d requests, want still refused after some", err, len(authority.asked()))
+		if _, err := c.get(t.Context(), "doc_1", read("doc_1")); !errors.Is(err, jit.ErrStillRefused) || len(authority.Requests()) == 0 {
+			t.Errorf("GET = %v after %d requests, want still refused after some", err, len(authority.Requests()))
 		}
 	})
 }
@@ -175,7 +176,7 @@ func TestCompressedRefusalIsBounded(t *testing.T) {
 	if err := zip.Close(); err != nil {
 		t.Fatal(err)
 	}
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := refusing(t, authority, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Content-Type", "application/json")
@@ -190,8 +191,8 @@ func TestCompressedRefusalIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if n := after.TotalAlloc - before.TotalAlloc; n > size/4 || len(authority.asked()) != 0 {
-		t.Errorf("%d bytes allocated, %d requests, want far less than the %d of the body, and 0", n, len(authority.asked()), size)
+	if n := after.TotalAlloc - before.TotalAlloc; n > size/4 || len(authority.Requests()) != 0 {
+		t.Errorf("%d bytes allocated, %d requests, want far less than the %d of the body, and 0", n, len(authority.Requests()), size)
 	}
 }
 
@@ -216,14 +217,14 @@ func TestHugeHeadersAreRefused(t *testing.T) {
 			w.WriteHeader(401)
 		},
 	} {
-		authority := &fakeAuthority{}
+		authority := &fake.Authority{}
 		c := refusing(t, authority, handler)
 		resp, err := c.get(t.Context(), "doc_1", read("doc_1"))
 		if err == nil {
 			_ = resp.Body.Close()
 		}
-		if err == nil || len(err.Error()) > 1000 || len(authority.asked()) != 0 {
-			t.Errorf("%s: %v after %d requests, want a short error after 0", name, err, len(authority.asked()))
+		if err == nil || len(err.Error()) > 1000 || len(authority.Requests()) != 0 {
+			t.Errorf("%s: %v after %d requests, want a short error after 0", name, err, len(authority.Requests()))
 		}
 	}
 }
@@ -250,11 +251,11 @@ func TestDemandForAnotherOriginsResourceIsRefused(t *testing.T) {
 		"wss://bank.test":              false,
 		"https://bank.test/%zz":        false,
 	} {
-		authority, seen := &fakeAuthority{}, &events{}
+		authority, seen := &fake.Authority{}, &events{}
 		c := offline(t, jit.Config{Authority: authority}, seen.observe)
 		c.over(guarded(func(*http.Request) rar.Detail { return at(location) }))
 		_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{at(location)}}, "GET", c.base+"/docs/doc_1", "")
-		switch asked := len(authority.asked()); {
+		switch asked := len(authority.Requests()); {
 		case ok && (err != nil || asked != 1):
 			t.Errorf("%s: %v after %d requests, want 1", location, err, asked)
 		case !ok && (!errors.Is(err, jit.ErrOutsideCeiling) || asked != 0):
@@ -262,10 +263,10 @@ func TestDemandForAnotherOriginsResourceIsRefused(t *testing.T) {
 		}
 	}
 	both := at("https://api.example.com", "https://bank.test")
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil).over(guarded(func(*http.Request) rar.Detail { return both }))
 	_, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{both}}, "GET", c.base+"/docs/doc_1", "")
-	if !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.asked()) != 0 {
-		t.Errorf("both: %v after %d requests, want outside the ceiling after 0", err, len(authority.asked()))
+	if !errors.Is(err, jit.ErrOutsideCeiling) || len(authority.Requests()) != 0 {
+		t.Errorf("both: %v after %d requests, want outside the ceiling after 0", err, len(authority.Requests()))
 	}
 }

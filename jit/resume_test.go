@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 )
 
 // A fault in the last look must not leave a request behind that is looked at for
@@ -16,15 +17,15 @@ func TestLapsedRequestIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := undecided(10*time.Second, 0, 0)
 		fault := errors.New("not found")
-		authority.status = func(string, int) (jit.Decision, error) { return jit.Decision{}, fault }
+		authority.Look = func(string, int) (jit.Decision, error) { return jit.Decision{}, fault }
 		c := offline(t, jit.Config{Authority: authority}, nil)
 		_ = fetch(t.Context(), c, "doc_1") // pending
 		time.Sleep(time.Minute)
 		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, fault) {
 			t.Errorf("GET after the window = %v, want the fault", err)
 		}
-		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrPending) || len(authority.asked()) != 2 {
-			t.Errorf("GET = %v after %d requests, want pending after 2", err, len(authority.asked()))
+		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrPending) || len(authority.Requests()) != 2 {
+			t.Errorf("GET = %v after %d requests, want pending after 2", err, len(authority.Requests()))
 		}
 	})
 }
@@ -41,15 +42,15 @@ func TestCallMadeAgainResumesTheRequest(t *testing.T) {
 				}
 				time.Sleep(time.Minute)
 			}
-			looks := len(authority.looks())
+			looks := len(authority.Looks())
 			time.Sleep(10 * time.Minute)
-			if n := len(authority.looks()); n != looks {
+			if n := len(authority.Looks()); n != looks {
 				t.Errorf("wait %s: %d looks while nobody waits, want none", wait, n-looks)
 			}
 			synctest.Wait()
-			authority.status = nil // approved, while nobody waited
-			if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.asked()) != 1 || authority.redeemed() != 1 {
-				t.Errorf("wait %s: GET = %v after %d requests and %d tokens, want 200 after 1 and 1", wait, err, len(authority.asked()), authority.redeemed())
+			authority.Look = nil // approved, while nobody waited
+			if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.Requests()) != 1 || authority.Redeemed() != 1 {
+				t.Errorf("wait %s: GET = %v after %d requests and %d tokens, want 200 after 1 and 1", wait, err, len(authority.Requests()), authority.Redeemed())
 			}
 		})
 	}
@@ -58,7 +59,7 @@ func TestCallMadeAgainResumesTheRequest(t *testing.T) {
 func TestApprovalOutlivesALostRedemption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := undecided(time.Hour, 1, jit.StatusApproved)
-		authority.redeem = func(n int) error {
+		authority.Redeem = func(n int) error {
 			if n == 1 {
 				return transient{}
 			}
@@ -68,14 +69,14 @@ func TestApprovalOutlivesALostRedemption(t *testing.T) {
 		if err := fetch(t.Context(), c, "doc_1"); !errors.As(err, &transient{}) {
 			t.Fatalf("GET = %v, want the fault of the redemption", err)
 		}
-		if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.asked()) != 1 {
-			t.Errorf("GET = %v after %d requests, want 200: the person has decided already", err, len(authority.asked()))
+		if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.Requests()) != 1 {
+			t.Errorf("GET = %v after %d requests, want 200: the person has decided already", err, len(authority.Requests()))
 		}
 	})
 }
 
 func TestUnredeemableApprovalIsAskedAgain(t *testing.T) {
-	authority := &fakeAuthority{redeem: func(n int) error {
+	authority := &fake.Authority{Redeem: func(n int) error {
 		if n == 1 {
 			return errors.New("window closed")
 		}
@@ -85,8 +86,8 @@ func TestUnredeemableApprovalIsAskedAgain(t *testing.T) {
 	if err := fetch(t.Context(), c, "doc_1"); err == nil {
 		t.Fatal("GET works, want the fault of the redemption")
 	}
-	if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.asked()) != 2 {
-		t.Errorf("GET = %v after %d requests, want 200 after 2", err, len(authority.asked()))
+	if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.Requests()) != 2 {
+		t.Errorf("GET = %v after %d requests, want 200 after 2", err, len(authority.Requests()))
 	}
 }
 
@@ -96,11 +97,11 @@ func TestApprovalInTheMomentOfLeaving(t *testing.T) {
 	for name, back := range map[string]time.Duration{"while it is redeemed": 8 * time.Second, "while it is looked at": 3 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			authority := undecided(time.Hour, 0, 0)
-			authority.status = func(string, int) (jit.Decision, error) {
+			authority.Look = func(string, int) (jit.Decision, error) {
 				time.Sleep(4 * time.Second) // whatever happens to the waiters
 				return jit.Decision{Status: jit.StatusApproved}, nil
 			}
-			authority.redeem = func(int) error { time.Sleep(10 * time.Second); return nil }
+			authority.Redeem = func(int) error { time.Sleep(10 * time.Second); return nil }
 			c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
 			ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second) // the look is under way
 			defer cancel()
@@ -108,8 +109,8 @@ func TestApprovalInTheMomentOfLeaving(t *testing.T) {
 				t.Fatalf("%s: GET = %v, want pending", name, err)
 			}
 			time.Sleep(back - 3*time.Second)
-			if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.asked()) != 1 || authority.redeemed() != 1 {
-				t.Errorf("%s: GET = %v after %d requests and %d tokens, want 200 after 1 and 1", name, err, len(authority.asked()), authority.redeemed())
+			if err := fetch(t.Context(), c, "doc_1"); err != nil || len(authority.Requests()) != 1 || authority.Redeemed() != 1 {
+				t.Errorf("%s: GET = %v after %d requests and %d tokens, want 200 after 1 and 1", name, err, len(authority.Requests()), authority.Redeemed())
 			}
 		})
 	}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -22,7 +23,7 @@ import (
 func knowing(t testing.TB, tokens ...string) *jit.Task {
 	t.Helper()
 	n := 0
-	authority := &fakeAuthority{issue: func(string, rar.Detail) jit.Issued {
+	authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
 		n++
 		return jit.Issued{Token: secret.New(tokens[n-1]), ExpiresIn: time.Minute}
 	}}
@@ -131,9 +132,9 @@ func TestScrubHidesTheLongerToken(t *testing.T) {
 }
 
 func TestScrubKnowsTheBaseToken(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	c.want200(t, "doc_1")
-	for _, tok := range []string{baseToken, tokenFor(read("doc_1"))} {
+	for _, tok := range []string{fake.BaseToken, fake.TokenFor(read("doc_1"))} {
 		if got := c.task.Scrub("echo: " + tok); got != "echo: "+secret.Redacted {
 			t.Errorf("Scrub(%q) = %q", tok, got)
 		}
@@ -155,13 +156,13 @@ func TestScrubHidesEachOfMany(t *testing.T) {
 }
 
 func TestScrubWhileTokensComeIn(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	c.want200(t, "doc_0")
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() { c.want200(t, fmt.Sprintf("doc_%d", i)) })
 		wg.Go(func() {
-			if got := c.task.Scrub(tokenFor(read("doc_0"))); got != secret.Redacted {
+			if got := c.task.Scrub(fake.TokenFor(read("doc_0"))); got != secret.Redacted {
 				t.Errorf("Scrub() = %q", got)
 			}
 		})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -36,10 +37,10 @@ func leaks(text string) bool {
 	return false
 }
 
-func canaries() *fakeAuthority {
-	return &fakeAuthority{
-		login: func() (secret.String, error) { return secret.New(canaryBase), nil },
-		issue: func(string, rar.Detail) jit.Issued {
+func canaries() *fake.Authority {
+	return &fake.Authority{
+		Login: func() (secret.String, error) { return secret.New(canaryBase), nil },
+		Issue: func(string, rar.Detail) jit.Issued {
 			return jit.Issued{Token: secret.New(canaryGrant), ExpiresIn: time.Minute}
 		},
 	}
@@ -63,17 +64,17 @@ func TestNoTokenInErrorsEventsJournalOrLogs(t *testing.T) {
 		}
 	}
 	denied := canaries()
-	denied.decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusDenied}, nil }
+	denied.Decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusDenied}, nil }
 	overgrant := canaries()
-	overgrant.issue = func(string, rar.Detail) jit.Issued {
+	overgrant.Issue = func(string, rar.Detail) jit.Issued {
 		return jit.Issued{Token: secret.New(canaryGrant), Details: []rar.Detail{read("*")}}
 	}
 	pending := undecided(time.Hour, 0, 0)
-	pending.login = canaries().login
-	pending.status = func(string, int) (jit.Decision, error) { return jit.Decision{}, transient{} }
+	pending.Login = canaries().Login
+	pending.Look = func(string, int) (jit.Decision, error) { return jit.Decision{}, transient{} }
 
 	for name, test := range map[string]struct {
-		authority *fakeAuthority
+		authority *fake.Authority
 		base      tripper
 		path      string
 		works     bool

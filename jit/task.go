@@ -47,6 +47,7 @@ type Task struct {
 	denied    []*DeniedError                 // asked once, answered for the whole task; only ever appended to
 	kinds     map[kind]demand
 	picks     map[kind]pick
+	scouts    map[kind]chan struct{} // the first call of each kind that nothing was known of; closed at its first answer
 }
 
 // create opens the task at the authorization server. ctx is not cancelled with

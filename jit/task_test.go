@@ -15,12 +15,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
 func TestCompleteIsIdempotent(t *testing.T) {
-	authority, seen := &fakeAuthority{}, &events{}
+	authority, seen := &fake.Authority{}, &events{}
 	c := offline(t, jit.Config{Authority: authority}, seen.observe)
 	c.opened(t)
 	c.want200(t, "doc_1")
@@ -29,7 +30,7 @@ func TestCompleteIsIdempotent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if diff := cmp.Diff([]string{"task_1"}, authority.ended()); diff != "" {
+	if diff := cmp.Diff([]string{"task_1"}, authority.Completed()); diff != "" {
 		t.Errorf("completed (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"task_opened", "refused", "requested", "decided", "granted", "completed"}, seen.kinds()); diff != "" {
@@ -39,7 +40,7 @@ func TestCompleteIsIdempotent(t *testing.T) {
 
 func TestConcurrentCompletesAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := &fakeAuthority{complete: func(context.Context, int) error { time.Sleep(time.Second); return nil }}
+		authority := &fake.Authority{Complete: func(context.Context, int) error { time.Sleep(time.Second); return nil }}
 		c := offline(t, jit.Config{Authority: authority}, nil)
 		var wg sync.WaitGroup
 		for range 5 {
@@ -56,7 +57,7 @@ func TestConcurrentCompletesAreOne(t *testing.T) {
 			t.Errorf("Complete() in a hurry = %v, want deadline exceeded", err)
 		}
 		wg.Wait()
-		if n := len(authority.ended()); n != 1 {
+		if n := len(authority.Completed()); n != 1 {
 			t.Errorf("completed %d times, want once", n)
 		}
 	})
@@ -65,7 +66,7 @@ func TestConcurrentCompletesAreOne(t *testing.T) {
 func TestCompleteIsRetriedOnTemporaryFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var tries []time.Time
-		authority := &fakeAuthority{complete: func(_ context.Context, n int) error {
+		authority := &fake.Authority{Complete: func(_ context.Context, n int) error {
 			tries = append(tries, time.Now())
 			switch n {
 			case 1:
@@ -98,7 +99,7 @@ func TestCompleteGivesUpInTime(t *testing.T) {
 		"server hangs":       {func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }, 0, 30 * time.Second, context.DeadlineExceeded},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			authority, seen := &fakeAuthority{complete: test.fault}, &events{}
+			authority, seen := &fake.Authority{Complete: test.fault}, &events{}
 			c, start := offline(t, jit.Config{Authority: authority}, seen.observe), time.Now()
 			ctx, cancel := t.Context(), context.CancelFunc(func() {})
 			if test.ctx > 0 {
@@ -113,8 +114,8 @@ func TestCompleteGivesUpInTime(t *testing.T) {
 			if !ok || last.Error == "" || last.Revoked != 0 {
 				t.Errorf("%s: last event %+v, want a failed completion", name, last)
 			}
-			authority.complete = nil
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != 1 {
+			authority.Complete = nil
+			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
 				t.Errorf("%s: once more: %v, want success", name, err)
 			}
 		})
@@ -123,7 +124,7 @@ func TestCompleteGivesUpInTime(t *testing.T) {
 
 func TestPermanentFaultOfCompleteIsReturned(t *testing.T) {
 	fault := errors.New("not this agent's task")
-	authority := &fakeAuthority{complete: func(_ context.Context, n int) error {
+	authority := &fake.Authority{Complete: func(_ context.Context, n int) error {
 		if n == 1 {
 			return fault
 		}
@@ -131,8 +132,8 @@ func TestPermanentFaultOfCompleteIsReturned(t *testing.T) {
 	}}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	c.want200(t, "doc_1")
-	if err := c.task.Complete(t.Context()); !errors.Is(err, fault) || authority.attempts != 1 {
-		t.Errorf("Complete() = %v after %d tries, want the fault after 1", err, authority.attempts)
+	if err := c.task.Complete(t.Context()); !errors.Is(err, fault) || authority.Tries() != 1 {
+		t.Errorf("Complete() = %v after %d tries, want the fault after 1", err, authority.Tries())
 	}
 	if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrTaskEnded) {
 		t.Errorf("GET = %v, want ErrTaskEnded: the task is over, though the server does not know", err)
@@ -143,14 +144,14 @@ func TestPermanentFaultOfCompleteIsReturned(t *testing.T) {
 }
 
 func TestCompleteWorksAfterTheRunWasCancelled(t *testing.T) {
-	authority := &fakeAuthority{complete: func(ctx context.Context, _ int) error { return ctx.Err() }}
+	authority := &fake.Authority{Complete: func(ctx context.Context, _ int) error { return ctx.Err() }}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := c.task.Complete(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Complete(cancelled) = %v, want cancelled", err)
 	}
-	if err := c.task.Complete(context.WithoutCancel(ctx)); err != nil || len(authority.ended()) != 1 {
+	if err := c.task.Complete(context.WithoutCancel(ctx)); err != nil || len(authority.Completed()) != 1 {
 		t.Errorf("Complete(without cancel) = %v, want success", err)
 	}
 }
@@ -165,10 +166,10 @@ func slowToOpen(d time.Duration) func(context.Context) (jit.TaskInfo, error) {
 
 func TestCompleteWaitsForAnOpeningUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := &fakeAuthority{create: slowToOpen(10 * time.Second)}
+		authority := &fake.Authority{Create: slowToOpen(10 * time.Second)}
 		c := offline(t, jit.Config{Authority: authority}, nil)
-		if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != 1 {
-			t.Errorf("Complete() = %v, completed %v, want the task given back", err, authority.ended())
+		if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
+			t.Errorf("Complete() = %v, completed %v, want the task given back", err, authority.Completed())
 		}
 	})
 }
@@ -176,14 +177,14 @@ func TestCompleteWaitsForAnOpeningUnderWay(t *testing.T) {
 // A task that opens after Complete gave up must not count as completed.
 func TestCompleteDoesNotTakeALateOpeningForNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := &fakeAuthority{create: slowToOpen(45 * time.Second)}
+		authority := &fake.Authority{Create: slowToOpen(45 * time.Second)}
 		c := offline(t, jit.Config{Authority: authority}, nil)
 		if err := c.task.Complete(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Complete() = %v, want deadline exceeded", err)
 		}
 		time.Sleep(time.Minute)
-		if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != 1 {
-			t.Errorf("Complete() = %v, completed %v, want the task given back", err, authority.ended())
+		if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
+			t.Errorf("Complete() = %v, completed %v, want the task given back", err, authority.Completed())
 		}
 	})
 }
@@ -202,7 +203,7 @@ func TestFailedOpening(t *testing.T) {
 		"journal is full, opened": {nil, &journal{fail: failOn(jit.EntryTaskOpened, 1)}, "disk full", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			authority := &fakeAuthority{create: test.create}
+			authority := &fake.Authority{Create: test.create}
 			cfg := jit.Config{Authority: authority}
 			if test.journal != nil {
 				cfg.Journal = test.journal
@@ -213,17 +214,17 @@ func TestFailedOpening(t *testing.T) {
 					t.Errorf("GET = %v, want %q", err, test.want)
 				}
 			}
-			if n := len(authority.asked()); n != 0 {
+			if n := len(authority.Requests()); n != 0 {
 				t.Errorf("%d requests under no task", n)
 			}
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != test.ended {
-				t.Errorf("Complete() = %v, completed %v, want %d", err, authority.ended(), test.ended)
+			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != test.ended {
+				t.Errorf("Complete() = %v, completed %v, want %d", err, authority.Completed(), test.ended)
 			}
 			// The same through Open, which gives back by itself.
 			engine := must(jit.New(cfg))
 			task, err := engine.Open(t.Context(), jit.TaskSpec{})
-			if err == nil || task != nil || len(authority.ended()) != 2*test.ended {
-				t.Errorf("Open() = %v, %v, completed %v, want an error and nothing left open", task, err, authority.ended())
+			if err == nil || task != nil || len(authority.Completed()) != 2*test.ended {
+				t.Errorf("Open() = %v, %v, completed %v, want an error and nothing left open", task, err, authority.Completed())
 			}
 		})
 	}
@@ -231,7 +232,7 @@ func TestFailedOpening(t *testing.T) {
 
 func TestOpenThatIsCancelledGivesTheTaskBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority := &fakeAuthority{create: slowToOpen(10 * time.Second)}
+		authority := &fake.Authority{Create: slowToOpen(10 * time.Second)}
 		engine := must(jit.New(jit.Config{Authority: authority}))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -240,14 +241,14 @@ func TestOpenThatIsCancelledGivesTheTaskBack(t *testing.T) {
 			t.Errorf("Open() = %v after %s, want deadline exceeded at once", err, time.Since(start))
 		}
 		time.Sleep(time.Minute)
-		if diff := cmp.Diff([]string{"task_1"}, authority.ended()); diff != "" {
+		if diff := cmp.Diff([]string{"task_1"}, authority.Completed()); diff != "" {
 			t.Errorf("completed (-want +got):\n%s", diff)
 		}
 	})
 }
 
 func TestOpenReturnsAnOpenTask(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	task, err := must(jit.New(jit.Config{Authority: authority})).Open(t.Context(), jit.TaskSpec{Name: "x"})
 	if err != nil {
 		t.Fatal(err)
@@ -255,13 +256,13 @@ func TestOpenReturnsAnOpenTask(t *testing.T) {
 	if id, err := task.ID(t.Context()); err != nil || id != "task_1" {
 		t.Errorf("ID() = %q, %v, want task_1", id, err)
 	}
-	if err := task.Complete(t.Context()); err != nil || len(authority.ended()) != 1 {
+	if err := task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
 		t.Errorf("Complete() = %v", err)
 	}
 }
 
 func TestNothingIsAskedOrSentAfterTheEnd(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	c.want200(t, "doc_1")
 	if err := c.task.Complete(t.Context()); err != nil {
@@ -278,28 +279,28 @@ func TestNothingIsAskedOrSentAfterTheEnd(t *testing.T) {
 	if _, err := jit.Acquire(ctx, read("doc_1")); !errors.Is(err, jit.ErrTaskEnded) {
 		t.Errorf("Acquire() = %v, want ErrTaskEnded", err)
 	}
-	if sent != 0 || len(authority.asked()) != 1 {
-		t.Errorf("%d sent, %d requests, want 0 and 1", sent, len(authority.asked()))
+	if sent != 0 || len(authority.Requests()) != 1 {
+		t.Errorf("%d sent, %d requests, want 0 and 1", sent, len(authority.Requests()))
 	}
 }
 
 func TestCompleteEndsWhatIsUnderWay(t *testing.T) {
-	for name, test := range map[string]func(*fakeAuthority){
-		"waiting for a person": func(a *fakeAuthority) {
-			a.decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
-			a.status = func(string, int) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
+	for name, test := range map[string]func(*fake.Authority){
+		"waiting for a person": func(a *fake.Authority) {
+			a.Decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
+			a.Look = func(string, int) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
 		},
-		"asking, deaf": func(a *fakeAuthority) {
-			a.decide = func(jit.Request) (jit.Decision, error) {
+		"asking, deaf": func(a *fake.Authority) {
+			a.Decide = func(jit.Request) (jit.Decision, error) {
 				time.Sleep(3 * time.Second)
 				return jit.Decision{Status: jit.StatusApproved}, nil
 			}
 		},
-		"redeeming, deaf": func(a *fakeAuthority) { a.redeem = func(int) error { time.Sleep(3 * time.Second); return nil } },
-		"hanging, deaf":   func(a *fakeAuthority) { a.redeem = func(int) error { time.Sleep(time.Hour); return nil } },
+		"redeeming, deaf": func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(3 * time.Second); return nil } },
+		"hanging, deaf":   func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(time.Hour); return nil } },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			authority := &fakeAuthority{}
+			authority := &fake.Authority{}
 			test(authority)
 			c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
 			var err error
@@ -312,8 +313,8 @@ func TestCompleteEndsWhatIsUnderWay(t *testing.T) {
 				}
 			})
 			time.Sleep(time.Second)
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.ended()) != 1 {
-				t.Errorf("%s: Complete() = %v, completed %v", name, err, authority.ended())
+			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
+				t.Errorf("%s: Complete() = %v, completed %v", name, err, authority.Completed())
 			}
 			wg.Wait()
 			if !errors.Is(err, jit.ErrTaskEnded) || errors.Is(err, context.Canceled) {
@@ -325,9 +326,9 @@ func TestCompleteEndsWhatIsUnderWay(t *testing.T) {
 
 func TestCompletedCountsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		authority, seen := &fakeAuthority{}, &events{}
-		authority.issue = func(id string, d rar.Detail) jit.Issued {
-			issued := jit.Issued{Token: secret.New(tokenFor(d)), ExpiresIn: 2 * time.Minute}
+		authority, seen := &fake.Authority{}, &events{}
+		authority.Issue = func(id string, d rar.Detail) jit.Issued {
+			issued := jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: 2 * time.Minute}
 			if id == "jit_3" { // granted too much: never used, but alive
 				issued.Details = []rar.Detail{read("*")}
 			}
@@ -352,7 +353,7 @@ func TestCompletedCountsTokens(t *testing.T) {
 
 func TestEventsComeOneAtATime(t *testing.T) {
 	under := 0 // unguarded: the race detector watches too
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, func(jit.Event) {
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, func(jit.Event) {
 		if under++; under > 1 {
 			t.Error("two events at once")
 		}
@@ -367,7 +368,7 @@ func TestEventsComeOneAtATime(t *testing.T) {
 }
 
 func TestContextNamesTheTask(t *testing.T) {
-	a, b := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil).task, offline(t, jit.Config{Authority: &fakeAuthority{}}, nil).task
+	a, b := offline(t, jit.Config{Authority: &fake.Authority{}}, nil).task, offline(t, jit.Config{Authority: &fake.Authority{}}, nil).task
 	ctx := t.Context()
 	if got := jit.FromContext(ctx); got != nil {
 		t.Errorf("FromContext() = %v, want nil", got)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -29,7 +30,7 @@ func TestOwnAuthorizationIsRefused(t *testing.T) {
 		"lower case name": {"authorization": {"Bearer mine"}},
 		"other case":      {"AUTHORIZATION": {"Bearer mine"}},
 	} {
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+		c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 		sent := 0
 		c.over(tripper(func(*http.Request) (*http.Response, error) { sent++; return nil, errors.New("sent") }))
 		body := &closing{Reader: strings.NewReader("text")}
@@ -43,7 +44,7 @@ func TestOwnAuthorizationIsRefused(t *testing.T) {
 			t.Errorf("%s: %v after %d sent, body closed %d times, want an error, 0, 1", name, err, sent, body.closed)
 		}
 	}
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	if _, _, err := c.send(t.Context(), jit.Call{}, "GET", "https://user:pw@api.example.com/", ""); err == nil || strings.Contains(err.Error(), "pw@") {
 		t.Errorf("user information in the URL: %v, want an error without the password", err)
 	}
@@ -58,7 +59,7 @@ type closing struct {
 func (c *closing) Close() error { c.closed++; return nil }
 
 func TestRequestIsNotModified(t *testing.T) {
-	c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil)
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
 	ctx := c.task.Call(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{write("reports")}})
 	req := must(http.NewRequestWithContext(ctx, "POST", c.base+"/reports?x=1", strings.NewReader("text")))
 	req.Header.Set("Accept", "text/plain")
@@ -86,12 +87,12 @@ func TestBodyArrivesWholeBothTimes(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		bodies = append(bodies, string(body))
 		keys = append(keys, r.Header.Get("Idempotency-Key"))
-		if r.Header.Get("Authorization") != "Bearer "+tokenFor(write("reports")) {
+		if r.Header.Get("Authorization") != "Bearer "+fake.TokenFor(write("reports")) {
 			_ = challenge.Write(w, 403, write("reports"), "")
 		}
 	}))
 	defer srv.Close()
-	c := newClient(t, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
+	c := newClient(t, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
 	text := strings.Repeat("0123456789", 50_000)
 	status, _, err := c.send(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{write("reports")}}, "POST", srv.URL+"/reports", text)
 	if err != nil || status != 200 {
@@ -106,7 +107,7 @@ func TestBodyArrivesWholeBothTimes(t *testing.T) {
 }
 
 func TestBodyThatCannotBeReplayedAsksForNothing(t *testing.T) {
-	authority := &fakeAuthority{}
+	authority := &fake.Authority{}
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	body := &closing{Reader: strings.NewReader("text")}
 	ctx := c.task.Call(t.Context(), jit.Call{ID: "1", Ceiling: []rar.Detail{write("reports")}})
@@ -114,8 +115,8 @@ func TestBodyThatCannotBeReplayedAsksForNothing(t *testing.T) {
 	if err == nil {
 		_ = resp.Body.Close()
 	}
-	if !errors.Is(err, jit.ErrNotReplayable) || len(authority.asked()) != 0 || body.closed != 1 {
-		t.Errorf("POST = %v after %d requests, body closed %d times, want ErrNotReplayable after 0, 1", err, len(authority.asked()), body.closed)
+	if !errors.Is(err, jit.ErrNotReplayable) || len(authority.Requests()) != 0 || body.closed != 1 {
+		t.Errorf("POST = %v after %d requests, body closed %d times, want ErrNotReplayable after 0, 1", err, len(authority.Requests()), body.closed)
 	}
 }
 
@@ -131,8 +132,8 @@ func TestEveryBodyIsClosedOnce(t *testing.T) {
 	}{
 		"success":             {wantBody: 3},
 		"outside the ceiling": {cfg: jit.Config{Policy: []rar.Detail{}}, wantBody: 2},
-		"no login":            {cfg: jit.Config{Authority: &fakeAuthority{login: func() (secret.String, error) { return secret.String{}, errors.New("no") }}}, wantBody: 1},
-		"denied": {cfg: jit.Config{Authority: &fakeAuthority{decide: func(jit.Request) (jit.Decision, error) {
+		"no login":            {cfg: jit.Config{Authority: &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, errors.New("no") }}}, wantBody: 1},
+		"denied": {cfg: jit.Config{Authority: &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) {
 			return jit.Decision{Status: jit.StatusDenied}, nil
 		}}}, wantBody: 2},
 		"no journal":       {cfg: jit.Config{Journal: &journal{fail: failOn(jit.EntryCallSent, 1)}}, wantBody: 2},
@@ -148,7 +149,7 @@ func TestEveryBodyIsClosedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.cfg.Authority == nil {
-				test.cfg.Authority = &fakeAuthority{}
+				test.cfg.Authority = &fake.Authority{}
 			}
 			c := offline(t, test.cfg, nil)
 			if test.base != nil {
@@ -215,7 +216,7 @@ func TestBrokenBaseTransportIsAnError(t *testing.T) {
 		"nothing": func(*http.Request) (*http.Response, error) { return nil, nil },
 		"no body": func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 403}, nil },
 	} {
-		c := offline(t, jit.Config{Authority: &fakeAuthority{}}, nil).over(base)
+		c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil).over(base)
 		req := must(http.NewRequestWithContext(c.task.Call(t.Context(), jit.Call{}), "GET", c.base, nil))
 		resp, err := c.Transport.RoundTrip(req)
 		if err == nil {
@@ -242,7 +243,7 @@ func TestBrokenConnectionIsNoSilentSecondTry(t *testing.T) {
 			}))
 			srv.Start()
 			log := &journal{}
-			c := newClient(t, jit.Config{Authority: &fakeAuthority{}, Journal: log}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
+			c := newClient(t, jit.Config{Authority: &fake.Authority{}, Journal: log}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
 			c.over(&http.Transport{MaxConnsPerHost: 1})
 			if status, _, err := c.send(t.Context(), jit.Call{ID: "1"}, "GET", srv.URL, ""); err != nil || status != 200 {
 				t.Fatalf("GET = %d, %v", status, err)
@@ -279,7 +280,7 @@ func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
 	}
 	srv.Start()
 	defer srv.Close()
-	c := newClient(t, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil).over(&http.Transport{})
+	c := newClient(t, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil).over(&http.Transport{})
 	if _, _, err := c.send(t.Context(), jit.Call{}, "GET", srv.URL, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +298,7 @@ func TestContextThatEndsStopsTheCall(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer srv.Close()
-	c := newClient(t, jit.Config{Authority: &fakeAuthority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
+	c := newClient(t, jit.Config{Authority: &fake.Authority{}}, must(jit.ParseOrigin(srv.URL)), srv.URL, nil)
 	if _, _, err := c.send(ctx, jit.Call{}, "GET", srv.URL, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("GET = %v, want cancelled", err)
 	}

@@ -49,7 +49,7 @@ func TestDoubtOutweighsTheToolsWords(t *testing.T) {
 				}
 				return after(err)
 			}}
-			got := run(t, wrap(t, inner, jitmw.Config{}), under(t, &authority{}), nil)
+			got := run(t, wrap(t, inner, jitmw.Config{}), under(t, newAuthority()), nil)
 			if got["status"] != "maybe_executed" || !strings.Contains(got["error"].(string), "not known whether") {
 				t.Errorf("the model sees %v, want maybe_executed", got)
 			}

@@ -131,7 +131,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			logger, log := logtest.New()
 			inner := &plain{name: "act", run: func(agent.Context, any) (map[string]any, error) { return map[string]any{"partial": true}, tt.err }}
-			got := run(t, wrap(t, inner, jitmw.Config{Logger: logger}), under(t, &authority{}), nil)
+			got := run(t, wrap(t, inner, jitmw.Config{Logger: logger}), under(t, newAuthority()), nil)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Run() (-want +got):\n%s", diff)
 			}
@@ -165,7 +165,7 @@ func TestFailuresHoldNoTokenAndAreShort(t *testing.T) {
 	g := wrap(t, inner, jitmw.Config{Logger: logger, Plan: func(map[string]any) (jitmw.Plan, error) {
 		return jitmw.Plan{Ceiling: []rar.Detail{read("doc_1")}}, nil
 	}})
-	got := run(t, g, under(t, &authority{}), nil)
+	got := run(t, g, under(t, newAuthority()), nil)
 	if strings.Contains(fmt.Sprint(got), grantToken) || strings.Contains(log.String(), grantToken) {
 		t.Errorf("the token is in the result or in the log: %v\n%s", got, log)
 	}

@@ -4,85 +4,30 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/adk/v2/agent"
-	"google.golang.org/adk/v2/agent/llmagent"
 	"google.golang.org/adk/v2/model"
-	"google.golang.org/adk/v2/runner"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
-const (
-	baseToken  = "base-canary-3f9a7c51e8d24b06"
-	grantToken = "grant-canary-8e17b2d94c605fa3"
-)
+const grantToken = "grant-canary-8e17b2d94c605fa3"
 
-// An authority approves every request, unless decide says otherwise.
-type authority struct {
-	decide func(jit.Request) (jit.Decision, error)
-	issue  func(rar.Detail) jit.Issued
-
-	mu       sync.Mutex
-	requests []jit.Request
-}
-
-func (a *authority) AgentToken(context.Context) (secret.String, error) {
-	return secret.New(baseToken), nil
-}
-
-func (a *authority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
-	return jit.TaskInfo{ID: "task_1"}, nil
-}
-
-func (a *authority) CompleteTask(context.Context, string) error { return nil }
-
-func (a *authority) Request(_ context.Context, r jit.Request) (jit.Decision, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.requests = append(a.requests, r)
-	if a.decide != nil {
-		return a.decide(r)
-	}
-	return jit.Decision{RequestID: "req_1", Status: jit.StatusApproved}, nil
-}
-
-func (a *authority) Status(context.Context, string) (jit.Decision, error) {
-	return jit.Decision{RequestID: "req_1", Status: jit.StatusPending}, nil
-}
-
-func (a *authority) Token(context.Context, string) (jit.Issued, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.issue != nil {
-		return a.issue(a.requests[len(a.requests)-1].Detail), nil
-	}
-	return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}, nil
-}
-
-func newTask(t testing.TB, a *authority) *jit.Task {
-	t.Helper()
-	engine, err := jit.New(jit.Config{Authority: a})
-	if err != nil {
-		t.Fatal(err)
-	}
-	task := engine.Start(t.Context(), jit.TaskSpec{}, nil)
-	t.Cleanup(func() {
-		if err := task.Complete(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return task
+// newAuthority approves every request and has one token for all.
+func newAuthority() *fake.Authority {
+	return &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}
+	}}
 }
 
 // toolCtx is what ADK gives a tool, as far as a guard needs it. Anything else
@@ -98,8 +43,8 @@ func newCtx(ctx context.Context) *toolCtx {
 }
 
 // under returns the context of a call under a new task.
-func under(t testing.TB, a *authority) *toolCtx {
-	return newCtx(jit.NewContext(t.Context(), newTask(t, a)))
+func under(t testing.TB, a *fake.Authority) *toolCtx {
+	return newCtx(jit.NewContext(t.Context(), fake.Task(t, a)))
 }
 
 func (c *toolCtx) UserID() string         { return "user-1" }
@@ -202,30 +147,4 @@ func (c caller) GenerateContent(_ context.Context, req *model.LLMRequest, _ bool
 			{FunctionCall: &genai.FunctionCall{ID: "call_a", Name: c.name, Args: c.args}},
 		}}}, nil)
 	}
-}
-
-// converse runs ADK's own agent and runner with the tools and returns the final
-// text, which holds the tool's result.
-func converse(ctx context.Context, t testing.TB, llm model.LLM, tools ...tool.Tool) (string, error) {
-	t.Helper()
-	a, err := llmagent.New(llmagent.Config{Name: "tester", Model: llm, Tools: tools, Mode: llmagent.ModeChat})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := runner.New(runner.Config{AppName: "app", Agent: a, SessionService: session.InMemoryService(), AutoCreateSession: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var said strings.Builder
-	for ev, err := range r.Run(ctx, "user-1", "session-1", genai.NewContentFromText("go", genai.RoleUser), agent.RunConfig{}) {
-		if err != nil {
-			return said.String(), err
-		}
-		if ev.Content != nil && ev.IsFinalResponse() {
-			for _, p := range ev.Content.Parts {
-				said.WriteString(p.Text)
-			}
-		}
-	}
-	return said.String(), nil
 }

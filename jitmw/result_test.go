@@ -28,7 +28,7 @@ func returning(t testing.TB, cfg jitmw.Config, v map[string]any) map[string]any 
 		_, err := jit.Acquire(ctx, read("doc_1"))
 		return v, err
 	}}
-	return run(t, wrap(t, inner, cfg), under(t, &authority{}), nil)
+	return run(t, wrap(t, inner, cfg), under(t, newAuthority()), nil)
 }
 
 type echo struct {
@@ -196,7 +196,7 @@ func TestNoResultIsOverTheLimit(t *testing.T) {
 		m, _ := args.(map[string]any)
 		return m, nil
 	}}, jitmw.Config{MaxResult: 400})
-	ctx := under(t, &authority{})
+	ctx := under(t, newAuthority())
 	rapid.Check(t, func(r *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringN(0, 2000, -1), rapid.Custom(func(r *rapid.T) string {
 			return string(rapid.SliceOfN(rapid.Byte(), 0, 600).Draw(r, "bytes"))

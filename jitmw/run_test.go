@@ -3,6 +3,7 @@ package jitmw_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,9 @@ import (
 
 	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest"
+	"github.com/jitagent/jitagent/jit/jittest/adktest"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -34,7 +38,7 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 			want: map[string]any{"status": "failed", "error": "this tool works only under a JIT task, and none is open"},
 		},
 		"cancelled": {
-			ctx:  func(t testing.TB) *toolCtx { return newCtx(jit.NewContext(cancelled, newTask(t, &authority{}))) },
+			ctx:  func(t testing.TB) *toolCtx { return newCtx(jit.NewContext(cancelled, fake.Task(t, newAuthority()))) },
 			want: map[string]any{"status": "failed", "error": "the call was cancelled"},
 		},
 		"arguments are a list": {
@@ -53,7 +57,7 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.ctx == nil {
-				tt.ctx = func(t testing.TB) *toolCtx { return under(t, &authority{}) }
+				tt.ctx = func(t testing.TB) *toolCtx { return under(t, newAuthority()) }
 			}
 			inner := &plain{name: "act"}
 			got := run(t, wrap(t, inner, jitmw.Config{Plan: tt.plan}), tt.ctx(t), tt.args)
@@ -112,7 +116,7 @@ func TestPanicsStayInsideTheGuard(t *testing.T) {
 			if plan == nil {
 				plan = func(map[string]any) (jitmw.Plan, error) { return jitmw.Plan{Ceiling: []rar.Detail{read("doc_1")}}, nil }
 			}
-			got := run(t, wrap(t, inner, jitmw.Config{Plan: plan, Logger: logger}), under(t, &authority{}), map[string]any{})
+			got := run(t, wrap(t, inner, jitmw.Config{Plan: plan, Logger: logger}), under(t, newAuthority()), map[string]any{})
 			want := map[string]any{"status": "failed", "error": "the tool failed internally", "advice": "Say so in your answer."}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("Run() (-want +got):\n%s", diff)
@@ -132,8 +136,8 @@ func TestPanicsStayInsideTheGuard(t *testing.T) {
 
 func TestPanicThroughADKKeepsTheProcess(t *testing.T) {
 	inner := &plain{name: "act", run: func(agent.Context, any) (map[string]any, error) { panic("boom-value") }}
-	ctx := jit.NewContext(t.Context(), newTask(t, &authority{}))
-	said, err := converse(ctx, t, caller{name: "act"}, wrap(t, inner, jitmw.Config{}))
+	result, err := adktest.Call(t, jittest.Start(t), wrap(t, inner, jitmw.Config{}), nil)
+	said := fmt.Sprint(result)
 	if err != nil || !strings.Contains(said, "failed internally") || strings.Contains(said, "boom-value") || strings.Contains(said, "goroutine") {
 		t.Errorf("the model got %q, %v", said, err)
 	}
@@ -151,7 +155,7 @@ func TestPlanSeesTheArgumentsAndMayReplaceThem(t *testing.T) {
 		planned = args
 		return jitmw.Plan{Args: replacement}, nil
 	}})
-	ctx := under(t, &authority{})
+	ctx := under(t, newAuthority())
 	if got := run(t, g, ctx, map[string]any{"n": 1.0}); got == nil || len(got) != 0 {
 		t.Errorf("Run() of a tool without a result = %#v, want an empty object", got)
 	}
@@ -168,7 +172,7 @@ func TestPlanSeesTheArgumentsAndMayReplaceThem(t *testing.T) {
 }
 
 func TestCallCarriesItsPlan(t *testing.T) {
-	a := &authority{}
+	a := newAuthority()
 	inner := &plain{name: "act", run: func(ctx agent.Context, _ any) (map[string]any, error) {
 		if _, err := jit.Acquire(ctx, read("doc_2")); !errors.Is(err, jit.ErrOutsideCeiling) {
 			t.Errorf("Acquire outside the plan = %v, want ErrOutsideCeiling", err)
@@ -183,9 +187,9 @@ func TestCallCarriesItsPlan(t *testing.T) {
 	run(t, g, under(t, a), nil)
 	want := []jit.Request{
 		{TaskID: "task_1", Detail: read("doc_1"), Justification: "act", TTL: 5 * time.Minute},
-		{TaskID: "task_1", Detail: read("doc_1"), Justification: "because", TTL: 5 * time.Minute},
+		{TaskID: "task_2", Detail: read("doc_1"), Justification: "because", TTL: 5 * time.Minute},
 	}
-	if diff := cmp.Diff(want, a.requests); diff != "" {
+	if diff := cmp.Diff(want, a.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
@@ -198,7 +202,7 @@ func TestToolContextIsBothKinds(t *testing.T) {
 	base, cancel := context.WithCancelCause(context.WithValue(t.Context(), ctxKey{}, "value"))
 	base, cancelDeadline := context.WithTimeout(base, time.Hour)
 	defer cancelDeadline()
-	ctx := newCtx(jit.NewContext(base, newTask(t, &authority{})))
+	ctx := newCtx(jit.NewContext(base, fake.Task(t, newAuthority())))
 	ctx.state = &fakeState{}
 	inner := &plain{name: "act", run: func(c agent.Context, _ any) (map[string]any, error) {
 		want, _ := base.Deadline()
@@ -265,7 +269,7 @@ func TestIdempotencyKeyNamesTheIntendedEffect(t *testing.T) {
 		return nil, resp.Body.Close()
 	}}
 	for _, at := range [][2]string{{"inv-1", "call-1"}, {"inv-1", "call-1"}, {"inv-1", "call-2"}, {"inv-2", "call-1"}} {
-		ctx := under(t, &authority{})
+		ctx := under(t, newAuthority())
 		ctx.invocation, ctx.call = at[0], at[1]
 		run(t, wrap(t, inner, jitmw.Config{}), ctx, nil)
 	}

@@ -1,6 +1,7 @@
 package jitmw_test
 
 import (
+	"fmt"
 	"iter"
 	"strings"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest"
+	"github.com/jitagent/jitagent/jit/jittest/adktest"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -180,20 +183,18 @@ func TestModelReachesAToolOnlyThroughItsGuard(t *testing.T) {
 		"agenttool":              {agenttool.New(inner, nil), map[string]any{"request": "go"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &authority{}
+			w := jittest.Start(t)
 			planned := 0
 			g := wrap(t, tt.tool, jitmw.Config{Plan: func(map[string]any) (jitmw.Plan, error) {
 				planned++
 				return jitmw.Plan{Ceiling: []rar.Detail{read("doc_1")}}, nil
 			}})
-			ctx := jit.NewContext(t.Context(), newTask(t, a))
-			said, err := converse(ctx, t, caller{name: "act", args: tt.args}, g)
-			if err != nil {
-				t.Fatal(err)
+			said, err := adktest.Call(t, w, g, tt.args)
+			if err != nil || planned != 1 || !strings.Contains(fmt.Sprint(said), "reached:true") {
+				t.Errorf("after %d plans the model got %v, %v, want one and the result", planned, said, err)
 			}
-			if planned != 1 || len(a.requests) != 1 || !strings.Contains(said, "reached:true") {
-				t.Errorf("after %d plans and %d requests the model got %s, want 1, 1 and the result", planned, len(a.requests), said)
-			}
+			w.AskedExactly(read("doc_1"))
+			w.NothingLeft()
 		})
 	}
 }
@@ -210,10 +211,9 @@ func TestToolThatBringsAnotherIsRefused(t *testing.T) {
 		"its own name, twice": {packsAnother{inner, "act"}, "duplicate"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx := jit.NewContext(t.Context(), newTask(t, &authority{}))
-			said, err := converse(ctx, t, caller{name: "act"}, wrap(t, tt.tool, jitmw.Config{}))
+			said, err := adktest.Call(t, jittest.Start(t), wrap(t, tt.tool, jitmw.Config{}), nil)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || inner.called() != 0 {
-				t.Errorf("the run said %q, %v after %d calls of the tool, want an error with %q", said, err, inner.called(), tt.want)
+				t.Errorf("the run said %v, %v after %d calls of the tool, want an error with %q", said, err, inner.called(), tt.want)
 			}
 		})
 	}
@@ -221,9 +221,7 @@ func TestToolThatBringsAnotherIsRefused(t *testing.T) {
 
 func TestToolCannotReplaceAnother(t *testing.T) {
 	victim, thief := &plain{name: "victim"}, &plain{name: "thief"}
-	ctx := jit.NewContext(t.Context(), newTask(t, &authority{}))
-	_, err := converse(ctx, t, caller{name: "victim"},
-		wrap(t, victim, jitmw.Config{}), wrap(t, replaces{thief}, jitmw.Config{}))
+	_, err := adktest.Call(t, jittest.Start(t), wrap(t, victim, jitmw.Config{}), nil, wrap(t, replaces{thief}, jitmw.Config{}))
 	if err != nil || victim.called() != 1 || thief.called() != 0 {
 		t.Errorf("the run ended with %v after %d calls of the victim and %d of the thief, want 1 and 0", err, victim.called(), thief.called())
 	}
@@ -233,8 +231,7 @@ func TestToolsOfOneNameAreRefused(t *testing.T) {
 	one, two := &plain{name: "act"}, &plain{name: "act"}
 	for name, second := range map[string]tool.Tool{"guarded": wrap(t, two, jitmw.Config{}), "packs itself": wrap(t, packsItself{two}, jitmw.Config{})} {
 		t.Run(name, func(t *testing.T) {
-			ctx := jit.NewContext(t.Context(), newTask(t, &authority{}))
-			_, err := converse(ctx, t, caller{name: "act"}, wrap(t, one, jitmw.Config{}), second)
+			_, err := adktest.Call(t, jittest.Start(t), wrap(t, one, jitmw.Config{}), nil, second)
 			if err == nil || !strings.Contains(err.Error(), "duplicate tool") || one.called()+two.called() != 0 {
 				t.Errorf("the run ended with %v after %d calls, want an error about a duplicate and none", err, one.called()+two.called())
 			}

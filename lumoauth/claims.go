@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/jitagent/jitagent/rar"
 )
 
 // claimedDetails reads the authorization_details that a token itself carries, if
-// it is a JWT that does (RFC 9396, section 9.1): nil when it is opaque or says
-// nothing. The signature is not checked. A client must not rely on what a token
-// says; this is read for one purpose, to find a token that says more than its
-// response does, and then not to use it.
-func claimedDetails(token string) ([]rar.Detail, error) {
+// it is a JWT that does (RFC 9396, section 9.1): nil when it is opaque, says
+// nothing, or says to the letter what its response said. The signature is not
+// checked. A client must not rely on what a token says; this is read for one
+// purpose, to find a token that says more than its response does, and then not to
+// use it.
+func claimedDetails(token string, said jsontext.Value) ([]rar.Detail, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return nil, nil
@@ -28,6 +31,9 @@ func claimedDetails(token string) ([]rar.Detail, error) {
 	if err != nil {
 		// Duplicate claims, say: another reader may see what we cannot.
 		return nil, errors.New("the token's claims cannot be read in one way only")
+	}
+	if len(said) > 0 && bytes.Equal(o[memberDetails], said) {
+		return nil, nil
 	}
 	details, err := o.details()
 	if err != nil {

@@ -171,16 +171,17 @@ func (o object) unix(name string) (time.Time, error) {
 // read as nil, which means that the server does not say; an empty array is an
 // error, since it would mean a token for nothing.
 func (o object) details() ([]rar.Detail, error) {
-	const name = "authorization_details"
-	if !o.has(name) {
+	if !o.has(memberDetails) {
 		return nil, nil
 	}
-	details, err := rar.Parse(o[name])
+	details, err := rar.Parse(o[memberDetails])
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", memberDetails, err)
 	}
 	return details, nil
 }
+
+const memberDetails = "authorization_details"
 
 // checkID accepts what may stand in a path, a log line and a journal.
 func checkID(name, id string) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
@@ -33,7 +34,8 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err := checkID("task id", req.TaskID); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
-	if err := req.Detail.Valid(); err != nil {
+	detail, err := req.Detail.Canonical()
+	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "authorization details", err)
 	}
 	ttl, err := seconds(req.TTL)
@@ -41,11 +43,11 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 		return jit.Decision{}, invalidArgument(opRequest, "lifetime", err)
 	}
 	body, err := json.Marshal(struct {
-		TaskID        string     `json:"task_id"`
-		Detail        rar.Detail `json:"authorization_details"`
-		Justification string     `json:"justification,omitzero"`
-		TTL           int64      `json:"requested_ttl"`
-	}{req.TaskID, req.Detail, req.Justification, ttl})
+		TaskID        string         `json:"task_id"`
+		Detail        jsontext.Value `json:"authorization_details"`
+		Justification string         `json:"justification,omitzero"`
+		TTL           int64          `json:"requested_ttl"`
+	}{req.TaskID, detail, req.Justification, ttl})
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "justification", errors.New("not valid UTF-8"))
 	}
@@ -190,7 +192,7 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	}
 	var claimed, details []rar.Detail
 	if err == nil {
-		claimed, err = claimedDetails(t.token.Reveal())
+		claimed, err = claimedDetails(t.token.Reveal(), t.said)
 	}
 	if err == nil {
 		details, err = covered(t.details, claimed)

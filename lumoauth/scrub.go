@@ -49,8 +49,8 @@ func clean(text string, limit int, hide ...secret.String) string {
 // scrub cuts s out of text, as it is and as it may be encoded.
 func scrub(text string, s secret.String) string {
 	v := s.Reveal()
-	if v == "" {
-		return text
+	if v == "" || len(text) < len(v) {
+		return text // no form of it is shorter, and making them all is not cheap
 	}
 	if len(v) < minScrub {
 		if strings.Contains(text, v) {

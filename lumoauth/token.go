@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -21,6 +23,7 @@ type tokenResponse struct {
 	lifetime  time.Duration // 0 when not said
 	scopes    []string
 	details   []rar.Detail
+	said      jsontext.Value // details as they were written
 	taskID    string
 	requestID string
 }
@@ -52,6 +55,7 @@ func decodeToken(a answer) (tokenResponse, error) {
 	if t.details, err = o.details(); err != nil {
 		return tokenResponse{}, err
 	}
+	t.said = o[memberDetails]
 	for _, s := range o.texts("scope") {
 		t.scopes = append(t.scopes, strings.Fields(s)...)
 	}

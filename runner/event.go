@@ -23,6 +23,14 @@ type Started struct {
 	Agent   string    `json:"agent"`
 }
 
+// HistoryCut says that the conversation is longer than [Limits.History], so that the
+// model is shown its last events only: the Kept ones, and those of this run.
+type HistoryCut struct {
+	Time    time.Time `json:"time"`
+	Session string    `json:"session"`
+	Kept    int       `json:"kept"`
+}
+
 // Text is something that the model said. Partial texts are pieces of one that
 // follows whole; Final says that the text is, or is part of, the answer.
 type Text struct {
@@ -84,6 +92,9 @@ func (u *Usage) add(m *genai.GenerateContentResponseUsageMetadata) {
 
 // Kind implements [Event].
 func (Started) Kind() string { return "started" }
+
+// Kind implements [Event].
+func (HistoryCut) Kind() string { return "history_cut" }
 
 // Kind implements [Event].
 func (Text) Kind() string { return "text" }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
@@ -28,16 +29,43 @@ import (
 
 const grantToken = "grant-canary-8e17b2d94c605fa3"
 
-// An authority approves everything, unless told otherwise.
-type authority struct {
-	openErr, completeErr error
-	decide               jit.Decision // zero approves
+// newAuthority approves everything, with one token for all, as each change says.
+func newAuthority(changes ...func(*fake.Authority)) *fake.Authority {
+	a := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}
+	}}
+	for _, change := range changes {
+		change(a)
+	}
+	return a
+}
 
-	mu                sync.Mutex
-	opened, completed int
-	requests          int
-	tries             int
-	failTries         int // how many completions fail before one works
+// decides answers every request with a status, for good.
+func decides(status jit.Status) func(*fake.Authority) {
+	return func(a *fake.Authority) {
+		a.Decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: status}, nil }
+		a.Look = func(string, int) (jit.Decision, error) { return jit.Decision{Status: status}, nil }
+	}
+}
+
+// opensNone opens no task.
+func opensNone(a *fake.Authority) {
+	a.Create = func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, errProvider }
+}
+
+// completesNone completes no task.
+func completesNone(a *fake.Authority) {
+	a.Complete = func(context.Context, int) error { return errProvider }
+}
+
+// completesLate completes a task at the third try.
+func completesLate(a *fake.Authority) {
+	a.Complete = func(ctx context.Context, n int) error {
+		if n <= 2 && ctx.Err() == nil {
+			return transient{}
+		}
+		return nil
+	}
 }
 
 // transient is a fault that is worth another try.
@@ -45,66 +73,6 @@ type transient struct{}
 
 func (transient) Error() string                    { return "overloaded" }
 func (transient) Temporary() (time.Duration, bool) { return 0, true }
-
-func (a *authority) AgentToken(context.Context) (secret.String, error) {
-	return secret.New("base-canary-3f9a7c51e8d24b06"), nil
-}
-
-func (a *authority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.openErr != nil {
-		return jit.TaskInfo{}, a.openErr
-	}
-	a.opened++
-	return jit.TaskInfo{ID: fmt.Sprintf("task_%d", a.opened)}, nil
-}
-
-func (a *authority) CompleteTask(ctx context.Context, _ string) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.tries++
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case a.completeErr != nil:
-		return a.completeErr
-	case a.tries <= a.failTries:
-		return transient{}
-	}
-	a.completed++
-	return nil
-}
-
-func (a *authority) Request(context.Context, jit.Request) (jit.Decision, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.requests++
-	d := a.decide
-	d.RequestID = fmt.Sprintf("req_%d", a.requests)
-	if d.Status == jit.StatusUnknown {
-		d.Status = jit.StatusApproved
-	}
-	return d, nil
-}
-
-func (a *authority) Status(_ context.Context, id string) (jit.Decision, error) {
-	return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
-}
-
-func (a *authority) Token(context.Context, string) (jit.Issued, error) {
-	return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}, nil
-}
-
-// balanced reports an error unless every task that was opened was completed.
-func (a *authority) balanced(t testing.TB, want int) {
-	t.Helper()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.opened != want || a.completed != want {
-		t.Errorf("%d tasks were opened and %d completed, want %d and %d", a.opened, a.completed, want, want)
-	}
-}
 
 // A step is one answer of a scripted model.
 type step func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool)
@@ -219,7 +187,7 @@ func fetches(t testing.TB) tool.Tool {
 type world struct {
 	llm       model.LLM
 	tools     []tool.Tool
-	authority *authority
+	authority *fake.Authority
 	config    func(*runner.Config)
 	engine    jit.Config
 }
@@ -227,7 +195,7 @@ type world struct {
 func (w *world) runner(t testing.TB) *runner.Runner {
 	t.Helper()
 	if w.authority == nil {
-		w.authority = &authority{}
+		w.authority = newAuthority()
 	}
 	w.engine.Authority = w.authority
 	engine, err := jit.New(w.engine)
@@ -247,6 +215,14 @@ func (w *world) runner(t testing.TB) *runner.Runner {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// balanced reports an error unless every task that was opened was completed.
+func (w *world) balanced(t testing.TB, want int) {
+	t.Helper()
+	if opened, completed := w.authority.Opened(), len(w.authority.Completed()); opened != want || completed != want {
+		t.Errorf("%d tasks were opened and %d completed, want %d and %d", opened, completed, want, want)
+	}
 }
 
 // report is what a run yielded.

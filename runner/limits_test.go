@@ -23,7 +23,7 @@ func TestNewRefusesHalfAConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	engine, err := jit.New(jit.Config{Authority: &authority{}})
+	engine, err := jit.New(jit.Config{Authority: newAuthority()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestMessagesThatArePartsOfTheAgentAreRefused(t *testing.T) {
 			if ran || llm.calls != 0 {
 				t.Errorf("the tool ran: %t; the model was called %d times", ran, llm.calls)
 			}
-			w.authority.balanced(t, 0)
+			w.balanced(t, 0)
 		})
 	}
 }

@@ -124,7 +124,7 @@ func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 
 func TestCompletionThatFails(t *testing.T) {
 	clean(t)
-	w := &world{llm: plays(says("the answer")), authority: &authority{completeErr: errProvider}}
+	w := &world{llm: plays(says("the answer")), authority: newAuthority(completesNone)}
 	got := follow(t.Context(), t, w.runner(t), runner.Input{})
 	const want = "runner: the task could not be completed, so its tokens live until they expire: jit: complete task task_1: openai: 500: overloaded"
 	if got.err == nil || got.err.Error() != want || !errors.Is(got.err, errProvider) {
@@ -134,7 +134,7 @@ func TestCompletionThatFails(t *testing.T) {
 		t.Errorf("finished = %+v, want failed with the answer", got.finished)
 	}
 
-	w = &world{llm: plays(fails(errDisk)), authority: &authority{completeErr: errProvider}}
+	w = &world{llm: plays(fails(errDisk)), authority: newAuthority(completesNone)}
 	got = follow(t.Context(), t, w.runner(t), runner.Input{})
 	if !errors.Is(got.err, errDisk) || !errors.Is(got.err, errProvider) || strings.Contains(got.err.Error(), "\n") {
 		t.Errorf("error = %q, want both on one line", got.err)

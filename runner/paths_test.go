@@ -39,7 +39,7 @@ func TestEventsOfARunInOrder(t *testing.T) {
 	if diff := cmp.Diff(runner.Finished{Outcome: runner.Done, Answer: "Churn rose.", ModelCalls: 2, ToolCalls: 1}, f); diff != "" {
 		t.Errorf("finished (-want +got):\n%s", diff)
 	}
-	w.authority.balanced(t, 1)
+	w.balanced(t, 1)
 }
 
 // A path is a way for a run to end.
@@ -174,24 +174,24 @@ func paths() map[string]path {
 			world: simple(plays(asks("fetch")), func(w *world) { w.config = func(c *runner.Config) { c.Limits.ModelCalls = 3 } }),
 			is:    runner.ErrModelCalls, outcome: runner.Failed, text: "runner: limit of model calls reached (3)",
 		},
-		"task is not opened, and not needed": {world: simple(plays(says("hello")), func(w *world) { w.authority = &authority{openErr: errProvider} }), outcome: runner.Done, tasks: -1},
+		"task is not opened, and not needed": {world: simple(plays(says("hello")), func(w *world) { w.authority = newAuthority(opensNone) }), outcome: runner.Done, tasks: -1},
 		"task is not opened, but needed": {
-			world: simple(plays(asks("fetch"), says("no permission")), func(w *world) { w.authority = &authority{openErr: errProvider} }),
+			world: simple(plays(asks("fetch"), says("no permission")), func(w *world) { w.authority = newAuthority(opensNone) }),
 			is:    errProvider, outcome: runner.Failed, text: "runner: jit: open task: openai: 500: overloaded", tasks: -1,
 		},
-		"denied":  {world: simple(plays(asks("fetch"), says("denied")), func(w *world) { w.authority = &authority{decide: jit.Decision{Status: jit.StatusDenied}} }), outcome: runner.Denied},
-		"pending": {world: simple(plays(asks("fetch"), says("waiting")), func(w *world) { w.authority = &authority{decide: jit.Decision{Status: jit.StatusPending}} }), outcome: runner.Pending},
+		"denied":  {world: simple(plays(asks("fetch"), says("denied")), func(w *world) { w.authority = newAuthority(decides(jit.StatusDenied)) }), outcome: runner.Denied},
+		"pending": {world: simple(plays(asks("fetch"), says("waiting")), func(w *world) { w.authority = newAuthority(decides(jit.StatusPending)) }), outcome: runner.Pending},
 		"cancelled while waiting": {world: func(t testing.TB, cancel context.CancelFunc) *world {
-			return &world{llm: plays(asks("fetch"), says("done")), engine: jit.Config{Wait: time.Hour}, authority: &authority{decide: jit.Decision{Status: jit.StatusPending}},
+			return &world{llm: plays(asks("fetch"), says("done")), engine: jit.Config{Wait: time.Hour}, authority: newAuthority(decides(jit.StatusPending)),
 				tools: []tool.Tool{act(t, "fetch", func(ctx tools.Context, _ string) (map[string]any, error) {
 					time.AfterFunc(time.Minute, cancel)
 					_, err := jit.Acquire(ctx, read)
 					return nil, err
 				})}}
 		}, outcome: runner.Interrupted, is: context.Canceled, text: "runner: context canceled"},
-		"completed at the third try": {world: simple(plays(says("done")), func(w *world) { w.authority = &authority{failTries: 2} }), outcome: runner.Done},
+		"completed at the third try": {world: simple(plays(says("done")), func(w *world) { w.authority = newAuthority(completesLate) }), outcome: runner.Done},
 		"completed after an interruption": {world: func(_ testing.TB, cancel context.CancelFunc) *world {
-			return &world{llm: plays(waits(cancel)), authority: &authority{failTries: 2}}
+			return &world{llm: plays(waits(cancel)), authority: newAuthority(completesLate)}
 		}, outcome: runner.Interrupted, is: context.Canceled, text: "runner: context canceled"},
 	}
 }
@@ -223,7 +223,7 @@ func TestTaskIsCompletedOnEveryPath(t *testing.T) {
 				if p.answer != "" && got.finished.Answer != p.answer || (got.finished.Answer != "") != (got.err == nil || p.tasks < 0 || p.answer != "") {
 					t.Errorf("answer = %q with the error %v", got.finished.Answer, got.err)
 				}
-				w.authority.balanced(t, 1+p.tasks)
+				w.balanced(t, 1+p.tasks)
 			})
 		})
 	}

@@ -209,12 +209,17 @@ func (r *run) stopped(ctx context.Context) error {
 
 // turn opens the session and runs the agent on the message.
 func (r *run) turn(ctx context.Context) error {
-	release, err := r.r.session(ctx, r.place)
+	history, release, err := r.r.session(ctx, r.place)
 	if err != nil {
 		return err
 	}
 	defer release()
 	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name()})
+	if history != keptAll {
+		r.emit(HistoryCut{Time: time.Now(), Session: r.place.session, Kept: history})
+		r.r.log.InfoContext(ctx, "the beginning of the conversation is not shown to the model",
+			"session", r.place.session, "events_kept", history)
+	}
 
 	ctx = jit.NewContext(ctx, r.task)
 	ctx = context.WithValue(ctx, runKey{}, r)

@@ -49,6 +49,13 @@ type Limits struct {
 	ToolCalls     int           // default 64; what is called beyond gets a result that says so
 	ParallelTools int           // calls of one turn that run at once; default 16
 	Wall          time.Duration // of the whole run, completion not counted; default 15 minutes
+
+	// History is how many earlier events of a conversation a run's model is shown;
+	// default 1000. A turn with one tool call makes four. Whole turns are left out,
+	// so that no result is without its call, but never the last one, however long.
+	// The conversation itself keeps everything; a [HistoryCut] says that the model
+	// does not see all of it.
+	History int
 }
 
 // Config sets up a [Runner].
@@ -86,19 +93,21 @@ func New(cfg Config) (*Runner, error) {
 		return nil, errors.New("runner: no Engine")
 	}
 	l := &cfg.Limits
-	if l.ModelCalls < 0 || l.ToolCalls < 0 || l.ParallelTools < 0 || l.Wall < 0 {
+	if l.ModelCalls < 0 || l.ToolCalls < 0 || l.ParallelTools < 0 || l.Wall < 0 || l.History < 0 {
 		return nil, errors.New("runner: a limit is negative")
 	}
 	setDefault(&l.ModelCalls, 24)
 	setDefault(&l.ToolCalls, 64)
 	setDefault(&l.ParallelTools, 16)
 	setDefault(&l.Wall, 15*time.Minute)
+	setDefault(&l.History, 1000)
 	if cfg.App == "" {
 		cfg.App = cfg.Agent.Name()
 	}
 	if cfg.Sessions == nil {
 		cfg.Sessions = session.InMemoryService()
 	}
+	cfg.Sessions = recent{all: cfg.Sessions, limit: l.History}
 	r := &Runner{cfg: cfg, log: cfg.Logger}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)

@@ -52,35 +52,36 @@ func (in Input) place() place {
 	return p
 }
 
-// session opens a session, new or old, and enters it.
-func (r *Runner) session(ctx context.Context, p place) (release func(), err error) {
+// session opens a session, new or old, and enters it. history is how many events of
+// it are shown to the model, or keptAll.
+func (r *Runner) session(ctx context.Context, p place) (history int, release func(), err error) {
 	key := [2]string{p.user, p.session}
 	if !r.busy.enter(key) {
-		return nil, fmt.Errorf("runner: session %s: %w", p.session, ErrBusy)
+		return 0, nil, fmt.Errorf("runner: session %s: %w", p.session, ErrBusy)
 	}
 	release = func() { r.busy.leave(key) }
-	if err := r.prepare(ctx, p.user, p.session, p.fresh); err != nil {
+	if history, err = r.prepare(ctx, p.user, p.session, p.fresh); err != nil {
 		release()
-		return nil, err
+		return 0, nil, err
 	}
-	return release, nil
+	return history, release, nil
 }
 
 // prepare creates the session, or repairs the one that is there. A session that is
 // named but unknown is created: ADK's services have no error for "not found" that
 // could be told from others, so Create decides.
-func (r *Runner) prepare(ctx context.Context, user, id string, fresh bool) error {
+func (r *Runner) prepare(ctx context.Context, user, id string, fresh bool) (history int, err error) {
 	if !fresh {
 		got, err := r.cfg.Sessions.Get(ctx, &session.GetRequest{AppName: r.cfg.App, UserID: user, SessionID: id})
 		if err == nil {
-			return r.repair(ctx, got.Session)
+			return kept(got.Session), r.repair(ctx, got.Session)
 		}
 	}
-	_, err := r.cfg.Sessions.Create(ctx, &session.CreateRequest{AppName: r.cfg.App, UserID: user, SessionID: id})
+	_, err = r.cfg.Sessions.Create(ctx, &session.CreateRequest{AppName: r.cfg.App, UserID: user, SessionID: id})
 	if err != nil {
-		return fmt.Errorf("runner: session %s: %w", id, err)
+		return 0, fmt.Errorf("runner: session %s: %w", id, err)
 	}
-	return nil
+	return keptAll, nil
 }
 
 // repair gives every tool call of the history that has no result one that says

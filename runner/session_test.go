@@ -107,7 +107,7 @@ func TestRepairThatCannotBeStored(t *testing.T) {
 	if !errors.Is(got.err, errDisk) || got.err.Error() != "runner: session s: repair the history: disk full" || llm.calls != 0 {
 		t.Errorf("the run ended with %v after %d model calls", got.err, llm.calls)
 	}
-	w.authority.balanced(t, 1)
+	w.balanced(t, 1)
 }
 
 func TestSessionTakesOneRunAtATime(t *testing.T) {
@@ -138,7 +138,7 @@ func TestSessionTakesOneRunAtATime(t *testing.T) {
 	if got := follow(t.Context(), t, r, runner.Input{User: "u", Session: "s"}); got.err != nil {
 		t.Errorf("a later run of the session ended with %v", got.err)
 	}
-	w.authority.balanced(t, 6)
+	w.balanced(t, 6)
 }
 
 func TestManySessionsAtOnce(t *testing.T) {
@@ -176,7 +176,7 @@ func TestManySessionsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	w.authority.balanced(t, people*messages)
+	w.balanced(t, people*messages)
 }
 
 // A provider that counts its calls from zero in each answer gets each result for

@@ -87,7 +87,7 @@ func TestConsumerMayStopAnywhere(t *testing.T) {
 				if seen != at+1 || active.Load() != 0 {
 					t.Errorf("after %d events %d parts of the run are still active", seen, active.Load())
 				}
-				w.authority.balanced(t, 1)
+				w.balanced(t, 1)
 			})
 		}
 	}
@@ -104,7 +104,7 @@ func TestSessionIsFreeAfterABreak(t *testing.T) {
 	if got := follow(t.Context(), t, r, runner.Input{Session: "s"}); got.err != nil || got.finished.Answer == "" {
 		t.Errorf("the next run ended with %q, %v", got.finished.Answer, got.err)
 	}
-	w.authority.balanced(t, 2)
+	w.balanced(t, 2)
 }
 
 func TestRunIsRepeatable(t *testing.T) {
@@ -125,7 +125,7 @@ func TestRunIsRepeatable(t *testing.T) {
 	if fmt.Sprint(answers) != "[one two]" {
 		t.Errorf("two loops over one Run gave %q, want a run each", answers)
 	}
-	w.authority.balanced(t, 2)
+	w.balanced(t, 2)
 }
 
 func TestPanicsAreLoggedWithoutTokens(t *testing.T) {
@@ -149,7 +149,7 @@ func TestPanicsAreLoggedWithoutTokens(t *testing.T) {
 	if text := log.String(); !strings.Contains(text, "boom [redacted]") || !strings.Contains(text, "stop_test.go") || strings.Contains(text, grantToken) {
 		t.Errorf("the log should have the panic and its stack without the token:\n%s", text)
 	}
-	w.authority.balanced(t, 1)
+	w.balanced(t, 1)
 }
 
 // Leaving the loop stops a model that would otherwise never end.
@@ -163,6 +163,6 @@ func TestBreakStopsTheModel(t *testing.T) {
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("the run went on for %s", waited)
 		}
-		w.authority.balanced(t, 1)
+		w.balanced(t, 1)
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -54,18 +54,12 @@ func newLibrary(t testing.TB) *library {
 			_, _ = fmt.Fprintf(w, `{"id":"doc_1","title":"Churn","kind":"report","updated_at":"2026-01-02","content":"4.2 %%","token":%q}`, r.Header.Get("Authorization"))
 		},
 	}
+	guarded := fake.Guard(func(r *http.Request) rar.Detail { return l.demand(r) }, http.HandlerFunc(l.answer))
 	l.url = serve(t, func(w http.ResponseWriter, r *http.Request) {
-		need := l.demand(r)
 		l.mu.Lock()
 		l.calls = append(l.calls, r.Method+" "+r.URL.Path)
 		l.mu.Unlock()
-		if r.Header.Get("Authorization") != "Bearer "+tokenFor(need) {
-			if err := challenge.Write(w, http.StatusForbidden, need, "more authority needed"); err != nil {
-				t.Error(err)
-			}
-			return
-		}
-		l.answer(w, r)
+		guarded.ServeHTTP(w, r)
 	}).JoinPath("base")
 	return l
 }
@@ -76,7 +70,7 @@ func (l *library) tool(t testing.TB, name string) tool.Tool {
 }
 
 func TestFetchDocument(t *testing.T) {
-	l, a := newLibrary(t), &authority{}
+	l, a := newLibrary(t), &fake.Authority{}
 	got := call(t, a, l.tool(t, "fetch_document"), map[string]any{"document_id": "doc_1"})
 	want := map[string]any{"id": "doc_1", "title": "Churn", "kind": "report", "updated_at": "2026-01-02", "content": "4.2 %"}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -85,16 +79,16 @@ func TestFetchDocument(t *testing.T) {
 	if diff := cmp.Diff([]string{"GET /base/v1/documents/doc_1", "GET /base/v1/documents/doc_1"}, l.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]rar.Detail{read("doc_1")}, a.asked()); diff != "" {
+	if diff := cmp.Diff([]rar.Detail{read("doc_1")}, a.Asked()); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
-	if a.requests[0].Justification != "Read document doc_1" {
-		t.Errorf("justification = %q", a.requests[0].Justification)
+	if a.Requests()[0].Justification != "Read document doc_1" {
+		t.Errorf("justification = %q", a.Requests()[0].Justification)
 	}
 }
 
 func TestCreateReport(t *testing.T) {
-	l, a := newLibrary(t), &authority{}
+	l, a := newLibrary(t), &fake.Authority{}
 	title := "Q4 \x1b[31m\nAnalysis " + strings.Repeat("x", 100)
 	got := call(t, a, l.tool(t, "create_report"), map[string]any{"title": "Q4 Analysis", "content": "# Churn\n"})
 	if diff := cmp.Diff(map[string]any{"id": "rep_1", "title": "Q4 Analysis", "path": "reports/q4.md"}, got); diff != "" {
@@ -106,7 +100,7 @@ func TestCreateReport(t *testing.T) {
 	call(t, a, l.tool(t, "create_report"), map[string]any{"title": title, "content": "# Churn\n"})
 	want := []string{"Create a report titled “Q4 Analysis”", "Create a report titled “Q4  [31m Analysis " + strings.Repeat("x", 62) + "…”"}
 	var got2 []string
-	for _, r := range a.requests {
+	for _, r := range a.Requests() {
 		got2 = append(got2, r.Justification)
 	}
 	if diff := cmp.Diff(want, got2); diff != "" {
@@ -115,29 +109,29 @@ func TestCreateReport(t *testing.T) {
 }
 
 func TestCallsThatDoNotWork(t *testing.T) {
-	decided := func(d jit.Decision) func(jit.Request) jit.Decision {
-		return func(jit.Request) jit.Decision { return d }
+	decided := func(d jit.Decision) func(jit.Request) (jit.Decision, error) {
+		return func(jit.Request) (jit.Decision, error) { return d, nil }
 	}
 	final := "This is final for this task: do not call the tool again for it; say so in your answer."
 	for name, tt := range map[string]struct {
 		id     string
-		decide func(jit.Request) jit.Decision
+		decide func(jit.Request) (jit.Decision, error)
 		want   map[string]any
 	}{
 		"missing": {id: "missing", want: map[string]any{
 			"status": "not_found", "error": "document missing does not exist", "advice": "Say so in your answer; do not guess another id.",
 		}},
 		"denied": {id: "doc_1", decide: decided(jit.Decision{Status: jit.StatusDenied, Risk: "high", Message: "not yours"}), want: map[string]any{
-			"status": "denied", "error": "permission for " + read("doc_1").String() + " was denied: not yours", "advice": final, "request_id": "req_1", "risk_level": "high",
+			"status": "denied", "error": "permission for " + read("doc_1").String() + " was denied: not yours", "advice": final, "request_id": "jit_1", "risk_level": "high",
 		}},
 		"pending": {id: "doc_1", decide: decided(jit.Decision{Status: jit.StatusPending, Risk: "critical", ExpiresAt: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}), want: map[string]any{
 			"status": "pending", "error": "permission for " + read("doc_1").String() + " is waiting for a person's decision",
 			"advice":     "Do not call the tool again for it now; say in your answer what is waiting.",
-			"request_id": "req_1", "risk_level": "critical", "expires_at": "2100-01-01T00:00:00Z",
+			"request_id": "jit_1", "risk_level": "critical", "expires_at": "2100-01-01T00:00:00Z",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, a := newLibrary(t), &authority{decide: tt.decide}
+			l, a := newLibrary(t), &fake.Authority{Decide: tt.decide}
 			got := call(t, a, l.tool(t, "fetch_document"), map[string]any{"document_id": tt.id})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Run() (-want +got):\n%s", diff)
@@ -188,16 +182,16 @@ func TestCeilingsOfTheAnalystsTools(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.demand = func(*http.Request) rar.Detail { return tt.demand }
-			a := &authority{}
+			a := &fake.Authority{}
 			got := call(t, a, l.tool(t, tt.tool), tt.args)
 			if tt.within {
-				if diff := cmp.Diff([]rar.Detail{tt.demand}, a.asked()); diff != "" || got["error"] != nil {
+				if diff := cmp.Diff([]rar.Detail{tt.demand}, a.Asked()); diff != "" || got["error"] != nil {
 					t.Errorf("Run() = %v; asked for (-want +got):\n%s", got, diff)
 				}
 				return
 			}
-			if len(a.asked()) != 0 || got["error"] == nil {
-				t.Errorf("Run() = %v after asking for %v, want a failure and no request", got, a.asked())
+			if len(a.Asked()) != 0 || got["error"] == nil {
+				t.Errorf("Run() = %v after asking for %v, want a failure and no request", got, a.Asked())
 			}
 		})
 	}

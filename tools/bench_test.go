@@ -9,6 +9,7 @@ import (
 	"google.golang.org/adk/v2/tool/functiontool"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -41,7 +42,7 @@ func BenchmarkCall(b *testing.B) {
 	for name, t := range map[string]any{"jitagent": ours, "functiontool": theirs} {
 		b.Run(name, func(b *testing.B) {
 			run := runnable(b, t)
-			ctx := newCtx(jit.NewContext(context.Background(), newTask(b, &authority{})))
+			ctx := newCtx(jit.NewContext(context.Background(), fake.Task(b, &fake.Authority{})))
 			b.ReportAllocs()
 			for b.Loop() {
 				if m, err := run.Run(ctx, call); err != nil || m["id"] != "doc_9982" {

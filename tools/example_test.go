@@ -7,6 +7,7 @@ import (
 	"google.golang.org/adk/v2/agent"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -42,7 +43,7 @@ func ExampleNew() {
 	}
 
 	// An agent calls the tool; here a test does.
-	engine, err := jit.New(jit.Config{Authority: &authority{}})
+	engine, err := jit.New(jit.Config{Authority: &fake.Authority{}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -58,6 +59,6 @@ func ExampleNew() {
 		fmt.Println(got["balance"], got["status"], err)
 	}
 	// Output:
-	// 12.50, read with req_1 <nil> <nil>
+	// 12.50, read with jit_1 <nil> <nil>
 	// <nil> invalid_arguments <nil>
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -41,7 +42,7 @@ func FuzzArguments(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	run := runnable(f, act)
-	ctx := newCtx(jit.NewContext(f.Context(), newTask(f, &authority{})))
+	ctx := newCtx(jit.NewContext(f.Context(), fake.Task(f, &fake.Authority{})))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var in any
 		if json.Unmarshal(text, &in) != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -106,7 +107,7 @@ func TestAnswersOfAnAPI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			api := serve(t, tt.api)
 			act, _ := caller(t, api, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
-			got := call(t, &authority{}, act, map[string]any{})
+			got := call(t, &fake.Authority{}, act, map[string]any{})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Run() (-want +got):\n%s", diff)
 			}
@@ -120,7 +121,7 @@ func TestAnswersOfAnAPI(t *testing.T) {
 func TestAPIErrorKeepsItsStatus(t *testing.T) {
 	api := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	act, got := caller(t, api, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
-	call(t, &authority{}, act, map[string]any{})
+	call(t, &fake.Authority{}, act, map[string]any{})
 	e, ok := errors.AsType[*tools.APIError](*got)
 	if !ok || e.StatusCode != http.StatusTeapot {
 		t.Errorf("GetJSON() = %v, want an *APIError with 418", *got)
@@ -147,11 +148,11 @@ func TestRequestsOfATool(t *testing.T) {
 			ctx.PostJSON(api.JoinPath("b").String(), map[string]string{"title": "Q4 <&>"}, nil),
 		)
 	})
-	if result := call(t, &authority{}, act, map[string]any{}); result["id"] != "x" {
+	if result := call(t, &fake.Authority{}, act, map[string]any{}); result["id"] != "x" {
 		t.Fatalf("Run() = %v", result)
 	}
-	post := seen{"POST", "/b", "Bearer " + baseToken, "application/json", "application/json", `{"title":"Q4 \u003c\u0026\u003e"}`}
-	want := []seen{{"GET", "/a", "Bearer " + baseToken, "", "application/json", ""}, post, post}
+	post := seen{"POST", "/b", "Bearer " + fake.BaseToken, "application/json", "application/json", `{"title":"Q4 \u003c\u0026\u003e"}`}
+	want := []seen{{"GET", "/a", "Bearer " + fake.BaseToken, "", "application/json", ""}, post, post}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
@@ -170,7 +171,7 @@ func TestRequestsThatCannotBeMade(t *testing.T) {
 		},
 	} {
 		act, _ := caller(t, api, do)
-		got := call(t, &authority{}, act, map[string]any{})
+		got := call(t, &fake.Authority{}, act, map[string]any{})
 		if text := fmt.Sprint(got); got["status"] != "failed" || strings.Contains(text, "10.1.2.3") {
 			t.Errorf("%s: Run() = %v, want a failure without the address", name, got)
 		}
@@ -213,7 +214,7 @@ func TestRedirects(t *testing.T) {
 						}
 						return ctx.PostJSON(api.String()+"/from", "x", doc)
 					})
-					if diff := cmp.Diff(tt.want, call(t, &authority{}, act, map[string]any{})); diff != "" {
+					if diff := cmp.Diff(tt.want, call(t, &fake.Authority{}, act, map[string]any{})); diff != "" {
 						t.Errorf("Run() (-want +got):\n%s", diff)
 					}
 					if hops > 6 {
@@ -238,11 +239,11 @@ func TestToolWithoutAnAPISendsNoCredentials(t *testing.T) {
 		_, _ = io.WriteString(w, `{"id":"x"}`)
 	})
 	act, _ := caller(t, nil, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
-	if got := call(t, &authority{}, act, map[string]any{}); got["id"] != "x" || auth != "" {
+	if got := call(t, &fake.Authority{}, act, map[string]any{}); got["id"] != "x" || auth != "" {
 		t.Errorf("Run() = %v with the Authorization %q, want none", got, auth)
 	}
 	act, _ = caller(t, nil, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String()+"/from", doc) })
-	if got := call(t, &authority{}, act, map[string]any{}); got["status"] != "failed" {
+	if got := call(t, &fake.Authority{}, act, map[string]any{}); got["status"] != "failed" {
 		t.Errorf("Run() = %v, want the redirect refused", got)
 	}
 }
@@ -254,7 +255,7 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		<-r.Context().Done()
 	})
 	act, _ := caller(t, api, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
-	if diff := cmp.Diff(failed("the call was cancelled"), callIn(ctx, t, &authority{}, act, map[string]any{})); diff != "" {
+	if diff := cmp.Diff(failed("the call was cancelled"), callIn(ctx, t, &fake.Authority{}, act, map[string]any{})); diff != "" {
 		t.Errorf("Run() (-want +got):\n%s", diff)
 	}
 }
@@ -275,18 +276,18 @@ func TestDeadServersAreNotNamedToTheModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		a    *authority
+		a    *fake.Authority
 		api  *url.URL
 		base http.RoundTripper
 		want map[string]any
 		log  string
 	}{
-		"refused":     {&authority{}, dead, nil, unreachable("connection refused"), "127.0.0.1:1"},
-		"untrusted":   {&authority{}, secure, nil, unreachable("its certificate is not trusted"), "x509"},
-		"unknown":     {&authority{}, live, unreached{&net.DNSError{Err: "no such host", Name: "api.internal"}}, unreachable("its name cannot be resolved"), "api.internal"},
-		"slow":        {&authority{}, live, unreached{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}}, unreachable("no answer in time"), "dial"},
-		"otherwise":   {&authority{}, live, unreached{errors.New("no route to 10.1.2.3")}, unreachable("the log says why"), "10.1.2.3"},
-		"auth server": {&authority{down: true}, live, nil, map[string]any{"status": "failed", "error": "the authorization server could not be reached, or it failed", "advice": "Say so in your answer."}, "10.1.2.3"},
+		"refused":     {&fake.Authority{}, dead, nil, unreachable("connection refused"), "127.0.0.1:1"},
+		"untrusted":   {&fake.Authority{}, secure, nil, unreachable("its certificate is not trusted"), "x509"},
+		"unknown":     {&fake.Authority{}, live, unreached{&net.DNSError{Err: "no such host", Name: "api.internal"}}, unreachable("its name cannot be resolved"), "api.internal"},
+		"slow":        {&fake.Authority{}, live, unreached{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}}, unreachable("no answer in time"), "dial"},
+		"otherwise":   {&fake.Authority{}, live, unreached{errors.New("no route to 10.1.2.3")}, unreachable("the log says why"), "10.1.2.3"},
+		"auth server": {down(), live, nil, map[string]any{"status": "failed", "error": "the authorization server could not be reached, or it failed", "advice": "Say so in your answer."}, "10.1.2.3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -2,12 +2,9 @@ package tools_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,20 +14,10 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
-
-const baseToken = "base-canary-3f9a7c51e8d24b06"
-
-// An authority approves every request, unless decide says otherwise.
-type authority struct {
-	decide func(jit.Request) jit.Decision
-	down   bool
-
-	mu       sync.Mutex
-	requests []jit.Request
-}
 
 // unavailable is a fault of the authorization server.
 type unavailable struct{}
@@ -38,77 +25,9 @@ type unavailable struct{}
 func (unavailable) Error() string                    { return "Post https://auth.internal: 10.1.2.3 refused" }
 func (unavailable) Temporary() (time.Duration, bool) { return 0, false }
 
-func (a *authority) AgentToken(context.Context) (secret.String, error) {
-	if a.down {
-		return secret.String{}, unavailable{}
-	}
-	return secret.New(baseToken), nil
-}
-
-func (a *authority) CreateTask(context.Context, jit.TaskSpec) (jit.TaskInfo, error) {
-	return jit.TaskInfo{ID: "task_1"}, nil
-}
-
-func (a *authority) CompleteTask(context.Context, string) error { return nil }
-
-func (a *authority) Request(_ context.Context, r jit.Request) (jit.Decision, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.requests = append(a.requests, r)
-	d := jit.Decision{Status: jit.StatusApproved}
-	if a.decide != nil {
-		d = a.decide(r)
-	}
-	d.RequestID = fmt.Sprintf("req_%d", len(a.requests))
-	return d, nil
-}
-
-func (a *authority) Status(_ context.Context, id string) (jit.Decision, error) {
-	return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
-}
-
-func (a *authority) Token(_ context.Context, id string) (jit.Issued, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var n int
-	if _, err := fmt.Sscanf(id, "req_%d", &n); err != nil || n < 1 || n > len(a.requests) {
-		return jit.Issued{}, errors.New("no such request")
-	}
-	return jit.Issued{Token: secret.New(tokenFor(a.requests[n-1].Detail)), ExpiresIn: time.Minute}, nil
-}
-
-func (a *authority) asked() []rar.Detail {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var details []rar.Detail
-	for _, r := range a.requests {
-		details = append(details, r.Detail)
-	}
-	return details
-}
-
-// tokenFor returns a token that names what it covers.
-func tokenFor(d rar.Detail) string {
-	digest, err := d.Digest()
-	if err != nil {
-		panic(err)
-	}
-	return "grant-canary-" + digest
-}
-
-func newTask(t testing.TB, a *authority) *jit.Task {
-	t.Helper()
-	engine, err := jit.New(jit.Config{Authority: a})
-	if err != nil {
-		t.Fatal(err)
-	}
-	task := engine.Start(t.Context(), jit.TaskSpec{}, nil)
-	t.Cleanup(func() {
-		if err := task.Complete(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
-	})
-	return task
+// down is an authorization server that is out of order.
+func down() *fake.Authority {
+	return &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, unavailable{} }}
 }
 
 // toolCtx is what ADK gives a tool. Anything else panics.
@@ -136,14 +55,14 @@ func runnable(t testing.TB, v any) runner {
 }
 
 // call runs one call of a tool under a new task.
-func call(t testing.TB, a *authority, v tool.Tool, args any) map[string]any {
+func call(t testing.TB, a *fake.Authority, v tool.Tool, args any) map[string]any {
 	t.Helper()
 	return callIn(t.Context(), t, a, v, args)
 }
 
-func callIn(ctx context.Context, t testing.TB, a *authority, v tool.Tool, args any) map[string]any {
+func callIn(ctx context.Context, t testing.TB, a *fake.Authority, v tool.Tool, args any) map[string]any {
 	t.Helper()
-	result, err := runnable(t, v).Run(newCtx(jit.NewContext(ctx, newTask(t, a))), args)
+	result, err := runnable(t, v).Run(newCtx(jit.NewContext(ctx, fake.Task(t, a))), args)
 	if err != nil {
 		t.Fatalf("Run() = %v, want a result", err)
 	}

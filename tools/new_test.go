@@ -13,6 +13,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
@@ -102,7 +103,7 @@ func TestArgumentsAreHeldAgainstTheSchema(t *testing.T) {
 		"huge":             {map[string]any{"document_id": strings.Repeat("a", 1<<20)}, "maxLength"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := call(t, &authority{}, fetch, tt.args)
+			got := call(t, &fake.Authority{}, fetch, tt.args)
 			text, _ := got["error"].(string)
 			if got["status"] != jitmw.StatusArguments || !strings.Contains(text, tt.want) || len(text) > 1200 {
 				t.Errorf("Run() = %.2000v, want an error with %q", got, tt.want)
@@ -124,7 +125,7 @@ func TestHandlerGetsWhatTheSchemaSaw(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := call(t, &authority{}, act, map[string]any{"text": "a\xffb"}); got["status"] != "invalid_arguments" || calls != 0 {
+	if got := call(t, &fake.Authority{}, act, map[string]any{"text": "a\xffb"}); got["status"] != "invalid_arguments" || calls != 0 {
 		t.Errorf("Run() = %v after %d calls, want the arguments refused", got, calls)
 	}
 }
@@ -145,7 +146,7 @@ func TestSchemaOfTheTypesOwnDoesNotWidenIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, inner := range []map[string]any{{"id": "a", "ID": "b"}, {"id": "a", "as": "admin"}, {"id": 1.0}} {
-		if got := call(t, &authority{}, act, map[string]any{"inner": inner}); got["status"] != "invalid_arguments" || calls != 0 {
+		if got := call(t, &fake.Authority{}, act, map[string]any{"inner": inner}); got["status"] != "invalid_arguments" || calls != 0 {
 			t.Errorf("Run(%v) = %v after %d calls, want the arguments refused", inner, got, calls)
 		}
 	}
@@ -158,7 +159,7 @@ func TestHandlersPanicAndErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{"status": "failed", "error": "the tool failed internally", "advice": "Say so in your answer."}
-	if diff := cmp.Diff(want, call(t, &authority{}, act, map[string]any{})); diff != "" {
+	if diff := cmp.Diff(want, call(t, &fake.Authority{}, act, map[string]any{})); diff != "" {
 		t.Errorf("Run() (-want +got):\n%s", diff)
 	}
 	act, err = tools.New(tools.Spec[none]{Name: "act", Description: "acts", Ceiling: func(none) []rar.Detail { return nil }},
@@ -167,7 +168,7 @@ func TestHandlersPanicAndErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = map[string]any{"status": "failed", "error": "the month has not ended yet"}
-	if diff := cmp.Diff(want, call(t, &authority{}, act, map[string]any{})); diff != "" {
+	if diff := cmp.Diff(want, call(t, &fake.Authority{}, act, map[string]any{})); diff != "" {
 		t.Errorf("Run() (-want +got):\n%s", diff)
 	}
 }
@@ -178,7 +179,7 @@ func TestResultsAreObjects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return call(t, &authority{}, act, map[string]any{})
+		return call(t, &fake.Authority{}, act, map[string]any{})
 	}
 	type doc struct {
 		ID int64 `json:"id"`
@@ -221,12 +222,12 @@ func TestHandlerWorksUnderItsCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &authority{}
+	a := &fake.Authority{}
 	got := call(t, a, act, map[string]any{"document_id": "doc_1"})
 	if text, err := json.Marshal(got); err != nil || len(text) > 500 || got["truncated"] == nil {
 		t.Errorf("Run() = %s, %v, want a result cut to 500 bytes", text, err)
 	}
-	if len(a.requests) != 1 || a.requests[0].Justification != "act" {
-		t.Errorf("requests = %+v, want one with the tool's name as its justification", a.requests)
+	if len(a.Requests()) != 1 || a.Requests()[0].Justification != "act" {
+		t.Errorf("requests = %+v, want one with the tool's name as its justification", a.Requests())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/tools"
 )
 
@@ -135,10 +136,10 @@ func TestEscapedCommaBelongsToThePattern(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := call(t, &authority{}, act, map[string]any{"id": "abc"}); got["ok"] != true {
+	if got := call(t, &fake.Authority{}, act, map[string]any{"id": "abc"}); got["ok"] != true {
 		t.Errorf("a matching argument gives %v", got)
 	}
-	if got := call(t, &authority{}, act, map[string]any{"id": "abcdefghi"}); got["status"] != "invalid_arguments" || calls != 1 {
+	if got := call(t, &fake.Authority{}, act, map[string]any{"id": "abcdefghi"}); got["status"] != "invalid_arguments" || calls != 1 {
 		t.Errorf("an argument that is too long gives %v after %d calls", got, calls)
 	}
 }

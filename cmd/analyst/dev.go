@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ import (
 
 type devFlags struct {
 	addr, apiAddr      string
+	modelAddr          string
 	state, envFile     string
 	documents, reports string
 	org                string
@@ -29,19 +31,22 @@ func (p *program) devCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the embedded servers by themselves",
-		Long: `Run the embedded authorization server and the protected API until interrupted. The
-lines that point a client at them go to stdout, a log line for each request to
-stderr. Both servers are for development: they speak plain HTTP and, unless told
-otherwise, listen on loopback only.`,
+		Long: `Run the embedded authorization server, the protected API and the offline model until
+interrupted. The model is served as OpenAI and as Google serve theirs, under the
+name "offline". The lines that point a client at all of them go to stdout, a log
+line for each request to stderr. The servers are for development: they speak plain
+HTTP and, unless told otherwise, listen on loopback only.`,
 		Example: `  analyst dev
   analyst dev --addr 127.0.0.1:8600 --api-addr 127.0.0.1:8601 --state ./dev-state
-  analyst dev --env-file dev.env    # then, elsewhere: . ./dev.env && analyst run "..."`,
+  analyst dev --env-file dev.env    # then, elsewhere: . ./dev.env && analyst run "..."
+                                    # or: . ./dev.env && analyst run --model openai/offline "..."`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.dev(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the authorization server; port 0 is a free one")
 	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:0", "address of the protected API")
+	flags.StringVar(&f.modelAddr, "model-addr", "127.0.0.1:0", "address of the model server")
 	flags.StringVar(&f.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
 	flags.StringVar(&f.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
 	flags.StringVar(&f.documents, "documents", "", "serve the .md and .txt files of this directory")
@@ -61,7 +66,12 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	exports, err := servers.exports()
+	llms, err := startModels(f.modelAddr, f.allowRemote, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, llms.Close()) }()
+	exports, err := servers.exports(llms.exports())
 	if err != nil {
 		return err
 	}
@@ -77,7 +87,7 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 	if _, err := io.WriteString(p.stdout, exports); err != nil {
 		return fmt.Errorf("write the export lines: %w", err)
 	}
-	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s; press Ctrl-C to stop\n", servers.auth.URL, servers.url)
+	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.auth.URL, servers.url, llms.url)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -86,11 +96,14 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 			return nil
 		}
 		return fmt.Errorf("the protected API stopped: %w", err)
+	case err := <-llms.done:
+		return fmt.Errorf("the model server stopped: %w", err)
 	}
 }
 
-// exports returns the shell lines that point any client at the servers.
-func (e *embedded) exports() (string, error) {
+// exports returns the shell lines that point any client at the servers, and the
+// further ones.
+func (e *embedded) exports(further [][2]string) (string, error) {
 	cfg := e.auth.Server.Config()
 	var reviewer string
 	for _, u := range cfg.Users {
@@ -105,16 +118,17 @@ func (e *embedded) exports() (string, error) {
 	}
 	agent, rs := cfg.Agents[0], cfg.ResourceServers[0]
 	var b strings.Builder
-	for _, v := range [][2]string{
+	for _, v := range slices.Concat([][2]string{
 		{envURL, e.auth.URL},
 		{envOrg, cfg.Org},
 		{envClientID, agent.ClientID},
 		{envSecret, agent.ClientSecret.Reveal()},
 		{envAPI, e.url.String()},
+		{envAPIIdempotent, "true"},
 		{"LUMODEV_REVIEWER_TOKEN", token.Reveal()},
 		{"LUMODEV_RS_CLIENT_ID", rs.ClientID},
 		{"LUMODEV_RS_CLIENT_SECRET", rs.ClientSecret.Reveal()},
-	} {
+	}, further) {
 		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
 	}
 	return b.String(), nil

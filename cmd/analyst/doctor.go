@@ -38,7 +38,7 @@ func (p *program) doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check configuration, servers, credentials, clock, model and API",
+		Short: "Check configuration, journal, servers, credentials, clock, model and API",
 		Long: `Check everything that a run needs, and name the fix for each failure. With nothing
 configured the embedded servers are started and checked. The provider of a model
 that is not embedded is asked for that model, without any document.`,
@@ -75,7 +75,7 @@ func (p *program) doctor(ctx context.Context, t target, asJSON bool) error {
 
 // diagnose runs the checks. Later ones are left out when an earlier failure makes
 // them pointless.
-func (p *program) diagnose(ctx context.Context, t target) ([]finding, error) {
+func (p *program) diagnose(ctx context.Context, t target) (all []finding, err error) {
 	s, err := t.resolve(p.getenv)
 	if err != nil {
 		code := exitUsage
@@ -98,6 +98,8 @@ func (p *program) diagnose(ctx context.Context, t target) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	state := p.checkState(ctx, authorityName(s), client)
+	defer func() { all = append(all, state()) }()
 	server := checkServer(ctx, client, s)
 	found = append(found, server...)
 	if server[0].OK {
@@ -190,7 +192,7 @@ func (p *program) checkModel(ctx context.Context, s settings) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	f := finding{Check: "model"}
-	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv})
+	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv, Settings: s.modelSettings})
 	if err == nil {
 		err = models.Check(ctx, llm)
 	}
@@ -198,7 +200,7 @@ func (p *program) checkModel(ctx context.Context, s settings) finding {
 		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
 		return f
 	}
-	f.OK, f.Detail = true, s.model+": "+s.provider.Data
+	f.OK, f.Detail = true, s.model+": "+s.data
 	return f
 }
 

@@ -21,6 +21,7 @@ const (
 	exitUsage       = 2
 	exitDenied      = 4
 	exitPending     = 8
+	exitMaybe       = 9
 	exitInterrupted = 130
 )
 
@@ -99,7 +100,7 @@ offline model on loopback.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{code: exitUsage, err: err, hint: "see " + cmd.CommandPath() + " --help"}
 	})
-	root.AddCommand(p.runCommand(), p.devCommand(), p.doctorCommand(), p.versionCommand())
+	root.AddCommand(p.runCommand(), p.devCommand(), p.doctorCommand(), p.tasksCommand(), p.sweepCommand(), p.explainCommand(), p.auditCommand(), p.versionCommand(), p.newToolCommand())
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = usageArgs(cmd.Args)
 	}

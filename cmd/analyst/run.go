@@ -7,16 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/model"
-	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -36,6 +35,7 @@ type runFlags struct {
 	target
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
+	stream, ephemeral  bool
 	json, quiet, debug bool
 }
 
@@ -48,7 +48,7 @@ func (p *program) runCommand() *cobra.Command {
 stderr. PROMPT "-" reads standard input.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a person,
-130 interrupted.`,
+9 a call's answer was lost and nobody knows whether it took effect, 130 interrupted.`,
 		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
@@ -68,6 +68,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a perso
 	flags.DurationVar(&f.ttl, "ttl", 5*time.Minute, "lifetime to ask for each token")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "bound of the whole run")
 	flags.StringVar(&f.onBehalfOf, "on-behalf-of", "", "email of the user for whom the agent acts")
+	flags.BoolVar(&f.stream, "stream", false, "print what the model says as it says it")
+	ephemeralFlag(flags, &f.ephemeral)
 	flags.BoolVar(&f.json, "json", false, "print one JSON event a line on stdout, and no timeline")
 	flags.BoolVar(&f.quiet, "quiet", false, "print the answer only")
 	flags.BoolVar(&f.debug, "debug", false, "log to stderr what happens inside")
@@ -75,8 +77,8 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a perso
 }
 
 // run does the job of analyst run.
-func (p *program) run(ctx context.Context, f runFlags, prompt string) error {
-	prompt, err := p.prompt(prompt)
+func (p *program) run(ctx context.Context, f runFlags, prompt string) (err error) {
+	prompt, err = p.prompt(prompt)
 	if err != nil {
 		return err
 	}
@@ -90,33 +92,51 @@ func (p *program) run(ctx context.Context, f runFlags, prompt string) error {
 	if err != nil {
 		return err
 	}
+	var completed *jit.Completed // what became of the task
 	logger := p.logger(f.debug)
-	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv, Logger: logger})
+	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv, Settings: s.modelSettings, Logger: logger})
 	if err != nil {
-		return &exitError{code: exitUsage, err: err}
+		return usageError("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}
 	say := p.stderr
 	if f.json || f.quiet {
 		say = io.Discard
 	}
+	// Before any server: what cannot be recorded must not be granted.
+	state, err := p.openRunState(ctx, f.ephemeral, say, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = state.end(ctx, say, completed, err) }()
 	if s.embedded {
 		servers, err := startEmbedded(ctx, embeddedConfig{documents: s.documents, reports: s.reports, logger: logger})
 		if err != nil {
 			return err
 		}
 		defer func() { _ = servers.Close() }()
-		s.lumoauth, s.api = servers.client(), servers.url
+		s.lumoauth, s.api, s.apiIdempotent = servers.client(), servers.url, true
 		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
-			servers.auth.URL, servers.url, len(servers.api.IDs()), cmp.Or(s.reports, "./reports"), s.model, s.provider.Data)
+			servers.auth.URL, servers.url, len(servers.api.IDs()), cmp.Or(s.reports, "./reports"), s.model, s.data)
 	} else {
 		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
-			s.lumoauth.URL, s.lumoauth.Org, s.api, s.model, s.provider.Data)
+			s.lumoauth.URL, s.lumoauth.Org, s.api, s.model, s.data)
 	}
-	r, err := assemble(s, f, llm, logger)
+	s.lumoauth.Logger = logger
+	authority, err := lumoauth.New(s.lumoauth)
 	if err != nil {
 		return err
 	}
-	return p.drive(ctx, r, f, prompt)
+	r, err := assemble(s, f, authority, state, llm, logger)
+	if err != nil {
+		return err
+	}
+	recovered := sweepAside(ctx, recovery.Config{Journal: state.Journal, Authority: authorityName(s), Completer: authority, Logger: logger})
+	defer func() {
+		report, err := recovered()
+		sayRecovered(say, report, err)
+	}()
+	completed, err = p.drive(ctx, r, f, s.model, prompt)
+	return err
 }
 
 // prompt reads the request.
@@ -135,12 +155,7 @@ func (p *program) prompt(arg string) (string, error) {
 }
 
 // assemble wires the parts of a run.
-func assemble(s settings, f runFlags, llm model.LLM, logger *slog.Logger) (*runner.Runner, error) {
-	s.lumoauth.Logger = logger
-	authority, err := lumoauth.New(s.lumoauth)
-	if err != nil {
-		return nil, err
-	}
+func assemble(s settings, f runFlags, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger) (*runner.Runner, error) {
 	wait := f.wait
 	if wait < 0 {
 		wait = defaultWait
@@ -148,11 +163,14 @@ func assemble(s settings, f runFlags, llm model.LLM, logger *slog.Logger) (*runn
 			wait = 0
 		}
 	}
-	engine, err := jit.New(jit.Config{Authority: authority, TTL: f.ttl, Wait: wait, Logger: logger})
+	engine, err := jit.New(jit.Config{
+		Authority: failAuthority(authority), AuthorityName: authorityName(s), TTL: f.ttl, Wait: wait, Logger: logger,
+		Journal: failJournal(state), TokenHashKey: []byte(state.TokenHashKey().Reveal()),
+	})
 	if err != nil {
 		return nil, err
 	}
-	kit, err := toolkit(s.api, logger)
+	kit, err := toolkit(s.api, tools.Options{Base: failBase(nil), HonoursIdempotencyKey: s.apiIdempotent, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
@@ -161,50 +179,38 @@ func assemble(s settings, f runFlags, llm model.LLM, logger *slog.Logger) (*runn
 		return nil, err
 	}
 	return runner.New(runner.Config{
-		App: "analyst", Agent: a, Engine: engine, Logger: logger, Limits: runner.Limits{Wall: f.timeout},
+		App: "analyst", Agent: a, Engine: engine, Stream: f.stream, Logger: logger, Limits: runner.Limits{Wall: f.timeout},
 	})
 }
 
-// toolkit lists the analyst's tools. A new tool is one file in package tools and
-// one entry here.
-func toolkit(api *url.URL, logger *slog.Logger) ([]tool.Tool, error) {
-	var kit []tool.Tool
-	for _, build := range []func(*url.URL, tools.Options) (tool.Tool, error){
-		tools.FetchDocument,
-		tools.CreateReport,
-	} {
-		t, err := build(api, tools.Options{Logger: logger})
-		if err != nil {
-			return nil, err
-		}
-		kit = append(kit, t)
-	}
-	return kit, nil
-}
-
-// drive runs the agent, shows what happens, and words the end.
-func (p *program) drive(ctx context.Context, r *runner.Runner, f runFlags, prompt string) error {
+// drive runs the agent, shows what happens, and words the end. completed is what
+// became of the task; nil when that was not seen.
+func (p *program) drive(ctx context.Context, r *runner.Runner, f runFlags, model, prompt string) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: prompt, Task: jit.TaskSpec{
 		Name: "analyst: " + console.Clean(prompt, 80), Type: "analysis", OnBehalfOf: f.onBehalfOf,
 	}}
 	show := p.viewer(f)
-	var last summary
+	out := answerPrinter{w: p.stdout, live: f.stream && !f.json}
+	last := summary{model: model}
 	for event, err := range r.Run(ctx, in) {
 		if err != nil {
 			last.err = err
 			continue
 		}
 		last.see(event)
-		if err := show(event); err != nil {
-			return fmt.Errorf("write the output: %w", err)
+		if c, ok := event.(jit.Completed); ok {
+			completed = &c
+		}
+		if err := errors.Join(show(event), out.see(event)); err != nil {
+			return completed, fmt.Errorf("write the output: %w", err)
 		}
 	}
-	if last.finished.Answer != "" && !f.json {
-		if _, err := fmt.Fprintln(p.stdout, console.CleanText(last.finished.Answer)); err != nil {
-			return fmt.Errorf("write the answer: %w", err)
+	if !f.json {
+		if err := out.finish(last.finished.Answer); err != nil {
+			return completed, fmt.Errorf("write the answer: %w", err)
 		}
 	}
-	return last.exit()
+	return completed, last.exit()
 }
 
 // viewer returns what shows each event: the timeline, JSON lines, or nothing.
@@ -224,51 +230,4 @@ func (p *program) viewer(f runFlags) func(runner.Event) error {
 	}
 	timeline := console.NewTimeline(p.stderr, p.colour(p.stderr))
 	return func(e runner.Event) error { timeline.Show(e); return nil }
-}
-
-// summary keeps what the end of a run is worded from.
-type summary struct {
-	finished runner.Finished
-	failure  runner.ToolReturned // the last call that did not work
-	pending  jit.Decided
-	err      error
-}
-
-func (s *summary) see(e runner.Event) {
-	switch e := e.(type) {
-	case runner.Finished:
-		s.finished = e
-	case runner.ToolReturned:
-		if e.Error != "" {
-			s.failure = e
-		}
-	case jit.Decided:
-		if e.Status == jit.StatusPending {
-			s.pending = e
-		}
-	}
-}
-
-// exit turns the outcome into an exit code and, where something is left to say,
-// one line.
-func (s *summary) exit() error {
-	if s.finished.Outcome == runner.Interrupted {
-		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
-	}
-	if s.err != nil {
-		return &exitError{code: exitFailed, err: s.err}
-	}
-	switch s.finished.Outcome {
-	case runner.Done:
-		return nil
-	case runner.Denied:
-		return &exitError{code: exitDenied, err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
-	case runner.Pending:
-		return &exitError{
-			code: exitPending,
-			err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
-			hint: "the run has ended and the request with it; run again with --wait 5m to give a reviewer time",
-		}
-	}
-	return &exitError{code: exitFailed, err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
 }

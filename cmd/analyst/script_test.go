@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,12 +27,14 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_PROXY", "*")
+			env.Setenv(envState, filepath.Join(env.WorkDir, "state"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitcode,
 			"source":   source,
 			"waitfile": waitfile,
+			"waitline": waitline,
 			"deadport": deadport,
 			"jsonline": jsonline,
 		},
@@ -155,7 +158,7 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr strings.Builder
-			code := run(t.Context(), tt.args, func(name string) string { return tt.env[name] }, strings.NewReader(""), &stdout, &stderr)
+			code := run(t.Context(), tt.args, private(t, tt.env), strings.NewReader(""), &stdout, &stderr)
 			if code != tt.code || !strings.Contains(stderr.String(), tt.say) {
 				t.Errorf("exit %d, stderr %q; want %d and %q", code, stderr.String(), tt.code, tt.say)
 			}
@@ -188,7 +191,10 @@ func TestHelpExamplesRun(t *testing.T) {
 	if err := os.WriteFile(filepath.Join("notes", "notes.md"), []byte("# Notes\n\nThe roof was mended on 3 May for 1,200 euros. The garden waits until June."), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := &program{getenv: func(string) string { return "" }}
+	if err := os.WriteFile("go.mod", []byte("module example.test/billing\n"), 0o600); err != nil { // for new-tool
+		t.Fatal(err)
+	}
+	p := &program{getenv: private(t, nil)}
 	for _, cmd := range p.root().Commands() {
 		if cmd.Name() == "completion" || cmd.Name() == "help" {
 			continue
@@ -219,6 +225,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir("../..")
+	getenv := private(t, nil)
 	ran := 0
 	for line := range strings.Lines(string(readme)) {
 		command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
@@ -232,15 +239,12 @@ func TestReadmeCommandsRun(t *testing.T) {
 			if strings.Contains(comment, "exit code 8") {
 				want = exitPending
 			}
-			args := append(words(strings.NewReplacer(`"`, "\x00", `'`, `"`).Replace(rest)), "--reports", t.TempDir())
+			args := append(words(rest), "--reports", t.TempDir())
 			if args[0] == "doctor" {
 				args = args[:1]
 			}
-			for i := range args {
-				args[i] = strings.ReplaceAll(args[i], "\x00", `"`)
-			}
 			var stderr strings.Builder
-			code := run(t.Context(), args, func(string) string { return "" }, strings.NewReader(""), &strings.Builder{}, &stderr)
+			code := run(t.Context(), args, getenv, strings.NewReader(""), &strings.Builder{}, &stderr)
 			if code != want {
 				t.Errorf("exit %d, want %d: %s", code, want, stderr.String())
 			}
@@ -251,14 +255,27 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 }
 
-// words splits a command line at spaces outside double quotes.
+// words splits a command line at spaces outside quotes, as a shell does.
 func words(line string) []string {
 	var out []string
-	for i, part := range strings.Split(line, `"`) {
-		if i%2 == 1 {
-			out = append(out, part)
-		} else {
-			out = append(out, strings.Fields(part)...)
+	var word strings.Builder
+	var quote rune
+	inside := false
+	for _, r := range line + " " {
+		switch {
+		case quote == 0 && (r == '"' || r == '\''):
+			quote, inside = r, true
+		case r == quote:
+			quote = 0
+		case quote == 0 && r == ' ':
+			if inside {
+				out = append(out, word.String())
+			}
+			word.Reset()
+			inside = false
+		default:
+			word.WriteRune(r)
+			inside = true
 		}
 	}
 	return out
@@ -272,7 +289,7 @@ func TestSignalCompletesTheTask(t *testing.T) {
 			defer stop()
 			var stdout strings.Builder
 			stderr := &tripwire{trip: "waiting", then: func() { _ = signalSelf(sig) }}
-			code := run(ctx, []string{"run", "--wait", "5m", "Summarize " + sensitiveDocument(t)}, func(string) string { return "" }, strings.NewReader(""), &stdout, stderr)
+			code := run(ctx, []string{"run", "--wait", "5m", "Summarize " + sensitiveDocument(t)}, private(t, nil), strings.NewReader(""), &stdout, stderr)
 			if code != exitInterrupted || !strings.Contains(stderr.String(), "completed, 0 tokens revoked") {
 				t.Errorf("exit %d, want %d and a completed task:\n%s", code, exitInterrupted, stderr.String())
 			}
@@ -317,4 +334,28 @@ func sensitiveDocument(t *testing.T) string {
 		t.Fatal("the corpus has no sensitive document")
 	}
 	return ids[0]
+}
+
+// waitline FILE REGEXP: waits until a background process has written such a line.
+func waitline(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitline file regexp")
+	}
+	line, err := regexp.Compile(args[1])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && line.Match(text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s: no line %s in\n%s", args[0], args[1], text)
+		}
+	}
 }

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/jitagent/jitagent/internal/console"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
@@ -24,6 +26,8 @@ const (
 	envSecret   = "AGENT_CLIENT_SECRET" //nolint:gosec // the name of a variable
 	envAPI      = "ANALYST_API_URL"
 	envModel    = "ANALYST_MODEL"
+
+	envAPIIdempotent = "ANALYST_API_IDEMPOTENT"
 )
 
 const defaultModel = "offline"
@@ -35,6 +39,8 @@ type target struct {
 	url, org, clientID, secretFile string
 	legacyPrefix                   bool
 	api, model                     string
+	modelOptions                   []string
+	apiIdempotent                  bool
 	documents, reports             string
 }
 
@@ -45,7 +51,9 @@ func (t *target) flags(f *pflag.FlagSet) {
 	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client id ("+envClientID+")")
 	f.StringVar(&t.secretFile, "client-secret-file", "", "file that holds the client secret (or set "+envSecret+")")
 	f.StringVar(&t.api, "api-url", "", "base URL of the protected API ("+envAPI+")")
+	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+envAPIIdempotent+"=true)")
 	f.StringVar(&t.model, "model", "", "model as provider/name ("+envModel+"; default "+defaultModel+")")
+	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as key=value, such as temperature=0 or max_tokens=2000; may be given again")
 	f.StringVar(&t.documents, "documents", "", "serve the .md and .txt files of this directory from the embedded API")
 	f.StringVar(&t.reports, "reports", "", "where the embedded API writes reports (default ./reports)")
 }
@@ -56,8 +64,10 @@ type settings struct {
 	embedded           bool
 	lumoauth           lumoauth.Config
 	api                *url.URL
+	apiIdempotent      bool // the API honours Idempotency-Key
 	model              string
-	provider           models.Provider
+	modelSettings      map[string]string
+	data               string // where documents go
 	documents, reports string
 }
 
@@ -78,12 +88,20 @@ func (t *target) resolve(getenv func(string) string) (settings, error) {
 	if s.model == "" {
 		s.model = defaultModel
 	}
-	provider, _, err := models.Describe(s.model)
-	if err != nil {
+	var err error
+	if s.modelSettings, err = modelSettings(t.modelOptions); err != nil {
 		bad("%v", err)
 	}
-	s.provider = provider
+	if s.data, err = models.Destination(s.model, models.Options{Getenv: getenv}); err != nil {
+		bad("%s", strings.TrimPrefix(err.Error(), "models: "))
+	}
 
+	s.apiIdempotent = t.apiIdempotent
+	if v := strings.TrimSpace(getenv(envAPIIdempotent)); v != "" && !t.apiIdempotent {
+		if s.apiIdempotent, err = strconv.ParseBool(v); err != nil {
+			bad("%s is neither true nor false", envAPIIdempotent)
+		}
+	}
 	clientSecret, err := t.secret(getenv)
 	if err != nil {
 		bad("%v", err)
@@ -129,6 +147,19 @@ func (t *target) resolve(getenv func(string) string) (settings, error) {
 		return settings{}, usageError("%s", strings.Join(problems, "; "))
 	}
 	return s, nil
+}
+
+// modelSettings reads the values of --model-option.
+func modelSettings(options []string) (map[string]string, error) {
+	settings := map[string]string{}
+	for _, option := range options {
+		key, value, ok := strings.Cut(option, "=")
+		if _, twice := settings[key]; !ok || key == "" || value == "" || twice {
+			return nil, fmt.Errorf("--model-option %s: write each setting once, as key=value", console.Clean(option, 80))
+		}
+		settings[key] = value
+	}
+	return settings, nil
 }
 
 // orgFrom reads the organization, which has two names in the environment.

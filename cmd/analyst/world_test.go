@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,8 @@ type world struct {
 	auth *lumodev.Server
 	env  map[string]string // that points the command at both
 
-	front http.Handler // of the authorization server; changed before the first call only
+	frontMu sync.Mutex
+	front   http.Handler // of the authorization server
 
 	mu       sync.Mutex
 	secrets  []string       // every credential there is: client secret, base tokens, grants
@@ -47,7 +49,7 @@ func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
 	}
 	t.Cleanup(func() { _ = w.auth.Close() })
 	w.front = w.recorded(w.auth)
-	authServer.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.front.ServeHTTP(rw, r) })
+	authServer.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.facing().ServeHTTP(rw, r) })
 	authServer.Start()
 	t.Cleanup(authServer.Close)
 
@@ -65,6 +67,19 @@ func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
 	apiServer.Start()
 	t.Cleanup(apiServer.Close)
 	return w
+}
+
+// private is an environment with a state directory of its own, unless env names one:
+// no test may touch that of whoever runs it.
+func private(t testing.TB, env map[string]string) func(string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	return func(name string) string {
+		if v, ok := env[name]; ok || name != envState {
+			return v
+		}
+		return dir
+	}
 }
 
 // documents is the real protected API.
@@ -111,7 +126,18 @@ func (w *world) recorded(next http.Handler) http.Handler {
 }
 
 // hijack puts a handler before the authorization server.
-func (w *world) hijack(wrap func(http.Handler) http.Handler) { w.front = wrap(w.front) }
+func (w *world) hijack(wrap func(http.Handler) http.Handler) {
+	w.frontMu.Lock()
+	defer w.frontMu.Unlock()
+	w.front = wrap(w.front)
+}
+
+// facing returns what clients of the authorization server meet.
+func (w *world) facing() http.Handler {
+	w.frontMu.Lock()
+	defer w.frontMu.Unlock()
+	return w.front
+}
 
 // denying is a reviewer who denies each request as soon as it is pending.
 func (w *world) denying(next http.Handler) http.Handler {
@@ -158,6 +184,6 @@ type result struct {
 func (w *world) run(args ...string) result {
 	w.t.Helper()
 	var stdout, stderr logtest.Buffer
-	code := run(w.t.Context(), args, func(name string) string { return w.env[name] }, strings.NewReader(""), &stdout, &stderr)
+	code := run(w.t.Context(), args, private(w.t, w.env), strings.NewReader(""), &stdout, &stderr)
 	return result{code, stdout.String(), stderr.String()}
 }

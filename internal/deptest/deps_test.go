@@ -43,20 +43,53 @@ var allowed = map[string][]string{
 	"resource":        {"jit/challenge", "rar", "secret", "internal/strictjson"},
 	"internal/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
 
+	// The test kit of both.
+	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
+	"jit/jittest": {
+		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "lumoauth/lumodev", "resource", "rar", "secret",
+		"internal/logtest", "internal/strictjson",
+	},
+
+	// What survives a crash.
+	"internal/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/strictjson"},
+	"internal/recovery": {"internal/journal", "jit"},
+
+	// Where a process dies, in builds that are made to be killed.
+	"internal/failpoint": {},
+
 	// The agent, from the middleware up.
 	"prompts":          {},
 	"jitmw":            {"jit", "rar"},
 	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson"},
 	"agent":            {"jitmw", "prompts"},
 	"runner":           {"jit"},
-	"models":           {"models/offline", "secret", "internal/strictjson"},
-	"models/offline":   {},
 	"internal/console": {"jit", "runner", "rar"},
+	"internal/explain": {"internal/console", "internal/journal", "jit", "rar"},
+
+	// Models. None of them knows what it works for.
+	"models/provider":    {},
+	"models/offline":     {},
+	"models/gemini":      {"models/provider", "secret", "internal/strictjson"},
+	"models/openai":      {"models/provider", "secret", "internal/strictjson"},
+	"models":             {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
+	"models/modelserver": {"internal/strictjson"},
+	"models/modeltest":   {"models/modelserver", "models/provider"},
+
+	// For those who build tools and agents.
+	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
+	"internal/newtool":    {"internal/atomicfile"},
+
+	// Benchmarks look at everything.
+	"internal/bench": {
+		"agent", "internal/docapi", "internal/journal", "jit", "jit/challenge", "jitmw", "lumoauth", "lumoauth/lumodev", "models", "models/modelserver", "models/modeltest",
+		"models/offline", "models/openai", "models/provider", "rar", "resource", "runner", "secret", "tools",
+	},
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/strictjson", "jit",
-		"lumoauth", "lumoauth/lumodev", "models", "prompts", "rar", "resource", "runner", "secret", "tools",
+		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/explain", "internal/failpoint", "internal/journal",
+		"internal/newtool", "internal/recovery", "internal/strictjson", "jit", "lumoauth", "lumoauth/lumodev", "models",
+		"models/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
 }
 
@@ -64,7 +97,8 @@ var allowed = map[string][]string{
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
 	"secret", "rar", "jit", "jit/challenge", "lumoauth", "lumoauth/lumodev", "resource", "internal/strictjson",
-	"internal/atomicfile", "internal/docapi",
+	"internal/atomicfile", "internal/docapi", "internal/logtest", "internal/journal", "internal/recovery", "internal/newtool",
+	"jit/jittest", "jit/jittest/fake",
 }
 
 // frameworks are what those may not link.
@@ -83,6 +117,8 @@ var never = map[string][]string{
 	"internal/docapi":  {"jit", "lumoauth"},
 	"models":           {"jit", "agent", "runner", "tools", "lumoauth"},
 	"models/offline":   {"jit", "agent", "runner", "tools", "lumoauth"},
+	// A program that people run links no test code.
+	"cmd/analyst": {"jit/jittest", "jit/jittest/adktest", "models/modeltest", "internal/logtest"},
 }
 
 type listed struct {

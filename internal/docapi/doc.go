@@ -1,18 +1,22 @@
 // Package docapi is the sample protected API that the analyst works against: it
 // serves documents and takes reports, to whoever holds the authority.
 //
-//	GET  /v1/documents/{id}   one document
-//	POST /v1/reports          make a report
-//	GET  /v1/reports/{id}     read a report back
+//	GET  /v1/documents/{id}        one document
+//	GET  /v1/documents?query=...   which documents hold these words
+//	POST /v1/reports               make a report
+//	GET  /v1/reports/{id}          read a report back
 //
-// There is no list of documents: an id is known or it is not.
+// There is no list of documents: an id is known, or found by what stands in the
+// document. A search answers with at most 20 ids, titles, kinds and snippets of
+// 160 characters. Restricted documents are found by no search: whichever words find
+// one are words that stand in it.
 //
 // A request is checked in this order, and the order is a promise:
 //
 //  1. path and method (404, 405): the same for everyone;
 //  2. the token (401, 503);
-//  3. the syntax of an id (400);
-//  4. authority over exactly that id (403, with the detail that is missing);
+//  3. the syntax of an id or a query (400);
+//  4. authority over exactly that (403, with the detail that is missing);
 //  5. existence (404), or for a report its headers and body (400, 413, 415).
 //
 // Authority comes before existence, so an agent may be asked to get authority
@@ -21,9 +25,10 @@
 //
 // What a request needs:
 //
-//	read a document   file_access, actions [read],  identifier "{id}"
-//	make a report     file_access, actions [write], identifier "reports"
-//	read a report     file_access, actions [read],  identifier "reports/{id}"
+//	read a document    file_access, actions [read],   identifier "{id}"
+//	search documents   file_access, actions [search], identifier "documents"
+//	make a report      file_access, actions [write],  identifier "reports"
+//	read a report      file_access, actions [read],   identifier "reports/{id}"
 //
 // each with this API's origin as the only location.
 //

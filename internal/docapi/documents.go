@@ -43,6 +43,8 @@ type document struct {
 	ContentType    string    `json:"content_type"` // text/markdown or text/plain
 	Content        string    `json:"content"`
 	UpdatedAt      time.Time `json:"updated_at"`
+
+	search *searchable // nil when searches do not find it
 }
 
 var contentTypes = map[string]string{".md": "text/markdown", ".txt": "text/plain"}
@@ -95,6 +97,7 @@ func loadDocuments(dir string, limits Limits, log *slog.Logger) (map[string]*doc
 		if docs[id] != nil {
 			return nil, fmt.Errorf("document %s: another file has the id %s too", e.Name(), id)
 		}
+		d.index()
 		docs[id] = d
 		if total += int64(len(d.Content)); total > limits.Documents || len(docs) > maxDocuments {
 			return nil, fmt.Errorf("documents directory holds more than %d bytes or %d documents",

@@ -42,6 +42,9 @@ func (v *fakeVerifier) Verify(_ context.Context, r *http.Request) (*resource.Tok
 	if name == "base" {
 		return &resource.Token{Subject: "agent:analyst", AgentID: "agt_1"}, nil
 	}
+	if name == "search" {
+		return grant("analyst", "search", "documents"), nil
+	}
 	if id, ok := strings.CutPrefix(name, "read-"); ok {
 		return grant("analyst", "read", id), nil
 	}

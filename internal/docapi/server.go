@@ -159,7 +159,7 @@ func (s *Server) ids(want func(*document) bool) []string {
 }
 
 const (
-	documentsPath = "/v1/documents/"
+	documentsPath = "/v1/documents"
 	reportsPath   = "/v1/reports"
 )
 
@@ -175,7 +175,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // segment, and never redirects: a redirect would have a client move its token.
 func (s *Server) route(c *call) {
 	path := c.r.URL.EscapedPath()
-	if id, ok := segment(path, documentsPath); ok {
+	if id, ok := segment(path, documentsPath+"/"); ok {
 		c.on(methods{http.MethodGet: func() { s.getDocument(c, id) }})
 		return
 	}
@@ -183,7 +183,11 @@ func (s *Server) route(c *call) {
 		c.on(methods{http.MethodGet: func() { s.getReport(c, id) }})
 		return
 	}
-	if path == reportsPath {
+	switch path {
+	case documentsPath:
+		c.on(methods{http.MethodGet: func() { s.searchDocuments(c) }})
+		return
+	case reportsPath:
 		c.on(methods{http.MethodPost: func() { s.postReport(c) }})
 		return
 	}

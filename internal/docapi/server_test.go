@@ -27,8 +27,13 @@ func TestOrderOfChecks(t *testing.T) {
 		code                      string
 	}{
 		{"no such path", "GET", "/", "", 404, "not_found"},
-		{"no list of documents", "GET", "/v1/documents", "read-doc_9982", 404, "not_found"},
-		{"no list either", "GET", "/v1/documents/", "read-doc_9982", 404, "not_found"},
+		{"no list of documents", "GET", "/v1/documents/", "search", 404, "not_found"},
+		{"search without token", "GET", "/v1/documents?query=a", "", 401, "unauthorized"},
+		{"search without a query", "GET", "/v1/documents", "base", 400, "invalid_request"},
+		{"search with a base token", "GET", "/v1/documents?query=a", "base", 403, challenge.ErrorCode},
+		{"search with authority to read a document of that name", "GET", "/v1/documents?query=a", "read-documents", 403, challenge.ErrorCode},
+		{"read a document of that name with authority to search", "GET", "/v1/documents/documents", "search", 403, challenge.ErrorCode},
+		{"post to the documents", "POST", "/v1/documents", "search", 405, "method_not_allowed"},
 		{"below a document", "GET", "/v1/documents/doc_9982/x", "read-doc_9982", 404, "not_found"},
 		{"below a document, only a slash", "GET", "/v1/documents/doc_9982/", "read-doc_9982", 404, "not_found"},
 		{"double slash is no redirect", "GET", "//v1/documents/doc_9982", "read-doc_9982", 404, "not_found"},
@@ -85,7 +90,7 @@ func TestAllow(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	for path, want := range map[string]string{
-		"/v1/documents/doc_9982": "GET, HEAD", "/v1/reports": "POST", "/v1/reports/x": "GET, HEAD",
+		"/v1/documents/doc_9982": "GET, HEAD", "/v1/documents": "GET, HEAD", "/v1/reports": "POST", "/v1/reports/x": "GET, HEAD",
 	} {
 		if got := f.send("PATCH", path, "", "").header.Get("Allow"); got != want {
 			t.Errorf("PATCH %s: Allow %q, want %q", path, got, want)
@@ -162,6 +167,7 @@ func TestDemands(t *testing.T) {
 	}{
 		{"GET", "/v1/documents/doc_9982", "read", "doc_9982"},
 		{"HEAD", "/v1/documents/doc_9982", "read", "doc_9982"},
+		{"GET", "/v1/documents?query=doc_9982", "search", "documents"},
 		{"POST", "/v1/reports", "write", "reports"},
 		{"GET", "/v1/reports/aaaaaaaaaa", "read", "reports/aaaaaaaaaa"},
 	} {

@@ -2,6 +2,7 @@ package lumodev
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -109,12 +110,20 @@ func (c *call) decide(st *state, ch *change, t task, r *request, own Risk) {
 	if c.burst(st, t.ID) {
 		t.Score += max(policy.BurstScore, 0)
 	}
+	denied := c.s.cfg.Risk.denies(own) || c.s.cfg.Risk.denies(r.Risk)
+	if denied {
+		t.Denials++
+		t.Score += max(policy.DenialScore, 0)
+	}
 	switch {
 	case policy.exceeded(t.Score, t.Denials):
 		c.suspend(st, ch, t)
 		r.Status, r.DecidedAt = statusDenied, c.now
 		r.AgentMessage = "The task was suspended because of its risk score."
 		return
+	case denied:
+		r.Status, r.DecidedAt = statusDenied, c.now
+		r.AgentMessage = "The organization's policy denies this."
 	case c.s.cfg.Risk.needsPerson(r.Risk):
 		r.Status = statusPending
 		r.ExpiresAt = c.now.Truncate(time.Second).Add(c.s.cfg.HumanWindow)
@@ -131,9 +140,12 @@ func (c *call) burst(st *state, taskID string) bool {
 		return false
 	}
 	recent := 1
-	for _, id := range st.ofTask[taskID] {
-		if c.now.Sub(st.requests[id].CreatedAt) < policy.BurstWindow {
-			recent++
+	for _, id := range slices.Backward(st.ofTask[taskID]) { // newest first: a task may have made thousands
+		if c.now.Sub(st.requests[id].CreatedAt) >= policy.BurstWindow {
+			break
+		}
+		if recent++; recent > policy.BurstRequests {
+			break
 		}
 	}
 	return recent > policy.BurstRequests

@@ -59,6 +59,11 @@ type RiskPolicy struct {
 	// HumanLevels need a person. nil means high and critical; an empty list that
 	// is not nil means none.
 	HumanLevels []Risk
+
+	// DeniedLevels are denied at once, and nobody is asked: a request of such a
+	// level by itself, or by its task's history. They go before HumanLevels. Such
+	// a denial counts for CAEP as one by a person does. nil means none.
+	DeniedLevels []Risk
 }
 
 func (p RiskPolicy) resolved() (RiskPolicy, error) {
@@ -68,7 +73,7 @@ func (p RiskPolicy) resolved() (RiskPolicy, error) {
 	if p.HumanLevels == nil {
 		p.HumanLevels = []Risk{High, Critical}
 	}
-	for _, level := range p.HumanLevels {
+	for _, level := range slices.Concat(p.HumanLevels, p.DeniedLevels) {
 		if level.rank() < 0 {
 			return p, fmt.Errorf("no such level %q", level)
 		}
@@ -77,11 +82,15 @@ func (p RiskPolicy) resolved() (RiskPolicy, error) {
 	p.SensitiveTypes = slices.Clone(p.SensitiveTypes)
 	p.CriticalTypes = slices.Clone(p.CriticalTypes)
 	p.HumanLevels = slices.Clone(p.HumanLevels)
+	p.DeniedLevels = slices.Clone(p.DeniedLevels)
 	return p, nil
 }
 
 // needsPerson reports whether a person must decide a request of this level.
 func (p *RiskPolicy) needsPerson(r Risk) bool { return slices.Contains(p.HumanLevels, r) }
+
+// denies reports whether a request of this level is denied without a person.
+func (p *RiskPolicy) denies(r Risk) bool { return slices.Contains(p.DeniedLevels, r) }
 
 // assess returns the level of a detail by itself.
 func (p *RiskPolicy) assess(d rar.Detail) Risk {

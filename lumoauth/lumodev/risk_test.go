@@ -67,6 +67,7 @@ func TestRiskDecides(t *testing.T) {
 		"default": {RiskPolicy{}, map[string]string{"read": "approved", "write": "approved", "delete": "pending"}},
 		"writes":  {RiskPolicy{HumanLevels: []Risk{Medium, High, Critical}}, map[string]string{"read": "approved", "write": "pending"}},
 		"nobody":  {RiskPolicy{HumanLevels: []Risk{}}, map[string]string{"delete": "approved"}},
+		"denied":  {RiskPolicy{DeniedLevels: []Risk{Low, High}}, map[string]string{"read": "denied", "write": "approved", "delete": "denied"}},
 		"sensitive": {RiskPolicy{Assess: func(d rar.Detail) Risk {
 			if d.Identifier == "doc_9982" {
 				return High
@@ -110,6 +111,60 @@ func TestDenialsSuspend(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, a.obj); diff != "" {
 		t.Errorf("evaluate (-want +got):\n%s", diff)
+	}
+}
+
+func TestPolicyDenialsSuspend(t *testing.T) {
+	e := start(t, func(c *Config) { c.Risk.DeniedLevels = []Risk{High} })
+	token := e.login(DefaultAgentClientID)
+	task, jit := e.jit(token)
+	for want := 1; want <= 3; want++ {
+		a := e.ask(token, task, deleteDoc)
+		if got := e.Snapshot().Tasks[0].Denials; a.str("status") != "denied" || a.str("deny_reason") == "" || got != want {
+			t.Errorf("denial %d: %s, and %d denials are counted", want, a.raw, got)
+		}
+		e.wantError(403, codeAccessDenied, e.post("jit/request/"+a.str("request_id")+"/token", token, nil))
+	}
+	if e.active(jit) {
+		t.Error("a suspended task has an active token")
+	}
+}
+
+func TestSuspend(t *testing.T) {
+	e := start(t, nil)
+	token := e.login(DefaultAgentClientID)
+	task, jit := e.jit(token)
+	child := e.want(201, e.post("jit/task", token, map[string]any{"parent_task_id": task})).str("task_id")
+	if err := e.Suspend("task_of_nobody"); err == nil {
+		t.Error("Suspend of an unknown task = nil")
+	}
+	if !e.active(jit) {
+		t.Fatal("the token is inactive before the task is suspended")
+	}
+	for range 2 {
+		if err := e.Suspend(task); err != nil {
+			t.Fatalf("Suspend() = %v", err)
+		}
+	}
+	if e.active(jit) {
+		t.Error("a suspended task has an active token")
+	}
+	for _, id := range []string{task, child} {
+		e.wantError(400, codeInvalidState, e.post("jit/request", token, map[string]any{"task_id": id, "authorization_details": readDoc}))
+	}
+	a := e.want(200, e.post("jit/task/"+task+"/evaluate", token, nil))
+	if events, _ := a.obj["events"].([]any); a.str("status") != "suspended" || len(events) != 1 {
+		t.Errorf("evaluate: %s, want suspended with one event", a.raw)
+	}
+	other := e.task(token)
+	e.want(200, e.post("jit/task/"+other+"/complete", token, nil))
+	if err := e.Suspend(other); err != nil {
+		t.Errorf("Suspend of a completed task = %v", err)
+	}
+	for _, task := range e.Snapshot().Tasks {
+		if task.ID == other && task.State != "completed" {
+			t.Errorf("a completed task became %s", task.State)
+		}
 	}
 }
 

@@ -156,17 +156,21 @@ func split(path string) (segments []string, valid bool) {
 }
 
 func (rt *route) match(segments []string) (map[string]string, bool) {
-	pattern := strings.Split(rt.path, "/")
-	if len(pattern) != len(segments) {
+	if strings.Count(rt.path, "/")+1 != len(segments) {
 		return nil, false
 	}
-	params := make(map[string]string)
-	for i, p := range pattern {
+	var params map[string]string
+	i := 0
+	for p := range strings.SplitSeq(rt.path, "/") {
 		if strings.HasPrefix(p, "{") {
+			if params == nil {
+				params = make(map[string]string)
+			}
 			params[strings.Trim(p, "{}")] = segments[i]
 		} else if p != segments[i] {
 			return nil, false
 		}
+		i++
 	}
 	return params, true
 }

@@ -167,7 +167,7 @@ type state struct {
 	revoked   map[string]revocation
 	approvals map[string]approval
 
-	ofTask   map[string][]string // request ids by task
+	ofTask   map[string][]string // request ids by task, oldest first
 	children map[string][]string // task ids by parent
 
 	totals Totals

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "github.com/glebarez/go-sqlite" // the driver "sqlite"
@@ -202,6 +203,7 @@ func (s *store) load(ctx context.Context) (*state, error) {
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("lumodev: read state: %w", err)
 	}
+	slices.SortFunc(all.requests, func(a, b request) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
 	st := newState()
 	st.apply(&all)
 	st.totals = Totals{} // of this process

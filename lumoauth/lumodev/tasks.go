@@ -1,6 +1,7 @@
 package lumodev
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -259,6 +260,24 @@ func (c *call) mayEvaluate(st *state, t task, outcome taskState) error {
 		}
 	}
 	return fail(http.StatusForbidden, codeAccessDenied, "only its agent, the agent of its parent or a reviewer may close a task")
+}
+
+// Suspend suspends an active task and those below it, as their behaviour would
+// (see [CAEPPolicy]): from the same instant on their tokens are inactive and
+// nothing can be asked for under them. A task that has ended stays as it is. An
+// unknown id is an error.
+func (s *Server) Suspend(taskID string) error {
+	c := &call{s: s, r: new(http.Request), now: s.cfg.Now()}
+	return c.update(func(st *state, ch *change) error {
+		t, known := st.tasks[taskID]
+		if !known {
+			return fmt.Errorf("lumodev: suspend: no task %q", taskID)
+		}
+		if t.stateAt(c.now) == taskActive {
+			c.suspend(st, ch, t)
+		}
+		return nil
+	})
 }
 
 // suspend ends a task for its behaviour and records why.

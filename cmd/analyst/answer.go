@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/runner"
+)
+
+// An answerPrinter writes the answer: at the end, or live, piece by piece.
+type answerPrinter struct {
+	w       io.Writer
+	live    bool
+	midLine bool // a text was begun and not ended
+	said    bool // the final text was written already
+}
+
+func (a *answerPrinter) see(e runner.Event) error {
+	text, ok := e.(runner.Text)
+	if !ok || !a.live {
+		return nil
+	}
+	if text.Partial {
+		a.midLine = true
+		_, err := io.WriteString(a.w, console.CleanText(text.Text))
+		return err
+	}
+	// The whole text follows its pieces.
+	a.said = a.midLine && text.Final
+	return a.endLine()
+}
+
+func (a *answerPrinter) endLine() error {
+	if !a.midLine {
+		return nil
+	}
+	a.midLine = false
+	_, err := fmt.Fprintln(a.w)
+	return err
+}
+
+// finish writes what is not written yet.
+func (a *answerPrinter) finish(answer string) error {
+	if err := a.endLine(); err != nil || a.said || answer == "" {
+		return err
+	}
+	_, err := fmt.Fprintln(a.w, console.CleanText(answer))
+	return err
+}

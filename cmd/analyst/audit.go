@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/internal/journal"
+)
+
+func (p *program) auditCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "audit",
+		Short: "Check that the journal is whole, or export it",
+		Long: `Check that no entry of the journal was changed, or write its entries out.
+
+` + stateHelp,
+		Example: `  analyst run --quiet "Summarize doc_9982"
+  analyst audit verify
+  analyst audit export --since 24h
+  analyst audit export --task last | jq -c .entry`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(p.verifyCommand(), p.exportCommand())
+	return cmd
+}
+
+func (p *program) verifyCommand() *cobra.Command {
+	var heads []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "verify",
+		Short: "Check each entry against the chain, and name the first that does not fit",
+		Long: `Check each entry against the chain, and name the first that does not fit.
+
+The chain shows every change by someone who has not its key. Whoever can read the
+state directory has the key, and could also put back an older copy of it all:
+against that, keep the head that is printed somewhere else, and give it to a later
+check with --head.
+
+Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
+		Example: `  analyst audit verify
+  analyst audit verify --json | jq -r .head`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.verify(cmd.Context(), heads, asJSON) },
+	}
+	cmd.Flags().StringArrayVar(&heads, "head", nil, "a head that an earlier check printed, as SEQ:HASH; may be repeated")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// A verifyReport is what verify found in a journal that is whole.
+type verifyReport struct {
+	Entries int64  `json:"entries"`
+	Tasks   int    `json:"tasks"`
+	Head    string `json:"head"`
+	// PrunedTo is the last entry that was removed on purpose; 0 for none.
+	PrunedTo int64 `json:"pruned_to,omitempty"`
+	// Losses are the entries that say that others before them were found gone.
+	Losses []int64 `json:"losses,omitempty"`
+}
+
+func (p *program) verify(ctx context.Context, heads []string, asJSON bool) error {
+	known := make([]journal.Head, len(heads))
+	for i, text := range heads {
+		var err error
+		if known[i], err = journal.ParseHead(text); err != nil {
+			return usageError("--head: it reads NUMBER:HASH, as analyst audit verify prints it")
+		}
+	}
+	j, err := p.openState(ctx, true, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = j.Close() }() // it only reads
+	found, err := j.Verify(ctx, known...)
+	if err != nil {
+		return &exitError{code: exitFailed, err: err, hint: "keep a copy of the state directory before anything else is done with it"}
+	}
+	report := verifyReport{Entries: found.Entries, Tasks: found.Tasks, Head: found.Last.String(), PrunedTo: found.Pruned.Seq, Losses: found.Losses}
+	if asJSON {
+		return p.printJSON(report)
+	}
+	_, err = fmt.Fprintf(p.stdout, "whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
+	if err == nil && report.PrunedTo > 0 {
+		_, err = fmt.Fprintf(p.stdout, "note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
+	}
+	for _, seq := range report.Losses {
+		if err == nil {
+			_, err = fmt.Fprintf(p.stdout, "note:  entry %d says that entries before it were found gone\n", seq)
+		}
+	}
+	if err == nil {
+		_, err = fmt.Fprintln(p.stdout, "Keep the head somewhere else, and check it later with --head.")
+	}
+	return err
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+type exportFlags struct{ since, task, session string }
+
+func (p *program) exportCommand() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write entries as JSON lines",
+		Long: `Write entries as JSON lines: {"entry":{...},"hash":"..."}. The entry stands there as
+the chain has it, byte for byte. No entry holds a token; justifications, document
+names and URLs are readable.`,
+		Example: `  analyst audit export
+  analyst audit export --since 2026-01-31
+  analyst audit export --task last`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.export(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.since, "since", "", `only entries since then: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time`)
+	flags.StringVar(&f.task, "task", "", `only entries about this task: its id, its run, the beginning of one, or "last"`)
+	flags.StringVar(&f.session, "session", "", "only entries about the tasks of this session")
+	return cmd
+}
+
+func (p *program) export(ctx context.Context, f exportFlags) error {
+	if f.task != "" && f.session != "" {
+		return usageError("--task and --session exclude each other")
+	}
+	var only lineFilter
+	var err error
+	if only.since, err = parseSince(f.since, time.Now()); err != nil {
+		return err
+	}
+	j, err := p.openState(ctx, true, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = j.Close() }() // it only reads
+	var filter journal.Filter
+	for _, want := range []struct{ kind, id string }{{"task", f.task}, {"session", f.session}} {
+		if want.id == "" {
+			continue
+		}
+		s, err := findSubject(ctx, j, want.id)
+		if err != nil {
+			return err
+		}
+		if s.kind != want.kind {
+			return &exitError{code: exitFailed, err: fmt.Errorf("%s is no %s", s, want.kind), hint: "analyst tasks --all lists what there is"}
+		}
+		if only.runs = s.runs; len(s.runs) == 1 {
+			filter.Run = s.runs[0]
+		}
+	}
+	only.w = p.stdout
+	if err := j.Export(ctx, &only, filter); err != nil {
+		return stateError(err, verifyHint)
+	}
+	return nil
+}
+
+// parseSince reads the moment of --since; "" is the zero time.
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
+		return t, nil
+	}
+	return time.Time{}, usageError("--since %q: write a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time", text)
+}
+
+// A lineFilter passes on the exported lines that are wanted, unchanged. It is
+// written to a line at a time.
+type lineFilter struct {
+	w     io.Writer
+	since time.Time // zero for all
+	runs  []string  // nil for all
+}
+
+func (f *lineFilter) Write(line []byte) (int, error) {
+	if f.since.IsZero() && f.runs == nil {
+		return f.w.Write(line)
+	}
+	var l struct {
+		Entry struct {
+			Run  string    `json:"run"`
+			Time time.Time `json:"time"`
+		} `json:"entry"`
+	}
+	if err := json.Unmarshal(line, &l); err != nil {
+		return 0, fmt.Errorf("an exported line cannot be read: %w", err)
+	}
+	if l.Entry.Time.Before(f.since) || f.runs != nil && !slices.Contains(f.runs, l.Entry.Run) {
+		return len(line), nil
+	}
+	return f.w.Write(line)
+}

@@ -1,0 +1,147 @@
+//go:build failpoints
+
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"strings"
+
+	"github.com/jitagent/jitagent/internal/failpoint"
+	"github.com/jitagent/jitagent/internal/recovery"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// What this file wraps dies at a named point when the environment says so: see
+// package failpoint. The program that people run is built without the tag, and then
+// failpoints_off.go stands here. internal/faults names the points.
+
+// armed reads the environment. A mistake there is one in a test: it must not pass for
+// a point that is never reached.
+func armed() *failpoint.Set {
+	set, err := failpoint.New(os.Getenv)
+	if err != nil {
+		panic(err)
+	}
+	return set
+}
+
+// failJournal dies around each entry that is appended, and after each that is noted.
+func failJournal(j jit.Journal) jit.Journal { return dyingJournal{j, armed()} }
+
+type dyingJournal struct {
+	jit.Journal
+	at *failpoint.Set
+}
+
+func (j dyingJournal) Append(ctx context.Context, e jit.Entry) error {
+	j.at.Hit("journal", "before", string(e.Kind))
+	err := j.Journal.Append(ctx, e)
+	j.at.Hit("journal", "after", string(e.Kind))
+	return err
+}
+
+func (j dyingJournal) Note(e jit.Entry) {
+	j.Journal.Note(e)
+	j.at.Hit("journal", "noted", string(e.Kind))
+}
+
+// failAuthority dies when the authorization server has answered, before anybody has
+// kept what it said, and before it is asked to end the task.
+func failAuthority(a jit.Authority) jit.Authority { return dyingAuthority{a, armed()} }
+
+type dyingAuthority struct {
+	jit.Authority
+	at *failpoint.Set
+}
+
+func (a dyingAuthority) AgentToken(ctx context.Context) (secret.String, error) {
+	token, err := a.Authority.AgentToken(ctx)
+	a.at.Hit("authority", "agent_token")
+	return token, err
+}
+
+func (a dyingAuthority) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInfo, error) {
+	info, err := a.Authority.CreateTask(ctx, spec)
+	a.at.Hit("authority", "task_created")
+	return info, err
+}
+
+func (a dyingAuthority) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
+	decision, err := a.Authority.Request(ctx, req)
+	a.at.Hit("authority", "requested")
+	return decision, err
+}
+
+func (a dyingAuthority) Token(ctx context.Context, requestID string) (jit.Issued, error) {
+	issued, err := a.Authority.Token(ctx, requestID)
+	a.at.Hit("authority", "token_issued")
+	return issued, err
+}
+
+func (a dyingAuthority) CompleteTask(ctx context.Context, taskID string) error {
+	a.at.Hit("authority", "completing")
+	err := a.Authority.CompleteTask(ctx, taskID)
+	a.at.Hit("authority", "completed")
+	return err
+}
+
+// failBase dies in the middle of a tool's HTTP call. nil is the base of package jit,
+// as everywhere.
+func failBase(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = &jit.Transport{} // of no origin, so all that it does is to pass requests on
+	}
+	return dyingBase{base, armed()}
+}
+
+type dyingBase struct {
+	base http.RoundTripper
+	at   *failpoint.Set
+}
+
+func (b dyingBase) RoundTrip(req *http.Request) (*http.Response, error) {
+	method := strings.ToLower(req.Method)
+	trace := &httptrace.ClientTrace{
+		WroteHeaders: func() { b.at.Hit("api", method, "headers") },                        // the body is not
+		WroteRequest: func(httptrace.WroteRequestInfo) { b.at.Hit("api", method, "sent") }, // nothing is read yet
+	}
+	b.at.Hit("api", method, "before")
+	resp, err := b.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	b.at.Hit("api", method, "answered")
+	return resp, err
+}
+
+// failRecovery dies in the middle of a recovery: before the server is asked to end a
+// task, when it has said yes and nobody has noted that, and when it is noted.
+func failRecovery(cfg recovery.Config) recovery.Config {
+	at := armed()
+	if cfg.Completer != nil {
+		cfg.Completer = dyingCompleter{cfg.Completer, at}
+	}
+	progress := cfg.Progress
+	cfg.Progress = func(r recovery.Report) {
+		if r.Done() > 0 {
+			at.Hit("recovery", "noted")
+		}
+		if progress != nil {
+			progress(r)
+		}
+	}
+	return cfg
+}
+
+type dyingCompleter struct {
+	recovery.Completer
+	at *failpoint.Set
+}
+
+func (c dyingCompleter) CompleteTask(ctx context.Context, taskID string) error {
+	c.at.Hit("recovery", "completing")
+	err := c.Completer.CompleteTask(ctx, taskID)
+	c.at.Hit("recovery", "completed")
+	return err
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/modeltest"
+	"github.com/jitagent/jitagent/models/offline"
+)
+
+// TestModelErrorsAreOneLine fails the model in every way that a provider has, over
+// both wires: one line with provider, model and remedy, the documented exit code,
+// and a task that is completed.
+func TestModelErrorsAreOneLine(t *testing.T) {
+	const key = "sk-canary-5d1c7f20b9e64a38"
+	faults := map[string]struct {
+		fault    modeltest.Fault
+		openai   string // what is said after "analyst: openai/offline: "
+		gemini   string
+		streamed bool
+	}{
+		"wrong key": {
+			fault:  modeltest.Status(401, "", nil),
+			openai: "the API key was refused", gemini: "the API key was refused",
+		},
+		"unknown model": {
+			fault:  modeltest.Status(404, "", nil),
+			openai: "there is no such model", gemini: "there is no such model",
+		},
+		"too many requests": {
+			fault:  modeltest.Status(429, "", http.Header{"Retry-After": {"3600"}}),
+			openai: "too many requests", gemini: "",
+		},
+		"failed": {
+			fault:  modeltest.Status(500, "", nil),
+			openai: "the provider failed", gemini: "the provider failed",
+		},
+		"too long": {
+			fault:  modeltest.Answer(400, "application/json", `{"error":{"code":"context_length_exceeded","message":"maximum context length","type":"invalid_request_error"}}`),
+			openai: "the conversation is longer than the model's context",
+		},
+		"garbage": {
+			fault:  modeltest.Answer(200, "text/html", "<html>hello</html>"),
+			openai: "the answer could not be read", gemini: "",
+		},
+		"cut stream": {
+			fault: modeltest.Cut(1), streamed: true,
+			openai: "the answer broke off", gemini: "the answer broke off",
+		},
+	}
+	for name, tt := range faults {
+		for provider, want := range map[string]string{"openai": tt.openai, "gemini": tt.gemini} {
+			if want == "" && name != "too many requests" && name != "garbage" {
+				continue
+			}
+			t.Run(name+" "+provider, func(t *testing.T) {
+				up := modeltest.Start(t, offline.New())
+				for range 8 { // retries included
+					up.Next(tt.fault)
+				}
+				args := []string{"run", "--model", provider + "/offline", "Summarize doc_9982"}
+				if tt.streamed {
+					args = append(args, "--stream")
+				}
+				said := modelFails(t, up, key, args)
+				if !strings.HasPrefix(said, "analyst: "+provider+"/offline: "+want) || !strings.Contains(said, ": ") {
+					t.Errorf("said %q, want %q", said, "analyst: "+provider+"/offline: "+want)
+				}
+			})
+		}
+	}
+}
+
+// A model that ends its answer for a reason of its own has failed too.
+func TestModelEndsAreOneLine(t *testing.T) {
+	for reason, want := range map[genai.FinishReason]string{
+		genai.FinishReasonMaxTokens: "the answer was cut off at the limit of tokens (MAX_TOKENS): raise it with --model-option",
+		genai.FinishReasonSafety:    "the model refused to answer (SAFETY): word the request differently",
+	} {
+		for _, provider := range []string{"openai", "gemini"} {
+			t.Run(string(reason)+" "+provider, func(t *testing.T) {
+				up := modeltest.Start(t, modeltest.NewScript(modeltest.Turn{Texts: []string{"half of it"}, FinishReason: reason}))
+				said := modelFails(t, up, "", []string{"run", "--model", provider + "/scripted", "hello"})
+				if want := "analyst: " + provider + "/scripted: " + want; !strings.HasPrefix(said, want) {
+					t.Errorf("said %q, want %q", said, want)
+				}
+			})
+		}
+	}
+}
+
+// modelFails runs the command against up and returns the line in which it fails.
+func modelFails(t *testing.T, up *modeltest.Upstream, key string, args []string) string {
+	t.Helper()
+	env := map[string]string{
+		"OPENAI_BASE_URL": up.OpenAIURL(), "OPENAI_API_KEY": key, "GOOGLE_GEMINI_BASE_URL": up.GeminiURL(), "GOOGLE_API_KEY": key,
+	}
+	if key == "" {
+		env["GOOGLE_API_KEY"] = "none"
+	}
+	var stdout, stderr strings.Builder
+	code := run(t.Context(), args, private(t, env), strings.NewReader(""), &stdout, &stderr)
+	if code != exitFailed || !strings.Contains(stderr.String(), " completed, ") {
+		t.Errorf("exit %d, want %d and a completed task:\n%s", code, exitFailed, stderr.String())
+	}
+	if key != "" && strings.Contains(stdout.String()+stderr.String(), key) {
+		t.Errorf("the key is in the output:\n%s", stderr.String())
+	}
+	var said []string
+	for line := range strings.Lines(stderr.String()) {
+		if strings.HasPrefix(line, "analyst: ") && !strings.HasPrefix(line, "analyst: embedded servers") {
+			said = append(said, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if len(said) != 1 {
+		t.Fatalf("said %q, want one line", said)
+	}
+	return said[0]
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/internal/newtool"
+)
+
+type newToolFlags struct {
+	newtool.Options
+	readOnly, json bool
+}
+
+func (p *program) newToolCommand() *cobra.Command {
+	var f newToolFlags
+	cmd := &cobra.Command{
+		Use:   "new-tool NAME",
+		Short: "Write the skeleton of a JIT-aware tool",
+		Long: `Write a tool that compiles, a test that passes, and a description for the model.
+In a checkout of this module the tool is entered into the analyst's list too; in a
+module of your own the lines to add are printed.
+
+Nothing is written unless all of it can be. A file that is there already is an
+error; --force replaces it and keeps the old one beside it, as FILE.old.`,
+		Example: `  analyst new-tool get_invoice --api-path '/v1/invoices/{number}' --type invoice
+  analyst new-tool search_documents --api-path '/v1/documents?query={query}' --type file_access --action search
+  analyst new-tool send_reminder --api-path '/v1/invoices/{number}/reminders' --effect --dir ./billing`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if f.Effect && f.readOnly {
+				return usageError("--effect and --read-only exclude each other")
+			}
+			f.Name = args[0]
+			return p.newTool(f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Dir, "dir", "", "folder of the tool's package (default: tools in the enclosing module)")
+	flags.StringVar(&f.Package, "package", "", "name of the package, if the folder holds none yet (default: the folder's)")
+	flags.StringVar(&f.APIPath, "api-path", "", "path that the tool calls; what stands in braces becomes an argument (default from NAME)")
+	flags.StringVar(&f.Type, "type", "", "type of the authorization detail that a call may ask for (default from NAME)")
+	flags.StringVar(&f.Action, "action", "", "its action (default read, or write with --effect)")
+	flags.BoolVar(&f.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
+	flags.BoolVar(&f.Effect, "effect", false, "the tool changes something, and calls with POST")
+	flags.BoolVar(&f.Force, "force", false, "replace files that are there, keeping the old ones as FILE.old")
+	flags.BoolVar(&f.json, "json", false, "print one JSON object")
+	return cmd
+}
+
+// newTool does the job of analyst new-tool.
+func (p *program) newTool(f newToolFlags) error {
+	plan, err := newtool.New(f.Options)
+	var exists *newtool.ExistsError
+	switch {
+	case errors.As(err, &exists):
+		return &exitError{
+			code: exitUsage, err: fmt.Errorf("new-tool %s: %w", f.Name, err),
+			hint: "choose another name, or --force to replace them and keep the old ones as FILE.old",
+		}
+	case err != nil:
+		return usageError("new-tool: %w", err)
+	}
+	if err := plan.Write(); err != nil {
+		return fmt.Errorf("new-tool: nothing was written: %w", err)
+	}
+	said := describeNewTool(plan)
+	if f.json {
+		text, err := json.MarshalIndent(said, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.stdout, string(text))
+		return err
+	}
+	_, err = fmt.Fprint(p.stdout, said)
+	return err
+}
+
+// newToolResult is what analyst new-tool prints.
+type newToolResult struct {
+	Tool     string        `json:"tool"`
+	Function string        `json:"function"` // that makes it
+	Package  string        `json:"package"`  // import path
+	Files    []newToolFile `json:"files"`
+	Add      []string      `json:"add,omitempty"` // lines that the program needs; none when the analyst has the tool
+	Next     []string      `json:"next"`          // commands
+}
+
+type newToolFile struct {
+	Path   string `json:"path"`
+	Action string `json:"action"`         // written, replaced, changed
+	Kept   string `json:"kept,omitempty"` // where the old content is
+}
+
+func describeNewTool(plan *newtool.Plan) newToolResult {
+	r := newToolResult{Tool: plan.Name, Function: plan.Function, Package: plan.Import}
+	for _, f := range plan.Files {
+		file := newToolFile{Path: near(f.Path), Action: "written"}
+		switch {
+		case f.Changed:
+			file.Action = "changed"
+		case f.Kept != "":
+			file.Action, file.Kept = "replaced", near(f.Kept)
+		}
+		r.Files = append(r.Files, file)
+	}
+	dir := near(plan.Dir)
+	if !filepath.IsAbs(dir) && !strings.HasPrefix(dir, ".") {
+		dir = "./" + filepath.ToSlash(dir)
+	}
+	test := fmt.Sprintf("go test %s -run %s", dir, plan.Function)
+	if plan.Listed {
+		command := near(filepath.Join(plan.Root, "cmd", "analyst"))
+		if !filepath.IsAbs(command) && !strings.HasPrefix(command, ".") {
+			command = "./" + filepath.ToSlash(command)
+		}
+		r.Next = []string{test, fmt.Sprintf("go run %s run 'Call %s with %s'", command, plan.Name, plan.Example)}
+		return r
+	}
+	call := fmt.Sprintf("made, err := %s.%s(api, tools.Options{})", plan.Package, plan.Function)
+	r.Add = []string{
+		call + " // tools is github.com/jitagent/jitagent/tools",
+		fmt.Sprintf("%-*s // or your own agent's tools; run it under a task", len(call), "agent.Config{Tools: []tool.Tool{made}}"),
+	}
+	r.Next = []string{"go mod tidy", test}
+	return r
+}
+
+// String is what a person reads.
+func (r newToolResult) String() string {
+	var b strings.Builder
+	for _, f := range r.Files {
+		fmt.Fprintf(&b, "%-8s  %s\n", f.Action, f.Path)
+		if f.Kept != "" {
+			fmt.Fprintf(&b, "%-8s  %s\n", "old one", f.Kept)
+		}
+	}
+	if len(r.Add) > 0 {
+		fmt.Fprintf(&b, "\nadd to your program (%s):\n", r.Package)
+		for _, line := range r.Add {
+			fmt.Fprintf(&b, "  %s\n", line)
+		}
+	}
+	b.WriteString("\nnext:\n")
+	for _, line := range r.Next {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	return b.String()
+}
+
+// near returns a path relative to the working directory where that is shorter.
+func near(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || len(rel) >= len(path) {
+		return path
+	}
+	return rel
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/models/provider"
+	"github.com/jitagent/jitagent/runner"
+)
+
+// summary keeps what the end of a run is worded from.
+type summary struct {
+	model    string // as it was named
+	finished runner.Finished
+	failure  runner.ToolReturned // the last call that did not work
+	pending  jit.Decided
+	doubt    jit.Uncertain // the last effect that is in doubt
+	err      error
+}
+
+func (s *summary) see(e runner.Event) {
+	switch e := e.(type) {
+	case runner.Finished:
+		s.finished = e
+	case runner.ToolReturned:
+		if e.Error != "" {
+			s.failure = e
+		}
+	case jit.Uncertain:
+		s.doubt = e
+	case jit.Decided:
+		if e.Status == jit.StatusPending {
+			s.pending = e
+		}
+	}
+}
+
+// exit turns the outcome into an exit code and, where something is left to say,
+// one line.
+func (s *summary) exit() error {
+	if s.finished.Outcome == runner.MaybeExecuted {
+		return &exitError{
+			code: exitMaybe,
+			err:  fmt.Errorf("maybe executed: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
+			hint: "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again",
+		}
+	}
+	if s.finished.Outcome == runner.Interrupted {
+		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+	}
+	if s.err != nil {
+		return &exitError{code: exitFailed, err: s.broken()}
+	}
+	switch s.finished.Outcome {
+	case runner.Done:
+		return nil
+	case runner.Denied:
+		return &exitError{code: exitDenied, err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
+	case runner.Pending:
+		return &exitError{
+			code: exitPending,
+			err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
+			hint: "the run has ended and the request with it; run again with --wait 5m to give a reviewer time",
+		}
+	}
+	return &exitError{code: exitFailed, err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
+}
+
+// broken words the error that broke a run. One of the model names provider, model
+// and remedy; where it came from inside does not help anybody.
+func (s *summary) broken() error {
+	if ended, ok := errors.AsType[*runner.ModelError](s.err); ok {
+		what, remedy := endedWith(ended.Code)
+		return fmt.Errorf("%s: %s (%s): %s", s.model, what, ended.Code, remedy)
+	}
+	if _, ok := errors.AsType[*provider.Error](s.err); ok {
+		return errors.New(strings.TrimPrefix(strings.TrimPrefix(s.err.Error(), "runner: "), "models: "))
+	}
+	if errors.Is(s.err, runner.ErrNoAnswer) {
+		return fmt.Errorf("%s: %w: try again, or use another model", s.model, runner.ErrNoAnswer)
+	}
+	return s.err
+}
+
+// endedWith words the code by which a provider ended an answer (genai.FinishReason).
+func endedWith(code string) (what, remedy string) {
+	switch code {
+	case "MAX_TOKENS":
+		return "the answer was cut off at the limit of tokens", "raise it with --model-option max_tokens=N, or ask for less"
+	case "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE":
+		return "the model refused to answer", "word the request differently, or use another document or model"
+	}
+	return "the model broke the answer off", "try again, or use another model"
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/journal"
+	"github.com/jitagent/jitagent/internal/recovery"
+	"github.com/jitagent/jitagent/jit"
+)
+
+// A runState is the journal of one run, and what it has to say at the end.
+type runState struct {
+	*journal.Journal
+	ephemeral bool
+	log       *slog.Logger
+	refused   atomic.Pointer[error] // of the first entry that the journal did not take
+}
+
+var _ jit.Journal = (*runState)(nil)
+
+// openRunState opens the journal of a run: that of the state directory or, for
+// --ephemeral, one in memory. say gets a line about what the latter gives up. The
+// caller calls end.
+func (p *program) openRunState(ctx context.Context, ephemeral bool, say io.Writer, logger *slog.Logger) (*runState, error) {
+	s := &runState{ephemeral: ephemeral, log: logger}
+	var err error
+	if !ephemeral {
+		s.Journal, err = p.openState(ctx, false, logger)
+		if e, ok := errors.AsType[*exitError](err); ok {
+			e.hint = runHint
+		}
+		return s, err
+	}
+	if s.Journal, err = journal.Memory(ctx, journal.Options{Logger: logger}); err != nil {
+		return nil, stateError(err, "")
+	}
+	_, _ = fmt.Fprintln(say, "analyst: --ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")
+	return s, nil
+}
+
+// Append implements [jit.Journal]. It remembers why the journal took no more entries:
+// the run fails for it, but what it says last may be about a tool.
+func (s *runState) Append(ctx context.Context, e jit.Entry) error {
+	err := s.Journal.Append(ctx, e)
+	if err != nil && unrecorded(err) {
+		s.refused.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// end closes the journal and words what the run leaves behind. completed is what the
+// run said about the end of its task; nil when it said nothing.
+func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Completed, err error) error {
+	ctx = context.WithoutCancel(ctx)
+	left, leaveErr := s.leave(ctx, completed)
+	if closeErr := s.Close(); leaveErr != nil || closeErr != nil {
+		s.log.WarnContext(ctx, "the journal lacks what was known at the end", "error", errors.Join(leaveErr, closeErr))
+	}
+	refused := s.refused.Load()
+	switch {
+	case left == 0 && refused == nil:
+		return err
+	case err == nil && refused != nil && left == 0: // only the end of the task is missing
+		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", console.Clean((*refused).Error(), 300))
+		return nil
+	}
+	e, ok := errors.AsType[*exitError](err)
+	if !ok {
+		e = &exitError{code: exitFailed, err: cmp.Or(err, errors.New("the run is over"))}
+	}
+	if refused != nil {
+		if !unrecorded(e.err) {
+			e.err = fmt.Errorf("%w; what cannot be recorded is not done: %w", e.err, *refused)
+		}
+		e.hint = runHint
+	}
+	if left > 0 {
+		next := "the next analyst command, or analyst sweep, completes it"
+		if s.ephemeral {
+			next = "with --ephemeral nobody completes it: its tokens live until they expire"
+		}
+		e.err = fmt.Errorf("%w; the task is not given back yet: %s", e.err, next)
+	}
+	return e
+}
+
+// leave tells the journal what the run could not, and returns how many tasks are not
+// given back.
+func (s *runState) leave(ctx context.Context, completed *jit.Completed) (int, error) {
+	reason := "the run ended before the authorization server confirmed the end of the task"
+	switch {
+	case completed == nil:
+	case completed.Error != "":
+		reason = completed.Error
+	case completed.TaskID != "":
+		// Given back. If the journal did not take that before, it may now.
+		t, err := s.Task(ctx, completed.TaskID)
+		if err == nil {
+			err = s.MarkCompleted(ctx, t.Run)
+		}
+		return 0, err
+	}
+	return recovery.Leave(ctx, s.Journal, reason)
+}

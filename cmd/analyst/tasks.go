@@ -1,0 +1,332 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/journal"
+	"github.com/jitagent/jitagent/internal/recovery"
+)
+
+// recentTasks is how many finished tasks a list shows without --all.
+const recentTasks = 20
+
+// lastTask names the newest task, in place of an id.
+const lastTask = "last"
+
+type tasksFlags struct {
+	all, json bool
+	state     string
+}
+
+func (p *program) tasksCommand() *cobra.Command {
+	var f tasksFlags
+	cmd := &cobra.Command{
+		Use:   "tasks",
+		Short: "Show what became of the tasks of earlier runs",
+		Long: `Show the tasks that the journal knows: those that are not finished first, then the
+newest. Nothing is asked of any server.
+
+  open        begun; authority may be granted under it
+  completing  giving it back was tried, without an answer yet
+  completed   the authorization server confirmed that everything was given back
+  expired     nobody confirmed that, but nothing under it can be valid any more
+  unknown     nobody can confirm it: its authorization server is gone
+
+` + stateHelp,
+		Example: `  analyst tasks
+  analyst tasks --all --json | jq -r '.[].state'
+  analyst tasks list --state open
+  analyst tasks show last
+  analyst tasks complete last`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.listTasks(cmd.Context(), f) },
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List tasks", Long: cmd.Long, Args: usageArgs(cobra.NoArgs),
+		Example: "  analyst tasks list --all",
+		RunE:    cmd.RunE,
+	}
+	for _, c := range []*cobra.Command{cmd, list} {
+		c.Flags().BoolVar(&f.all, "all", false, fmt.Sprintf("list all tasks, not only the unfinished and the %d newest others", recentTasks))
+		c.Flags().BoolVar(&f.json, "json", false, "print a JSON array")
+		c.Flags().StringVar(&f.state, "state", "", "list the tasks in this state only")
+	}
+	cmd.AddCommand(list, p.showTaskCommand(), p.completeTaskCommand())
+	return cmd
+}
+
+func (p *program) showTaskCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one task: its state, attempts, owner and grants",
+		Long: `Show one task by its id at the authorization server, its run, or "last" for the
+newest: its state, times and attempts, whether its process lives, and the grants
+under it. analyst explain tells the whole story.`,
+		Example: "  analyst tasks show last",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE:    func(cmd *cobra.Command, args []string) error { return p.showTask(cmd.Context(), args[0], asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
+}
+
+// A taskView is a task as commands show it.
+type taskView struct {
+	Run         string        `json:"run"`
+	TaskID      string        `json:"task_id,omitempty"`
+	State       journal.State `json:"state"`
+	Owner       string        `json:"owner,omitempty"` // of an unfinished one: alive, gone, or empty when that cannot be told
+	Authority   string        `json:"authority,omitempty"`
+	Name        string        `json:"name,omitempty"`
+	Session     string        `json:"session,omitempty"`
+	OnBehalfOf  string        `json:"on_behalf_of,omitempty"`
+	Opened      time.Time     `json:"opened"`
+	Updated     time.Time     `json:"updated"`
+	ExpiresAt   time.Time     `json:"expires_at,omitzero"`
+	ValidUntil  time.Time     `json:"valid_until,omitzero"` // the latest end of anything asked for under it
+	Attempts    int           `json:"attempts,omitempty"`
+	LastError   string        `json:"last_error,omitempty"`
+	NextAttempt time.Time     `json:"next_attempt,omitzero"`
+	Grants      []grantView   `json:"grants,omitempty"`
+}
+
+type grantView struct {
+	Detail    string    `json:"detail"`
+	RequestID string    `json:"request_id,omitempty"`
+	TokenHash string    `json:"token_hash,omitempty"`
+	Issued    time.Time `json:"issued"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	State     string    `json:"state"` // revoked, expired, live or, when nobody can tell, unknown
+}
+
+const (
+	ownerAlive = "alive"
+	ownerGone  = "gone"
+)
+
+// owners tells which unfinished tasks belong to processes that are gone.
+func owners(ctx context.Context, j *journal.Journal) func(journal.Task) string {
+	orphans, err := j.Orphans(ctx)
+	gone := map[string]bool{}
+	for _, t := range orphans {
+		gone[t.Owner] = true
+	}
+	return func(t journal.Task) string {
+		switch {
+		case t.State.Finished() || err != nil:
+			return ""
+		case gone[t.Owner]:
+			return ownerGone
+		}
+		return ownerAlive
+	}
+}
+
+func viewTask(t journal.Task, owner string) taskView {
+	return taskView{
+		Run: t.Run, TaskID: t.ID, State: t.State, Owner: owner, Authority: t.Authority, Name: t.Name, Session: t.Session,
+		OnBehalfOf: t.OnBehalfOf, Opened: t.Opened, Updated: t.Updated, ExpiresAt: t.ExpiresAt, ValidUntil: t.Until,
+		Attempts: t.Attempts, LastError: t.LastError, NextAttempt: t.NextAttempt,
+	}
+}
+
+// readState opens the journal for reading. There may be none yet: then it is nil.
+func (p *program) readState(ctx context.Context) (*journal.Journal, error) {
+	j, err := p.openState(ctx, true, nil)
+	if errors.Is(err, journal.ErrNotFound) {
+		return nil, nil
+	}
+	return j, err
+}
+
+func (p *program) listTasks(ctx context.Context, f tasksFlags) error {
+	states := []journal.State{journal.StateOpen, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
+	if f.state != "" && !slices.Contains(states, journal.State(f.state)) {
+		return usageError("--state is none of %v", states)
+	}
+	j, err := p.readState(ctx)
+	if err != nil {
+		return err
+	}
+	views := []taskView{}
+	if j != nil {
+		defer func() { _ = j.Close() }() // opened for reading
+		if views, err = selectTasks(ctx, j, f); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return p.printJSON(views)
+	}
+	if len(views) == 0 {
+		_, err := fmt.Fprintln(p.stderr, "analyst: no tasks")
+		return err
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tPROCESS\tATTEMPTS\tNAME") // w is buffered: Flush has the error
+	for _, v := range views {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", v.State, console.Clean(cmp.Or(v.TaskID, "run "+v.Run), 60),
+			v.Opened.Local().Format(time.DateTime), cmp.Or(v.Owner, "-"), v.Attempts, console.Clean(v.Name, 60))
+	}
+	return w.Flush()
+}
+
+// selectTasks returns the tasks that a list shows, in its order.
+func selectTasks(ctx context.Context, j *journal.Journal, f tasksFlags) ([]taskView, error) {
+	list, err := j.Tasks(ctx, journal.TaskFilter{State: journal.State(f.state)})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b journal.Task) int {
+		return cmp.Compare(b2i(a.State.Finished()), b2i(b.State.Finished()))
+	})
+	owner := owners(ctx, j)
+	views := make([]taskView, 0, len(list))
+	finished := 0
+	for _, t := range list {
+		if t.State.Finished() {
+			if finished++; finished > recentTasks && !f.all && f.state == "" {
+				break
+			}
+		}
+		views = append(views, viewTask(t, owner(t)))
+	}
+	return views, nil
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// findTask returns the task that a person means by id.
+func findTask(ctx context.Context, j *journal.Journal, id string) (journal.Task, error) {
+	if id == lastTask {
+		list, err := j.Tasks(ctx, journal.TaskFilter{})
+		if err != nil {
+			return journal.Task{}, err
+		}
+		if len(list) == 0 {
+			return journal.Task{}, &exitError{code: exitFailed, err: errors.New("the journal knows no task"), hint: stateHelpHint}
+		}
+		return list[len(list)-1], nil
+	}
+	t, err := j.Task(ctx, id)
+	if errors.Is(err, journal.ErrNotFound) {
+		return t, &exitError{code: exitFailed, err: fmt.Errorf("the journal knows no task %q", console.Clean(id, 80)), hint: "analyst tasks --all lists those it knows"}
+	}
+	return t, err
+}
+
+const stateHelpHint = "no run has kept a journal there yet; " + envState + " says where to look"
+
+func (p *program) showTask(ctx context.Context, id string, asJSON bool) error {
+	j, err := p.openState(ctx, true, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = j.Close() }() // opened for reading
+	t, err := findTask(ctx, j, id)
+	if err != nil {
+		return err
+	}
+	v := viewTask(t, owners(ctx, j)(t))
+	for r, err := range j.Query(ctx, journal.Filter{Run: t.Run, Kinds: grantKinds()}) {
+		if err != nil {
+			return stateError(err, "analyst audit verify tells more")
+		}
+		v.Grants = append(v.Grants, viewGrant(r, t))
+	}
+	if asJSON {
+		return p.printJSON(v)
+	}
+	return p.printTask(v)
+}
+
+// printTask writes a task for a person.
+func (p *program) printTask(v taskView) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	line := func(name, value string) {
+		if value != "" {
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, console.Clean(value, 400)) // Flush has the error
+		}
+	}
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return t.Local().Format(time.DateTime)
+	}
+	line("task", cmp.Or(v.TaskID, "the server's answer was lost, so nothing was ever asked for under it"))
+	line("run", v.Run)
+	line("state", string(v.State)+meaning(v))
+	line("process", v.Owner)
+	line("name", v.Name)
+	line("authority", v.Authority)
+	line("on behalf of", v.OnBehalfOf)
+	line("session", v.Session)
+	line("opened", at(v.Opened))
+	line("last entry", at(v.Updated))
+	line("ends at server", at(v.ExpiresAt))
+	line("valid until", at(v.ValidUntil))
+	if v.Attempts > 0 {
+		line("attempts", fmt.Sprint(v.Attempts))
+	}
+	line("last error", v.LastError)
+	line("next attempt", at(v.NextAttempt))
+	for _, g := range v.Grants {
+		end := ""
+		if !g.ExpiresAt.IsZero() {
+			end = ", until " + at(g.ExpiresAt)
+		}
+		line("grant", fmt.Sprintf("%s: %s%s (request %s, token hash %s)", g.Detail, g.State, end, cmp.Or(g.RequestID, "-"), cmp.Or(g.TokenHash, "-")))
+	}
+	if len(v.Grants) == 0 {
+		line("grants", "none")
+	}
+	return w.Flush()
+}
+
+// meaning says what a state means for whoever wants to know if something is open.
+func meaning(v taskView) string {
+	switch {
+	case v.State == journal.StateCompleted:
+		return ": the server confirmed that everything was given back"
+	case v.State == journal.StateExpired:
+		return ": nobody confirmed its end, but nothing under it is valid any more"
+	case v.State == journal.StateUnknown:
+		return ": nobody can confirm its end"
+	case v.Owner == ownerAlive:
+		return ": its process works, or another one recovers it"
+	case v.Authority == recovery.Embedded:
+		return ": its server died with its process; analyst sweep notes that"
+	}
+	return ": the next analyst command for this authority, or analyst sweep, completes it"
+}
+
+func (p *program) printJSON(v any) error {
+	enc := json.NewEncoder(p.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// short returns an id for a sentence.
+func short(t journal.Task) string {
+	return console.Clean(strings.TrimSpace(cmp.Or(t.ID, "of run "+t.Run)), 80)
+}

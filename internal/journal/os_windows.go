@@ -1,0 +1,53 @@
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// private accepts everything: a Windows directory has the access list of its
+// parent, which a mode does not show.
+func private(string, fs.FileInfo) error { return nil }
+
+// openFile opens a file. No child process inherits it.
+func openFile(path string, flag int) (*os.File, error) {
+	return os.OpenFile(path, flag, 0o600)
+}
+
+// region is what the locks cover: a byte far behind the content, which locks of
+// Windows would otherwise make unreadable for others.
+func region() *windows.Overlapped { return &windows.Overlapped{OffsetHigh: 0x7fffffff} }
+
+// tryLock takes the lock of an open file, which the system drops when the process
+// ends, however it ends. It reports false when somebody else holds it.
+func tryLock(f *os.File) (bool, error) {
+	err := windows.LockFileEx(windows.Handle(f.Fd()),
+		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, region())
+	switch {
+	case errors.Is(err, windows.ERROR_LOCK_VIOLATION):
+		return false, nil
+	case err != nil:
+		return false, &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return true, nil
+}
+
+func unlock(f *os.File) error {
+	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, region())
+}
+
+// removeLocked closes f and removes its file, which Windows does not do the other
+// way round. If another process has opened it in between, it stays.
+func removeLocked(f *os.File) error {
+	if err := f.Close(); err != nil {
+		return err
+	}
+	_ = os.Remove(f.Name())
+	return nil
+}
+
+// syncDir does nothing: NTFS journals its directories.
+func syncDir(string) error { return nil }

@@ -1,0 +1,139 @@
+package journal
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// A Filter chooses entries. Zero fields choose all.
+type Filter struct {
+	Run, TaskID, CallID string
+	Kinds               []jit.EntryKind
+	After               int64 // entries with a higher number
+}
+
+// row is an entry as it lies in the database.
+type row struct {
+	seq, time             int64
+	kind, run, task, call string
+	data, hash            []byte
+}
+
+const rowColumns = "seq, time, kind, run, task, call, data, hash"
+
+func (r *row) scan(from interface{ Scan(dest ...any) error }) error {
+	return from.Scan(&r.seq, &r.time, &r.kind, &r.run, &r.task, &r.call, &r.data, &r.hash)
+}
+
+// record returns the entry if the columns say what its data says. The hash is for
+// Verify to check.
+func (r *row) record() (Record, error) {
+	rec, err := decode(r.data)
+	if err != nil {
+		return Record{}, &EntryError{r.seq, "its data cannot be read: " + err.Error()}
+	}
+	if rec.Seq != r.seq || rec.Time.UnixMicro() != r.time || string(rec.Kind) != r.kind ||
+		rec.Run != r.run || rec.TaskID != r.task || rec.CallID != r.call {
+		return Record{}, &EntryError{r.seq, "its columns do not say what its data says"}
+	}
+	if len(r.hash) != len(rec.Hash) {
+		return Record{}, &EntryError{r.seq, "its hash is not one"}
+	}
+	rec.Hash = [32]byte(r.hash)
+	return rec, nil
+}
+
+// page is how many entries are read at once.
+const page = 256
+
+// Query returns the entries that a filter chooses, in order. The loop may write to
+// the journal; it sees entries that are added meanwhile. After an error, which may
+// be an [*EntryError] for an entry that was changed, it ends. Query does not check
+// the chain: see [Journal.Verify].
+func (j *Journal) Query(ctx context.Context, f Filter) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for r, err := range j.rows(ctx, f) {
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			rec, err := r.record()
+			if !yield(rec, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// rows returns the rows that a filter chooses, a page at a time: a loop that takes
+// long keeps neither a connection nor the WAL from being reused.
+func (j *Journal) rows(ctx context.Context, f Filter) iter.Seq2[*row, error] {
+	return func(yield func(*row, error) bool) {
+		for {
+			rows, err := j.page(ctx, f)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, r := range rows {
+				f.After = r.seq
+				if (f.Kinds == nil || slices.Contains(f.Kinds, jit.EntryKind(r.kind))) && !yield(r, nil) {
+					return
+				}
+			}
+			if len(rows) < page {
+				return
+			}
+		}
+	}
+}
+
+func (j *Journal) page(ctx context.Context, f Filter) ([]*row, error) {
+	query, args := "SELECT "+rowColumns+" FROM entries WHERE seq > ?", []any{f.After}
+	for column, want := range map[string]string{"run": f.Run, "task": f.TaskID, "call": f.CallID} {
+		if want != "" { // <> '' has SQLite use the index
+			query, args = query+" AND "+column+" = ? AND "+column+" <> ''", append(args, want)
+		}
+	}
+	rows, err := j.read.QueryContext(ctx, query+" ORDER BY seq LIMIT ?", append(args, page)...)
+	if err != nil {
+		return nil, failure(j.path, err, false)
+	}
+	defer func() { _ = rows.Close() }() // its error is that of rows.Err
+	var list []*row
+	for rows.Next() {
+		r := &row{}
+		if err := r.scan(rows); err != nil {
+			return nil, failure(j.path, err, false)
+		}
+		list = append(list, r)
+	}
+	return list, failure(j.path, rows.Err(), false)
+}
+
+// Export writes the entries that a filter chooses as JSON lines: {"entry":...,
+// "hash":"..."}, where entry is the very text that the hash is over, after the hash
+// of the line before (RFC 8785 throughout).
+func (j *Journal) Export(ctx context.Context, w io.Writer, f Filter) error {
+	for r, err := range j.rows(ctx, f) {
+		if err != nil {
+			return err
+		}
+		if _, err := r.record(); err != nil {
+			return err
+		}
+		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%s"}`, jsontext.Value(r.data), hex.EncodeToString(r.hash))
+		if _, err := w.Write(append(line, '\n')); err != nil {
+			return fmt.Errorf("journal: export: %w", err)
+		}
+	}
+	return nil
+}

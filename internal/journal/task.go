@@ -1,0 +1,110 @@
+package journal
+
+import (
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// A State is how far a task is, as far as this journal knows.
+type State string
+
+// The states of a task. A state says no more than is known.
+const (
+	StateOpen       State = "open"       // begun; authority may be granted under it
+	StateCompleting State = "completing" // giving it back was announced or tried, without an answer yet
+	StateCompleted  State = "completed"  // the authorization server confirmed that everything was given back
+	StateExpired    State = "expired"    // never confirmed, but whatever was granted has ended by itself
+	StateUnknown    State = "unknown"    // never confirmed, and nothing more can be done from here
+)
+
+// Finished reports whether nothing more is to be done about a task in state s.
+func (s State) Finished() bool { return s == StateCompleted || s == StateExpired || s == StateUnknown }
+
+// A Task is the state of one task, which follows from its entries alone.
+type Task struct {
+	Run   string // the engine's own id, known before the server's
+	ID    string // the authorization server's id; empty when it was never learned
+	Owner string // the process that began it
+	State State
+
+	Authority  string // which authorization server and agent, see jit.Config
+	Session    string // the conversation that it serves
+	Name       string // its label for people
+	OnBehalfOf string // the user whom it serves
+
+	Opened    time.Time // of its first entry
+	Updated   time.Time // of its last entry
+	ExpiresAt time.Time // of the task at the server, as the server said; zero when it did not
+
+	// Until is when the last of whatever was asked for under the task ends to be
+	// valid, counted generously (see Options.Longest). Zero when nothing was asked
+	// for. Before it the task cannot be called expired.
+	Until time.Time
+
+	Attempts    int       // completions that failed and were recorded
+	LastError   string    // of the last of them
+	NextAttempt time.Time // when to try again; zero for at once
+
+	FirstSeq, LastSeq int64 // its first and last entry
+}
+
+// after returns the task as it is after one more of its entries. The zero Task is
+// the one before its first.
+func (t Task) after(r Record) Task {
+	if t.FirstSeq == 0 {
+		t = Task{Run: r.Run, Owner: r.Owner, State: StateOpen, Opened: r.Time, FirstSeq: r.Seq}
+	}
+	t.LastSeq, t.Updated = r.Seq, r.Time
+	if t.ID == "" { // the first is the one to complete, whatever is said later
+		t.ID = r.TaskID
+	}
+	if r.Until.After(t.Until) {
+		t.Until = r.Until
+	}
+	if t.State == StateCompleted {
+		return t
+	}
+	switch r.Kind {
+	case jit.EntryTaskOpening:
+		t.Authority, t.Session, t.Name, t.OnBehalfOf = r.Authority, r.Session, r.Name, r.OnBehalfOf
+	case jit.EntryTaskOpened:
+		t.ExpiresAt = r.ExpiresAt
+	case jit.EntryTaskCompleting:
+		if t.State == StateOpen {
+			t.State = StateCompleting
+		}
+	case jit.EntryTaskCompleted:
+		t.State, t.NextAttempt = StateCompleted, time.Time{}
+	case EntryTaskAttempt:
+		t.State, t.Attempts, t.LastError, t.NextAttempt = StateCompleting, r.Attempt, r.Error, r.NextAttempt
+	case EntryTaskExpired:
+		t.State, t.NextAttempt = StateExpired, time.Time{}
+	case EntryTaskUnknown:
+		t.State, t.NextAttempt = StateUnknown, time.Time{}
+		t.LastError = r.Error
+	}
+	return t
+}
+
+// until returns how long what e announces or reports can be valid at most.
+func until(e jit.Entry, longest time.Duration) time.Time {
+	switch e.Kind {
+	case jit.EntryDemand:
+		return e.Time.Add(longest)
+	case jit.EntryDecision:
+		switch {
+		case e.Status == jit.StatusDenied || e.Status == jit.StatusExpired:
+			return time.Time{}
+		case e.ExpiresAt.After(e.Time): // a person may still decide until then
+			return e.ExpiresAt.Add(longest)
+		}
+		return e.Time.Add(longest)
+	case jit.EntryGrant:
+		if e.ExpiresAt.IsZero() {
+			return e.Time.Add(longest)
+		}
+		return e.ExpiresAt
+	}
+	return time.Time{}
+}

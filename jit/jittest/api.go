@@ -1,0 +1,219 @@
+package jittest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/resource"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// exchange is one call of the API while it is served.
+type exchange struct {
+	*Received
+	token secret.String
+	need  rar.Detail // what the route demands; zero outside of routes
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange)
+}
+
+// protectedAPI returns the API: every call is recorded, perhaps held, routed, and
+// lets pass whom package resource lets pass.
+func (w *World) protectedAPI() (http.Handler, error) {
+	verifier, err := w.verifier()
+	if err != nil {
+		return nil, err
+	}
+	routes := w.cfg.routes
+	if len(routes) == 0 {
+		routes = []route{{pattern: "/"}}
+	}
+	if w.cfg.abuse != nil {
+		w.openElsewhere()
+	}
+	mux := http.NewServeMux()
+	for _, rt := range routes {
+		if rt.demand == nil {
+			rt.demand = w.cfg.demand
+		}
+		if rt.handler == nil {
+			rt.handler = answer
+		}
+		if err := handle(mux, rt.pattern, w.guard(verifier, rt)); err != nil {
+			return nil, err
+		}
+	}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		e := w.receive(r)
+		if !w.api.pass(r.Context(), func() { w.record.change(nil) }) {
+			return
+		}
+		mux.ServeHTTP(&noted{ResponseWriter: rw, w: w, e: e}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
+	}), nil
+}
+
+// handle is mux.Handle with an error in place of a panic.
+func handle(mux *http.ServeMux, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("route %q: %v", pattern, p)
+		}
+	}()
+	mux.Handle(pattern, h)
+	return nil
+}
+
+// guard is the protected handler of a route, with what a hostile API does instead.
+func (w *World) guard(v *resource.Verifier, rt route) http.Handler {
+	accepted := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.accepted(rw, r, rt.handler) })
+	demanding := v.Require(func(r *http.Request) (rar.Detail, error) { return exchangeOf(r).need, nil }, accepted)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		e := exchangeOf(r)
+		e.need = rt.demand(r)
+		switch {
+		case e.need.Type == "":
+			if _, err := v.Verify(r.Context(), r); err != nil {
+				resource.Refuse(rw, "", err)
+				return
+			}
+			r = r.Clone(r.Context())
+			r.Header.Del("Authorization")
+			rt.handler(rw, r)
+		case w.cfg.refuse != nil:
+			w.cfg.refuse(rw, e)
+		default:
+			demanding.ServeHTTP(rw, r)
+		}
+	})
+}
+
+// accepted serves a call whose token covers it.
+func (w *World) accepted(rw http.ResponseWriter, r *http.Request, handler http.HandlerFunc) {
+	if w.cfg.expiring {
+		w.expireAll()
+	}
+	if w.cfg.revoking {
+		if token, ok := resource.FromContext(r.Context()); ok {
+			w.suspend(token.TaskID)
+		}
+	}
+	if w.cfg.abuse != nil {
+		w.cfg.abuse(w, rw, r)
+		return
+	}
+	handler(rw, r)
+}
+
+// answer is what the API answers by default.
+func answer(rw http.ResponseWriter, r *http.Request) {
+	id := path.Base(r.URL.Path)
+	writeJSON(rw, map[string]string{"id": id, "title": "Title of " + id, "content": "Content of " + id + "."})
+}
+
+func writeJSON(rw http.ResponseWriter, v any) {
+	rw.Header().Set("Content-Type", "application/json")
+	_ = json.MarshalWrite(rw, v, json.Deterministic(true))
+}
+
+// receive records a call.
+func (w *World) receive(r *http.Request) *exchange {
+	var token secret.String
+	scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		token = secret.New(strings.TrimSpace(rest))
+	}
+	e := &exchange{token: token, Received: &Received{
+		Method: r.Method, Path: r.URL.Path, IdempotencyKey: r.Header.Get(jit.HeaderIdempotencyKey),
+	}}
+	e.Credential, e.Granted = w.record.nameOf(token)
+	if !token.IsZero() {
+		e.Fingerprint = token.Fingerprint(w.record.key)
+	}
+	w.record.change(func() {
+		w.record.received = append(w.record.received, e.Received)
+		w.record.story = append(w.record.story, e.line)
+	})
+	return e
+}
+
+// line tells of the call.
+func (e *exchange) line() string {
+	s := fmt.Sprintf("API: %s %s with %s -> ", e.Method, e.Path, e.Credential)
+	switch e.Status {
+	case 0:
+		return s + "no answer yet"
+	case http.StatusUnauthorized, http.StatusForbidden:
+		if e.need.Type != "" {
+			return s + fmt.Sprintf("%d, it takes %s", e.Status, e.need)
+		}
+	}
+	return s + fmt.Sprint(e.Status)
+}
+
+// noted notes the status of an answer before the client can see it.
+type noted struct {
+	http.ResponseWriter
+	w *World
+	e *exchange
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (n *noted) WriteHeader(status int) {
+	n.w.record.change(func() {
+		if n.e.Status == 0 && status >= 200 {
+			n.e.Status = status
+		}
+	})
+	n.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (n *noted) Write(p []byte) (int, error) {
+	if n.e.Status == 0 { // set by this goroutine alone
+		n.WriteHeader(http.StatusOK)
+	}
+	return n.ResponseWriter.Write(p)
+}
+
+// Unwrap serves [http.ResponseController].
+func (n *noted) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+
+// suspend suspends a task for good.
+func (w *World) suspend(taskID string) {
+	if err := w.auth.Suspend(taskID); err != nil {
+		w.fail("the task could not be suspended: %v", err)
+		return
+	}
+	w.Note("the task was suspended")
+}
+
+// expireAll moves the servers' clock behind the expiry of every token issued, and
+// reports whether there is one.
+func (w *World) expireAll() bool {
+	issued := w.Issued()
+	if len(issued) == 0 {
+		return false
+	}
+	for _, i := range issued {
+		for {
+			ahead := w.clock.Load()
+			behind := i.ExpiresAt.Sub(w.now())
+			if behind < 0 || w.clock.CompareAndSwap(ahead, ahead+int64(behind)+1e9) {
+				break
+			}
+		}
+	}
+	w.Note("every token issued so far has expired")
+	return true
+}

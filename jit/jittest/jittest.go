@@ -1,0 +1,285 @@
+package jittest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jitagent/jitagent/internal/logtest"
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/lumoauth/lumodev"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/resource"
+)
+
+// TB is what a world needs of a test: a [testing.TB] has it all.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	Context() context.Context
+}
+
+// A World is an authorization server, a protected API and a client of both. Its
+// methods are safe for concurrent use, except that those which may end the test
+// (they say so) belong to the test's own goroutine.
+type World struct {
+	// API is the base URL of the protected API: http, loopback, no path.
+	API *url.URL
+
+	// Authority is the agent's client of the authorization server.
+	Authority *lumoauth.Client
+
+	// Engine opens tasks at it. Give it to what opens a task of its own, such as a
+	// runner; what works under a given task gets [World.Context].
+	Engine *jit.Engine
+
+	t    TB
+	cfg  config
+	auth *lumodev.Server
+	url  string // of the authorization server
+
+	record record
+	clock  atomic.Int64 // how far the servers' clock is ahead of ours, in nanoseconds
+	api    gate         // holds calls of the API
+	asking gate         // holds requests for authority
+	client *http.Client
+	task   func() *jit.Task
+	calls  atomic.Int64
+	log    logtest.Buffer
+	logger *slog.Logger
+}
+
+// Start starts a world, which ends with the test. Without options everybody is
+// friendly: what lies within a ceiling is granted, the API demands what a path
+// names (see [Demanding]) and answers. A world that cannot be started ends the
+// test.
+func Start(t TB, options ...Option) *World {
+	t.Helper()
+	w := &World{t: t, cfg: defaults()}
+	for _, option := range options {
+		option(&w.cfg)
+	}
+	w.record.init()
+	w.logger = slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.task = sync.OnceValue(w.open)
+	if !w.cfg.slowAPI {
+		w.api.release()
+	}
+	if !w.cfg.slowDecisions {
+		w.asking.release()
+	}
+	if err := w.start(); err != nil {
+		t.Fatalf("jittest: start: %v", err)
+	}
+	return w
+}
+
+func (w *World) start() error {
+	authServer := httptest.NewUnstartedServer(nil)
+	w.url = "http://" + authServer.Listener.Addr().String()
+	w.t.Cleanup(authServer.Close)
+	var err error
+	if w.auth, err = lumodev.New(w.authConfig()); err != nil {
+		return err
+	}
+	w.t.Cleanup(func() { _ = w.auth.Close() })
+	w.record.know(w.auth.Config().Agents[0].ClientSecret, "the client secret")
+	authServer.Config.Handler = w.front()
+	authServer.Start()
+
+	apiServer := httptest.NewUnstartedServer(nil)
+	w.API = &url.URL{Scheme: "http", Host: apiServer.Listener.Addr().String()}
+	w.t.Cleanup(apiServer.Close)
+	handler, err := w.protectedAPI()
+	if err != nil {
+		return err
+	}
+	apiServer.Config.Handler = handler
+	apiServer.Start()
+
+	if err := w.connect(); err != nil {
+		return err
+	}
+	w.t.Cleanup(w.end)
+	return nil
+}
+
+// connect makes the client's side.
+func (w *World) connect() error {
+	transport := &http.Transport{MaxResponseHeaderBytes: 64 << 10}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	cfg := w.Login()
+	cfg.HTTPClient, cfg.Logger = &http.Client{Transport: transport}, w.logger
+	var err error
+	if w.Authority, err = lumoauth.New(cfg); err != nil {
+		return err
+	}
+	engine := jit.Config{Authority: w.Authority, Logger: w.logger, PollInterval: pollInterval}
+	for _, change := range w.cfg.engine {
+		change(&engine)
+	}
+	if w.Engine, err = jit.New(engine); err != nil {
+		return err
+	}
+	origin, err := jit.OriginOf(w.API)
+	if err != nil {
+		return err
+	}
+	w.client = &http.Client{Transport: &jit.Transport{Origin: origin}}
+	return nil
+}
+
+// pollInterval is short, since a decision by hand is followed by a look at it.
+const pollInterval = 2 * time.Millisecond
+
+// authConfig sets up the authorization server: decisions as the options say, and
+// otherwise each at once; a task never suspended for its history; tokens and tasks
+// of agents that outlive any advance of the clock by the tokens' few minutes.
+func (w *World) authConfig() lumodev.Config {
+	cfg := lumodev.Config{
+		BaseURL:       w.url,
+		Logger:        w.logger,
+		Now:           w.now,
+		AgentTokenTTL: 48 * time.Hour,
+		TaskTTL:       48 * time.Hour,
+		Risk: lumodev.RiskPolicy{
+			Assess:       w.cfg.assess,
+			HumanLevels:  []lumodev.Risk{levelPerson},
+			DeniedLevels: []lumodev.Risk{levelDenied},
+		},
+		CAEP: lumodev.CAEPPolicy{RiskThreshold: -1, DenialThreshold: -1, BurstRequests: -1},
+	}
+	for _, change := range w.cfg.server {
+		change(&cfg)
+	}
+	return cfg
+}
+
+// end gives back what is left, so that a test that fails midway leaves nothing
+// behind. The servers are closed after it.
+func (w *World) end() {
+	w.api.release()
+	w.asking.release()
+	if w.record.task() != nil {
+		if err := w.complete(); err != nil {
+			w.fail("the task could not be completed: %v", err)
+		}
+	}
+	w.client.CloseIdleConnections()
+}
+
+func (w *World) complete() error {
+	return w.Task().Complete(context.WithoutCancel(w.t.Context()))
+}
+
+// open opens the world's own task. It waits until that is done, so that the story is
+// the same each time.
+func (w *World) open() *jit.Task {
+	task := w.Engine.Start(w.t.Context(), jit.TaskSpec{Name: "test"}, w.Observe)
+	w.record.open(task)
+	if _, err := task.ID(w.t.Context()); err != nil {
+		w.fail("the task could not be opened: %v", err)
+	}
+	return task
+}
+
+// now is the servers' clock.
+func (w *World) now() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }
+
+// Task returns the world's task, which is opened when first asked for. A task that
+// cannot be opened is an error of the test.
+func (w *World) Task() *jit.Task { return w.task() }
+
+// Context returns the test's context with the world's task in it, under which
+// guarded tools run (see [jit.NewContext]).
+func (w *World) Context() context.Context { return jit.NewContext(w.t.Context(), w.Task()) }
+
+// Call returns the context of a new call under the world's task, with what it may
+// ask for: see [jit.Task.Call].
+func (w *World) Call(ceiling ...rar.Detail) context.Context {
+	return w.Task().Call(w.t.Context(), jit.Call{
+		ID: fmt.Sprintf("call-%d", w.calls.Add(1)), Tool: "test", Ceiling: ceiling, Justification: "a test",
+	})
+}
+
+// Client returns an HTTP client that obtains authority at the API. The requests'
+// context must come from [World.Call].
+func (w *World) Client() *http.Client { return w.client }
+
+// Get fetches path (such as "/documents/doc_1") from the API in a call of its own
+// that may ask for ceiling. It returns the last answer's status and body.
+func (w *World) Get(path string, ceiling ...rar.Detail) (status int, body string, err error) {
+	return w.send(http.MethodGet, path, "", ceiling)
+}
+
+// Post sends a JSON text to the API; otherwise it is as [World.Get].
+func (w *World) Post(path, json string, ceiling ...rar.Detail) (status int, body string, err error) {
+	return w.send(http.MethodPost, path, json, ceiling)
+}
+
+// maxBody bounds what Get and Post read of an answer.
+const maxBody = 8 << 20
+
+func (w *World) send(method, path, body string, ceiling []rar.Detail) (int, string, error) {
+	req, err := http.NewRequestWithContext(w.Call(ceiling...), method, w.API.String()+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	text, err := strictjson.ReadAll(resp.Body, maxBody)
+	return resp.StatusCode, string(text), errors.Join(err, resp.Body.Close())
+}
+
+// Login returns what a program needs to log in at the authorization server as the
+// world's agent: URL, Org, ClientID and ClientSecret.
+func (w *World) Login() lumoauth.Config {
+	cfg := w.auth.Config()
+	return lumoauth.Config{
+		URL: w.url, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret,
+	}
+}
+
+// Logger returns a logger whose lines [World.NothingLeaked] searches. The engine
+// and the servers log to it.
+func (w *World) Logger() *slog.Logger { return w.logger }
+
+// Observe takes an event into the record. It is the observer of the world's own
+// task; give it to [jit.Engine.Start] for others.
+func (w *World) Observe(e jit.Event) { w.record.observe(e) }
+
+// Note adds a line to the story that failures tell.
+func (w *World) Note(format string, args ...any) { w.record.note(fmt.Sprintf(format, args...)) }
+
+// verifier is the API's own view of tokens. It asks the authorization server
+// directly, past the front: what the front pretends is meant for the client.
+func (w *World) verifier() (*resource.Verifier, error) {
+	rs := w.auth.Config().ResourceServers[0]
+	return resource.New(w.t.Context(), resource.Config{
+		Issuer:       w.auth.Issuer(),
+		ClientID:     rs.ClientID,
+		ClientSecret: rs.ClientSecret,
+		HTTPClient:   &http.Client{Transport: fake.Transport{Handler: w.auth}},
+		Leeway:       -1, // both servers have one clock
+		Now:          w.now,
+		Logger:       w.logger,
+	})
+}

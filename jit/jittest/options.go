@@ -1,0 +1,165 @@
+package jittest
+
+import (
+	"net/http"
+	"path"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth/lumodev"
+	"github.com/jitagent/jitagent/rar"
+)
+
+// An Option says what a world is like. Of two that contradict each other, such as two
+// hostile APIs, the last one counts.
+type Option func(*config)
+
+type config struct {
+	routes   []route
+	demand   func(*http.Request) rar.Detail
+	engine   []func(*jit.Config)
+	server   []func(*lumodev.Config)
+	patience time.Duration
+
+	denied, person  []rar.Detail // what a policy denies, and what a person decides
+	denyAll, askAll bool
+
+	slowAPI, slowDecisions bool
+	expiring, revoking     bool
+
+	refuse refusal   // how a hostile API answers; nil is friendly
+	abuse  abuse     // what a hostile API does with a good token
+	tamper tampering // what a hostile authorization server makes of its answers
+
+	regrant func(rar.Detail) rar.Detail // what it grants in place of what was asked
+
+	elsewhere string // URL of another host, once it is started
+}
+
+func defaults() config { return config{demand: byPath, patience: 30 * time.Second} }
+
+// Read returns the detail for reading id, as the API demands it by default.
+func Read(id string) rar.Detail { return access("read", id) }
+
+// Write returns the detail for writing id, as the API demands it by default.
+func Write(id string) rar.Detail { return access("write", id) }
+
+func access(action, id string) rar.Detail {
+	return rar.Detail{Type: "file_access", Actions: []string{action}, Identifier: id}
+}
+
+// byPath is the default demand.
+func byPath(r *http.Request) rar.Detail {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return Read(path.Base(r.URL.Path))
+	}
+	return Write(path.Base(r.URL.Path))
+}
+
+type route struct {
+	pattern string
+	demand  func(*http.Request) rar.Detail
+	handler http.HandlerFunc
+}
+
+// Route lets the API serve a pattern of [http.ServeMux], such as "GET
+// /invoices/{id}". A call needs what demand returns: a demand of nil is the default
+// (see [Demanding]), and one that returns the zero Detail lets every call pass that
+// has a token of the agent. A handler of nil answers 200 with a small JSON object.
+// The handler sees the request without its Authorization header, and finds the
+// token by [github.com/jitagent/jitagent/resource.FromContext].
+//
+// Without any Route the API serves every path.
+func Route(pattern string, demand func(*http.Request) rar.Detail, handler http.HandlerFunc) Option {
+	return func(c *config) { c.routes = append(c.routes, route{pattern, demand, handler}) }
+}
+
+// Demanding replaces the default demand, which is [Read] of the path's last element
+// for GET and HEAD, and [Write] of it for other methods.
+func Demanding(demand func(*http.Request) rar.Detail) Option {
+	return func(c *config) { c.demand = demand }
+}
+
+// Engine changes the engine's configuration, such as its Wait, Policy or Journal.
+// By default a pending request is a *jit.PendingError at once.
+func Engine(change func(*jit.Config)) Option {
+	return func(c *config) { c.engine = append(c.engine, change) }
+}
+
+// AuthServer changes the authorization server's configuration, such as its users.
+// Its clock and base URL are the world's.
+func AuthServer(change func(*lumodev.Config)) Option {
+	return func(c *config) {
+		c.server = append(c.server, func(cfg *lumodev.Config) {
+			now, base := cfg.Now, cfg.BaseURL
+			change(cfg)
+			cfg.Now, cfg.BaseURL = now, base
+		})
+	}
+}
+
+// Patience bounds how long [World.Approve], [World.Deny] and [World.AwaitHeld] wait
+// for what never comes, after which they end the test with the story of what
+// happened instead. The default is 30 seconds.
+func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
+
+// Friendly is what every world is like by itself: it changes nothing, and gives a
+// table of behaviours its first row.
+func Friendly() Option { return func(*config) {} }
+
+// Denying denies requests at once: those for one of the details, compared whole, or
+// all when there are none.
+func Denying(details ...rar.Detail) Option {
+	return func(c *config) { c.denied, c.denyAll = details, len(details) == 0 }
+}
+
+// PersonDecides leaves requests pending until [World.Approve] or [World.Deny]: those
+// for one of the details, compared whole, or all when there are none. What is denied
+// by [Denying] is not asked of anybody.
+func PersonDecides(details ...rar.Detail) Option {
+	return func(c *config) { c.person, c.askAll = details, len(details) == 0 }
+}
+
+// The levels that lumodev decides by.
+const (
+	levelGranted = lumodev.Low
+	levelPerson  = lumodev.High
+	levelDenied  = lumodev.Critical
+)
+
+// assess turns the options into the level of a request.
+func (c *config) assess(d rar.Detail) lumodev.Risk {
+	switch {
+	case c.denyAll || contains(c.denied, d):
+		return levelDenied
+	case c.askAll || contains(c.person, d):
+		return levelPerson
+	}
+	return levelGranted
+}
+
+func contains(list []rar.Detail, d rar.Detail) bool {
+	for _, other := range list {
+		if rar.Equal(other, d) {
+			return true
+		}
+	}
+	return false
+}
+
+// SlowAPI holds every call of the API until [World.Release], or until the caller
+// gives up.
+func SlowAPI() Option { return func(c *config) { c.slowAPI = true } }
+
+// SlowDecisions holds every request for authority until [World.Release], or until
+// the caller gives up: nothing is decided before.
+func SlowDecisions() Option { return func(c *config) { c.slowDecisions = true } }
+
+// Expiring lets every granted token expire as soon as the API has accepted it once.
+// Whoever comes with it again is told so by 401.
+func Expiring() Option { return func(c *config) { c.expiring = true } }
+
+// Revoking suspends the task as soon as the API has accepted a granted token once,
+// as the authorization server does with an agent that it mistrusts: its tokens are
+// void and it gets no others.
+func Revoking() Option { return func(c *config) { c.revoking = true } }

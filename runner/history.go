@@ -1,0 +1,159 @@
+package runner
+
+import (
+	"context"
+	"iter"
+
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+)
+
+// recent is a session service that shows ADK the end of a long conversation only.
+// ADK copies all that it is shown for each model call, and the model is sent it: a
+// session costs the square of its length. Nothing is deleted, and what runs append
+// is appended to the whole.
+//
+// It names its service and does not embed it: a method added to ADK's interface
+// must stop the build here, not pass by unseen.
+type recent struct {
+	all   session.Service
+	limit int // events
+}
+
+var _ session.Service = recent{}
+
+// Create implements [session.Service].
+func (s recent) Create(ctx context.Context, req *session.CreateRequest) (*session.CreateResponse, error) {
+	return s.all.Create(ctx, req)
+}
+
+// List implements [session.Service].
+func (s recent) List(ctx context.Context, req *session.ListRequest) (*session.ListResponse, error) {
+	return s.all.List(ctx, req)
+}
+
+// Delete implements [session.Service].
+func (s recent) Delete(ctx context.Context, req *session.DeleteRequest) error {
+	return s.all.Delete(ctx, req)
+}
+
+// AppendEvent implements [session.Service]. Services know their own sessions only.
+func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
+	if w, ok := to.(*window); ok {
+		to = w.Session
+	}
+	return s.all.AppendEvent(ctx, to, ev)
+}
+
+// Get implements [session.Service]. It reads no more than it shows, unless the last
+// turn alone is longer.
+func (s recent) Get(ctx context.Context, req *session.GetRequest) (*session.GetResponse, error) {
+	part := *req
+	if part.NumRecentEvents <= 0 || part.NumRecentEvents > s.limit {
+		part.NumRecentEvents = s.limit + 1 // the one more tells whether there is more
+	}
+	got, err := s.all.Get(ctx, &part)
+	if err != nil || got.Session.Events().Len() <= s.limit {
+		return got, err
+	}
+	from := cut(got.Session.Events(), s.limit)
+	if from == 0 { // no place to begin among those
+		if got, err = s.all.Get(ctx, req); err != nil {
+			return nil, err
+		}
+		if from = cut(got.Session.Events(), s.limit); from == 0 {
+			return got, nil
+		}
+	}
+	return &session.GetResponse{Session: &window{Session: got.Session, from: from}}, nil
+}
+
+// cut returns where to begin, so that at most limit events are left, and whole
+// turns only: it begins with a message of the user, and with each result there is
+// its call. Where the last turn is longer than that, it is left whole. 0 leaves
+// everything.
+func cut(events session.Events, limit int) (from int) {
+	calls := map[call]int{} // results without their calls, from here on
+	missing := 0
+	for i := events.Len() - 1; i >= 0; i-- {
+		if from > 0 && events.Len()-i > limit {
+			break
+		}
+		ev := events.At(i)
+		if ev.Content == nil {
+			continue
+		}
+		for _, p := range ev.Content.Parts {
+			switch {
+			case p == nil:
+			case p.FunctionResponse != nil:
+				calls[call{p.FunctionResponse.ID, p.FunctionResponse.Name}]++
+				missing++
+			case p.FunctionCall != nil:
+				if c := (call{p.FunctionCall.ID, p.FunctionCall.Name}); calls[c] > 0 {
+					calls[c]--
+					missing--
+				}
+			}
+		}
+		if missing == 0 && startsTurn(ev) {
+			from = i
+		}
+	}
+	return from
+}
+
+// A call is how a result names what it is the result of.
+type call struct{ id, name string }
+
+func startsTurn(ev *session.Event) bool {
+	return ev.Author == string(genai.RoleUser) && len(ev.Content.Parts) > 0
+}
+
+// A window is a session of which the first events are not shown.
+type window struct {
+	session.Session
+	from int
+}
+
+// Events implements [session.Session]: those that are shown, and what came since.
+func (w *window) Events() session.Events { return tail{w.Session.Events(), w.from} }
+
+// keptAll says that a session is shown whole.
+const keptAll = -1
+
+// kept returns how many events of a session are shown, or keptAll.
+func kept(s session.Session) int {
+	if w, ok := s.(*window); ok {
+		return w.Events().Len()
+	}
+	return keptAll
+}
+
+// tail is events without the first few.
+type tail struct {
+	all  session.Events
+	from int
+}
+
+// Len implements [session.Events].
+func (t tail) Len() int { return t.all.Len() - t.from }
+
+// At implements [session.Events].
+func (t tail) At(i int) *session.Event {
+	if i < 0 {
+		return nil
+	}
+	return t.all.At(t.from + i)
+}
+
+// All implements [session.Events].
+func (t tail) All() iter.Seq[*session.Event] {
+	return func(yield func(*session.Event) bool) {
+		for i := range t.Len() {
+			if !yield(t.At(i)) {
+				return
+			}
+		}
+	}
+}
