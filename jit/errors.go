@@ -20,6 +20,9 @@ var (
 	// ErrOvergrant: the authorization server issued more than was asked; the
 	// token is not used.
 	ErrOvergrant = errors.New("granted more than was asked")
+	// ErrMaybeExecuted: a request that may change something was sent and its answer
+	// was lost, so nobody here knows whether it took effect.
+	ErrMaybeExecuted = errors.New("maybe executed")
 	// ErrTaskEnded: the task was completed, so nothing more can be asked or sent
 	// under it.
 	ErrTaskEnded = errors.New("the task has ended")

@@ -10,10 +10,6 @@ import (
 	"slices"
 )
 
-// ErrMaybeExecuted: a request that may change something was sent and its answer
-// was lost, so nobody here knows whether it took effect.
-var ErrMaybeExecuted = errors.New("maybe executed")
-
 // A MaybeExecutedError reports an effect of which it is not known whether it
 // happened. The same request made again under the same task is not sent, unless
 // the API honours idempotency keys: then it is sent under the same key. It unwraps
