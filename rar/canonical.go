@@ -49,6 +49,9 @@ func Equal(a, b Detail) bool {
 
 // assemble writes a checked detail.
 func assemble(d Detail) ([]byte, error) {
+	if len(d.Extra) == 0 {
+		return assemblePlain(d)
+	}
 	var buf bytes.Buffer
 	enc := jsontext.NewEncoder(&buf)
 	w := writer{enc: enc}
@@ -82,6 +85,55 @@ func assemble(d Detail) ([]byte, error) {
 		return nil, plainError(err)
 	}
 	return text, nil
+}
+
+// assemblePlain is assemble for a detail without Extra, which nearly every one is:
+// its members are written in canonical order, so there is nothing to sort.
+func assemblePlain(d Detail) ([]byte, error) {
+	text := append(make([]byte, 0, 128), '{')
+	var err error
+	quote := func(s string) {
+		if err == nil {
+			text, err = jsontext.AppendQuote(text, s)
+		}
+	}
+	member := func(name string) {
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		quote(name)
+		text = append(text, ':')
+	}
+	one := func(name, value string) {
+		if value != "" {
+			member(name)
+			quote(value)
+		}
+	}
+	list := func(name string, values []string) {
+		if values == nil {
+			return
+		}
+		member(name)
+		text = append(text, '[')
+		for i, v := range values {
+			if i > 0 {
+				text = append(text, ',')
+			}
+			quote(v)
+		}
+		text = append(text, ']')
+	}
+	list(memberActions, d.Actions)
+	list(memberDataTypes, d.DataTypes)
+	one(memberIdentifier, d.Identifier)
+	list(memberLocations, d.Locations)
+	list(memberPrivileges, d.Privileges)
+	one(memberType, d.Type)
+	if err != nil {
+		return nil, plainError(err)
+	}
+	return append(text, '}'), nil
 }
 
 // A writer keeps the first error, so that assemble reads as what it writes.

@@ -129,6 +129,9 @@ func (d Detail) checkNames() error {
 	if n := d.members(); n > MaxMembers {
 		return fmt.Errorf("%d members, over the limit of %d", n, MaxMembers)
 	}
+	if len(d.Extra) == 0 {
+		return nil // the others have names of their own
+	}
 	names := newNameSet()
 	for _, name := range known() {
 		// Taken whether present or not: "Actions" alone is refused as well.
@@ -203,6 +206,9 @@ func checkString(s string) error {
 // tags), line and paragraph separators, fillers and variation selectors. With
 // one of them two different identifiers can look the same to whoever decides.
 func hidden(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r < ' ' || r == 0x7f
+	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

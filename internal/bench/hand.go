@@ -25,19 +25,26 @@ func (w *world) hand(ctx context.Context) (*hand, error) {
 	return h, h.open(ctx)
 }
 
-// send makes one round trip and returns the whole answer.
-func (h *hand) send(ctx context.Context, method, url, bearer string, body any, header ...string) (*http.Response, []byte, error) {
+// An answer is a response, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// send makes one round trip.
+func (h *hand) send(ctx context.Context, method, url, bearer string, body any, header ...string) (answer, error) {
 	var reader io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
-			return nil, nil, err
+			return answer{}, err
 		}
 		reader = bytes.NewReader(text)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, reader)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	req.Header.Set("Accept", "application/json")
@@ -49,23 +56,23 @@ func (h *hand) send(ctx context.Context, method, url, bearer string, body any, h
 	}
 	resp, err := h.http.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
-	return resp, text, err
+	return answer{resp.StatusCode, resp.Header, text}, err
 }
 
 // post sends to the authorization server and decodes its answer.
 func (h *hand) post(ctx context.Context, path string, body, out any) error {
-	resp, text, err := h.send(ctx, http.MethodPost, h.auth+path, h.token, body)
+	a, err := h.send(ctx, http.MethodPost, h.auth+path, h.token, body)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("POST %s: status %d", path, resp.StatusCode)
+	if a.status >= 300 {
+		return fmt.Errorf("POST %s: status %d", path, a.status)
 	}
-	return json.Unmarshal(text, out)
+	return json.Unmarshal(a.body, out)
 }
 
 // open opens the task under which everything is asked for.
@@ -116,14 +123,14 @@ func (h *hand) grant(ctx context.Context, detail wanted, why string) (token stri
 // escalate makes a call that is refused, asks for what the refusal says, and makes
 // it again: four round trips.
 func (h *hand) escalate(ctx context.Context, method, url string, body any, why string, header ...string) (token string, err error) {
-	resp, _, err := h.send(ctx, method, url, h.token, body, header...)
+	refused, err := h.send(ctx, method, url, h.token, body, header...)
 	if err != nil {
 		return "", err
 	}
-	if resp.StatusCode != http.StatusForbidden {
-		return "", fmt.Errorf("%s: status %d, want a refusal", method, resp.StatusCode)
+	if refused.status != http.StatusForbidden {
+		return "", fmt.Errorf("%s: status %d, want a refusal", method, refused.status)
 	}
-	text, err := base64.StdEncoding.DecodeString(resp.Header.Get("Insufficient-Authorization-Details"))
+	text, err := base64.StdEncoding.DecodeString(refused.header.Get("Insufficient-Authorization-Details"))
 	if err != nil {
 		return "", err
 	}
@@ -139,12 +146,12 @@ func (h *hand) escalate(ctx context.Context, method, url string, body any, why s
 
 // call makes a call that must work.
 func (h *hand) call(ctx context.Context, method, url, token string, body any, header ...string) error {
-	resp, text, err := h.send(ctx, method, url, token, body, header...)
+	a, err := h.send(ctx, method, url, token, body, header...)
 	if err != nil {
 		return err
 	}
-	if resp.StatusCode >= 300 {
-		return fmt.Errorf("%s: status %d: %s", method, resp.StatusCode, strings.TrimSpace(string(text)))
+	if a.status >= 300 {
+		return fmt.Errorf("%s: status %d: %s", method, a.status, strings.TrimSpace(string(a.body)))
 	}
 	return nil
 }

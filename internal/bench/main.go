@@ -31,7 +31,7 @@ func main() {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 		}
 		stop()
-		os.Exit(1)
+		os.Exit(1) //nolint:forbidigo // this is main
 	}
 }
 
@@ -68,11 +68,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		report.Rows = append(report.Rows, row)
 	}
-	print := report.table
+	write := report.table
 	if *asJSON {
-		print = report.json
+		write = report.json
 	}
-	return errors.Join(append(failed, print(stdout))...)
+	return errors.Join(append(failed, write(stdout))...)
 }
 
 // measures lists all of them, in the order of the table.

@@ -177,15 +177,15 @@ func (a *analysts) memory() (float64, error) {
 	after := liveHeap()
 	a.model.park.Store(nil)
 	close(park.open)
-	return float64(after-before) / parallel, <-done
+	return (after - before) / parallel, <-done
 }
 
-func liveHeap() int64 {
+func liveHeap() float64 {
 	runtime.GC()
 	runtime.GC() // what finalizers and pools held on to
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
+	return float64(m.HeapAlloc)
 }
 
 // A parkable model can be made to wait in its third call of a session, when both
