@@ -85,6 +85,8 @@ func (t *Timeline) Show(e runner.Event) {
 		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", e.Detail, round(e.ExpiresAt.Sub(e.Time)), orNone(e.Origin))
 	case runner.ToolReturned:
 		t.returned(e)
+	case runner.HistoryCut:
+		t.line(e.Time, "warn", "history", "it is longer than the model is shown: the last %s", count(e.Kept, "event"))
 	case jit.Uncertain:
 		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, e.URL, e.Error, e.IdempotencyKey)
 	case jit.Settled:
