@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/secret"
 )
 
