@@ -147,7 +147,8 @@ func (w *walk) run() {
 	cmd.Dir = w.dir
 	// What a broken guide leaves running ends with it.
 	cmd.Stdin = strings.NewReader("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + w.script.String())
-	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false", "GOPROXY=off", "GOWORK=off", "NO_PROXY=*")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false", "GOPROXY=off", "GOWORK=off", "NO_PROXY=*",
+		"ANALYST_STATE_DIR="+w.t.TempDir()+"/state")
 	cmd.WaitDelay = 10 * time.Second // for a process that keeps the pipes
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

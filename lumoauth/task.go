@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -47,8 +48,9 @@ func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInf
 	return jit.TaskInfo{ID: o.text("task_id"), ExpiresAt: o.time("expires_at")}, nil
 }
 
-// CompleteTask ends a task, which revokes every token under it. Any 2xx is a
-// success, and so is the API's 404: the task is gone. Since authority stays out until this
+// CompleteTask ends a task, which revokes every token under it. A 2xx is a
+// success, unless its body is not the API's, and so is the API's 404: the task is
+// gone. Since authority stays out until this
 // has worked, it is repeated until ctx ends (five minutes, if ctx has no
 // deadline), on every fault that may pass, with waits of at most
 // [Config.MaxWait] also where the server asks for more. It logs in anew when the
@@ -57,14 +59,25 @@ func (c *Client) CompleteTask(ctx context.Context, taskID string) error {
 	if err := checkID("task id", taskID); err != nil {
 		return &Error{Op: opCompleteTask, cause: err}
 	}
-	_, err := c.asAgent(ctx, call{
+	a, err := c.asAgent(ctx, call{
 		op: opCompleteTask, method: http.MethodPost, path: path("jit", "task", taskID, "complete"), repeat: repeatAlways,
 	})
 	// A 404 of the login before it would say nothing about the task.
 	if e, ok := errors.AsType[*Error](err); ok && e.Op == opCompleteTask && e.StatusCode == http.StatusNotFound && e.ofAPI() {
 		return nil
 	}
-	return err
+	if err != nil || len(bytes.TrimSpace(a.body)) == 0 {
+		return err
+	}
+	// A page of something in between is no word of the server's.
+	o, err := decodeObject(a.body)
+	if id := o.text("task_id"); err == nil && id != "" && id != taskID {
+		err = errors.New("task_id is of another task")
+	}
+	if err != nil {
+		return unusable(opCompleteTask, a, err)
+	}
+	return nil
 }
 
 // An Evaluation is the outcome of a CAEP check of a task.

@@ -52,6 +52,15 @@ func TestWeakness14_CompleteIsDependable(t *testing.T) {
 			t.Errorf("%s: CompleteTask() = %v, want %v", name, err, ErrNotFound)
 		}
 	}
+	// Neither does an answer that is not the API's, whatever its status.
+	for name, body := range map[string]string{
+		"page": "<html>please log in</html>", "list": "[]", "text": `"ok"`, "half": `{"status":`, "of another task": `{"task_id":"task_2"}`,
+	} {
+		c := inMemory(t, newFake(map[string]http.HandlerFunc{completeRoute: replies(200, body)}))
+		if err := c.CompleteTask(t.Context(), "task_1"); !errors.Is(err, ErrInvalidResponse) {
+			t.Errorf("%s: CompleteTask() = %v, want %v", name, err, ErrInvalidResponse)
+		}
+	}
 }
 
 // A long approval outlives the agent's token in SDKs; then nothing works any more,

@@ -239,9 +239,9 @@ func TestReadmeCommandsRun(t *testing.T) {
 			if strings.Contains(comment, "exit code 8") {
 				want = exitPending
 			}
-			args := append(words(rest), "--reports", t.TempDir())
-			if args[0] == "doctor" {
-				args = args[:1]
+			args := words(rest)
+			if args[0] == "run" {
+				args = append(args, "--reports", t.TempDir())
 			}
 			var stderr strings.Builder
 			code := run(t.Context(), args, getenv, strings.NewReader(""), &strings.Builder{}, &stderr)

@@ -113,10 +113,10 @@ func TestUnansweredTaskExpires(t *testing.T) {
 			dir := stateDir(t)
 			synctest.Test(t, func(t *testing.T) {
 				began := time.Now()
-				die(t, dir, task{run: "a", id: "task_a", life: 3 * time.Hour})
+				die(t, dir, task{run: "a", id: "task_a", life: 90 * time.Minute})
 				j := open(t, dir)
 				s := server{answer: func(context.Context, string, int) error { return f }}
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour-time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 90*time.Minute-time.Second)
 				defer cancel()
 				if got := must(t)(recovery.Sweep(ctx, config(j, &s))); got.Waiting != 1 || got.Done() != 0 {
 					t.Errorf("%+v before the end, want it waiting", got)
@@ -124,11 +124,11 @@ func TestUnansweredTaskExpires(t *testing.T) {
 				if got := must(t)(recovery.Sweep(t.Context(), config(j, &s))); got.Expired != 1 || got.Left() != 0 {
 					t.Errorf("%+v, want it expired", got)
 				}
-				if passed := time.Since(began); passed < 3*time.Hour || passed > 5*time.Hour {
+				if passed := time.Since(began); passed < 90*time.Minute || passed > 3*time.Hour {
 					t.Errorf("expired after %s", passed)
 				}
 				a := find(t, j, "a")
-				if a.State != journal.StateExpired || a.Attempts < 3 || a.LastError != f.Error() {
+				if a.State != journal.StateExpired || a.Attempts < 2 || a.LastError != f.Error() {
 					t.Errorf("%+v, want expired with its attempts", a)
 				}
 			})
@@ -215,4 +215,82 @@ func TestClaimOfADyingSweeperIsTakenOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Tasks whose turn comes soon do not wait for those whose turn comes late.
+func TestLateTasksHoldNobodyUp(t *testing.T) {
+	dir := stateDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		late := open(t, dir)
+		begin(t, late, task{run: "late", id: "task_late", life: time.Hour})
+		if err := late.RecordAttempt(t.Context(), "late", "503", begun.Add(10*time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		shut(t, late)
+		die(t, dir, several("soon", 6)...)
+		die(t, dir, several("single", 1)...)
+		singles := 0
+		s := server{answer: func(_ context.Context, id string, n int) error {
+			if id == "task_single_0" {
+				singles++
+			}
+			if n <= 4 || id == "task_single_0" && singles == 1 {
+				return fault{again: true}
+			}
+			return nil
+		}}
+		cfg := config(open(t, dir), &s)
+		cfg.Parallel = 1
+		if got := must(t)(recovery.Sweep(t.Context(), cfg)); got.Completed != 8 {
+			t.Errorf("%+v, want 8 completed", got)
+		}
+		for i, id := range s.calls {
+			passed := s.times[i].Sub(begun)
+			if id == "task_late" && passed < 10*time.Minute || id != "task_late" && passed > time.Minute {
+				t.Errorf("%s was tried after %s", id, passed)
+			}
+		}
+	})
+}
+
+// An answer that will not change by itself is not asked for every second.
+func TestSteadyRefusalsAreTriedSeldom(t *testing.T) {
+	dir := stateDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		die(t, dir, several("dead", 1)...)
+		j := open(t, dir)
+		s := server{answer: func(context.Context, string, int) error { return fault{} }}
+		must(t)(recovery.Pass(t.Context(), config(j, &s)))
+		if wait := time.Until(find(t, j, "dead-0").NextAttempt); wait < 30*time.Second || wait > time.Minute {
+			t.Errorf("the next try is in %s, want half a minute or so", wait)
+		}
+	})
+}
+
+// What another process holds, and needs no server, is that one's business: the sweep
+// ends.
+func TestExpiryInOtherHandsIsLeftThere(t *testing.T) {
+	dir := stateDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		die(t, dir, task{run: "a", id: "task_a", authority: recovery.Embedded})
+		j, other := open(t, dir), open(t, dir)
+		cfg := recovery.Config{Journal: j}
+		must(t)(recovery.Sweep(t.Context(), cfg))
+		time.Sleep(time.Hour)
+		claim, err := other.Claim(t.Context(), find(t, j, "a").Owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := must(t)(recovery.Sweep(t.Context(), cfg)); got.Done() != 0 || got.Left() != 0 {
+			t.Errorf("%+v, want nothing", got)
+		}
+		if err := claim.Release(); err != nil {
+			t.Fatal(err)
+		}
+		must(t)(recovery.Sweep(t.Context(), cfg))
+		if state := states(t, j)["a"]; state != journal.StateExpired {
+			t.Errorf("it is %s, want expired", state)
+		}
+	})
 }

@@ -15,6 +15,9 @@ import (
 // task. It died with that process, and with it all that it ever granted.
 const Embedded = "embedded"
 
+// nameless stands for the name of an engine that has none.
+const nameless = "an authority without a name"
+
 // embeddedGone says so in the journal.
 const embeddedGone = "the embedded authorization server died with its process: nobody honours what it granted"
 
@@ -144,15 +147,12 @@ func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Tas
 		return task, err
 	}
 	var failure error
-	switch cfg.kind(task) {
-	case foreign:
-		if !over(task, time.Now()) {
-			return task, fmt.Errorf("recovery: task %s belongs to %s", cmp.Or(task.ID, task.Run), cmp.Or(task.Authority, "an authority without a name"))
-		}
-		err = cfg.Journal.MarkExpired(ctx, task.Run)
-	case ours:
+	switch kind := cfg.kind(task); {
+	case kind == ours:
 		e := cfg.try(ctx, task)
 		err, failure = e.err, e.failure
+	case kind == foreign && !over(task, time.Now()):
+		return task, fmt.Errorf("recovery: task %s belongs to %s", cmp.Or(task.ID, task.Run), cmp.Or(task.Authority, nameless))
 	default:
 		_, err = cfg.settle(ctx, task)
 	}

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
@@ -357,10 +358,7 @@ func (s *sweep) count(ctx context.Context) error {
 			continue
 		}
 		s.report.Foreign++
-		name := t.Authority
-		if name == "" {
-			name = "an authority without a name"
-		}
+		name := cmp.Or(t.Authority, nameless)
 		if !slices.Contains(s.report.Authorities, name) {
 			s.report.Authorities = append(s.report.Authorities, name)
 		}

@@ -15,18 +15,15 @@ import (
 type kind uint8
 
 const (
-	foreign  kind = iota // of an authority that is not ours to ask
+	foreign  kind = iota // nobody whom we may ask, or nothing to ask about
 	ours                 // complete it at the server
 	embedded             // its server is gone
-	unnamed              // the server never said its id
 )
 
 func (cfg *Config) kind(t journal.Task) kind {
 	switch {
 	case t.Authority == Embedded:
 		return embedded
-	case t.ID == "" && t.Until.IsZero():
-		return unnamed
 	case t.ID != "" && cfg.Authority != "" && t.Authority == cfg.Authority:
 		return ours
 	}
@@ -34,7 +31,9 @@ func (cfg *Config) kind(t journal.Task) kind {
 }
 
 // over reports whether a task has ended by the clock: whatever was asked for under
-// it, and the task itself as the server told its end.
+// it, and the task itself as the server told its end. One that the server never named
+// is over from the start: nothing was ever asked for under it. If it is open at the
+// server, it is empty there.
 func over(t journal.Task, now time.Time) bool {
 	return !now.Before(t.Until) && !now.Before(t.ExpiresAt)
 }
@@ -46,8 +45,6 @@ func (cfg *Config) settle(ctx context.Context, t journal.Task) (journal.State, e
 		// later round does.
 		return journal.StateUnknown, cfg.Journal.MarkUnknown(ctx, t.Run, embeddedGone)
 	}
-	// Without an id nothing was ever asked for under it. Whether it is open at the
-	// server, nobody knows; it is empty.
 	return journal.StateExpired, cfg.Journal.MarkExpired(ctx, t.Run)
 }
 
