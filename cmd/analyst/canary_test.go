@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -153,6 +155,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 			if tt.deny {
 				w.hijack(w.denying)
 			}
+			w.env[envState] = filepath.Join(t.TempDir(), "state")
 			got := w.run(append([]string{"run"}, tt.args...)...)
 			if got.code != tt.code {
 				t.Errorf("exit %d, want %d: %s", got.code, tt.code, got.stderr)
@@ -160,7 +163,9 @@ func TestNoCredentialIsShown(t *testing.T) {
 			if len(w.credentials()) < 2 {
 				t.Fatal("no token was issued, so nothing was tested")
 			}
-			for where, text := range map[string]string{"stdout": got.stdout, "stderr": got.stderr, "spans": fmt.Sprintf("%+v", spans().GetSpans())} {
+			for where, text := range map[string]string{
+				"stdout": got.stdout, "stderr": got.stderr, "spans": fmt.Sprintf("%+v", spans().GetSpans()), "journal": files(t, w.env[envState]),
+			} {
 				if found := leaks(text, w.credentials()); len(found) > 0 {
 					t.Errorf("%s holds %v:\n%s", where, found, text)
 				}
@@ -170,6 +175,24 @@ func TestNoCredentialIsShown(t *testing.T) {
 	if len(spans().GetSpans()) == 0 {
 		t.Error("no spans were recorded, so none were searched")
 	}
+}
+
+// files is all that stands in the files below a directory.
+func files(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil || !strings.Contains(all.String(), "task_opening") {
+		t.Errorf("no journal was searched: %v", err)
+	}
+	return all.String()
 }
 
 // recordingModel calls one tool and keeps all that it is shown.
