@@ -68,6 +68,21 @@ func TestSentWithoutOutcome(t *testing.T) {
 	}
 }
 
+// TestWaitIsSaidAsItIs has a request wait for a person: now, or for ever.
+func TestWaitIsSaidAsItIs(t *testing.T) {
+	w := newWriter()
+	w.open("x")
+	m := w.fetch("call-1", "doc_7310")
+	m.asked()
+	m.decided("jit_1", jit.StatusPending, "high", "", "", w.now.Add(time.Hour))
+	for gone, want := range map[bool]string{false: "Authority was asked for once: 1 waiting for a person.", true: "Authority was asked for once: 1 never decided."} {
+		s := build(t, w.records, explain.Options{Gone: map[string]bool{theRun: gone}})
+		if got := flat(t, s); !strings.Contains(got, want) || strings.Contains(got, "Request jit_1 was waiting for a person.") != gone {
+			t.Errorf("gone %t: want %q in:\n%s", gone, want, got)
+		}
+	}
+}
+
 // TestDoubtIsNotUndone has a refusal follow a lost answer: the refusal is no
 // answer to whether the first one took effect. An answer under the key is.
 func TestDoubtIsNotUndone(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	stdhtml "html"
 	"io"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -109,4 +110,24 @@ func FuzzBuild(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestAnyRecords is FuzzBuild with longer stories than mutation soon finds.
+func TestAnyRecords(t *testing.T) {
+	for seed := range uint64(25) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		data := make([]byte, 200+random.IntN(3000))
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		records := (&source{data}).records()
+		s := build(t, records, explain.Options{Gone: map[string]bool{theRun: seed%2 == 0}, At: start().Add(time.Hour)})
+		complete(t, records, s)
+		checkText(t, text(t, s))
+		checkJSON(t, asJSON(t, s))
+		checkPage(t, html(t, s))
+		if t.Failed() {
+			t.Fatalf("with seed %d", seed)
+		}
+	}
 }

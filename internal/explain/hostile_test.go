@@ -30,12 +30,12 @@ func attacks() map[string]string {
 		"comment":    `--><!-- ]]><![CDATA[`,
 		"not utf-8":  "\xff\xfe\x80",
 		"nul":        "a\x00b",
-		"long":       strings.Repeat("wide 漢字 ", 600),
-		"one word":   strings.Repeat("x", 8000),
+		"long":       strings.Repeat("wide 漢字 ", 200),
+		"one word":   strings.Repeat("x", 3000),
 		"json":       `{"a":{"a":{"a":[1,2,"\u202e"]}}}`,
 		"entities":   `&lt;script&gt;&#x202e;`,
-		"zalgo":      "e" + strings.Repeat("\u0301", 2000),
-		"emoji":      strings.Repeat("👩‍👩‍👧‍👦", 200),
+		"zalgo":      "e" + strings.Repeat("\u0301", 600),
+		"emoji":      strings.Repeat("👩‍👩‍👧‍👦", 60),
 		"javascript": `javascript:alert(1)`,
 		"number":     `99999999999999999999999999`,
 	}
@@ -97,6 +97,7 @@ func TestHostileTextsStayTexts(t *testing.T) {
 			checkText(t, text(t, s))
 			checkPage(t, html(t, s))
 			checkJSON(t, asJSON(t, s))
+			checkSentences(t, s)
 		})
 	}
 }
@@ -113,6 +114,39 @@ func checkText(t testing.TB, text string) {
 		if strings.HasPrefix(line, "Task task_evil") || strings.HasPrefix(line, "  state         completed\u2028") {
 			t.Errorf("a record wrote a line of its own: %q", line)
 		}
+	}
+}
+
+// checkSentences wants the texts that Build words to be clean by themselves, and
+// no longer than somebody would read.
+func checkSentences(t testing.TB, s *explain.Story) {
+	t.Helper()
+	check := func(text string) {
+		for _, r := range text {
+			if !unicode.IsPrint(r) {
+				t.Fatalf("%U is in a sentence: %.200q", r, text)
+			}
+		}
+		if n := len([]rune(text)); n > 3000 {
+			t.Errorf("a sentence of %d characters: %.200q", n, text)
+		}
+	}
+	steps := s.Strays
+	for _, task := range s.Tasks {
+		for _, text := range slices.Concat(task.Summary, task.Notes) {
+			check(text)
+		}
+		for _, e := range task.Effects {
+			check(e.Why)
+		}
+		steps = append(steps, task.Steps...)
+		for _, c := range task.Calls {
+			steps = append(steps, c.Steps...)
+		}
+	}
+	for _, st := range steps {
+		check(st.Text)
+		check(st.Label)
 	}
 }
 

@@ -109,9 +109,7 @@ func (t *Task) view(id string, at time.Time, c calendar) taskView {
 	if t.Omitted > 0 {
 		v.Omitted = fmt.Sprintf("The other %s of the task %s left out here.", count(t.Omitted, "call"), plural(t.Omitted, "is", "are"))
 	}
-	for _, f := range t.facts(c) {
-		v.Facts = append(v.Facts, f)
-	}
+	v.Facts = t.facts(c)
 	k := newSketch(t, at, c)
 	v.Charts, v.Broken = k.charts(id), len(k.breaks) > 0
 	for _, call := range t.Calls {

@@ -65,6 +65,9 @@ const (
 	// Gaps are broken only if what is left takes no more than this part of the
 	// length, where one gap does it, or that one, where it takes several.
 	worthOne, worthSeveral = 0.25, 0.2
+
+	// A gap that is no more than this part of the length is none.
+	leastGap = 0.2
 )
 
 // newScale makes a scale for moments, among which are its ends.
@@ -110,7 +113,7 @@ func (s *scale) chooseBreaks(moments []time.Time) {
 	most := min(maxBreaks, len(gaps)/2) // with more, the exception would be the rule
 	for pos := 0; pos < most; {
 		rest, next, worth := left, pos, false
-		for next < most && !worth {
+		for next < most && !worth && float64(length(gaps[next])) > leastGap*float64(left) {
 			rest -= length(gaps[next])
 			next++
 			share := worthSeveral

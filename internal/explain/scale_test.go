@@ -24,6 +24,9 @@ func TestScaleIsInOrder(t *testing.T) {
 		s := newScale(moments[0], moments, plotLeft, plotRight)
 		slices.SortFunc(moments, time.Time.Compare)
 		last := s.x0
+		for i := len(moments) - 1; i > 0; i-- { // and what lies between them, perhaps in a break
+			moments = slices.Insert(moments, i, moments[i-1].Add(moments[i].Sub(moments[i-1])/3))
+		}
 		for _, m := range moments {
 			x := s.x(m)
 			if x < last || x < s.x0 || x > s.x1 || x != x {
@@ -82,6 +85,7 @@ func TestScaleBreaksWhereNothingHappens(t *testing.T) {
 		{"one moment", ms(0), 0},
 		{"two moments", ms(0, 1000), 0},
 		{"50 ms, evenly", ms(0, 10, 20, 30, 40, 50), 0},
+		{"40 ms, in jumps", ms(0, 12, 13, 16, 17, 31, 32, 38), 0},
 		{"a person's three minutes", ms(0, 20, 40, 180_040, 180_060), 1},
 		{"a model's two thoughts", ms(0, 20, 40, 940, 980, 1880, 1900), 2},
 		{"twenty minutes, evenly", ms(0, 300_000, 600_000, 900_000, 1_200_000), 0},

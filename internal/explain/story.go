@@ -47,8 +47,6 @@ type Task struct {
 	Grants  []*Grant   `json:"grants,omitempty"`
 	Effects []*Effect  `json:"effects,omitempty"`      // requests that may change something, by Idempotency-Key
 	Omitted int        `json:"calls_omitted,omitzero"` // calls that were not asked about
-
-	cut bool // its last process is gone, and the task unfinished when it went
 }
 
 // A Fate says how the records about a call end.

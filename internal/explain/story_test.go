@@ -206,6 +206,19 @@ func TestGoldenStories(t *testing.T) {
 	}
 }
 
+// TestUsesHaveTheirAnswers looks at how a token was used to read and to change.
+func TestUsesHaveTheirAnswers(t *testing.T) {
+	grants := build(t, plain(), explain.Options{}).Tasks[0].Grants
+	for i, want := range []explain.Use{{Call: "call-1", Method: "GET", Status: 200}, {Call: "call-2", Method: "POST", Status: 201}} {
+		if len(grants[i].Uses) != 1 {
+			t.Fatalf("grant %d: %d uses, want 1", i, len(grants[i].Uses))
+		}
+		if u := grants[i].Uses[0]; u.Call != want.Call || u.Method != want.Method || u.Status != want.Status {
+			t.Errorf("grant %d: use %+v, want %+v", i, u, want)
+		}
+	}
+}
+
 func TestOrderOfRecordsDoesNotMatter(t *testing.T) {
 	want := asJSON(t, build(t, crashed(), explain.Options{}))
 	records := crashed()
@@ -234,90 +247,6 @@ func TestTasksAreKeptApart(t *testing.T) {
 	complete(t, mixed, s)
 	if len(s.Tasks) != 2 || len(s.Tasks[0].Grants) != 2 || len(s.Tasks[1].Grants) != 0 || len(s.Tasks[1].Calls) != 2 {
 		t.Errorf("tasks are mixed up: %s", asJSON(t, s))
-	}
-}
-
-func TestWhoDecided(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		pending bool
-		status  jit.Status
-		by      string
-		want    string
-		say     string
-	}{
-		{"policy", false, jit.StatusApproved, "", explain.ByPolicy, "Approved at once, by the authorization server's own policy"},
-		{"policy's no", false, jit.StatusDenied, "", explain.ByPolicy, "Denied at once, by the authorization server's own policy"},
-		{"a person", true, jit.StatusApproved, "user 7", explain.ByPerson, "Approved by user 7 after 3 min"},
-		{"a person without a name", true, jit.StatusDenied, "", explain.ByPerson, "Denied by a person whom the server does not name, after 3 min"},
-		{"a person at once", false, jit.StatusApproved, "user 7", explain.ByPerson, "Approved by user 7 after 14 ms"},
-		{"nobody", true, jit.StatusExpired, "", explain.ByNobody, "Nobody decided in time after 3 min"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			w := newWriter()
-			w.open("x")
-			m := w.fetch("call-1", "doc_1")
-			m.asked()
-			if tt.pending {
-				m.decided("jit_1", jit.StatusPending, "high", "", "", w.now.Add(time.Hour))
-				w.plus(3 * time.Minute)
-			}
-			m.decided("jit_1", tt.status, "high", tt.by, "", time.Time{})
-			s := build(t, w.records, explain.Options{})
-			q := s.Tasks[0].Asked[0]
-			if q.By != tt.want || q.Status != tt.status.String() || q.ID != "jit_1" || len(s.Tasks[0].Asked) != 1 {
-				t.Errorf("request = %+v, want decided by %s", q, tt.want)
-			}
-			if got := flat(t, s); !strings.Contains(got, tt.say) {
-				t.Errorf("the story does not say %q:\n%s", tt.say, got)
-			}
-		})
-	}
-}
-
-func TestEndOfGrants(t *testing.T) {
-	grant := func(then func(*writer)) []journal.Record {
-		w := newWriter()
-		w.open("x")
-		w.fetch("call-1", "doc_1").token("jit_1") // for 5 minutes
-		then(w)
-		return w.records
-	}
-	completed := func(after time.Duration) []journal.Record {
-		return grant(func(w *writer) { w.plus(after); w.close() })
-	}
-	mark := func(kind jit.EntryKind) []journal.Record {
-		return grant(func(w *writer) { w.plus(time.Minute); w.add(jit.Entry{Kind: kind}) })
-	}
-	for _, tt := range []struct {
-		name    string
-		records []journal.Record
-		at      time.Duration // after the start
-		want    string
-	}{
-		{"completed", completed(time.Minute), time.Hour, explain.EndRevoked},
-		{"expired before the completion", completed(6 * time.Minute), time.Hour, explain.EndExpired},
-		{"open", grant(func(*writer) {}), time.Minute, explain.EndLive},
-		{"open, too long", grant(func(*writer) {}), time.Hour, explain.EndExpired},
-		{"completing", mark(jit.EntryTaskCompleting), 2 * time.Minute, explain.EndLive},
-		{"a failed try", mark(journal.EntryTaskAttempt), 2 * time.Minute, explain.EndLive},
-		{"task expired", mark(journal.EntryTaskExpired), time.Hour, explain.EndExpired},
-		{"unknown", mark(journal.EntryTaskUnknown), 2 * time.Minute, explain.EndUnknown},
-		{"unknown, long ago", mark(journal.EntryTaskUnknown), time.Hour, explain.EndExpired},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := build(t, tt.records, explain.Options{At: start().Add(tt.at)})
-			g := s.Tasks[0].Grants[0]
-			if g.End != tt.want || (g.End == explain.EndLive || g.End == explain.EndUnknown) != g.Ended.IsZero() {
-				t.Errorf("grant ends %q at %v, want %q", g.End, g.Ended, tt.want)
-			}
-			if !strings.Contains(flat(t, s), map[string]string{
-				explain.EndRevoked: "revoked at", explain.EndExpired: "expired by itself", explain.EndLive: "alive, until", explain.EndUnknown: "not known whether it was revoked",
-			}[tt.want]) {
-				t.Errorf("the text does not say so:\n%s", text(t, s))
-			}
-			html(t, s)
-		})
 	}
 }
 

@@ -116,6 +116,8 @@ func (t *teller) decisions() string {
 			n.add(status + " by a person")
 		case q.By == ByNobody:
 			n.add("not decided in time")
+		case status == jit.StatusPending.String() && q.call != nil && q.call.Fate == FateRunning:
+			n.add("waiting for a person")
 		case status == jit.StatusPending.String():
 			n.add("never decided")
 		case status == unanswered:
@@ -185,8 +187,11 @@ func (t *teller) endSummary(say func(string, ...any)) {
 			verb = "not confirmed as ended"
 		}
 		live := len(keep(task.Grants, func(g *Grant) bool { return g.End == EndLive }))
-		if task.Issued > 0 {
-			issued += fmt.Sprintf("; %d of them %s valid", live, plural(live, "is still", "are still"))
+		switch {
+		case task.Issued == 1 && live == 1:
+			issued += ", and it is still valid"
+		case task.Issued > 0:
+			issued += fmt.Sprintf(", and %d of them %s valid", live, plural(live, "is still", "are still"))
 		}
 		say("The task is %s. %s.", verb, issued)
 	}

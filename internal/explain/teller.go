@@ -145,7 +145,6 @@ func (t *teller) step(s Step) { t.task.Steps = append(t.task.Steps, s) }
 func (t *teller) finish() *Task {
 	task := t.task
 	if !task.State.Finished() && t.opts.Gone[task.Run] {
-		task.cut = true
 		t.died(t.owner, "the process is gone, and nobody has taken the task over yet")
 	}
 	if task.State.Finished() {
