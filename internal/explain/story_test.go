@@ -81,6 +81,7 @@ func TestOddRecords(t *testing.T) {
 	}{
 		{"nothing", nil, []string{"There is nothing to tell"}, nil},
 		{"no beginning", whole[8:], []string{"The beginning is missing: the first entry that is there, 9,"}, nil},
+		{"a call before the opening", numbered(slices.Concat(whole[2:3], whole[:2], whole[3:])), []string{"fetch_document"}, []string{"The beginning is missing"}},
 		{"only the opening", whole[:1], []string{"Task of run RUN1", "The model called nothing", "The task is still open"}, []string{"revoked"}},
 		{"no demand", slices.Delete(slices.Clone(whole), 4, 5), []string{"Approved at once", "Got a token"}, []string{"without a recorded answer"}},
 		{"no decision", slices.Delete(slices.Clone(whole), 5, 6), []string{"1 without a recorded answer, 1 approved at once"}, nil},
@@ -115,6 +116,14 @@ func TestOddRecords(t *testing.T) {
 			asJSON(t, s)
 		})
 	}
+}
+
+// numbered returns records with numbers in their order.
+func numbered(records []journal.Record) []journal.Record {
+	for i := range records {
+		records[i].Seq = int64(i + 1)
+	}
+	return records
 }
 
 // with returns records and one entry more, a second after the last.

@@ -22,9 +22,11 @@ type teller struct {
 	uses     map[*Send]*Use      // of the token that a send carried
 	effects  map[string]*Effect
 
-	owner  string // of the last record
-	closed bool   // the end of the task was asked for
-	seq    int64  // of the last record
+	owner   string // of the last record
+	opening bool   // the task's opening is among the records
+	closed  bool   // the end of the task was asked for
+	first   int64  // number of the first record
+	seq     int64  // of the last one
 }
 
 func newTeller(first journal.Record, opts Options) *teller {
@@ -49,11 +51,12 @@ const backwards = time.Second
 // add tells one record more. They come in the order of their numbers.
 func (t *teller) add(r journal.Record) {
 	task := t.task
+	// The task is opened while the model makes its first calls, so the opening need
+	// not come first.
+	t.opening = t.opening || r.Kind == jit.EntryTaskOpening
 	switch {
 	case task.Last.IsZero():
-		if r.Kind != jit.EntryTaskOpening {
-			t.notef("The beginning is missing: the first entry that is there, %d, is not the task's opening.", r.Seq)
-		}
+		t.first = r.Seq
 	case r.Seq == t.seq:
 		t.notef("Two entries have the number %d.", r.Seq)
 	case task.Last.Sub(r.Time) > backwards:
@@ -144,6 +147,9 @@ func (t *teller) step(s Step) { t.task.Steps = append(t.task.Steps, s) }
 // finish tells the end, as far as it is known.
 func (t *teller) finish() *Task {
 	task := t.task
+	if !t.opening {
+		t.notef("The beginning is missing: the first entry that is there, %d, is not the task's opening.", t.first)
+	}
 	if !task.State.Finished() && t.opts.Gone[task.Run] {
 		t.died(t.owner, "the process is gone, and nobody has taken the task over yet")
 	}

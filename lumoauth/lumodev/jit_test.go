@@ -271,7 +271,7 @@ func TestReview(t *testing.T) {
 		t.Errorf("approve: %s, want the lifetime clamped to 900", a.raw)
 	}
 	a = e.get("jit/request/"+id+"/status", token)
-	if a.str("agent_message") != "fine" || a.obj["has_notes"] != true || a.obj["deny_reason"] != nil || strings.Contains(a.raw, "internal") {
+	if a.str("agent_message") != "fine" || a.str("decided_by") != DefaultReviewerEmail || a.obj["has_notes"] != true || a.obj["deny_reason"] != nil || strings.Contains(a.raw, "internal") {
 		t.Errorf("status: %s", a.raw)
 	}
 	e.wantError(400, codeInvalidState, e.post("jit/approve/"+id, reviewer, nil))

@@ -172,6 +172,9 @@ func (c *call) describe(r *request, now status) object {
 		out["message"] = "A person must decide this request."
 		return out
 	}
+	if user := c.s.users[r.DecidedBy]; user != nil {
+		out["decided_by"] = user.Email // more than LumoAuth says: whoever audits wants to know
+	}
 	out["has_notes"] = r.Notes != ""
 	out.setIf("agent_message", r.AgentMessage)
 	if now == statusDenied {
