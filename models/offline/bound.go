@@ -111,16 +111,25 @@ func wide(r rune) bool {
 	return isUnspaced(r) && !unicode.Is(unicode.Hangul, r) || strings.ContainsRune("、。・「」『』！？", r)
 }
 
-var figure = regexp.MustCompile(`\p{Nd}`)
+// maxDigits bounds how many digits of a text are looked at for a number that says
+// something.
+const maxDigits = 16
 
 // hasFigure reports whether s holds a number that says something: not only the
 // digits of an identifier such as doc_12.
 func hasFigure(s string) bool {
-	for _, at := range figure.FindAllStringIndex(s, 16) {
-		before, _ := utf8.DecodeLastRuneInString(s[:at[0]])
-		if !unicode.IsLetter(before) && before != '_' && before != '-' && !unicode.IsDigit(before) {
-			return true
+	digits := 0
+	before := utf8.RuneError
+	for _, r := range s {
+		if unicode.IsDigit(r) {
+			if !unicode.IsLetter(before) && before != '_' && before != '-' && !unicode.IsDigit(before) {
+				return true
+			}
+			if digits++; digits == maxDigits {
+				return false
+			}
 		}
+		before = r
 	}
 	return false
 }

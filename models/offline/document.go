@@ -2,6 +2,7 @@ package offline
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -44,6 +45,7 @@ type unit struct {
 	first   bool // of its section
 	leans   bool // goes on from the unit before it, so that alone it says little
 	terms   []string
+	words   []string // terms, sorted, each once
 	figures bool
 }
 
@@ -61,18 +63,22 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 		body, partial = strings.ToValidUTF8(body[:limit], ""), true
 	}
 	body = strings.ToValidUTF8(strings.TrimPrefix(body, "\uFEFF"), "\uFFFD")
-	body = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(body)
+	body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\r", "\n")
 	meta, body := cutFrontMatter(body)
 	d := &document{id: id, sections: []string{""}, partial: partial, addressed: make(map[int]bool)}
 	source := []byte(bound(body))
 	r := reader{doc: d, source: source}
-	r.blocks(goldmark.New(goldmark.WithExtensions(extension.Table)).Parser().Parse(text.NewReader(source)), false)
+	r.blocks(blockParser.Parse(text.NewReader(source)), false)
 	if len(d.units) == 0 {
 		r.prose(r.code.String())
 	}
 	d.title = firstNonEmpty(tidy(title), tidy(meta), r.heading, r.subject, id)
 	return d
 }
+
+// blockParser reads Markdown with tables. A parse keeps its state in a context of its
+// own, so that all may share the parser.
+var blockParser = goldmark.New(goldmark.WithExtensions(extension.Table)).Parser()
 
 func firstNonEmpty(values ...string) string {
 	for _, v := range values {
@@ -186,13 +192,15 @@ func keyValueLines(s string) []string {
 		if !ok || len(key) > 48 || strings.ContainsAny(key, ".;!?") || value == "" {
 			return nil
 		}
-		lines[i] = strings.NewReplacer("**", "", "`", "").Replace(line)
+		lines[i] = emphasis.Replace(line)
 	}
 	return lines
 }
 
+var emphasis = strings.NewReplacer("**", "", "`", "")
+
 func (r *reader) prose(s string) {
-	for _, sentence := range sentences(tidy(s)) {
+	for sentence := range sentences(tidy(s)) {
 		r.add(sentence, sentenceUnit)
 	}
 }
@@ -201,14 +209,15 @@ func (r *reader) add(s string, kind unitKind) {
 	if s == "" || !strings.ContainsFunc(s, isWordRune) {
 		return
 	}
-	if toModel.MatchString(s) {
+	if addressesModel(s) {
 		r.doc.addressed[r.block] = true
 	}
 	n := len(r.doc.units)
 	first, _, _ := strings.Cut(s, " ")
 	leans := n > 0 && r.doc.units[n-1].block == r.block && pronouns[strings.ToLower(first)]
+	terms := terms(s)
 	r.doc.units = append(r.doc.units, unit{
-		text: s, kind: kind, terms: terms(s), figures: hasFigure(s),
+		text: s, kind: kind, terms: terms, words: distinct(terms), figures: hasFigure(s),
 		section: len(r.doc.sections) - 1, block: r.block, first: !r.opened, leans: leans,
 	})
 	r.opened = true
@@ -219,6 +228,17 @@ var pronouns = set("it its they their this these that those he she his her such 
 // toModel matches text that is written to steer a language model, and the JSON of a
 // call.
 var toModel = regexp.MustCompile(`(?i)\b(ignore|disregard|forget|override)\b.{0,40}\b(instruction|instructions|prompt|rules)\b|\bsystem prompt\b|\byou are now\b|"(function_?calls?|tool_?calls?|tool_use)"`)
+
+// steering holds a part of every match of [toModel] that no other character folds
+// to, as K (the Kelvin sign) does to k and ſ to s.
+var steering = []string{"truction", "prompt", "rule", "you are now", `"function`, `"tool`}
+
+// addressesModel reports whether [toModel] matches. Its search is slow beside that
+// for fixed words, and most sentences hold none of them.
+func addressesModel(s string) bool {
+	lower := strings.ToLower(s)
+	return slices.ContainsFunc(steering, func(part string) bool { return strings.Contains(lower, part) }) && toModel.MatchString(s)
+}
 
 // table writes each row as a line that stands by itself: "Q4: Revenue 4.2; Churn
 // 3.1 %".

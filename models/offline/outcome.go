@@ -281,12 +281,17 @@ func member(m map[string]any, name string) any {
 	if v, ok := m[name]; ok {
 		return v
 	}
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		if strings.EqualFold(strings.ReplaceAll(k, "-", "_"), name) || strings.EqualFold(k, strings.ReplaceAll(name, "_", "")) {
-			return m[k]
+	found := ""
+	for k := range m {
+		alike := strings.EqualFold(strings.ReplaceAll(k, "-", "_"), name) || strings.EqualFold(k, strings.ReplaceAll(name, "_", ""))
+		if alike && (found == "" || k < found) { // the first in order, as maps have none
+			found = k
 		}
 	}
-	return nil
+	if found == "" {
+		return nil
+	}
+	return m[found]
 }
 
 func scalar(v any) string {

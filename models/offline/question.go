@@ -12,7 +12,7 @@ const maxAnswers = 4
 // search returns what d says about the terms of a question, in the document's
 // order, nothing when it does not speak of them.
 func search(d *document, question []string) []string {
-	wanted := sorted(distinct(question))
+	wanted := distinct(question)
 	if len(wanted) == 0 {
 		return nil
 	}
@@ -36,7 +36,7 @@ func search(d *document, question []string) []string {
 	}
 	var hits []hit
 	for i, u := range d.units {
-		own := match(distinct(u.terms), wanted, weight)
+		own := match(u.words, wanted, weight)
 		// What stands under a fitting heading answers without repeating its words.
 		heading := headings[u.section]
 		score := max(own, heading) + min(own, heading)/4
@@ -69,15 +69,15 @@ func search(d *document, question []string) []string {
 func weights(d *document, wanted []string) (weight map[string]float64, total float64) {
 	frequency := make(map[string]int)
 	count := func(words []string) {
-		for w := range distinct(words) {
+		for _, w := range words {
 			frequency[w]++
 		}
 	}
 	for i := range d.units {
-		count(d.units[i].terms)
+		count(d.units[i].words)
 	}
 	for _, h := range d.sections {
-		count(terms(h))
+		count(distinct(terms(h)))
 	}
 	n := float64(len(d.units) + len(d.sections))
 	weight = make(map[string]float64)
@@ -93,10 +93,11 @@ func weights(d *document, wanted []string) (weight map[string]float64, total flo
 	return weight, total
 }
 
-func match(have map[string]bool, wanted []string, weight map[string]float64) float64 {
+// match returns the weight of the wanted terms that are in have, which is sorted.
+func match(have, wanted []string, weight map[string]float64) float64 {
 	var sum float64
 	for _, w := range wanted {
-		if have[w] {
+		if holds(have, w) {
 			sum += weight[w]
 		}
 	}

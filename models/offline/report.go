@@ -125,7 +125,9 @@ var (
 // markdown escapes plain text so that it stays text in a report: a document must
 // not smuggle a heading, a link or HTML into it.
 func markdown(s string) string {
-	s = active.ReplaceAllStringFunc(s, func(m string) string { return `\` + m })
+	if strings.ContainsAny(s, "<]`") { // as every match does
+		s = active.ReplaceAllStringFunc(s, func(m string) string { return `\` + m })
+	}
 	if structure.MatchString(s) {
 		s = `\` + s
 	}

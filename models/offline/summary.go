@@ -65,7 +65,7 @@ var weighty = set(`summary overview abstract conclusion conclusions decision dec
 func scores(d *document, focus []string) []float64 {
 	frequency := make(map[string]int)
 	for i := range d.units {
-		for t := range distinct(d.units[i].terms) {
+		for _, t := range d.units[i].words {
 			frequency[t]++
 		}
 	}
@@ -76,15 +76,14 @@ func scores(d *document, focus []string) []float64 {
 	wanted := distinct(focus)
 	out := make([]float64, len(d.units))
 	for i, u := range d.units {
-		words := distinct(u.terms)
 		var sum, hits float64
-		for _, t := range sorted(words) { // floats: order matters for identical output
+		for _, t := range u.words { // floats: order matters for identical output
 			sum += math.Log2(1 + float64(frequency[t]))
-			if wanted[t] {
+			if holds(wanted, t) {
 				hits++
 			}
 		}
-		score := sum / (6 + float64(len(words)))
+		score := sum / (6 + float64(len(u.words)))
 		score *= placeFactor(u, i, heavy[u.section])
 		if u.leans {
 			score *= 0.7
@@ -135,21 +134,34 @@ func eachHeadingWord(heading string, f func(string)) {
 	}
 }
 
-func distinct(words []string) map[string]bool {
-	m := make(map[string]bool, len(words))
-	for _, w := range words {
-		m[w] = true
-	}
-	return m
+// distinct returns the words sorted, each once.
+func distinct(words []string) []string {
+	out := slices.Clone(words)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
-func sorted(m map[string]bool) []string {
-	out := make([]string, 0, len(m))
-	for w := range m {
-		out = append(out, w)
+// holds reports whether w is among the words, which are sorted.
+func holds(words []string, w string) bool {
+	_, found := slices.BinarySearch(words, w)
+	return found
+}
+
+// inCommon counts the words that two sorted lists share.
+func inCommon(a, b []string) int {
+	n := 0
+	for len(a) > 0 && len(b) > 0 {
+		switch order := cmp.Compare(a[0], b[0]); {
+		case order < 0:
+			a = a[1:]
+		case order > 0:
+			b = b[1:]
+		default:
+			a, b = a[1:], b[1:]
+			n++
+		}
 	}
-	slices.Sort(out)
-	return out
+	return n
 }
 
 // picker takes units out of a document, none twice and none like another.
@@ -242,15 +254,10 @@ func (p *picker) take(i int) {
 // repeats reports whether a unit says mostly what a taken one says. At most a few
 // dozen are ever taken.
 func (p *picker) repeats(i int) bool {
-	words := distinct(p.doc.units[i].terms)
+	words := p.doc.units[i].words
 	for _, j := range p.taken {
-		common := 0
-		other := distinct(p.doc.units[j].terms)
-		for w := range other {
-			if words[w] {
-				common++
-			}
-		}
+		other := p.doc.units[j].words
+		common := inCommon(words, other)
 		if all := len(words) + len(other) - common; all > 0 && common*5 > all*3 {
 			return true
 		}

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,8 +26,8 @@ func isWordRune(r rune) bool {
 // terms returns what s is about: lower-case stems without function words, in
 // order, repeats included. Numbers keep their inner points and commas.
 func terms(s string) []string {
-	var out []string
-	eachWord(s, func(w string) {
+	out := make([]string, 0, len(s)/8)
+	eachWord(strings.ReplaceAll(strings.ToLower(s), "’", "'"), func(w string) {
 		if t := term(w); t != "" {
 			out = append(out, t)
 		}
@@ -35,7 +36,7 @@ func terms(s string) []string {
 }
 
 // eachWord calls f with every word of s: a run of letters and digits, or a pair
-// of neighbours in a script without spaces.
+// of neighbours in a script without spaces. Apostrophes must be straight.
 func eachWord(s string, f func(string)) {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -81,8 +82,8 @@ func wordEnd(s string, i int) int {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		if !isWordRune(r) || isUnspaced(r) {
 			next, _ := utf8.DecodeRuneInString(s[i+size:])
-			inner := strings.ContainsRune(".,", r) && unicode.IsDigit(last) && unicode.IsDigit(next) ||
-				strings.ContainsRune("'’", r) && unicode.IsLetter(last) && unicode.IsLetter(next)
+			inner := (r == '.' || r == ',') && unicode.IsDigit(last) && unicode.IsDigit(next) ||
+				r == '\'' && unicode.IsLetter(last) && unicode.IsLetter(next)
 			if !inner {
 				return i
 			}
@@ -93,10 +94,9 @@ func wordEnd(s string, i int) int {
 	return i
 }
 
-// term returns the stem of a word, or "" for a function word.
+// term returns the stem of a word in lower case, or "" for a function word.
 func term(word string) string {
-	w := strings.ReplaceAll(strings.ToLower(word), "’", "'")
-	w = strings.TrimSuffix(w, "'s")
+	w := strings.TrimSuffix(word, "'s")
 	if functionWords[w] || len(w) == 1 && w[0] > '9' {
 		return ""
 	}
@@ -153,23 +153,35 @@ var functionWords = set(`a about above after again against all also am an and an
 
 // sentences splits running text by the rules of Unicode (UAX 29), and joins what
 // those rules cut after an abbreviation or an initial.
-func sentences(s string) []string {
-	var out []string
-	var pending string
-	state := -1
-	for s != "" {
-		var sentence string
-		sentence, s, state = uniseg.FirstSentenceInString(s, state)
-		pending += sentence
-		if s != "" && len(pending) < 1024 && endsInAbbreviation(pending) {
-			continue
+func sentences(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		start, end := 0, 0
+		for end < len(s) {
+			end += runOn(s[end:])
+			sentence, _, _ := uniseg.FirstSentenceInString(s[end:], -1)
+			end += len(sentence)
+			if end < len(s) && end-start < 1024 && endsInAbbreviation(s[start:end]) {
+				continue
+			}
+			if t := strings.TrimSpace(s[start:end]); t != "" && !yield(t) {
+				return
+			}
+			start = end
 		}
-		if t := strings.TrimSpace(pending); t != "" {
-			out = append(out, t)
-		}
-		pending = ""
 	}
-	return out
+}
+
+// runOn returns how many bytes s begins with that end no sentence and that do not
+// matter for where the next one ends. It spares most of the rules: of ASCII, only
+// these marks end a sentence, and only the character before them counts.
+func runOn(s string) int {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf, c == '.', c == '!', c == '?', c == '\n', c == '\r':
+			return max(0, i-1)
+		}
+	}
+	return max(0, len(s)-1)
 }
 
 var abbreviations = set(`mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie approx ca cf ext tel fig figs no nos vol pp p inc ltd
@@ -196,6 +208,9 @@ func endsInAbbreviation(s string) bool {
 // tidy makes one line of s: white space runs become one space, and characters
 // that steer a terminal or the direction of text are dropped.
 func tidy(s string) string {
+	if isTidy(s) {
+		return s
+	}
 	var b strings.Builder
 	b.Grow(len(s))
 	space := false
@@ -214,6 +229,20 @@ func tidy(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// isTidy reports whether tidy has nothing to do, as is seen at once in most text:
+// ASCII with single spaces.
+func isTidy(s string) bool {
+	before := byte(' ')
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c >= 0x7F || c == ' ' && before == ' ' {
+			return false
+		}
+		before = c
+	}
+	return s == "" || before != ' '
 }
 
 // clip shortens s to at most n bytes or a little less, at a word's end, and marks

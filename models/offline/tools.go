@@ -117,10 +117,11 @@ func findTools(config *genai.GenerateContentConfig) toolbox {
 		for name := range s.Properties {
 			box.reserved[strings.ToLower(name)] = true
 		}
-		if t, score := asFetch(d, s); score > bestFetch {
+		name, first := nameWords(d.Name), firstSentence(d.Description)
+		if t, score := asFetch(d, s, name, first); score > bestFetch {
 			box.fetch, bestFetch = t, score
 		}
-		if t, score := asReport(d, s); score > bestReport {
+		if t, score := asReport(d, s, name, first); score > bestReport {
 			box.report, bestReport = t, score
 		}
 	}
@@ -148,9 +149,9 @@ func declarations(config *genai.GenerateContentConfig) []*genai.FunctionDeclarat
 	return out
 }
 
-// asFetch rates d as a tool that reads one document: 0 when it is none.
-func asFetch(d *genai.FunctionDeclaration, s schema) (*fetchTool, int) {
-	name, first := nameWords(d.Name), firstSentence(d.Description)
+// asFetch rates d as a tool that reads one document: 0 when it is none. name and
+// first are the words of its name and of the first sentence that describes it.
+func asFetch(d *genai.FunctionDeclaration, s schema, name, first []string) (*fetchTool, int) {
 	if !does(name, first, readVerbs) {
 		return nil, 0
 	}
@@ -174,9 +175,8 @@ func asFetch(d *genai.FunctionDeclaration, s schema) (*fetchTool, int) {
 	return &fetchTool{name: d.Name, id: param}, best + 2*about
 }
 
-// asReport rates d as a tool that stores a titled text: 0 when it is none.
-func asReport(d *genai.FunctionDeclaration, s schema) (*reportTool, int) {
-	name, first := nameWords(d.Name), firstSentence(d.Description)
+// asReport rates d likewise as a tool that stores a titled text.
+func asReport(d *genai.FunctionDeclaration, s schema, name, first []string) (*reportTool, int) {
 	if !does(name, first, writeVerbs) {
 		return nil, 0
 	}
@@ -259,8 +259,8 @@ func nameWords(s string) []string {
 }
 
 func firstSentence(s string) []string {
-	if all := sentences(clip(strings.TrimSpace(s), 2<<10)); len(all) > 0 {
-		return nameWords(all[0])
+	for first := range sentences(clip(strings.TrimSpace(s), 2<<10)) {
+		return nameWords(first)
 	}
 	return nil
 }
