@@ -15,7 +15,9 @@ import (
 
 // argsSchema is the JSON Schema of a tool's arguments.
 type argsSchema struct {
-	document *validator.Schema // as the model is told
+	// document is what the model is told, at every call: a plain tree, since a Schema
+	// takes six times as long to encode. It must not be changed.
+	document map[string]any
 	compiled *validator.Resolved
 }
 
@@ -37,18 +39,18 @@ func schemaOf[A any]() (argsSchema, error) {
 	if err != nil {
 		return fail(err)
 	}
-	var tree map[string]any
-	if err := json.Unmarshal(text, &tree); err != nil {
-		return fail(err)
-	}
-	if err := checkTags(t, tree, ""); err != nil {
-		return fail(err)
-	}
 	var s argsSchema
 	if err := json.Unmarshal(text, &s.document); err != nil {
 		return fail(err)
 	}
-	if s.compiled, err = s.document.Resolve(nil); err != nil {
+	if err := checkTags(t, s.document, ""); err != nil {
+		return fail(err)
+	}
+	var schema validator.Schema
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return fail(err)
+	}
+	if s.compiled, err = schema.Resolve(nil); err != nil {
 		return fail(err)
 	}
 	return s, nil
