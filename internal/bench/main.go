@@ -94,5 +94,9 @@ func measures() []measure {
 		wholeSession(1),
 		wholeSession(100),
 		programStart(),
+		journalEntry(),
+		coveredCallRecorded(),
+		effectRecorded(),
+		tasksRecovered(),
 	}
 }

@@ -81,7 +81,7 @@ var allowed = map[string][]string{
 
 	// Benchmarks look at everything.
 	"internal/bench": {
-		"agent", "internal/docapi", "internal/journal", "jit", "jit/challenge", "jitmw", "lumoauth", "lumoauth/lumodev", "models", "models/modelserver", "models/modeltest",
+		"agent", "internal/docapi", "internal/journal", "internal/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "lumoauth/lumodev", "models", "models/modelserver", "models/modeltest",
 		"models/offline", "models/openai", "models/provider", "rar", "resource", "runner", "secret", "tools",
 	},
 
