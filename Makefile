@@ -2,6 +2,7 @@
 
 GO       ?= go
 FUZZTIME ?= 5s
+FAULTS   ?= 200
 LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 # Each checkout has its own cache: golangci-lint keys results by content alone and
 # answers with the paths of whichever checkout was linted first.
@@ -38,6 +39,9 @@ static: ## gofmt, vet, golangci-lint, tidy, and builds for the other systems
 	$(GO) vet ./...
 	GOLANGCI_LINT_CACHE=$(LINTDIR) $(LINT) run ./...
 	$(GO) mod tidy -diff
+	$(GO) vet -tags failpoints ./cmd/analyst
+	$(GO) -C internal/faults vet ./...
+	$(GO) -C internal/faults mod tidy -diff
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 
@@ -49,6 +53,11 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$(dirname $$file); \
 	  done; \
 	done
+
+.PHONY: faults
+faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULTSFLAGS="-json")
+	@$(GO) -C internal/faults test ./... >&2
+	@$(GO) -C internal/faults run . -trials $(FAULTS) $(FAULTSFLAGS)
 
 .PHONY: bench
 bench: ## print what this costs, as a table of ratios (BENCH="-json" or "-only REGEXP"); docs/performance.md keeps it

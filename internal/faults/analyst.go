@@ -141,12 +141,11 @@ func reports(dir, title string) (int, error) {
 	return n, nil
 }
 
-// stateFile returns the path of a file in a state directory, and its size.
-func stateFile(state, name string) (string, int64, error) {
-	path := filepath.Join(state, name)
-	info, err := os.Stat(path)
+// sizeOf returns the size of a file in a state directory.
+func sizeOf(state, name string) (int64, error) {
+	info, err := os.Stat(filepath.Join(state, name))
 	if err != nil {
-		return path, 0, err
+		return 0, err
 	}
-	return path, info.Size(), nil
+	return info.Size(), nil
 }

@@ -68,6 +68,13 @@ func kills(ctx context.Context, b *bench) ([]*row, error) {
 	if _, err := k.journal.Verify(ctx); err != nil {
 		k.named.wrong(&k.named.Other, "the journal after all: %v", err)
 	}
+	leaks, err := w.leaks(k.state)
+	if err != nil {
+		return rows, err
+	}
+	for _, file := range leaks {
+		k.named.wrong(&k.named.Other, "%s holds a token or the agent's secret", file)
+	}
 	ops := w.history.all()
 	checked := &row{Fault: "history of the above against the model", Trials: len(ops), Note: "trials are operations"}
 	for _, bad := range check(ops) {
@@ -141,6 +148,15 @@ func (k *killing) all(ctx context.Context) error {
 			return err
 		}
 		k.say("kills: %d to go", len(plans))
+	}
+	// Where others were always faster, nobody else works now.
+	for i, point := range recoveryPoints() {
+		if _, missed := k.unhit.Load(point); missed {
+			p := plan{n: 1_000_000 + i, point: "journal.after.grant", recovery: point, row: k.recovery}
+			if err := k.one(ctx, p); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -250,8 +266,9 @@ func (k *killing) dieRecovering(ctx context.Context, p plan) error {
 	case killed:
 		p.row.add(&p.row.Trials, 1)
 		k.unhit.Delete(p.recovery)
-	case code != 0 && ctx.Err() == nil:
-		p.row.wrong(&p.row.Other, "kill %d: a sweep that should die at %s: exit %d: %s", p.n, p.recovery, code, a.said())
+	case ctx.Err() == nil:
+		// Others may have been faster, or have left something since.
+		k.detail("kill %d: a sweep that should die at %s: exit %d: %s", p.n, p.recovery, code, a.said())
 	}
 	return ctx.Err()
 }

@@ -70,7 +70,9 @@ func (l *living) finish(ctx context.Context) error {
 	t := l.task()
 	l.w.history.note(released, l.w.history.now(), t.id)
 	if err := l.w.approve(ctx, t.pending); err != nil {
-		return err
+		l.row.wrong(&l.row.Foreign, "%s: what it waits for cannot be approved any more: %v", l.title, err)
+		l.abandon()
+		return nil
 	}
 	code, killed := l.a.wait()
 	made, err := reports(l.w.path("reports"), l.title)

@@ -24,7 +24,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 	}
 	stop()
-	os.Exit(1)
+	os.Exit(1) //nolint:forbidigo // this is main
 }
 
 // options are what the command line says.

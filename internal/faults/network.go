@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,57 +24,80 @@ import (
 	"github.com/jitagent/jitagent/resource"
 )
 
-// A disturbance is what happens to connections. toxics are toxiproxy's, by side; each
-// strikes a connection with a probability, so that another try may go through.
+// A disturbance is what happens to connections. api and auth give toxics of toxiproxy
+// for the connections to each server; they strike each connection with a probability,
+// so that another try may go through.
 type disturbance struct {
 	name    string
 	keyless bool // the analyst is told that the API honours no keys
-	api     func(*rand.Rand) []string
-	auth    func(*rand.Rand) []string
+	api     poison
+	auth    poison
 }
 
-// toxic words one toxic for connections between the analyst and a server.
+// A poison draws toxics. usual is what an undisturbed run moves over connections to
+// that server.
+type poison func(rng *rand.Rand, usual traffic) []string
+
+// A traffic is a number of bytes in each direction, as the client sees them.
+type traffic struct{ up, down int64 }
+
+// toxic words one toxic.
 func toxic(kind, stream string, toxicity float64, attributes string) string {
 	return fmt.Sprintf(`{"name":"%s-%s","type":"%s","stream":"%s","toxicity":%g,"attributes":{%s}}`, kind, stream, kind, stream, toxicity, attributes)
 }
 
+// somewhere draws a place to cut: anywhere or, more often, near the end, where the
+// report is made.
+func somewhere(rng *rand.Rand, all int64) string {
+	at := rng.Int64N(all)
+	if rng.IntN(3) > 0 {
+		at = all - 1 - rng.Int64N(min(all, 600))
+	}
+	return fmt.Sprintf(`"bytes":%d`, at)
+}
+
 func disturbances() []disturbance {
-	// An answer of either server is a few hundred bytes, a document some thousand.
-	cut := func(stream string, most int) func(*rand.Rand) []string {
-		return func(rng *rand.Rand) []string {
-			return []string{toxic("limit_data", stream, 0.5, fmt.Sprintf(`"bytes":%d`, rng.IntN(most)))}
-		}
+	answers := func(rng *rand.Rand, usual traffic) []string {
+		return []string{toxic("limit_data", "downstream", 0.8, somewhere(rng, usual.down))}
 	}
-	reset := func(rng *rand.Rand) []string {
-		return []string{toxic("reset_peer", "downstream", 0.5, fmt.Sprintf(`"timeout":%d`, rng.IntN(30)))}
+	requests := func(rng *rand.Rand, usual traffic) []string {
+		return []string{toxic("limit_data", "upstream", 0.8, somewhere(rng, usual.up))}
 	}
-	slow := func(rng *rand.Rand) []string {
+	reset := func(rng *rand.Rand, _ traffic) []string {
+		return []string{toxic("reset_peer", "downstream", 0.6, fmt.Sprintf(`"timeout":%d`, rng.IntN(40)))}
+	}
+	slow := func(rng *rand.Rand, usual traffic) []string {
 		return []string{
 			toxic("latency", "downstream", 0.7, fmt.Sprintf(`"latency":%d,"jitter":20`, rng.IntN(60))),
 			toxic("slicer", "upstream", 0.7, `"average_size":100,"size_variation":50,"delay":500`),
 			toxic("bandwidth", "downstream", 0.7, `"rate":50`),
-			toxic("limit_data", "downstream", 0.3, fmt.Sprintf(`"bytes":%d`, rng.IntN(9000))),
+			toxic("limit_data", "downstream", 0.4, somewhere(rng, usual.down)),
 		}
 	}
 	return []disturbance{
 		{name: "connections reset, both servers", api: reset, auth: reset},
-		{name: "answers of the API cut or lost", api: cut("downstream", 8000)},
-		{name: "answers of the API cut or lost, no keys", keyless: true, api: cut("downstream", 8000)},
-		{name: "requests to the API cut", api: cut("upstream", 5000)},
-		{name: "answers of the authorization server cut or lost", auth: cut("downstream", 6000)},
-		{name: "slow, in pieces, and cut, both servers", api: slow, auth: slow},
+		{name: "answers of the API cut or lost", api: answers},
+		{name: "the same, from an API without keys", keyless: true, api: answers},
+		{name: "requests to the API cut", api: requests},
+		{name: "the same, to an API without keys", keyless: true, api: requests},
+		{name: "answers of the authorization server cut or lost", auth: answers},
+		{name: "slow, in pieces and cut, both servers", api: slow, auth: slow},
 	}
 }
 
 // A wire is both servers in this process, each behind a toxiproxy.
 type wire struct {
 	*bench
-	dir      string
-	auth     *lumodev.Running
-	api      *docapi.Server
-	http     *http.Server
-	toAuth   *toxiproxy.Proxy
-	toAPI    *toxiproxy.Proxy
+	dir                 string
+	auth                *lumodev.Running
+	api                 *docapi.Server
+	servers             []*http.Server
+	toAuth, toAPI       *toxiproxy.Proxy
+	atAuth, atAPI       *meter
+	usualAuth, usualAPI traffic
+
+	keyless atomic.Bool // the API ignores keys
+
 	mu       sync.Mutex
 	answered map[string]int // Idempotency-Key to how often the API said that the report is there
 }
@@ -83,11 +108,14 @@ func network(ctx context.Context, b *bench) ([]*row, error) {
 		return nil, err
 	}
 	defer func() { _ = w.close() }()
+	if err := w.measure(ctx); err != nil {
+		return nil, err
+	}
 	var rows []*row
 	for i, d := range disturbances() {
 		r := &row{Fault: d.name}
 		rows = append(rows, r)
-		if err := w.disturb(ctx, d, r, b.random(uint64(100+i))); err != nil { //nolint:gosec // small
+		if err := w.disturb(ctx, i, d, r); err != nil {
 			return rows, err
 		}
 	}
@@ -107,16 +135,22 @@ func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
 	if w.auth, err = lumodev.Start(context.WithoutCancel(ctx), lumodev.Config{}, ""); err != nil {
 		return nil, err
 	}
-	listener, err := lumodev.Listen("", false)
-	if err != nil {
+	// The API asks the authorization server at its own address; analysts go where they
+	// are metered and disturbed.
+	if w.atAuth, err = newMeter(); err != nil {
 		return nil, err
 	}
+	w.serve(w.atAuth, docapi.HTTPServer(w.auth.Server, nil))
+	if w.atAPI, err = newMeter(); err != nil {
+		return nil, err
+	}
+	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have a logger of their own
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	w.toAuth = toxiproxy.NewProxy(server, "authorization", "127.0.0.1:0", strings.TrimPrefix(w.auth.URL, "http://"))
-	w.toAPI = toxiproxy.NewProxy(server, "api", "127.0.0.1:0", listener.Addr().String())
+	w.toAuth = toxiproxy.NewProxy(server, "authorization", "127.0.0.1:0", w.atAuth.Addr().String())
+	w.toAPI = toxiproxy.NewProxy(server, "api", "127.0.0.1:0", w.atAPI.Addr().String())
 	for _, p := range []*toxiproxy.Proxy{w.toAuth, w.toAPI} {
 		if err := p.Start(); err != nil {
-			return nil, errors.Join(err, listener.Close())
+			return nil, err
 		}
 	}
 	rs := w.auth.Server.Config().ResourceServers[0]
@@ -125,20 +159,30 @@ func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
 		w.api, err = docapi.New(docapi.Config{BaseURL: "http://" + w.toAPI.Listen, Reports: w.path("reports"), Verifier: verifier})
 	}
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, err
 	}
-	w.http = docapi.HTTPServer(w.count(w.api), nil)
-	go func() { _ = w.http.Serve(listener) }() // until it is closed
+	w.serve(w.atAPI, docapi.HTTPServer(w.count(w.api), nil))
 	return w, nil
+}
+
+func (w *wire) serve(l net.Listener, s *http.Server) {
+	w.servers = append(w.servers, s)
+	go func() { _ = s.Serve(l) }() // until it is closed
 }
 
 func (w *wire) path(name string) string { return filepath.Join(w.dir, name) }
 
-// count counts how often the API said under a key that the report is there.
+// count counts how often the API said under a key that the report is there. An API
+// without keys never gets to see one.
 func (w *wire) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		seen := &statusWriter{ResponseWriter: rw}
-		next.ServeHTTP(seen, r)
+		given := r
+		if w.keyless.Load() {
+			given = r.Clone(r.Context())
+			given.Header.Del("Idempotency-Key")
+		}
+		next.ServeHTTP(seen, given)
 		if seen.status == http.StatusCreated {
 			w.mu.Lock()
 			w.answered[r.Header.Get("Idempotency-Key")]++
@@ -167,8 +211,8 @@ func (w *wire) close() error {
 			p.Stop()
 		}
 	}
-	if w.http != nil {
-		errs = append(errs, w.http.Close())
+	for _, s := range w.servers {
+		errs = append(errs, s.Close()) // and its listener
 	}
 	if w.api != nil {
 		errs = append(errs, w.api.Close())
@@ -193,14 +237,21 @@ func (w *wire) analysts(state string, keyless bool) setup {
 	return setup{bench: w.bench, env: env, dir: w.dir}
 }
 
+// measure lets a run go undisturbed, to know what it moves.
+func (w *wire) measure(ctx context.Context) error {
+	a, code, err := w.analysts(w.path("state"), false).run(ctx, "run", job("Undisturbed"))
+	if err != nil || code != 0 {
+		return fmt.Errorf("a run that nobody disturbs: exit %d, %w: %s", code, err, a.said())
+	}
+	w.usualAuth, w.usualAPI = w.atAuth.read(), w.atAPI.read()
+	return nil
+}
+
 // disturb plays one disturbance, some times.
-func (w *wire) disturb(ctx context.Context, d disturbance, r *row, rng *rand.Rand) error {
-	state := w.path("state-" + strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' {
-			return c
-		}
-		return '-'
-	}, d.name))
+func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error {
+	rng := w.random(100 + uint64(n)) //nolint:gosec // small
+	state := w.path(fmt.Sprintf("state-%d", n))
+	w.keyless.Store(d.keyless)
 	s := w.analysts(state, d.keyless)
 	if a, code, err := s.run(ctx, "sweep"); err != nil || code != 0 { // makes the journal
 		return fmt.Errorf("a sweep that nobody disturbs: exit %d, %w: %s", code, err, a.said())
@@ -211,8 +262,8 @@ func (w *wire) disturb(ctx context.Context, d disturbance, r *row, rng *rand.Ran
 	}
 	defer func() { _ = j.Close() }()
 	failed, before := 0, w.repeated()
-	for i := range max(5, w.trials/8) {
-		title := "Wire " + strings.NewReplacer(",", "", "  ", " ").Replace(d.name) + fmt.Sprintf(" %d", i)
+	for i := range max(5, w.trials/12) {
+		title := fmt.Sprintf("Wire %d %d", n, i)
 		if err := w.poison(d, rng); err != nil {
 			return err
 		}
@@ -251,12 +302,13 @@ func (w *wire) repeated() int {
 func (w *wire) poison(d disturbance, rng *rand.Rand) error {
 	for _, side := range []struct {
 		proxy  *toxiproxy.Proxy
-		toxics func(*rand.Rand) []string
-	}{{w.toAPI, d.api}, {w.toAuth, d.auth}} {
+		toxics poison
+		usual  traffic
+	}{{w.toAPI, d.api, w.usualAPI}, {w.toAuth, d.auth, w.usualAuth}} {
 		if side.toxics == nil {
 			continue
 		}
-		for _, text := range side.toxics(rng) {
+		for _, text := range side.toxics(rng, side.usual) {
 			if _, err := side.proxy.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
 				return fmt.Errorf("%s: %w", text, err)
 			}

@@ -27,6 +27,8 @@ type sweep struct {
 	ended   chan ending
 	busy    map[string]int  // tasks by owner that another process recovers
 	skip    map[string]bool // owners that cannot be claimed
+	found   []journal.Task  // all orphans, at the last look
+	settled bool            // at which there was nothing to do
 	report  Report
 }
 
@@ -39,6 +41,7 @@ func (s *sweep) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil || len(s.waiting) == 0:
+			s.settled = err == nil
 			return err
 		}
 		if err := s.work(ctx); err != nil || ctx.Err() != nil {
@@ -73,7 +76,7 @@ func (s *sweep) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.report.Waiting = 0
+	s.report.Waiting, s.found = 0, orphans
 	for _, t := range orphans {
 		if due, ok := s.due(t, now); ok && !s.skip[t.Owner] {
 			at(t.Owner, due)
@@ -345,11 +348,14 @@ func (s *sweep) close(e *estate) error {
 	return nil
 }
 
-// count fills in what is left, from the journal.
-func (s *sweep) count(ctx context.Context) error {
-	orphans, err := s.Journal.Orphans(ctx)
-	if err != nil {
-		return err
+// count fills in what is left, from the journal. A process that dies after the last
+// look, at which all was done, is for the next sweep: it was not left by this one.
+func (s *sweep) count(ctx context.Context) (err error) {
+	orphans := s.found
+	if !s.settled {
+		if orphans, err = s.Journal.Orphans(ctx); err != nil {
+			return err
+		}
 	}
 	s.report.Waiting, s.report.Foreign, s.report.Busy, s.report.Authorities = 0, 0, 0, nil
 	for _, t := range orphans {
