@@ -35,7 +35,8 @@ func (e *TooLargeError) Error() string { return fmt.Sprintf("answer over %d byte
 func BaseURL(name, raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
+	case err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "",
+		strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r > '~' }): // names are given in ASCII (RFC 3986, section 3.2.2)
 		return nil, fmt.Errorf("models: malformed base URL for %s: use one such as https://host/path", name)
 	case u.Scheme == "https", u.Scheme == "http" && Loopback(u):
 		u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), ""

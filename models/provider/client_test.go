@@ -38,7 +38,7 @@ func TestBaseURL(t *testing.T) {
 }
 
 func FuzzBaseURL(f *testing.F) {
-	for _, seed := range []string{"https://x.test/v1", "http://localhost", "http://a@127.0.0.1", "https://[::1%25en0]:1/"} {
+	for _, seed := range []string{"https://x.test/v1", "http://localhost", "http://a@127.0.0.1", "https://[::1%25en0]:1/", "https://[::%25e\x83n0]", "https://ex\u0430mple.test"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
