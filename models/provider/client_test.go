@@ -27,6 +27,7 @@ func TestBaseURL(t *testing.T) {
 	for _, raw := range []string{
 		"", "x.test", "/v1", "https://", "https://:443", "https://user@x.test", "https://user:" + poison + "@x.test", "https://x.test?key=" + poison, "https://x.test?", "https://x.test#" + poison, "%zz" + poison, "mailto:" + poison,
 		"http://x.test", "http://127.0.0.1.x.test", "http://localhost.x.test", "http://0.0.0.0", "http://10.0.0.1", "ftp://127.0.0.1/" + poison, "http://[::2]", "HTTP://2130706433",
+		"https://ex\u0430mple.test", "https://[::%25e\x83n0]",
 	} {
 		u, err := provider.BaseURL("p", raw)
 		if err == nil || u != nil {
