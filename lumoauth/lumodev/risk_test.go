@@ -78,8 +78,8 @@ func TestRiskDecides(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			e := start(t, func(c *Config) { c.Risk = row.policy })
 			token := e.login(DefaultAgentClientID)
-			task := e.task(token)
 			for action, want := range row.want {
+				task := e.task(token) // one each: denials make what comes after them riskier
 				a := e.ask(token, task, map[string]any{"type": "file_access", "actions": []string{action}, "identifier": "doc_9982"})
 				if a.str("status") != want {
 					t.Errorf("%s: %s, want %s", action, a.raw, want)
