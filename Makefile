@@ -40,8 +40,8 @@ static: ## gofmt, vet, golangci-lint, tidy, and builds for the other systems
 	GOLANGCI_LINT_CACHE=$(LINTDIR) $(LINT) run ./...
 	$(GO) mod tidy -diff
 	$(GO) vet -tags failpoints ./cmd/analyst
-	$(GO) -C internal/faults vet ./...
-	$(GO) -C internal/faults mod tidy -diff
+	$(GO) -C lab/faults vet ./...
+	$(GO) -C lab/faults mod tidy -diff
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 
@@ -56,9 +56,9 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 
 .PHONY: faults
 faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULTSFLAGS="-json")
-	@$(GO) -C internal/faults test ./... >&2
-	@$(GO) -C internal/faults run . -trials $(FAULTS) $(FAULTSFLAGS)
+	@$(GO) -C lab/faults test ./... >&2
+	@$(GO) -C lab/faults run . -trials $(FAULTS) $(FAULTSFLAGS)
 
 .PHONY: bench
 bench: ## print what this costs, as a table of ratios (BENCH="-json" or "-only REGEXP"); docs/performance.md keeps it
-	@$(GO) run ./internal/bench $(BENCH)
+	@$(GO) run ./lab/bench $(BENCH)

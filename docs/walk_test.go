@@ -244,7 +244,7 @@ func TestGuidesNameWhatExists(t *testing.T) {
 	declared := map[string]map[string]bool{}
 	for name, dir := range map[string]string{
 		"jit": "../jit", "jitmw": "../jitmw", "tools": "../tools", "rar": "../rar", "resource": "../resource", "runner": "../runner",
-		"lumoauth": "../lumoauth", "lumodev": "../lumoauth/lumodev", "jittest": "../jit/jittest", "adktest": "../jit/jittest/adktest",
+		"lumoauth": "../lumoauth", "lumodev": "../dev/lumodev", "jittest": "../jit/jittest", "adktest": "../jit/jittest/adktest",
 	} {
 		declared[name] = exported(t, dir)
 	}

@@ -178,7 +178,7 @@ func TestImports(t *testing.T) {
 	for dep := range strings.Lines(string(out)) {
 		dep = strings.TrimSpace(dep)
 		for _, banned := range []string{"google.golang.org/adk", "google.golang.org/genai", "github.com/jitagent/jitagent/lumoauth",
-			"github.com/jitagent/jitagent/jitmw", "github.com/jitagent/jitagent/internal/docapi"} {
+			"github.com/jitagent/jitagent/jitmw", "github.com/jitagent/jitagent/dev/docapi"} {
 			if strings.HasPrefix(dep, banned) {
 				t.Errorf("resource depends on %s", dep)
 			}

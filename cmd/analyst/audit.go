@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/journal"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 func (p *program) auditCommand() *cobra.Command {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/atomicfile"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 )
 
 type devFlags struct {

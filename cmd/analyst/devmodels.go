@@ -10,8 +10,8 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
-	"github.com/jitagent/jitagent/models/modelserver"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/dev/modelserver"
 	"github.com/jitagent/jitagent/models/offline"
 )
 

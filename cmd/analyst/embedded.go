@@ -11,9 +11,9 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/jitagent/jitagent/internal/docapi"
+	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )

@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/internal/atomicfile"
-	"github.com/jitagent/jitagent/internal/explain"
-	"github.com/jitagent/jitagent/internal/journal"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/explain"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // verifyHint is what to do about entries that cannot be read.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jitagent/jitagent/internal/explain"
-	"github.com/jitagent/jitagent/internal/journal"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/explain"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // inState runs a command with a state directory of the test's own.

@@ -9,15 +9,15 @@ import (
 	"os"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/failpoint"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lab/failpoint"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // What this file wraps dies at a named point when the environment says so: see
 // package failpoint. The program that people run is built without the tag, and then
-// failpoints_off.go stands here. internal/faults names the points.
+// failpoints_off.go stands here. lab/faults names the points.
 
 // armed reads the environment. A mistake there is one in a test: it must not pass for
 // a point that is never reached.

@@ -5,8 +5,8 @@ package main
 import (
 	"net/http"
 
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // Points at which a test kills the process are in failpoints.go, under a build tag.

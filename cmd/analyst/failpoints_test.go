@@ -11,7 +11,7 @@ import (
 // which tests kill it are not part of what people run, whatever their environment
 // says.
 func TestNoFailpointsInTheProgram(t *testing.T) {
-	const pkg = "github.com/jitagent/jitagent/internal/failpoint"
+	const pkg = "github.com/jitagent/jitagent/lab/failpoint"
 	linked := func(tags string) bool {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", tags, ".").Output()
 		if err != nil {

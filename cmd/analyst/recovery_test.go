@@ -14,7 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/jitagent/jitagent/internal/journal"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // job gets one grant and then waits for a person to decide on the next one.

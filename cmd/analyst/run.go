@@ -15,12 +15,12 @@ import (
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/internal/console"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
 )
 

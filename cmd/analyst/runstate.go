@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 
 	"github.com/jitagent/jitagent/internal/console"
-	"github.com/jitagent/jitagent/internal/journal"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // A runState is the journal of one run, and what it has to say at the end.

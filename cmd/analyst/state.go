@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/jitagent/jitagent/internal/journal"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // envState names the directory of the journal, which journal.Dir reads.

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/jitagent/jitagent/internal/console"
-	"github.com/jitagent/jitagent/internal/journal"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // A subject is what a command is asked about: some runs, and perhaps one call.

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/internal/console"
-	"github.com/jitagent/jitagent/internal/journal"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // Bounds of the round that other commands make for the tasks of dead processes.

@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/internal/console"
-	"github.com/jitagent/jitagent/internal/journal"
-	"github.com/jitagent/jitagent/internal/recovery"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // recentTasks is how many finished tasks a list shows without --all.

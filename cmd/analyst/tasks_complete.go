@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/journal"
-	"github.com/jitagent/jitagent/internal/recovery"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 func grantKinds() []jit.EntryKind { return []jit.EntryKind{jit.EntryGrant} }

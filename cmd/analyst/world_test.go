@@ -13,9 +13,9 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/jitagent/jitagent/internal/docapi"
+	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/logtest"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/resource"
 )
 

@@ -13,9 +13,9 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 )
 
 func main() {

@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )

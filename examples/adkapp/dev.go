@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )

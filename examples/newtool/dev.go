@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )

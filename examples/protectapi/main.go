@@ -14,9 +14,9 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/resource"
 )
 

@@ -36,26 +36,26 @@ var allowed = map[string][]string{
 	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson"},
 
 	// The authorization server: its client, and the one for development.
-	"lumoauth":         {"jit", "rar", "secret", "internal/strictjson"},
-	"lumoauth/lumodev": {"rar", "secret", "internal/strictjson", "internal/atomicfile"},
+	"lumoauth":    {"jit", "rar", "secret", "internal/strictjson"},
+	"dev/lumodev": {"rar", "secret", "internal/strictjson", "internal/atomicfile"},
 
 	// API owners, and the sample API.
-	"resource":        {"jit/challenge", "rar", "secret", "internal/strictjson"},
-	"internal/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
+	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
 
 	// The test kit of both.
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
 	"jit/jittest": {
-		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "lumoauth/lumodev", "resource", "rar", "secret",
+		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "rar", "secret",
 		"internal/logtest", "internal/strictjson",
 	},
 
 	// What survives a crash.
-	"internal/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/strictjson"},
-	"internal/recovery": {"internal/journal", "jit"},
+	"state/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/strictjson"},
+	"state/recovery": {"state/journal", "jit"},
 
 	// Where a process dies, in builds that are made to be killed.
-	"internal/failpoint": {},
+	"lab/failpoint": {},
 
 	// The agent, from the middleware up.
 	"prompts":          {},
@@ -64,40 +64,40 @@ var allowed = map[string][]string{
 	"agent":            {"jitmw", "prompts"},
 	"runner":           {"jit"},
 	"internal/console": {"jit", "runner", "rar"},
-	"internal/explain": {"internal/console", "internal/journal", "jit", "rar"},
+	"state/explain":    {"internal/console", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
-	"models/provider":    {},
-	"models/offline":     {},
-	"models/gemini":      {"models/provider", "secret", "internal/strictjson"},
-	"models/openai":      {"models/provider", "secret", "internal/strictjson"},
-	"models":             {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
-	"models/modelserver": {"internal/strictjson"},
-	"models/modeltest":   {"models/modelserver", "models/provider"},
+	"models/provider":  {},
+	"models/offline":   {},
+	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
+	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
+	"models":           {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
+	"dev/modelserver":  {"internal/strictjson"},
+	"models/modeltest": {"dev/modelserver", "models/provider"},
 
 	// For those who build tools and agents.
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
 	"internal/newtool":    {"internal/atomicfile"},
 
 	// Benchmarks look at everything.
-	"internal/bench": {
-		"agent", "internal/docapi", "internal/journal", "internal/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "lumoauth/lumodev", "models", "models/modelserver", "models/modeltest",
+	"lab/bench": {
+		"agent", "dev/docapi", "state/journal", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",
 		"models/offline", "models/openai", "models/provider", "rar", "resource", "runner", "secret", "tools",
 	},
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "internal/docapi", "internal/explain", "internal/failpoint", "internal/journal",
-		"internal/newtool", "internal/recovery", "internal/strictjson", "jit", "lumoauth", "lumoauth/lumodev", "models",
-		"models/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
+		"agent", "internal/atomicfile", "internal/console", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
+		"internal/newtool", "state/recovery", "internal/strictjson", "jit", "lumoauth", "dev/lumodev", "models",
+		"dev/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
 }
 
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
-	"secret", "rar", "jit", "jit/challenge", "lumoauth", "lumoauth/lumodev", "resource", "internal/strictjson",
-	"internal/atomicfile", "internal/docapi", "internal/logtest", "internal/journal", "internal/recovery", "internal/newtool",
+	"secret", "rar", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
+	"internal/atomicfile", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake",
 }
 
@@ -106,17 +106,17 @@ var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "g
 
 // never lists what a package must not reach at any distance, by whatever way.
 var never = map[string][]string{
-	"jitmw":            {"agent", "runner", "tools", "lumoauth", "models"},
-	"tools":            {"agent", "runner", "lumoauth", "models"},
-	"agent":            {"runner", "lumoauth", "models"},
-	"runner":           {"agent", "tools", "lumoauth", "models", "internal/docapi"},
-	"jit":              {"lumoauth", "resource"},
-	"lumoauth":         {"lumoauth/lumodev", "resource", "internal/docapi"},
-	"lumoauth/lumodev": {"jit", "lumoauth", "internal/docapi"},
-	"resource":         {"jit", "lumoauth"},
-	"internal/docapi":  {"jit", "lumoauth"},
-	"models":           {"jit", "agent", "runner", "tools", "lumoauth"},
-	"models/offline":   {"jit", "agent", "runner", "tools", "lumoauth"},
+	"jitmw":          {"agent", "runner", "tools", "lumoauth", "models"},
+	"tools":          {"agent", "runner", "lumoauth", "models"},
+	"agent":          {"runner", "lumoauth", "models"},
+	"runner":         {"agent", "tools", "lumoauth", "models", "dev/docapi"},
+	"jit":            {"lumoauth", "resource"},
+	"lumoauth":       {"dev/lumodev", "resource", "dev/docapi"},
+	"dev/lumodev":    {"jit", "lumoauth", "dev/docapi"},
+	"resource":       {"jit", "lumoauth"},
+	"dev/docapi":     {"jit", "lumoauth"},
+	"models":         {"jit", "agent", "runner", "tools", "lumoauth"},
+	"models/offline": {"jit", "agent", "runner", "tools", "lumoauth"},
 	// A program that people run links no test code.
 	"cmd/analyst": {"jit/jittest", "jit/jittest/adktest", "models/modeltest", "internal/logtest"},
 }

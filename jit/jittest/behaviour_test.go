@@ -9,10 +9,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )

@@ -13,12 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/lumoauth/lumodev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )

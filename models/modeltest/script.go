@@ -13,7 +13,7 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/modelserver"
+	"github.com/jitagent/jitagent/dev/modelserver"
 )
 
 // A Turn is one answer of a [Script]. The zero Turn is an answer without content.

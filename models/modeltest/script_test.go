@@ -12,7 +12,7 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/modelserver"
+	"github.com/jitagent/jitagent/dev/modelserver"
 	"github.com/jitagent/jitagent/models/modeltest"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
-	"github.com/jitagent/jitagent/models/modelserver"
+	"github.com/jitagent/jitagent/dev/modelserver"
 )
 
 // RunSuite holds a [model.LLM] to the contract that this module's callers rely on,

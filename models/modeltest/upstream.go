@@ -12,7 +12,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
-	"github.com/jitagent/jitagent/models/modelserver"
+	"github.com/jitagent/jitagent/dev/modelserver"
 )
 
 // A Request is one HTTP request as it arrived.

@@ -14,7 +14,7 @@ import (
 // The three calls of a session: which document to fetch, what to put in the report,
 // and what to say at the end. The last two read the document.
 func BenchmarkSession(b *testing.B) {
-	page, err := os.ReadFile("../../internal/docapi/corpus/doc_9982.md")
+	page, err := os.ReadFile("../../dev/docapi/corpus/doc_9982.md")
 	if err != nil {
 		b.Fatal(err)
 	}

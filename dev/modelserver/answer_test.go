@@ -1,0 +1,351 @@
+package modelserver_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/dev/modelserver"
+	"github.com/jitagent/jitagent/models/modeltest"
+)
+
+var changing = regexp.MustCompile(`(chatcmpl-|"responseId":"|"created":)[A-Z0-9]+`)
+
+// scrub takes out what differs from run to run.
+func scrub(body string) string { return changing.ReplaceAllString(body, "$1") }
+
+const (
+	chatBody   = `{"model":"m",` + messages + `}`
+	chatStream = `{"model":"m",` + messages + `,"stream":true,"stream_options":{"include_usage":true}}`
+	genStream  = "POST /v1beta/models/m:streamGenerateContent?alt=sse"
+	genArray   = "POST /v1beta/models/m:streamGenerateContent"
+	genBody    = "{" + contents + "}"
+)
+
+var busy = modeltest.Turn{
+	Thoughts: []string{"Two ", "reads."}, Texts: []string{"Reading <", "日本>."},
+	Calls:   []*genai.FunctionCall{{ID: "a", Name: "fetch", Args: map[string]any{"id": "dök"}}, {ID: "b", Name: "now"}},
+	Usage:   &genai.GenerateContentResponseUsageMetadata{PromptTokenCount: 10, CandidatesTokenCount: 3, ThoughtsTokenCount: 4, TotalTokenCount: 17, CachedContentTokenCount: 2},
+	Version: "m-1",
+}
+
+func TestAnswers(t *testing.T) {
+	chunk := func(rest string) string {
+		return `data: {"id":"chatcmpl-","object":"chat.completion.chunk","created":,"model":"m-1","choices":[` + rest + "}\n\n"
+	}
+	delta := func(d string) string {
+		return chunk(`{"index":0,"delta":{` + d + `},"logprobs":null,"finish_reason":null}]`)
+	}
+	event := func(parts, rest string) string {
+		return `{"candidates":[{"content":{"parts":[` + parts + `],"role":"model"}` + rest + `,"modelVersion":"m-1","responseId":""}`
+	}
+	const (
+		usage  = `"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":4}}`
+		gusage = `,"finishReason":"STOP"}],"usageMetadata":{"cachedContentTokenCount":2,"candidatesTokenCount":3,"promptTokenCount":10,"thoughtsTokenCount":4,"totalTokenCount":17}`
+		callA  = `{"functionCall":{"id":"a","args":{"id":"dök"},"name":"fetch"}}`
+		callB  = `{"functionCall":{"id":"b","name":"now"}}`
+	)
+	events := []string{
+		event(`{"text":"Two ","thought":true}`, "}]"), event(`{"text":"reads.","thought":true}`, "}]"),
+		event(`{"text":"Reading <"}`, "}]"), event(`{"text":"日本>."}`, "}]"), event(callA, "}]"), event(callB, gusage),
+	}
+	for _, tt := range []struct{ name, line, body, contentType, want string }{
+		{"OpenAI", chat, chatBody, "application/json", `{"id":"chatcmpl-","object":"chat.completion","created":,"model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Reading <日本>.","refusal":null,"reasoning_content":"Two reads.",` +
+			`"tool_calls":[{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"id\":\"dök\"}"}},{"id":"b","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` + usage + "}\n"},
+		{"OpenAI stream", chat, chatStream, "text/event-stream", delta(`"role":"assistant","content":""`) +
+			delta(`"reasoning_content":"Two "`) + delta(`"reasoning_content":"reads."`) + delta(`"content":"Reading <"`) + delta(`"content":"日本>."`) +
+			delta(`"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"fetch","arguments":""}}]`) +
+			delta(`"tool_calls":[{"index":0,"function":{"arguments":"{\"id\":\"dö"}}]`) + delta(`"tool_calls":[{"index":0,"function":{"arguments":"k\"}"}}]`) +
+			delta(`"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"now","arguments":""}}]`) + delta(`"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]`) +
+			chunk(`{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]`) + chunk("],"+usage) + "data: [DONE]\n\n"},
+		{"Gemini", gen, genBody, "application/json", event(`{"text":"Two reads.","thought":true},{"text":"Reading <日本>."},`+callA+`,`+callB, gusage) + "\n"},
+		{"Gemini stream", genStream, genBody, "text/event-stream", "data: " + strings.Join(events, "\n\ndata: ") + "\n\n"},
+		{"Gemini array", genArray, genBody, "application/json", "[" + strings.Join(events, ",\n") + "]\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := modelserver.New(modelserver.Config{Fallback: modeltest.NewScript(busy), ArgumentPiece: 9})
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := httptest.NewServer(s)
+			defer srv.Close()
+			a := send(t, srv, tt.line, tt.body)
+			if diff := cmp.Diff(tt.want, scrub(a.body)); diff != "" || a.err != nil || a.status != 200 || a.header.Get("Content-Type") != tt.contentType {
+				t.Errorf("%d %s, %v (-want +got):\n%s\n%s", a.status, a.header.Get("Content-Type"), a.err, diff, a.body)
+			}
+		})
+	}
+}
+
+func TestFinishReasons(t *testing.T) {
+	for _, tt := range []struct {
+		turn           modeltest.Turn
+		openAI, gemini string
+	}{
+		{modeltest.Text("x"), `"content":"x"*"finish_reason":"stop"`, `"finishReason":"STOP"`},
+		{modeltest.Turn{}, `"content":""*"finish_reason":"stop"`, `"finishReason":"STOP"`},
+		{modeltest.Turn{Texts: []string{"x"}, FinishReason: "MAX_TOKENS"}, `"finish_reason":"length"`, `"finishReason":"MAX_TOKENS"`},
+		{modeltest.Turn{FinishReason: "SAFETY"}, `"finish_reason":"content_filter"`, `"finishReason":"SAFETY"`},
+		{modeltest.Turn{FinishReason: "RECITATION"}, `"finish_reason":"content_filter"`, `"finishReason":"RECITATION"`},
+		{modeltest.Turn{FinishReason: "BLOCKLIST"}, `"finish_reason":"content_filter"`, `"finishReason":"BLOCKLIST"`},
+		{modeltest.Turn{FinishReason: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"finishReason":"PROHIBITED_CONTENT"`},
+		{modeltest.Turn{FinishReason: "SPII"}, `"finish_reason":"content_filter"`, `"finishReason":"SPII"`},
+		{modeltest.Turn{FinishReason: "OTHER"}, `"finish_reason":"other"`, `"finishReason":"OTHER"`},
+		{modeltest.Turn{FinishReason: "MALFORMED_FUNCTION_CALL"}, `"finish_reason":"malformed_function_call"`, `"finishReason":"MALFORMED_FUNCTION_CALL"`},
+		{modeltest.Turn{Blocked: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}`},
+		{modeltest.Turn{Texts: []string{"I ", "won't."}, Refusal: true}, `"refusal":"*"finish_reason":"stop"`, `"finishReason":"SAFETY"`},
+		{modeltest.Calls(&genai.FunctionCall{Name: "f"}), `"id":"call_*"finish_reason":"tool_calls"`, `"finishReason":"STOP"`},
+	} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody} {
+			want := tt.gemini
+			if strings.HasPrefix(line, chat) {
+				want = tt.openAI
+			}
+			a := send(t, serve(t, modeltest.NewScript(tt.turn)), line, body)
+			rest := a.body
+			for _, w := range strings.Split(want, "*") {
+				_, after, ok := strings.Cut(rest, w)
+				if rest = after; !ok || a.status != 200 || a.err != nil {
+					t.Errorf("%+v over %s: %d %v %s\nlacks %s", tt.turn, line, a.status, a.err, a.body, w)
+				}
+			}
+		}
+	}
+}
+
+// A model that does not say why it ended has simply ended.
+func TestNoFinishReasonIsStop(t *testing.T) {
+	llm := yields(&model.LLMResponse{Content: genai.NewContentFromText("x", genai.RoleModel)})
+	for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody} {
+		want := `"finishReason":"STOP"`
+		if strings.HasPrefix(line, chat) {
+			want = `"finish_reason":"stop"`
+		}
+		if a := send(t, serve(t, llm), line, body); !strings.Contains(a.body, want) {
+			t.Errorf("%s: %s lacks %s", line, a.body, want)
+		}
+	}
+}
+
+// The model's last response repeats what it streamed: a client must not see it twice.
+func TestStreamSaysEachPieceOnce(t *testing.T) {
+	call := &genai.Part{FunctionCall: &genai.FunctionCall{ID: "a", Name: "f"}}
+	text := func(s string) *genai.Part { return &genai.Part{Text: s} }
+	signed := &genai.Part{Text: "ab", ThoughtSignature: []byte("sig")}
+	for name, tt := range map[string]struct {
+		model model.LLM
+		want  string
+	}{
+		"all of it streamed":        {yields(piece("a"), piece("b"), whole(text("ab"))), "ab"},
+		"nothing streamed":          {yields(whole(text("ab"))), "ab"},
+		"half of it streamed":       {yields(piece("a"), whole(text("abc"))), "abc"},
+		"streamed over two parts":   {yields(piece("a"), piece("b"), whole(text("a"), call, text("b"))), "ab"},
+		"streamed into second part": {yields(piece("abc"), whole(text("ab"), call, text("cd"))), "abcd"},
+		"signed":                    {yields(piece("ab"), whole(signed)), "ab"},
+		"call in a piece":           {yields(&model.LLMResponse{Partial: true, Content: &genai.Content{Parts: []*genai.Part{call, nil, {}}}}, &model.LLMResponse{Partial: true}, whole(text("ab"))), "ab"},
+	} {
+		a := send(t, serve(t, tt.model), genStream, genBody)
+		var got strings.Builder
+		for _, m := range regexp.MustCompile(`"text":"([^"]*)"`).FindAllStringSubmatch(a.body, -1) {
+			got.WriteString(m[1])
+		}
+		if got.String() != tt.want || strings.Count(a.body, "functionCall") > 1 || !strings.Contains(a.body, "STOP") || a.err != nil {
+			t.Errorf("%s: %s, %v", name, a.body, a.err)
+		}
+		if name == "signed" != strings.Contains(a.body, `"thoughtSignature":"c2ln"`) {
+			t.Errorf("%s: signature: %s", name, a.body)
+		}
+	}
+}
+
+func TestModelFailures(t *testing.T) {
+	secret := errors.New(canary)
+	panics := func(after ...*model.LLMResponse) model.LLM {
+		return generate(func(context.Context, *model.LLMRequest, bool) iter.Seq2[*model.LLMResponse, error] {
+			return func(yield func(*model.LLMResponse, error) bool) {
+				for _, r := range after {
+					yield(r, nil)
+				}
+				panic(canary)
+			}
+		})
+	}
+	cyclic := map[string]any{"f": func() {}}
+	for name, tt := range map[string]struct {
+		model   model.LLM
+		begun   bool // a stream has begun when it fails
+		unaryOK bool // streams alone can fail like this
+	}{
+		"error":             {modeltest.Always(modeltest.Turn{Err: secret}), false, false},
+		"error later":       {modeltest.Always(modeltest.Turn{Texts: []string{"a"}, Err: secret}), true, false},
+		"panic":             {panics(), false, false},
+		"panic later":       {panics(piece("a")), true, false},
+		"nothing":           {yields(), false, false},
+		"pieces and no end": {yields(piece("a")), true, false},
+		"nil response":      {yields(nil), false, false},
+		"two ends":          {yields(whole(), whole()), false, false},
+		"another text":      {yields(piece("a"), whole(&genai.Part{Text: "b"})), true, true},
+		"a shorter text":    {yields(piece("ab"), whole(&genai.Part{Text: "a"})), true, true},
+		"half a character":  {yields(piece("\xf0\x9f"), piece("\x91\xa9"), whole(&genai.Part{Text: "👩"})), false, true},
+		"odd arguments":     {yields(whole(&genai.Part{FunctionCall: &genai.FunctionCall{Name: "f", Args: cyclic}})), false, false},
+	} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody} {
+			var log bytes.Buffer
+			s, err := modelserver.New(modelserver.Config{Fallback: tt.model, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := httptest.NewServer(s)
+			a := send(t, srv, line, body)
+			srv.Close()
+			streams, openAI := line != chat && line != gen, strings.HasPrefix(line, chat)
+			if tt.unaryOK && !streams {
+				if a.status != 200 {
+					t.Errorf("%s over %s: %d %s", name, line, a.status, a.body)
+				}
+				continue
+			}
+			want := `{"error":{"code":500,"message":"the model failed","status":"INTERNAL"}}`
+			if openAI {
+				want = `{"error":{"message":"the model failed","type":"server_error","param":null,"code":null}}`
+			}
+			if !strings.HasSuffix(strings.TrimSpace(a.body), want) || strings.Contains(a.body, canary) || strings.Contains(a.body, "DONE") {
+				t.Errorf("%s over %s: %s", name, line, a.body)
+			}
+			if begun := streams && tt.begun; begun && (a.status != 200 || a.err == nil) || !begun && (a.status != 500 || a.err != nil) {
+				t.Errorf("%s over %s: status %d, reading the body: %v", name, line, a.status, a.err)
+			}
+			if !strings.Contains(log.String(), "model failed") {
+				t.Errorf("%s over %s: log: %s", name, line, &log)
+			}
+		}
+	}
+}
+
+func TestHangUpCancelsTheModel(t *testing.T) {
+	for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody} {
+		began, ended := make(chan struct{}), make(chan error, 1)
+		srv := serve(t, generate(func(ctx context.Context, _ *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
+			return func(yield func(*model.LLMResponse, error) bool) {
+				yield(piece("a"), nil)
+				close(began)
+				<-ctx.Done()
+				ended <- ctx.Err()
+				yield(nil, ctx.Err())
+			}
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		method, path, _ := strings.Cut(line, " ")
+		req, err := http.NewRequestWithContext(ctx, method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		go func() {
+			<-began
+			cancel()
+		}()
+		resp, err := srv.Client().Do(req)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", line, err)
+		}
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: the model's context: %v", line, err)
+		}
+	}
+}
+
+// Pieces arrive while the model still thinks about the next.
+func TestPiecesPassAsTheyCome(t *testing.T) {
+	for line, body := range map[string]string{chat: chatStream, genStream: genBody, genArray: genBody} {
+		next := make(chan struct{})
+		srv := serve(t, generate(func(context.Context, *model.LLMRequest, bool) iter.Seq2[*model.LLMResponse, error] {
+			return func(yield func(*model.LLMResponse, error) bool) {
+				if !yield(piece("first"), nil) {
+					return
+				}
+				<-next
+				yield(whole(&genai.Part{Text: "first"}), nil)
+			}
+		}))
+		method, path, _ := strings.Cut(line, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := srv.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := ""
+		for !strings.Contains(seen, "first") {
+			b := make([]byte, 512)
+			n, err := resp.Body.Read(b)
+			if seen += string(b[:n]); err != nil {
+				t.Fatalf("%s: %v after %s", line, err, seen)
+			}
+		}
+		close(next)
+		rest, err := io.ReadAll(resp.Body)
+		if err != nil || !strings.Contains(strings.ToLower(string(rest)), "stop") {
+			t.Errorf("%s: %v, %s", line, err, rest)
+		}
+		_ = resp.Body.Close()
+	}
+}
+
+func TestModelsAreListed(t *testing.T) {
+	srv := serve(t, modeltest.NewScript())
+	for _, tt := range []struct{ line, header, want string }{
+		{"GET /v1/models", "Authorization: Bearer any", `{"data":[{"id":"acme/large-2:free","object":"model","created":,"owned_by":"modelserver"},{"id":"m","object":"model","created":,"owned_by":"modelserver"}],"object":"list"}`},
+		{"GET /v1/models/acme/large-2:free", "", `{"id":"acme/large-2:free","object":"model","created":,"owned_by":"modelserver"}`},
+		{"GET /v1beta/models/m", "", `{"name":"models/m","version":"1","displayName":"m","supportedGenerationMethods":["generateContent","streamGenerateContent"]}`},
+		{"GET /v1/models/m", "X-Goog-Api-Key: any", `{"name":"models/m","version":"1","displayName":"m","supportedGenerationMethods":["generateContent","streamGenerateContent"]}`},
+	} {
+		var headers []string
+		if tt.header != "" {
+			headers = append(headers, tt.header)
+		}
+		a := send(t, srv, tt.line, "", headers...)
+		if diff := cmp.Diff(tt.want+"\n", scrub(a.body)); diff != "" || a.status != 200 {
+			t.Errorf("%s: %d (-want +got):\n%s", tt.line, a.status, diff)
+		}
+	}
+	if a := send(t, srv, "GET /v1beta/models", ""); strings.Count(a.body, `"name":"models/`) != 2 {
+		t.Errorf("list: %s", a.body)
+	}
+}
+
+func TestWhichNameTheModelSees(t *testing.T) {
+	named, fallback := modeltest.Always(modeltest.Text("x")), modeltest.Always(modeltest.Text("x"))
+	s, err := modelserver.New(modelserver.Config{Models: map[string]model.LLM{"alias": named}, Fallback: fallback})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	for _, name := range []string{"alias", "acme/large-2:free"} {
+		send(t, srv, chat, fmt.Sprintf(`{"model":%q,%s}`, name, messages))
+	}
+	if got := named.Requests()[0].Model + " " + fallback.Requests()[0].Model; got != "script acme/large-2:free" {
+		t.Errorf("the models saw %s", got)
+	}
+}

@@ -1,0 +1,232 @@
+package modelserver_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/adk/v2/model"
+
+	"github.com/jitagent/jitagent/dev/modelserver"
+	"github.com/jitagent/jitagent/models/modeltest"
+)
+
+const (
+	chat     = "POST /v1/chat/completions"
+	gen      = "POST /v1beta/models/m:generateContent"
+	messages = `"messages":[{"role":"user","content":"hi"}]`
+	contents = `"contents":[{"role":"user","parts":[{"text":"hi"}]}]`
+	canary   = "canary-7f3a-do-not-echo"
+)
+
+func TestNewRefuses(t *testing.T) {
+	llm := modeltest.NewScript()
+	for name, c := range map[string]modelserver.Config{
+		"nothing":     {},
+		"nil model":   {Models: map[string]model.LLM{"m": nil}},
+		"no name":     {Models: map[string]model.LLM{"": llm}},
+		"body limit":  {Fallback: llm, MaxBody: -1},
+		"piece limit": {Fallback: llm, ArgumentPiece: -1},
+	} {
+		if s, err := modelserver.New(c); err == nil || s != nil {
+			t.Errorf("%s: New gives %v, %v", name, s, err)
+		}
+	}
+}
+
+func TestAddressesRefused(t *testing.T) {
+	srv := serve(t, modeltest.Always(modeltest.Text("ok")))
+	for _, tt := range []struct {
+		line, body, header string
+		status             int
+		allow, want        string
+	}{
+		{"GET /", "", "", 404, "", `"type":"invalid_request_error"`},
+		{"POST /v1/completions", "{}", "", 404, "", `"type":"invalid_request_error"`},
+		{"GET /v1/chat/completions", "", "", 405, "POST", `"type":"invalid_request_error"`},
+		{"DELETE /v1/models/m", "", "", 405, "GET", `"type":"invalid_request_error"`},
+		{"GET /v1/models/none", "", "", 404, "", `"code":"model_not_found"`},
+		{chat, `{"model":"none",` + messages + `}`, "", 404, "", `"code":"model_not_found"`},
+		{"GET /v1beta/files", "", "", 404, "", `"status":"NOT_FOUND"`},
+		{"GET /v1beta/models/none", "", "", 404, "", `"status":"NOT_FOUND"`},
+		{"GET /v1/models/none", "", "X-Goog-Api-Key: k", 404, "", `"status":"NOT_FOUND"`},
+		{"GET /v1/models/none?key=k", "", "", 404, "", `"status":"NOT_FOUND"`},
+		{"GET /v1beta/models/m:generateContent", "", "", 405, "POST", `"status":"INVALID_ARGUMENT"`},
+		{"POST /v1beta/models", "{}", "", 405, "GET", `"status":"INVALID_ARGUMENT"`},
+		{"POST /v1beta/models/m:countTokens", "{}", "", 404, "", `"status":"NOT_FOUND"`},
+		{"POST /v1beta/models/none:generateContent", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},
+		{"POST /v1/models/none:streamGenerateContent?alt=sse", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},
+		{chat, `{"model":"m",` + messages + `}`, "Content-Type: text/plain", 415, "", `"type":"invalid_request_error"`},
+		{gen, "{" + contents + "}", "Content-Type: ", 415, "", `"status":"INVALID_ARGUMENT"`},
+		{chat, strings.Repeat(" ", 2<<20), "", 413, "", `"type":"invalid_request_error"`},
+		{gen, strings.Repeat(" ", 2<<20), "", 413, "", `"status":"INVALID_ARGUMENT"`},
+	} {
+		var headers []string
+		if tt.header != "" {
+			headers = append(headers, tt.header)
+		}
+		a := send(t, srv, tt.line, tt.body, headers...)
+		if a.status != tt.status || a.header.Get("Allow") != tt.allow || !strings.Contains(a.body, tt.want) || a.header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s (%s) = %d, Allow %q, %s %s, want %d, %q, %s", tt.line, tt.header, a.status, a.header.Get("Allow"), a.header.Get("Content-Type"), a.body, tt.status, tt.allow, tt.want)
+		}
+	}
+}
+
+// refusal sends body and wants a 400 that says want and quotes no value.
+func refusal(t *testing.T, script *modeltest.Script, line, body, want string) {
+	t.Helper()
+	a := send(t, serve(t, script), line, body)
+	var e struct {
+		Error struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	if err := json.Unmarshal([]byte(a.body), &e); err != nil {
+		t.Fatalf("not JSON: %s", a.body)
+	}
+	if a.status != http.StatusBadRequest || !strings.Contains(e.Error.Message, want) || strings.Contains(a.body, canary) {
+		t.Errorf("%s\n%d %s\nwant 400 with %s", body, a.status, a.body, want)
+	}
+	if n := len(script.Requests()); n > 0 {
+		t.Errorf("the model was asked %d times", n)
+	}
+}
+
+func TestOpenAIRequestsRefused(t *testing.T) {
+	const tools = `"tools":[{"type":"function","function":{"name":"f"}}]`
+	calls := func(rest string) string {
+		return `{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[` +
+			`{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"b","type":"function","function":{"name":"f","arguments":"{}"}}]}` + rest + `]}`
+	}
+	with := func(member string) string { return `{"model":"m",` + messages + `,` + member + `}` }
+	said := func(message string) string { return `{"model":"m","messages":[` + message + `]}` }
+	for name, tt := range map[string]struct{ body, want string }{
+		"nothing":              {"", "cannot be read"},
+		"not JSON":             {canary, "cannot be read"},
+		"an array":             {"[]", "cannot be read"},
+		"null":                 {"null", "name a model"},
+		"duplicate":            {`{"model":"m","model":"` + canary + `",` + messages + `}`, `duplicate member "model"`},
+		"unknown member":       {with(`"top_k":1`), `unknown member "top_k"`},
+		"wrong type":           {with(`"temperature":"` + canary + `"`), `/temperature`},
+		"no model":             {`{` + messages + `}`, "name a model"},
+		"no messages":          {`{"model":"m"}`, "messages"},
+		"system alone":         {said(`{"role":"system","content":"x"}`), "not a system message"},
+		"n":                    {with(`"n":2`), "n: one answer"},
+		"parallel":             {with(`"parallel_tool_calls":false`), "parallel_tool_calls"},
+		"logprobs":             {with(`"logprobs":true`), "logprobs"},
+		"top_logprobs":         {with(`"top_logprobs":2`), "top_logprobs"},
+		"modalities":           {with(`"modalities":["audio"]`), "modalities"},
+		"logit_bias":           {with(`"logit_bias":{"1":2}`), "logit_bias"},
+		"functions":            {with(`"functions":[{"name":"f"}]`), "use tools"},
+		"function_call":        {with(`"function_call":"auto"`), "use tool_choice"},
+		"audio":                {with(`"audio":{"voice":"x"}`), "audio"},
+		"prediction":           {with(`"prediction":{"type":"content"}`), "prediction"},
+		"web search":           {with(`"web_search_options":{"x":1}`), "web_search_options"},
+		"two limits":           {with(`"max_tokens":1,"max_completion_tokens":2`), "contradicts"},
+		"no tokens":            {with(`"max_tokens":0`), "over 0"},
+		"stream_options":       {with(`"stream_options":{"include_usage":true}`), "streams only"},
+		"stop":                 {with(`"stop":7`), "stop:"},
+		"effort":               {with(`"reasoning_effort":"` + canary + `"`), "reasoning_effort"},
+		"format":               {with(`"response_format":{"type":"xml"}`), "response_format"},
+		"format, no schema":    {with(`"response_format":{"type":"json_schema"}`), "response_format"},
+		"format, odd schema":   {with(`"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":[1]}}`), "response_format"},
+		"custom tool":          {with(`"tools":[{"type":"custom","custom":{"name":"x"}}]`), `unknown member "custom"`},
+		"tool type":            {with(`"tools":[{"type":"web_search"}]`), "type function"},
+		"nameless tool":        {with(`"tools":[{"type":"function","function":{}}]`), "name of its own"},
+		"twin tools":           {with(`"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]`), "name of its own"},
+		"tool schema":          {with(`"tools":[{"type":"function","function":{"name":"f","parameters":"x"}}]`), "JSON object"},
+		"choice, no tools":     {with(`"tool_choice":"auto"`), "no tools"},
+		"choice, odd":          {with(tools + `,"tool_choice":"any"`), "tool_choice"},
+		"choice, unknown":      {with(tools + `,"tool_choice":{"type":"function","function":{"name":"g"}}`), "no tool has this name"},
+		"choice, allowed":      {with(tools + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{}}`), "tool_choice"},
+		"role":                 {said(`{"role":"` + canary + `","content":"x"}`), "role must be"},
+		"no content":           {said(`{"role":"user"}`), "no content"},
+		"empty parts":          {said(`{"role":"user","content":[]}`), "no content"},
+		"content type":         {said(`{"role":"user","content":7}`), "content"},
+		"half a character":     {said(`{"role":"user","content":"\ud83d"}`), "cannot be read"},
+		"part type":            {said(`{"role":"user","content":[{"type":"input_audio"}]}`), "parts are text"},
+		"image, plain":         {said(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}`), "parts are text"},
+		"image, bad base64":    {said(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,%%"}}]}`), "parts are text"},
+		"image, a text":        {said(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:text/html;base64,aGk="}}]}`), "parts are text"},
+		"system image":         {said(`{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://x.test/a.png"}}]}`), "is text"},
+		"silent assistant":     {said(`{"role":"assistant"}`), "neither content nor tool_calls"},
+		"user calls":           {said(`{"role":"user","content":"x","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`), "only an assistant"},
+		"user answers":         {said(`{"role":"user","content":"x","tool_call_id":"a"}`), "role tool"},
+		"call without id":      {said(`{"role":"assistant","tool_calls":[{"type":"function","function":{"name":"f","arguments":"{}"}}]}`), "id of its own"},
+		"call without name":    {said(`{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"arguments":"{}"}}]}`), "id of its own"},
+		"cut arguments":        {said(`{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\":"}}]}`), "JSON object"},
+		"twice the same id":    {said(`{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}`), "id of its own"},
+		"old call":             {said(`{"role":"assistant","function_call":{"name":"f","arguments":"{}"}}`), "tool_calls"},
+		"answer to nothing":    {said(`{"role":"tool","tool_call_id":"a","content":"x"}`), "must answer"},
+		"dangling at the end":  {calls(``), "followed by"},
+		"one of two":           {calls(`,{"role":"tool","tool_call_id":"a","content":"x"}`), "followed by"},
+		"dangling, then user":  {calls(`,{"role":"user","content":"x"}`), "followed by"},
+		"one, then user":       {calls(`,{"role":"tool","tool_call_id":"b","content":"x"},{"role":"user","content":"x"}`), "followed by"},
+		"answered too late":    {calls(`,{"role":"user","content":"x"},{"role":"tool","tool_call_id":"a","content":"x"},{"role":"tool","tool_call_id":"b","content":"x"}`), "followed by"},
+		"answered twice":       {calls(`,{"role":"tool","tool_call_id":"a","content":"x"},{"role":"tool","tool_call_id":"a","content":"x"}`), "once"},
+		"another's answer":     {calls(`,{"role":"tool","tool_call_id":"c","content":"x"}`), "must answer"},
+		"answer, no content":   {calls(`,{"role":"tool","tool_call_id":"a"}`), "no content"},
+		"answer with an image": {calls(`,{"role":"tool","tool_call_id":"a","content":[{"type":"image_url","image_url":{"url":"https://x.test/a.png"}}]}`), "is text"},
+		"too deep":             {with(`"metadata":` + strings.Repeat("[", 70) + strings.Repeat("]", 70)), "nested deeper"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refusal(t, modeltest.NewScript(), chat, tt.body, tt.want)
+		})
+	}
+}
+
+func TestGeminiRequestsRefused(t *testing.T) {
+	with := func(member string) string { return `{` + contents + `,` + member + `}` }
+	said := func(content string) string { return `{"contents":[` + content + `]}` }
+	part := func(p string) string { return said(`{"role":"user","parts":[` + p + `]}`) }
+	calls := func(rest string) string {
+		return said(`{"parts":[{"text":"hi"}]},{"role":"model","parts":[{"functionCall":{"id":"a","name":"f"}},{"functionCall":{"id":"b","name":"f"}}]}` + rest)
+	}
+	for name, tt := range map[string]struct{ body, want string }{
+		"nothing":              {"", "cannot be read"},
+		"not JSON":             {canary, "cannot be read"},
+		"duplicate":            {`{` + contents + `,` + contents + `}`, `duplicate member "contents"`},
+		"duplicate, two forms": {with(`"toolConfig":{},"tool_config":{}`), "same name"},
+		"unknown member":       {with(`"messages":[]`), `unknown member "messages"`},
+		"no contents":          {"{}", "at least one"},
+		"cached":               {with(`"cachedContent":"cachedContents/1"`), "cachedContent"},
+		"candidates":           {with(`"generationConfig":{"candidateCount":2}`), "candidateCount"},
+		"tokens":               {with(`"generationConfig":{"maxOutputTokens":-1}`), "maxOutputTokens"},
+		"logprobs":             {with(`"generationConfig":{"responseLogprobs":true}`), "responseLogprobs"},
+		"modality":             {with(`"generationConfig":{"responseModalities":["IMAGE"]}`), "responseModalities"},
+		"speech":               {with(`"generationConfig":{"speechConfig":{}}`), `unknown member "speechConfig"`},
+		"schema":               {with(`"generationConfig":{"responseSchema":{"kind":"x"}}`), "responseSchema"},
+		"JSON schema":          {with(`"generationConfig":{"responseJsonSchema":"x"}`), "JSON object"},
+		"search":               {with(`"tools":[{"googleSearch":{}}]`), `unknown member "googleSearch"`},
+		"nameless":             {with(`"tools":[{"functionDeclarations":[{}]}]`), "name of its own"},
+		"twins":                {with(`"tools":[{"functionDeclarations":[{"name":"f"}]},{"functionDeclarations":[{"name":"f"}]}]`), "name of its own"},
+		"two schemas":          {with(`"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT"},"parametersJsonSchema":{}}]}]`), "exclude"},
+		"mode":                 {with(`"toolConfig":{"functionCallingConfig":{"mode":"MAYBE"}}`), "mode"},
+		"allowed":              {with(`"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`), "no function has this name"},
+		"retrieval":            {with(`"toolConfig":{"retrievalConfig":{}}`), `unknown member "retrievalConfig"`},
+		"system image":         {with(`"systemInstruction":{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}}]}`), "text"},
+		"role":                 {said(`{"role":"` + canary + `","parts":[{"text":"x"}]}`), "role must be"},
+		"no parts":             {said(`{"role":"user"}`), "no parts"},
+		"null content":         {said(`null`), "no parts"},
+		"null part":            {part(`null`), "null"},
+		"empty part":           {part(`{}`), "a part holds"},
+		"two things":           {part(`{"text":"x","functionCall":{"name":"f"}}`), "one thing"},
+		"code":                 {part(`{"executableCode":{"code":"x"}}`), `unknown member "executableCode"`},
+		"base64":               {part(`{"inlineData":{"mimeType":"image/png","data":"%%"}}`), "base64"},
+		"signature":            {part(`{"text":"x","thoughtSignature":"%%"}`), "thoughtSignature"},
+		"user calls":           {part(`{"functionCall":{"name":"f"}}`), "calls are the model's"},
+		"nameless call":        {said(`{"role":"model","parts":[{"functionCall":{}}]}`), "names no function"},
+		"answer to nothing":    {part(`{"functionResponse":{"name":"f","response":{}}}`), "as many"},
+		"model answers":        {said(`{"role":"model","parts":[{"functionResponse":{"name":"f"}}]}`), "calls are the model's"},
+		"dangling at the end":  {calls(``), "no responses"},
+		"dangling, then user":  {calls(`,{"parts":[{"text":"x"}]}`), "as many"},
+		"one of two":           {calls(`,{"parts":[{"functionResponse":{"id":"a","name":"f"}}]}`), "as many"},
+		"another's answer":     {calls(`,{"parts":[{"functionResponse":{"id":"a","name":"f"}},{"functionResponse":{"id":"c","name":"f"}}]}`), "same ids"},
+		"answered twice":       {calls(`,{"parts":[{"functionResponse":{"id":"a","name":"f"}},{"functionResponse":{"id":"a","name":"f"}}]}`), "same ids"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refusal(t, modeltest.NewScript(), gen, tt.body, tt.want)
+		})
+	}
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/resource"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// maxGrants is the largest number of grants under one task here.
+const maxGrants = 100
+
+// endGoal is what the time from a task's end to the last refusal should stay below,
+// for 99 of 100 ends.
+const endGoal = 250 * time.Millisecond
+
+// taskEnds measures how long after the end of a task the last of its grants is still
+// good for the API, which asks the authorization server about each token. From the
+// call that ends the task to the last refusal; all grants are tried at once.
+func taskEnds(ctx context.Context, b *bench) ([]*row, error) {
+	e, err := newEnds(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = e.close() }()
+	var rows []*row
+	for _, grants := range []int{1, 10, maxGrants} {
+		r := &row{Fault: fmt.Sprintf("end of a task with %d grants, to the last refusal", grants)}
+		rows = append(rows, r)
+		times := b.trials
+		if grants == maxGrants && times < 1000 {
+			times = max(5, times/10)
+		}
+		if err := e.measure(ctx, r, grants, times); err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+type ends struct {
+	auth   *lumodev.Running
+	api    *docapi.Server
+	http   *http.Server
+	url    string
+	client *lumoauth.Client
+	base   *http.Transport
+}
+
+func newEnds(ctx context.Context, b *bench) (_ *ends, err error) {
+	e := &ends{base: &http.Transport{MaxIdleConnsPerHost: 2 * maxGrants}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.close())
+		}
+	}()
+	documents := filepath.Join(b.dir, "ends")
+	if err := os.MkdirAll(documents, 0o750); err != nil {
+		return nil, err
+	}
+	for i := range maxGrants {
+		if err := os.WriteFile(filepath.Join(documents, document(i)+".md"), []byte("# A document\n\nSome text.\n"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	// Without the bounds that would end a task after so many requests.
+	cfg := lumodev.Config{CAEP: lumodev.CAEPPolicy{RiskThreshold: -1, BurstRequests: -1}}
+	if e.auth, err = lumodev.Start(context.WithoutCancel(ctx), cfg, ""); err != nil {
+		return nil, err
+	}
+	full := e.auth.Server.Config()
+	rs, agent := full.ResourceServers[0], full.Agents[0]
+	shared := &http.Client{Transport: e.base}
+	verifier, err := resource.New(ctx, resource.Config{Issuer: e.auth.Server.Issuer(), ClientID: rs.ClientID, ClientSecret: rs.ClientSecret, HTTPClient: shared})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := lumodev.Listen("", false)
+	if err != nil {
+		return nil, err
+	}
+	e.url = "http://" + listener.Addr().String()
+	if e.api, err = docapi.New(docapi.Config{BaseURL: e.url, Documents: documents, Verifier: verifier}); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	e.http = docapi.HTTPServer(e.api, nil)
+	go func() { _ = e.http.Serve(listener) }() // until it is closed
+	e.client, err = lumoauth.New(lumoauth.Config{URL: e.auth.URL, Org: full.Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret, HTTPClient: shared})
+	return e, err
+}
+
+func document(i int) string { return fmt.Sprintf("doc_%d", 1000+i) }
+
+func (e *ends) close() error {
+	e.base.CloseIdleConnections()
+	var errs []error
+	if e.http != nil {
+		errs = append(errs, e.http.Close())
+	}
+	if e.api != nil {
+		errs = append(errs, e.api.Close())
+	}
+	if e.auth != nil {
+		errs = append(errs, e.auth.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (e *ends) measure(ctx context.Context, r *row, grants, times int) error {
+	var took []time.Duration
+	for range times {
+		d, err := e.one(ctx, r, grants)
+		if err != nil {
+			return err
+		}
+		took = append(took, d)
+		r.Trials++
+		r.clean(d)
+	}
+	slices.Sort(took)
+	at := func(percent int) time.Duration { return took[(len(took)-1)*percent/100].Round(time.Millisecond / 10) }
+	r.Note = fmt.Sprintf("p50 %s, p99 %s", at(50), at(99))
+	if at(99) > endGoal {
+		r.Note += ", over the goal of " + endGoal.String()
+	}
+	return nil
+}
+
+// one opens a task, gathers grants, ends the task, and tries them all.
+func (e *ends) one(ctx context.Context, r *row, grants int) (time.Duration, error) {
+	task, err := e.client.CreateTask(ctx, jit.TaskSpec{Name: "end"})
+	if err != nil {
+		return 0, err
+	}
+	tokens := make([]secret.String, grants)
+	gather, gathering := errgroup.WithContext(ctx)
+	gather.SetLimit(8)
+	for i := range grants {
+		gather.Go(func() error {
+			detail := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: document(i), Locations: []string{e.url}}
+			decision, err := e.client.Request(gathering, jit.Request{TaskID: task.ID, Detail: detail, TTL: 5 * time.Minute, Justification: "measuring"})
+			if err != nil {
+				return err
+			}
+			issued, err := e.client.Token(gathering, decision.RequestID)
+			tokens[i] = issued.Token
+			return err
+		})
+	}
+	if err := gather.Wait(); err != nil {
+		return 0, err
+	}
+	if status, err := e.try(ctx, 0, tokens[0]); err != nil || status != http.StatusOK {
+		return 0, fmt.Errorf("a grant that is good: status %d: %w", status, err)
+	}
+	start := time.Now()
+	if err := e.client.CompleteTask(ctx, task.ID); err != nil {
+		return 0, err
+	}
+	tries, trying := errgroup.WithContext(ctx)
+	for i, token := range tokens {
+		tries.Go(func() error {
+			for {
+				status, err := e.try(trying, i, token)
+				switch {
+				case err != nil:
+					return err
+				case status == http.StatusUnauthorized || status == http.StatusForbidden:
+					return nil
+				case time.Since(start) > cleanLimit:
+					r.wrong(&r.Orphans, "%s after the end of its task a grant gets status %d", cleanLimit, status)
+					return nil
+				}
+			}
+		})
+	}
+	err = tries.Wait()
+	return time.Since(start), err
+}
+
+// try uses a grant at the API.
+func (e *ends) try(ctx context.Context, i int, token secret.String) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url+"/v1/documents/"+document(i), nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	resp, err := e.base.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, errors.Join(err, resp.Body.Close())
+}

@@ -1,0 +1,95 @@
+package explain_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/explain"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+func TestWhoDecided(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		pending bool
+		status  jit.Status
+		by      string
+		want    string
+		say     string
+	}{
+		{"policy", false, jit.StatusApproved, "", explain.ByPolicy, "Approved at once, by the authorization server's own policy"},
+		{"policy's no", false, jit.StatusDenied, "", explain.ByPolicy, "Denied at once, by the authorization server's own policy"},
+		{"a person", true, jit.StatusApproved, "user 7", explain.ByPerson, "Approved by user 7 after 3 min"},
+		{"a person without a name", true, jit.StatusDenied, "", explain.ByPerson, "Denied by a person whom the server does not name, after 3 min"},
+		{"a person at once", false, jit.StatusApproved, "user 7", explain.ByPerson, "Approved by user 7 after 14 ms"},
+		{"nobody", true, jit.StatusExpired, "", explain.ByNobody, "Nobody decided in time after 3 min"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWriter()
+			w.open("x")
+			m := w.fetch("call-1", "doc_1")
+			m.asked()
+			if tt.pending {
+				m.decided("jit_1", jit.StatusPending, "high", "", "", w.now.Add(time.Hour))
+				w.plus(3 * time.Minute)
+			}
+			m.decided("jit_1", tt.status, "high", tt.by, "", time.Time{})
+			s := build(t, w.records, explain.Options{})
+			q := s.Tasks[0].Asked[0]
+			if q.By != tt.want || q.Status != tt.status.String() || q.ID != "jit_1" || len(s.Tasks[0].Asked) != 1 {
+				t.Errorf("request = %+v, want decided by %s", q, tt.want)
+			}
+			if got := flat(t, s); !strings.Contains(got, tt.say) {
+				t.Errorf("the story does not say %q:\n%s", tt.say, got)
+			}
+		})
+	}
+}
+
+func TestEndOfGrants(t *testing.T) {
+	grant := func(then func(*writer)) []journal.Record {
+		w := newWriter()
+		w.open("x")
+		w.fetch("call-1", "doc_1").token("jit_1") // for 5 minutes
+		then(w)
+		return w.records
+	}
+	completed := func(after time.Duration) []journal.Record {
+		return grant(func(w *writer) { w.plus(after); w.close() })
+	}
+	mark := func(kind jit.EntryKind) []journal.Record {
+		return grant(func(w *writer) { w.plus(time.Minute); w.add(jit.Entry{Kind: kind}) })
+	}
+	for _, tt := range []struct {
+		name    string
+		records []journal.Record
+		at      time.Duration // after the start
+		want    string
+	}{
+		{"completed", completed(time.Minute), time.Hour, explain.EndRevoked},
+		{"expired before the completion", completed(6 * time.Minute), time.Hour, explain.EndExpired},
+		{"open", grant(func(*writer) {}), time.Minute, explain.EndLive},
+		{"open, too long", grant(func(*writer) {}), time.Hour, explain.EndExpired},
+		{"completing", mark(jit.EntryTaskCompleting), 2 * time.Minute, explain.EndLive},
+		{"a failed try", mark(journal.EntryTaskAttempt), 2 * time.Minute, explain.EndLive},
+		{"task expired", mark(journal.EntryTaskExpired), time.Hour, explain.EndExpired},
+		{"unknown", mark(journal.EntryTaskUnknown), 2 * time.Minute, explain.EndUnknown},
+		{"unknown, long ago", mark(journal.EntryTaskUnknown), time.Hour, explain.EndExpired},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := build(t, tt.records, explain.Options{At: start().Add(tt.at)})
+			g := s.Tasks[0].Grants[0]
+			if g.End != tt.want || (g.End == explain.EndLive || g.End == explain.EndUnknown) != g.Ended.IsZero() {
+				t.Errorf("grant ends %q at %v, want %q", g.End, g.Ended, tt.want)
+			}
+			if !strings.Contains(flat(t, s), map[string]string{
+				explain.EndRevoked: "revoked at", explain.EndExpired: "expired by itself", explain.EndLive: "alive, until", explain.EndUnknown: "not known whether it was revoked",
+			}[tt.want]) {
+				t.Errorf("the text does not say so:\n%s", text(t, s))
+			}
+			html(t, s)
+		})
+	}
+}

@@ -1,0 +1,190 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// ofTask tells a record about the life of the task itself. It reports false for
+// the others.
+func (t *teller) ofTask(r journal.Record) bool {
+	task := t.task
+	s := Step{Seq: r.Seq, Time: r.Time, Kind: r.Kind}
+	switch r.Kind {
+	case jit.EntryTaskOpening:
+		task.Authority, task.Session, task.Name, task.OnBehalfOf = r.Authority, r.Session, r.Name, r.OnBehalfOf
+		s.Label, s.Text = "opening", "Asked the authorization server to open a task."
+	case jit.EntryTaskOpened:
+		task.ValidUntil = r.ExpiresAt
+		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
+	case jit.EntryTaskCompleting:
+		t.closed = true
+		t.state(journal.StateCompleting, time.Time{})
+		s.Label, s.Text = "completing", "Asked the authorization server to end the task and revoke its tokens."
+	case jit.EntryTaskCompleted:
+		task.Issued, task.Revoked = r.Issued, r.Revoked
+		t.state(journal.StateCompleted, r.Time)
+		s.Label, s.Tone, s.Text = "completed", Good, "The authorization server confirmed that the task is over and its tokens are revoked."
+	case journal.EntryTaskAttempt:
+		t.closed = true
+		t.state(journal.StateCompleting, time.Time{})
+		s.Label, s.Tone, s.Text = "not yet", Warn, sentence("Try %d to end the task failed%s.%s", r.Attempt, because(r.Error), t.until(" The next one is due at ", r.NextAttempt))
+		if !r.NextAttempt.IsZero() {
+			s.Text += "."
+		}
+	case journal.EntryTaskExpired:
+		t.state(journal.StateExpired, r.Time)
+		s.Label, s.Tone, s.Text = "expired", Warn, "The end of the task was never confirmed, but by now whatever was granted under it has expired by itself."
+	case journal.EntryTaskUnknown:
+		t.state(journal.StateUnknown, r.Time)
+		s.Label, s.Tone, s.Text = "unknown", Bad, sentence("Given up: nobody confirmed that the tokens were revoked, and nothing more can be found out%s.", because(r.Error))
+	default:
+		return false
+	}
+	t.step(s)
+	return true
+}
+
+// state notes how far the task is. Completed is final.
+func (t *teller) state(s journal.State, ended time.Time) {
+	switch task := t.task; {
+	case task.State == journal.StateCompleted:
+	case s == journal.StateCompleting && task.State.Finished() && task.State != journal.StateUnknown:
+	default:
+		task.State, task.Ended = s, ended
+	}
+}
+
+// until returns words and a moment, or nothing for the zero moment.
+func (t *teller) until(words string, moment time.Time) string {
+	if moment.IsZero() {
+		return ""
+	}
+	return words + t.clock(moment)
+}
+
+// ofCall tells a record about a call. c is nil only for kinds that are not known.
+func (t *teller) ofCall(r journal.Record, c *Call) Step {
+	switch r.Kind {
+	case jit.EntryCall:
+		return t.began(r, c)
+	case jit.EntryRefused:
+		return Step{
+			Label: "refused", Tone: Warn,
+			Text: sentence("The API refused %s with %d. It demands %s.", request(r), r.HTTPStatus, join(details(r.Demanded), "and")),
+		}
+	case jit.EntryBlocked:
+		return Step{
+			Label: "blocked", Tone: Bad,
+			Text: sentence("Not asked for: %s. That is more than this call may ask for%s.", detailOf(r.Detail).text(), because(r.Error)),
+		}
+	case jit.EntryDemand:
+		return t.demand(r, c)
+	case jit.EntryDecision:
+		return t.decision(r, c)
+	case jit.EntryGrant:
+		return t.grant(r, c)
+	case jit.EntryUse:
+		return t.use(r, c)
+	case jit.EntryCallSent:
+		return t.sent(r, c)
+	case jit.EntryCallReturned:
+		return t.returned(r, c)
+	case jit.EntryCallEnded:
+		return t.ended(r, c)
+	}
+	return Step{
+		Label: console.Clean(string(r.Kind), 24), Tone: Warn, Unknown: true,
+		Text: sentence("Entry %d is of a kind that this version does not know, %s%s.", r.Seq, quote(string(r.Kind)), leftover(r)),
+	}
+}
+
+func (d Detail) text() string { return console.Clean(d.Text, maxURL) }
+
+// request words the request that a record is about.
+func request(r journal.Record) string {
+	return strings.TrimSpace(ident(r.Method) + " " + address(r.URL))
+}
+
+func (t *teller) began(r journal.Record, c *Call) Step {
+	again := len(c.Steps) > 0
+	if again && c.Fate == FateEnded {
+		c.Fate, c.Ended, c.Result, c.Error = FateRunning, time.Time{}, "", ""
+	}
+	if !again || len(c.Args) == 0 && len(c.Ceiling) == 0 {
+		c.Args, c.Ceiling, c.Justification = arguments(r.Args), details(r.Ceiling), r.Justification
+	}
+	now := &Call{Tool: r.Tool, Args: arguments(r.Args)}
+	if again {
+		return Step{Label: "called again", Text: sentence("The call was made again: %s.", now.invocation())}
+	}
+	return Step{Label: "called", Text: sentence("The model called %s.", now.invocation())}
+}
+
+func (t *teller) ended(r journal.Record, c *Call) Step {
+	c.Fate, c.Ended, c.Result, c.Error = FateEnded, r.Time, r.Result, r.Error
+	s := Step{Label: console.Clean(r.Result, 24), Tone: Bad}
+	switch r.Result {
+	case "ok":
+		s.Tone = Good
+	case "pending":
+		s.Tone = Warn
+	case "":
+		s.Label, s.Tone = "ended", ""
+	}
+	s.Text = sentence("The call ended%s: %s%s.", after(c.Began, r.Time), orWord(ident(r.Result), "no result is recorded"), because(r.Error))
+	return s
+}
+
+func orWord(s, word string) string {
+	if s == "" {
+		return word
+	}
+	return s
+}
+
+// leftover shows all that a record says, for one that is not understood.
+func leftover(r journal.Record) string {
+	type shown struct {
+		Task      string `json:"task_id,omitempty"`
+		Call      string `json:"call_id,omitempty"`
+		Tool      string `json:"tool,omitempty"`
+		Args      string `json:"args,omitempty"`
+		Request   string `json:"request_id,omitempty"`
+		Detail    string `json:"detail,omitempty"`
+		Key       string `json:"idempotency_key,omitempty"`
+		Because   string `json:"justification,omitempty"`
+		Status    string `json:"status,omitempty"`
+		Risk      string `json:"risk,omitempty"`
+		DecidedBy string `json:"decided_by,omitempty"`
+		Message   string `json:"message,omitempty"`
+		Method    string `json:"method,omitempty"`
+		URL       string `json:"url,omitempty"`
+		HTTP      int    `json:"http_status,omitempty"`
+		Outcome   string `json:"outcome,omitempty"`
+		Result    string `json:"result,omitempty"`
+		Error     string `json:"error,omitempty"`
+	}
+	v := shown{
+		Task: r.TaskID, Call: r.CallID, Tool: r.Tool, Args: string(r.Args), Request: r.RequestID, Key: r.IdempotencyKey,
+		Because: r.Justification, Risk: r.Risk, DecidedBy: r.DecidedBy, Message: r.Message, Method: r.Method, URL: r.URL,
+		HTTP: r.HTTPStatus, Outcome: string(r.Outcome), Result: r.Result, Error: r.Error,
+	}
+	if r.Detail != nil {
+		v.Detail = r.Detail.String()
+	}
+	if r.Status != jit.StatusUnknown {
+		v.Status = r.Status.String()
+	}
+	text, err := json.Marshal(v)
+	if err != nil || string(text) == "{}" {
+		return ""
+	}
+	return ": " + console.Clean(string(text), maxText)
+}

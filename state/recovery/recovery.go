@@ -1,0 +1,194 @@
+package recovery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// Embedded is the name of an authorization server inside the process that owns the
+// task. It died with that process, and with it all that it ever granted.
+const Embedded = "embedded"
+
+// nameless stands for the name of an engine that has none.
+const nameless = "an authority without a name"
+
+// embeddedGone says so in the journal.
+const embeddedGone = "the embedded authorization server died with its process: nobody honours what it granted"
+
+// A Completer ends a task at an authorization server, which revokes every token
+// granted under it. It must be idempotent, heed its context, be safe for concurrent
+// use, and return errors that hold no secret. Every [jit.Authority] is one. Errors
+// that implement [jit.Temporary] say when to try again.
+type Completer interface {
+	CompleteTask(ctx context.Context, taskID string) error
+}
+
+// Config says what to recover, and how.
+type Config struct {
+	// Journal knows the tasks. Required; opened for writing.
+	Journal *journal.Journal
+
+	// Authority names the authorization server and agent that Completer speaks for,
+	// as jit.Config.AuthorityName did when the task was opened. "" is nobody's name:
+	// then, as with a nil Completer, only what needs no server is done.
+	Authority string
+	Completer Completer
+
+	// Parallel bounds the completions under way at once. 0 means 4.
+	Parallel int
+
+	// TryTimeout bounds one call of the Completer. 0 means 10 seconds.
+	TryTimeout time.Duration
+
+	// Progress is told how far the work is after each task that something came of,
+	// and when a pause begins, from one goroutine. nil tells nobody.
+	Progress func(Report)
+
+	// Logger receives what goes wrong with single tasks. nil discards.
+	Logger *slog.Logger
+}
+
+// check fills in the defaults.
+func (cfg Config) check() (Config, error) {
+	switch {
+	case cfg.Journal == nil:
+		return cfg, errors.New("recovery: no Journal")
+	case cfg.Parallel < 0 || cfg.TryTimeout < 0:
+		return cfg, errors.New("recovery: Parallel or TryTimeout is negative")
+	}
+	cfg.Parallel = cmp.Or(cfg.Parallel, 4)
+	cfg.TryTimeout = cmp.Or(cfg.TryTimeout, 10*time.Second)
+	if cfg.Completer == nil || cfg.Authority == Embedded {
+		cfg.Authority = ""
+	}
+	if cfg.Progress == nil {
+		cfg.Progress = func(Report) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg, nil
+}
+
+// A Report says what came of the tasks whose processes are gone. Its counts are
+// tasks, except for Tries.
+type Report struct {
+	Completed int // the authorization server confirmed their end
+	Expired   int // nobody confirmed it, but nothing under them can be valid any more
+	Unknown   int // nobody can confirm it: their server is gone for good
+
+	Waiting int // of this authority, and not given back yet; for Progress, about so many
+	Foreign int // of other authorities, and left alone
+	Busy    int // that another process is recovering
+
+	Tries   int       // completions tried, not counting what the Completer repeats
+	Next    time.Time // when the next try is due, in a pause; else zero
+	Failure string    // why the last try failed; empty when none did
+
+	Authorities []string // the other authorities, sorted
+}
+
+// Left returns how many tasks somebody still has to do something about.
+func (r Report) Left() int { return r.Waiting + r.Foreign + r.Busy }
+
+// Done returns how many tasks are finished that were not before.
+func (r Report) Done() int { return r.Completed + r.Expired + r.Unknown }
+
+// Pass makes one round: each task is tried at most once, those whose next try is not
+// due yet are left, and when the server does not answer, so are the rest. That ctx
+// ends is no error: Report.Left says what is left. An error means that the journal
+// cannot be used; the report is good as far as it goes.
+func Pass(ctx context.Context, cfg Config) (Report, error) { return work(ctx, cfg, false) }
+
+// Sweep is Pass again and again, with pauses, until all tasks of this authority are
+// done or ctx ends.
+func Sweep(ctx context.Context, cfg Config) (Report, error) { return work(ctx, cfg, true) }
+
+func work(ctx context.Context, cfg Config, patient bool) (Report, error) {
+	cfg, err := cfg.check()
+	if err != nil {
+		return Report{}, err
+	}
+	s := &sweep{Config: cfg, patient: patient, ended: make(chan ending), skip: map[string]bool{}}
+	err = s.run(ctx)
+	// What is left is counted from the journal, whatever happened.
+	err = errors.Join(err, s.count(context.WithoutCancel(ctx)))
+	if err != nil {
+		err = fmt.Errorf("recovery: %w", err)
+	}
+	return s.report, err
+}
+
+// Complete tries once to complete one task whose process is gone, due or not, and
+// returns the task as it is then. It fails with [journal.ErrOwned] if the process is
+// alive or somebody else recovers its tasks, and with the Completer's error if the
+// server did not confirm the end; the journal then knows when to try again. A task of
+// another authority is an error. One that is finished is none: it stays as it is.
+func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Task, err error) {
+	if cfg, err = cfg.check(); err != nil {
+		return task, err
+	}
+	if task.State.Finished() {
+		return task, nil
+	}
+	claim, err := cfg.Journal.Claim(ctx, task.Owner)
+	if err != nil {
+		return task, fmt.Errorf("recovery: %w", err)
+	}
+	defer func() { err = errors.Join(err, claim.Release()) }()
+	// It may have changed before the claim.
+	if task, err = cfg.Journal.Task(ctx, task.Run); err != nil || task.State.Finished() {
+		return task, err
+	}
+	var failure error
+	switch kind := cfg.kind(task); {
+	case kind == ours:
+		e := cfg.try(ctx, task)
+		err, failure = e.err, e.failure
+	case kind == foreign && !over(task, time.Now()):
+		return task, fmt.Errorf("recovery: task %s belongs to %s", cmp.Or(task.ID, task.Run), cmp.Or(task.Authority, nameless))
+	default:
+		_, err = cfg.settle(ctx, task)
+	}
+	if err != nil {
+		return task, fmt.Errorf("recovery: %w", err)
+	}
+	if task, err = cfg.Journal.Task(context.WithoutCancel(ctx), task.Run); err != nil {
+		return task, fmt.Errorf("recovery: %w", err)
+	}
+	if failure != nil && !task.State.Finished() {
+		return task, fmt.Errorf("recovery: %w", failure)
+	}
+	return task, nil
+}
+
+// Leave prepares the tasks of the journal's own process for whoever comes after it:
+// what could not be given back gets an attempt with the reason, so that the next
+// process finds it. A task that the server never named is closed: nothing can be under
+// it. Leave returns how many tasks are left. Call it at the end, when no run is under
+// way; reason must hold no secret.
+func Leave(ctx context.Context, j *journal.Journal, reason string) (left int, err error) {
+	tasks, err := j.Tasks(ctx, journal.TaskFilter{Owner: j.Owner(), Unfinished: true})
+	if err != nil {
+		return 0, fmt.Errorf("recovery: %w", err)
+	}
+	var errs []error
+	for _, t := range tasks {
+		if t.ID == "" && t.Until.IsZero() {
+			errs = append(errs, j.MarkExpired(ctx, t.Run))
+			continue
+		}
+		left++
+		errs = append(errs, j.RecordAttempt(ctx, t.Run, reason, time.Now().Add(pause(t.Attempts))))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return left, fmt.Errorf("recovery: %w", err)
+	}
+	return left, nil
+}

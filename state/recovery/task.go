@@ -1,0 +1,126 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// A kind says what can be done about a task.
+type kind uint8
+
+const (
+	foreign  kind = iota // nobody whom we may ask, or nothing to ask about
+	ours                 // complete it at the server
+	embedded             // its server is gone
+)
+
+func (cfg *Config) kind(t journal.Task) kind {
+	switch {
+	case t.Authority == Embedded:
+		return embedded
+	case t.ID != "" && cfg.Authority != "" && t.Authority == cfg.Authority:
+		return ours
+	}
+	return foreign
+}
+
+// over reports whether a task has ended by the clock: whatever was asked for under
+// it, and the task itself as the server told its end. One that the server never named
+// is over from the start: nothing was ever asked for under it. If it is open at the
+// server, it is empty there.
+func over(t journal.Task, now time.Time) bool {
+	return !now.Before(t.Until) && !now.Before(t.ExpiresAt)
+}
+
+// settle finishes a task for which no server can be asked.
+func (cfg *Config) settle(ctx context.Context, t journal.Task) (journal.State, error) {
+	if cfg.kind(t) == embedded && !over(t, time.Now()) {
+		// The journal goes by the clock alone, so this cannot be called expired yet. A
+		// later round does.
+		return journal.StateUnknown, cfg.Journal.MarkUnknown(ctx, t.Run, embeddedGone)
+	}
+	return journal.StateExpired, cfg.Journal.MarkExpired(ctx, t.Run)
+}
+
+// An ending is what came of one try.
+type ending struct {
+	estate  *estate
+	state   journal.State // completed, expired, or completing when it is to be tried again
+	next    time.Time     // when
+	wait    time.Duration // that the server asked for
+	failure error         // why it was not completed
+	err     error         // of the journal: nothing more can be done
+}
+
+// try asks the server to complete a task, once, and records what came of it.
+func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
+	keep := context.WithoutCancel(ctx) // what is known is recorded though ctx may be over
+	if t.State == journal.StateOpen {
+		// Giving back needs no record, so nobody waits for it.
+		cfg.Journal.Note(jit.Entry{Kind: jit.EntryTaskCompleting, Run: t.Run, TaskID: t.ID})
+	}
+	trying, cancel := context.WithTimeout(ctx, cfg.TryTimeout)
+	e.failure = cfg.Completer.CompleteTask(trying, t.ID)
+	cancel()
+	if e.failure == nil {
+		e.state, e.err = journal.StateCompleted, cfg.Journal.MarkCompleted(keep, t.Run)
+		return e
+	}
+	var passes bool
+	e.wait, passes = temporary(e.failure)
+	e.state = journal.StateCompleting
+	if ctx.Err() != nil && !passes {
+		return e // we broke it off: that says nothing about the server
+	}
+	now := time.Now()
+	wait := max(e.wait, pause(t.Attempts))
+	if !passes {
+		wait = max(wait, steadyPause)
+	}
+	e.next = now.Add(wait)
+	if e.err = cfg.Journal.RecordAttempt(keep, t.Run, e.failure.Error(), e.next); e.err != nil || !over(t, now) {
+		return e
+	}
+	e.state, e.err = journal.StateExpired, cfg.Journal.MarkExpired(keep, t.Run)
+	return e
+}
+
+// temporary returns what the server says about another try. One that runs out of
+// our own time may work the next time.
+func temporary(err error) (time.Duration, bool) {
+	if t, ok := errors.AsType[jit.Temporary](err); ok {
+		wait, again := t.Temporary()
+		return max(wait, 0), again || errors.Is(err, context.DeadlineExceeded)
+	}
+	return 0, errors.Is(err, context.DeadlineExceeded)
+}
+
+const (
+	firstPause   = time.Second
+	longestPause = time.Minute
+
+	// steadyPause is the least pause after an answer that will not change by itself,
+	// such as wrong credentials. It may still be a proxy's, so nothing is given up.
+	steadyPause = 30 * time.Second
+)
+
+// pause returns how long to wait after the failure that follows so many others: it
+// doubles each time, up to a limit, and half of it is chance, so that processes which
+// failed together do not come back together.
+func pause(failures int) time.Duration {
+	b := backoff.ExponentialBackOff{
+		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
+	}
+	b.Reset()
+	d := b.NextBackOff()
+	for range min(failures, 8) {
+		d = b.NextBackOff()
+	}
+	return d
+}
