@@ -26,21 +26,22 @@ var allowed = map[string][]string{
 	"secret":              {},
 	"internal/strictjson": {},
 	"internal/atomicfile": {},
+	"internal/peer":       {},
 	"internal/deptest":    {},
 	"internal/logtest":    {},
 	"docs":                {},
 	"rar":                 {"internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
-	"jit/challenge": {"rar", "internal/strictjson"},
-	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson"},
+	"jit/challenge": {"rar", "internal/strictjson", "internal/peer"},
+	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 
 	// The authorization server: its client, and the one for development.
-	"lumoauth":    {"jit", "rar", "secret", "internal/strictjson"},
+	"lumoauth":    {"jit", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/lumodev": {"rar", "secret", "internal/strictjson", "internal/atomicfile"},
 
 	// API owners, and the sample API.
-	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson"},
+	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
 
 	// The test kit of both.
@@ -59,18 +60,18 @@ var allowed = map[string][]string{
 
 	// The agent, from the middleware up.
 	"prompts":          {},
-	"jitmw":            {"jit", "rar"},
-	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson"},
+	"jitmw":            {"jit", "rar", "internal/peer"},
+	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
 	"agent":            {"jitmw", "prompts"},
 	"runner":           {"jit"},
-	"internal/console": {"jit", "runner", "rar"},
+	"internal/console": {"jit", "runner", "rar", "internal/peer"},
 	"state/explain":    {"internal/console", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
-	"models/provider":  {},
+	"models/provider":  {"internal/peer"},
 	"models/offline":   {},
-	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
-	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
+	"models/gemini":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
+	"models/openai":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
 	"models":           {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "models/provider"},
@@ -96,7 +97,7 @@ var allowed = map[string][]string{
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
-	"secret", "rar", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
+	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
 	"internal/atomicfile", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake",
 }
