@@ -20,7 +20,8 @@ import (
 type devFlags struct {
 	addr, apiAddr      string
 	modelAddr          string
-	state, envFile     string
+	state              string
+	envFile, operator  string
 	documents, reports string
 	org                string
 	allowRemote        bool
@@ -34,8 +35,10 @@ func (p *program) devCommand() *cobra.Command {
 		Long: `Run the embedded authorization server, the protected API and the offline model until
 interrupted. The model is served as OpenAI and as Google serve theirs, under the
 name "offline". The lines that point a client at all of them go to stdout, a log
-line for each request to stderr. The servers are for development: they speak plain
-HTTP and, unless told otherwise, listen on loopback only.`,
+line for each request to stderr. What the agent must not hold, the reviewer's token
+and the resource server's credentials, is in none of them: --operator-env-file asks
+for it. The servers are for development: they speak plain HTTP and, unless told
+otherwise, listen on loopback only.`,
 		Example: `  analyst dev
   analyst dev --addr 127.0.0.1:8600 --api-addr 127.0.0.1:8601 --state ./dev-state
   analyst dev --env-file dev.env    # then, elsewhere: . ./dev.env && analyst run "..."
@@ -49,6 +52,7 @@ HTTP and, unless told otherwise, listen on loopback only.`,
 	flags.StringVar(&f.modelAddr, "model-addr", "127.0.0.1:0", "address of the model server")
 	flags.StringVar(&f.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
 	flags.StringVar(&f.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
+	flags.StringVar(&f.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
 	flags.StringVar(&f.documents, "documents", "", "serve the .md and .txt files of this directory")
 	flags.StringVar(&f.reports, "reports", "", "where reports are written (default ./reports)")
 	flags.StringVar(&f.org, "org", lumodev.DefaultOrg, "organization slug")
@@ -71,20 +75,31 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, llms.Close()) }()
-	exports, err := servers.exports(llms.exports())
+	operator, err := servers.operatorExports()
 	if err != nil {
 		return err
 	}
-	if f.envFile != "" {
-		if err := atomicfile.Write(f.envFile, []byte(exports), 0o600); err != nil {
-			return fmt.Errorf("--env-file: %w", err)
+	exports := servers.exports(llms.exports())
+	printed := exports
+	if f.operator == "-" {
+		printed, f.operator = printed+operator, ""
+	}
+	for _, file := range []struct{ flag, path, text string }{
+		{"--operator-env-file", f.operator, operator}, // first: who waits for the other has both
+		{"--env-file", f.envFile, exports},
+	} {
+		if file.path == "" {
+			continue
+		}
+		if err := atomicfile.Write(file.path, []byte(file.text), 0o600); err != nil {
+			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 		// The secrets in it are void with the servers, unless these come back.
 		if f.state == "" {
-			defer func() { _ = os.Remove(f.envFile) }()
+			defer func() { _ = os.Remove(file.path) }()
 		}
 	}
-	if _, err := io.WriteString(p.stdout, exports); err != nil {
+	if _, err := io.WriteString(p.stdout, printed); err != nil {
 		return fmt.Errorf("write the export lines: %w", err)
 	}
 	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.auth.URL, servers.url, llms.url)
@@ -101,35 +116,43 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 	}
 }
 
-// exports returns the shell lines that point any client at the servers, and the
+// exports returns the shell lines that point an agent at the servers, and the
 // further ones.
-func (e *embedded) exports(further [][2]string) (string, error) {
+func (e *embedded) exports(further [][2]string) string {
 	cfg := e.auth.Server.Config()
-	var reviewer string
-	for _, u := range cfg.Users {
-		if u.Reviewer {
-			reviewer = u.Email
-			break
-		}
-	}
-	token, err := e.auth.Server.UserToken(reviewer)
-	if err != nil {
-		return "", err
-	}
-	agent, rs := cfg.Agents[0], cfg.ResourceServers[0]
-	var b strings.Builder
-	for _, v := range slices.Concat([][2]string{
+	agent := cfg.Agents[0]
+	return exportLines(append([][2]string{
 		{envURL, e.auth.URL},
 		{envOrg, cfg.Org},
+		{envTenant, cfg.Org},
 		{envClientID, agent.ClientID},
 		{envSecret, agent.ClientSecret.Reveal()},
 		{envAPI, e.url.String()},
 		{envAPIIdempotent, "true"},
+	}, further...))
+}
+
+// operatorExports returns what decides about the agent's requests and sees all its
+// tokens, and so is not for the environment that the agent runs in.
+func (e *embedded) operatorExports() (string, error) {
+	cfg := e.auth.Server.Config()
+	reviewer := slices.IndexFunc(cfg.Users, func(u lumodev.User) bool { return u.Reviewer })
+	token, err := e.auth.Server.UserToken(cfg.Users[reviewer].Email)
+	if err != nil {
+		return "", err
+	}
+	rs := cfg.ResourceServers[0]
+	return exportLines([][2]string{
 		{"LUMODEV_REVIEWER_TOKEN", token.Reveal()},
 		{"LUMODEV_RS_CLIENT_ID", rs.ClientID},
 		{"LUMODEV_RS_CLIENT_SECRET", rs.ClientSecret.Reveal()},
-	}, further) {
+	}), nil
+}
+
+func exportLines(vars [][2]string) string {
+	var b strings.Builder
+	for _, v := range vars {
 		fmt.Fprintf(&b, "export %s='%s'\n", v[0], strings.ReplaceAll(v[1], "'", `'\''`))
 	}
-	return b.String(), nil
+	return b.String()
 }

@@ -50,14 +50,12 @@ func startModels(addr string, allowRemote bool, log *slog.Logger) (*devModels, e
 	return m, nil
 }
 
-// exports returns the variables that point clients at the server. The keys are for
-// clients that insist on one.
+// exports returns the variables that point clients at the server. They hold no key:
+// it would take the place of a real one, and the server wants none.
 func (m *devModels) exports() [][2]string {
 	return [][2]string{
 		{"OPENAI_BASE_URL", m.url.JoinPath("v1").String()},
-		{"OPENAI_API_KEY", "development"},
 		{"GOOGLE_GEMINI_BASE_URL", m.url.String()},
-		{"GOOGLE_API_KEY", "development"},
 	}
 }
 

@@ -64,6 +64,7 @@ func newWorld(ctx context.Context, b *bench, name string) (_ *world, err error) 
 	w.args = []string{
 		"dev", "--addr", addr[0], "--api-addr", addr[1], "--model-addr", addr[2], "--state", w.path("dev"),
 		"--reports", w.path("reports"), "--env-file", w.path("env"),
+		"--operator-env-file", w.path("operator"),
 	}
 	if err := w.startDev(ctx); err != nil {
 		return nil, err
@@ -111,8 +112,12 @@ func (w *world) startDev(ctx context.Context) error {
 		if err != nil || !strings.Contains(string(text), "ANALYST_API_URL") {
 			return false
 		}
+		operator, err := os.ReadFile(w.path("operator")) // written before the other
+		if err != nil {
+			return false
+		}
 		w.env = map[string]string{}
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(string(operator) + string(text)) {
 			name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
 			if ok {
 				w.env[name] = strings.Trim(value, "'")
