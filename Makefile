@@ -1,6 +1,9 @@
 # make help lists the targets.
 
 GO       ?= go
+# One build mode for all that is built here: the tests build copies of this checkout, which
+# share the build cache with it only where paths are trimmed.
+export GOFLAGS := -trimpath $(GOFLAGS)
 FUZZTIME ?= 5s
 FAULTS   ?= 200
 LINT     := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
@@ -22,19 +25,19 @@ run: ## run the analyst on the embedded servers (PROMPT="..." for another job)
 
 .PHONY: build
 build: ## build bin/analyst
-	$(GO) build -trimpath -o bin/ ./cmd/analyst
+	$(GO) build -o bin/ ./cmd/analyst
 
 .PHONY: test
-test: ## run all tests, with the race detector where there is a C compiler
+test: ## run all tests, with the race detector where there is a C compiler (TESTFLAGS="-run X" for more flags)
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: testing without -race"; fi
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on ./...
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on $(TESTFLAGS) ./...
 
 .PHONY: check
 check: static test ## what must pass before a change is done: static, test, and no file changed by them
 	@git diff --exit-code --stat
 
 .PHONY: static
-static: ## gofmt, vet, golangci-lint, tidy, and builds for the other systems
+static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "gofmt: $$files"; exit 1; fi
 	$(GO) vet ./...
 	GOLANGCI_LINT_CACHE=$(LINTDIR) $(LINT) run ./...
@@ -42,8 +45,18 @@ static: ## gofmt, vet, golangci-lint, tidy, and builds for the other systems
 	$(GO) vet -tags failpoints ./cmd/analyst
 	$(GO) -C lab/faults vet ./...
 	$(GO) -C lab/faults mod tidy -diff
+	$(GO) test ./api
+
+.PHONY: api
+api: ## write the exported API of each package to api/ anew
+	$(GO) test ./api -update
+
+.PHONY: nightly
+nightly: ## what takes longer: builds for the other systems, fuzzing, 1000 kills
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
+	$(MAKE) fuzz FUZZTIME=1m
+	$(MAKE) faults FAULTS=1000
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 5s)

@@ -42,7 +42,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "../README.md", "../AGENTS.md") {
+	for _, file := range append(files, "../README.md", "../AGENTS.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md") {
 		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(read(t, file), -1) {
 			if strings.Contains(link[1], "://") {
 				continue

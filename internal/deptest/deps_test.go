@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/deptest":    {},
 	"internal/logtest":    {},
 	"docs":                {},
+	"api":                 {},
 	"rar":                 {"internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.

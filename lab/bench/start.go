@@ -26,7 +26,7 @@ func buildProgram(ctx context.Context) (*program, error) {
 	}
 	p := &program{ctx: ctx, dir: dir, path: filepath.Join(dir, "analyst")}
 	//nolint:gosec // a path of our own
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", p.path, "github.com/jitagent/jitagent/cmd/analyst")
+	build := exec.CommandContext(ctx, "go", "build", "-o", p.path, "github.com/jitagent/jitagent/cmd/analyst")
 	build.Stderr = os.Stderr
 	return p, build.Run()
 }

@@ -38,7 +38,7 @@ func newBench(ctx context.Context, o options, stderr io.Writer) (*bench, error) 
 		return nil, errors.Join(err, b.close())
 	}
 	b.source = gomod
-	if _, err := output(ctx, b.source, "go", "build", "-trimpath", "-tags", "failpoints", "-o", b.bin, "./cmd/analyst"); err != nil {
+	if _, err := output(ctx, b.source, "go", "build", "-tags", "failpoints", "-o", b.bin, "./cmd/analyst"); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	b.commit = "unknown"
