@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/runner"
 )
 
@@ -23,7 +23,7 @@ func (a *answerPrinter) see(e runner.Event) error {
 	}
 	if text.Partial {
 		a.midLine = true
-		_, err := io.WriteString(a.w, console.CleanText(text.Text))
+		_, err := io.WriteString(a.w, plain.Text(text.Text))
 		return err
 	}
 	// The whole text follows its pieces.
@@ -45,6 +45,6 @@ func (a *answerPrinter) finish(answer string) error {
 	if err := a.endLine(); err != nil || a.said || answer == "" {
 		return err
 	}
-	_, err := fmt.Fprintln(a.w, console.CleanText(answer))
+	_, err := fmt.Fprintln(a.w, plain.Text(answer))
 	return err
 }

@@ -117,8 +117,9 @@ func (p *program) exportCommand() *cobra.Command {
 		Use:   "export",
 		Short: "Write entries as JSON lines",
 		Long: `Write entries as JSON lines: {"entry":{...},"hash":"..."}. The entry stands there as
-the chain has it, byte for byte. No entry holds a token; justifications, document
-names and URLs are readable.`,
+the chain has it (RFC 8785), but for characters that are not printable, which are
+written as escapes. No entry holds a token; justifications, document names and URLs
+are readable.`,
 		Example: `  analyst audit export
   analyst audit export --since 2026-01-31
   analyst audit export --task last`,

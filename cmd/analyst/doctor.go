@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
@@ -215,9 +215,9 @@ func (p *program) printFindings(found []finding, asJSON bool) error {
 		if !f.OK {
 			mark = "FAIL"
 		}
-		line := fmt.Sprintf("%s  %-20s  %s", mark, f.Check, console.Clean(f.Detail, 300))
+		line := fmt.Sprintf("%s  %-20s  %s", mark, f.Check, plain.Line(f.Detail, 300))
 		if f.Fix != "" {
-			line += "\n                            fix: " + console.Clean(f.Fix, 300)
+			line += "\n                            fix: " + plain.Line(f.Fix, 300)
 		}
 		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 // The exit codes, documented in the README.
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		e = &exitError{code: exitFailed, err: err}
 	}
 	if e.err != nil {
-		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", console.CleanText(e.err.Error()))
+		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", plain.Text(e.err.Error()))
 	}
 	if e.hint != "" {
 		_, _ = fmt.Fprintf(stderr, "hint: %s\n", e.hint)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -187,7 +188,7 @@ func assemble(s settings, f runFlags, authority jit.Authority, state *runState, 
 // became of the task; nil when that was not seen.
 func (p *program) drive(ctx context.Context, r *runner.Runner, f runFlags, model, prompt string) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: prompt, Task: jit.TaskSpec{
-		Name: "analyst: " + console.Clean(prompt, 80), Type: "analysis", OnBehalfOf: f.onBehalfOf,
+		Name: "analyst: " + plain.Line(prompt, 80), Type: "analysis", OnBehalfOf: f.onBehalfOf,
 	}}
 	show := p.viewer(f)
 	out := answerPrinter{w: p.stdout, live: f.stream && !f.json}

@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
@@ -68,7 +68,7 @@ func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Comple
 	case left == 0 && refused == nil:
 		return err
 	case err == nil && refused != nil && left == 0: // only the end of the task is missing
-		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", console.Clean((*refused).Error(), 300))
+		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", plain.Line((*refused).Error(), 300))
 		return nil
 	}
 	e, ok := errors.AsType[*exitError](err)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
@@ -155,7 +155,7 @@ func modelSettings(options []string) (map[string]string, error) {
 	for _, option := range options {
 		key, value, ok := strings.Cut(option, "=")
 		if _, twice := settings[key]; !ok || key == "" || value == "" || twice {
-			return nil, fmt.Errorf("--model-option %s: write each setting once, as key=value", console.Clean(option, 80))
+			return nil, fmt.Errorf("--model-option %s: write each setting once, as key=value", plain.Line(option, 80))
 		}
 		settings[key] = value
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -21,7 +21,7 @@ type subject struct {
 	runs []string // in the order in which they began
 }
 
-func (s subject) String() string { return s.kind + " " + console.Clean(s.id, 80) }
+func (s subject) String() string { return s.kind + " " + plain.Line(s.id, 80) }
 
 // maxNamed bounds how many candidates an error names.
 const maxNamed = 6
@@ -133,11 +133,11 @@ func nothingCalled(tasks []journal.Task, id string) error {
 			named = append(named, "…")
 			break
 		}
-		named = append(named, console.Clean(cmp.Or(t.ID, t.Run), 80))
+		named = append(named, plain.Line(cmp.Or(t.ID, t.Run), 80))
 	}
 	return &exitError{
 		code: exitFailed,
-		err:  fmt.Errorf("no task, session or call is called %q or begins so; the newest tasks are %s", console.Clean(id, 80), strings.Join(named, ", ")),
+		err:  fmt.Errorf("no task, session or call is called %q or begins so; the newest tasks are %s", plain.Line(id, 80), strings.Join(named, ", ")),
 		hint: "analyst tasks --all lists them; without an argument the newest is taken",
 	}
 }
@@ -153,7 +153,7 @@ func severalCalled(found []subject, id string) error {
 	}
 	return &exitError{
 		code: exitFailed,
-		err:  fmt.Errorf("%q is the beginning of several: %s", console.Clean(id, 80), strings.Join(named, ", ")),
+		err:  fmt.Errorf("%q is the beginning of several: %s", plain.Line(id, 80), strings.Join(named, ", ")),
 		hint: "write more of it",
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
@@ -137,7 +137,7 @@ func (s *sweepProgress) show(r recovery.Report) {
 	if wait := r.Next.Sub(now); !r.Next.IsZero() && wait > 0 {
 		line += fmt.Sprintf("; next try in %s", wait.Round(time.Second/10))
 		if r.Failure != "" {
-			line += ", after: " + console.Clean(r.Failure, 200)
+			line += ", after: " + plain.Line(r.Failure, 200)
 		}
 	}
 	_, _ = fmt.Fprintln(s.w, line)
@@ -189,7 +189,7 @@ func leftover(r recovery.Report) string {
 	if r.Waiting > 0 {
 		text := tasks(r.Waiting) + " still to be given back"
 		if r.Failure != "" {
-			text += " (" + console.Clean(r.Failure, 200) + ")"
+			text += " (" + plain.Line(r.Failure, 200) + ")"
 		}
 		parts = append(parts, text)
 	}
@@ -197,7 +197,7 @@ func leftover(r recovery.Report) string {
 		parts = append(parts, tasks(r.Busy)+" in the hands of another process")
 	}
 	if r.Foreign > 0 {
-		parts = append(parts, tasks(r.Foreign)+" of "+console.Clean(strings.Join(r.Authorities, ", "), 300))
+		parts = append(parts, tasks(r.Foreign)+" of "+plain.Line(strings.Join(r.Authorities, ", "), 300))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -245,7 +245,7 @@ func sayRecovered(w io.Writer, r recovery.Report, err error) {
 		parts = append(parts, leftover(r)+": see analyst tasks, and analyst sweep")
 	}
 	if err != nil {
-		parts = append(parts, console.Clean(err.Error(), 300))
+		parts = append(parts, plain.Line(err.Error(), 300))
 	}
 	text := strings.TrimPrefix(strings.Join(parts, "; "), "; ")
 	if text != "" {

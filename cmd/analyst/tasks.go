@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 )
@@ -177,8 +177,8 @@ func (p *program) listTasks(ctx context.Context, f tasksFlags) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tPROCESS\tATTEMPTS\tNAME") // w is buffered: Flush has the error
 	for _, v := range views {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", v.State, console.Clean(cmp.Or(v.TaskID, "run "+v.Run), 60),
-			v.Opened.Local().Format(time.DateTime), cmp.Or(v.Owner, "-"), v.Attempts, console.Clean(v.Name, 60))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", v.State, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60),
+			v.Opened.Local().Format(time.DateTime), cmp.Or(v.Owner, "-"), v.Attempts, plain.Line(v.Name, 60))
 	}
 	return w.Flush()
 }
@@ -228,7 +228,7 @@ func findTask(ctx context.Context, j *journal.Journal, id string) (journal.Task,
 	}
 	t, err := j.Task(ctx, id)
 	if errors.Is(err, journal.ErrNotFound) {
-		return t, &exitError{code: exitFailed, err: fmt.Errorf("the journal knows no task %q", console.Clean(id, 80)), hint: "analyst tasks --all lists those it knows"}
+		return t, &exitError{code: exitFailed, err: fmt.Errorf("the journal knows no task %q", plain.Line(id, 80)), hint: "analyst tasks --all lists those it knows"}
 	}
 	return t, err
 }
@@ -263,7 +263,7 @@ func (p *program) printTask(v taskView) error {
 	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, console.Clean(value, 400)) // Flush has the error
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, plain.Line(value, 400)) // Flush has the error
 		}
 	}
 	at := func(t time.Time) string {
@@ -328,5 +328,5 @@ func (p *program) printJSON(v any) error {
 
 // short returns an id for a sentence.
 func short(t journal.Task) string {
-	return console.Clean(strings.TrimSpace(cmp.Or(t.ID, "of run "+t.Run)), 80)
+	return plain.Line(strings.TrimSpace(cmp.Or(t.ID, "of run "+t.Run)), 80)
 }

@@ -13,10 +13,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/fatih/color"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
@@ -54,7 +54,7 @@ func (t *Timeline) line(at time.Time, paint, label, format string, args ...any) 
 	_, _ = fmt.Fprintf(t.w, "%s %s %s\n",
 		t.paint["dim"].Sprintf("%7.3fs", elapsed),
 		t.paint[paint].Sprintf("%-9s", label),
-		Clean(fmt.Sprintf(format, args...), 400))
+		plain.Line(fmt.Sprintf(format, args...), 400))
 }
 
 // Note writes a line that belongs to no event.
@@ -86,7 +86,7 @@ func (t *Timeline) Show(e runner.Event) {
 	case runner.ToolReturned:
 		t.returned(e)
 	case runner.HistoryCut:
-		t.line(e.Time, "warn", "history", "it is longer than the model is shown: the last %s", count(e.Kept, "event"))
+		t.line(e.Time, "warn", "history", "it is longer than the model is shown: the last %s", plain.Count(e.Kept, "event"))
 	case jit.Uncertain:
 		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, e.URL, e.Error, e.IdempotencyKey)
 	case jit.Settled:
@@ -145,7 +145,7 @@ func (t *Timeline) completed(e jit.Completed) {
 		t.line(e.Time, "dim", "task", "none was opened")
 		return
 	}
-	t.line(e.Time, "good", "task", "%s completed, %s revoked", e.TaskID, count(e.Revoked, "token"))
+	t.line(e.Time, "good", "task", "%s completed, %s revoked", e.TaskID, plain.Count(e.Revoked, "token"))
 }
 
 func (t *Timeline) finished(e runner.Finished) {
@@ -154,14 +154,7 @@ func (t *Timeline) finished(e runner.Finished) {
 		paint = "warn"
 	}
 	t.line(e.Time, paint, string(e.Outcome), "%s, %s, %s",
-		count(e.ModelCalls, "model call"), count(e.ToolCalls, "tool call"), round(e.Elapsed))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
+		plain.Count(e.ModelCalls, "model call"), plain.Count(e.ToolCalls, "tool call"), round(e.Elapsed))
 }
 
 func details(ds []rar.Detail) string {
@@ -180,7 +173,7 @@ func arguments(args map[string]any) string {
 		if err != nil {
 			value = []byte("?")
 		}
-		parts = append(parts, name+": "+Clean(string(value), 60))
+		parts = append(parts, name+": "+plain.Line(string(value), 60))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -228,38 +221,4 @@ func round(d time.Duration) string {
 		return d.Round(time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()
-}
-
-// Clean returns s on one line, without characters that drive a terminal or turn
-// its text around, cut to limit runes.
-func Clean(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range s {
-		if limit--; limit < 0 {
-			b.WriteString("…")
-			break
-		}
-		switch {
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r == '\n' || r == '\t' || r == '\r':
-			b.WriteByte(' ')
-		default:
-			b.WriteString("\uFFFD")
-		}
-	}
-	return b.String()
-}
-
-// CleanText is [Clean] for an answer of several lines: line breaks and tabs stay.
-func CleanText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\n' || r == '\t' || r == '\u200d' || r == '\u200c' {
-			return r
-		}
-		if r == '\r' {
-			return -1
-		}
-		return '\uFFFD'
-	}, s)
 }

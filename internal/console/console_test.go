@@ -83,22 +83,3 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 		}
 	}
 }
-
-func TestClean(t *testing.T) {
-	for _, tt := range []struct{ in, want string }{
-		{"plain", "plain"},
-		{"0123456789012345678901234", "01234567890123456789…"},
-		{"two\nlines\ta tab", "two lines a tab"},
-		{"clear \x1b[2J all", "clear \uFFFD[2J all"},
-		{"bidi \u202e x", "bidi \uFFFD x"},
-		{"日本語 العربية", "日本語 العربية"},
-		{"broken \xff", "broken \uFFFD"},
-	} {
-		if got := console.Clean(tt.in, 20); got != tt.want {
-			t.Errorf("Clean(%q) = %q, want %q", tt.in, got, tt.want)
-		}
-	}
-	if got := console.CleanText("a\r\n\tb\x1b[31m\u202e"); got != "a\n\tb\uFFFD[31m\uFFFD" {
-		t.Errorf("CleanText() = %q", got)
-	}
-}

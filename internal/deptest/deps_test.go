@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/peer":       {},
 	"internal/deptest":    {},
 	"internal/logtest":    {},
+	"internal/plain":      {},
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
@@ -53,7 +54,7 @@ var allowed = map[string][]string{
 	},
 
 	// What survives a crash.
-	"state/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/strictjson"},
+	"state/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/plain", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
 
 	// Where a process dies, in builds that are made to be killed.
@@ -66,7 +67,7 @@ var allowed = map[string][]string{
 	"agent":            {"jitmw", "prompts"},
 	"runner":           {"jit"},
 	"internal/console": {"jit", "runner", "rar", "internal/peer"},
-	"state/explain":    {"internal/console", "state/journal", "jit", "rar"},
+	"state/explain":    {"internal/plain", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"internal/peer"},
@@ -89,7 +90,7 @@ var allowed = map[string][]string{
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
+		"agent", "internal/atomicfile", "internal/console", "internal/plain", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
 		"internal/newtool", "state/recovery", "internal/strictjson", "jit", "lumoauth", "dev/lumodev", "models",
 		"dev/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
@@ -99,7 +100,7 @@ var allowed = map[string][]string{
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
 	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
-	"internal/atomicfile", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
+	"internal/atomicfile", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake",
 }
 

@@ -10,7 +10,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 )
 
@@ -80,7 +80,7 @@ func (s *Story) WriteHTML(w io.Writer, zone *time.Location) error {
 	if err := tmpl.Execute(&b, s.view(zone)); err != nil {
 		return fmt.Errorf("explain: page: %w", err)
 	}
-	if _, err := io.WriteString(w, console.CleanText(b.String())); err != nil {
+	if _, err := io.WriteString(w, plain.Text(b.String())); err != nil {
 		return fmt.Errorf("explain: write the page: %w", err)
 	}
 	return nil
@@ -107,7 +107,7 @@ func (s *Story) view(zone *time.Location) pageView {
 func (t *Task) view(id string, at time.Time, c calendar) taskView {
 	v := taskView{ID: id, Title: t.title(), Start: c.full(t.Opened), Summary: t.Summary, Notes: t.Notes, Steps: t.stepViews(t.Steps, c)}
 	if t.Omitted > 0 {
-		v.Omitted = fmt.Sprintf("The other %s of the task %s left out here.", count(t.Omitted, "call"), plural(t.Omitted, "is", "are"))
+		v.Omitted = fmt.Sprintf("The other %s of the task %s left out here.", plain.Count(t.Omitted, "call"), plural(t.Omitted, "is", "are"))
 	}
 	v.Facts = t.facts(c)
 	k := newSketch(t, at, c)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -100,12 +100,12 @@ func (t *teller) ofCall(r journal.Record, c *Call) Step {
 		return t.ended(r, c)
 	}
 	return Step{
-		Label: console.Clean(string(r.Kind), 24), Tone: Warn, Unknown: true,
+		Label: plain.Line(string(r.Kind), 24), Tone: Warn, Unknown: true,
 		Text: sentence("Entry %d is of a kind that this version does not know, %s%s.", r.Seq, quote(string(r.Kind)), leftover(r)),
 	}
 }
 
-func (d Detail) text() string { return console.Clean(d.Text, maxURL) }
+func (d Detail) text() string { return plain.Line(d.Text, maxURL) }
 
 // request words the request that a record is about.
 func request(r journal.Record) string {
@@ -129,7 +129,7 @@ func (t *teller) began(r journal.Record, c *Call) Step {
 
 func (t *teller) ended(r journal.Record, c *Call) Step {
 	c.Fate, c.Ended, c.Result, c.Error = FateEnded, r.Time, r.Result, r.Error
-	s := Step{Label: console.Clean(r.Result, 24), Tone: Bad}
+	s := Step{Label: plain.Line(r.Result, 24), Tone: Bad}
 	switch r.Result {
 	case "ok":
 		s.Tone = Good
@@ -186,5 +186,5 @@ func leftover(r journal.Record) string {
 	if err != nil || string(text) == "{}" {
 		return ""
 	}
-	return ": " + console.Clean(string(text), maxText)
+	return ": " + plain.Line(string(text), maxText)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -16,13 +17,13 @@ func (t *teller) summary() []string {
 	if len(task.Calls) == 0 {
 		say("The model called nothing.")
 	} else {
-		say("The model made %s: %s.", count(len(task.Calls), "call"), t.fates())
+		say("The model made %s: %s.", plain.Count(len(task.Calls), "call"), t.fates())
 	}
 	if len(task.Asked) > 0 {
 		say("Authority was asked for %s: %s.", times(len(task.Asked)), t.decisions())
 	}
 	if n := blocked(task); n > 0 {
-		say("%s of the API went beyond what its call may ask for, and %s not passed on.", count(n, "demand"), plural(n, "was", "were"))
+		say("%s of the API went beyond what its call may ask for, and %s not passed on.", plain.Count(n, "demand"), plural(n, "was", "were"))
 	}
 	t.effectsSummary(say)
 	for _, d := range task.Deaths {
@@ -152,14 +153,14 @@ func (t *teller) effectsSummary(say func(string, ...any)) {
 		}
 	}
 	if len(t.task.Effects) > 0 {
-		say("%s that may change something %s sent to the API: %s.", count(len(t.task.Effects), "request"), plural(len(t.task.Effects), "was", "were"), n.String())
+		say("%s that may change something %s sent to the API: %s.", plain.Count(len(t.task.Effects), "request"), plural(len(t.task.Effects), "was", "were"), n.String())
 	}
 }
 
 func (t *teller) endSummary(say func(string, ...any)) {
 	task := t.task
 	took := span(task.Ended.Sub(task.Opened))
-	issued := count(task.Issued, "token") + " " + plural(task.Issued, "was", "were") + " issued"
+	issued := plain.Count(task.Issued, "token") + " " + plural(task.Issued, "was", "were") + " issued"
 	if task.Issued == 0 {
 		issued = "No token was issued"
 	}

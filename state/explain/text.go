@@ -1,18 +1,15 @@
 package explain
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
 	"github.com/rivo/uniseg"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -44,7 +41,7 @@ func (s *Story) WriteText(w io.Writer, zone *time.Location) error {
 	}
 	p.calendar = calendar{zone: zone}
 	p.steps(2, s.Strays)
-	if _, err := io.WriteString(w, console.CleanText(p.b.String())); err != nil {
+	if _, err := io.WriteString(w, plain.Text(p.b.String())); err != nil {
 		return fmt.Errorf("explain: write the story: %w", err)
 	}
 	return nil
@@ -108,7 +105,7 @@ func (p *page) task(t *Task) {
 		p.para(2, s)
 	}
 	if t.Omitted > 0 {
-		p.para(2, fmt.Sprintf("The other %s of the task %s left out here.", count(t.Omitted, "call"), plural(t.Omitted, "is", "are")))
+		p.para(2, fmt.Sprintf("The other %s of the task %s left out here.", plain.Count(t.Omitted, "call"), plural(t.Omitted, "is", "are")))
 	}
 	for _, n := range t.Notes {
 		p.item(2, "Note:", n)
@@ -228,20 +225,7 @@ func (s *Story) WriteJSON(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("explain: encode the story: %w", err)
 	}
-	var b bytes.Buffer
-	for _, r := range string(text) {
-		switch {
-		case r == '\n' || unicode.IsPrint(r) && r != '\uFFFD':
-			b.WriteRune(r)
-		case r > 0xFFFF:
-			hi, lo := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	b.WriteByte('\n')
-	if _, err := w.Write(b.Bytes()); err != nil {
+	if _, err := w.Write(append(plain.JSON(text), '\n')); err != nil {
 		return fmt.Errorf("explain: write the story: %w", err)
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -21,14 +21,14 @@ const (
 	maxArg   = 80  // one argument of a call
 )
 
-func ident(s string) string { return console.Clean(s, maxIdent) }
+func ident(s string) string { return plain.Line(s, maxIdent) }
 
-func address(s string) string { return console.Clean(s, maxURL) }
+func address(s string) string { return plain.Line(s, maxURL) }
 
 // quote shows a free text so that it cannot be taken for one of our own words.
 func quote(s string) string {
 	s = strings.NewReplacer("“", `"`, "”", `"`).Replace(s)
-	return "“" + console.Clean(s, maxText) + "”"
+	return "“" + plain.Line(s, maxText) + "”"
 }
 
 // sentence formats a sentence. One that ends in a quotation with a full stop of its
@@ -47,13 +47,6 @@ func because(s string) string {
 		return ""
 	}
 	return ": " + quote(s)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // span words a length of time with two units at most.
@@ -156,7 +149,7 @@ func join(ds []Detail, and string) string {
 	}
 	texts := make([]string, len(ds))
 	for i, d := range ds {
-		texts[i] = console.Clean(d.Text, maxURL)
+		texts[i] = plain.Line(d.Text, maxURL)
 	}
 	return strings.Join(texts, " "+and+" ")
 }
@@ -191,11 +184,11 @@ func (c *Call) invocation() string {
 		if len(c.Args) == 0 || string(c.Args) == "null" {
 			return tool
 		}
-		return tool + "(" + console.Clean(string(c.Args), maxArg) + ")"
+		return tool + "(" + plain.Line(string(c.Args), maxArg) + ")"
 	}
 	parts := make([]string, 0, len(args))
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		parts = append(parts, ident(name)+": "+console.Clean(string(args[name]), maxArg))
+		parts = append(parts, ident(name)+": "+plain.Line(string(args[name]), maxArg))
 	}
-	return tool + "(" + console.Clean(strings.Join(parts, ", "), 2*maxURL) + ")"
+	return tool + "(" + plain.Line(strings.Join(parts, ", "), 2*maxURL) + ")"
 }

@@ -1,7 +1,9 @@
 package journal_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -9,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -329,6 +332,30 @@ func TestQueryAndExport(t *testing.T) {
 		if len(lines) != 4 || !strings.HasPrefix(lines[0], `{"entry":{"authority":"lumodev","kind":"task_opening",`) ||
 			strings.Count(out.String(), `"hash":"`) != 4 {
 			t.Errorf("export:\n%s", out.String())
+		}
+	})
+}
+
+func TestExportIsPrintable(t *testing.T) {
+	both(t, func(t *testing.T, j *journal.Journal) {
+		const hostile = "C1 \u009b31m, DEL \x7f, bidi \u202e, é"
+		add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r1", Name: hostile})
+		var out bytes.Buffer
+		if err := j.Export(t.Context(), &out, journal.Filter{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range out.String() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("the export has %U: %s", r, out.String())
+			}
+		}
+		var line struct {
+			Entry struct {
+				Name string `json:"name"`
+			} `json:"entry"`
+		}
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Entry.Name != hostile {
+			t.Errorf("the export reads as %q, %v, want %q", line.Entry.Name, err, hostile)
 		}
 	})
 }

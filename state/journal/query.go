@@ -2,14 +2,12 @@ package journal
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
-
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 )
 
@@ -120,8 +118,9 @@ func (j *Journal) page(ctx context.Context, f Filter) ([]*row, error) {
 }
 
 // Export writes the entries that a filter chooses as JSON lines: {"entry":...,
-// "hash":"..."}, where entry is the very text that the hash is over, after the hash
-// of the line before (RFC 8785 throughout).
+// "hash":"..."}. The hash is over the hash of the line before and the entry in
+// canonical form (RFC 8785). It stands here in that form, but for characters that
+// are not printable, which are escapes: a terminal may be what reads it.
 func (j *Journal) Export(ctx context.Context, w io.Writer, f Filter) error {
 	for r, err := range j.rows(ctx, f) {
 		if err != nil {
@@ -130,7 +129,7 @@ func (j *Journal) Export(ctx context.Context, w io.Writer, f Filter) error {
 		if _, err := r.record(); err != nil {
 			return err
 		}
-		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%s"}`, jsontext.Value(r.data), hex.EncodeToString(r.hash))
+		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%x"}`, plain.JSON(r.data), r.hash)
 		if _, err := w.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("journal: export: %w", err)
 		}
