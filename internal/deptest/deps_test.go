@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
 	"agent":            {"jitmw", "prompts"},
 	"runner":           {"jit"},
-	"internal/console": {"jit", "runner", "rar", "internal/peer"},
+	"internal/console": {"jit", "runner", "rar", "internal/peer", "internal/plain"},
 	"state/explain":    {"internal/plain", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
