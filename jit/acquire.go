@@ -149,7 +149,7 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Detail, dec Deci
 	start := time.Now()
 	issued, err := t.engine.cfg.Authority.Token(ctx, dec.RequestID)
 	if err != nil {
-		return nil, fmt.Errorf("jit: token for request %s: %w", dec.RequestID, err)
+		return nil, &AuthorityError{opToken, err}
 	}
 	t.secrets.add(issued.Token)
 	ttl := lifetime(issued.ExpiresIn, dec.TTL, t.engine.cfg.TTL)
@@ -157,7 +157,7 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Detail, dec Deci
 	t.issued = append(t.issued, start.Add(ttl)) // used or not, it is alive
 	t.mu.Unlock()
 	if err := usable(issued, dec); err != nil {
-		return nil, fmt.Errorf("jit: token for request %s: %w", dec.RequestID, err)
+		return nil, &AuthorityError{opToken, err}
 	}
 	granted, err := t.engine.granted(issued, d)
 	if err != nil {

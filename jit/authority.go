@@ -13,7 +13,8 @@ import (
 // lumoauth implements it for LumoAuth. Implementations must be safe for
 // concurrent use, must not follow redirects with credentials, and must return
 // errors that hold no secret. An error that is worth another try implements
-// [Temporary].
+// [Temporary], one that the server gave a reason for [Refusal]. The engine hands
+// each on in an [*AuthorityError].
 type Authority interface {
 	// AgentToken returns the agent's own access token, the base token: refreshed
 	// ahead of its expiry, with one refresh for all waiters.
@@ -132,6 +133,55 @@ type Temporary interface {
 	// Temporary reports whether another try makes sense, and the least wait
 	// before it (0 when the server named none).
 	Temporary() (wait time.Duration, ok bool)
+}
+
+// Refusal is implemented by errors of an [Authority] that stand for an answer of
+// the server, not for the lack of one.
+type Refusal interface {
+	error
+	// Reason says why the server refused, in words fit for people and models: no
+	// credential, no address, bounded. It is "" when the server cannot be reached, or
+	// failed.
+	Reason() string
+}
+
+// An AuthorityError reports that the authorization server did not do what it was
+// asked for: it could not be reached, it failed, or it refused for a reason that is
+// no decision about authority, such as a wrong secret or an unknown user. The engine
+// makes one of each error of its [Authority], and nobody else does, so that it tells
+// whose fault it is.
+type AuthorityError struct {
+	// Op is what it did not do, such as "open the task".
+	Op string
+	// Err is the Authority's error, which errors.As finds. It may name addresses.
+	Err error
+}
+
+// The values of [AuthorityError.Op].
+const (
+	opLogin    = "log the agent in"
+	opOpen     = "open the task"
+	opRequest  = "take the request"
+	opStatus   = "tell the state of the request"
+	opToken    = "issue the token"
+	opComplete = "complete the task"
+)
+
+// Error says what was not done, and the Authority's error. It is for logs.
+func (e *AuthorityError) Error() string {
+	return "jit: the authorization server did not " + e.Op + ": " + e.Err.Error()
+}
+
+// Unwrap returns the Authority's error.
+func (e *AuthorityError) Unwrap() error { return e.Err }
+
+// Words says what happened in one sentence for people and models: it names neither
+// packages nor addresses.
+func (e *AuthorityError) Words() string {
+	if r, ok := errors.AsType[Refusal](e.Err); ok && r.Reason() != "" {
+		return "the authorization server did not " + e.Op + ": " + r.Reason()
+	}
+	return "the authorization server could not be reached, or it failed"
 }
 
 // temporary reports whether err is worth another try, and the wait that the

@@ -42,7 +42,8 @@ type Config struct {
 	// a random key, so that hashes of different engines cannot be joined.
 	TokenHashKey []byte
 
-	// TTL is the lifetime asked for each token. 0 means 5 minutes.
+	// TTL is the lifetime asked for each token, in whole seconds and at least one;
+	// the server may grant less. 0 means [DefaultTTL].
 	TTL time.Duration
 
 	// Wait is how long one call waits for a person's decision. 0 means not at
@@ -72,6 +73,9 @@ type Config struct {
 	// Logger receives what goes wrong in the background. nil discards.
 	Logger *slog.Logger
 }
+
+// DefaultTTL is the lifetime that is asked for a token when nothing else is said.
+const DefaultTTL = 5 * time.Minute
 
 // An Engine opens tasks and obtains authority for the calls made under them. It
 // is safe for concurrent use. It holds nothing that needs closing; each [Task]
@@ -105,7 +109,10 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.MaxEscalations < 0 {
 		return nil, errors.New("jit: config: MaxEscalations is negative")
 	}
-	setDefault(&cfg.TTL, 5*time.Minute)
+	if cfg.TTL%time.Second != 0 {
+		return nil, errors.New("jit: config: TTL is not a whole number of seconds")
+	}
+	setDefault(&cfg.TTL, DefaultTTL)
 	setDefault(&cfg.PollInterval, 5*time.Second)
 	setDefault(&cfg.MaxPending, 10*time.Minute)
 	setDefault(&cfg.MaxEscalations, 2)

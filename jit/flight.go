@@ -180,7 +180,7 @@ func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Deta
 		err = identify(&req.Decision, "", taskID)
 	}
 	if err != nil {
-		return openRequest{}, fmt.Errorf("jit: request %s: %w", d, err)
+		return openRequest{}, &AuthorityError{opRequest, err}
 	}
 	if req.Status == StatusPending && !req.ExpiresAt.After(time.Now()) {
 		// The server names no end, or one that has passed as soon as it is named:

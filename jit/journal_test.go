@@ -132,14 +132,15 @@ func TestTokenHashesJoinUnderOneKeyOnly(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	ok := &fake.Authority{}
 	for name, cfg := range map[string]jit.Config{
-		"Authority":       {},
-		"Policy[1]":       {Authority: ok, Policy: []rar.Detail{read("doc_1"), {}}},
-		"TTL":             {Authority: ok, TTL: -1},
-		"Wait":            {Authority: ok, Wait: -1},
-		"PollInterval":    {Authority: ok, PollInterval: -1},
-		"MaxPending":      {Authority: ok, MaxPending: -1},
-		"CompleteTimeout": {Authority: ok, CompleteTimeout: -1},
-		"MaxEscalations":  {Authority: ok, MaxEscalations: -1},
+		"Authority":                            {},
+		"Policy[1]":                            {Authority: ok, Policy: []rar.Detail{read("doc_1"), {}}},
+		"TTL":                                  {Authority: ok, TTL: -1},
+		"TTL is not a whole number of seconds": {Authority: ok, TTL: 500 * time.Millisecond},
+		"Wait":                                 {Authority: ok, Wait: -1},
+		"PollInterval":                         {Authority: ok, PollInterval: -1},
+		"MaxPending":                           {Authority: ok, MaxPending: -1},
+		"CompleteTimeout":                      {Authority: ok, CompleteTimeout: -1},
+		"MaxEscalations":                       {Authority: ok, MaxEscalations: -1},
 	} {
 		if _, err := jit.New(cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("New() without a good %s = %v, want an error that names it", name, err)

@@ -2,7 +2,6 @@ package jit
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -42,7 +41,7 @@ func (s *scope) look(ctx context.Context, pending Decision) (Decision, error) {
 	if err != nil {
 		wait, again := temporary(err)
 		if !again || ctx.Err() != nil {
-			return pending, fmt.Errorf("jit: status of request %s: %w", pending.RequestID, err)
+			return pending, &AuthorityError{opStatus, err}
 		}
 		s.task.engine.log.DebugContext(ctx, "poll failed, will try again", "request_id", pending.RequestID, "error", err)
 		pending.RetryAfter = wait
@@ -51,7 +50,7 @@ func (s *scope) look(ctx context.Context, pending Decision) (Decision, error) {
 	// An answer may leave out what is known. It may not speak of something else:
 	// the token of another request is not what was decided here.
 	if err := identify(&dec, pending.RequestID, pending.TaskID); err != nil {
-		return pending, fmt.Errorf("jit: status of request %s: %w", pending.RequestID, err)
+		return pending, &AuthorityError{opStatus, err}
 	}
 	if dec.Risk == "" {
 		dec.Risk = pending.Risk

@@ -62,11 +62,11 @@ func (t *Task) create(ctx context.Context, spec TaskSpec) {
 	}
 	info, err := t.engine.cfg.Authority.CreateTask(ctx, spec)
 	if err != nil {
-		t.openErr = fmt.Errorf("jit: open task: %w", err)
+		t.openErr = &AuthorityError{opOpen, err}
 		return
 	}
 	if info.ID == "" {
-		t.openErr = errors.New("jit: open task: the answer names no task")
+		t.openErr = &AuthorityError{opOpen, errors.New("the answer names no task")}
 		return
 	}
 	t.info = info
@@ -200,7 +200,7 @@ func (t *Task) complete(ctx context.Context, id string) error {
 		return struct{}{}, last
 	}, backoff.WithMaxElapsedTime(t.engine.cfg.CompleteTimeout))
 	if err != nil {
-		return fmt.Errorf("jit: complete task %s: %w", id, last)
+		return &AuthorityError{opComplete, last}
 	}
 	tally := t.tally(id)
 	entry := Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id, Issued: tally.Issued, Revoked: tally.Revoked}
@@ -253,7 +253,7 @@ func (t *Task) emit(e Event) {
 func (t *Task) baseToken(ctx context.Context) (secret.String, error) {
 	tok, err := t.engine.cfg.Authority.AgentToken(ctx)
 	if err != nil {
-		return secret.String{}, fmt.Errorf("jit: agent token: %w", err)
+		return secret.String{}, &AuthorityError{opLogin, err}
 	}
 	t.secrets.add(tok)
 	return tok, nil

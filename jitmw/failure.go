@@ -139,8 +139,8 @@ func explain(err error) *Failure {
 			return &Failure{Status: known.status, Message: known.message, Advice: known.advice, Err: err}
 		}
 	}
-	if _, ok := errors.AsType[jit.Temporary](err); ok {
-		return &Failure{Status: StatusFailed, Message: "the authorization server could not be reached, or it failed", Advice: sayso, Err: err}
+	if e, ok := errors.AsType[*jit.AuthorityError](err); ok {
+		return &Failure{Status: StatusFailed, Message: e.Words(), Advice: sayso, Err: err}
 	}
 	if technical(err) {
 		return &Failure{Status: StatusFailed, Message: "the call failed for a technical reason: a service or file that it needs could not be reached", Advice: sayso, Err: err}

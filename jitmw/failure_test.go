@@ -93,7 +93,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 			map[string]any{"status": "failed", "error": "the tool asked for permission outside of its call", "advice": sayso},
 		},
 		"authorization server": {
-			inHTTP(fmt.Errorf("jit: agent token: %w", faulty{})),
+			inHTTP(&jit.AuthorityError{Op: "log the agent in", Err: faulty{}}),
 			map[string]any{"status": "failed", "error": "the authorization server could not be reached, or it failed", "advice": sayso},
 		},
 		"in doubt": {

@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"mime"
@@ -53,7 +54,10 @@ type Error struct {
 	again bool   // another try of this very call makes sense
 }
 
-var _ jit.Temporary = (*Error)(nil)
+var (
+	_ jit.Temporary = (*Error)(nil)
+	_ jit.Refusal   = (*Error)(nil)
+)
 
 func (e *Error) Error() string {
 	parts := []string{"lumoauth: " + e.Op}
@@ -77,6 +81,26 @@ func (e *Error) Error() string {
 		text += " (" + e.hint + ")"
 	}
 	return text
+}
+
+// Reason implements [jit.Refusal]: what speaks against the call, in the server's
+// words where it has some.
+func (e *Error) Reason() string {
+	switch {
+	case errors.Is(e.kind, ErrUnavailable), e.StatusCode == 0 && e.kind != nil:
+		return ""
+	case errors.Is(e.kind, ErrInvalidClient):
+		return e.kind.Error()
+	case e.Message != "":
+		return e.Message
+	case e.Code != "":
+		return e.Code
+	case e.StatusCode == 0 && e.cause != nil && !errors.Is(e.cause, context.Canceled) && !errors.Is(e.cause, context.DeadlineExceeded):
+		return e.cause.Error() // of an argument, found before anything was sent
+	case e.kind != nil:
+		return e.kind.Error()
+	}
+	return ""
 }
 
 // Unwrap returns the sentinel and the cause, those that there are.

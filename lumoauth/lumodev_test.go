@@ -68,7 +68,7 @@ func TestDevServerWholeTask(t *testing.T) {
 				t.Fatalf("CreateTask() = %+v, %v", task, err)
 			}
 			d, err := c.Request(ctx, jit.Request{TaskID: task.ID, Detail: readDoc, Justification: "to read"})
-			if err != nil || d.Status != jit.StatusApproved || d.TaskID != task.ID || d.TTL != lumoauth.DefaultTTL || d.Risk != "low" {
+			if err != nil || d.Status != jit.StatusApproved || d.TaskID != task.ID || d.TTL != jit.DefaultTTL || d.Risk != "low" {
 				t.Fatalf("Request() = %+v, %v, want approved", d, err)
 			}
 			issued, err := c.Token(ctx, d.RequestID)

@@ -20,14 +20,12 @@ const (
 	opToken   = "redeem request"
 )
 
-// Lifetimes of what is asked for. The server may grant less.
-const (
-	DefaultTTL = 300 * time.Second
-	MaxTTL     = 900 * time.Second
-)
+// MaxTTL is the longest lifetime that LumoAuth documents for a granted token.
+const MaxTTL = 900 * time.Second
 
 // Request asks for one piece of authority. The lifetime is always sent, since the
-// documented defaults differ: [DefaultTTL] for 0, and [MaxTTL] for more than that.
+// documented defaults differ: [jit.DefaultTTL] for 0. One over [MaxTTL] is sent as
+// well; the answer says what was granted.
 // It is sent again only when the server certainly did not act: a second request
 // could be a second question to a person.
 func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
@@ -61,15 +59,15 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	return c.locate(d), err
 }
 
-// seconds brings a wanted lifetime into the range of the API.
+// seconds is a wanted lifetime as the API takes it.
 func seconds(ttl time.Duration) (int64, error) {
 	switch {
 	case ttl == 0:
-		ttl = DefaultTTL
+		ttl = jit.DefaultTTL
 	case ttl < time.Second:
 		return 0, errors.New("under a second")
 	}
-	return int64(min(ttl, MaxTTL) / time.Second), nil
+	return int64(ttl / time.Second), nil
 }
 
 // Status reads the state of a request.

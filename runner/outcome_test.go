@@ -126,7 +126,7 @@ func TestCompletionThatFails(t *testing.T) {
 	clean(t)
 	w := &world{llm: plays(says("the answer")), authority: newAuthority(completesNone)}
 	got := follow(t.Context(), t, w.runner(t), runner.Input{})
-	const want = "runner: the task could not be completed, so its tokens live until they expire: jit: complete task task_1: openai: 500: overloaded"
+	const want = "runner: the task could not be completed, so its tokens live until they expire: jit: the authorization server did not complete the task: openai: 500: overloaded"
 	if got.err == nil || got.err.Error() != want || !errors.Is(got.err, errProvider) {
 		t.Errorf("error = %v, want %s", got.err, want)
 	}

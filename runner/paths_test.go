@@ -177,7 +177,7 @@ func paths() map[string]path {
 		"task is not opened, and not needed": {world: simple(plays(says("hello")), func(w *world) { w.authority = newAuthority(opensNone) }), outcome: runner.Done, tasks: -1},
 		"task is not opened, but needed": {
 			world: simple(plays(asks("fetch"), says("no permission")), func(w *world) { w.authority = newAuthority(opensNone) }),
-			is:    errProvider, outcome: runner.Failed, text: "runner: jit: open task: openai: 500: overloaded", tasks: -1,
+			is:    errProvider, outcome: runner.Failed, text: "runner: jit: the authorization server did not open the task: openai: 500: overloaded", tasks: -1,
 		},
 		"denied":  {world: simple(plays(asks("fetch"), says("denied")), func(w *world) { w.authority = newAuthority(decides(jit.StatusDenied)) }), outcome: runner.Denied},
 		"pending": {world: simple(plays(asks("fetch"), says("waiting")), func(w *world) { w.authority = newAuthority(decides(jit.StatusPending)) }), outcome: runner.Pending},

@@ -94,7 +94,7 @@ func unanswered(err error) error {
 			return err
 		}
 	}
-	if _, ok := errors.AsType[jit.Temporary](err); ok {
+	if _, ok := errors.AsType[*jit.AuthorityError](err); ok {
 		return err // of the authorization server
 	}
 	if _, ok := errors.AsType[*jitmw.Failure](err); ok {

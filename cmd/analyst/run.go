@@ -66,7 +66,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a perso
 	flags := cmd.Flags()
 	f.flags(flags)
 	flags.DurationVar(&f.wait, "wait", 0, "how long a call waits for a person (default 5m; with the embedded servers 0, since nobody is there)")
-	flags.DurationVar(&f.ttl, "ttl", 5*time.Minute, "lifetime to ask for each token")
+	flags.DurationVar(&f.ttl, "ttl", jit.DefaultTTL, "lifetime to ask for each token")
 	flags.DurationVar(&f.timeout, "timeout", 15*time.Minute, "bound of the whole run")
 	flags.StringVar(&f.onBehalfOf, "on-behalf-of", "", "email of the user for whom the agent acts")
 	flags.BoolVar(&f.stream, "stream", false, "print what the model says as it says it")
@@ -86,8 +86,11 @@ func (p *program) run(ctx context.Context, f runFlags, prompt string) (err error
 	if f.json && f.quiet {
 		return usageError("--json and --quiet exclude each other")
 	}
-	if f.ttl <= 0 || f.timeout <= 0 {
-		return usageError("--ttl and --timeout must be positive")
+	if f.ttl < time.Second || f.ttl%time.Second != 0 {
+		return usageError("--ttl is a whole number of seconds, at least 1s")
+	}
+	if f.timeout <= 0 {
+		return usageError("--timeout must be positive")
 	}
 	s, err := f.resolve(p.getenv)
 	if err != nil {

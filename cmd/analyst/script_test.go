@@ -136,7 +136,7 @@ func TestExitCodes(t *testing.T) {
 		{"two prompts", []string{"run", "a", "b"}, nil, 2, "accepts 1 arg"},
 		{"empty prompt", []string{"run", " "}, nil, 2, "the prompt is empty"},
 		{"json and quiet", []string{"run", "--json", "--quiet", "x"}, nil, 2, "exclude each other"},
-		{"negative ttl", []string{"run", "--ttl", "-1s", "x"}, nil, 2, "must be positive"},
+		{"negative ttl", []string{"run", "--ttl", "-1s", "x"}, nil, 2, "a whole number of seconds, at least 1s"},
 		{"unknown model", []string{"run", "--model", "nobody/x", "x"}, nil, 2, "nobody"},
 		{"gemini without key", []string{"run", "--model", "gemini", "x"}, nil, 2, "GOOGLE_API_KEY"},
 		{"url only", []string{"run", "x"}, map[string]string{envURL: "https://l.test"}, 2, "LUMOAUTH_ORG_ID or LUMOAUTH_TENANT (--org), AGENT_CLIENT_ID (--client-id), AGENT_CLIENT_SECRET (--client-secret-file), ANALYST_API_URL (--api-url)"},

@@ -232,7 +232,7 @@ func TestTaskThatIsNotOpenedFails(t *testing.T) {
 			c.Authority = &fake.Authority{Create: func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, errors.New("closed") }}
 		}))
 		w.Task()
-	}), "the task could not be opened: jit: open task: closed")
+	}), "the task could not be opened: jit: the authorization server did not open the task: closed")
 }
 
 func TestControlsThatDoNothingFail(t *testing.T) {
