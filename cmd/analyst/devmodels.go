@@ -24,8 +24,11 @@ type devModels struct {
 }
 
 func startModels(addr string, allowRemote bool, log *slog.Logger) (*devModels, error) {
+	llm := offline.New()
 	handler, err := modelserver.New(modelserver.Config{
-		Models: map[string]model.LLM{"offline": offline.New()}, Logger: log,
+		// Google's ADKs take only names that begin with gemini-, and some clients of
+		// OpenAI only names of OpenAI's.
+		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm}, Logger: log,
 	})
 	if err != nil {
 		return nil, err

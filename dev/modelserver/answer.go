@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 )
@@ -28,40 +30,45 @@ var (
 )
 
 // answer runs the model and writes what it says.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, llm model.LLM, c *call, out encoder) {
-	ctx := r.Context()
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, llm model.LLM, c *call, to wire) {
+	ctx, written := r.Context(), &stream{w: w}
+	out := to.encoder(written, c)
 	var sent progress
 	final, err := s.run(r, llm, c, out, &sent)
 	var rest []*genai.Part
 	if err == nil {
 		rest, err = sent.rest(final.Content)
 	}
-	if err == nil {
-		if c.stream {
-			err = out.end(final, rest)
-		} else {
-			err = out.whole(final)
-		}
-	}
 	switch {
+	case err != nil:
+	case c.stream:
+		err = out.end(final, rest)
+	default:
+		err = out.whole(final)
+	}
+	switch p, ok := errors.AsType[*problem](err); {
 	case err == nil:
 		s.log.DebugContext(ctx, "model answered", "model", c.request.Model, "finish_reason", string(final.FinishReason))
 	case errors.Is(err, errWrite) || ctx.Err() != nil:
 		s.log.DebugContext(ctx, "client hung up", "model", c.request.Model)
+	case ok:
+		s.log.DebugContext(ctx, "answer withheld", "model", c.request.Model, "reason", p.message)
+		fail(w, to, p)
 	default:
 		s.log.ErrorContext(ctx, "model failed", "model", c.request.Model, "error", err)
-		if !out.begun() {
-			out.fail(refuse(http.StatusInternalServerError, "", "the model failed"))
+		p = refuse(http.StatusInternalServerError, "", "the model failed")
+		if !written.started {
+			fail(w, to, p)
 			return
 		}
-		out.broken()
-		_ = http.NewResponseController(w).Flush()
+		out.broken(p)
 		// Without the last chunk no client takes this for a whole answer.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// run calls the model, passes its pieces on, and returns its last response.
+// run calls the model, passes its pieces on, and returns its last response. Where
+// the request insists on something, all is held back until that is seen to be there.
 func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent *progress) (final *model.LLMResponse, err error) {
 	defer func() {
 		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so too
@@ -82,12 +89,12 @@ func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent 
 		case !resp.Partial:
 			final = resp
 			continue
-		case !c.stream || resp.Content == nil:
+		case !c.stream || c.insists():
 			continue
 		}
-		for _, part := range resp.Content.Parts {
+		for _, part := range parts(resp.Content) {
 			// Calls in pieces are left to the last response, which has them whole.
-			if part == nil || part.Text == "" {
+			if part.Text == "" {
 				continue
 			}
 			if err := sent.add(part); err != nil {
@@ -101,7 +108,75 @@ func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent 
 	if final == nil {
 		return nil, errNoAnswer
 	}
+	if p := c.unkept(final); p != nil {
+		return nil, p
+	}
 	return final, nil
+}
+
+// choice returns what the request says about calling tools.
+func (c *call) choice() genai.FunctionCallingConfig {
+	if t := c.request.Config.ToolConfig; t != nil && t.FunctionCallingConfig != nil {
+		return *t.FunctionCallingConfig
+	}
+	return genai.FunctionCallingConfig{}
+}
+
+// insists reports whether an answer can be other than what the request asks for.
+func (c *call) insists() bool {
+	mode := c.choice().Mode
+	return c.one || mode == genai.FunctionCallingConfigModeAny || mode == genai.FunctionCallingConfigModeNone || c.request.Config.ResponseMIMEType == "application/json"
+}
+
+// unkept says which wish of the request the answer leaves unkept. Models are told of
+// the wishes, and nothing here can make them heed one: better an error than an
+// answer that looks as if it had been kept. An answer that broke off, or is a
+// refusal, says so itself.
+func (c *call) unkept(final *model.LLMResponse) *problem {
+	if stopped := final.FinishReason != "" && final.FinishReason != genai.FinishReasonStop; stopped || final.ErrorCode != "" || !c.insists() {
+		return nil
+	}
+	choice, names, text := c.choice(), []string{}, ""
+	for _, p := range parts(final.Content) {
+		switch {
+		case p.FunctionCall != nil:
+			names = append(names, p.FunctionCall.Name)
+		case !p.Thought:
+			text += p.Text
+		}
+	}
+	disallowed := func(name string) bool {
+		return choice.Mode == genai.FunctionCallingConfigModeNone || len(choice.AllowedFunctionNames) > 0 && !slices.Contains(choice.AllowedFunctionNames, name)
+	}
+	switch {
+	case slices.ContainsFunc(names, disallowed):
+		return bad("tool_choice", "the model called a tool that the request does not let it call")
+	case choice.Mode == genai.FunctionCallingConfigModeAny && len(names) == 0:
+		return bad("tool_choice", "the request insists on a call of a tool, and the model made none")
+	case c.one && len(names) > 1:
+		return bad("parallel_tool_calls", "the request asks for one call at a time, and the model made several")
+	case c.request.Config.ResponseMIMEType == "application/json" && len(names) == 0 && !isJSON(text, c.request.Config.ResponseJsonSchema):
+		return bad("response_format", "the request asks for JSON of a certain form, and the model's answer is not of that form")
+	}
+	return nil
+}
+
+// isJSON reports whether text is JSON that schema allows. A nil schema allows all.
+func isJSON(text string, schema any) bool {
+	var value any
+	if json.Unmarshal([]byte(text), &value) != nil {
+		return false
+	}
+	if schema == nil {
+		return true
+	}
+	var s jsonschema.Schema
+	encoded, err := json.Marshal(schema)
+	if err != nil || json.Unmarshal(encoded, &s) != nil {
+		return false
+	}
+	resolved, err := s.Resolve(nil)
+	return err == nil && resolved.Validate(value) == nil
 }
 
 // progress is what was streamed so far.
@@ -155,43 +230,55 @@ func parts(c *genai.Content) []*genai.Part {
 	if c == nil {
 		return nil
 	}
-	var out []*genai.Part
-	for _, p := range c.Parts {
-		if p != nil {
-			out = append(out, p)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(c.Parts), func(p *genai.Part) bool { return p == nil })
 }
 
 // encode writes v as JSON on one line. Equal values give equal texts.
-func encode(v any) ([]byte, error) {
+func encode(v any) (string, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // what a model wrote is read by people, too
 	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("the model's answer cannot be written as JSON: %w", err)
+		return "", fmt.Errorf("the model's answer cannot be written as JSON: %w", err)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// A stream writes events and flushes each.
+// fail answers with p in the wire's shape.
+func fail(w http.ResponseWriter, to wire, p *problem) { write(w, p.status, to.failure(p)) }
+
+// write answers with v, one of this package's own values, as JSON.
+func write(w http.ResponseWriter, status int, v any) {
+	text, err := encode(v)
+	if err != nil {
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // the client is gone: nobody to tell
+}
+
+// A stream writes pieces of an answer and flushes each.
 type stream struct {
 	w       http.ResponseWriter
-	started bool
+	started bool // the client has seen something
 }
 
-// begun reports whether the client has seen something.
-func (s *stream) begun() bool { return s.started }
-
-// send writes one event, and the header before the first.
-func (s *stream) send(contentType, text string) error {
+// send writes one piece, and the header before the first: before + v as JSON + after.
+func (s *stream) send(contentType, before string, v any, after string) error {
+	text := ""
+	if v != nil {
+		var err error
+		if text, err = encode(v); err != nil {
+			return err
+		}
+	}
 	if !s.started {
 		s.started = true
 		s.w.Header().Set("Content-Type", contentType)
 		s.w.Header().Set("Cache-Control", "no-store")
 	}
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.w.Write([]byte(before + text + after)); err != nil {
 		return errWrite
 	}
 	if err := http.NewResponseController(s.w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -199,3 +286,9 @@ func (s *stream) send(contentType, text string) error {
 	}
 	return nil
 }
+
+// event writes v as one event of a stream.
+func (s *stream) event(v any) error { return s.send("text/event-stream", "data: ", v, "\n\n") }
+
+// whole writes v as the only piece.
+func (s *stream) whole(v any) error { return s.send("application/json", "", v, "\n") }

@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
@@ -22,7 +25,9 @@ import (
 	"github.com/jitagent/jitagent/models/modeltest"
 )
 
-var changing = regexp.MustCompile(`(chatcmpl-|"responseId":"|"created":)[A-Z0-9]+`)
+var changing = regexp.MustCompile(`(chatcmpl-|resp_|message_|reasoning_|fc_|"responseId":"|"created":|"created_at":)[A-Z0-9]+`)
+
+var update = flag.Bool("update", false, "write testdata/answers.txtar anew")
 
 // scrub takes out what differs from run to run.
 func scrub(body string) string { return changing.ReplaceAllString(body, "$1") }
@@ -32,6 +37,8 @@ const (
 	chatStream = `{"model":"m",` + messages + `,"stream":true,"stream_options":{"include_usage":true}}`
 	genStream  = "POST /v1beta/models/m:streamGenerateContent?alt=sse"
 	genArray   = "POST /v1beta/models/m:streamGenerateContent"
+	respBody   = `{"model":"m","input":"hi"}`
+	respStream = `{"model":"m","input":"hi","stream":true}`
 	genBody    = "{" + contents + "}"
 )
 
@@ -39,78 +46,73 @@ var busy = modeltest.Turn{
 	Thoughts: []string{"Two ", "reads."}, Texts: []string{"Reading <", "日本>."},
 	Calls:   []*genai.FunctionCall{{ID: "a", Name: "fetch", Args: map[string]any{"id": "dök"}}, {ID: "b", Name: "now"}},
 	Usage:   &genai.GenerateContentResponseUsageMetadata{PromptTokenCount: 10, CandidatesTokenCount: 3, ThoughtsTokenCount: 4, TotalTokenCount: 17, CachedContentTokenCount: 2},
-	Version: "m-1",
+	Version: "m-1", Signature: []byte("sig"),
 }
 
+// Each wire's whole answer and its stream stand in testdata/answers.txtar.
 func TestAnswers(t *testing.T) {
-	chunk := func(rest string) string {
-		return `data: {"id":"chatcmpl-","object":"chat.completion.chunk","created":,"model":"m-1","choices":[` + rest + "}\n\n"
+	const file = "testdata/answers.txtar"
+	want, err := txtar.ParseFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	delta := func(d string) string {
-		return chunk(`{"index":0,"delta":{` + d + `},"logprobs":null,"finish_reason":null}]`)
-	}
-	event := func(parts, rest string) string {
-		return `{"candidates":[{"content":{"parts":[` + parts + `],"role":"model"}` + rest + `,"modelVersion":"m-1","responseId":""}`
-	}
-	const (
-		usage  = `"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":4}}`
-		gusage = `,"finishReason":"STOP"}],"usageMetadata":{"cachedContentTokenCount":2,"candidatesTokenCount":3,"promptTokenCount":10,"thoughtsTokenCount":4,"totalTokenCount":17}`
-		callA  = `{"functionCall":{"id":"a","args":{"id":"dök"},"name":"fetch"}}`
-		callB  = `{"functionCall":{"id":"b","name":"now"}}`
-	)
-	events := []string{
-		event(`{"text":"Two ","thought":true}`, "}]"), event(`{"text":"reads.","thought":true}`, "}]"),
-		event(`{"text":"Reading <"}`, "}]"), event(`{"text":"日本>."}`, "}]"), event(callA, "}]"), event(callB, gusage),
-	}
-	for _, tt := range []struct{ name, line, body, contentType, want string }{
-		{"OpenAI", chat, chatBody, "application/json", `{"id":"chatcmpl-","object":"chat.completion","created":,"model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"Reading <日本>.","refusal":null,"reasoning_content":"Two reads.",` +
-			`"tool_calls":[{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"id\":\"dök\"}"}},{"id":"b","type":"function","function":{"name":"now","arguments":"{}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` + usage + "}\n"},
-		{"OpenAI stream", chat, chatStream, "text/event-stream", delta(`"role":"assistant","content":""`) +
-			delta(`"reasoning_content":"Two "`) + delta(`"reasoning_content":"reads."`) + delta(`"content":"Reading <"`) + delta(`"content":"日本>."`) +
-			delta(`"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"fetch","arguments":""}}]`) +
-			delta(`"tool_calls":[{"index":0,"function":{"arguments":"{\"id\":\"dö"}}]`) + delta(`"tool_calls":[{"index":0,"function":{"arguments":"k\"}"}}]`) +
-			delta(`"tool_calls":[{"index":1,"id":"b","type":"function","function":{"name":"now","arguments":""}}]`) + delta(`"tool_calls":[{"index":1,"function":{"arguments":"{}"}}]`) +
-			chunk(`{"index":0,"delta":{},"logprobs":null,"finish_reason":"tool_calls"}]`) + chunk("],"+usage) + "data: [DONE]\n\n"},
-		{"Gemini", gen, genBody, "application/json", event(`{"text":"Two reads.","thought":true},{"text":"Reading <日本>."},`+callA+`,`+callB, gusage) + "\n"},
-		{"Gemini stream", genStream, genBody, "text/event-stream", "data: " + strings.Join(events, "\n\ndata: ") + "\n\n"},
-		{"Gemini array", genArray, genBody, "application/json", "[" + strings.Join(events, ",\n") + "]\n"},
+	got := &txtar.Archive{Comment: want.Comment}
+	for _, tt := range []struct{ line, body, contentType string }{
+		{chat, chatBody, "application/json"}, {chat, chatStream, "text/event-stream"},
+		{resp, respBody, "application/json"}, {resp, respStream, "text/event-stream"},
+		{gen, genBody, "application/json"}, {genStream, genBody, "text/event-stream"}, {genArray, genBody, "application/json"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s, err := modelserver.New(modelserver.Config{Fallback: modeltest.NewScript(busy), ArgumentPiece: 9})
-			if err != nil {
-				t.Fatal(err)
-			}
-			srv := httptest.NewServer(s)
-			defer srv.Close()
-			a := send(t, srv, tt.line, tt.body)
-			if diff := cmp.Diff(tt.want, scrub(a.body)); diff != "" || a.err != nil || a.status != 200 || a.header.Get("Content-Type") != tt.contentType {
-				t.Errorf("%d %s, %v (-want +got):\n%s\n%s", a.status, a.header.Get("Content-Type"), a.err, diff, a.body)
-			}
-		})
+		s, err := modelserver.New(modelserver.Config{Fallback: modeltest.NewScript(busy), ArgumentPiece: 9})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv := httptest.NewServer(s)
+		a := send(t, srv, tt.line, tt.body)
+		srv.Close()
+		if a.err != nil || a.status != 200 || a.header.Get("Content-Type") != tt.contentType {
+			t.Errorf("%s: %d %s, %v", tt.line, a.status, a.header.Get("Content-Type"), a.err)
+		}
+		name := tt.line
+		if strings.Contains(tt.body, "stream") {
+			name += " as a stream"
+		}
+		got.Files = append(got.Files, txtar.File{Name: name, Data: []byte(scrub(a.body))})
+	}
+	if *update {
+		if err := os.WriteFile(file, txtar.Format(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(txtar.Format(want)), string(txtar.Format(got))); diff != "" {
+		t.Errorf("answers (-want +got), -update to accept:\n%s", diff)
 	}
 }
 
 func TestFinishReasons(t *testing.T) {
 	for _, tt := range []struct {
-		turn           modeltest.Turn
-		openAI, gemini string
+		turn                      modeltest.Turn
+		openAI, gemini, responses string
 	}{
-		{modeltest.Text("x"), `"content":"x"*"finish_reason":"stop"`, `"finishReason":"STOP"`},
-		{modeltest.Turn{}, `"content":""*"finish_reason":"stop"`, `"finishReason":"STOP"`},
-		{modeltest.Turn{Texts: []string{"x"}, FinishReason: "MAX_TOKENS"}, `"finish_reason":"length"`, `"finishReason":"MAX_TOKENS"`},
-		{modeltest.Turn{FinishReason: "SAFETY"}, `"finish_reason":"content_filter"`, `"finishReason":"SAFETY"`},
-		{modeltest.Turn{FinishReason: "RECITATION"}, `"finish_reason":"content_filter"`, `"finishReason":"RECITATION"`},
-		{modeltest.Turn{FinishReason: "BLOCKLIST"}, `"finish_reason":"content_filter"`, `"finishReason":"BLOCKLIST"`},
-		{modeltest.Turn{FinishReason: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"finishReason":"PROHIBITED_CONTENT"`},
-		{modeltest.Turn{FinishReason: "SPII"}, `"finish_reason":"content_filter"`, `"finishReason":"SPII"`},
-		{modeltest.Turn{FinishReason: "OTHER"}, `"finish_reason":"other"`, `"finishReason":"OTHER"`},
-		{modeltest.Turn{FinishReason: "MALFORMED_FUNCTION_CALL"}, `"finish_reason":"malformed_function_call"`, `"finishReason":"MALFORMED_FUNCTION_CALL"`},
-		{modeltest.Turn{Blocked: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}`},
-		{modeltest.Turn{Texts: []string{"I ", "won't."}, Refusal: true}, `"refusal":"*"finish_reason":"stop"`, `"finishReason":"SAFETY"`},
-		{modeltest.Calls(&genai.FunctionCall{Name: "f"}), `"id":"call_*"finish_reason":"tool_calls"`, `"finishReason":"STOP"`},
+		{modeltest.Text("x"), `"content":"x"*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`},
+		{modeltest.Turn{}, `"content":""*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`},
+		{modeltest.Turn{Texts: []string{"x"}, FinishReason: "MAX_TOKENS"}, `"finish_reason":"length"`, `"finishReason":"MAX_TOKENS"`, `"incomplete_details":{"reason":"max_output_tokens"}`},
+		{modeltest.Turn{FinishReason: "SAFETY"}, `"finish_reason":"content_filter"`, `"finishReason":"SAFETY"`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{FinishReason: "RECITATION"}, `"finish_reason":"content_filter"`, `"finishReason":"RECITATION"`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{FinishReason: "BLOCKLIST"}, `"finish_reason":"content_filter"`, `"finishReason":"BLOCKLIST"`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{FinishReason: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"finishReason":"PROHIBITED_CONTENT"`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{FinishReason: "SPII"}, `"finish_reason":"content_filter"`, `"finishReason":"SPII"`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{FinishReason: "OTHER"}, `"finish_reason":"other"`, `"finishReason":"OTHER"`, `"incomplete_details":{"reason":"other"}`},
+		{modeltest.Turn{FinishReason: "MALFORMED_FUNCTION_CALL"}, `"finish_reason":"malformed_function_call"`, `"finishReason":"MALFORMED_FUNCTION_CALL"`, `"incomplete_details":{"reason":"malformed_function_call"}`},
+		{modeltest.Turn{Blocked: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}`, `"incomplete_details":{"reason":"content_filter"}`},
+		{modeltest.Turn{Texts: []string{"I ", "won't."}, Refusal: true}, `"refusal":"*"finish_reason":"stop"`, `"finishReason":"SAFETY"`, `"refusal":"I won't.","type":"refusal"`},
+		{modeltest.Calls(&genai.FunctionCall{Name: "f"}), `"id":"call_*"finish_reason":"tool_calls"`, `"finishReason":"STOP"`, `"call_id":"call_`},
 	} {
-		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody, resp: respBody, resp + "?s": respStream} {
 			want := tt.gemini
+			if strings.HasPrefix(line, resp) {
+				want = tt.responses
+			}
 			if strings.HasPrefix(line, chat) {
 				want = tt.openAI
 			}
@@ -202,7 +204,7 @@ func TestModelFailures(t *testing.T) {
 		"half a character":  {yields(piece("\xf0\x9f"), piece("\x91\xa9"), whole(&genai.Part{Text: "👩"})), false, true},
 		"odd arguments":     {yields(whole(&genai.Part{FunctionCall: &genai.FunctionCall{Name: "f", Args: cyclic}})), false, false},
 	} {
-		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, resp: respBody, resp + "?s": respStream, gen: genBody, genStream: genBody, genArray: genBody} {
 			var log bytes.Buffer
 			s, err := modelserver.New(modelserver.Config{Fallback: tt.model, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
@@ -211,7 +213,7 @@ func TestModelFailures(t *testing.T) {
 			srv := httptest.NewServer(s)
 			a := send(t, srv, line, body)
 			srv.Close()
-			streams, openAI := line != chat && line != gen, strings.HasPrefix(line, chat)
+			streams, openAI := line != chat && line != gen && line != resp, strings.HasPrefix(line, chat) || strings.HasPrefix(line, resp)
 			if tt.unaryOK && !streams {
 				if a.status != 200 {
 					t.Errorf("%s over %s: %d %s", name, line, a.status, a.body)
@@ -221,6 +223,9 @@ func TestModelFailures(t *testing.T) {
 			want := `{"error":{"code":500,"message":"the model failed","status":"INTERNAL"}}`
 			if openAI {
 				want = `{"error":{"message":"the model failed","type":"server_error","param":null,"code":null}}`
+			}
+			if line == resp+"?s" && a.status == 200 {
+				want = `{"code":"server_error","message":"the model failed","param":null,"sequence_number":4,"type":"error"}`
 			}
 			if !strings.HasSuffix(strings.TrimSpace(a.body), want) || strings.Contains(a.body, canary) || strings.Contains(a.body, "DONE") {
 				t.Errorf("%s over %s: %s", name, line, a.body)
@@ -236,7 +241,7 @@ func TestModelFailures(t *testing.T) {
 }
 
 func TestHangUpCancelsTheModel(t *testing.T) {
-	for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody} {
+	for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, resp: respBody, resp + "?s": respStream, gen: genBody, genStream: genBody} {
 		began, ended := make(chan struct{}), make(chan error, 1)
 		srv := serve(t, generate(func(ctx context.Context, _ *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
 			return func(yield func(*model.LLMResponse, error) bool) {
@@ -274,7 +279,7 @@ func TestHangUpCancelsTheModel(t *testing.T) {
 
 // Pieces arrive while the model still thinks about the next.
 func TestPiecesPassAsTheyCome(t *testing.T) {
-	for line, body := range map[string]string{chat: chatStream, genStream: genBody, genArray: genBody} {
+	for line, body := range map[string]string{chat: chatStream, resp: respStream, genStream: genBody, genArray: genBody} {
 		next := make(chan struct{})
 		srv := serve(t, generate(func(context.Context, *model.LLMRequest, bool) iter.Seq2[*model.LLMResponse, error] {
 			return func(yield func(*model.LLMResponse, error) bool) {
@@ -305,7 +310,7 @@ func TestPiecesPassAsTheyCome(t *testing.T) {
 		}
 		close(next)
 		rest, err := io.ReadAll(resp.Body)
-		if err != nil || !strings.Contains(strings.ToLower(string(rest)), "stop") {
+		if err != nil || !strings.Contains(strings.ToLower(string(rest)), "stop") && !strings.Contains(string(rest), "response.completed") {
 			t.Errorf("%s: %v, %s", line, err, rest)
 		}
 		_ = resp.Body.Close()
@@ -335,17 +340,30 @@ func TestModelsAreListed(t *testing.T) {
 }
 
 func TestWhichNameTheModelSees(t *testing.T) {
-	named, fallback := modeltest.Always(modeltest.Text("x")), modeltest.Always(modeltest.Text("x"))
-	s, err := modelserver.New(modelserver.Config{Models: map[string]model.LLM{"alias": named}, Fallback: fallback})
+	always := func() *modeltest.Script { return modeltest.Always(modeltest.Text("x")) }
+	named, gemini, later, fallback := always(), always(), always(), always()
+	s, err := modelserver.New(modelserver.Config{Models: map[string]model.LLM{"alias": named, "gemini-*": gemini, "gemini-3*": later}, Fallback: fallback})
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewServer(s)
 	defer srv.Close()
-	for _, name := range []string{"alias", "acme/large-2:free"} {
+	for _, name := range []string{"alias", "gemini-2.5-flash", "gemini-3-pro", "acme/large-2:free"} {
 		send(t, srv, chat, fmt.Sprintf(`{"model":%q,%s}`, name, messages))
 	}
-	if got := named.Requests()[0].Model + " " + fallback.Requests()[0].Model; got != "script acme/large-2:free" {
+	got := ""
+	for _, s := range []*modeltest.Script{named, gemini, later, fallback} {
+		for _, r := range s.Requests() {
+			got += r.Model + " "
+		}
+	}
+	if got != "script script script acme/large-2:free " {
 		t.Errorf("the models saw %s", got)
+	}
+	if a := send(t, srv, "GET /v1/models", ""); strings.Contains(a.body, "gemini") {
+		t.Errorf("names that only begin so are listed: %s", a.body)
+	}
+	if a := send(t, srv, "GET /v1beta/models/gemini-9", ""); a.status != 200 {
+		t.Errorf("a name that begins so is not described: %s", a.body)
 	}
 }

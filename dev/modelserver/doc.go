@@ -2,21 +2,30 @@
 // that a client written for either, in any language, runs without a key:
 //
 //	POST /v1/chat/completions                        OpenAI, one answer or events
+//	POST /v1/responses                               OpenAI, one answer or events
 //	GET  /v1/models, /v1/models/{model}
 //	POST /v1beta/models/{model}:generateContent      Gemini
 //	POST /v1beta/models/{model}:streamGenerateContent, with ?alt=sse or a JSON array
 //	GET  /v1beta/models, /v1beta/models/{model}
 //
 // Gemini's methods are also found under /v1/ and under Vertex AI's
-// /v1/projects/P/locations/L/publishers/google/models/{model}. GET /v1/models
-// answers in Gemini's shape when the request carries Google's key header or
-// parameter, else in OpenAI's.
+// /v1/projects/P/locations/L/publishers/google/models/{model}, without the project in
+// its express mode. GET /v1/models answers in Gemini's shape when the request carries
+// Google's key header or parameter, else in OpenAI's. Not served, and answered with
+// 404: countTokens and embeddings, since a model here counts no tokens and has no
+// vectors, and all that would have to be stored.
 //
 // Invariants:
 //
-//   - What a request says reaches the model or is refused: a member that cannot be
-//     honoured, or that is not known, is a 400 that names it. The exceptions are
-//     listed below.
+//   - Members that are not known are ignored, as other servers do: clients send what
+//     later versions and other servers take, and send back what their helpers added.
+//   - What a request insists on is in the answer, or the answer is a 400 that says what
+//     is not: a named or required tool, no tool, one call at a time, JSON, a JSON
+//     schema. Such an answer is held back until it is whole. An answer that the client
+//     could not read as it means to is refused before: n over 1, log probabilities, audio.
+//   - State that must come back with a call is kept where each provider keeps it, and
+//     reaches the model: reasoning_content, extra_content with Google's thought signature,
+//     encrypted_content, thoughtSignature.
 //   - Histories are checked as the providers check them: each tool call is answered
 //     right after it, and nothing answers a call that was not made.
 //   - A stream passes the model's pieces on as they come. What the client has seen
@@ -27,14 +36,10 @@
 //     wrote; its error goes to the log.
 //   - The model's context ends when the client hangs up. A panic of the model is an
 //     error of its call.
-//   - Bodies are capped and decoded strictly.
+//   - Bodies are capped, and names in them match exactly and stand once.
 //
-// Read and not passed on: of OpenAI user, metadata, store, service_tier,
-// safety_identifier, prompt_cache_key, prompt_cache_retention, verbosity,
-// include_obfuscation, a message's name and annotations, an image's detail, a tool's
-// strict, a JSON schema's name, description and strict; of Gemini model, store and
-// serviceTier. Settings such as temperature reach the model; whether it heeds them
-// is its own affair.
+// Settings such as temperature reach the model; whether it heeds them is its own
+// affair.
 //
 // It is for development and tests. Every caller is served, whatever key it shows:
 // listen on loopback, and put no model behind it that somebody pays for.

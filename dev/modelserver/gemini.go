@@ -1,10 +1,11 @@
 package modelserver
 
 import (
-	"crypto/rand"
 	"net/http"
 	"slices"
 	"time"
+
+	"crypto/rand"
 
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
@@ -14,85 +15,50 @@ import (
 // speak it.
 type gemini struct{}
 
-// googleStatus names an HTTP status as Google does (google.rpc.Code).
-func googleStatus(status int) string {
-	switch status {
-	case http.StatusUnauthorized:
-		return "UNAUTHENTICATED"
-	case http.StatusForbidden:
-		return "PERMISSION_DENIED"
-	case http.StatusNotFound:
-		return "NOT_FOUND"
-	case http.StatusTooManyRequests:
-		return "RESOURCE_EXHAUSTED"
-	case http.StatusServiceUnavailable:
-		return "UNAVAILABLE"
-	case http.StatusGatewayTimeout:
-		return "DEADLINE_EXCEEDED"
-	}
-	if status >= http.StatusInternalServerError {
-		return "INTERNAL"
-	}
-	return "INVALID_ARGUMENT"
+// statuses names HTTP statuses as Google does (google.rpc.Code).
+var statuses = map[int]string{
+	http.StatusUnauthorized: "UNAUTHENTICATED", http.StatusForbidden: "PERMISSION_DENIED", http.StatusNotFound: "NOT_FOUND",
+	http.StatusTooManyRequests: "RESOURCE_EXHAUSTED", http.StatusServiceUnavailable: "UNAVAILABLE", http.StatusGatewayTimeout: "DEADLINE_EXCEEDED",
 }
 
-type geminiError struct {
-	Error struct {
+func (gemini) failure(p *problem) any {
+	status, known := statuses[p.status]
+	switch {
+	case p.reason != "" && p.reason[0] >= 'A' && p.reason[0] <= 'Z': // codes in lower case are OpenAI's
+		status = p.reason
+	case known:
+	case p.status >= http.StatusInternalServerError:
+		status = "INTERNAL"
+	default:
+		status = "INVALID_ARGUMENT"
+	}
+	return map[string]any{"error": struct {
 		Code    int    `json:"code"`
 		Message string `json:"message"`
 		Status  string `json:"status"`
-	} `json:"error"`
-}
-
-func newGeminiError(p *problem) (e geminiError) {
-	e.Error.Code, e.Error.Message, e.Error.Status = p.status, p.message, googleStatus(p.status)
-	// Codes in lower case are OpenAI's.
-	if p.reason != "" && p.reason[0] >= 'A' && p.reason[0] <= 'Z' {
-		e.Error.Status = p.reason
-	}
-	return e
-}
-
-func (gemini) fail(w http.ResponseWriter, p *problem) {
-	text, err := encode(newGeminiError(p))
-	if err != nil {
-		text = nil
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(p.status)
-	_, _ = w.Write(append(text, '\n'))
-}
-
-type geminiModel struct {
-	Name        string   `json:"name"`
-	Version     string   `json:"version"`
-	DisplayName string   `json:"displayName"`
-	Methods     []string `json:"supportedGenerationMethods"`
+	}{p.status, p.message, status}}
 }
 
 func (gemini) describe(name string, _ time.Time) any {
-	return geminiModel{Name: "models/" + name, Version: "1", DisplayName: name, Methods: []string{"generateContent", "streamGenerateContent"}}
+	return struct {
+		Name    string   `json:"name"`
+		Version string   `json:"version"`
+		Display string   `json:"displayName"`
+		Methods []string `json:"supportedGenerationMethods"`
+	}{"models/" + name, "1", name, []string{"generateContent", "streamGenerateContent"}}
 }
 
-func (g gemini) list(names []string, since time.Time) any {
-	list := make([]any, 0, len(names))
-	for _, name := range names {
-		list = append(list, g.describe(name, since))
-	}
-	return map[string]any{"models": list}
-}
+func (gemini) list(models []any) any { return map[string]any{"models": models} }
 
-func (gemini) encoder(_ *Server, w http.ResponseWriter, r *http.Request, _ *call) encoder {
-	return &geminiEncoder{stream: stream{w: w}, sse: r.URL.Query().Get("alt") == "sse", id: rand.Text()}
+func (gemini) encoder(s *stream, c *call) encoder {
+	return &geminiEncoder{stream: s, events: c.events, id: rand.Text()}
 }
 
 type geminiEncoder struct {
-	stream
-	sse bool
-	id  string
+	*stream
+	events bool
+	id     string
 }
-
-func (e *geminiEncoder) fail(p *problem) { gemini{}.fail(e.w, p) }
 
 // geminiAnswer is genai.GenerateContentResponse as far as it is served.
 type geminiAnswer struct {
@@ -124,15 +90,11 @@ func (e *geminiEncoder) answer(r *model.LLMResponse, parts []*genai.Part) *gemin
 }
 
 func (e *geminiEncoder) whole(r *model.LLMResponse) error {
-	text, err := encode(e.answer(r, parts(r.Content)))
-	if err != nil {
-		return err
-	}
-	return e.send("application/json", string(text)+"\n")
+	return e.stream.whole(e.answer(r, parts(r.Content)))
 }
 
 func (e *geminiEncoder) delta(of *model.LLMResponse, part *genai.Part) error {
-	return e.event(e.answer(of, []*genai.Part{part}))
+	return e.piece(e.answer(of, []*genai.Part{part}))
 }
 
 // end sends each part that is left as an event of its own. The last says why the
@@ -142,39 +104,32 @@ func (e *geminiEncoder) end(r *model.LLMResponse, rest []*genai.Part) error {
 	for _, part := range rest[:last] {
 		piece := *r
 		piece.Partial, piece.UsageMetadata, piece.ErrorMessage = true, nil, ""
-		if err := e.event(e.answer(&piece, []*genai.Part{part})); err != nil {
+		if err := e.delta(&piece, part); err != nil {
 			return err
 		}
 	}
-	if err := e.event(e.answer(r, slices.Clip(rest[last:]))); err != nil || e.sse {
+	if err := e.piece(e.answer(r, slices.Clip(rest[last:]))); err != nil || e.events {
 		return err
 	}
-	return e.send("", "]\n")
+	return e.send("", "]\n", nil, "")
 }
 
-// event sends one member of the stream: an event, or an element of an array.
-func (e *geminiEncoder) event(r *geminiAnswer) error {
-	text, err := encode(r)
+// piece sends one member of the stream: an event, or an element of an array.
+func (e *geminiEncoder) piece(r any) error {
 	switch {
-	case err != nil:
-		return err
-	case e.sse:
-		return e.send("text/event-stream", "data: "+string(text)+"\n\n")
+	case e.events:
+		return e.event(r)
 	case e.started:
-		return e.send("", ",\n"+string(text))
+		return e.send("", ",\n", r, "")
 	}
-	return e.send("application/json", "["+string(text))
+	return e.send("application/json", "[", r, "")
 }
 
 // broken ends the stream as Google does: with an error that is no event.
-func (e *geminiEncoder) broken() {
-	text, err := encode(newGeminiError(&problem{status: http.StatusInternalServerError, message: "the model failed"}))
-	if err != nil {
-		return
+func (e *geminiEncoder) broken(p *problem) {
+	before, after := ",\n", ""
+	if e.events {
+		before, after = "", "\n\n"
 	}
-	if e.sse {
-		_ = e.send("", string(text)+"\n\n")
-		return
-	}
-	_ = e.send("", ",\n"+string(text))
+	_ = e.send("", before, gemini{}.failure(p), after)
 }

@@ -2,7 +2,8 @@ package modelserver
 
 import (
 	"bytes"
-	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,67 +13,28 @@ import (
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
-// generateRequest is the body of generateContent. A member that is not here is
-// refused by the decoder.
+// generateRequest is the body of generateContent, as far as it is read: in genai's
+// own types, which are those of the wire.
 type generateRequest struct {
-	Contents   []*geminiContent       `json:"contents"`
-	System     *geminiContent         `json:"systemInstruction"`
-	Tools      []*geminiTool          `json:"tools"`
-	ToolConfig *geminiToolConfig      `json:"toolConfig"`
-	Settings   *geminiSettings        `json:"generationConfig"`
-	Safety     []*genai.SafetySetting `json:"safetySettings"`
-	Labels     map[string]string      `json:"labels"`
-
-	CachedContent string `json:"cachedContent"` // refused
-
-	// Read and not passed on.
-	Model       jsontext.Value `json:"model"` // the address names it
-	Store       jsontext.Value `json:"store"`
-	ServiceTier jsontext.Value `json:"serviceTier"`
+	Contents      []*geminiContent       `json:"contents"`
+	System        *geminiContent         `json:"systemInstruction"`
+	Tools         []*genai.Tool          `json:"tools"`
+	ToolConfig    *genai.ToolConfig      `json:"toolConfig"`
+	Settings      genai.GenerationConfig `json:"generationConfig"`
+	Safety        []*genai.SafetySetting `json:"safetySettings"`
+	Labels        map[string]string      `json:"labels"`
+	CachedContent string                 `json:"cachedContent"` // refused
 }
 
-type geminiTool struct {
-	Functions []*geminiFunction `json:"functionDeclarations"`
+type geminiContent struct {
+	Role  string        `json:"role"`
+	Parts []*geminiPart `json:"parts"`
 }
 
-type geminiFunction struct {
-	Name                 string         `json:"name"`
-	Description          string         `json:"description"`
-	Behavior             genai.Behavior `json:"behavior"`
-	Parameters           jsontext.Value `json:"parameters"`
-	ParametersJSONSchema jsontext.Value `json:"parametersJsonSchema"`
-	Response             jsontext.Value `json:"response"`
-	ResponseJSONSchema   jsontext.Value `json:"responseJsonSchema"`
-}
-
-type geminiToolConfig struct {
-	FunctionCalling *struct {
-		Mode  genai.FunctionCallingConfigMode `json:"mode"`
-		Names []string                        `json:"allowedFunctionNames"`
-	} `json:"functionCallingConfig"`
-}
-
-type geminiSettings struct {
-	Temperature        *float32       `json:"temperature"`
-	TopP               *float32       `json:"topP"`
-	TopK               *float32       `json:"topK"`
-	CandidateCount     int32          `json:"candidateCount"`
-	MaxOutputTokens    int32          `json:"maxOutputTokens"`
-	StopSequences      []string       `json:"stopSequences"`
-	PresencePenalty    *float32       `json:"presencePenalty"`
-	FrequencyPenalty   *float32       `json:"frequencyPenalty"`
-	Seed               *int32         `json:"seed"`
-	ResponseMIMEType   string         `json:"responseMimeType"`
-	ResponseSchema     jsontext.Value `json:"responseSchema"`
-	ResponseJSONSchema jsontext.Value `json:"responseJsonSchema"`
-	Modalities         []string       `json:"responseModalities"`
-	Logprobs           *int32         `json:"logprobs"`
-	ResponseLogprobs   bool           `json:"responseLogprobs"`
-	Thinking           *struct {
-		IncludeThoughts bool                `json:"includeThoughts"`
-		Budget          *int32              `json:"thinkingBudget"`
-		Level           genai.ThinkingLevel `json:"thinkingLevel"`
-	} `json:"thinkingConfig"`
+// geminiPart is a part of which is known whether it holds a text.
+type geminiPart struct {
+	genai.Part
+	Text *string `json:"text"`
 }
 
 func (gemini) decode(body []byte, to route) (*call, *problem) {
@@ -85,7 +47,7 @@ func (gemini) decode(body []byte, to route) (*call, *problem) {
 		return nil, bad("", "the request cannot be read: two members have the same name")
 	}
 	var r generateRequest
-	if err := strictjson.Exact(text, &r); err != nil {
+	if err := strictjson.Unmarshal(text, &r); err != nil {
 		return nil, bad("", "the request cannot be read: "+err.Error())
 	}
 	if r.CachedContent != "" {
@@ -97,8 +59,12 @@ func (gemini) decode(body []byte, to route) (*call, *problem) {
 	}
 	req := &model.LLMRequest{Config: config}
 	if r.System != nil {
-		if config.SystemInstruction, p = r.System.system(); p != nil {
+		if config.SystemInstruction, p = r.System.read("systemInstruction"); p != nil {
 			return nil, p
+		}
+		config.SystemInstruction.Role = genai.RoleUser // what the client calls it says nothing
+		if slices.ContainsFunc(r.System.Parts, func(p *geminiPart) bool { return p.Text == nil }) {
+			return nil, bad("", "systemInstruction: its parts are text")
 		}
 	}
 	if req.Contents, p = readContents(r.Contents); p != nil {
@@ -109,182 +75,214 @@ func (gemini) decode(body []byte, to route) (*call, *problem) {
 
 // config turns settings and tools into genai's.
 func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
-	c := &genai.GenerateContentConfig{SafetySettings: r.Safety, Labels: r.Labels}
-	if s := r.Settings; s != nil {
-		switch {
-		case s.CandidateCount > 1:
-			return nil, bad("", "generationConfig.candidateCount: one answer is given")
-		case s.MaxOutputTokens < 0:
-			return nil, bad("", "generationConfig.maxOutputTokens: it may not be negative")
-		case s.ResponseLogprobs || s.Logprobs != nil:
-			return nil, bad("", "generationConfig.responseLogprobs: there are no log probabilities")
-		case len(s.Modalities) > 1 || len(s.Modalities) == 1 && s.Modalities[0] != "TEXT":
-			return nil, bad("", "generationConfig.responseModalities: answers are text")
-		}
-		c.Temperature, c.TopP, c.TopK, c.Seed = s.Temperature, s.TopP, s.TopK, s.Seed
-		c.CandidateCount, c.MaxOutputTokens, c.StopSequences = s.CandidateCount, s.MaxOutputTokens, s.StopSequences
-		c.PresencePenalty, c.FrequencyPenalty, c.ResponseMIMEType = s.PresencePenalty, s.FrequencyPenalty, s.ResponseMIMEType
-		if t := s.Thinking; t != nil {
-			c.ThinkingConfig = &genai.ThinkingConfig{IncludeThoughts: t.IncludeThoughts, ThinkingBudget: t.Budget, ThinkingLevel: t.Level}
-		}
-		var p *problem
-		if c.ResponseSchema, p = readSchema("generationConfig.responseSchema", s.ResponseSchema); p != nil {
-			return nil, p
-		}
-		if c.ResponseJsonSchema, p = readJSONSchema("generationConfig.responseJsonSchema", s.ResponseJSONSchema); p != nil {
-			return nil, p
+	s := &r.Settings
+	c := &genai.GenerateContentConfig{
+		Tools: r.Tools, ToolConfig: r.ToolConfig, SafetySettings: r.Safety, Labels: r.Labels,
+		Temperature: s.Temperature, TopP: s.TopP, TopK: s.TopK, Seed: s.Seed, CandidateCount: s.CandidateCount,
+		MaxOutputTokens: s.MaxOutputTokens, StopSequences: s.StopSequences, PresencePenalty: s.PresencePenalty, FrequencyPenalty: s.FrequencyPenalty,
+		ResponseMIMEType: s.ResponseMIMEType, ResponseSchema: s.ResponseSchema, ResponseJsonSchema: s.ResponseJsonSchema, ThinkingConfig: s.ThinkingConfig,
+	}
+	var declared []*genai.FunctionDeclaration
+	for _, t := range r.Tools {
+		if t != nil {
+			declared = append(declared, t.FunctionDeclarations...)
 		}
 	}
-	declared, p := r.tools(c)
+	names, p := declaredNames(declared)
 	if p != nil {
 		return nil, p
 	}
-	if r.ToolConfig == nil || r.ToolConfig.FunctionCalling == nil {
-		return c, nil
+	twice := func(d *genai.FunctionDeclaration) bool { return d.Parameters != nil && d.ParametersJsonSchema != nil }
+	var f genai.FunctionCallingConfig
+	if r.ToolConfig != nil && r.ToolConfig.FunctionCallingConfig != nil {
+		f = *r.ToolConfig.FunctionCallingConfig
 	}
-	f := r.ToolConfig.FunctionCalling
-	switch f.Mode {
-	case "", genai.FunctionCallingConfigModeAuto, genai.FunctionCallingConfigModeAny, genai.FunctionCallingConfigModeNone, genai.FunctionCallingConfigModeValidated:
-	default:
+	modes := []genai.FunctionCallingConfigMode{
+		"", genai.FunctionCallingConfigModeUnspecified, genai.FunctionCallingConfigModeAuto, genai.FunctionCallingConfigModeAny,
+		genai.FunctionCallingConfigModeNone, genai.FunctionCallingConfigModeValidated,
+	}
+	switch {
+	case s.CandidateCount > 1:
+		return nil, bad("", "generationConfig.candidateCount: one answer is given")
+	case s.MaxOutputTokens < 0:
+		return nil, bad("", "generationConfig.maxOutputTokens: it may not be negative")
+	case s.ResponseLogprobs || s.Logprobs != nil:
+		return nil, bad("", "generationConfig.responseLogprobs: there are no log probabilities")
+	case len(s.ResponseModalities) > 1 || len(s.ResponseModalities) == 1 && s.ResponseModalities[0] != genai.ModalityText:
+		return nil, bad("", "generationConfig.responseModalities: answers are text")
+	case slices.ContainsFunc(declared, twice):
+		return nil, bad("", "tools: parameters and parametersJsonSchema exclude each other")
+	case !slices.Contains(modes, f.Mode):
 		return nil, bad("", "toolConfig.functionCallingConfig.mode: use AUTO, ANY, NONE or VALIDATED")
 	}
-	for _, name := range f.Names {
-		if !declared[name] {
-			return nil, bad("", "toolConfig.functionCallingConfig.allowedFunctionNames: no function has this name")
+	return c, choosable("toolConfig.functionCallingConfig", &f, names)
+}
+
+// readContents reads the history, and checks that each turn of calls is answered by
+// the next turn.
+func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
+	var out []*genai.Content
+	var open []*genai.FunctionCall
+	for i, c := range in {
+		at := fmt.Sprintf("contents[%d]", i)
+		content, p := c.read(at)
+		if p != nil {
+			return nil, p
 		}
-	}
-	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: f.Mode, AllowedFunctionNames: f.Names}}
-	return c, nil
-}
-
-// tools reads the declarations, and returns their names.
-func (r *generateRequest) tools(c *genai.GenerateContentConfig) (map[string]bool, *problem) {
-	var all []*genai.FunctionDeclaration
-	names := make(map[string]bool)
-	for _, t := range r.Tools {
-		if t == nil {
-			continue
+		var calls []*genai.FunctionCall
+		var results []*genai.FunctionResponse
+		for _, part := range content.Parts {
+			if part.FunctionCall != nil {
+				calls = append(calls, part.FunctionCall)
+			}
+			if part.FunctionResponse != nil {
+				results = append(results, part.FunctionResponse)
+			}
 		}
-		tool := &genai.Tool{}
-		for _, f := range t.Functions {
-			if f == nil {
-				continue
-			}
-			at := "tools.functionDeclarations." + f.Name
-			d := &genai.FunctionDeclaration{Name: f.Name, Description: f.Description, Behavior: f.Behavior}
-			var p *problem
-			if d.Parameters, p = readSchema(at+".parameters", f.Parameters); p != nil {
-				return nil, p
-			}
-			if d.ParametersJsonSchema, p = readJSONSchema(at+".parametersJsonSchema", f.ParametersJSONSchema); p != nil {
-				return nil, p
-			}
-			if d.Response, p = readSchema(at+".response", f.Response); p != nil {
-				return nil, p
-			}
-			if d.ResponseJsonSchema, p = readJSONSchema(at+".responseJsonSchema", f.ResponseJSONSchema); p != nil {
-				return nil, p
-			}
-			if d.Parameters != nil && d.ParametersJsonSchema != nil {
-				return nil, bad("", at+": parameters and parametersJsonSchema exclude each other")
-			}
-			names[d.Name] = true
-			tool.FunctionDeclarations = append(tool.FunctionDeclarations, d)
+		if len(calls) > 0 && content.Role != genai.RoleModel || len(results) > 0 && content.Role == genai.RoleModel {
+			return nil, bad("", at+": calls are the model's, their responses the user's")
 		}
-		all = append(all, tool.FunctionDeclarations...)
-		if len(tool.FunctionDeclarations) > 0 {
-			c.Tools = append(c.Tools, tool)
+		if !paired(open, results) {
+			return nil, bad("", at+": there must be as many function responses as function calls in the turn right before, with the same ids")
 		}
+		open, out = calls, append(out, content)
 	}
-	return names, checkDeclarations("tools", all)
+	if len(open) > 0 {
+		return nil, bad("", "contents: the last turn's function calls have no responses")
+	}
+	if len(out) == 0 {
+		return nil, bad("", "contents: at least one is needed")
+	}
+	return out, nil
 }
 
-// readSchema reads Google's form of a schema, which has its own Go type.
-func readSchema(at string, v jsontext.Value) (*genai.Schema, *problem) {
-	if len(v) == 0 || v.Kind() == 'n' {
-		return nil, nil
+// paired reports whether each call has its response. Ids are optional on this wire.
+func paired(calls []*genai.FunctionCall, results []*genai.FunctionResponse) bool {
+	if len(calls) != len(results) {
+		return false
 	}
-	var s genai.Schema
-	d := json.NewDecoder(bytes.NewReader(v)) // genai's types are made for encoding/json; names were checked
-	d.DisallowUnknownFields()
-	if err := d.Decode(&s); err != nil {
-		return nil, bad("", at+": it is not a schema as Google writes it")
+	open := make(map[string]int)
+	for _, c := range calls {
+		open[c.ID]++
 	}
-	return &s, nil
+	for _, r := range results {
+		if r.ID != "" && open[r.ID] == 0 {
+			return false
+		}
+		open[r.ID]--
+	}
+	return true
 }
 
-func readJSONSchema(at string, v jsontext.Value) (any, *problem) {
-	if len(v) == 0 || v.Kind() == 'n' {
-		return nil, nil
+// read turns a content into genai's. Each of its parts must hold one thing.
+func (c *geminiContent) read(at string) (*genai.Content, *problem) {
+	if c == nil || len(c.Parts) == 0 {
+		return nil, bad("", at+": it has no parts")
 	}
-	m, p := object(at, v)
-	if p != nil {
-		return nil, p
+	out := &genai.Content{Role: c.Role}
+	switch c.Role {
+	case "", "function", "system":
+		out.Role = genai.RoleUser
+	case genai.RoleUser, genai.RoleModel:
+	default:
+		return nil, bad("", at+": the role must be user or model")
 	}
-	return m, nil
+	for i, p := range c.Parts {
+		at := fmt.Sprintf("%s.parts[%d]", at, i)
+		if p == nil {
+			return nil, bad("", at+": it is null")
+		}
+		part, things := p.Part, 0
+		for _, there := range []bool{
+			p.Text != nil, p.InlineData != nil, p.FileData != nil, p.FunctionCall != nil, p.FunctionResponse != nil,
+			p.ExecutableCode != nil, p.CodeExecutionResult != nil,
+		} {
+			if there {
+				things++
+			}
+		}
+		if p.Text != nil {
+			part.Text = *p.Text
+		}
+		switch {
+		case things > 1:
+			return nil, bad("", at+": a part holds one thing")
+		case things == 0 && len(part.ThoughtSignature) == 0:
+			return nil, bad("", at+": a part holds text, inlineData, fileData, a functionCall or a functionResponse")
+		case part.FunctionCall != nil && part.FunctionCall.Name == "", part.FunctionResponse != nil && part.FunctionResponse.Name == "":
+			return nil, bad("", at+": it names no function")
+		}
+		out.Parts = append(out.Parts, &part)
+	}
+	return out, nil
 }
 
-// opaque members hold names that are the caller's own.
-var opaque = map[string]bool{
-	"args": true, "response": true, "parameters": true, "parametersJsonSchema": true,
-	"responseSchema": true, "responseJsonSchema": true, "labels": true,
-}
+// The names of members say how Google's readers take what they hold.
+var (
+	// The names within are the caller's own.
+	opaque = []string{"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels"}
+	// Schemas as Google writes them.
+	schemas = []string{"parameters", "responseSchema"}
+	// Bytes in base64, in either alphabet, padded or not.
+	byteMembers = []string{"data", "thoughtSignature"}
+	// 64-bit numbers of a schema, which Google's clients in JavaScript write as text.
+	countMembers = []string{"maxItems", "minItems", "maxLength", "minLength", "maxProperties", "minProperties"}
+)
 
-// camelNames writes names such as system_instruction as systemInstruction. Google
-// takes both, as every proto3 JSON parser does; its guides use the first with curl.
+// camelNames writes body as Google's clients in Go would. Google takes names such as
+// system_instruction for systemInstruction, as every proto3 JSON parser does; its
+// guides write so with curl.
 func camelNames(body []byte) ([]byte, error) {
 	var out bytes.Buffer
-	enc := jsontext.NewEncoder(&out)
-	if err := camelValue(jsontext.NewDecoder(bytes.NewReader(body)), enc); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	err := rewrite(jsontext.NewDecoder(bytes.NewReader(body)), jsontext.NewEncoder(&out), "", "")
+	return out.Bytes(), err
 }
 
-func camelValue(dec *jsontext.Decoder, enc *jsontext.Encoder) error {
+// rewrite copies one value, which stands in the member name. Within an opaque member
+// no name is changed.
+func rewrite(dec *jsontext.Decoder, enc *jsontext.Encoder, name, within string) error {
 	kind := dec.PeekKind()
-	if kind != '{' && kind != '[' {
-		return copyValue(dec, enc)
+	tok, err := dec.ReadToken()
+	if err != nil {
+		return err
 	}
-	if err := copyToken(dec, enc); err != nil {
+	if kind == '"' {
+		switch {
+		case within == "" && slices.Contains(byteMembers, name):
+			text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(tok.String(), "="))
+			tok = jsontext.String(text + strings.Repeat("=", (4-len(text)%4)%4))
+		case slices.Contains(schemas, within) && slices.Contains(countMembers, name) && jsontext.Value(tok.String()).Kind() == '0':
+			return enc.WriteValue(jsontext.Value(tok.String()))
+		}
+	}
+	if err := enc.WriteToken(tok); err != nil || kind != '{' && kind != '[' {
 		return err
 	}
 	for dec.PeekKind() != '}' && dec.PeekKind() != ']' {
-		next := camelValue
+		name, inside := name, within
 		if kind == '{' {
 			tok, err := dec.ReadToken()
 			if err != nil {
 				return err
 			}
-			name := camel(tok.String())
+			if name = tok.String(); within == "" {
+				if name = camel(name); slices.Contains(opaque, name) {
+					inside = name
+				}
+			}
 			if err := enc.WriteToken(jsontext.String(name)); err != nil {
 				return err
 			}
-			if opaque[name] {
-				next = copyValue
-			}
 		}
-		if err := next(dec, enc); err != nil {
+		if err := rewrite(dec, enc, name, inside); err != nil {
 			return err
 		}
 	}
-	return copyToken(dec, enc)
-}
-
-func copyToken(dec *jsontext.Decoder, enc *jsontext.Encoder) error {
-	tok, err := dec.ReadToken()
+	tok, err = dec.ReadToken()
 	if err != nil {
 		return err
 	}
 	return enc.WriteToken(tok)
-}
-
-func copyValue(dec *jsontext.Decoder, enc *jsontext.Encoder) error {
-	v, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	return enc.WriteValue(v)
 }
 
 func camel(name string) string {

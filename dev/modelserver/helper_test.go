@@ -93,8 +93,9 @@ func ask(t *testing.T, line, body string) *model.LLMRequest {
 	t.Helper()
 	script := modeltest.Always(modeltest.Text("ok"))
 	a := send(t, serve(t, script), line, body)
-	if a.status != http.StatusOK {
+	asked := script.Requests()
+	if len(asked) != 1 {
 		t.Fatalf("%s: %d %s", line, a.status, a.body)
 	}
-	return script.Requests()[0]
+	return asked[0]
 }

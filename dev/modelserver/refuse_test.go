@@ -2,11 +2,13 @@ package modelserver_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/dev/modelserver"
 	"github.com/jitagent/jitagent/models/modeltest"
@@ -14,6 +16,7 @@ import (
 
 const (
 	chat     = "POST /v1/chat/completions"
+	resp     = "POST /v1/responses"
 	gen      = "POST /v1beta/models/m:generateContent"
 	messages = `"messages":[{"role":"user","content":"hi"}]`
 	contents = `"contents":[{"role":"user","parts":[{"text":"hi"}]}]`
@@ -54,7 +57,9 @@ func TestAddressesRefused(t *testing.T) {
 		{"GET /v1/models/none?key=k", "", "", 404, "", `"status":"NOT_FOUND"`},
 		{"GET /v1beta/models/m:generateContent", "", "", 405, "POST", `"status":"INVALID_ARGUMENT"`},
 		{"POST /v1beta/models", "{}", "", 405, "GET", `"status":"INVALID_ARGUMENT"`},
-		{"POST /v1beta/models/m:countTokens", "{}", "", 404, "", `"status":"NOT_FOUND"`},
+		{"POST /v1beta/models/m:countTokens", "{}", "", 404, "", `generateContent and streamGenerateContent","status":"NOT_FOUND"`},
+		{"POST /v1beta1/publishers/google/models/none:generateContent", "{" + contents + "}", "", 404, "", `there is no model none`},
+		{"POST /v1/responses", `{"model":"none","input":"hi"}`, "", 404, "", `"code":"model_not_found"`},
 		{"POST /v1beta/models/none:generateContent", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},
 		{"POST /v1/models/none:streamGenerateContent?alt=sse", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},
 		{chat, `{"model":"m",` + messages + `}`, "Content-Type: text/plain", 415, "", `"type":"invalid_request_error"`},
@@ -107,36 +112,27 @@ func TestOpenAIRequestsRefused(t *testing.T) {
 		"an array":             {"[]", "cannot be read"},
 		"null":                 {"null", "name a model"},
 		"duplicate":            {`{"model":"m","model":"` + canary + `",` + messages + `}`, `duplicate member "model"`},
-		"unknown member":       {with(`"top_k":1`), `unknown member "top_k"`},
 		"wrong type":           {with(`"temperature":"` + canary + `"`), `/temperature`},
 		"no model":             {`{` + messages + `}`, "name a model"},
 		"no messages":          {`{"model":"m"}`, "messages"},
 		"system alone":         {said(`{"role":"system","content":"x"}`), "not a system message"},
 		"n":                    {with(`"n":2`), "n: one answer"},
-		"parallel":             {with(`"parallel_tool_calls":false`), "parallel_tool_calls"},
 		"logprobs":             {with(`"logprobs":true`), "logprobs"},
-		"top_logprobs":         {with(`"top_logprobs":2`), "top_logprobs"},
 		"modalities":           {with(`"modalities":["audio"]`), "modalities"},
-		"logit_bias":           {with(`"logit_bias":{"1":2}`), "logit_bias"},
 		"functions":            {with(`"functions":[{"name":"f"}]`), "use tools"},
-		"function_call":        {with(`"function_call":"auto"`), "use tool_choice"},
-		"audio":                {with(`"audio":{"voice":"x"}`), "audio"},
-		"prediction":           {with(`"prediction":{"type":"content"}`), "prediction"},
-		"web search":           {with(`"web_search_options":{"x":1}`), "web_search_options"},
 		"two limits":           {with(`"max_tokens":1,"max_completion_tokens":2`), "contradicts"},
 		"no tokens":            {with(`"max_tokens":0`), "over 0"},
-		"stream_options":       {with(`"stream_options":{"include_usage":true}`), "streams only"},
 		"stop":                 {with(`"stop":7`), "stop:"},
 		"effort":               {with(`"reasoning_effort":"` + canary + `"`), "reasoning_effort"},
 		"format":               {with(`"response_format":{"type":"xml"}`), "response_format"},
 		"format, no schema":    {with(`"response_format":{"type":"json_schema"}`), "response_format"},
 		"format, odd schema":   {with(`"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":[1]}}`), "response_format"},
-		"custom tool":          {with(`"tools":[{"type":"custom","custom":{"name":"x"}}]`), `unknown member "custom"`},
+		"custom tool":          {with(`"tools":[{"type":"custom","custom":{"name":"x"}}]`), "type function"},
 		"tool type":            {with(`"tools":[{"type":"web_search"}]`), "type function"},
 		"nameless tool":        {with(`"tools":[{"type":"function","function":{}}]`), "name of its own"},
 		"twin tools":           {with(`"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"f"}}]`), "name of its own"},
 		"tool schema":          {with(`"tools":[{"type":"function","function":{"name":"f","parameters":"x"}}]`), "JSON object"},
-		"choice, no tools":     {with(`"tool_choice":"auto"`), "no tools"},
+		"choice, nothing":      {with(`"tool_choice":"required"`), "no tools"},
 		"choice, odd":          {with(tools + `,"tool_choice":"any"`), "tool_choice"},
 		"choice, unknown":      {with(tools + `,"tool_choice":{"type":"function","function":{"name":"g"}}`), "no tool has this name"},
 		"choice, allowed":      {with(tools + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{}}`), "tool_choice"},
@@ -176,6 +172,105 @@ func TestOpenAIRequestsRefused(t *testing.T) {
 	}
 }
 
+func TestResponsesRequestsRefused(t *testing.T) {
+	for name, tt := range map[string]struct{ body, want string }{
+		"nothing":           {`{"model":"m"}`, "input"},
+		"a number":          {`{"model":"m","input":7}`, "input"},
+		"kept here":         {`{"model":"m","input":"hi","previous_response_id":"resp_1"}`, "nothing is stored"},
+		"a conversation":    {`{"model":"m","input":"hi","conversation":"conv_1"}`, "nothing is stored"},
+		"in the background": {`{"model":"m","input":"hi","background":true}`, "nothing is stored"},
+		"another item":      {`{"model":"m","input":[{"type":"item_reference","id":"` + canary + `"}]}`, "input[0]: items are"},
+		"another tool":      {`{"model":"m","input":"hi","tools":[{"type":"web_search"}]}`, "type function"},
+		"dangling":          {`{"model":"m","input":[{"type":"function_call","call_id":"a","name":"f","arguments":"{}"}]}`, "followed by"},
+		"answer to nothing": {`{"model":"m","input":[{"type":"function_call_output","call_id":"a","output":"x"}]}`, "must answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refusal(t, modeltest.NewScript(), resp, tt.body, tt.want)
+		})
+	}
+}
+
+// What is not known is ignored: other servers and later versions have other members.
+func TestUnknownMembersAreIgnored(t *testing.T) {
+	for line, bodies := range map[string][]string{
+		chat: {
+			`"top_k":40,"min_p":0.05,"cache_prompt":true,"chat_template_kwargs":{"enable_thinking":false}`, `"tools":[],"tool_choice":"auto"`,
+			`"logit_bias":{"1":2},"user":"u","metadata":{"a":"b"},"store":true,"verbosity":"low","prediction":null,"audio":null,"seed":null,"stop":null`,
+			`"stream_options":null,"response_format":null,"top_logprobs":null,"function_call":null`,
+		},
+		gen: {`"messages":[]`, `"toolConfig":{"retrievalConfig":{}}`, `"generationConfig":{"speechConfig":null,"enhanced":1},"store":true`, `"tools":[{"googleSearch":{}}]`},
+	} {
+		start := "{" + contents
+		if line == chat {
+			start = `{"model":"m",` + messages
+		}
+		for _, b := range bodies {
+			if a := send(t, serve(t, modeltest.NewScript(modeltest.Text("ok"))), line, start+","+b+"}"); a.status != http.StatusOK {
+				t.Errorf("%s: %d %s", b, a.status, a.body)
+			}
+		}
+	}
+}
+
+// A wish that the answer leaves unkept is an error, streamed or not, before anything
+// is shown; a kept one is answered.
+func TestWishesAreKeptOrRefused(t *testing.T) {
+	type turn = modeltest.Turn
+	call := func(names ...string) (t turn) {
+		for _, name := range names {
+			t.Calls = append(t.Calls, &genai.FunctionCall{ID: "id_" + name + fmt.Sprint(len(t.Calls)), Name: name})
+		}
+		return t
+	}
+	const tools = `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],`
+	const declared = `"tools":[{"functionDeclarations":[{"name":"f"},{"name":"g"}]}],`
+	const schema = `{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`
+	const format = `"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":` + schema + `}}`
+	for _, tt := range []struct {
+		line, members string
+		turn          turn
+		kept          bool
+	}{
+		{chat, tools + `"tool_choice":{"type":"function","function":{"name":"f"}}`, call("f"), true},
+		{chat, tools + `"tool_choice":{"type":"function","function":{"name":"f"}}`, call("g"), false},
+		{chat, tools + `"tool_choice":{"type":"function","function":{"name":"f"}}`, modeltest.Text("no"), false},
+		{chat, tools + `"tool_choice":"required"`, call("g"), true},
+		{chat, tools + `"tool_choice":"required"`, modeltest.Text("no"), false},
+		{chat, tools + `"tool_choice":"required"`, turn{FinishReason: "SAFETY"}, true}, // that it was stopped is said
+		{chat, tools + `"tool_choice":"none"`, call("f"), false},
+		{chat, tools + `"tool_choice":"none"`, modeltest.Text("yes"), true},
+		{chat, tools + `"parallel_tool_calls":false`, call("f", "f"), false},
+		{chat, tools + `"parallel_tool_calls":false`, call("f"), true},
+		{chat, `"response_format":{"type":"json_object"}`, modeltest.Text(`{"a":[1]}`), true},
+		{chat, `"response_format":{"type":"json_object"}`, modeltest.Text("Sure."), false},
+		{chat, format, modeltest.Text(`{"n":1}`), true},
+		{chat, format, modeltest.Text(`{"n":"1"}`), false},
+		{chat, tools + format, call("f"), true},
+		{resp, `"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}`, modeltest.Text("no"), false},
+		{resp, `"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}`, call("f"), true},
+		{resp, `"text":{"format":{"type":"json_schema","name":"x","schema":` + schema + `}}`, modeltest.Text("no"), false},
+		{gen, declared + `"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`, call("f"), false},
+		{gen, declared + `"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`, call("g"), true},
+		{gen, `"generationConfig":{"responseMimeType":"application/json"}`, modeltest.Text("no"), false},
+		{gen, `"generationConfig":{"responseMimeType":"application/json"}`, modeltest.Text("[]"), true},
+	} {
+		line, body, stream := tt.line, `{"model":"m",`+messages+`,`+tt.members, `,"stream":true}`
+		streamed := line
+		switch line {
+		case resp:
+			body = `{"model":"m","input":"hi",` + tt.members
+		case gen:
+			body, stream, streamed = `{`+contents+`,`+tt.members, "}", genStream
+		}
+		for _, way := range [][2]string{{line, body + "}"}, {streamed, body + stream}} {
+			a := send(t, serve(t, modeltest.NewScript(tt.turn)), way[0], way[1])
+			if want := map[bool]int{true: 200, false: 400}[tt.kept]; a.status != want || a.err != nil {
+				t.Errorf("%s %s answered with %+v: %d %s, want %d", way[0], tt.members, tt.turn, a.status, a.body, want)
+			}
+		}
+	}
+}
+
 func TestGeminiRequestsRefused(t *testing.T) {
 	with := func(member string) string { return `{` + contents + `,` + member + `}` }
 	said := func(content string) string { return `{"contents":[` + content + `]}` }
@@ -188,23 +283,17 @@ func TestGeminiRequestsRefused(t *testing.T) {
 		"not JSON":             {canary, "cannot be read"},
 		"duplicate":            {`{` + contents + `,` + contents + `}`, `duplicate member "contents"`},
 		"duplicate, two forms": {with(`"toolConfig":{},"tool_config":{}`), "same name"},
-		"unknown member":       {with(`"messages":[]`), `unknown member "messages"`},
 		"no contents":          {"{}", "at least one"},
 		"cached":               {with(`"cachedContent":"cachedContents/1"`), "cachedContent"},
 		"candidates":           {with(`"generationConfig":{"candidateCount":2}`), "candidateCount"},
 		"tokens":               {with(`"generationConfig":{"maxOutputTokens":-1}`), "maxOutputTokens"},
 		"logprobs":             {with(`"generationConfig":{"responseLogprobs":true}`), "responseLogprobs"},
 		"modality":             {with(`"generationConfig":{"responseModalities":["IMAGE"]}`), "responseModalities"},
-		"speech":               {with(`"generationConfig":{"speechConfig":{}}`), `unknown member "speechConfig"`},
-		"schema":               {with(`"generationConfig":{"responseSchema":{"kind":"x"}}`), "responseSchema"},
-		"JSON schema":          {with(`"generationConfig":{"responseJsonSchema":"x"}`), "JSON object"},
-		"search":               {with(`"tools":[{"googleSearch":{}}]`), `unknown member "googleSearch"`},
 		"nameless":             {with(`"tools":[{"functionDeclarations":[{}]}]`), "name of its own"},
 		"twins":                {with(`"tools":[{"functionDeclarations":[{"name":"f"}]},{"functionDeclarations":[{"name":"f"}]}]`), "name of its own"},
 		"two schemas":          {with(`"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT"},"parametersJsonSchema":{}}]}]`), "exclude"},
 		"mode":                 {with(`"toolConfig":{"functionCallingConfig":{"mode":"MAYBE"}}`), "mode"},
-		"allowed":              {with(`"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`), "no function has this name"},
-		"retrieval":            {with(`"toolConfig":{"retrievalConfig":{}}`), `unknown member "retrievalConfig"`},
+		"allowed":              {with(`"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`), "no tool has this name"},
 		"system image":         {with(`"systemInstruction":{"parts":[{"inlineData":{"mimeType":"image/png","data":"aGk="}}]}`), "text"},
 		"role":                 {said(`{"role":"` + canary + `","parts":[{"text":"x"}]}`), "role must be"},
 		"no parts":             {said(`{"role":"user"}`), "no parts"},
@@ -212,8 +301,7 @@ func TestGeminiRequestsRefused(t *testing.T) {
 		"null part":            {part(`null`), "null"},
 		"empty part":           {part(`{}`), "a part holds"},
 		"two things":           {part(`{"text":"x","functionCall":{"name":"f"}}`), "one thing"},
-		"code":                 {part(`{"executableCode":{"code":"x"}}`), `unknown member "executableCode"`},
-		"base64":               {part(`{"inlineData":{"mimeType":"image/png","data":"%%"}}`), "base64"},
+		"base64":               {part(`{"inlineData":{"mimeType":"image/png","data":"%%"}}`), "inlineData/data"},
 		"signature":            {part(`{"text":"x","thoughtSignature":"%%"}`), "thoughtSignature"},
 		"user calls":           {part(`{"functionCall":{"name":"f"}}`), "calls are the model's"},
 		"nameless call":        {said(`{"role":"model","parts":[{"functionCall":{}}]}`), "names no function"},

@@ -16,9 +16,9 @@ func TestOpenAIRequestReachesTheModel(t *testing.T) {
 		"messages": [
 			{"role": "system", "content": "Be brief."},
 			{"role": "developer", "content": [{"type": "text", "text": "Be kind."}]},
-			{"role": "user", "name": "ann", "content": [{"type": "text", "text": "Grüße 日本 👩‍🚀"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}}, {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]},
-			{"role": "assistant", "content": "Reading.", "reasoning_content": "Two documents.", "refusal": null, "tool_calls": [
-				{"id": "call_1", "type": "function", "function": {"name": "fetch", "arguments": "{\"id\":\"doc_1\",\"n\":1.5}"}},
+			{"role": "user", "name": "ann", "parsed": null, "content": [{"type": "text", "text": "Grüße 日本 👩‍🚀"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk=", "detail": "low"}}, {"type": "image_url", "image_url": {"url": "https://x.test/a.png"}}]},
+			{"role": "assistant", "content": "Reading.", "reasoning_content": "Two documents.", "refusal": null, "parsed": null, "audio": null, "annotations": [], "function_call": null, "tool_calls": [
+				{"id": "call_1", "type": "function", "function": {"name": "fetch", "arguments": "{\"id\":\"doc_1\",\"n\":1.5}", "parsed_arguments": {"id": "doc_1"}}, "extra_content": {"google": {"thought_signature": "c2ln"}}},
 				{"index": 1, "id": "call_2", "type": "function", "function": {"name": "fetch", "arguments": ""}}]},
 			{"role": "tool", "tool_call_id": "call_2", "content": "plain"},
 			{"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "{\"content\":"}, {"type": "text", "text": "\"x\"}"}]},
@@ -37,6 +37,7 @@ func TestOpenAIRequestReachesTheModel(t *testing.T) {
 	fetch := func(id string, args map[string]any) *genai.Part {
 		return &genai.Part{FunctionCall: &genai.FunctionCall{ID: id, Name: "fetch", Args: args}}
 	}
+	signed := func(p *genai.Part) *genai.Part { p.ThoughtSignature = []byte("sig"); return p }
 	result := func(id string, r map[string]any) *genai.Part {
 		return &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: "fetch", Response: r}}
 	}
@@ -44,7 +45,7 @@ func TestOpenAIRequestReachesTheModel(t *testing.T) {
 		Model: "script",
 		Contents: []*genai.Content{
 			{Role: "user", Parts: []*genai.Part{{Text: "Grüße 日本 👩‍🚀"}, {InlineData: &genai.Blob{MIMEType: "image/png", Data: []byte("hi")}}, {FileData: &genai.FileData{FileURI: "https://x.test/a.png"}}}},
-			{Role: "model", Parts: []*genai.Part{{Text: "Two documents.", Thought: true}, {Text: "Reading."}, fetch("call_1", map[string]any{"id": "doc_1", "n": 1.5}), fetch("call_2", nil)}},
+			{Role: "model", Parts: []*genai.Part{{Text: "Two documents.", Thought: true}, {Text: "Reading."}, signed(fetch("call_1", map[string]any{"id": "doc_1", "n": 1.5})), fetch("call_2", nil)}},
 			{Role: "user", Parts: []*genai.Part{result("call_2", map[string]any{"output": "plain"}), result("call_1", map[string]any{"content": "x"})}},
 			{Role: "user", Parts: []*genai.Part{{Text: "And now?"}}},
 			{Role: "model", Parts: []*genai.Part{{Text: "No."}}},
@@ -62,6 +63,54 @@ func TestOpenAIRequestReachesTheModel(t *testing.T) {
 			PresencePenalty: ptr[float32](0.25), FrequencyPenalty: ptr[float32](0.75),
 			ResponseMIMEType: "application/json", ResponseJsonSchema: map[string]any{"type": "object"},
 			ThinkingConfig: &genai.ThinkingConfig{ThinkingLevel: "HIGH"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+func TestResponsesRequestReachesTheModel(t *testing.T) {
+	got := ask(t, resp, `{
+		"model": "m", "instructions": "Be brief.", "store": false, "include": ["reasoning.encrypted_content"], "truncation": "auto",
+		"input": [
+			{"role": "developer", "content": "Be kind."},
+			{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Look"}, {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "auto"}]},
+			{"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Two."}], "encrypted_content": "c2ln"},
+			{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": "Reading.", "annotations": [], "parsed": null}]},
+			{"type": "function_call", "id": "fc_1", "call_id": "a", "name": "fetch", "arguments": "{\"id\":\"1\"}", "parsed_arguments": {"id": "1"}, "status": "completed"},
+			{"type": "function_call", "call_id": "b", "name": "fetch", "arguments": ""},
+			{"type": "function_call_output", "call_id": "b", "output": "plain"},
+			{"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "{\"content\":\"x\"}"}]},
+			{"role": "assistant", "content": "One."},
+			{"role": "assistant", "content": "Two."},
+			{"role": "user", "content": "And now?"}],
+		"tools": [{"type": "function", "name": "fetch", "description": "Fetch.", "strict": true, "parameters": {"type": "object"}}],
+		"tool_choice": {"type": "function", "name": "fetch"}, "parallel_tool_calls": true,
+		"max_output_tokens": 7, "temperature": 0.5, "top_p": 0.25, "reasoning": {"effort": "low", "summary": "auto"},
+		"text": {"format": {"type": "json_schema", "name": "r", "strict": true, "schema": {"type": "object"}}, "verbosity": "low"}
+	}`)
+	want := &model.LLMRequest{
+		Model: "script",
+		Contents: []*genai.Content{
+			{Role: "user", Parts: []*genai.Part{{Text: "Look"}, {InlineData: &genai.Blob{MIMEType: "image/png", Data: []byte("hi")}}}},
+			{Role: "model", Parts: []*genai.Part{
+				{Text: "Two.", Thought: true, ThoughtSignature: []byte("sig")}, {Text: "Reading."},
+				{FunctionCall: &genai.FunctionCall{ID: "a", Name: "fetch", Args: map[string]any{"id": "1"}}}, {FunctionCall: &genai.FunctionCall{ID: "b", Name: "fetch"}},
+			}},
+			{Role: "user", Parts: []*genai.Part{
+				{FunctionResponse: &genai.FunctionResponse{ID: "b", Name: "fetch", Response: map[string]any{"output": "plain"}}},
+				{FunctionResponse: &genai.FunctionResponse{ID: "a", Name: "fetch", Response: map[string]any{"content": "x"}}},
+			}},
+			{Role: "model", Parts: []*genai.Part{{Text: "One."}}}, {Role: "model", Parts: []*genai.Part{{Text: "Two."}}},
+			{Role: "user", Parts: []*genai.Part{{Text: "And now?"}}},
+		},
+		Config: &genai.GenerateContentConfig{
+			SystemInstruction: &genai.Content{Role: "user", Parts: []*genai.Part{{Text: "Be brief."}, {Text: "Be kind."}}},
+			Tools:             []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "fetch", Description: "Fetch.", ParametersJsonSchema: map[string]any{"type": "object"}}}}},
+			ToolConfig:        &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: "ANY", AllowedFunctionNames: []string{"fetch"}}},
+			MaxOutputTokens:   7, Temperature: ptr[float32](0.5), TopP: ptr[float32](0.25), ThinkingConfig: &genai.ThinkingConfig{ThinkingLevel: "LOW"},
+			ResponseMIMEType: "application/json", ResponseJsonSchema: map[string]any{"type": "object"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -134,7 +183,7 @@ func TestGeminiRequestReachesTheModel(t *testing.T) {
 				{"role": "model", "parts": [{"text": "Two.", "thought": true}, {"functionCall": {"id": "a", "name": "fetch", "args": {"doc_id": "1", "deep_er": {"snake_case": 1}}}, "thoughtSignature": "c2ln"}, {"functionCall": {"name": "now"}}]},
 				{"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "fetch", "response": {"the_text": "x"}}}, {"functionResponse": {"name": "now", "response": {"error": "no"}}}]}],
 			"systemInstruction": {"role": "system", "parts": [{"text": "Be brief."}]},
-			"tools": [{"functionDeclarations": [{"name": "fetch", "description": "Fetch.", "parameters": {"type": "OBJECT", "properties": {"doc_id": {"type": "STRING", "maxLength": 64}}}}, {"name": "now", "parametersJsonSchema": {"type": "object", "additional_x": true}}]}],
+			"tools": [{"functionDeclarations": [{"name": "fetch", "description": "Fetch.", "parameters": {"type": "OBJECT", "properties": {"doc_id": {"type": "STRING", "maxLength": "64"}}}}, {"name": "now", "parametersJsonSchema": {"type": "object", "additional_x": true}}]}],
 			"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["now"]}},
 			"safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}], "labels": {"my_team": "x"},
 			"generationConfig": {"temperature": 0, "topP": 0.5, "topK": 4, "candidateCount": 1, "maxOutputTokens": 7, "stopSequences": ["END"], "presencePenalty": 0.25, "frequencyPenalty": 0.75,
@@ -166,6 +215,7 @@ func TestGeminiAddresses(t *testing.T) {
 		"POST /v1/models/m:streamGenerateContent?alt=sse&key=k",
 		"POST /v1/projects/p/locations/eu/publishers/google/models/m:generateContent",
 		"POST /v1beta1/projects/p/locations/eu/publishers/google/models/m:streamGenerateContent?alt=sse",
+		"POST /v1beta1/publishers/google/models/m:generateContent", "POST /v1beta1/publishers/google/models/m:streamGenerateContent?alt=sse",
 		"POST /v1beta/models/acme/large-2:free:generateContent", "POST /v1beta/models/acme%2Flarge-2:free:generateContent",
 	} {
 		if got := ask(t, line, "{"+contents+"}"); len(got.Contents) != 1 {

@@ -14,34 +14,25 @@ type operation uint8
 
 const (
 	opNone operation = iota
-	opList
-	opGet
-	opChat
-	opGenerate
-	opStream
+	opModels
+	opWhole  // one answer; of OpenAI's wires the body decides
+	opStream // an answer in pieces
 )
-
-func (op operation) method() string {
-	if op == opList || op == opGet {
-		return http.MethodGet
-	}
-	return http.MethodPost
-}
 
 // A route is an address understood.
 type route struct {
 	wire  wire
 	op    operation
-	model string // not of opChat, whose body names it
+	model string // empty for a list, and on OpenAI's wires, whose bodies name it
 }
 
 // A wire is one provider's way to say things over HTTP.
 type wire interface {
-	fail(w http.ResponseWriter, p *problem)
-	list(names []string, since time.Time) any
+	failure(p *problem) any
+	list(models []any) any
 	describe(name string, since time.Time) any
 	decode(body []byte, to route) (*call, *problem)
-	encoder(s *Server, w http.ResponseWriter, r *http.Request, c *call) encoder
+	encoder(s *stream, c *call) encoder
 }
 
 // A call is a request understood.
@@ -49,18 +40,19 @@ type call struct {
 	model   string
 	request *model.LLMRequest
 	stream  bool
-	usage   bool // OpenAI: the stream ends with the usage
+	events  bool // Gemini: the stream is events, not an array
+	usage   bool // chat completions: the stream ends with the usage
+	piece   int  // OpenAI: bytes of arguments in one event
+	one     bool // the answer may hold one call of a tool at most
 }
 
-// An encoder writes one answer. Either fail or whole is called once, or delta any
-// number of times and then end or broken.
+// An encoder writes one answer: whole, or delta any number of times and then end or
+// broken.
 type encoder interface {
-	fail(p *problem)
 	whole(final *model.LLMResponse) error
 	delta(of *model.LLMResponse, part *genai.Part) error
 	end(final *model.LLMResponse, rest []*genai.Part) error
-	broken()
-	begun() bool
+	broken(p *problem)
 }
 
 // A problem is an error for the client.
@@ -70,6 +62,9 @@ type problem struct {
 	param   string // the member at fault, if one is
 	message string
 }
+
+// Error implements error.
+func (p *problem) Error() string { return p.message }
 
 func refuse(status int, param, message string) *problem {
 	return &problem{status: status, param: param, message: message}
@@ -90,38 +85,39 @@ func unknownModel(name string) *problem {
 // find reads the address. A path that belongs to no wire is OpenAI's.
 func find(r *http.Request) route {
 	version, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	vertex := false
-	if parts := strings.SplitN(rest, "/", 7); len(parts) == 7 && parts[0] == "projects" && parts[2] == "locations" && parts[4] == "publishers" {
-		rest, vertex = parts[6], true
+	google := version == "v1beta" || version == "v1beta1"
+	if before, name, ok := strings.Cut("/"+rest, "/publishers/google/"); ok && (before == "" || strings.HasPrefix(before, "/projects/") && strings.Count(before, "/") == 4) {
+		rest, google = name, true // Vertex AI; without a project in its express mode
 	}
-	google := vertex || version == "v1beta" || version == "v1beta1"
-	if version != "v1" && !google {
-		return route{wire: openAI{}}
-	}
-	if !google && rest == "chat/completions" {
-		return route{wire: openAI{}, op: opChat}
-	}
-	name, isModel := strings.CutPrefix(rest, "models/")
-	if i := strings.LastIndexByte(name, ':'); isModel && i > 0 {
-		switch name[i+1:] {
-		case "generateContent":
-			return route{wire: gemini{}, op: opGenerate, model: name[:i]}
-		case "streamGenerateContent":
-			return route{wire: gemini{}, op: opStream, model: name[:i]}
-		}
-		if google && r.Method == http.MethodPost {
-			return route{wire: gemini{}} // a method that is not served, such as countTokens
-		}
-	}
-	to := route{wire: openAI{}}
+	to := route{wire: chat{}}
 	if google || r.Header.Get("X-Goog-Api-Key") != "" || r.URL.Query().Has("key") {
 		to.wire = gemini{}
 	}
+	name, isModel := strings.CutPrefix(rest, "models/")
 	switch {
+	case version != "v1" && !google:
+	case !google && rest == "chat/completions":
+		to.wire, to.op = chat{}, opWhole
+	case !google && rest == "responses":
+		to.wire, to.op = responses{}, opWhole
 	case rest == "models":
-		to.op = opList
+		to.op = opModels
 	case isModel && name != "":
-		to.op, to.model = opGet, name
+		to.op, to.model = opModels, name
+		i := strings.LastIndexByte(name, ':')
+		if i <= 0 {
+			break
+		}
+		asked := route{wire: gemini{}, model: name[:i]}
+		switch name[i+1:] {
+		case "generateContent":
+			asked.op = opWhole
+		case "streamGenerateContent":
+			asked.op = opStream
+		}
+		if asked.op != opNone || google && r.Method == http.MethodPost { // such as countTokens, which is not served
+			return asked
+		}
 	}
 	return to
 }

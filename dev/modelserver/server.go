@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/adk/v2/model"
@@ -21,8 +22,10 @@ const DefaultMaxBody = 32 << 20
 
 // Config says what is served.
 type Config struct {
-	// Models are served under the names that they are keyed by. A model sees its own
-	// Name in [model.LLMRequest], not the key.
+	// Models are served under the names that they are keyed by. A key that ends in *
+	// serves every name that begins so, and is not listed: for clients that take only
+	// names such as gemini-2.5-flash. A model sees its own Name in
+	// [model.LLMRequest], not the key.
 	Models map[string]model.LLM
 	// Fallback serves every other name, and sees that name. nil means that unknown
 	// names are answered with 404.
@@ -41,12 +44,9 @@ type Config struct {
 // Server is an [http.Handler]. Make one with [New]. It is safe for concurrent use
 // if its models are.
 type Server struct {
-	models   map[string]model.LLM
-	fallback model.LLM
-	maxBody  int64
-	piece    int
-	log      *slog.Logger
-	started  time.Time
+	config  Config
+	log     *slog.Logger
+	started time.Time
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -64,74 +64,91 @@ func New(c Config) (*Server, error) {
 	if c.MaxBody < 0 || c.ArgumentPiece < 0 {
 		return nil, errors.New("modelserver: MaxBody and ArgumentPiece may not be negative")
 	}
-	s := &Server{models: maps.Clone(c.Models), fallback: c.Fallback, maxBody: c.MaxBody, piece: c.ArgumentPiece, log: c.Logger, started: time.Now()}
-	if s.maxBody == 0 {
-		s.maxBody = DefaultMaxBody
+	c.Models = maps.Clone(c.Models)
+	if c.MaxBody == 0 {
+		c.MaxBody = DefaultMaxBody
 	}
-	if s.piece == 0 {
-		s.piece = 16
+	if c.ArgumentPiece == 0 {
+		c.ArgumentPiece = 16
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return s, nil
+	return &Server{config: c, log: c.Logger, started: time.Now()}, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	to := find(r)
-	wire := to.wire
-	if to.op == opNone {
-		wire.fail(w, refuse(http.StatusNotFound, "", "there is nothing at this address"))
-		return
+	allow := http.MethodPost
+	if to.op == opModels {
+		allow = http.MethodGet
 	}
-	if allow := to.op.method(); r.Method != allow {
+	switch {
+	case to.op == opNone:
+		fail(w, to.wire, refuse(http.StatusNotFound, "", "nothing is served at this address: the model server has model lists, chat completions, responses, generateContent and streamGenerateContent"))
+	case r.Method != allow:
 		w.Header().Set("Allow", allow)
-		wire.fail(w, refuse(http.StatusMethodNotAllowed, "", "this address takes "+allow))
-		return
-	}
-	switch to.op {
-	case opList:
-		s.write(w, r, wire.list(slices.Sorted(maps.Keys(s.models)), s.started))
-	case opGet:
-		if _, _, ok := s.model(to.model); !ok {
-			wire.fail(w, unknownModel(to.model))
-			return
-		}
-		s.write(w, r, wire.describe(to.model, s.started))
-	case opChat, opGenerate, opStream:
+		fail(w, to.wire, refuse(http.StatusMethodNotAllowed, "", "this address takes "+allow))
+	case to.op == opModels:
+		s.models(w, to)
+	default:
 		s.call(w, r, to)
 	}
 }
 
-// call answers one request to a model.
-func (s *Server) call(w http.ResponseWriter, r *http.Request, to route) {
-	body, problem := s.read(w, r)
-	if problem != nil {
-		to.wire.fail(w, problem)
+// models lists the models, or describes the one that to names.
+func (s *Server) models(w http.ResponseWriter, to route) {
+	if to.model != "" {
+		if _, _, ok := s.model(to.model); !ok {
+			fail(w, to.wire, unknownModel(to.model))
+			return
+		}
+		write(w, http.StatusOK, to.wire.describe(to.model, s.started))
 		return
 	}
-	c, problem := to.wire.decode(body, to)
-	if problem != nil {
-		to.wire.fail(w, problem)
+	all := []any{}
+	for _, name := range slices.Sorted(maps.Keys(s.config.Models)) {
+		if !strings.HasSuffix(name, "*") {
+			all = append(all, to.wire.describe(name, s.started))
+		}
+	}
+	write(w, http.StatusOK, to.wire.list(all))
+}
+
+// call answers one request to a model.
+func (s *Server) call(w http.ResponseWriter, r *http.Request, to route) {
+	body, p := s.read(w, r)
+	if p != nil {
+		fail(w, to.wire, p)
+		return
+	}
+	c, p := to.wire.decode(body, to)
+	if p != nil {
+		fail(w, to.wire, p)
 		return
 	}
 	llm, name, ok := s.model(c.model)
 	if !ok {
-		to.wire.fail(w, unknownModel(c.model))
+		fail(w, to.wire, unknownModel(c.model))
 		return
 	}
-	c.request.Model = name
-	s.answer(w, r, llm, c, to.wire.encoder(s, w, r, c))
+	c.request.Model, c.piece, c.events = name, s.config.ArgumentPiece, r.URL.Query().Get("alt") == "sse"
+	s.answer(w, r, llm, c, to.wire)
 }
 
 // model returns what serves name, and the name that it is told.
 func (s *Server) model(name string) (llm model.LLM, told string, ok bool) {
-	if llm, ok = s.models[name]; ok {
+	if llm, ok = s.config.Models[name]; ok {
 		return llm, llm.Name(), true
 	}
-	return s.fallback, name, s.fallback != nil && name != ""
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(s.config.Models))) { // a longer prefix stands behind its own beginning
+		if prefix, open := strings.CutSuffix(key, "*"); open && strings.HasPrefix(name, prefix) {
+			return s.config.Models[key], s.config.Models[key].Name(), true
+		}
+	}
+	return s.config.Fallback, name, s.config.Fallback != nil && name != ""
 }
 
 // read returns the request's body.
@@ -141,27 +158,15 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) ([]byte, *problem)
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return nil, refuse(http.StatusUnsupportedMediaType, "", "the body must be JSON: set Content-Type: application/json")
 	}
-	body, err := strictjson.ReadAll(http.MaxBytesReader(w, r.Body, s.maxBody), s.maxBody)
+	body, err := strictjson.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody), s.config.MaxBody)
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is over %d bytes", s.maxBody))
+		return nil, refuse(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is over %d bytes", s.config.MaxBody))
 	}
 	if err != nil {
-		return nil, refuse(http.StatusBadRequest, "", "the body could not be read")
+		return nil, bad("", "the body could not be read")
 	}
 	return body, nil
-}
-
-// write answers with v as JSON. v is one of this package's own values.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, v any) {
-	text, err := encode(v)
-	if err != nil {
-		s.log.ErrorContext(r.Context(), "answer not encoded", "error", err)
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n')) // the client is gone: nobody to tell
 }
 
 // WriteError answers r with an error in the shape of the provider whose wire r's
@@ -171,5 +176,5 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, v any) {
 func WriteError(w http.ResponseWriter, r *http.Request, status int, reason, message string) {
 	p := refuse(status, "", message)
 	p.reason = reason
-	find(r).wire.fail(w, p)
+	fail(w, find(r).wire, p)
 }

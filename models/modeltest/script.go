@@ -24,6 +24,8 @@ type Turn struct {
 	Texts    []string
 	// Calls are made as they are: an empty ID stays empty.
 	Calls []*genai.FunctionCall
+	// Signature is the state that must come back with the first call.
+	Signature []byte
 	// Refusal marks the text as the model's refusal to answer.
 	Refusal bool
 	// FinishReason is why the answer ended. Empty means STOP, or SAFETY for a refusal.
@@ -217,10 +219,14 @@ func (t *Turn) response() *model.LLMResponse {
 	if text := strings.Join(t.Texts, ""); text != "" {
 		resp.Content.Parts = append(resp.Content.Parts, &genai.Part{Text: text})
 	}
-	for _, call := range t.Calls {
+	for i, call := range t.Calls {
 		c := *call
 		c.Args, _ = copied(call.Args).(map[string]any)
-		resp.Content.Parts = append(resp.Content.Parts, &genai.Part{FunctionCall: &c})
+		part := &genai.Part{FunctionCall: &c}
+		if i == 0 {
+			part.ThoughtSignature = slices.Clone(t.Signature)
+		}
+		resp.Content.Parts = append(resp.Content.Parts, part)
 	}
 	return resp
 }

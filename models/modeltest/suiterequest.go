@@ -106,7 +106,11 @@ func toolChoice(c *trial) {
 		"one of them": {genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{"other"}}, genai.FunctionCallingConfigModeAny, []string{"other"}},
 		"two of them": {genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{"lookup", "other"}}, genai.FunctionCallingConfigModeAny, []string{"lookup", "other"}},
 	} {
-		llm, script, _ := c.always(Text("ok"))
+		answer := Text("ok")
+		if tt.ask.Mode == genai.FunctionCallingConfigModeAny {
+			answer = Calls(&genai.FunctionCall{ID: "call_1", Name: "other"})
+		}
+		llm, script, _ := c.always(answer)
 		req := simple()
 		req.Config.Tools[0].FunctionDeclarations = append(req.Config.Tools[0].FunctionDeclarations, &genai.FunctionDeclaration{Name: "other"}, &genai.FunctionDeclaration{Name: "third"})
 		req.Config.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: &tt.ask}
@@ -130,7 +134,7 @@ func toolChoice(c *trial) {
 
 func settings(c *trial) {
 	for mode, stream := range modes {
-		llm, script, _ := c.always(Text("ok"))
+		llm, script, _ := c.always(Text("{}"))
 		req := simple()
 		req.Config.Temperature, req.Config.TopP, req.Config.Seed = genai.Ptr[float32](0), genai.Ptr[float32](0.5), genai.Ptr[int32](7)
 		req.Config.MaxOutputTokens, req.Config.StopSequences = 99, []string{"END"}

@@ -1,0 +1,247 @@
+package modelserver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// chatRequest is the body of POST /v1/chat/completions, as far as it is read. What
+// POST /v1/responses asks is turned into one.
+type chatRequest struct {
+	Model         string         `json:"model"`
+	Messages      []chatMessage  `json:"messages"`
+	Tools         []chatTool     `json:"tools"`
+	ToolChoice    jsontext.Value `json:"tool_choice"`
+	Parallel      *bool          `json:"parallel_tool_calls"`
+	Stream        bool           `json:"stream"`
+	StreamOptions struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+	MaxTokens      *int32         `json:"max_tokens"`
+	MaxCompletion  *int32         `json:"max_completion_tokens"`
+	Temperature    *float32       `json:"temperature"`
+	TopP           *float32       `json:"top_p"`
+	Seed           *int32         `json:"seed"`
+	Stop           jsontext.Value `json:"stop"`
+	Presence       *float32       `json:"presence_penalty"`
+	Frequency      *float32       `json:"frequency_penalty"`
+	ResponseFormat struct {
+		Type       string `json:"type"`
+		JSONSchema format `json:"json_schema"`
+	} `json:"response_format"`
+	Effort string `json:"reasoning_effort"`
+
+	// Refused: an answer without them is not what the client waits for.
+	N          *int           `json:"n"`
+	Logprobs   bool           `json:"logprobs"`
+	Modalities []string       `json:"modalities"`
+	Functions  jsontext.Value `json:"functions"`
+}
+
+type format struct {
+	Schema jsontext.Value `json:"schema"`
+}
+
+type chatTool struct {
+	Type     string   `json:"type"`
+	Function function `json:"function"`
+}
+
+type function struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Parameters  jsontext.Value `json:"parameters"`
+}
+
+// given reports whether a member says anything.
+func given(v jsontext.Value) bool {
+	s := strings.TrimSpace(string(v))
+	return s != "" && s != "null" && s != "{}" && s != "[]"
+}
+
+func (chat) decode(body []byte, _ route) (*call, *problem) {
+	var r chatRequest
+	if err := strictjson.Unmarshal(body, &r); err != nil {
+		return nil, bad("", "the request cannot be read: "+err.Error())
+	}
+	return r.call("messages")
+}
+
+// call turns the request into the model's. list is what the wire calls the messages.
+func (r *chatRequest) call(list string) (*call, *problem) {
+	for _, m := range []struct {
+		name string
+		bad  bool
+		why  string
+	}{
+		{"model", r.Model == "", "name a model"},
+		{"n", r.N != nil && *r.N != 1, "one answer is given: leave it out"},
+		{"logprobs", r.Logprobs, "there are no log probabilities: leave it out"},
+		{"modalities", len(r.Modalities) > 0 && !slices.Equal(r.Modalities, []string{"text"}), "answers are text"},
+		{"functions", given(r.Functions), "use tools"},
+		{"max_tokens", r.MaxTokens != nil && r.MaxCompletion != nil && *r.MaxTokens != *r.MaxCompletion, "it contradicts max_completion_tokens: send one of them"},
+	} {
+		if m.bad {
+			return nil, bad(m.name, m.name+": "+m.why)
+		}
+	}
+	config, p := r.config()
+	if p != nil {
+		return nil, p
+	}
+	var h history
+	for i := range r.Messages {
+		if p := h.add(fmt.Sprintf("%s[%d]", list, i), &r.Messages[i]); p != nil {
+			return nil, p
+		}
+	}
+	if p := h.answered(list); p != nil {
+		return nil, p
+	}
+	if len(h.contents) == 0 {
+		return nil, bad(list, list+": at least one that is not a system message is needed")
+	}
+	if len(h.system) > 0 {
+		config.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: h.system}
+	}
+	return &call{
+		model: r.Model, stream: r.Stream, usage: r.StreamOptions.IncludeUsage, one: r.Parallel != nil && !*r.Parallel,
+		request: &model.LLMRequest{Contents: h.contents, Config: config},
+	}, nil
+}
+
+// config turns settings and tools into genai's.
+func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
+	c := &genai.GenerateContentConfig{
+		Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, PresencePenalty: r.Presence, FrequencyPenalty: r.Frequency,
+	}
+	for _, most := range []*int32{r.MaxTokens, r.MaxCompletion} {
+		if most != nil && *most <= 0 {
+			return nil, bad("max_completion_tokens", "max_completion_tokens: it must be over 0")
+		}
+		if most != nil {
+			c.MaxOutputTokens = *most
+		}
+	}
+	if given(r.Stop) {
+		var one string
+		if strictjson.Unmarshal(r.Stop, &one) == nil {
+			c.StopSequences = []string{one}
+		} else if strictjson.Unmarshal(r.Stop, &c.StopSequences) != nil {
+			return nil, bad("stop", "stop: it must be a string or an array of strings")
+		}
+	}
+	switch r.Effort {
+	case "":
+	case "none":
+		c.ThinkingConfig = &genai.ThinkingConfig{ThinkingBudget: new(int32)}
+	case "minimal", "low", "medium", "high":
+		c.ThinkingConfig = &genai.ThinkingConfig{ThinkingLevel: genai.ThinkingLevel(strings.ToUpper(r.Effort))}
+	default:
+		return nil, bad("reasoning_effort", "reasoning_effort: use none, minimal, low, medium or high")
+	}
+	switch f := r.ResponseFormat; {
+	case f.Type == "" || f.Type == "text":
+	case f.Type == "json_object":
+		c.ResponseMIMEType = "application/json"
+	case f.Type == "json_schema" && given(f.JSONSchema.Schema):
+		schema, p := object("response_format", f.JSONSchema.Schema)
+		if p != nil {
+			return nil, p
+		}
+		c.ResponseMIMEType, c.ResponseJsonSchema = "application/json", schema
+	default:
+		return nil, bad("response_format", "response_format: use text, json_object, or json_schema with a schema")
+	}
+	return c, r.tools(c)
+}
+
+func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
+	var declared []*genai.FunctionDeclaration
+	for i, t := range r.Tools {
+		at := fmt.Sprintf("tools[%d]", i)
+		if t.Type != "function" {
+			return bad(at, at+": only tools of type function are served")
+		}
+		d := &genai.FunctionDeclaration{Name: t.Function.Name, Description: t.Function.Description}
+		if len(t.Function.Parameters) > 0 && t.Function.Parameters.Kind() != 'n' {
+			schema, p := object(at+".function.parameters", t.Function.Parameters)
+			if p != nil {
+				return p
+			}
+			d.ParametersJsonSchema = schema
+		}
+		declared = append(declared, d)
+	}
+	names, p := declaredNames(declared)
+	if p != nil {
+		return p
+	}
+	if len(declared) > 0 {
+		c.Tools = []*genai.Tool{{FunctionDeclarations: declared}}
+	}
+	if !given(r.ToolChoice) || len(declared) == 0 && string(r.ToolChoice) != `"required"` {
+		return nil
+	}
+	// A word, or one function's name; the Responses API writes it without "function".
+	f := &genai.FunctionCallingConfig{}
+	var word string
+	var one struct {
+		Type     string   `json:"type"`
+		Function function `json:"function"`
+		Name     string   `json:"name"`
+	}
+	if strictjson.Unmarshal(r.ToolChoice, &word) == nil {
+		f.Mode = map[string]genai.FunctionCallingConfigMode{
+			"auto": genai.FunctionCallingConfigModeAuto, "none": genai.FunctionCallingConfigModeNone, "required": genai.FunctionCallingConfigModeAny,
+		}[word]
+	} else if strictjson.Unmarshal(r.ToolChoice, &one) == nil && one.Type == "function" {
+		f.Mode, f.AllowedFunctionNames = genai.FunctionCallingConfigModeAny, []string{one.Function.Name + one.Name}
+	}
+	if f.Mode == "" {
+		return bad("tool_choice", "tool_choice: use auto, none, required, or one function")
+	}
+	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
+	return choosable("tool_choice", f, names)
+}
+
+// declaredNames returns the names, of which each function needs one of its own.
+func declaredNames(declared []*genai.FunctionDeclaration) ([]string, *problem) {
+	var names []string
+	for _, d := range declared {
+		if d == nil || d.Name == "" || slices.Contains(names, d.Name) {
+			return nil, bad("tools", "tools: each function needs a name of its own")
+		}
+		names = append(names, d.Name)
+	}
+	return names, nil
+}
+
+// choosable refuses a choice among functions that are not declared.
+func choosable(at string, f *genai.FunctionCallingConfig, names []string) *problem {
+	for _, name := range f.AllowedFunctionNames {
+		if !slices.Contains(names, name) {
+			return bad(at, at+": no tool has this name")
+		}
+	}
+	if f.Mode == genai.FunctionCallingConfigModeAny && len(names) == 0 {
+		return bad(at, at+": there are no tools to choose from")
+	}
+	return nil
+}
+
+// object decodes a JSON object.
+func object(at string, text []byte) (map[string]any, *problem) {
+	var m map[string]any
+	if err := strictjson.Unmarshal(text, &m); err != nil || m == nil {
+		return nil, bad(at, at+": it must be a JSON object")
+	}
+	return m, nil
+}
