@@ -85,19 +85,6 @@ func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// EndCall notes in the journal what came of the context's call: a result such as
-// "ok" or "denied", and, where it failed, in which words.
-func EndCall(ctx context.Context, result, failure string) {
-	s := scopeOf(ctx)
-	if s == nil {
-		return
-	}
-	s.task.engine.note(Entry{
-		Kind: EntryCallEnded, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool,
-		Result: result, Error: s.task.Scrub(failure),
-	})
-}
-
 // maxArgs bounds what the journal keeps of a call's arguments, in bytes.
 const maxArgs = 4 << 10
 

@@ -94,6 +94,12 @@ type Settled struct {
 	IdempotencyKey string `json:"idempotency_key"`
 }
 
+// CallEnded reports what came of a call, as [EndCall] was told.
+type CallEnded struct {
+	About
+	Result
+}
+
 // Completed reports that the task ended and its tokens were revoked, or why not.
 type Completed struct {
 	About
@@ -125,6 +131,9 @@ func (Uncertain) Kind() string { return "uncertain" }
 
 // Kind implements [Event].
 func (Settled) Kind() string { return "settled" }
+
+// Kind implements [Event].
+func (CallEnded) Kind() string { return "call_ended" }
 
 // Kind implements [Event].
 func (Completed) Kind() string { return "completed" }

@@ -34,14 +34,14 @@ func TestJournalTellsTheStory(t *testing.T) {
 				t.Fatalf("GET = %d, %v", status, err)
 			}
 		}
-		jit.EndCall(ctx, "ok", "")
+		jit.EndCall(ctx, jit.Result{Status: jit.CallOK})
 		outside := reading("doc_2")
 		outside.ID = "call-9"
 		ctx = c.task.Call(t.Context(), outside)
 		if _, _, err := c.sendCtx(ctx, "GET", c.base+"/docs/doc_1", ""); err == nil {
 			t.Fatal("GET of another document works")
 		}
-		jit.EndCall(ctx, "denied", "no more than doc_2")
+		jit.EndCall(ctx, jit.Result{Status: jit.CallDenied, Message: "no more than doc_2"})
 		if err := c.task.Complete(t.Context()); err != nil {
 			t.Fatal(err)
 		}

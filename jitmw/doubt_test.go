@@ -31,7 +31,7 @@ func TestDoubtOutweighsTheToolsWords(t *testing.T) {
 	for name, after := range map[string]func(error) (map[string]any, error){
 		"its own error": func(error) (map[string]any, error) { return nil, errors.New("could not post") },
 		"its own words": func(error) (map[string]any, error) {
-			return nil, &jitmw.Failure{Status: jitmw.StatusNotFound, Message: "no such report"}
+			return nil, &jitmw.Failure{Status: jit.CallNotFound, Message: "no such report"}
 		},
 		"the error itself": func(err error) (map[string]any, error) { return nil, err },
 		"a panic":          func(err error) (map[string]any, error) { panic(err) },
@@ -50,8 +50,8 @@ func TestDoubtOutweighsTheToolsWords(t *testing.T) {
 				return after(err)
 			}}
 			got := run(t, wrap(t, inner, jitmw.Config{}), under(t, newAuthority()), nil)
-			if got["status"] != "maybe_executed" || !strings.Contains(got["error"].(string), "not known whether") {
-				t.Errorf("the model sees %v, want maybe_executed", got)
+			if got["status"] != "in_doubt" || !strings.Contains(got["error"].(string), "not known whether") {
+				t.Errorf("the model sees %v, want in_doubt", got)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package jitmw
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -14,25 +15,13 @@ import (
 	"github.com/jitagent/jitagent/jit"
 )
 
-// The values of a failed result's "status".
-const (
-	StatusDenied    = "denied"            // a person, the server or the client said no
-	StatusPending   = "pending"           // a person has not decided yet
-	StatusArguments = "invalid_arguments" // the model called the tool wrongly
-	StatusNotFound  = "not_found"         // what the call is about does not exist
-	StatusFailed    = "failed"            // anything else
-	// StatusMaybeExecuted: the answer was lost, so nobody knows whether the call took
-	// effect.
-	StatusMaybeExecuted = "maybe_executed"
-)
-
-// A Failure is what the model sees of a call that did not work. It is an error: a
+// A Failure is a call that did not work, in words for the model. It is an error: a
 // tool returns one to choose the words itself.
 type Failure struct {
-	Status    string // one of the constants above; "" means StatusFailed
-	Message   string // what happened, for the model: no secrets, no internals
-	Advice    string // what the model should do now
-	RequestID string // of the request for authority, if there is one
+	Status    jit.CallStatus // "" means jit.CallFailed
+	Message   string         // what happened, for the model: no secrets, no internals
+	Advice    string         // what the model should do now
+	RequestID string         // of the request for authority, if there is one
 	Risk      string
 	ExpiresAt time.Time
 	// Err is the cause. The log gets it, the model does not. nil when there is
@@ -51,33 +40,34 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// maxMessage bounds an error's text in bytes. Some hold what they are about: a
-// validator's error may hold the whole rejected text.
-const maxMessage = 1000
+// result is what f makes of its call, without the task's tokens.
+func (f *Failure) result(task *jit.Task) jit.Result {
+	return jit.Result{
+		Status:    cmp.Or(f.Status, jit.CallFailed),
+		Message:   task.Scrub(shorten(cmp.Or(f.Message, "the call failed"))),
+		Advice:    task.Scrub(f.Advice),
+		RequestID: task.Scrub(f.RequestID), Risk: task.Scrub(f.Risk), ExpiresAt: f.ExpiresAt,
+	}
+}
 
-// result is the form in which the model, and the session's history, hold f.
-func (f *Failure) result() map[string]any {
-	m := map[string]any{"status": f.Status, "error": shorten(f.Message)}
-	if f.Status == "" {
-		m["status"] = StatusFailed
+// Shown returns what a model is shown of a call that did not work. Nobody reads it
+// but the model.
+func Shown(r jit.Result) map[string]any {
+	m := map[string]any{"status": string(r.Status), "error": r.Message}
+	for name, text := range map[string]string{"advice": r.Advice, "request_id": r.RequestID, "risk_level": r.Risk} {
+		if text != "" {
+			m[name] = text
+		}
 	}
-	if f.Message == "" {
-		m["error"] = "the call failed" // never empty: that would read as a success
-	}
-	if f.Advice != "" {
-		m["advice"] = f.Advice
-	}
-	if f.RequestID != "" {
-		m["request_id"] = f.RequestID
-	}
-	if f.Risk != "" {
-		m["risk_level"] = f.Risk
-	}
-	if !f.ExpiresAt.IsZero() {
-		m["expires_at"] = f.ExpiresAt.UTC().Format(time.RFC3339)
+	if !r.ExpiresAt.IsZero() {
+		m["expires_at"] = r.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return m
 }
+
+// maxMessage bounds an error's text in bytes. Some hold what they are about: a
+// validator's error may hold the whole rejected text.
+const maxMessage = 1000
 
 func shorten(s string) string {
 	if len(s) <= maxMessage {
@@ -107,7 +97,7 @@ const (
 func explain(err error) *Failure {
 	if errors.Is(err, jit.ErrMaybeExecuted) {
 		return &Failure{
-			Status:  StatusMaybeExecuted,
+			Status:  jit.CallInDoubt,
 			Message: "the answer to the call was lost, so it is not known whether the call took effect",
 			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
 			Err:     err,
@@ -117,11 +107,11 @@ func explain(err error) *Failure {
 		return f
 	}
 	if _, ok := errors.AsType[*argumentError](err); ok {
-		return &Failure{Status: StatusArguments, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}
+		return &Failure{Status: jit.CallInvalid, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}
 	}
 	if e, ok := errors.AsType[*jit.PendingError](err); ok {
 		return &Failure{
-			Status:    StatusPending,
+			Status:    jit.CallPending,
 			Message:   "permission for " + e.Detail.String() + " is waiting for a person's decision",
 			Advice:    "Do not call the tool again for it now; say in your answer what is waiting.",
 			RequestID: e.RequestID, Risk: e.Risk, ExpiresAt: e.ExpiresAt,
@@ -132,7 +122,7 @@ func explain(err error) *Failure {
 		if e.Message != "" {
 			text += ": " + e.Message
 		}
-		return &Failure{Status: StatusDenied, Message: text, Advice: final, RequestID: e.RequestID, Risk: e.Risk}
+		return &Failure{Status: jit.CallDenied, Message: text, Advice: final, RequestID: e.RequestID, Risk: e.Risk}
 	}
 	for _, known := range wording {
 		if errors.Is(err, known.err) {
@@ -140,28 +130,29 @@ func explain(err error) *Failure {
 		}
 	}
 	if e, ok := errors.AsType[*jit.AuthorityError](err); ok {
-		return &Failure{Status: StatusFailed, Message: e.Words(), Advice: sayso, Err: err}
+		return &Failure{Status: jit.CallFailed, Message: e.Words(), Advice: sayso, Err: err}
 	}
 	if technical(err) {
-		return &Failure{Status: StatusFailed, Message: "the call failed for a technical reason: a service or file that it needs could not be reached", Advice: sayso, Err: err}
+		return &Failure{Status: jit.CallFailed, Message: "the call failed for a technical reason: a service or file that it needs could not be reached", Advice: sayso, Err: err}
 	}
-	return &Failure{Status: StatusFailed, Message: err.Error()}
+	return &Failure{Status: jit.CallFailed, Message: err.Error()}
 }
 
 // wording has the words for errors that callers may branch on. What an API
 // demanded is its own text, so the model does not get it.
 var wording = []struct {
-	err                     error
-	status, message, advice string
+	err             error
+	status          jit.CallStatus
+	message, advice string
 }{
-	{jit.ErrOutsideCeiling, StatusDenied, "the API demanded more authority than this call may ever ask for", final},
-	{jit.ErrOvergrant, StatusDenied, "the authorization server granted more than was asked, so the grant was not used", final},
-	{jit.ErrStillRefused, StatusDenied, "the API refuses the call even with the permission that it demanded", final},
-	{jit.ErrTaskEnded, StatusFailed, "the task has ended, so the call could not get permission", sayso},
-	{jit.ErrNotReplayable, StatusFailed, "the call needs permission but could not be repeated with it", sayso},
-	{jit.ErrNoCall, StatusFailed, "the tool asked for permission outside of its call", sayso},
-	{context.DeadlineExceeded, StatusFailed, "the call took too long", sayso},
-	{context.Canceled, StatusFailed, "the call was cancelled", ""},
+	{jit.ErrOutsideCeiling, jit.CallDenied, "the API demanded more authority than this call may ever ask for", final},
+	{jit.ErrOvergrant, jit.CallDenied, "the authorization server granted more than was asked, so the grant was not used", final},
+	{jit.ErrStillRefused, jit.CallDenied, "the API refuses the call even with the permission that it demanded", final},
+	{jit.ErrTaskEnded, jit.CallFailed, "the task has ended, so the call could not get permission", sayso},
+	{jit.ErrNotReplayable, jit.CallFailed, "the call needs permission but could not be repeated with it", sayso},
+	{jit.ErrNoCall, jit.CallFailed, "the tool asked for permission outside of its call", sayso},
+	{context.DeadlineExceeded, jit.CallFailed, "the call took too long", sayso},
+	{context.Canceled, jit.CallFailed, "the call was cancelled", ""},
 }
 
 // technical reports whether an error's text is likely to name addresses or files.

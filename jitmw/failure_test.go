@@ -99,7 +99,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 		"in doubt": {
 			inHTTP(&jit.MaybeExecutedError{Method: "POST", URL: "http://10.1.2.3/x", Err: context.DeadlineExceeded}),
 			map[string]any{
-				"status": "maybe_executed", "error": "the answer to the call was lost, so it is not known whether the call took effect",
+				"status": "in_doubt", "error": "the answer to the call was lost, so it is not known whether the call took effect",
 				"advice": "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
 			},
 		},
@@ -120,7 +120,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 			map[string]any{"status": "failed", "error": "the month has not ended yet"},
 		},
 		"in the tool's own words": {
-			fmt.Errorf("fetch: %w", &jitmw.Failure{Status: jitmw.StatusNotFound, Message: "no such month", Advice: "Name another.", Err: dial}),
+			fmt.Errorf("fetch: %w", &jitmw.Failure{Status: jit.CallNotFound, Message: "no such month", Advice: "Name another.", Err: dial}),
 			map[string]any{"status": "not_found", "error": "no such month", "advice": "Name another."},
 		},
 		"without words": {

@@ -211,13 +211,20 @@ func (g *guarded) alone(tools map[string]any, declared []*genai.Tool) error {
 // Run runs one call inside jit. It returns no error: whatever went wrong is a
 // result that the model can act on (see [Failure]), since ADK would show the model
 // an error's bare text.
-func (g *guarded) Run(ctx agent.Context, args any) (result map[string]any, _ error) {
+func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ error) {
 	task := jit.FromContext(ctx)
 	if task == nil {
 		g.cfg.Logger.ErrorContext(ctx, "tool called without a JIT task", "tool", g.Name())
-		return (&Failure{Message: "this tool works only under a JIT task, and none is open"}).result(), nil
+		return Shown(jit.Result{Status: jit.CallFailed, Message: "this tool works only under a JIT task, and none is open"}), nil
 	}
-	call := context.Context(ctx) // becomes the planned call's
+	call := jit.Call{
+		ID: ctx.FunctionCallID(), Tool: g.Name(), Justification: g.Name(),
+		// The same call of the same turn is the same intended effect, also when the
+		// turn is resumed: ADK keeps invocation and call id then.
+		IdempotencyKey: ctx.SessionID() + "\x00" + ctx.InvocationID() + "\x00" + ctx.FunctionCallID(),
+	}
+	inside, planned := context.Context(ctx), false
+	var result jit.Result
 	// ADK recovers panics only in its own function tools; one here would end the
 	// process. It covers what is done with the result too, since that calls methods
 	// of the tool's types. The stack goes to the log, never to the model.
@@ -225,39 +232,35 @@ func (g *guarded) Run(ctx agent.Context, args any) (result map[string]any, _ err
 		if p := recover(); p != nil {
 			g.cfg.Logger.ErrorContext(ctx, "tool panicked", "tool", g.Name(),
 				"panic", task.Scrub(fmt.Sprint(p)), "stack", task.Scrub(string(debug.Stack())))
-			result = g.failed(call, task, &Failure{Message: "the tool failed internally", Advice: sayso})
+			result = g.failed(inside, task, &Failure{Message: "the tool failed internally", Advice: sayso})
 		}
-		ended(call, result)
+		if result.Status != jit.CallOK {
+			shown = Shown(result)
+		}
+		if !planned { // so nothing may be asked for
+			inside = task.Call(ctx, call)
+		}
+		jit.EndCall(inside, result)
 	}()
-	inside, args, err := g.plan(ctx, task, args)
-	if err != nil {
-		return g.failed(call, task, err), nil
-	}
-	call = inside.std
-	result, err = g.inner.Run(inside, args)
+	args, err := g.plan(ctx, &call, args)
 	if err == nil {
-		result, err = present(task, result, g.cfg.MaxResult)
+		inside, planned = task.Call(ctx, call), true
+		shown, err = g.inner.Run(under{ctx, inside}, args)
+	}
+	if err == nil {
+		shown, err = present(task, shown, g.cfg.MaxResult)
 	}
 	if err != nil {
-		return g.failed(call, task, err), nil
+		result = g.failed(inside, task, err)
+	} else {
+		result.Status = jit.CallOK
 	}
-	return result, nil
+	return shown, nil
 }
 
-// ended tells the journal what came of a call.
-func ended(ctx context.Context, result map[string]any) {
-	text, _ := result["error"].(string)
-	if text == "" {
-		jit.EndCall(ctx, "ok", "")
-		return
-	}
-	status, _ := result["status"].(string)
-	jit.EndCall(ctx, cmp.Or(status, StatusFailed), text)
-}
-
-// failed logs an error and returns what the model sees of it. A doubt about what
-// the call did outweighs whatever the tool made of it.
-func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) map[string]any {
+// failed logs an error and returns what came of the call. A doubt about what the
+// call did outweighs whatever the tool made of it.
+func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) jit.Result {
 	if doubts := jit.Doubts(ctx); len(doubts) > 0 && !errors.Is(err, jit.ErrMaybeExecuted) {
 		err = fmt.Errorf("%w (%w)", doubts[0], err)
 	}
@@ -267,46 +270,28 @@ func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) map[str
 		level = slog.LevelWarn // only the log has the cause
 	}
 	g.cfg.Logger.Log(ctx, level, "tool call failed", "tool", g.Name(), "status", f.Status, "error", task.Scrub(err.Error()))
-	m := f.result()
-	for name, v := range m {
-		if s, ok := v.(string); ok {
-			m[name] = task.Scrub(s)
-		}
-	}
-	return m
+	return f.result(task)
 }
 
-// plan decides what the call may do, and returns the context and the arguments for
-// the tool.
-func (g *guarded) plan(ctx agent.Context, task *jit.Task, args any) (inside under, _ any, _ error) {
+// plan decides what the call may do, and returns the arguments for the tool.
+func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error) {
 	if err := ctx.Err(); err != nil {
-		return under{}, nil, err // ADK starts the calls of a turn also when the run is over
+		return nil, err // ADK starts the calls of a turn also when the run is over
 	}
 	m, ok := args.(map[string]any)
 	if !ok && args != nil {
-		return under{}, nil, &argumentError{errors.New("the arguments are not an object")}
+		return nil, &argumentError{errors.New("the arguments are not an object")}
 	}
+	call.Args = m
 	plan, err := g.cfg.Plan(m)
 	if err != nil {
-		return under{}, nil, &argumentError{err}
+		return nil, &argumentError{err}
 	}
 	if plan.Args != nil {
 		args = plan.Args
 	}
-	if plan.Justification == "" {
-		plan.Justification = g.Name()
-	}
-	call := jit.Call{
-		ID:            ctx.FunctionCallID(),
-		Tool:          g.Name(),
-		Ceiling:       plan.Ceiling,
-		Justification: plan.Justification,
-		Args:          m,
-		// The same call of the same turn is the same intended effect, also when the
-		// turn is resumed: ADK keeps invocation and call id then.
-		IdempotencyKey: ctx.SessionID() + "\x00" + ctx.InvocationID() + "\x00" + ctx.FunctionCallID(),
-	}
-	return under{Context: ctx, std: task.Call(ctx, call)}, args, nil
+	call.Ceiling, call.Justification = plan.Ceiling, cmp.Or(plan.Justification, g.Name())
+	return args, nil
 }
 
 // under is ADK's tool context with the standard part of another one. ADK's own

@@ -3,7 +3,6 @@ package runner
 import (
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	"google.golang.org/genai"
@@ -48,13 +47,13 @@ type ToolCalled struct {
 	Args   map[string]any `json:"args"`
 }
 
-// ToolReturned says that a tool call ended. Status is "ok", or that of the failure
-// as package jitmw names it.
+// ToolReturned says that a tool call ended, with its status and, where it failed,
+// why.
 type ToolReturned struct {
 	Time      time.Time      `json:"time"`
 	CallID    string         `json:"call_id"`
 	Tool      string         `json:"tool"`
-	Status    string         `json:"status"`
+	Status    jit.CallStatus `json:"status"`
 	Error     string         `json:"error,omitempty"`
 	RequestID string         `json:"request_id,omitempty"`
 	Result    map[string]any `json:"result"` // as the model sees it
@@ -131,7 +130,7 @@ func MarshalEvent(e Event) ([]byte, error) {
 // An Outcome says how a run ended.
 type Outcome string
 
-// The outcomes. What a person has to look at first counts: MaybeExecuted before all
+// The outcomes. What a person has to look at first counts: InDoubt before all
 // others, also in a run that broke; then, among runs that did not, Pending before
 // Denied before Failed.
 const (
@@ -140,111 +139,7 @@ const (
 	Denied      Outcome = "denied"      // authority was denied for a call
 	Pending     Outcome = "pending"     // a call waits for a person
 	Interrupted Outcome = "interrupted" // the context was cancelled before the run was over
-	// MaybeExecuted: the answer to a call that may change something was lost, so
-	// nobody knows whether it took effect.
-	MaybeExecuted Outcome = "maybe_executed"
+	// InDoubt: the answer to a call that may change something was lost, so nobody
+	// knows whether it took effect.
+	InDoubt Outcome = "in_doubt"
 )
-
-// tally keeps what decides the outcome. Tool calls run concurrently.
-type tally struct {
-	mu              sync.Mutex
-	denied, pending bool
-	failed          map[string]int // tool -> turn of its last failure
-	worked          map[string]int // tool -> turn of its last success
-	turn            int
-	doubts          map[string]bool // idempotency keys of effects, and whether they are still in doubt
-	said            bool            // a tool says of itself that it may have done something
-}
-
-func (t *tally) see(e jit.Event) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch e := e.(type) {
-	case jit.Blocked:
-		t.denied = true
-	case jit.Uncertain:
-		if t.doubts == nil {
-			t.doubts = map[string]bool{}
-		}
-		t.doubts[e.IdempotencyKey] = true
-	case jit.Settled:
-		t.doubts[e.IdempotencyKey] = false
-	}
-}
-
-// inDoubt reports whether some effect may have happened. Package jit knows of each
-// that it sent, and whether it was settled; of others there is only the tool's word.
-func (t *tally) inDoubt() bool {
-	for _, open := range t.doubts {
-		if open {
-			return true
-		}
-	}
-	return t.said && t.doubts == nil
-}
-
-func (t *tally) returned(e ToolReturned) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failed == nil {
-		t.failed, t.worked = map[string]int{}, map[string]int{}
-	}
-	switch e.Status {
-	case statusOK:
-		t.worked[e.Tool] = t.turn
-	case "denied":
-		t.denied = true
-	case "pending":
-		t.pending = true
-	case "maybe_executed":
-		t.said = true
-	default:
-		t.failed[e.Tool] = t.turn
-	}
-}
-
-func (t *tally) nextTurn() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.turn++
-}
-
-// decide returns the outcome. A failed call is made up for when the same tool
-// works in a later turn: the model corrected itself.
-func (t *tally) decide(err error) Outcome {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.inDoubt():
-		return MaybeExecuted
-	case err != nil:
-		return Failed
-	case t.pending:
-		return Pending
-	case t.denied:
-		return Denied
-	}
-	for tool, turn := range t.failed {
-		if worked, ok := t.worked[tool]; !ok || worked <= turn {
-			return Failed
-		}
-	}
-	return Done
-}
-
-const statusOK = "ok"
-
-// toolReturned reads a function response as package jitmw and ADK write it.
-func toolReturned(fr *genai.FunctionResponse) ToolReturned {
-	e := ToolReturned{Time: time.Now(), CallID: fr.ID, Tool: fr.Name, Status: statusOK, Result: fr.Response}
-	text, _ := fr.Response["error"].(string)
-	if text == "" {
-		return e
-	}
-	e.Error, e.Status = text, "failed"
-	if s, ok := fr.Response["status"].(string); ok && s != "" {
-		e.Status = s
-	}
-	e.RequestID, _ = fr.Response["request_id"].(string)
-	return e
-}

@@ -12,6 +12,9 @@ import (
 	"google.golang.org/adk/v2/plugin"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 )
 
 // runKey is the context key of the run that a hook is called for.
@@ -62,16 +65,29 @@ func newGuard() (*plugin.Plugin, error) {
 			}
 			if limit := r.r.cfg.Limits.ToolCalls; int(r.counts.tools.Add(1)) > limit {
 				r.counts.tools.Add(-1)
-				// A result and not an error, so that the model is told what to do.
-				return map[string]any{
-					"status": "failed",
-					"error":  fmt.Sprintf("this run has made its %d tool calls, so this one was not made", limit),
-					"advice": "Call no more tools. Answer with what you have, and say what is missing.",
-				}, nil
+				return r.refuse(ctx, jit.Result{
+					Message: fmt.Sprintf("this run has made its %d tool calls, so this one was not made", limit),
+					Advice:  "Call no more tools. Answer with what you have, and say what is missing.",
+				}), nil
+			}
+			return nil, nil
+		},
+		// Of tools without a guard, and of names that no tool has.
+		OnToolErrorCallback: func(ctx adk.Context, _ tool.Tool, _ map[string]any, err error) (map[string]any, error) {
+			if r := runOf(ctx); r != nil {
+				r.outcome.end(ctx.FunctionCallID(), jit.Result{Status: jit.CallFailed, Message: r.task.Scrub(err.Error())})
 			}
 			return nil, nil
 		},
 	})
+}
+
+// refuse ends a call that is not made. What the model gets is a result and not an
+// error, so that it is told what to do.
+func (r *run) refuse(ctx adk.Context, result jit.Result) map[string]any {
+	result.Status = jit.CallFailed
+	r.outcome.end(ctx.FunctionCallID(), result)
+	return jitmw.Shown(result)
 }
 
 // onlyMedia refuses content by which a client could put words into the agent's or

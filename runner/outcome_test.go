@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
@@ -42,6 +44,8 @@ func TestOutcomes(t *testing.T) {
 		"own status":                      {[]string{"a teapot"}, runner.Failed},
 		"error without status":            {[]string{"a plain"}, runner.Failed},
 		"no status with a failed field":   {[]string{"a empty"}, runner.Done},
+		"works, and answers an error":     {[]string{"a reports"}, runner.Done},
+		"works, and answers a denial":     {[]string{"a declined"}, runner.Done},
 		"denied":                          {[]string{"a denied"}, runner.Denied},
 		"denied, then worked":             {[]string{"a denied", "a ok"}, runner.Denied},
 		"denied and failed":               {[]string{"a denied, b failed"}, runner.Denied},
@@ -49,12 +53,12 @@ func TestOutcomes(t *testing.T) {
 		"pending and denied":              {[]string{"a pending, b denied"}, runner.Pending},
 		"denied, then pending":            {[]string{"a denied", "b pending"}, runner.Pending},
 		"blocked, and hidden by the tool": {[]string{"a blocked"}, runner.Denied},
-		"lost":                            {[]string{"a lost"}, runner.MaybeExecuted},
-		"lost, and hidden by the tool":    {[]string{"a hidden"}, runner.MaybeExecuted},
-		"lost, then pending":              {[]string{"a lost", "b pending"}, runner.MaybeExecuted},
-		"lost, then settled":              {[]string{"a lost, b found"}, runner.MaybeExecuted},
+		"lost":                            {[]string{"a lost"}, runner.InDoubt},
+		"lost, and hidden by the tool":    {[]string{"a hidden"}, runner.InDoubt},
+		"lost, then pending":              {[]string{"a lost", "b pending"}, runner.InDoubt},
+		"lost, then settled":              {[]string{"a lost, b found"}, runner.InDoubt},
 		"lost, then settled in time":      {[]string{"a kept", "a found"}, runner.Done},
-		"may have done it, says the tool": {[]string{"a maybe_executed"}, runner.MaybeExecuted},
+		"may have done it, says the tool": {[]string{"a in_doubt"}, runner.InDoubt},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clean(t)
@@ -64,6 +68,10 @@ func TestOutcomes(t *testing.T) {
 					return map[string]any{"status": "active", "ok": true}, nil
 				case "empty":
 					return map[string]any{"status": "failed", "error": ""}, nil
+				case "reports":
+					return map[string]any{"error": "3 of 10 rows are malformed"}, nil
+				case "declined":
+					return map[string]any{"status": "denied", "error": "card declined"}, nil
 				case "plain":
 					return nil, errors.New("plain")
 				case "blocked":
@@ -78,7 +86,7 @@ func TestOutcomes(t *testing.T) {
 				case "found":
 					return map[string]any{}, post(ctx, true, false)
 				}
-				return nil, &jitmw.Failure{Status: status, Message: status}
+				return nil, &jitmw.Failure{Status: jit.CallStatus(status), Message: status}
 			}
 			var steps []step
 			for _, turn := range tt.turns {
@@ -90,6 +98,43 @@ func TestOutcomes(t *testing.T) {
 				t.Errorf("outcome = %q with the answer %q and %v, want %q", got.finished.Outcome, got.finished.Answer, got.err, tt.want)
 			}
 		})
+	}
+}
+
+// What came of a call is told by its type. The same words in a tool's own result
+// mean nothing, with a guard and without.
+func TestResultsAreNotRead(t *testing.T) {
+	clean(t)
+	declined := map[string]any{"status": "denied", "error": "card declined", "request_id": "r"}
+	w := &world{llm: plays(asks("guarded", "bare", "broken", "missing"), says("done")), tools: []tool.Tool{
+		act(t, "guarded", func(tools.Context, string) (map[string]any, error) { return declined, nil }),
+		raw{"bare", func(adk.Context) (map[string]any, error) { return declined, nil }},
+		raw{"broken", func(adk.Context) (map[string]any, error) { return nil, errors.New("no disk") }},
+	}}
+	got := follow(t.Context(), t, w.runner(t), runner.Input{})
+	want := map[string]runner.ToolReturned{
+		"guarded": {Status: jit.CallOK, Result: declined},
+		"bare":    {Status: jit.CallOK, Result: declined},
+		"broken":  {Status: jit.CallFailed, Error: "no disk", Result: map[string]any{"error": "no disk"}},
+		"missing": {Status: jit.CallFailed},
+	}
+	for _, e := range got.events {
+		e, ok := e.(runner.ToolReturned)
+		if !ok {
+			continue
+		}
+		w := want[e.Tool]
+		if e.Tool == "missing" && strings.Contains(e.Error, "'missing' not found") {
+			w.Error, w.Result = e.Error, e.Result
+		}
+		w.Time, w.CallID, w.Tool = e.Time, e.CallID, e.Tool
+		if diff := cmp.Diff(w, e); diff != "" {
+			t.Errorf("%s returned (-want +got):\n%s", e.Tool, diff)
+		}
+		delete(want, e.Tool)
+	}
+	if len(want) != 0 || got.finished.Outcome != runner.Failed {
+		t.Errorf("outcome %s; nothing is told of %v", got.finished.Outcome, want)
 	}
 }
 

@@ -61,7 +61,7 @@ type run struct {
 	start   time.Time
 	counts  counts
 	ids     callIDs
-	outcome tally
+	outcome *tally
 	answer  strings.Builder
 	usage   Usage
 }
@@ -160,6 +160,10 @@ func (r *run) observe(e jit.Event) {
 	r.over.Lock()
 	defer r.over.Unlock()
 	if r.ended {
+		return
+	}
+	if ended, ok := e.(jit.CallEnded); ok {
+		r.outcome.end(ended.CallID, ended.Result) // told as ToolReturned, when the model is
 		return
 	}
 	r.outcome.see(e)
@@ -266,9 +270,11 @@ func (r *run) see(ev *session.Event) error {
 		case p.FunctionCall != nil && !ev.Partial:
 			r.emit(ToolCalled{Time: time.Now(), CallID: p.FunctionCall.ID, Tool: p.FunctionCall.Name, Args: p.FunctionCall.Args})
 		case p.FunctionResponse != nil && !ev.Partial:
-			returned := toolReturned(p.FunctionResponse)
-			r.outcome.returned(returned)
-			r.emit(returned)
+			fr := p.FunctionResponse
+			result := r.outcome.returned(fr.ID, fr.Name)
+			r.emit(ToolReturned{
+				Time: time.Now(), CallID: fr.ID, Tool: fr.Name, Status: result.Status, Error: result.Message, RequestID: result.RequestID, Result: fr.Response,
+			})
 		case p.Text != "" && !p.Thought:
 			r.emit(Text{Time: time.Now(), Text: p.Text, Partial: ev.Partial, Final: final})
 			if final {

@@ -181,7 +181,7 @@ func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		run := &run{r: r, in: in, content: content, events: make(chan Event, 64), done: make(chan struct{})}
+		run := &run{r: r, in: in, content: content, outcome: newTally(), events: make(chan Event, 64), done: make(chan struct{})}
 		// Also when yield panics or breaks: the run is stopped and waited for.
 		defer func() {
 			cancel()

@@ -9,6 +9,9 @@ import (
 
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 )
 
 // busySessions lets one run at a time into a session: ADK does not serialise, and
@@ -110,7 +113,10 @@ func (r *Runner) repair(ctx context.Context, s session.Session) error {
 	for _, call := range open {
 		content.Parts = append(content.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{
 			ID: call.ID, Name: call.Name,
-			Response: map[string]any{"status": "failed", "error": "the run was interrupted before this call's result was recorded; whether it took effect is not known"},
+			Response: jitmw.Shown(jit.Result{
+				Status:  jit.CallInDoubt,
+				Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
+			}),
 		}})
 	}
 	ev := session.NewEvent(ctx, last.InvocationID)

@@ -69,7 +69,7 @@ func TestInterruptedSessionGoesOn(t *testing.T) {
 			var repaired []string
 			for _, c := range llm.seen[1].Contents {
 				for _, p := range c.Parts {
-					if p.FunctionResponse != nil && p.FunctionResponse.Response["error"] == unknown && p.FunctionResponse.Response["status"] == "failed" {
+					if p.FunctionResponse != nil && p.FunctionResponse.Response["error"] == unknown && p.FunctionResponse.Response["status"] == "in_doubt" {
 						repaired = append(repaired, p.FunctionResponse.Name)
 					}
 				}

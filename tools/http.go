@@ -172,7 +172,7 @@ func plain(s string, limit int) string {
 // notFound words a 404 for the model.
 func notFound(err error, what string) error {
 	if e, ok := errors.AsType[*APIError](err); ok && e.StatusCode == http.StatusNotFound {
-		return &jitmw.Failure{Status: jitmw.StatusNotFound, Message: what + " does not exist", Advice: "Say so in your answer; do not guess another id."}
+		return &jitmw.Failure{Status: jit.CallNotFound, Message: what + " does not exist", Advice: "Say so in your answer; do not guess another id."}
 	}
 	return err
 }

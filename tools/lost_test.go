@@ -62,7 +62,7 @@ func TestEffectsThatBreakOff(t *testing.T) {
 		want := map[bool]struct {
 			requests int
 			status   any
-		}{true: {2, nil}, false: {1, "maybe_executed"}}[honours]
+		}{true: {2, nil}, false: {1, "in_doubt"}}[honours]
 		if seen != want.requests || got["status"] != want.status {
 			t.Errorf("honours %t: %v after %d requests, want status %v after %d", honours, got, seen, want.status, want.requests)
 		}

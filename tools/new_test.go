@@ -14,7 +14,6 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
-	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -105,7 +104,7 @@ func TestArgumentsAreHeldAgainstTheSchema(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, &fake.Authority{}, fetch, tt.args)
 			text, _ := got["error"].(string)
-			if got["status"] != jitmw.StatusArguments || !strings.Contains(text, tt.want) || len(text) > 1200 {
+			if got["status"] != string(jit.CallInvalid) || !strings.Contains(text, tt.want) || len(text) > 1200 {
 				t.Errorf("Run() = %.2000v, want an error with %q", got, tt.want)
 			}
 			if reached != 0 {

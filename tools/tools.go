@@ -46,7 +46,7 @@ type Spec[A any] struct {
 	// HonoursIdempotencyKey says that the API keeps the first response per
 	// Idempotency-Key. A request that may change something and whose answer was lost
 	// is then sent again under the same key; otherwise its result is
-	// "maybe_executed". See [jit.Transport].
+	// "in_doubt". See [jit.Transport].
 	HonoursIdempotencyKey bool
 
 	// Ceiling returns the most that may be asked for on behalf of a call with

@@ -40,10 +40,10 @@ func (s *summary) see(e runner.Event) {
 // exit turns the outcome into an exit code and, where something is left to say,
 // one line.
 func (s *summary) exit() error {
-	if s.finished.Outcome == runner.MaybeExecuted {
+	if s.finished.Outcome == runner.InDoubt {
 		return &exitError{
 			code: exitMaybe,
-			err:  fmt.Errorf("maybe executed: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
+			err:  fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
 			hint: "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again",
 		}
 	}

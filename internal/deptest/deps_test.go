@@ -62,10 +62,10 @@ var allowed = map[string][]string{
 
 	// The agent, from the middleware up.
 	"prompts":          {},
-	"jitmw":            {"jit", "rar", "internal/peer"},
+	"jitmw":            {"jit", "rar", "internal/peer", "internal/strictjson"},
 	"tools":            {"jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
 	"agent":            {"jitmw", "prompts"},
-	"runner":           {"jit"},
+	"runner":           {"jitmw", "jit", "internal/strictjson"},
 	"internal/console": {"jit", "runner", "rar", "internal/peer", "internal/plain"},
 	"state/explain":    {"internal/plain", "state/journal", "jit", "rar"},
 

@@ -65,7 +65,7 @@ var statusKinds = map[string]failureKind{
 	"not_found": notFound, "notfound": notFound, "missing": notFound, "404": notFound, "unknown_document": notFound,
 	"error": failed, "failed": failed, "failure": failed, "invalid": failed, "invalid_arguments": failed,
 	"bad_request": failed, "expired": failed, "timeout": failed, "timed_out": failed, "unavailable": failed,
-	"cancelled": failed, "canceled": failed, "maybe_executed": failed, "rate_limited": failed, "too_large": failed,
+	"cancelled": failed, "canceled": failed, "in_doubt": failed, "rate_limited": failed, "too_large": failed,
 	"internal_error": failed, "conflict": failed, "400": failed, "409": failed, "429": failed, "500": failed, "503": failed,
 }
 

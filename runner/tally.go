@@ -1,0 +1,114 @@
+package runner
+
+import (
+	"sync"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// tally keeps what came of each call, and what decides the outcome. Tool calls run
+// concurrently.
+type tally struct {
+	mu              sync.Mutex
+	results         map[string]jit.Result // of the current turn's calls, by id
+	denied, pending bool
+	failed          map[string]int // tool -> turn of its last failure
+	worked          map[string]int // tool -> turn of its last success
+	turn            int
+	doubts          map[string]bool // idempotency keys of effects, and whether they are still in doubt
+	said            bool            // a tool says of itself that it may have done something
+}
+
+func newTally() *tally {
+	return &tally{results: map[string]jit.Result{}, failed: map[string]int{}, worked: map[string]int{}}
+}
+
+func (t *tally) see(e jit.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch e := e.(type) {
+	case jit.Blocked:
+		t.denied = true
+	case jit.Uncertain:
+		if t.doubts == nil {
+			t.doubts = map[string]bool{}
+		}
+		t.doubts[e.IdempotencyKey] = true
+	case jit.Settled:
+		t.doubts[e.IdempotencyKey] = false
+	}
+}
+
+// end takes note of what came of a call. The first word counts: what jit says of a
+// guarded tool comes before what ADK makes of it.
+func (t *tally) end(id string, r jit.Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.results[id]; !known {
+		t.results[id] = r
+	}
+}
+
+// returned hands out what came of a call, and counts it.
+func (t *tally) returned(id, tool string) jit.Result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, known := t.results[id]
+	if !known {
+		r.Status = jit.CallOK // of a tool without a guard, and without an error
+	}
+	switch r.Status {
+	case jit.CallOK:
+		t.worked[tool] = t.turn
+	case jit.CallDenied:
+		t.denied = true
+	case jit.CallPending:
+		t.pending = true
+	case jit.CallInDoubt:
+		t.said = true
+	default:
+		t.failed[tool] = t.turn
+	}
+	return r
+}
+
+func (t *tally) nextTurn() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turn++
+	clear(t.results)
+}
+
+// inDoubt reports whether some effect may have happened. Package jit knows of each
+// that it sent, and whether it was settled; of others there is only the tool's word.
+func (t *tally) inDoubt() bool {
+	for _, open := range t.doubts {
+		if open {
+			return true
+		}
+	}
+	return t.said && t.doubts == nil
+}
+
+// decide returns the outcome. A failed call is made up for when the same tool
+// works in a later turn: the model corrected itself.
+func (t *tally) decide(err error) Outcome {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.inDoubt():
+		return InDoubt
+	case err != nil:
+		return Failed
+	case t.pending:
+		return Pending
+	case t.denied:
+		return Denied
+	}
+	for tool, turn := range t.failed {
+		if worked, ok := t.worked[tool]; !ok || worked <= turn {
+			return Failed
+		}
+	}
+	return Done
+}
