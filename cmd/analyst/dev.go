@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/dev/modelserver"
 	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/models/offline"
 )
 
 type devFlags struct {
@@ -62,24 +66,30 @@ otherwise, listen on loopback only.`,
 
 func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
-	servers, err := startEmbedded(ctx, embeddedConfig{
-		documents: f.documents, reports: f.reports, stateDir: f.state, authAddr: f.addr, apiAddr: f.apiAddr,
-		allowRemote: f.allowRemote, org: f.org, logger: logger,
+	llm := offline.New()
+	llms, err := modelserver.New(modelserver.Config{
+		// Google's ADKs take only names that begin with gemini-, and some clients of
+		// OpenAI only names of OpenAI's.
+		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm}, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	servers, err := dev.Start(ctx, dev.Config{
+		Auth: lumodev.Config{Org: f.org}, AuthAddr: f.addr,
+		Documents: &docapi.Config{Documents: f.documents, Reports: f.reports}, APIAddr: f.apiAddr,
+		Model: llms, ModelAddr: f.modelAddr,
+		AllowRemote: f.allowRemote, StateDir: f.state, Logger: logger,
 	})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	llms, err := startModels(f.modelAddr, f.allowRemote, logger)
+	operator, err := operatorExports(servers)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, llms.Close()) }()
-	operator, err := servers.operatorExports()
-	if err != nil {
-		return err
-	}
-	exports := servers.exports(llms.exports())
+	exports := agentExports(servers)
 	printed := exports
 	if f.operator == "-" {
 		printed, f.operator = printed+operator, ""
@@ -102,46 +112,42 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 	if _, err := io.WriteString(p.stdout, printed); err != nil {
 		return fmt.Errorf("write the export lines: %w", err)
 	}
-	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.auth.URL, servers.url, llms.url)
+	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.AuthURL, servers.API, servers.Model)
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-servers.done:
-		if errors.Is(err, http.ErrServerClosed) {
-			return nil
-		}
-		return fmt.Errorf("the protected API stopped: %w", err)
-	case err := <-llms.done:
-		return fmt.Errorf("the model server stopped: %w", err)
+	case err := <-servers.Failed():
+		return err
 	}
 }
 
-// exports returns the shell lines that point an agent at the servers, and the
-// further ones.
-func (e *embedded) exports(further [][2]string) string {
-	cfg := e.auth.Server.Config()
-	agent := cfg.Agents[0]
-	return exportLines(append([][2]string{
-		{envURL, e.auth.URL},
-		{envOrg, cfg.Org},
-		{envTenant, cfg.Org},
-		{envClientID, agent.ClientID},
-		{envSecret, agent.ClientSecret.Reveal()},
-		{envAPI, e.url.String()},
+// agentExports returns the shell lines that point an agent at the servers. They hold
+// no key of a model: it would take the place of a real one, and the server wants none.
+func agentExports(servers *dev.Servers) string {
+	client := servers.Client()
+	return exportLines([][2]string{
+		{envURL, client.URL},
+		{envOrg, client.Org},
+		{envTenant, client.Org},
+		{envClientID, client.ClientID},
+		{envSecret, client.ClientSecret.Reveal()},
+		{envAPI, servers.API.String()},
 		{envAPIIdempotent, "true"},
-	}, further...))
+		{"OPENAI_BASE_URL", servers.Model.JoinPath("v1").String()},
+		{"GOOGLE_GEMINI_BASE_URL", servers.Model.String()},
+	})
 }
 
 // operatorExports returns what decides about the agent's requests and sees all its
 // tokens, and so is not for the environment that the agent runs in.
-func (e *embedded) operatorExports() (string, error) {
-	cfg := e.auth.Server.Config()
+func operatorExports(servers *dev.Servers) (string, error) {
+	cfg := servers.Auth.Config()
 	reviewer := slices.IndexFunc(cfg.Users, func(u lumodev.User) bool { return u.Reviewer })
-	token, err := e.auth.Server.UserToken(cfg.Users[reviewer].Email)
+	token, err := servers.Auth.UserToken(cfg.Users[reviewer].Email)
 	if err != nil {
 		return "", err
 	}
-	rs := cfg.ResourceServers[0]
+	rs := servers.Guard()
 	return exportLines([][2]string{
 		{"LUMODEV_REVIEWER_TOKEN", token.Reveal()},
 		{"LUMODEV_RS_CLIENT_ID", rs.ClientID},

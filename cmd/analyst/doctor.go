@@ -87,12 +87,12 @@ func (p *program) diagnose(ctx context.Context, t target) (all []finding, err er
 	}
 	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
 	if s.embedded {
-		servers, err := startEmbedded(ctx, embeddedConfig{documents: s.documents, reports: s.reports})
+		servers, err := startEmbedded(ctx, s, nil)
 		if err != nil {
 			return append(found, finding{Check: "embedded servers", Detail: err.Error(), Fix: "see the message; --documents must be a readable directory"}), nil
 		}
 		defer func() { _ = servers.Close() }()
-		s.lumoauth, s.api = servers.client(), servers.url
+		s.lumoauth, s.api = clientOf(servers), servers.API
 	}
 	client, err := lumoauth.New(s.lumoauth)
 	if err != nil {

@@ -113,14 +113,14 @@ func (p *program) run(ctx context.Context, f runFlags, prompt string) (err error
 	}
 	defer func() { err = state.end(ctx, say, completed, err) }()
 	if s.embedded {
-		servers, err := startEmbedded(ctx, embeddedConfig{documents: s.documents, reports: s.reports, logger: logger})
+		servers, err := startEmbedded(ctx, s, logger)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = servers.Close() }()
-		s.lumoauth, s.api, s.apiIdempotent = servers.client(), servers.url, true
+		s.lumoauth, s.api, s.apiIdempotent = clientOf(servers), servers.API, true
 		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
-			servers.auth.URL, servers.url, len(servers.api.IDs()), cmp.Or(s.reports, "./reports"), s.model, s.data)
+			servers.AuthURL, servers.API, len(servers.Docs.IDs()), cmp.Or(s.reports, "./reports"), s.model, s.data)
 	} else {
 		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
 			s.lumoauth.URL, s.lumoauth.Org, s.api, s.model, s.data)

@@ -324,12 +324,12 @@ func signalSelf(sig os.Signal) error {
 // release.
 func sensitiveDocument(t *testing.T) string {
 	t.Helper()
-	servers, err := startEmbedded(t.Context(), embeddedConfig{})
+	servers, err := startEmbedded(t.Context(), settings{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = servers.Close() }()
-	ids := servers.api.Sensitive()
+	ids := servers.Docs.Sensitive()
 	if len(ids) == 0 {
 		t.Fatal("the corpus has no sensitive document")
 	}

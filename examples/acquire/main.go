@@ -13,7 +13,7 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 )
@@ -31,18 +31,17 @@ func main() {
 func run(ctx context.Context, out io.Writer) (err error) {
 	// Your LumoAuth instance. It ends with Close and not with ctx: an interrupted
 	// program still completes its task.
-	auth, err := lumodev.Start(context.WithoutCancel(ctx), lumodev.Config{}, "")
+	servers, err := dev.Start(ctx, dev.Config{})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, auth.Close()) }()
-	cfg := auth.Server.Config()
-	agent, database := cfg.Agents[0], cfg.ResourceServers[0]
+	defer func() { err = errors.Join(err, servers.Close()) }()
 
+	// The database asks about tokens as a resource server of its own.
+	asking, database := servers.Client(), servers.Guard()
+	asking.ClientID, asking.ClientSecret = database.ClientID, database.ClientSecret
 	g := &gate{}
-	if g.auth, err = lumoauth.New(lumoauth.Config{
-		URL: auth.URL, Org: cfg.Org, ClientID: database.ClientID, ClientSecret: database.ClientSecret,
-	}); err != nil {
+	if g.auth, err = lumoauth.New(asking); err != nil {
 		return err
 	}
 	if g.db, err = newDatabase(ctx); err != nil {
@@ -50,9 +49,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, g.db.Close()) }()
 
-	authority, err := lumoauth.New(lumoauth.Config{
-		URL: auth.URL, Org: cfg.Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret,
-	})
+	authority, err := lumoauth.New(servers.Client())
 	if err != nil {
 		return err
 	}

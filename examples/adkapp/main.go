@@ -36,13 +36,13 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	dev, err := startDev(ctx) // your LumoAuth instance and your API, in one process
+	servers, err := startDev(ctx) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, servers.Close()) }()
 
-	authority, err := lumoauth.New(dev.client)
+	authority, err := lumoauth.New(servers.Client())
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	root, err := guardedAgent(dev.api)
+	root, err := guardedAgent(servers.API)
 	if err != nil {
 		return err
 	}

@@ -30,13 +30,13 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	dev, err := startDev(ctx) // your LumoAuth instance and your API, in one process
+	servers, err := startDev(ctx) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, servers.Close()) }()
 
-	authority, err := lumoauth.New(dev.client)
+	authority, err := lumoauth.New(servers.Client())
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	return trackShipments(ctx, out, engine, dev.api)
+	return trackShipments(ctx, out, engine, servers.API)
 }
 
 // trackShipments is one piece of work: a task around it, and a ceiling for each

@@ -36,17 +36,17 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	dev, err := startDev(ctx) // your LumoAuth instance and your API, in one process
+	servers, err := startDev(ctx) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, servers.Close()) }()
 
-	invoices, err := getInvoice(dev.api)
+	invoices, err := getInvoice(servers.API)
 	if err != nil {
 		return err
 	}
-	authority, err := lumoauth.New(dev.client)
+	authority, err := lumoauth.New(servers.Client())
 	if err != nil {
 		return err
 	}

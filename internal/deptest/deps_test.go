@@ -46,6 +46,9 @@ var allowed = map[string][]string{
 	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
 
+	// Both of them started together.
+	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},
+
 	// The test kit of both.
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
 	"jit/jittest": {
@@ -90,7 +93,7 @@ var allowed = map[string][]string{
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "internal/plain", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
+		"agent", "internal/atomicfile", "internal/console", "internal/plain", "dev", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
 		"internal/newtool", "state/recovery", "internal/strictjson", "jit", "lumoauth", "dev/lumodev", "models",
 		"dev/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
@@ -101,7 +104,7 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
 	"internal/atomicfile", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
-	"jit/jittest", "jit/jittest/fake",
+	"jit/jittest", "jit/jittest/fake", "dev",
 }
 
 // frameworks are what those may not link.
@@ -114,7 +117,7 @@ var never = map[string][]string{
 	"agent":          {"runner", "lumoauth", "models"},
 	"runner":         {"agent", "tools", "lumoauth", "models", "dev/docapi"},
 	"jit":            {"lumoauth", "resource"},
-	"lumoauth":       {"dev/lumodev", "resource", "dev/docapi"},
+	"lumoauth":       {"dev", "dev/lumodev", "resource", "dev/docapi"},
 	"dev/lumodev":    {"jit", "lumoauth", "dev/docapi"},
 	"resource":       {"jit", "lumoauth"},
 	"dev/docapi":     {"jit", "lumoauth"},
