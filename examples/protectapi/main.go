@@ -9,10 +9,12 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
+	"time"
 
-	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/resource"
@@ -29,17 +31,24 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	// Your LumoAuth instance, and your API as its owner would start it: with the issuer
-	// of the tokens, and credentials of its own to ask the issuer about them.
-	servers, err := dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, base string) (http.Handler, error) {
-		return newAPI(guard, base), nil
-	}})
+	// Your LumoAuth instance. It ends with Close and not with ctx: an interrupted
+	// program still completes its task.
+	auth, err := lumodev.Start(context.WithoutCancel(ctx), lumodev.Config{}, "")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, servers.Close()) }()
+	defer func() { err = errors.Join(err, auth.Close()) }()
 
-	authority, err := lumoauth.New(servers.Client())
+	api, server, err := serve(ctx, auth)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+
+	cfg := auth.Server.Config()
+	authority, err := lumoauth.New(lumoauth.Config{
+		URL: auth.URL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret,
+	})
 	if err != nil {
 		return err
 	}
@@ -47,12 +56,32 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := strangers(ctx, out, servers.API, base); err != nil {
+	if err := strangers(ctx, out, api, base); err != nil {
 		return err
 	}
 	engine, err := jit.New(jit.Config{Authority: authority})
 	if err != nil {
 		return err
 	}
-	return member(ctx, out, engine, servers.API)
+	return member(ctx, out, engine, api)
+}
+
+// serve starts the API as its owner would: it needs the issuer of the tokens, and
+// credentials of its own to ask the issuer about them.
+func serve(ctx context.Context, auth *lumodev.Running) (*url.URL, *http.Server, error) {
+	self := auth.Server.Config().ResourceServers[0]
+	guard, err := resource.New(ctx, resource.Config{
+		Issuer: auth.Server.Issuer(), ClientID: self.ClientID, ClientSecret: self.ClientSecret, Realm: "notes",
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	listener, err := lumodev.Listen("", false) // a free port on loopback
+	if err != nil {
+		return nil, nil, err
+	}
+	api := &url.URL{Scheme: "http", Host: listener.Addr().String()}
+	server := &http.Server{Handler: newAPI(guard, api.String()), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }() // until Close
+	return api, server, nil
 }
