@@ -113,6 +113,48 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 	}
 }
 
+// What became of a grant has one answer, and a task is found by the same words,
+// whoever is asked.
+func TestTasksAndExplainAgree(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	for _, e := range []jit.Entry{
+		{Kind: jit.EntryTaskOpening},
+		{Kind: jit.EntryTaskOpened, TaskID: "task_1"},
+		{Kind: jit.EntryGrant, TaskID: "task_1", RequestID: "jit_1", ExpiresAt: now.Add(-time.Minute), TokenHash: "0123456789abcdef"},
+		{Kind: jit.EntryGrant, TaskID: "task_1", RequestID: "jit_2", ExpiresAt: now.Add(time.Hour), TokenHash: "fedcba9876543210"},
+		{Kind: jit.EntryTaskCompleted, TaskID: "task_1", Issued: 2, Revoked: 2}, // an engine that counts otherwise
+	} {
+		e.Run = "RUN1"
+		if err := j.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var shown taskView
+	if got := inState(t, dir, "tasks", "show", "--json", "task"); got.code != exitDone || json.Unmarshal([]byte(got.stdout), &shown) != nil {
+		t.Fatalf("tasks show: %+v", got)
+	}
+	var told explain.Story
+	if got := inState(t, dir, "explain", "--json", "task"); got.code != exitDone || json.Unmarshal([]byte(got.stdout), &told) != nil {
+		t.Fatalf("explain: %+v", got)
+	}
+	for i, want := range []journal.GrantState{journal.GrantExpired, journal.GrantRevoked} {
+		if shown.Grants[i].State != want || told.Tasks[0].Grants[i].End != want {
+			t.Errorf("grant %d: tasks show says %q, explain %q, want %q", i, shown.Grants[i].State, told.Tasks[0].Grants[i].End, want)
+		}
+	}
+	if told.Tasks[0].Issued != 2 || told.Tasks[0].Revoked != 1 {
+		t.Errorf("explain counts %d issued and %d revoked, want 2 and 1", told.Tasks[0].Issued, told.Tasks[0].Revoked)
+	}
+}
+
 func TestExplainWithoutAJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	for _, args := range [][]string{{"explain"}, {"audit", "verify"}, {"audit", "export"}} {

@@ -71,8 +71,8 @@ func (p *program) showTaskCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one task: its state, attempts, owner and grants",
-		Long: `Show one task by its id at the authorization server, its run, or "last" for the
-newest: its state, times and attempts, whether its process lives, and the grants
+		Long: `Show one task by its id at the authorization server, its run, the beginning of one,
+or "last" for the newest: its state, times and attempts, whether its process lives, and the grants
 under it. analyst explain tells the whole story.`,
 		Example: "  analyst tasks show last",
 		Args:    usageArgs(cobra.ExactArgs(1)),
@@ -103,12 +103,12 @@ type taskView struct {
 }
 
 type grantView struct {
-	Detail    string    `json:"detail"`
-	RequestID string    `json:"request_id,omitempty"`
-	TokenHash string    `json:"token_hash,omitempty"`
-	Issued    time.Time `json:"issued"`
-	ExpiresAt time.Time `json:"expires_at,omitzero"`
-	State     string    `json:"state"` // revoked, expired, live or, when nobody can tell, unknown
+	Detail    string             `json:"detail"`
+	RequestID string             `json:"request_id,omitempty"`
+	TokenHash string             `json:"token_hash,omitempty"`
+	Issued    time.Time          `json:"issued"`
+	ExpiresAt time.Time          `json:"expires_at,omitzero"`
+	State     journal.GrantState `json:"state"`
 }
 
 const (
@@ -216,24 +216,15 @@ func b2i(b bool) int {
 
 // findTask returns the task that a person means by id.
 func findTask(ctx context.Context, j *journal.Journal, id string) (journal.Task, error) {
-	if id == lastTask {
-		list, err := j.Tasks(ctx, journal.TaskFilter{})
-		if err != nil {
-			return journal.Task{}, err
-		}
-		if len(list) == 0 {
-			return journal.Task{}, &exitError{code: exitFailed, err: errors.New("the journal knows no task"), hint: stateHelpHint}
-		}
-		return list[len(list)-1], nil
+	s, err := findSubject(ctx, j, id)
+	switch {
+	case err != nil:
+		return journal.Task{}, err
+	case s.kind != "task":
+		return journal.Task{}, &exitError{code: exitFailed, err: fmt.Errorf("%s is no task", s), hint: "analyst tasks --all lists those there are"}
 	}
-	t, err := j.Task(ctx, id)
-	if errors.Is(err, journal.ErrNotFound) {
-		return t, &exitError{code: exitFailed, err: fmt.Errorf("the journal knows no task %q", plain.Line(id, 80)), hint: "analyst tasks --all lists those it knows"}
-	}
-	return t, err
+	return j.Task(ctx, s.runs[0])
 }
-
-const stateHelpHint = "no run has kept a journal there yet; " + envState + " says where to look"
 
 func (p *program) showTask(ctx context.Context, id string, asJSON bool) error {
 	j, err := p.openState(ctx, true, nil)
@@ -246,11 +237,15 @@ func (p *program) showTask(ctx context.Context, id string, asJSON bool) error {
 		return err
 	}
 	v := viewTask(t, owners(ctx, j)(t))
-	for r, err := range j.Query(ctx, journal.Filter{Run: t.Run, Kinds: grantKinds()}) {
+	var records []journal.Record
+	for r, err := range j.Query(ctx, journal.Filter{Run: t.Run}) {
 		if err != nil {
 			return stateError(err, "analyst audit verify tells more")
 		}
-		v.Grants = append(v.Grants, viewGrant(r, t))
+		records = append(records, r)
+	}
+	for _, g := range journal.Grants(records, time.Now()) {
+		v.Grants = append(v.Grants, viewGrant(g))
 	}
 	if asJSON {
 		return p.printJSON(v)

@@ -8,30 +8,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 )
 
-func grantKinds() []jit.EntryKind { return []jit.EntryKind{jit.EntryGrant} }
-
-// viewGrant shows a grant entry of a task.
-func viewGrant(r journal.Record, t journal.Task) grantView {
-	g := grantView{RequestID: r.RequestID, TokenHash: r.TokenHash, Issued: r.Time, ExpiresAt: r.ExpiresAt}
-	if r.Detail != nil {
-		g.Detail = r.Detail.String()
+// viewGrant shows a grant of a task.
+func viewGrant(g journal.Grant) grantView {
+	v := grantView{RequestID: g.RequestID, TokenHash: g.TokenHash, Issued: g.Time, ExpiresAt: g.ExpiresAt, State: g.State}
+	if g.Detail != nil {
+		v.Detail = g.Detail.String()
 	}
-	switch {
-	case t.State == journal.StateCompleted:
-		g.State = "revoked"
-	case !r.ExpiresAt.IsZero() && time.Now().After(r.ExpiresAt), t.State == journal.StateExpired:
-		g.State = "expired"
-	case t.State == journal.StateUnknown:
-		g.State = "unknown"
-	default:
-		g.State = "live"
-	}
-	return g
+	return v
 }
 
 type completeFlags struct {
@@ -47,7 +34,7 @@ func (p *program) completeTaskCommand() *cobra.Command {
 		Use:   "complete ID",
 		Short: "Complete one task at the authorization server",
 		Long: `Complete one task at the authorization server, which revokes every token under it.
-ID is the task's id there, its run, or "last". A task whose process lives is refused
+ID is the task's id there, its run, the beginning of one, or "last". A task whose process lives is refused
 unless --force: that process would lose its authority in the middle of its work.
 
 Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,

@@ -62,30 +62,35 @@ func TestEndOfGrants(t *testing.T) {
 	mark := func(kind jit.EntryKind) []journal.Record {
 		return grant(func(w *writer) { w.plus(time.Minute); w.add(jit.Entry{Kind: kind}) })
 	}
+	noExpiry := mark(journal.EntryTaskUnknown)
+	for i := range noExpiry {
+		noExpiry[i].ExpiresAt = time.Time{}
+	}
 	for _, tt := range []struct {
 		name    string
 		records []journal.Record
 		at      time.Duration // after the start
-		want    string
+		want    journal.GrantState
 	}{
-		{"completed", completed(time.Minute), time.Hour, explain.EndRevoked},
-		{"expired before the completion", completed(6 * time.Minute), time.Hour, explain.EndExpired},
-		{"open", grant(func(*writer) {}), time.Minute, explain.EndLive},
-		{"open, too long", grant(func(*writer) {}), time.Hour, explain.EndExpired},
-		{"completing", mark(jit.EntryTaskCompleting), 2 * time.Minute, explain.EndLive},
-		{"a failed try", mark(journal.EntryTaskAttempt), 2 * time.Minute, explain.EndLive},
-		{"task expired", mark(journal.EntryTaskExpired), time.Hour, explain.EndExpired},
-		{"unknown", mark(journal.EntryTaskUnknown), 2 * time.Minute, explain.EndUnknown},
-		{"unknown, long ago", mark(journal.EntryTaskUnknown), time.Hour, explain.EndExpired},
+		{"completed", completed(time.Minute), time.Hour, journal.GrantRevoked},
+		{"expired before the completion", completed(6 * time.Minute), time.Hour, journal.GrantExpired},
+		{"open", grant(func(*writer) {}), time.Minute, journal.GrantLive},
+		{"open, too long", grant(func(*writer) {}), time.Hour, journal.GrantExpired},
+		{"completing", mark(jit.EntryTaskCompleting), 2 * time.Minute, journal.GrantLive},
+		{"a failed try", mark(journal.EntryTaskAttempt), 2 * time.Minute, journal.GrantLive},
+		{"task expired", mark(journal.EntryTaskExpired), time.Hour, journal.GrantExpired},
+		{"unknown, no expiry", noExpiry, time.Hour, journal.GrantUnknown},
+		{"unknown", mark(journal.EntryTaskUnknown), 2 * time.Minute, journal.GrantExpires},
+		{"unknown, long ago", mark(journal.EntryTaskUnknown), time.Hour, journal.GrantExpired},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := build(t, tt.records, explain.Options{At: start().Add(tt.at)})
 			g := s.Tasks[0].Grants[0]
-			if g.End != tt.want || (g.End == explain.EndLive || g.End == explain.EndUnknown) != g.Ended.IsZero() {
+			if g.End != tt.want || (g.End == journal.GrantRevoked || g.End == journal.GrantExpired) == g.Ended.IsZero() {
 				t.Errorf("grant ends %q at %v, want %q", g.End, g.Ended, tt.want)
 			}
-			if !strings.Contains(flat(t, s), map[string]string{
-				explain.EndRevoked: "revoked at", explain.EndExpired: "expired by itself", explain.EndLive: "alive, until", explain.EndUnknown: "not known whether it was revoked",
+			if !strings.Contains(flat(t, s), map[journal.GrantState]string{
+				journal.GrantRevoked: "revoked at", journal.GrantExpired: "expired by itself", journal.GrantLive: "alive, until", journal.GrantExpires: "ends by itself at", journal.GrantUnknown: "not known whether it was revoked;",
 			}[tt.want]) {
 				t.Errorf("the text does not say so:\n%s", text(t, s))
 			}

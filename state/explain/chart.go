@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // The picture of a task: names on the left, time in the middle, outcomes on the
@@ -119,7 +120,7 @@ func (k *sketch) grantEnd(g *Grant) time.Time {
 	switch {
 	case !g.Ended.IsZero():
 		return g.Ended
-	case g.End == EndUnknown && !g.Expires.IsZero():
+	case g.End == journal.GrantExpires:
 		return g.Expires
 	case k.task.State.Finished():
 		return k.task.Last
@@ -285,18 +286,18 @@ func (k *sketch) callEnd(c *Call) time.Time {
 }
 
 func (k *sketch) grantRow(g *Grant) row {
-	r := row{Class: "grant", H: 20, Base: 14, Name: cut("token: "+g.Detail.short(), plotLeft-42), Result: g.End}
+	r := row{Class: "grant", H: 20, Base: 14, Name: cut("token: "+g.Detail.short(), plotLeft-42), Result: string(g.End)}
 	switch g.End {
-	case EndRevoked:
+	case journal.GrantRevoked:
 		r.Tone = Good
-	case EndUnknown:
+	case journal.GrantUnknown, journal.GrantExpires:
 		r.Tone = Bad
-	case EndLive:
+	case journal.GrantLive:
 		r.Tone = Warn
 	}
 	r.Tip = fmt.Sprintf("Token for %s (request %s): %s.", g.Detail.text(), ident(g.Request), g.life(k.calendar))
 	x0, x1 := k.x(g.Issued), k.x(k.grantEnd(g))
-	r.Boxes = []box{{X: x0, Y: 4, W: max(3, x1-x0), H: 12, Class: "token " + g.End, Tip: r.Tip}}
+	r.Boxes = []box{{X: x0, Y: 4, W: max(3, x1-x0), H: 12, Class: "token " + string(g.End), Tip: r.Tip}}
 	for _, u := range g.Uses {
 		status := "no answer recorded"
 		if u.Status != 0 {

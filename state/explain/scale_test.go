@@ -9,6 +9,8 @@ import (
 
 	"github.com/rivo/uniseg"
 	"pgregory.net/rapid"
+
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 func zero() time.Time { return time.Date(2026, 11, 2, 14, 2, 3, 0, time.UTC) }
@@ -191,10 +193,10 @@ func TestChartsAreNotTooLongAndHaveAllRows(t *testing.T) {
 			grants = 90 // more than a chart holds
 		}
 		for range grants {
-			task.Grants = append(task.Grants, &Grant{Issued: c.Began, Ended: task.Ended, End: EndRevoked, call: c})
+			task.Grants = append(task.Grants, &Grant{Issued: c.Began, Ended: task.Ended, End: journal.GrantRevoked, call: c})
 		}
 	}
-	task.Grants = append(task.Grants, &Grant{Issued: zero(), End: EndUnknown}) // of no call
+	task.Grants = append(task.Grants, &Grant{Issued: zero(), End: journal.GrantUnknown}) // of no call
 	rows := 0
 	for i, c := range newSketch(task, task.Last, calendar{time.UTC, zero()}).charts("x") {
 		rows += len(c.Rows)

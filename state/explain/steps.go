@@ -18,47 +18,30 @@ func (t *teller) ofTask(r journal.Record) bool {
 	s := Step{Seq: r.Seq, Time: r.Time, Kind: r.Kind}
 	switch r.Kind {
 	case jit.EntryTaskOpening:
-		task.Authority, task.Session, task.Name, task.OnBehalfOf = r.Authority, r.Session, r.Name, r.OnBehalfOf
 		s.Label, s.Text = "opening", "Asked the authorization server to open a task."
 	case jit.EntryTaskOpened:
-		task.ValidUntil = r.ExpiresAt
 		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
 	case jit.EntryTaskCompleting:
 		t.closed = true
-		t.state(journal.StateCompleting, time.Time{})
 		s.Label, s.Text = "completing", "Asked the authorization server to end the task and revoke its tokens."
 	case jit.EntryTaskCompleted:
 		task.Issued, task.Revoked = r.Issued, r.Revoked
-		t.state(journal.StateCompleted, r.Time)
 		s.Label, s.Tone, s.Text = "completed", Good, "The authorization server confirmed that the task is over and its tokens are revoked."
 	case journal.EntryTaskAttempt:
 		t.closed = true
-		t.state(journal.StateCompleting, time.Time{})
 		s.Label, s.Tone, s.Text = "not yet", Warn, sentence("Try %d to end the task failed%s.%s", r.Attempt, because(r.Error), t.until(" The next one is due at ", r.NextAttempt))
 		if !r.NextAttempt.IsZero() {
 			s.Text += "."
 		}
 	case journal.EntryTaskExpired:
-		t.state(journal.StateExpired, r.Time)
 		s.Label, s.Tone, s.Text = "expired", Warn, "The end of the task was never confirmed, but by now whatever was granted under it has expired by itself."
 	case journal.EntryTaskUnknown:
-		t.state(journal.StateUnknown, r.Time)
 		s.Label, s.Tone, s.Text = "unknown", Bad, sentence("Given up: nobody confirmed that the tokens were revoked, and nothing more can be found out%s.", because(r.Error))
 	default:
 		return false
 	}
 	t.step(s)
 	return true
-}
-
-// state notes how far the task is. Completed is final.
-func (t *teller) state(s journal.State, ended time.Time) {
-	switch task := t.task; {
-	case task.State == journal.StateCompleted:
-	case s == journal.StateCompleting && task.State.Finished() && task.State != journal.StateUnknown:
-	default:
-		task.State, task.Ended = s, ended
-	}
 }
 
 // until returns words and a moment, or nothing for the zero moment.

@@ -140,26 +140,18 @@ type Request struct {
 	call *Call
 }
 
-// Ends of a [Grant].
-const (
-	EndRevoked = "revoked" // with the task
-	EndExpired = "expired" // by itself
-	EndLive    = "live"    // not yet
-	EndUnknown = "unknown" // nobody confirmed that it was revoked, and its time is not over
-)
-
 // A Grant is one token.
 type Grant struct {
-	Request   string    `json:"request_id,omitempty"`
-	Call      string    `json:"call_id,omitempty"` // which obtained it; others may use it
-	Tool      string    `json:"tool,omitempty"`
-	Detail    Detail    `json:"detail"`
-	TokenHash string    `json:"token_hash,omitempty"` // keyed
-	Issued    time.Time `json:"issued"`
-	Expires   time.Time `json:"expires,omitzero"`
-	Ended     time.Time `json:"ended,omitzero"` // zero while it lives, or when nobody knows
-	End       string    `json:"end"`
-	Uses      []*Use    `json:"uses,omitempty"`
+	Request   string             `json:"request_id,omitempty"`
+	Call      string             `json:"call_id,omitempty"` // which obtained it; others may use it
+	Tool      string             `json:"tool,omitempty"`
+	Detail    Detail             `json:"detail"`
+	TokenHash string             `json:"token_hash,omitempty"` // keyed
+	Issued    time.Time          `json:"issued"`
+	Expires   time.Time          `json:"expires,omitzero"`
+	Ended     time.Time          `json:"ended,omitzero"` // zero while it lives, or when nobody knows
+	End       journal.GrantState `json:"end"`
+	Uses      []*Use             `json:"uses,omitempty"`
 
 	call *Call
 }

@@ -187,7 +187,7 @@ func (t *teller) endSummary(say func(string, ...any)) {
 		if task.State == journal.StateCompleting {
 			verb = "not confirmed as ended"
 		}
-		live := len(keep(task.Grants, func(g *Grant) bool { return g.End == EndLive }))
+		live := len(keep(task.Grants, func(g *Grant) bool { return g.End == journal.GrantLive }))
 		switch {
 		case task.Issued == 1 && live == 1:
 			issued += ", and it is still valid"

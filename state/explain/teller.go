@@ -22,11 +22,13 @@ type teller struct {
 	uses     map[*Send]*Use      // of the token that a send carried
 	effects  map[string]*Effect
 
-	owner   string // of the last record
-	opening bool   // the task's opening is among the records
-	closed  bool   // the end of the task was asked for
-	first   int64  // number of the first record
-	seq     int64  // of the last one
+	records []journal.Record
+	now     journal.Task // as the journal tells it
+	owner   string       // of the last record
+	opening bool         // the task's opening is among the records
+	closed  bool         // the end of the task was asked for
+	first   int64        // number of the first record
+	seq     int64        // of the last one
 }
 
 func newTeller(first journal.Record, opts Options) *teller {
@@ -64,10 +66,10 @@ func (t *teller) add(r journal.Record) {
 	}
 	t.handOver(r)
 	t.seq = r.Seq
+	t.records = append(t.records, r)
 	task.Last = r.Time
-	if task.ID == "" {
-		task.ID = r.TaskID
-	} else if r.TaskID != "" && r.TaskID != task.ID {
+	t.follow(r)
+	if r.TaskID != "" && r.TaskID != task.ID {
 		t.notef("Entry %d is about another task at the authorization server: %s.", r.Seq, ident(r.TaskID))
 	}
 	if t.ofTask(r) {
@@ -81,6 +83,20 @@ func (t *teller) add(r journal.Record) {
 		return
 	}
 	c.Steps = append(c.Steps, step)
+}
+
+// follow takes over from the journal's own account of the task.
+func (t *teller) follow(r journal.Record) {
+	task, is := t.task, t.now.After(r)
+	if is.State != t.now.State {
+		task.Ended = time.Time{}
+		if is.State.Finished() {
+			task.Ended = r.Time
+		}
+	}
+	t.now = is
+	task.ID, task.State, task.ValidUntil = is.ID, is.State, is.ExpiresAt
+	task.Authority, task.Session, task.Name, task.OnBehalfOf = is.Authority, is.Session, is.Name, is.OnBehalfOf
 }
 
 // handOver notices that another process goes on with the task.
@@ -164,33 +180,20 @@ func (t *teller) finish() *Task {
 	for _, e := range task.Effects {
 		t.fold(e)
 	}
-	for _, g := range task.Grants {
-		t.end(g)
+	for i, end := range journal.Grants(t.records, t.opts.At) {
+		g := task.Grants[i]
+		g.End = end.State
+		if g.End == journal.GrantRevoked || g.End == journal.GrantExpired {
+			g.Ended = end.End
+		}
 	}
-	if n := len(task.Grants); task.Issued < n {
-		// Whoever recovers a task knows of tokens only what is recorded.
+	if n := len(task.Grants); task.Issued <= n {
+		// The engine's own count is for tokens that are not recorded.
 		task.Issued = n
-		task.Revoked = len(keep(task.Grants, func(g *Grant) bool { return g.End == EndRevoked }))
+		task.Revoked = len(keep(task.Grants, func(g *Grant) bool { return g.End == journal.GrantRevoked }))
 	}
 	task.Summary = t.summary()
 	return task
-}
-
-// end says how a grant ended.
-func (t *teller) end(g *Grant) {
-	over := func(at time.Time) bool { return !g.Expires.IsZero() && !g.Expires.After(at) }
-	switch task := t.task; {
-	case task.State == journal.StateCompleted && !over(task.Ended):
-		g.End, g.Ended = EndRevoked, task.Ended
-	case over(t.opts.At) || task.State == journal.StateCompleted:
-		g.End, g.Ended = EndExpired, g.Expires
-	case task.State == journal.StateExpired:
-		g.End, g.Ended = EndExpired, task.Ended
-	case task.State == journal.StateUnknown:
-		g.End = EndUnknown
-	default:
-		g.End = EndLive
-	}
 }
 
 // callOf returns the call that a record is about, new if it has to be; nil when

@@ -199,17 +199,17 @@ func (g *Grant) life(c calendar) string {
 		granted = " of " + span(g.Expires.Sub(g.Issued))
 	}
 	switch g.End {
-	case EndRevoked:
+	case journal.GrantRevoked:
 		return fmt.Sprintf("revoked at %s,%s%s; %s", c.exact(g.Ended), after(g.Issued, g.Ended), granted, uses)
-	case EndExpired:
+	case journal.GrantExpired:
 		return fmt.Sprintf("expired by itself at %s,%s; %s", c.clock(g.Ended), after(g.Issued, g.Ended), uses)
-	case EndLive:
+	case journal.GrantLive:
 		if g.Expires.IsZero() {
 			return "alive; " + uses
 		}
 		return fmt.Sprintf("alive, until %s; %s", c.clock(g.Expires), uses)
 	}
-	if g.Expires.IsZero() {
+	if g.End == journal.GrantUnknown {
 		return "not known whether it was revoked; " + uses
 	}
 	return fmt.Sprintf("not known whether it was revoked, ends by itself at %s; %s", c.clock(g.Expires), uses)

@@ -49,10 +49,10 @@ type Task struct {
 	FirstSeq, LastSeq int64 // its first and last entry
 }
 
-// after returns the task as it is after one more of its entries. The zero Task is
-// the one before its first.
-func (t Task) after(r Record) Task {
-	if t.FirstSeq == 0 {
+// After returns the task as it is after one more of its entries, all of which name
+// its run. The zero Task is the one before its first.
+func (t Task) After(r Record) Task {
+	if t.State == "" {
 		t = Task{Run: r.Run, Owner: r.Owner, State: StateOpen, Opened: r.Time, FirstSeq: r.Seq}
 	}
 	t.LastSeq, t.Updated = r.Seq, r.Time

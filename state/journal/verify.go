@@ -132,7 +132,7 @@ func (v *verifier) entry(r *row) error {
 		v.report.Losses = append(v.report.Losses, rec.Seq)
 	}
 	if rec.Run != "" {
-		v.tasks[rec.Run] = v.tasks[rec.Run].after(rec)
+		v.tasks[rec.Run] = v.tasks[rec.Run].After(rec)
 	}
 	return nil
 }

@@ -188,7 +188,7 @@ func (x *txn) append(r Record) error {
 	x.entries = append(x.entries, r.Seq, r.Time.UnixMicro(), string(r.Kind), r.Run, r.TaskID, r.CallID, string(data), r.Hash[:])
 	x.last = Head{r.Seq, r.Hash}
 	if r.Run != "" {
-		x.tasks[r.Run] = &loaded{task.after(r), true}
+		x.tasks[r.Run] = &loaded{task.After(r), true}
 	}
 	return nil
 }
