@@ -112,10 +112,10 @@ var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "g
 
 // never lists what a package must not reach at any distance, by whatever way.
 var never = map[string][]string{
-	"jitmw":          {"agent", "runner", "tools", "lumoauth", "models"},
-	"tools":          {"agent", "runner", "lumoauth", "models"},
-	"agent":          {"runner", "lumoauth", "models"},
-	"runner":         {"agent", "tools", "lumoauth", "models", "dev/docapi"},
+	"jitmw":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "runner", "tools", "lumoauth", "models"},
+	"tools":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "runner", "lumoauth", "models"},
+	"agent":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "runner", "lumoauth", "models"},
+	"runner":         {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "tools", "lumoauth", "models", "dev/docapi"},
 	"jit":            {"lumoauth", "resource"},
 	"lumoauth":       {"dev", "dev/lumodev", "resource", "dev/docapi"},
 	"dev/lumodev":    {"jit", "lumoauth", "dev/docapi"},
