@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/jitagent/jitagent/internal/markdown"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -45,6 +46,7 @@ type document struct {
 	UpdatedAt      time.Time `json:"updated_at"`
 
 	search *searchable // nil when searches do not find it
+	doubt  string      // why it counts as restricted, if nobody said so
 }
 
 var contentTypes = map[string]string{".md": "text/markdown", ".txt": "text/plain"}
@@ -90,6 +92,9 @@ func loadDocuments(dir string, limits Limits, log *slog.Logger) (map[string]*doc
 		d.ID = id
 		if suffix {
 			d.Classification = restricted
+		}
+		if d.doubt != "" {
+			log.Warn("a document counts as restricted, to be safe", "name", e.Name(), "reason", d.doubt)
 		}
 		if d.Title == "" {
 			d.Title = id
@@ -143,28 +148,27 @@ func loadDocument(fsys fs.FS, name string, limit int64) (*document, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
-	meta, text, err := splitFrontMatter(raw)
-	if err != nil {
-		return nil, err
-	}
+	meta, text, err := markdown.SplitFrontMatter(raw)
 	d := &document{
-		Title:          meta["title"],
-		Kind:           meta["kind"],
-		Classification: strings.ToLower(meta["classification"]),
+		Title:          oneLine(meta["title"]),
+		Kind:           oneLine(meta["kind"]),
+		Classification: strings.ToLower(strings.TrimSpace(meta["classification"])),
 		ContentType:    contentTypes[path.Ext(name)],
 		Content:        text,
 		UpdatedAt:      info.ModTime().UTC().Truncate(time.Second),
 	}
-	if _, named := meta["classification"]; !named {
+	// What is not known counts as the most restricted.
+	_, named := meta["classification"]
+	switch {
+	case err != nil:
+		d.doubt, d.Classification = err.Error(), restricted
+	case !named:
 		d.Classification = defaultClassification
+	case !classifications[d.Classification]:
+		d.doubt, d.Classification = "its classification is none of public, internal, confidential and restricted", restricted
 	}
-	if !classifications[d.Classification] {
-		return nil, fmt.Errorf("unknown classification %q: want public, internal, confidential or restricted", d.Classification)
-	}
-	if at := meta["updated_at"]; at != "" {
-		if d.UpdatedAt, err = parseDate(at); err != nil {
-			return nil, fmt.Errorf("updated_at %q is not a date such as 2006-01-02 or an RFC 3339 time", at)
-		}
+	if at, ok := parseDate(strings.TrimSpace(meta["updated_at"])); ok {
+		d.UpdatedAt = at
 	}
 	if d.Kind == "" {
 		d.Kind = "document"
@@ -203,6 +207,17 @@ func titleOf(text string) string {
 	return shorten(first)
 }
 
+// oneLine returns s on one line, without controls and within [maxTitle].
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unfitForTitle(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	return shorten(strings.Join(strings.Fields(s), " "))
+}
+
 func shorten(s string) string {
 	if r := []rune(s); len(r) > maxTitle {
 		return string(r[:maxTitle-3]) + "..."
@@ -210,12 +225,18 @@ func shorten(s string) string {
 	return s
 }
 
-func parseDate(s string) (time.Time, error) {
-	if t, err := time.Parse(time.DateOnly, s); err == nil {
-		return t, nil
+// dates are the ways in which sites write a time. One without a zone is in UTC.
+var dates = []string{
+	time.RFC3339, time.DateOnly, "2006-01-02T15:04:05", time.DateTime, "2006-01-02 15:04:05 -0700", "2006-01-02 15:04:05Z07:00",
+}
+
+func parseDate(s string) (time.Time, bool) {
+	for _, layout := range dates {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), true
+		}
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	return t.UTC(), err
+	return time.Time{}, false
 }
 
 // bare drops the operation and path from a file error: the caller names the

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/jitagent/jitagent/internal/markdown"
 )
 
 func TestReportsThatAreRefused(t *testing.T) {
@@ -149,7 +151,7 @@ func TestHeadingIsNotRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, got, _ := splitFrontMatter(string(data)); got != want {
+		if _, got, _ := markdown.SplitFrontMatter(string(data)); got != want {
 			t.Errorf("render(%q) = %q, want %q", content, got, want)
 		}
 	}
@@ -239,7 +241,7 @@ func FuzzReport(f *testing.F) {
 			t.Fatal(err)
 		}
 		// Whatever the title and content, the file reads back as this report.
-		meta, content, err := splitFrontMatter(string(data))
+		meta, content, err := markdown.SplitFrontMatter(string(data))
 		if err != nil || meta["id"] != p.ID || meta["title"] != q.Title || !strings.HasPrefix(content, "# "+q.Title) {
 			t.Errorf("%q reads back as %v, %q, %v", data, meta, content, err)
 		}

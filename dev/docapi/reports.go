@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/markdown"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -229,12 +230,9 @@ func (s *Server) findReport(id string) (*servedReport, error) {
 	if err != nil || text == "" {
 		return nil, err
 	}
-	meta, content, err := splitFrontMatter(text)
-	if err != nil || meta["id"] != id {
-		return nil, nil
-	}
-	at, err := parseDate(meta["created_at"])
-	if err != nil {
+	meta, content, err := markdown.SplitFrontMatter(text)
+	at, dated := parseDate(meta["created_at"])
+	if err != nil || meta["id"] != id || !dated {
 		return nil, nil
 	}
 	return &servedReport{

@@ -27,6 +27,7 @@ var allowed = map[string][]string{
 	"internal/strictjson": {},
 	"internal/atomicfile": {},
 	"internal/peer":       {},
+	"internal/markdown":   {},
 	"internal/deptest":    {},
 	"internal/logtest":    {},
 	"internal/plain":      {},
@@ -44,7 +45,7 @@ var allowed = map[string][]string{
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile", "internal/markdown"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},
@@ -74,7 +75,7 @@ var allowed = map[string][]string{
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"internal/peer"},
-	"models/offline":   {},
+	"models/offline":   {"internal/markdown"},
 	"models/gemini":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
 	"models/openai":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
 	"models":           {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
@@ -102,6 +103,7 @@ var allowed = map[string][]string{
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
+	"internal/markdown",
 	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
 	"internal/atomicfile", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",

@@ -11,6 +11,8 @@ import (
 	east "github.com/yuin/goldmark/extension/ast"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
+
+	"github.com/jitagent/jitagent/internal/markdown"
 )
 
 // A document is a fetched text, cut into what can be quoted.
@@ -64,7 +66,7 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 	}
 	body = strings.ToValidUTF8(strings.TrimPrefix(body, "\uFEFF"), "\uFFFD")
 	body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\r", "\n")
-	meta, body := cutFrontMatter(body)
+	meta, body, _ := markdown.SplitFrontMatter(body) // what cannot be read is no text either
 	d := &document{id: id, sections: []string{""}, partial: partial, addressed: make(map[int]bool)}
 	source := []byte(bound(body))
 	r := reader{doc: d, source: source}
@@ -72,7 +74,7 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 	if len(d.units) == 0 {
 		r.prose(r.code.String())
 	}
-	d.title = firstNonEmpty(tidy(title), tidy(meta), r.heading, r.subject, id)
+	d.title = firstNonEmpty(tidy(title), tidy(meta["title"]), r.heading, r.subject, id)
 	return d
 }
 
@@ -87,24 +89,6 @@ func firstNonEmpty(values ...string) string {
 		}
 	}
 	return ""
-}
-
-// cutFrontMatter takes a leading YAML block off and returns the title in it.
-func cutFrontMatter(s string) (title, rest string) {
-	after, ok := strings.CutPrefix(s, "---\n")
-	if !ok {
-		return "", s
-	}
-	head, rest, ok := strings.Cut(after, "\n---\n")
-	if !ok || len(head) > 8<<10 || strings.Contains(head, "\n\n") {
-		return "", s
-	}
-	for line := range strings.Lines(head) {
-		if value, ok := strings.CutPrefix(line, "title:"); ok {
-			title = strings.Trim(strings.TrimSpace(value), `"'`)
-		}
-	}
-	return title, rest
 }
 
 // reader collects units while it walks the blocks of a text.

@@ -332,8 +332,8 @@ func TestMarkdownEscapes(t *testing.T) {
 		"doc_9982 *4.2* % < 5 & > 3":       "doc_9982 *4.2* % < 5 & > 3",
 	}
 	for in, want := range tests {
-		if got := markdown(in); got != want {
-			t.Errorf("markdown(%q) = %q, want %q", in, got, want)
+		if got := escape(in); got != want {
+			t.Errorf("escape(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -37,17 +37,17 @@ func (w *work) reportBody() string {
 		b.WriteString("## Overview\n\n")
 		fmt.Fprintf(&b, "This report covers %d documents.\n\n", len(w.docs))
 		for _, d := range w.docs {
-			fmt.Fprintf(&b, "- %s: %s\n", markdown(d.name()), markdown(headline(w.summarize(d))))
+			fmt.Fprintf(&b, "- %s: %s\n", escape(d.name()), escape(headline(w.summarize(d))))
 		}
 		b.WriteByte('\n')
 		for _, d := range w.docs {
-			w.writeDocument(&b, d, "## "+markdown(d.heading()), "### ")
+			w.writeDocument(&b, d, "## "+escape(d.heading()), "### ")
 		}
 	}
 	if len(w.failed) > 0 {
 		b.WriteString("## Missing\n\n")
 		for _, o := range w.failed {
-			fmt.Fprintf(&b, "- %s\n", markdown(o.explain()))
+			fmt.Fprintf(&b, "- %s\n", escape(o.explain()))
 		}
 		b.WriteByte('\n')
 	}
@@ -55,7 +55,7 @@ func (w *work) reportBody() string {
 	for _, d := range w.docs {
 		fmt.Fprintf(&b, "- %s", d.id)
 		if d.title != d.id {
-			fmt.Fprintf(&b, ": %s", markdown(d.title))
+			fmt.Fprintf(&b, ": %s", escape(d.title))
 		}
 		b.WriteByte('\n')
 	}
@@ -109,7 +109,7 @@ func (w *work) summarize(d *document) summary {
 func escapeAll(lines []string) []string {
 	out := make([]string, len(lines))
 	for i, line := range lines {
-		out[i] = markdown(line)
+		out[i] = escape(line)
 	}
 	return out
 }
@@ -122,9 +122,9 @@ var (
 	active = regexp.MustCompile("<[A-Za-z/!?]|]\\(|]\\[|`")
 )
 
-// markdown escapes plain text so that it stays text in a report: a document must
+// escape escapes plain text so that it stays text in a report: a document must
 // not smuggle a heading, a link or HTML into it.
-func markdown(s string) string {
+func escape(s string) string {
 	if strings.ContainsAny(s, "<]`") { // as every match does
 		s = active.ReplaceAllStringFunc(s, func(m string) string { return `\` + m })
 	}

@@ -24,8 +24,8 @@ func TestShortcutsDecideAsTheRules(t *testing.T) {
 		if got, want := slices.Collect(sentences(line)), everyRule(line); !slices.Equal(got, want) {
 			t.Errorf("sentences(%q) = %q, the rules say %q", line, got, want)
 		}
-		if got, want := markdown(s), active.ReplaceAllString(s, `\$0`); strings.TrimPrefix(got, `\`) != strings.TrimPrefix(want, `\`) {
-			t.Errorf("markdown(%q) = %q, the expression says %q", s, got, want)
+		if got, want := escape(s), active.ReplaceAllString(s, `\$0`); strings.TrimPrefix(got, `\`) != strings.TrimPrefix(want, `\`) {
+			t.Errorf("escape(%q) = %q, the expression says %q", s, got, want)
 		}
 	}
 }
