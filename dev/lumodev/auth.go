@@ -74,68 +74,59 @@ func (s *Server) principalOf(raw string, now time.Time) (principal, *verified) {
 	if !live {
 		return principal{}, nil
 	}
-	p := principal{token: v, id: v.ClientID}
-	if v.UserID != 0 {
-		if p.user = s.users[v.UserID]; p.user == nil {
-			return principal{}, nil
-		}
-	}
-	if v.ClientID == userClientID {
-		if p.user == nil {
-			return principal{}, nil
-		}
+	p := principal{token: v, id: v.ClientID, user: s.users[v.UserID], agent: s.agents[v.ClientID]}
+	switch {
+	case v.UserID != 0 && p.user == nil: // removed from the configuration, as below
+	case v.ClientID == userClientID && p.user != nil:
 		p.kind = aUser
-		return p, v
-	}
-	if client := s.clients[v.ClientID]; client != nil {
+	case s.clients[v.ClientID] != nil:
 		p.kind = aClient
-		return p, v
-	}
-	if p.agent = s.agents[v.ClientID]; p.agent == nil {
-		return principal{}, nil // an agent that was removed from the configuration
-	}
-	p.kind = anAgent
-	if v.TokenUse == useJIT {
+	case p.agent != nil && v.TokenUse == useJIT:
 		p.kind = aTask
+	case p.agent != nil:
+		p.kind = anAgent
+	}
+	if p.kind == nobody {
+		return principal{}, nil
 	}
 	return p, v
 }
 
-// agentCaller returns the agent that calls, with its own or a delegated token.
-func (c *call) agentCaller() (principal, error) {
+// checkAgent lets an agent pass, with its own or a delegated token.
+func (c *call) checkAgent() error {
 	switch {
 	case c.whoErr != nil:
-		return principal{}, c.whoErr
+		return c.whoErr
 	case c.who.kind == aTask:
-		return principal{}, fail(http.StatusForbidden, codeAccessDenied, "a JIT token is no credential here: use the agent's own token")
+		return denied("a JIT token is no credential here: use the agent's own token")
 	case c.who.kind != anAgent:
-		return principal{}, fail(http.StatusForbidden, codeAccessDenied, "this endpoint is for agents")
+		return denied("this endpoint is for agents")
 	}
-	return c.who, nil
+	return nil
 }
 
-// taskCaller is agentCaller, and accepts a JIT token of that very task.
-func (c *call) taskCaller(taskID string) (principal, error) {
-	if c.whoErr == nil && c.who.kind == aTask {
-		if c.who.token.jit.TaskID != taskID {
-			return principal{}, fail(http.StatusForbidden, codeAccessDenied, "this JIT token is of another task")
-		}
-		return c.who, nil
+// checkTask is checkAgent, and lets a JIT token of that very task pass.
+func (c *call) checkTask(taskID string) error {
+	if c.whoErr != nil || c.who.kind != aTask {
+		return c.checkAgent()
 	}
-	return c.agentCaller()
+	if c.who.token.TaskID != taskID {
+		return denied("this JIT token is of another task")
+	}
+	return nil
 }
 
-// reviewer returns the user who may decide requests.
-func (c *call) reviewer() (*User, error) {
+// checkReviewer lets a user pass who may decide requests.
+func (c *call) checkReviewer() error {
 	switch {
 	case c.whoErr != nil:
-		return nil, c.whoErr
+		return c.whoErr
 	case c.who.kind != aUser:
-		return nil, fail(http.StatusForbidden, codeAccessDenied, "this endpoint is for people: it needs a user's token")
+		return denied("this endpoint is for people: it needs a user's token")
 	case !c.who.user.Reviewer:
-		return nil, fail(http.StatusForbidden, codeInsufficientScope, "the user does not hold %s", permissionApprove)
+		return fail(http.StatusForbidden, codeInsufficientScope, "the user does not hold %s", permissionApprove)
 	}
-	return c.who.user, nil
+	return nil
 }
 
 // client authenticates an OAuth client by client_secret_basic or by the form. It
@@ -148,7 +139,7 @@ func (c *call) client() (principal, error) {
 	id, given := form.Get("client_id"), form.Get("client_secret")
 	if user, pass, ok := c.r.BasicAuth(); ok {
 		if form.Has("client_secret") {
-			return principal{}, fail(http.StatusBadRequest, codeInvalidRequest, "client credentials in two places")
+			return principal{}, invalid("client credentials in two places")
 		}
 		// RFC 6749, section 2.3.1: both are form-encoded within.
 		decodedUser, err1 := url.QueryUnescape(user)

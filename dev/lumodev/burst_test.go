@@ -27,10 +27,10 @@ func TestBurstCountsTheNewestRequests(t *testing.T) {
 		st := newState()
 		for i, age := range tt.ages {
 			r := request{ID: fmt.Sprint("jit_", i), TaskID: "task", CreatedAt: now.Add(-age)}
-			st.apply(&change{requests: []request{r}})
+			st.apply(&change{put: []record{r}})
 		}
-		c := &call{s: s, now: now}
-		if got := c.burst(st, "task"); got != tt.want {
+		c := &call{s: s, now: now, st: st}
+		if got := c.burst("task"); got != tt.want {
 			t.Errorf("requests of ages %v: burst = %v, want %v", tt.ages, got, tt.want)
 		}
 	}
@@ -47,7 +47,7 @@ func TestRequestsAreOrderedAfterARestart(t *testing.T) {
 	defer func() { _ = s.close() }()
 	var ch change
 	for i, id := range []string{"jit_c", "jit_a", "jit_d", "jit_b"} {
-		ch.requests = append(ch.requests, request{ID: id, TaskID: "task", Detail: rar.Detail{Type: "file_access"}, CreatedAt: now.Add(time.Duration(i) * time.Second)})
+		ch.add(request{ID: id, TaskID: "task", Detail: rar.Detail{Type: "file_access"}, CreatedAt: now.Add(time.Duration(i) * time.Second)})
 	}
 	if err := s.write(ctx, &ch); err != nil {
 		t.Fatal(err)

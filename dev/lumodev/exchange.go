@@ -13,7 +13,7 @@ import (
 // exchange is the token exchange grant (RFC 8693), in two forms: an actor acts on
 // behalf of the subject, or an agent's token is bound to one audience. It needs no
 // client credentials: the actor's, or else the subject's, token authenticates.
-func (c *call) exchange() (*reply, error) {
+func (c *call) exchange() (any, error) {
 	form, err := c.form()
 	if err != nil {
 		return nil, err
@@ -22,7 +22,7 @@ func (c *call) exchange() (*reply, error) {
 		return nil, err
 	}
 	if form.Has("actor_token_type") && form.Get("actor_token") == "" {
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "actor_token_type without an actor_token")
+		return nil, invalid("actor_token_type without an actor_token")
 	}
 	subject, err := c.tokenParam(form, "subject_token")
 	if err != nil {
@@ -56,10 +56,10 @@ func checkTokenTypes(form url.Values) error {
 		case typeAccessToken, typeJWT:
 		case "":
 			if name == "subject_token_type" {
-				return fail(http.StatusBadRequest, codeInvalidRequest, "subject_token_type is required")
+				return invalid("subject_token_type is required")
 			}
 			if name == "actor_token_type" && form.Get("actor_token") != "" {
-				return fail(http.StatusBadRequest, codeInvalidRequest, "actor_token_type is required with an actor_token")
+				return invalid("actor_token_type is required with an actor_token")
 			}
 		default:
 			return fail(http.StatusBadRequest, codeUnsupportedTokenType, "%s must be that of an access token", name)
@@ -73,7 +73,7 @@ func checkTokenTypes(form url.Values) error {
 func (c *call) tokenParam(form url.Values, name string) (principal, error) {
 	raw := form.Get(name)
 	if raw == "" {
-		return principal{}, fail(http.StatusBadRequest, codeInvalidRequest, "%s is required", name)
+		return principal{}, invalid("%s is required", name)
 	}
 	p, v := c.s.principalOf(raw, c.now)
 	if v == nil || p.kind == aTask || !slices.Contains(v.Audience, c.s.Issuer()) {
@@ -101,13 +101,13 @@ func audienceParam(form url.Values) (string, error) {
 
 // exchangeAudience narrows an agent's own token to one audience. The result is no
 // credential at this server.
-func (c *call) exchangeAudience(subject, client principal, scopes []string, audience string) (*reply, error) {
+func (c *call) exchangeAudience(subject, client principal, scopes []string, audience string) (any, error) {
 	c.who = subject
 	switch {
 	case subject.kind != anAgent:
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "actor_token is required to act on behalf of a user")
+		return nil, invalid("actor_token is required to act on behalf of a user")
 	case audience == "":
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "without an actor_token a resource or an audience is required")
+		return nil, invalid("without an actor_token a resource or an audience is required")
 	case client.kind != nobody && client.id != subject.id:
 		return nil, fail(http.StatusBadRequest, codeInvalidGrant, "subject_token is of another client")
 	}
@@ -126,19 +126,19 @@ func (c *call) exchangeAudience(subject, client principal, scopes []string, audi
 // delegate issues a token with which the actor, an agent, acts on behalf of the
 // user who is the subject. A subject that is delegated already adds a link to its
 // chain (RFC 8693, section 4.1).
-func (c *call) delegate(subject, actorWho, client principal, scopes []string, audience string) (*reply, error) {
+func (c *call) delegate(subject, actorWho, client principal, scopes []string, audience string) (any, error) {
 	c.who = actorWho
 	switch {
 	case subject.user == nil:
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "subject_token must be a user's, or one that acts on behalf of a user")
+		return nil, invalid("subject_token must be a user's, or one that acts on behalf of a user")
 	case actorWho.kind != anAgent || actorWho.token.Act != nil:
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "actor_token must be an agent's own token")
+		return nil, invalid("actor_token must be an agent's own token")
 	case client.kind != nobody && client.id != actorWho.id:
 		return nil, fail(http.StatusBadRequest, codeInvalidGrant, "actor_token is of another client")
 	case !actorWho.agent.canDelegate():
 		return nil, fail(http.StatusForbidden, codeDelegationNotAllowed, "the agent may not act on behalf of users")
 	case subject.user.RefusesDelegation:
-		return nil, fail(http.StatusForbidden, codeAccessDenied, "the user does not let agents act on their behalf")
+		return nil, denied("the user does not let agents act on their behalf")
 	}
 	if depth := subject.token.Act.depth() + 1; depth > maxDelegationDepth {
 		e := fail(http.StatusForbidden, codeDepthExceeded, "the chain of actors would be %d long", depth)

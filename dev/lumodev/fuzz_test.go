@@ -91,9 +91,9 @@ func FuzzBodies(f *testing.F) {
 func (s *Server) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	gone := change{forget: []recordKey{{kindTask, id}}}
+	gone := change{forget: []recordKey{{"task", id}}}
 	for _, r := range s.st.ofTask[id] {
-		gone.forget = append(gone.forget, recordKey{kindRequest, r})
+		gone.forget = append(gone.forget, recordKey{"request", r})
 	}
 	s.st.apply(&gone)
 }

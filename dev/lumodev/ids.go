@@ -6,11 +6,23 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/jitagent/jitagent/secret"
 )
+
+// The prefixes of ids. Push approvals have none that is ever logged.
+const (
+	taskPrefix    = "task_"
+	requestPrefix = "jit_"
+	sessionPrefix = "caep_"
+	auditPrefix   = "aud_"
+)
+
+// ownID is the form of a task's or request's id.
+var ownID = regexp.MustCompile("^(?:" + taskPrefix + "|" + requestPrefix + ")[A-Z2-7]{20}$")
 
 // newID returns prefix and 20 random characters of A-Z and 2-7 (100 bits).
 func newID(prefix string) string { return prefix + rand.Text()[:20] }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,8 +30,8 @@ func newLimits(cfg RateLimit) *limits {
 
 // take counts one call, sets the X-RateLimit headers, and reports a call too many.
 // A caller is whoever proved an identity; all others share their address's limit.
-func (l *limits) take(w http.ResponseWriter, c *call, m *match) error {
-	key, perMinute := l.bucket(c, m)
+func (l *limits) take(c *call) error {
+	key, perMinute := l.bucket(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lim := l.buckets[key]
@@ -50,7 +51,7 @@ func (l *limits) take(w http.ResponseWriter, c *call, m *match) error {
 	tokens := max(lim.TokensAt(c.now), 0)
 	untilFull := time.Duration((float64(perMinute) - tokens) / float64(lim.Limit()) * float64(time.Second))
 
-	h := w.Header()
+	h := c.header
 	h.Set("X-RateLimit-Limit", strconv.Itoa(perMinute))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(int(tokens)))
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(c.now.Add(untilFull+time.Second-1).Unix(), 10))
@@ -64,12 +65,12 @@ func (l *limits) take(w http.ResponseWriter, c *call, m *match) error {
 	return e
 }
 
-func (l *limits) bucket(c *call, m *match) (key string, perMinute int) {
+func (l *limits) bucket(c *call) (key string, perMinute int) {
 	host, _, err := net.SplitHostPort(c.r.RemoteAddr)
 	if err != nil {
 		host = c.r.RemoteAddr
 	}
-	if m.route != nil && m.route.path == "oauth/token" {
+	if strings.HasSuffix(c.r.Pattern, "/oauth/token") {
 		// The client is not authenticated yet, so a stranger could use up its limit
 		// by its name: the address is part of the key.
 		if form, err := c.form(); err == nil && c.s.agents[form.Get("client_id")] != nil {

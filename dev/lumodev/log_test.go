@@ -177,7 +177,7 @@ func TestRateLimitMemoryIsBounded(t *testing.T) {
 	take := func(host int) error {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:1", host)
-		return l.take(httptest.NewRecorder(), &call{r: r, now: now.Now()}, &match{})
+		return l.take(&call{r: r, now: now.Now(), header: http.Header{}})
 	}
 	for host := range maxBuckets {
 		if err := take(host); err != nil {

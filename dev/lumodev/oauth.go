@@ -27,7 +27,7 @@ type tokenResponse struct {
 }
 
 // token serves POST /oauth/token.
-func (c *call) token() (*reply, error) {
+func (c *call) token() (any, error) {
 	form, err := c.form()
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (c *call) token() (*reply, error) {
 	case grantTokenExchange:
 		return c.exchange()
 	case "":
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "grant_type is required")
+		return nil, invalid("grant_type is required")
 	}
 	return nil, fail(http.StatusBadRequest, codeUnsupportedGrant,
 		"lumodev serves client_credentials and token exchange only")
@@ -46,7 +46,7 @@ func (c *call) token() (*reply, error) {
 
 // login is the client credentials grant: an agent's base token, or a resource
 // server's own.
-func (c *call) login() (*reply, error) {
+func (c *call) login() (any, error) {
 	p, err := c.client()
 	if err != nil {
 		return nil, err
@@ -82,18 +82,18 @@ func (c *call) login() (*reply, error) {
 
 func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
 
-func (c *call) issue(std jwt.Claims, own claims, issuedType string) (*reply, error) {
+func (c *call) issue(std jwt.Claims, own claims, issuedType string) (any, error) {
 	raw, err := c.s.keys.sign(std, own)
 	if err != nil {
 		return nil, err
 	}
-	return ok(tokenResponse{
+	return tokenResponse{
 		AccessToken:     raw.Reveal(), // to the client that asked
 		TokenType:       "Bearer",
 		ExpiresIn:       seconds(std.Expiry.Time().Sub(std.IssuedAt.Time())),
 		Scope:           own.Scope,
 		IssuedTokenType: issuedType,
-	})
+	}, nil
 }
 
 func seconds(d time.Duration) int { return int(d / time.Second) }
@@ -121,14 +121,14 @@ type introspection struct {
 // introspect serves POST /oauth/introspect. What cannot be told is inactive, with
 // no reason (RFC 7662, section 2.2): unknown, expired, revoked, and for an agent
 // the tokens of others.
-func (c *call) introspect() (*reply, error) {
+func (c *call) introspect() (any, error) {
 	caller, raw, err := c.askedAbout()
 	if err != nil {
 		return nil, err
 	}
 	p, v := c.s.principalOf(raw, c.now)
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
-		return ok(object{"active": false})
+		return object{"active": false}, nil
 	}
 	answer := introspection{
 		Active: true, TokenType: "Bearer", Scope: v.Scope, ClientID: v.ClientID, Sub: v.Subject,
@@ -139,12 +139,12 @@ func (c *call) introspect() (*reply, error) {
 		answer.Username = p.user.Email
 	}
 	if p.kind != aTask {
-		return ok(answer)
+		return answer, nil
 	}
-	return ok(struct {
+	return struct {
 		introspection
 		jitClaims
-	}{answer, v.jit})
+	}{answer, v.jitClaims}, nil
 }
 
 // askedAbout returns who asks about a token, and the token (RFC 7662 and RFC 7009,
@@ -158,7 +158,7 @@ func (c *call) askedAbout() (caller principal, raw string, err error) {
 		return principal{}, "", err
 	}
 	if raw = form.Get("token"); raw == "" {
-		return principal{}, "", fail(http.StatusBadRequest, codeInvalidRequest, "token is required")
+		return principal{}, "", invalid("token is required")
 	}
 	return caller, raw, nil
 }
@@ -173,33 +173,27 @@ func ownedBy(caller principal, v *verified) bool {
 
 // revoke serves POST /oauth/revoke. Known or not, the answer is {} (RFC 7009,
 // section 2.2); a token of another client stays as it is.
-func (c *call) revoke() (*reply, error) {
+func (c *call) revoke() (any, error) {
 	caller, raw, err := c.askedAbout()
 	if err != nil {
 		return nil, err
 	}
 	v, err := c.s.keys.verify(raw, c.now)
 	if err != nil || !ownedBy(caller, v) {
-		return ok(object{})
+		return object{}, nil
 	}
-	err = c.update(func(st *state, ch *change) error {
-		if tok, isJIT := st.tokens[v.ID]; isJIT {
-			tok.Revoked = true
-			ch.tokens = append(ch.tokens, tok)
-			return nil
-		}
-		ch.revoked = append(ch.revoked, revocation{ID: v.ID, ExpiresAt: v.expires()})
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	if tok, isJIT := c.st.tokens[v.ID]; isJIT {
+		tok.Revoked = true
+		c.ch.add(tok)
+	} else {
+		c.ch.add(revocation{ID: v.ID, ExpiresAt: v.expires()})
 	}
-	return ok(object{})
+	return object{}, nil
 }
 
 // userinfo serves GET and POST /oauth/userinfo. Agents need no openid scope: no
 // SDK asks for it.
-func (c *call) userinfo() (*reply, error) {
+func (c *call) userinfo() (any, error) {
 	if len(c.r.Header.Values("Authorization")) == 0 {
 		e := unauthorized("no Authorization header")
 		e.status, e.code = http.StatusBadRequest, codeInvalidRequest
@@ -222,25 +216,25 @@ func (c *call) userinfo() (*reply, error) {
 		if p.user != nil {
 			info["delegated_by"] = p.user.Email
 		}
-		return ok(info)
+		return info, nil
 	case aUser:
-		return ok(object{"sub": p.token.Subject, "email": p.user.Email, "tenant": org, "identity_type": "user"})
+		return object{"sub": p.token.Subject, "email": p.user.Email, "tenant": org, "identity_type": "user"}, nil
 	case aClient:
-		return ok(object{"sub": p.token.Subject, "client_id": p.id, "tenant": org, "identity_type": "client"})
+		return object{"sub": p.token.Subject, "client_id": p.id, "tenant": org, "identity_type": "client"}, nil
 	}
-	return nil, fail(http.StatusForbidden, codeAccessDenied, "a JIT token is no credential here")
+	return nil, denied("a JIT token is no credential here")
 }
 
 // jwks serves the public key.
-func (c *call) jwks() (*reply, error) { return ok(c.s.keys.public()) }
+func (c *call) jwks() (any, error) { return c.s.keys.public(), nil }
 
 // metadata serves RFC 8414 and OpenID Connect discovery. There is one issuer
 // whatever the prefix of the request.
-func (c *call) metadata() (*reply, error) {
+func (c *call) metadata() (any, error) {
 	issuer := c.s.Issuer()
 	api := issuer + "/api/v1"
 	auth := []string{"client_secret_basic", "client_secret_post"}
-	return ok(object{
+	return object{
 		"issuer":                                        issuer,
 		"authorization_endpoint":                        api + "/oauth/authorize", // required by readers; answers 404
 		"token_endpoint":                                api + "/oauth/token",
@@ -257,5 +251,5 @@ func (c *call) metadata() (*reply, error) {
 		"id_token_signing_alg_values_supported":         []string{"ES256"},
 		"scopes_supported":                              strings.Fields(defaultAgentScopes),
 		"resource_indicators_supported":                 true,
-	})
+	}, nil
 }

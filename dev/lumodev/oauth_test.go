@@ -451,10 +451,10 @@ func TestExchange(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := &actor{Sub: "agent_" + e.agents["analyst"].AgentID, ClientID: "analyst"}
-		if diff := cmp.Diff(want, v.Act); diff != "" || v.jit.OnBehalfOf != DefaultUserEmail {
-			t.Errorf("on behalf of %q, act (-want +got):\n%s", v.jit.OnBehalfOf, diff)
+		if diff := cmp.Diff(want, v.Act); diff != "" || v.jitClaims.OnBehalfOf != DefaultUserEmail {
+			t.Errorf("on behalf of %q, act (-want +got):\n%s", v.jitClaims.OnBehalfOf, diff)
 		}
-		if d := v.jit.AuthorizationDetails; len(d) != 1 || !rar.Equal(d[0], rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_9982"}) {
+		if d := v.jitClaims.AuthorizationDetails; len(d) != 1 || !rar.Equal(d[0], rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_9982"}) {
 			t.Errorf("details = %v", d)
 		}
 		e.wantError(403, codeAccessDenied, e.get("jit/pending", exchange(e.reviewerToken(), agent).str("access_token")))

@@ -13,11 +13,7 @@ import (
 )
 
 // createRequest serves POST /jit/request.
-func (c *call) createRequest() (*reply, error) {
-	who, err := c.agentCaller()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) createRequest() (any, error) {
 	var in struct {
 		TaskID        string         `json:"task_id"`
 		Details       jsontext.Value `json:"authorization_details"`
@@ -29,7 +25,7 @@ func (c *call) createRequest() (*reply, error) {
 		return nil, err
 	}
 	if in.TaskID == "" {
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "task_id is required")
+		return nil, invalid("task_id is required")
 	}
 	if len(in.Details) == 0 || in.Details.Kind() == 'n' {
 		return nil, fail(http.StatusBadRequest, codeInvalidDetails, "authorization_details is required")
@@ -46,33 +42,31 @@ func (c *call) createRequest() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := c.s.cfg.Risk.assess(detail)
+	t, err := c.ownTask(in.TaskID)
+	if err != nil {
+		return nil, err
+	}
+	if now := t.stateAt(c.now); now != taskActive {
+		return nil, fail(http.StatusBadRequest, codeInvalidState, "the task is %s", now)
+	}
 	r := request{
 		ID:            newID(requestPrefix),
 		TaskID:        in.TaskID,
-		ClientID:      who.agent.ClientID,
+		ClientID:      c.who.agent.ClientID,
 		Detail:        detail,
 		Justification: in.Justification,
 		RequestedTTL:  ttl,
 		CreatedAt:     c.now,
-		Act:           who.token.Act,
+		Act:           c.who.token.Act,
 	}
-	own := c.s.cfg.Risk.assess(detail)
-	err = c.update(func(st *state, ch *change) error {
-		t, err := c.activeTask(st, in.TaskID, who)
-		if err != nil {
-			return err
-		}
-		if r.Act == nil {
-			r.Act = t.Act
-		}
-		c.decide(st, ch, t, &r, own)
-		ch.requests = append(ch.requests, r)
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	if r.Act == nil {
+		r.Act = t.Act
 	}
-	return created(c.describe(&r, r.Status))
+	c.decide(t, &r, own)
+	c.ch.add(r)
+	c.status = http.StatusCreated
+	return c.describe(&r, r.Status), nil
 }
 
 // ttl returns the lifetime to grant: the default when nothing is asked for, the
@@ -83,31 +77,18 @@ func (c *call) ttl(asked *int64) (time.Duration, error) {
 		return c.s.cfg.DefaultTTL, nil
 	}
 	if *asked < 1 {
-		return 0, fail(http.StatusBadRequest, codeInvalidRequest, "a lifetime must be at least one second")
+		return 0, invalid("a lifetime must be at least one second")
 	}
 	return time.Duration(min(*asked, int64(c.s.cfg.MaxTTL/time.Second))) * time.Second, nil
 }
 
-func (c *call) activeTask(st *state, id string, who principal) (task, error) {
-	t, known := st.tasks[id]
-	switch {
-	case !known:
-		return t, fail(http.StatusNotFound, codeNotFound, "no such task")
-	case t.ClientID != who.agent.ClientID:
-		return t, fail(http.StatusForbidden, codeAccessDenied, "the task is of another agent")
-	case t.stateAt(c.now) != taskActive:
-		return t, fail(http.StatusBadRequest, codeInvalidState, "the task is %s", t.stateAt(c.now))
-	}
-	return t, nil
-}
-
 // decide scores a new request and decides it, or leaves it to a person. The
 // request that makes its task suspicious is denied and the task suspended.
-func (c *call) decide(st *state, ch *change, t task, r *request, own Risk) {
+func (c *call) decide(t task, r *request, own Risk) {
 	policy := &c.s.cfg.CAEP
 	r.Risk = policy.raise(own, t.Score, t.Denials)
 	t.Score += policy.Scores[own]
-	if c.burst(st, t.ID) {
+	if c.burst(t.ID) {
 		t.Score += max(policy.BurstScore, 0)
 	}
 	denied := c.s.cfg.Risk.denies(own) || c.s.cfg.Risk.denies(r.Risk)
@@ -117,7 +98,7 @@ func (c *call) decide(st *state, ch *change, t task, r *request, own Risk) {
 	}
 	switch {
 	case policy.exceeded(t.Score, t.Denials):
-		c.suspend(st, ch, t)
+		c.suspend(t)
 		r.Status, r.DecidedAt = statusDenied, c.now
 		r.AgentMessage = "The task was suspended because of its risk score."
 		return
@@ -130,18 +111,18 @@ func (c *call) decide(st *state, ch *change, t task, r *request, own Risk) {
 	default:
 		r.Status, r.DecidedAt, r.GrantedTTL = statusApproved, c.now, r.RequestedTTL
 	}
-	ch.tasks = append(ch.tasks, t)
+	c.ch.add(t)
 }
 
 // burst reports whether one more request now is one too many for the window.
-func (c *call) burst(st *state, taskID string) bool {
+func (c *call) burst(taskID string) bool {
 	policy := &c.s.cfg.CAEP
 	if policy.BurstRequests < 0 {
 		return false
 	}
 	recent := 1
-	for _, id := range slices.Backward(st.ofTask[taskID]) { // newest first: a task may have made thousands
-		if c.now.Sub(st.requests[id].CreatedAt) >= policy.BurstWindow {
+	for _, id := range slices.Backward(c.st.ofTask[taskID]) { // newest first: a task may have made thousands
+		if c.now.Sub(c.st.requests[id].CreatedAt) >= policy.BurstWindow {
 			break
 		}
 		if recent++; recent > policy.BurstRequests {
@@ -153,7 +134,7 @@ func (c *call) burst(st *state, taskID string) bool {
 
 // describe is a request as its agent sees it. Reviewers' notes are never part.
 func (c *call) describe(r *request, now status) object {
-	path := c.root + "/jit/request/" + r.ID
+	path := c.root() + "/jit/request/" + r.ID
 	out := object{
 		"request_id":            r.ID,
 		"status":                now,
@@ -183,38 +164,32 @@ func (c *call) describe(r *request, now status) object {
 	return out
 }
 
-// ownRequest returns a request that the caller's agent made.
-func ownRequest(st *state, id string, who principal) (request, error) {
-	r, known := st.requests[id]
+// ownRequest returns a request that the calling agent made.
+func (c *call) ownRequest() (request, error) {
+	r, known := c.st.requests[c.r.PathValue("request")]
 	switch {
 	case !known:
 		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
-	case r.ClientID != who.agent.ClientID:
-		return r, fail(http.StatusForbidden, codeAccessDenied, "the request is of another agent")
+	case r.ClientID != c.who.agent.ClientID:
+		return r, denied("the request is of another agent")
 	}
 	return r, nil
 }
 
 // requestStatus serves GET /jit/request/{request}/status.
-func (c *call) requestStatus() (*reply, error) {
-	var out object
-	err := c.view(func(st *state) error {
-		id := c.params["request"]
-		who, err := c.taskCaller(st.requests[id].TaskID)
-		if err != nil {
-			return err
-		}
-		r, err := ownRequest(st, id, who)
-		if err != nil {
-			return err
-		}
-		out = c.describe(&r, st.statusOf(&r, c.s.cfg.RedemptionWindow, c.now))
-		return nil
-	})
+func (c *call) requestStatus() (any, error) {
+	if err := c.checkTask(c.st.requests[c.r.PathValue("request")].TaskID); err != nil {
+		return nil, err
+	}
+	r, err := c.ownRequest()
 	if err != nil {
 		return nil, err
 	}
-	return ok(out)
+	return c.describe(&r, c.statusOf(&r)), nil
+}
+
+func (c *call) statusOf(r *request) status {
+	return c.st.statusOf(r, c.s.cfg.RedemptionWindow, c.now)
 }
 
 // jitResponse is the answer to a redemption: authorization_details is an array
@@ -229,41 +204,30 @@ type jitResponse struct {
 // requestToken serves POST /jit/request/{request}/token. Redeeming again gives the
 // same token while it lives, so that a client that lost the answer may ask again
 // and there is never a second token for one decision.
-func (c *call) requestToken() (*reply, error) {
-	who, err := c.agentCaller()
+func (c *call) requestToken() (any, error) {
+	r, err := c.ownRequest()
 	if err != nil {
 		return nil, err
 	}
-	var (
-		raw secret.String
-		r   request
-		tok jitToken
-	)
-	err = c.update(func(st *state, ch *change) error {
-		r, err = ownRequest(st, c.params["request"], who)
-		if err != nil {
-			return err
-		}
-		if now := st.statusOf(&r, c.s.cfg.RedemptionWindow, c.now); now != statusApproved {
-			return fail(http.StatusForbidden, codeAccessDenied, "the request is %s, not approved", now)
-		}
-		t := st.tasks[r.TaskID]
-		if t.stateAt(c.now) != taskActive {
-			return fail(http.StatusForbidden, codeAccessDenied, "the task is %s", t.stateAt(c.now))
-		}
-		if r.TokenID == "" {
-			tok = c.newJITToken(&r, &t)
-			ch.requests, ch.tokens = append(ch.requests, r), append(ch.tokens, tok)
-		} else if tok = st.tokens[r.TokenID]; !tok.liveAt(c.now) || !c.now.Before(r.DecidedAt.Add(c.s.cfg.RedemptionWindow)) {
-			return fail(http.StatusForbidden, codeAccessDenied, "the request was redeemed and is no longer redeemable")
-		}
-		raw, err = c.s.jitToken(&tok, &r, &t)
-		return err
-	})
+	if now := c.statusOf(&r); now != statusApproved {
+		return nil, denied("the request is %s, not approved", now)
+	}
+	t := c.st.tasks[r.TaskID]
+	if now := t.stateAt(c.now); now != taskActive {
+		return nil, denied("the task is %s", now)
+	}
+	tok := c.st.tokens[r.TokenID]
+	if r.TokenID == "" {
+		tok = c.newJITToken(&r, &t)
+		c.ch.add(r, tok)
+	} else if !tok.liveAt(c.now) || !c.now.Before(r.DecidedAt.Add(c.s.cfg.RedemptionWindow)) {
+		return nil, denied("the request was redeemed and is no longer redeemable")
+	}
+	raw, err := c.s.jitToken(&tok, &r, &t)
 	if err != nil {
 		return nil, err
 	}
-	return ok(jitResponse{
+	return jitResponse{
 		tokenResponse: tokenResponse{
 			AccessToken:     raw.Reveal(), // to the agent that redeemed
 			TokenType:       "Bearer",
@@ -273,7 +237,7 @@ func (c *call) requestToken() (*reply, error) {
 		Details:   []rar.Detail{r.Detail},
 		TaskID:    r.TaskID,
 		RequestID: r.ID,
-	})
+	}, nil
 }
 
 // newJITToken marks r as redeemed by a new token, which ends with its task at the

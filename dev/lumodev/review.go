@@ -13,10 +13,7 @@ const (
 
 // pending serves GET /jit/pending, the list for reviewers. Its members are those
 // that any SDK or the specification reads.
-func (c *call) pending() (*reply, error) {
-	if _, err := c.reviewer(); err != nil {
-		return nil, err
-	}
+func (c *call) pending() (any, error) {
 	page, err := c.number("page", 1, 1<<20)
 	if err != nil {
 		return nil, err
@@ -25,28 +22,21 @@ func (c *call) pending() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	open := c.st.pending(c.s.cfg.RedemptionWindow, c.now)
+	total := len(open)
+	first := min((page-1)*limit, total)
 	items := []object{}
-	total := 0
-	err = c.view(func(st *state) error {
-		open := st.pending(c.s.cfg.RedemptionWindow, c.now)
-		total = len(open)
-		first := min((page-1)*limit, total)
-		for _, r := range open[first:min(first+limit, total)] {
-			items = append(items, c.forReviewer(st, &r))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+	for _, r := range open[first:min(first+limit, total)] {
+		items = append(items, c.forReviewer(&r))
 	}
 	pages := (total + limit - 1) / limit
-	return ok(object{
+	return object{
 		"requests": items, "pending_requests": items, "data": items, "count": len(items),
 		"pagination": object{
 			"total": total, "page": page, "limit": limit, "totalPages": pages,
 			"hasNextPage": page < pages, "hasPreviousPage": page > 1,
 		},
-	})
+	}, nil
 }
 
 // number reads a positive number of the query, or gives its default.
@@ -57,14 +47,14 @@ func (c *call) number(name string, def, most int) (int, error) {
 	}
 	n, err := strconv.Atoi(raw)
 	if err != nil || n < 1 {
-		return 0, fail(http.StatusBadRequest, codeInvalidRequest, "%s must be a positive number", name)
+		return 0, invalid("%s must be a positive number", name)
 	}
 	return min(n, most), nil
 }
 
 // forReviewer is a pending request as the person who decides sees it.
-func (c *call) forReviewer(st *state, r *request) object {
-	t := st.tasks[r.TaskID]
+func (c *call) forReviewer(r *request) object {
+	t := c.st.tasks[r.TaskID]
 	out := c.describe(r, statusPending)
 	out["justification"] = r.Justification
 	out["requested_ttl"] = seconds(r.RequestedTTL)
@@ -78,89 +68,70 @@ func (c *call) forReviewer(st *state, r *request) object {
 }
 
 // approve serves POST /jit/approve/{request}.
-func (c *call) approve() (*reply, error) {
+func (c *call) approve() (any, error) {
 	var in struct {
 		TTL          *int64 `json:"ttl"`
 		Notes        string `json:"notes"`
 		AgentMessage string `json:"agent_message"`
 	}
-	reviewer, err := c.reviewer()
-	if err != nil {
-		return nil, err
-	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	r, err := c.decision(reviewer, in.Notes, in.AgentMessage, func(_ *state, _ *change, r *request) error {
-		r.Status, r.GrantedTTL = statusApproved, r.RequestedTTL
-		if in.TTL == nil {
-			return nil
-		}
-		var err error
-		r.GrantedTTL, err = c.ttl(in.TTL)
-		return err
-	})
+	r, err := c.decision(statusApproved, in.Notes, in.AgentMessage)
 	if err != nil {
 		return nil, err
 	}
-	return ok(object{
+	r.GrantedTTL = r.RequestedTTL
+	if in.TTL != nil {
+		if r.GrantedTTL, err = c.ttl(in.TTL); err != nil {
+			return nil, err
+		}
+	}
+	c.ch.add(r)
+	return object{
 		"request_id": r.ID, "status": r.Status, "granted_ttl": seconds(r.GrantedTTL), "decided_at": stamp(r.DecidedAt),
-	})
+	}, nil
 }
 
 // deny serves POST /jit/deny/{request}. Enough denials suspend the task.
-func (c *call) deny() (*reply, error) {
+func (c *call) deny() (any, error) {
 	var in struct {
 		Reason       string `json:"reason"`
 		AgentMessage string `json:"agent_message"`
 	}
-	reviewer, err := c.reviewer()
-	if err != nil {
-		return nil, err
-	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	r, err := c.decision(reviewer, in.Reason, in.AgentMessage, func(st *state, ch *change, r *request) error {
-		r.Status = statusDenied
-		t := st.tasks[r.TaskID]
-		t.Denials++
-		t.Score += max(c.s.cfg.CAEP.DenialScore, 0)
-		if c.s.cfg.CAEP.exceeded(t.Score, t.Denials) {
-			c.suspend(st, ch, t)
-		} else {
-			ch.tasks = append(ch.tasks, t)
-		}
-		return nil
-	})
+	r, err := c.decision(statusDenied, in.Reason, in.AgentMessage)
 	if err != nil {
 		return nil, err
 	}
-	return ok(object{"request_id": r.ID, "status": r.Status, "decided_at": stamp(r.DecidedAt)})
+	t := c.st.tasks[r.TaskID]
+	t.Denials++
+	t.Score += max(c.s.cfg.CAEP.DenialScore, 0)
+	if c.s.cfg.CAEP.exceeded(t.Score, t.Denials) {
+		c.suspend(t)
+	} else {
+		c.ch.add(t)
+	}
+	c.ch.add(r)
+	return object{"request_id": r.ID, "status": r.Status, "decided_at": stamp(r.DecidedAt)}, nil
 }
 
-// decision records what a person decided. The lock of update makes it one
-// decision: whoever comes second finds the request no longer pending.
-func (c *call) decision(reviewer *User, notes, message string, apply func(*state, *change, *request) error) (request, error) {
+// decision returns the request of the path as a person decided it. Decisions are made
+// inState, one at a time: whoever comes second finds the request no longer pending.
+func (c *call) decision(to status, notes, message string) (request, error) {
 	if max(len(notes), len(message)) > maxText {
 		return request{}, tooLong("a text", maxText)
 	}
-	var r request
-	err := c.update(func(st *state, ch *change) error {
-		var known bool
-		if r, known = st.requests[c.params["request"]]; !known {
-			return fail(http.StatusNotFound, codeNotFound, "no such request")
-		}
-		if now := st.statusOf(&r, c.s.cfg.RedemptionWindow, c.now); now != statusPending {
-			return fail(http.StatusBadRequest, codeInvalidState, "the request is %s: it can no longer be decided", now)
-		}
-		r.DecidedAt, r.DecidedBy = c.now, reviewer.ID
-		r.Notes, r.AgentMessage = notes, message
-		if err := apply(st, ch, &r); err != nil {
-			return err
-		}
-		ch.requests = append(ch.requests, r)
-		return nil
-	})
-	return r, err
+	r, known := c.st.requests[c.r.PathValue("request")]
+	if !known {
+		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
+	}
+	if now := c.statusOf(&r); now != statusPending {
+		return r, fail(http.StatusBadRequest, codeInvalidState, "the request is %s: it can no longer be decided", now)
+	}
+	r.Status, r.DecidedAt, r.DecidedBy = to, c.now, c.who.user.ID
+	r.Notes, r.AgentMessage = notes, message
+	return r, nil
 }

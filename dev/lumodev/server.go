@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -26,7 +22,7 @@ const serverName = "lumodev (development only)"
 type Server struct {
 	cfg     Config
 	keys    *keys
-	routes  []route
+	mux     *http.ServeMux
 	limits  *limits // nil when off
 	store   *store  // nil without a StateDir
 	agents  map[string]*Agent
@@ -37,6 +33,7 @@ type Server struct {
 	st      *state
 	issued  map[string]secret.String // JIT tokens by jti, for whoever lost the response
 	swept   time.Time
+	crowded int // as many tasks are swept before their minute
 	closed  bool
 	closing error
 }
@@ -54,13 +51,13 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg:     cfg,
-		routes:  routes(),
 		agents:  make(map[string]*Agent),
 		clients: make(map[string]*Client),
 		users:   make(map[int]*User),
 		st:      newState(),
 		issued:  make(map[string]secret.String),
 	}
+	s.mux = s.routes()
 	if cfg.RateLimit != nil {
 		s.limits = newLimits(*cfg.RateLimit)
 	}
@@ -146,141 +143,53 @@ type call struct {
 	s      *Server
 	r      *http.Request
 	now    time.Time
-	params map[string]string
-	root   string // "/orgs/acme-corp/api/v1", as the client came
 	body   []byte
 	who    principal  // of the bearer token; the zero principal without one
 	whoErr *wireError // why there is none
 
-	formValues url.Values
-	formErr    error
+	status int         // of the answer
+	header http.Header // of the answer
+
+	// Of a handler that runs inState: what there is, and what it changes.
+	st *state
+	ch *change
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
-
-// ServeHTTP implements [http.Handler].
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := s.cfg.Now()
-	w.Header().Set("Server", serverName)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-
-	m, notFound := s.find(r)
-	c := &call{s: s, r: r, now: start, params: m.params, root: m.prefix + "/api/v1"}
-	rep, err := s.serve(w, c, m, notFound)
-	status, body := http.StatusInternalServerError, any(nil)
-	var known *wireError
-	switch {
-	case err == nil:
-		status, body = rep.status, rep.body
-	case errors.As(err, &known):
-		maps.Copy(w.Header(), known.header)
-		status, body = known.status, known.body()
-	default:
-		s.cfg.Logger.ErrorContext(r.Context(), "request failed", slog.String("path", m.log), slog.Any("error", err))
-		body = fail(status, codeServerError, "the server failed; its log says why").body()
-	}
-	if err := write(w, status, body); err != nil {
-		s.cfg.Logger.DebugContext(r.Context(), "response not sent", slog.String("path", m.log), slog.Any("error", err))
-	}
-	s.observe(r, Request{
-		Method:   r.Method,
-		Path:     m.log,
-		Status:   status,
-		Client:   c.who.clientName(),
-		Duration: s.cfg.Now().Sub(start),
-	})
-}
-
-// serve turns a panic into an error, so that one bad request is one 500.
-func (s *Server) serve(w http.ResponseWriter, c *call, m *match, notFound *wireError) (rep *reply, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			// The value may hold anything, so only its type is told.
-			rep, err = nil, fmt.Errorf("lumodev: panic of type %T\n%s", p, debug.Stack())
+// inState runs h under the server's lock, with c.st and c.ch. What h changes is
+// durable before it is answered; when h or the store fails, nothing has changed.
+func inState(h handler) handler {
+	return func(c *call) (body any, err error) {
+		s := c.s
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.closed {
+			return nil, errClosed
 		}
-	}()
-	body, readErr := strictjson.ReadAll(c.r.Body, maxBody)
-	c.body = body
-	c.who, c.whoErr = s.authenticate(c.r, c.now)
-	if s.limits != nil {
-		if err := s.limits.take(w, c, m); err != nil {
+		c.st, c.ch = s.st, new(change)
+		s.sweep(c.ch, c.now)
+		if body, err = h(c); err != nil {
 			return nil, err
 		}
-	}
-	switch {
-	case notFound != nil:
-		return nil, notFound
-	case errors.Is(readErr, strictjson.ErrTooLarge):
-		return nil, fail(http.StatusRequestEntityTooLarge, codeTooLarge, "the body is over %d bytes", maxBody)
-	case readErr != nil:
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest, "the body could not be read")
-	}
-	if m.route.public {
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-	}
-	return m.route.handler(c)
-}
-
-// observe reports one served request: one log line, and the hook.
-func (s *Server) observe(r *http.Request, seen Request) {
-	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", safeMethod(seen.Method)),
-		slog.String("path", seen.Path),
-		slog.Int("status", seen.Status),
-		slog.String("client", seen.Client),
-		slog.Duration("duration", seen.Duration),
-	)
-	if s.cfg.Observe != nil {
-		s.cfg.Observe(seen)
+		if err := s.commit(c.r.Context(), c.ch); err != nil {
+			return nil, err
+		}
+		return body, nil
 	}
 }
 
-// safeMethod keeps what a client may invent out of the log.
-func safeMethod(method string) string {
-	switch method {
-	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE":
-		return method
-	}
-	return "other"
-}
+// maxEnded is how many tasks that have ended stay known, within Retention. There may
+// be twice as many until they are swept.
+const maxEnded = 4096
 
-// update runs fn under the server's lock. fn adds what it changes to the change,
-// which is durable before update returns nil; when fn or the store fails, nothing
-// has changed.
-func (c *call) update(fn func(*state, *change) error) error {
-	s := c.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errClosed
-	}
-	var ch change
-	s.sweep(&ch, c.now)
-	if err := fn(s.st, &ch); err != nil {
-		return err
-	}
-	if ch.empty() {
-		return nil
-	}
-	return s.commit(c.ctx(), &ch)
-}
-
-// view runs fn under the server's lock. fn changes nothing.
-func (c *call) view(fn func(*state) error) error {
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	return fn(c.s.st)
-}
-
-// sweep forgets, at most once a minute, what nobody can ask for any more.
+// sweep forgets, at most once a minute or when there are many, what nobody can ask
+// for any more.
 func (s *Server) sweep(ch *change, now time.Time) {
-	if now.Sub(s.swept) < time.Minute {
+	if now.Sub(s.swept) < time.Minute && len(s.st.tasks) < s.crowded {
 		return
 	}
 	s.swept = now
 	ch.forget = s.st.stale(now.Add(-s.cfg.Retention), now)
+	s.crowded = len(s.st.tasks) + maxEnded
 	for id := range s.issued {
 		if tok := s.st.tokens[id]; !tok.liveAt(now) {
 			delete(s.issued, id)
@@ -288,22 +197,13 @@ func (s *Server) sweep(ch *change, now time.Time) {
 	}
 }
 
-func (ch *change) empty() bool {
-	return len(ch.tasks)+len(ch.requests)+len(ch.tokens)+len(ch.revoked)+len(ch.approvals)+len(ch.forget) == 0
-}
-
 // UserToken returns a fresh access token of the configured user with this email,
 // for pending, approve and deny, and as a subject_token.
 func (s *Server) UserToken(email string) (secret.String, error) {
-	for _, u := range s.cfg.Users {
-		if u.Email == email {
-			return s.userToken(&u)
-		}
+	u := s.userByEmail(email)
+	if u == nil {
+		return secret.String{}, fmt.Errorf("lumodev: no user %q", email)
 	}
-	return secret.String{}, fmt.Errorf("lumodev: no user %q", email)
-}
-
-func (s *Server) userToken(u *User) (secret.String, error) {
 	std := lifetime(s.cfg.Now(), s.cfg.UserTokenTTL)
 	std.Subject = strconv.Itoa(u.ID)
 	std.Audience = []string{s.Issuer()}

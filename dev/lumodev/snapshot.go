@@ -1,8 +1,6 @@
 package lumodev
 
 import (
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -60,23 +58,13 @@ func (s *Server) Snapshot() Snapshot {
 	defer s.mu.Unlock()
 	out := Snapshot{Totals: s.st.totals}
 
-	var tasks []task
-	for _, t := range s.st.tasks {
-		tasks = append(tasks, t)
-	}
-	slices.SortFunc(tasks, func(a, b task) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
-	for _, t := range tasks {
+	for _, t := range byAge(s.st.tasks) {
 		out.Tasks = append(out.Tasks, TaskInfo{
 			ID: t.ID, Parent: t.Parent, ClientID: t.ClientID, Name: t.Name, OnBehalfOf: t.OnBehalfOf,
 			State: string(t.stateAt(now)), ExpiresAt: t.ExpiresAt, RiskScore: t.Score, Denials: t.Denials,
 		})
 	}
-	var requests []request
-	for _, r := range s.st.requests {
-		requests = append(requests, r)
-	}
-	slices.SortFunc(requests, func(a, b request) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
-	for _, r := range requests {
+	for _, r := range byAge(s.st.requests) {
 		out.Requests = append(out.Requests, RequestInfo{
 			ID: r.ID, TaskID: r.TaskID, Detail: r.Detail.Clone(), Justification: r.Justification, Risk: r.Risk,
 			Status: string(s.st.statusOf(&r, s.cfg.RedemptionWindow, now)), Redeemed: r.TokenID != "",
@@ -88,11 +76,4 @@ func (s *Server) Snapshot() Snapshot {
 		}
 	}
 	return out
-}
-
-func byAge(a, b time.Time, idA, idB string) int {
-	if c := a.Compare(b); c != 0 {
-		return c
-	}
-	return strings.Compare(idA, idB)
 }

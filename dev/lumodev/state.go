@@ -1,7 +1,10 @@
 package lumodev
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
@@ -138,26 +141,39 @@ func (a *approval) statusAt(now time.Time) status {
 	return a.Status
 }
 
-// change is a set of records to write, all or none.
-type change struct {
-	tasks     []task
-	requests  []request
-	tokens    []jitToken
-	revoked   []revocation
-	approvals []approval
-	forget    []recordKey
-}
+// A record is a task, request, jitToken, revocation or approval.
+type record interface{ key() recordKey }
 
 type recordKey struct{ kind, id string }
 
-// The kinds of records in the store.
-const (
-	kindTask     = "task"
-	kindRequest  = "request"
-	kindToken    = "token"
-	kindRevoked  = "revoked"
-	kindApproval = "approval"
-)
+func (t task) key() recordKey       { return recordKey{"task", t.ID} }
+func (r request) key() recordKey    { return recordKey{"request", r.ID} }
+func (t jitToken) key() recordKey   { return recordKey{"token", t.ID} }
+func (r revocation) key() recordKey { return recordKey{"revoked", r.ID} }
+func (a approval) key() recordKey   { return recordKey{"approval", a.Hash} }
+
+// decoders reads back the records of each kind.
+var decoders = map[string]func(data []byte) (record, error){
+	"task":     decodeRecord[task],
+	"request":  decodeRecord[request],
+	"token":    decodeRecord[jitToken],
+	"revoked":  decodeRecord[revocation],
+	"approval": decodeRecord[approval],
+}
+
+func decodeRecord[R record](data []byte) (record, error) {
+	var r R
+	err := json.Unmarshal(data, &r)
+	return r, err
+}
+
+// change is what to write and forget, all or none.
+type change struct {
+	put    []record
+	forget []recordKey
+}
+
+func (c *change) add(records ...record) { c.put = append(c.put, records...) }
 
 // state holds every record in memory. Its user holds the server's lock.
 type state struct {
@@ -187,48 +203,47 @@ func newState() *state {
 
 // apply takes a change that the store has taken.
 func (st *state) apply(c *change) {
-	for _, t := range c.tasks {
-		if _, known := st.tasks[t.ID]; !known {
-			st.totals.Tasks++
-			if t.Parent != "" {
-				st.children[t.Parent] = append(st.children[t.Parent], t.ID)
+	for _, r := range c.put {
+		switch r := r.(type) {
+		case task:
+			if _, known := st.tasks[r.ID]; !known {
+				st.totals.Tasks++
+				if r.Parent != "" {
+					st.children[r.Parent] = append(st.children[r.Parent], r.ID)
+				}
 			}
+			st.tasks[r.ID] = r
+		case request:
+			if _, known := st.requests[r.ID]; !known {
+				st.totals.Requests++
+				st.ofTask[r.TaskID] = append(st.ofTask[r.TaskID], r.ID)
+			}
+			st.requests[r.ID] = r
+		case jitToken:
+			if _, known := st.tokens[r.ID]; !known {
+				st.totals.Tokens++
+			}
+			st.tokens[r.ID] = r
+		case revocation:
+			st.revoked[r.ID] = r
+		case approval:
+			st.approvals[r.Hash] = r
 		}
-		st.tasks[t.ID] = t
-	}
-	for _, r := range c.requests {
-		if _, known := st.requests[r.ID]; !known {
-			st.totals.Requests++
-			st.ofTask[r.TaskID] = append(st.ofTask[r.TaskID], r.ID)
-		}
-		st.requests[r.ID] = r
-	}
-	for _, t := range c.tokens {
-		if _, known := st.tokens[t.ID]; !known {
-			st.totals.Tokens++
-		}
-		st.tokens[t.ID] = t
-	}
-	for _, r := range c.revoked {
-		st.revoked[r.ID] = r
-	}
-	for _, a := range c.approvals {
-		st.approvals[a.Hash] = a
 	}
 	for _, key := range c.forget {
-		switch key.kind {
-		case kindTask:
-			delete(st.tasks, key.id)
-			delete(st.ofTask, key.id)
-			delete(st.children, key.id)
-		case kindRequest:
-			delete(st.requests, key.id)
-		case kindToken:
-			delete(st.tokens, key.id)
-		case kindRevoked:
-			delete(st.revoked, key.id)
-		case kindApproval:
-			delete(st.approvals, key.id)
+		switch id := key.id; key.kind {
+		case "task":
+			delete(st.tasks, id)
+			delete(st.ofTask, id)
+			delete(st.children, id)
+		case "request":
+			delete(st.requests, id)
+		case "token":
+			delete(st.tokens, id)
+		case "revoked":
+			delete(st.revoked, id)
+		case "approval":
+			delete(st.approvals, id)
 		}
 	}
 }
@@ -252,14 +267,15 @@ func (st *state) statusOf(r *request, redemption time.Duration, now time.Time) s
 }
 
 // endTask adds to c what ending a task and everything below it takes: the tasks'
-// new state, and the revocation of their tokens. Requests follow from their task.
-func (st *state) endTask(c *change, t task, to taskState, now time.Time) {
+// new state, and the revocation of their tokens. Requests follow from their task. It
+// returns the task as it is then.
+func (st *state) endTask(c *change, t task, to taskState, now time.Time) task {
 	t.State, t.EndedAt = to, now
-	c.tasks = append(c.tasks, t)
+	c.add(t)
 	for _, id := range st.ofTask[t.ID] {
 		if tok, ok := st.tokens[st.requests[id].TokenID]; ok && tok.liveAt(now) {
 			tok.Revoked = true
-			c.tokens = append(c.tokens, tok)
+			c.add(tok)
 		}
 	}
 	for _, id := range st.children[t.ID] {
@@ -267,6 +283,7 @@ func (st *state) endTask(c *change, t task, to taskState, now time.Time) {
 			st.endTask(c, child, to, now)
 		}
 	}
+	return t
 }
 
 // live reports whether a verified token has not been revoked, by itself or with
@@ -288,30 +305,38 @@ func (st *state) liveToken(tok *jitToken, now time.Time) bool {
 	return ok && t.stateAt(now) == taskActive && tok.liveAt(now)
 }
 
-// stale returns what to forget: tasks that ended before the limit, with all that
-// hangs below them, and what has expired by itself.
+// stale returns what to forget: tasks that ended before the limit or long before
+// others, with all that hangs below them, and what has expired by itself.
 func (st *state) stale(limit, now time.Time) []recordKey {
+	var ended []task
+	for _, t := range st.tasks {
+		if t.stateAt(now) != taskActive {
+			ended = append(ended, t)
+		}
+	}
+	slices.SortFunc(ended, func(a, b task) int { return b.endedAt(now).Compare(a.endedAt(now)) })
 	var keys []recordKey
-	for id, t := range st.tasks {
-		if ended := t.endedAt(now); ended.IsZero() || ended.After(limit) {
+	for i, t := range ended {
+		if i < maxEnded && t.endedAt(now).After(limit) {
 			continue
 		}
-		keys = append(keys, recordKey{kindTask, id})
-		for _, rid := range st.ofTask[id] {
-			keys = append(keys, recordKey{kindRequest, rid})
-			if tid := st.requests[rid].TokenID; tid != "" {
-				keys = append(keys, recordKey{kindToken, tid})
+		keys = append(keys, t.key())
+		for _, id := range st.ofTask[t.ID] {
+			r := st.requests[id]
+			keys = append(keys, r.key())
+			if tok, redeemed := st.tokens[r.TokenID]; redeemed {
+				keys = append(keys, tok.key())
 			}
 		}
 	}
-	for id, r := range st.revoked {
+	for _, r := range st.revoked {
 		if !now.Before(r.ExpiresAt) {
-			keys = append(keys, recordKey{kindRevoked, id})
+			keys = append(keys, r.key())
 		}
 	}
-	for id, a := range st.approvals {
+	for _, a := range st.approvals {
 		if !limit.Before(a.ExpiresAt) {
-			keys = append(keys, recordKey{kindApproval, id})
+			keys = append(keys, a.key())
 		}
 	}
 	return keys
@@ -319,19 +344,30 @@ func (st *state) stale(limit, now time.Time) []recordKey {
 
 // pending returns the requests that wait for a person, oldest first.
 func (st *state) pending(redemption time.Duration, now time.Time) []request {
-	var open []request
-	for _, r := range st.requests {
-		if st.statusOf(&r, redemption, now) == statusPending {
-			open = append(open, r)
-		}
-	}
-	slices.SortFunc(open, func(a, b request) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
-	return open
+	return slices.DeleteFunc(byAge(st.requests), func(r request) bool {
+		return st.statusOf(&r, redemption, now) != statusPending
+	})
+}
+
+func (t task) created() time.Time    { return t.CreatedAt }
+func (r request) created() time.Time { return r.CreatedAt }
+
+// byAge returns records, oldest first.
+func byAge[R interface {
+	record
+	created() time.Time
+}](records map[string]R) []R {
+	return slices.SortedFunc(maps.Values(records), func(a, b R) int {
+		return cmp.Or(a.created().Compare(b.created()), cmp.Compare(a.key().id, b.key().id))
+	})
 }
 
 // commit writes c to the store, then to memory. On an error memory is unchanged.
 // The caller holds s.mu.
 func (s *Server) commit(ctx context.Context, c *change) error {
+	if len(c.put)+len(c.forget) == 0 {
+		return nil
+	}
 	if s.store != nil {
 		// A client that hangs up must not leave its change half known.
 		if err := s.store.write(context.WithoutCancel(ctx), c); err != nil {

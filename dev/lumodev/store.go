@@ -132,38 +132,15 @@ func (s *store) write(ctx context.Context, c *change) (err error) {
 			err = fmt.Errorf("lumodev: write state: %w", errors.Join(err, ignoreDone(tx.Rollback())))
 		}
 	}()
-	put := func(kind, id string, record any) error {
-		data, err := json.Marshal(record)
+	for _, r := range c.put {
+		data, err := json.Marshal(r)
 		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx,
 			"INSERT INTO records (kind, id, data) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data",
-			kind, id, string(data))
-		return err
-	}
-	for _, r := range c.tasks {
-		if err := put(kindTask, r.ID, r); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.requests {
-		if err := put(kindRequest, r.ID, r); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.tokens {
-		if err := put(kindToken, r.ID, r); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.revoked {
-		if err := put(kindRevoked, r.ID, r); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.approvals {
-		if err := put(kindApproval, r.Hash, r); err != nil {
+			r.key().kind, r.key().id, string(data))
+		if err != nil {
 			return err
 		}
 	}
@@ -189,50 +166,31 @@ func (s *store) load(ctx context.Context) (*state, error) {
 		return nil, fmt.Errorf("lumodev: read state: %w", err)
 	}
 	defer func() { _ = rows.Close() }() // its error is that of rows.Err
-	var all change
+	st := newState()
 	for rows.Next() {
 		var kind, id string
 		var data []byte
 		if err := rows.Scan(&kind, &id, &data); err != nil {
 			return nil, fmt.Errorf("lumodev: read state: %w", err)
 		}
-		if err := all.add(kind, data); err != nil {
+		decode := decoders[kind]
+		if decode == nil {
+			return nil, fmt.Errorf("lumodev: read state: %s is of unknown kind %s", id, kind)
+		}
+		r, err := decode(data)
+		if err != nil {
 			return nil, fmt.Errorf("lumodev: read state: %s %s is damaged: %w", kind, id, err)
 		}
+		st.apply(&change{put: []record{r}})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("lumodev: read state: %w", err)
 	}
-	slices.SortFunc(all.requests, func(a, b request) int { return byAge(a.CreatedAt, b.CreatedAt, a.ID, b.ID) })
-	st := newState()
-	st.apply(&all)
+	for _, ids := range st.ofTask { // rows come by id
+		slices.SortFunc(ids, func(a, b string) int { return st.requests[a].CreatedAt.Compare(st.requests[b].CreatedAt) })
+	}
 	st.totals = Totals{} // of this process
 	return st, nil
-}
-
-func (c *change) add(kind string, data []byte) error {
-	switch kind {
-	case kindTask:
-		return appendRecord(&c.tasks, data)
-	case kindRequest:
-		return appendRecord(&c.requests, data)
-	case kindToken:
-		return appendRecord(&c.tokens, data)
-	case kindRevoked:
-		return appendRecord(&c.revoked, data)
-	case kindApproval:
-		return appendRecord(&c.approvals, data)
-	}
-	return errors.New("unknown kind")
-}
-
-func appendRecord[T any](list *[]T, data []byte) error {
-	var record T
-	if err := json.Unmarshal(data, &record); err != nil {
-		return err
-	}
-	*list = append(*list, record)
-	return nil
 }
 
 // clientSecret returns the generated secret of a client, and keeps a new one the

@@ -84,7 +84,7 @@ func (a *actor) includes(clientID string) bool {
 type verified struct {
 	jwt.Claims
 	claims
-	jit jitClaims
+	jitClaims
 }
 
 func (v *verified) expires() time.Time { return v.Expiry.Time() }
@@ -175,15 +175,10 @@ func (k *keys) verify(raw string, now time.Time) (*verified, error) {
 	if h := tok.Headers[0]; h.KeyID != k.key.KeyID || h.ExtraHeaders[jose.HeaderType] != "at+jwt" {
 		return nil, errToken
 	}
-	var all struct { // at once: each further argument of Claims decodes everything again
-		jwt.Claims
-		claims
-		jitClaims
-	}
-	if err := tok.Claims(k.key.Public(), &all); err != nil {
+	var v verified
+	if err := tok.Claims(k.key.Public(), &v); err != nil {
 		return nil, errToken
 	}
-	v := verified{all.Claims, all.claims, all.jitClaims}
 	if v.Expiry == nil || v.IssuedAt == nil || v.ID == "" || v.ClientID == "" {
 		return nil, errToken
 	}

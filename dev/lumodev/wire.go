@@ -59,6 +59,16 @@ func fail(status int, code, format string, args ...any) *wireError {
 	return &wireError{status: status, code: code, text: fmt.Sprintf(format, args...)}
 }
 
+// invalid is the answer to what a client sent wrong.
+func invalid(format string, args ...any) *wireError {
+	return fail(http.StatusBadRequest, codeInvalidRequest, format, args...)
+}
+
+// denied is the answer to who may not.
+func denied(format string, args ...any) *wireError {
+	return fail(http.StatusForbidden, codeAccessDenied, format, args...)
+}
+
 // body is the one shape of all errors, which every SDK reads.
 func (e *wireError) body() map[string]any {
 	m := map[string]any{
@@ -85,15 +95,6 @@ func badClient() *wireError {
 	e.header = http.Header{"Www-Authenticate": {`Basic realm="lumodev"`}}
 	return e
 }
-
-// reply is a successful answer: always a JSON object.
-type reply struct {
-	status int
-	body   any
-}
-
-func ok(body any) (*reply, error)      { return &reply{status: http.StatusOK, body: body}, nil }
-func created(body any) (*reply, error) { return &reply{status: http.StatusCreated, body: body}, nil }
 
 // object is a JSON object under construction.
 type object map[string]any
@@ -128,10 +129,10 @@ func (c *call) decode(v any) error {
 	switch kind := c.mediaType(); {
 	case kind == "", kind == "application/json", strings.HasSuffix(kind, "+json"):
 	default:
-		return fail(http.StatusBadRequest, codeInvalidRequest, "content type must be application/json")
+		return invalid("content type must be application/json")
 	}
 	if err := strictjson.Unmarshal(c.body, v); err != nil {
-		return fail(http.StatusBadRequest, codeInvalidRequest, "%s", describe(err))
+		return invalid("%s", describe(err))
 	}
 	return nil
 }
@@ -163,16 +164,8 @@ func (c *call) mediaType() string {
 // Parameters may not be repeated (RFC 6749, section 3.2). Nothing is read from the
 // query string: it ends up in logs.
 func (c *call) form() (url.Values, error) {
-	if c.formValues != nil || c.formErr != nil {
-		return c.formValues, c.formErr
-	}
-	c.formValues, c.formErr = c.parseForm()
-	return c.formValues, c.formErr
-}
-
-func (c *call) parseForm() (url.Values, error) {
 	values := make(url.Values)
-	switch kind := c.mediaType(); kind {
+	switch c.mediaType() {
 	case "application/json":
 		var members map[string]string
 		if err := c.decode(&members); err != nil {
@@ -184,17 +177,16 @@ func (c *call) parseForm() (url.Values, error) {
 	case "", "application/x-www-form-urlencoded":
 		parsed, err := url.ParseQuery(string(c.body))
 		if err != nil {
-			return nil, fail(http.StatusBadRequest, codeInvalidRequest, "the body is not a form")
+			return nil, invalid("the body is not a form")
 		}
 		for name, list := range parsed {
 			if len(list) > 1 {
-				return nil, fail(http.StatusBadRequest, codeInvalidRequest, "a parameter is repeated")
+				return nil, invalid("a parameter is repeated")
 			}
 			values[name] = list
 		}
 	default:
-		return nil, fail(http.StatusBadRequest, codeInvalidRequest,
-			"content type must be application/x-www-form-urlencoded or application/json")
+		return nil, invalid("content type must be application/x-www-form-urlencoded or application/json")
 	}
 	return values, nil
 }

@@ -1,0 +1,252 @@
+package lumodev
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// A handler serves one endpoint by one method and returns the body of the answer,
+// a JSON object. An error that is no *wireError is a 500 whose cause goes to the log
+// only.
+type handler func(*call) (any, error)
+
+type methods map[string]handler
+
+// endpoints are those below /orgs/{org}/api/v1 and /t/{org}/api/v1. The paths are
+// LumoAuth's, but for dev/.
+var endpoints = map[string]methods{
+	"oauth/token":      {"POST": (*call).token},
+	"oauth/introspect": {"POST": (*call).introspect},
+	"oauth/revoke":     {"POST": inState((*call).revoke)},
+	"oauth/userinfo":   {"GET": (*call).userinfo, "POST": (*call).userinfo},
+
+	"jit/task":                     {"POST": forAgents(inState((*call).createTask))},
+	"jit/task/{task}/complete":     {"POST": inState((*call).completeTask)},
+	"jit/task/{task}/evaluate":     {"POST": inState((*call).evaluateTask)},
+	"jit/request":                  {"POST": forAgents(inState((*call).createRequest))},
+	"jit/request/{request}/status": {"GET": inState((*call).requestStatus)},
+	"jit/request/{request}/token":  {"POST": forAgents(inState((*call).requestToken))},
+	"jit/pending":                  {"GET": forReviewers(inState((*call).pending))},
+	"jit/approve/{request}":        {"POST": forReviewers(inState((*call).approve))},
+	"jit/deny/{request}":           {"POST": forReviewers(inState((*call).deny))},
+
+	"agents/me":                          {"GET": (*call).me},
+	"agents/ask":                         {"POST": forAgents((*call).ask)},
+	"agents/me/approvals":                {"POST": forAgents(inState((*call).createApproval))},
+	"agents/me/approvals/{token}/status": {"GET": forAgents(inState((*call).approvalStatus))},
+	"dev/approvals/{token}/approve":      {"POST": inState(answerApproval(statusApproved))},
+	"dev/approvals/{token}/deny":         {"POST": inState(answerApproval(statusDenied))},
+
+	"oauth/authorize":         leftOut("the authorization code flow"),
+	"oauth/bc-authorize":      leftOut("CIBA"),
+	"agents/register":         leftOut("agent registration"),
+	"agents/me/mcp/authorize": leftOut("MCP authorization"),
+	"mcp/{server}/challenge":  leftOut("MCP"),
+	"ssf/stream":              leftOut("SSF"),
+	"ssf/verify":              leftOut("SSF"),
+}
+
+// wellKnown are found in each place where a client may look.
+var wellKnown = map[string]methods{
+	"jwks.json":                  {"GET": public((*call).jwks)},
+	"oauth-authorization-server": {"GET": public((*call).metadata)},
+	"openid-configuration":       {"GET": public((*call).metadata)},
+	"oauth-protected-resource":   leftOut("MCP"),
+	"ssf-configuration":          leftOut("SSF"),
+}
+
+func leftOut(what string) methods {
+	no := func(*call) (any, error) {
+		return nil, fail(http.StatusNotFound, codeNotFound, "lumodev leaves out %s", what)
+	}
+	return methods{"GET": no, "POST": no, "DELETE": no}
+}
+
+func forAgents(h handler) handler {
+	return func(c *call) (any, error) {
+		if err := c.checkAgent(); err != nil {
+			return nil, err
+		}
+		return h(c)
+	}
+}
+
+func forReviewers(h handler) handler {
+	return func(c *call) (any, error) {
+		if err := c.checkReviewer(); err != nil {
+			return nil, err
+		}
+		return h(c)
+	}
+}
+
+// public lets caches keep an answer and any web page read it: metadata and keys.
+func public(h handler) handler {
+	return func(c *call) (any, error) {
+		c.header.Set("Cache-Control", "public, max-age=3600")
+		c.header.Set("Access-Control-Allow-Origin", "*")
+		return h(c)
+	}
+}
+
+func (s *Server) routes() *http.ServeMux {
+	mux := http.NewServeMux()
+	handle := func(pattern string, m methods) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, m) })
+	}
+	handle("/", nil)
+	for name, m := range wellKnown {
+		handle("/.well-known/"+name, m)
+	}
+	for _, prefix := range []string{"/orgs/{org}", "/t/{org}"} {
+		handle(prefix+"/{rest...}", nil)
+		for path, m := range endpoints {
+			handle(prefix+"/api/v1/"+path, m)
+		}
+		for name, m := range wellKnown {
+			handle(prefix+"/.well-known/"+name, m)
+			handle(prefix+"/api/v1/.well-known/"+name, m)
+			handle("/.well-known/"+name+prefix, m) // RFC 8414, section 3.1
+		}
+	}
+	return mux
+}
+
+var slashes = regexp.MustCompile("/{2,}")
+
+// ServeHTTP implements [http.Handler]. It never redirects: a client that follows
+// turns POST into GET. So repeated and trailing slashes are read as if they were not
+// there, and a path with dot segments is none of ours.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Server", serverName)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+
+	path := "/" + strings.Trim(slashes.ReplaceAllString(r.URL.EscapedPath(), "/"), "/")
+	unescaped, err := url.PathUnescape(path)
+	if err != nil || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." }) {
+		path, unescaped = "/", "/"
+	}
+	clean, u := *r, *r.URL
+	u.Path, u.RawPath = unescaped, path
+	clean.URL, clean.RequestURI = &u, "" // "*" as well has an answer
+	s.mux.ServeHTTP(w, &clean)
+}
+
+// serve answers a request to the endpoint that has these methods.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, m methods) {
+	c := &call{s: s, r: r, now: s.cfg.Now(), status: http.StatusOK, header: w.Header()}
+	body, err := c.answer(m)
+	var known *wireError
+	switch {
+	case err == nil:
+	case errors.As(err, &known):
+		maps.Copy(w.Header(), known.header)
+		c.status, body = known.status, known.body()
+	default:
+		s.cfg.Logger.ErrorContext(r.Context(), "request failed", slog.String("path", c.path()), slog.Any("error", err))
+		c.status = http.StatusInternalServerError
+		body = fail(c.status, codeServerError, "the server failed; its log says why").body()
+	}
+	if err := write(w, c.status, body); err != nil {
+		s.cfg.Logger.DebugContext(r.Context(), "response not sent", slog.String("path", c.path()), slog.Any("error", err))
+	}
+	s.observe(r, Request{
+		Method: r.Method, Path: c.path(), Status: c.status, Client: c.who.clientName(), Duration: s.cfg.Now().Sub(c.now),
+	})
+}
+
+// answer turns a panic into an error, so that one bad request is one 500.
+func (c *call) answer(m methods) (body any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The value may hold anything, so only its type is told.
+			body, err = nil, fmt.Errorf("lumodev: panic of type %T\n%s", p, debug.Stack())
+		}
+	}()
+	data, readErr := strictjson.ReadAll(c.r.Body, maxBody)
+	c.body = data
+	c.who, c.whoErr = c.s.authenticate(c.r, c.now)
+	if c.s.limits != nil {
+		if err := c.s.limits.take(c); err != nil {
+			return nil, err
+		}
+	}
+	method := c.r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	org := c.r.PathValue("org")
+	switch {
+	case org != "" && org != c.s.cfg.Org:
+		return nil, fail(http.StatusNotFound, codeInvalidTenant, "no such organization")
+	case m == nil:
+		return nil, fail(http.StatusNotFound, codeNotFound, "no such endpoint")
+	case m[method] == nil:
+		e := fail(http.StatusMethodNotAllowed, codeMethodNotAllowed, "this endpoint wants another method")
+		e.header = http.Header{"Allow": {strings.Join(slices.Sorted(maps.Keys(m)), ", ")}}
+		return nil, e
+	case errors.Is(readErr, strictjson.ErrTooLarge):
+		return nil, fail(http.StatusRequestEntityTooLarge, codeTooLarge, "the body is over %d bytes", maxBody)
+	case readErr != nil:
+		return nil, invalid("the body could not be read")
+	}
+	return m[method](c)
+}
+
+// observe reports one served request: one log line, and the hook.
+func (s *Server) observe(r *http.Request, seen Request) {
+	method := seen.Method
+	if !knownMethods[method] {
+		method = "other" // a client may have invented it
+	}
+	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("method", method), slog.String("path", seen.Path), slog.Int("status", seen.Status),
+		slog.String("client", seen.Client), slog.Duration("duration", seen.Duration))
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(seen)
+	}
+}
+
+var knownMethods = map[string]bool{
+	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true, "CONNECT": true, "TRACE": true,
+}
+
+// param is what a path holds in the place of {name}.
+var param = regexp.MustCompile(`\{\w+\}`)
+
+// path returns the path as it may be logged: our organization and ids that look like
+// ours, and the parameter's name for all else, which may be a credential in the wrong
+// place.
+func (c *call) path() string {
+	pattern := c.r.Pattern
+	if pattern == "/" || strings.HasSuffix(pattern, "{rest...}") {
+		return "unmatched"
+	}
+	return param.ReplaceAllStringFunc(pattern, func(name string) string {
+		value := c.r.PathValue(strings.Trim(name, "{}"))
+		if value == c.s.cfg.Org || ownID.MatchString(value) {
+			return value
+		}
+		return name
+	})
+}
+
+// root returns where the endpoints are, "/orgs/acme-corp/api/v1", as the client came.
+func (c *call) root() string {
+	prefix := "/orgs/"
+	if strings.HasPrefix(c.r.Pattern, "/t/") {
+		prefix = "/t/"
+	}
+	return prefix + url.PathEscape(c.s.cfg.Org) + "/api/v1"
+}
