@@ -21,8 +21,7 @@ var (
 // startDev starts a development server and returns it with a client of its agent.
 func startDev(t *testing.T, change func(*lumoauth.Config)) (*lumodev.Running, *lumoauth.Client) {
 	t.Helper()
-	cfg := lumodev.DefaultConfig()
-	dev, err := lumodev.Start(t.Context(), cfg, "127.0.0.1:0")
+	dev, err := lumodev.Start(t.Context(), lumodev.Config{}, "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("lumodev.Start() = %v", err)
 	}
@@ -31,6 +30,7 @@ func startDev(t *testing.T, change func(*lumoauth.Config)) (*lumodev.Running, *l
 			t.Errorf("Close() = %v", err)
 		}
 	})
+	cfg := dev.Server.Config()
 	agent := cfg.Agents[0]
 	clientCfg := lumoauth.Config{
 		URL: dev.URL, Org: cfg.Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret, MaxWait: time.Millisecond,

@@ -1,6 +1,7 @@
 package lumodev
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -167,36 +168,20 @@ type Request struct {
 	Duration time.Duration
 }
 
-// DefaultConfig returns a configuration with one agent, one resource server and
-// two users, with fresh random secrets. To keep the same secrets over restarts,
-// leave them zero and use StateDir: see [Agent].
+// DefaultConfig returns the configuration that the zero one means: one agent, one
+// resource server and two users. New makes the secrets that are left zero.
 func DefaultConfig() Config {
-	c := Config{Org: DefaultOrg}
-	c.fillPrincipals()
-	for i := range c.Agents {
-		c.Agents[i].ClientSecret = newSecret()
-	}
-	for i := range c.ResourceServers {
-		c.ResourceServers[i].ClientSecret = newSecret()
-	}
-	return c
-}
-
-func (c *Config) fillPrincipals() {
-	if c.Agents == nil {
-		c.Agents = []Agent{{
+	return Config{
+		Org: DefaultOrg,
+		Agents: []Agent{{
 			ClientID:     DefaultAgentClientID,
 			Capabilities: []string{"read:documents", "write:reports", CapabilityDelegate},
-		}}
-	}
-	if c.ResourceServers == nil {
-		c.ResourceServers = []Client{{ClientID: DefaultResourceServerID}}
-	}
-	if c.Users == nil {
-		c.Users = []User{
+		}},
+		ResourceServers: []Client{{ClientID: DefaultResourceServerID}},
+		Users: []User{
 			{ID: 1, Email: DefaultReviewerEmail, Reviewer: true},
 			{ID: 2, Email: DefaultUserEmail},
-		}
+		},
 	}
 }
 
@@ -204,9 +189,16 @@ func (c *Config) fillPrincipals() {
 // Secrets that are zero stay so.
 func (c Config) resolved() (Config, error) {
 	c = c.clone()
-	c.fillPrincipals()
-	if c.Org == "" {
-		c.Org = DefaultOrg
+	def := DefaultConfig()
+	c.Org = cmp.Or(c.Org, def.Org)
+	if c.Agents == nil {
+		c.Agents = def.Agents
+	}
+	if c.ResourceServers == nil {
+		c.ResourceServers = def.ResourceServers
+	}
+	if c.Users == nil {
+		c.Users = def.Users
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -216,39 +208,28 @@ func (c Config) resolved() (Config, error) {
 	}
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-
-	if !nameRE.MatchString(c.Org) {
-		bad("Org %q: want 1 to 64 of A-Z a-z 0-9 . _ -", c.Org)
+	name := func(what, s string) {
+		if !nameRE.MatchString(s) {
+			bad("%s %q: want 1 to 64 of A-Z a-z 0-9 . _ -", what, s)
+		}
 	}
-	base, err := cleanBaseURL(c.BaseURL)
-	if err != nil {
+	name("Org", c.Org)
+	var err error
+	if c.BaseURL, err = cleanBaseURL(c.BaseURL); err != nil {
 		bad("BaseURL: %w", err)
 	}
-	c.BaseURL = base
 	c.fillLifetimes(bad)
-	c.fillAgents(bad)
+	c.fillClients(bad, name)
 	c.fillUsers(bad)
 	if c.Risk, err = c.Risk.resolved(); err != nil {
 		bad("Risk: %w", err)
 	}
 	c.CAEP = c.CAEP.resolved()
-	if c.RateLimit != nil {
-		limit := c.RateLimit // a copy, see clone
-		for _, f := range []struct {
-			value *int
-			def   int
-		}{
-			{&limit.Token, 30},
-			{&limit.API, 100},
-			{&limit.Unauthed, 20},
-		} {
-			if *f.value < 0 {
-				bad("RateLimit: negative")
-			}
-			if *f.value == 0 {
-				*f.value = f.def
-			}
+	if l := c.RateLimit; l != nil {
+		if min(l.Token, l.API, l.Unauthed) < 0 {
+			bad("RateLimit: negative")
 		}
+		c.RateLimit = &RateLimit{Token: cmp.Or(l.Token, 30), API: cmp.Or(l.API, 100), Unauthed: cmp.Or(l.Unauthed, 20)}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, fmt.Errorf("lumodev: %w", err)
@@ -256,30 +237,22 @@ func (c Config) resolved() (Config, error) {
 	return c, nil
 }
 
-// clone returns a copy that shares no list, map or pointer with c but Logger, and
-// those of Risk and CAEP, which resolved copies.
+// clone returns a copy that shares no list or map with c, but those of Risk and CAEP,
+// which resolved copies.
 func (c Config) clone() Config {
-	c.Agents = slices.Clone(c.Agents)
+	c.Agents, c.ResourceServers, c.Users = slices.Clone(c.Agents), slices.Clone(c.ResourceServers), slices.Clone(c.Users)
 	for i := range c.Agents {
 		a := &c.Agents[i]
 		a.Scopes, a.Capabilities, a.Budget = slices.Clone(a.Scopes), slices.Clone(a.Capabilities), maps.Clone(a.Budget)
 	}
-	c.ResourceServers = slices.Clone(c.ResourceServers)
-	c.Users = slices.Clone(c.Users)
 	for i := range c.Users {
 		c.Users[i].Scopes = slices.Clone(c.Users[i].Scopes)
-	}
-	if c.RateLimit != nil {
-		limit := *c.RateLimit
-		c.RateLimit = &limit
 	}
 	return c
 }
 
 func (c *Config) fillLifetimes(bad func(string, ...any)) {
-	if c.DefaultTTL == 0 && c.MaxTTL > 0 {
-		c.DefaultTTL = min(defaultTTL, c.MaxTTL)
-	}
+	c.MaxTTL = cmp.Or(c.MaxTTL, 900*time.Second)
 	for _, f := range []struct {
 		name  string
 		value *time.Duration
@@ -288,16 +261,14 @@ func (c *Config) fillLifetimes(bad func(string, ...any)) {
 		{"AgentTokenTTL", &c.AgentTokenTTL, time.Hour},
 		{"UserTokenTTL", &c.UserTokenTTL, 12 * time.Hour},
 		{"TaskTTL", &c.TaskTTL, time.Hour},
-		{"MaxTTL", &c.MaxTTL, 900 * time.Second},
-		{"DefaultTTL", &c.DefaultTTL, defaultTTL},
+		{"MaxTTL", &c.MaxTTL, 0},
+		{"DefaultTTL", &c.DefaultTTL, min(defaultTTL, c.MaxTTL)},
 		{"HumanWindow", &c.HumanWindow, 5 * time.Minute},
 		{"RedemptionWindow", &c.RedemptionWindow, 5 * time.Minute},
 		{"ApprovalTTL", &c.ApprovalTTL, 120 * time.Second},
 		{"Retention", &c.Retention, 24 * time.Hour},
 	} {
-		if *f.value == 0 {
-			*f.value = f.def
-		}
+		*f.value = cmp.Or(*f.value, f.def)
 		if *f.value < time.Second || *f.value%time.Second != 0 {
 			bad("%s %v: want whole seconds, 1s or more", f.name, *f.value)
 		}
@@ -307,34 +278,22 @@ func (c *Config) fillLifetimes(bad func(string, ...any)) {
 	}
 }
 
-func (c *Config) fillAgents(bad func(string, ...any)) {
-	clients := make(map[string]bool)
-	agentIDs := make(map[string]bool)
-	claim := func(id string) {
-		switch {
-		case !nameRE.MatchString(id):
-			bad("client id %q: want 1 to 64 of A-Z a-z 0-9 . _ -", id)
-		case clients[id] || id == userClientID:
-			bad("client id %q is taken", id)
+func (c *Config) fillClients(bad func(string, ...any), name func(what, s string)) {
+	taken := map[[2]string]bool{{"client id", userClientID}: true}
+	claim := func(what, id string) {
+		name(what, id)
+		if taken[[2]string{what, id}] {
+			bad("%s %q is taken", what, id)
 		}
-		clients[id] = true
+		taken[[2]string{what, id}] = true
 	}
 	for i := range c.Agents {
 		a := &c.Agents[i]
-		claim(a.ClientID)
-		if a.Name == "" {
-			a.Name = a.ClientID
-		}
-		if a.AgentID == "" {
-			a.AgentID = "agt_" + stableID(c.Org+"/"+a.ClientID)
-		}
-		if !nameRE.MatchString(a.Name) || !nameRE.MatchString(a.AgentID) {
-			bad("agent %q: Name and AgentID want 1 to 64 of A-Z a-z 0-9 . _ -", a.ClientID)
-		}
-		if agentIDs[a.AgentID] {
-			bad("agent id %q is taken", a.AgentID)
-		}
-		agentIDs[a.AgentID] = true
+		a.Name = cmp.Or(a.Name, a.ClientID)
+		a.AgentID = cmp.Or(a.AgentID, "agt_"+stableID(c.Org+"/"+a.ClientID))
+		claim("client id", a.ClientID)
+		claim("AgentID", a.AgentID)
+		name("agent Name", a.Name)
 		if a.Scopes == nil {
 			a.Scopes = strings.Fields(defaultAgentScopes)
 		}
@@ -346,24 +305,23 @@ func (c *Config) fillAgents(bad func(string, ...any)) {
 		}
 	}
 	for _, rs := range c.ResourceServers {
-		claim(rs.ClientID)
+		claim("client id", rs.ClientID)
 	}
 }
 
 func (c *Config) fillUsers(bad func(string, ...any)) {
-	ids := make(map[int]bool)
-	emails := make(map[string]bool)
+	ids, emails := make(map[int]bool), make(map[string]bool)
 	for _, u := range c.Users {
-		switch {
-		case u.ID < 0 || (u.ID != 0 && ids[u.ID]):
+		if u.ID < 0 || (u.ID != 0 && ids[u.ID]) {
 			bad("user %q: ID %d: want a positive number that no other user has", u.Email, u.ID)
-		case u.Email == "" || emails[u.Email]:
+		}
+		if u.Email == "" || emails[u.Email] {
 			bad("user %q: want an Email that no other user has", u.Email)
 		}
-		ids[u.ID], emails[u.Email] = true, true
 		if _, err := parseScope(strings.Join(u.Scopes, " ")); err != nil {
 			bad("user %q: Scopes: %w", u.Email, err)
 		}
+		ids[u.ID], emails[u.Email] = true, true
 	}
 	next := 1
 	for i := range c.Users {
@@ -371,8 +329,7 @@ func (c *Config) fillUsers(bad func(string, ...any)) {
 			for ids[next] {
 				next++
 			}
-			ids[next] = true
-			c.Users[i].ID = next
+			ids[next], c.Users[i].ID = true, next
 		}
 	}
 }

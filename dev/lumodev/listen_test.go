@@ -104,9 +104,12 @@ func TestZeroConfigWorks(t *testing.T) {
 	if _, err := run.Server.UserToken("nobody@acme-corp.example"); err == nil {
 		t.Error("UserToken of an unknown user")
 	}
-	a, b := DefaultConfig(), DefaultConfig()
-	if a.Agents[0].ClientSecret.IsZero() || a.Agents[0].ClientSecret.Equal(b.Agents[0].ClientSecret) {
-		t.Error("DefaultConfig() secrets are not fresh")
+	other, err := New(Config{BaseURL: run.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.Config().Agents[0].ClientSecret.Equal(cfg.Agents[0].ClientSecret) {
+		t.Error("secrets are not fresh")
 	}
 }
 

@@ -1,6 +1,7 @@
 package lumodev
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,23 +124,11 @@ func (p *RiskPolicy) sensitive(d rar.Detail) bool {
 	if slices.Contains(p.SensitiveTypes, d.Type) {
 		return true
 	}
-	if len(p.SensitiveIdentifiers) == 0 {
-		return false
-	}
 	if d.Identifier == "" {
-		return true
+		return len(p.SensitiveIdentifiers) > 0
 	}
-	for _, id := range p.SensitiveIdentifiers {
-		if d.Identifier == id {
-			return true
-		}
-		for _, location := range d.Locations {
-			if slices.Contains(strings.FieldsFunc(location, isSeparator), id) {
-				return true
-			}
-		}
-	}
-	return false
+	names := append([]string{d.Identifier}, strings.FieldsFunc(strings.Join(d.Locations, "/"), isSeparator)...)
+	return slices.ContainsFunc(p.SensitiveIdentifiers, func(id string) bool { return slices.Contains(names, id) })
 }
 
 func isSeparator(r rune) bool { return strings.ContainsRune("/?&=#;", r) }
@@ -178,12 +167,8 @@ type CAEPPolicy struct {
 }
 
 func (p CAEPPolicy) resolved() CAEPPolicy {
-	if p.RiskThreshold == 0 {
-		p.RiskThreshold = 65
-	}
-	if p.DenialThreshold == 0 {
-		p.DenialThreshold = 3
-	}
+	p.RiskThreshold = cmp.Or(p.RiskThreshold, 65)
+	p.DenialThreshold = cmp.Or(p.DenialThreshold, 3)
 	scores := map[Risk]float64{Low: 1, Medium: 2, High: 5, Critical: 10}
 	for level := range scores {
 		if p.Scores != nil {
@@ -191,18 +176,10 @@ func (p CAEPPolicy) resolved() CAEPPolicy {
 		}
 	}
 	p.Scores = scores
-	if p.DenialScore == 0 {
-		p.DenialScore = 15
-	}
-	if p.BurstRequests == 0 {
-		p.BurstRequests = 60
-	}
-	if p.BurstWindow <= 0 {
-		p.BurstWindow = time.Minute
-	}
-	if p.BurstScore == 0 {
-		p.BurstScore = 10
-	}
+	p.DenialScore = cmp.Or(p.DenialScore, 15)
+	p.BurstRequests = cmp.Or(p.BurstRequests, 60)
+	p.BurstWindow = cmp.Or(max(p.BurstWindow, 0), time.Minute)
+	p.BurstScore = cmp.Or(p.BurstScore, 10)
 	return p
 }
 

@@ -386,6 +386,10 @@ func TestDisagreements(t *testing.T) {
 			e.wantError(400, codeInvalidRequest, e.post("agents/me/approvals", token, bad))
 		}
 		e.wantError(404, codeNotFound, e.post("agents/me/approvals", token, `{"task_id":"t","reason":"r","impact":"low","on_behalf_of":"x"}`))
+		e.wantError(404, codeNotFound, e.post("agents/me/approvals", token, `{"task_id":"task_X","reason":"r","impact":"low","on_behalf_of":2}`))
+		e.wantError(403, codeAccessDenied, e.post("agents/me/approvals", token,
+			`{"task_id":"`+e.task(e.login("other"))+`","reason":"r","impact":"low","on_behalf_of":2}`))
+		e.want(201, e.post("agents/me/approvals", token, `{"task_id":"`+e.task(token)+`","reason":"r","impact":"low","on_behalf_of":2}`))
 		e.wantError(403, codeDelegationNotAllowed,
 			e.post("agents/me/approvals", e.login("other"), `{"task_id":"t","reason":"r","impact":"low","on_behalf_of":2}`))
 		e.wantError(403, codeAccessDenied, e.post("dev/"+path+"/approve", reviewer, nil))

@@ -190,6 +190,11 @@ func (s *Server) sweep(ch *change, now time.Time) {
 	s.swept = now
 	ch.forget = s.st.stale(now.Add(-s.cfg.Retention), now)
 	s.crowded = len(s.st.tasks) + maxEnded
+	for _, key := range ch.forget {
+		if _, isTask := s.st.tasks[key.id]; isTask {
+			s.crowded--
+		}
+	}
 	for id := range s.issued {
 		if tok := s.st.tokens[id]; !tok.liveAt(now) {
 			delete(s.issued, id)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -341,6 +342,44 @@ func TestOldTasksAreForgotten(t *testing.T) {
 	}
 	if e, _ = persistent(t, dir, clk); len(e.Snapshot().Tasks) != 1 {
 		t.Errorf("tasks = %v after a restart", e.Snapshot().Tasks)
+	}
+}
+
+// TestEndedTasksAreBounded ends more tasks within a minute than may stay known.
+func TestEndedTasksAreBounded(t *testing.T) {
+	clk := newClock()
+	s, err := New(Config{BaseURL: fixedURL, Now: clk.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(h handler) {
+		t.Helper()
+		if _, err := inState(h)(&call{s: s, r: httptest.NewRequestWithContext(t.Context(), "POST", "/", nil), now: clk.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func(c *call, state taskState, ended time.Time) {
+		id := newID(taskPrefix)
+		c.ch.add(task{ID: id, State: state, CreatedAt: c.now, EndedAt: ended, ExpiresAt: c.now.Add(time.Hour)},
+			request{ID: newID(requestPrefix), TaskID: id, CreatedAt: c.now})
+	}
+	do(func(c *call) (any, error) { open(c, taskActive, time.Time{}); return nil, nil })
+	for i := range 3 * maxEnded {
+		do(func(c *call) (any, error) { open(c, taskCompleted, c.now.Add(time.Duration(i))); return nil, nil })
+	}
+	if n := len(s.st.tasks); n < maxEnded || n > 2*maxEnded+2 || len(s.st.requests) != n || len(s.st.ofTask) != n {
+		t.Errorf("%d tasks, %d requests, %d lists of requests, want at most %d", n, len(s.st.requests), len(s.st.ofTask), 2*maxEnded+2)
+	}
+	active := 0
+	for _, task := range s.st.tasks {
+		if task.State == taskActive {
+			active++
+		} else if task.EndedAt.Before(clk.Now().Add(maxEnded)) {
+			t.Fatalf("a task that ended at %v is kept in the place of a later one", task.EndedAt)
+		}
+	}
+	if active != 1 {
+		t.Errorf("%d active tasks, want the one", active)
 	}
 }
 
