@@ -64,14 +64,18 @@ otherwise, listen on loopback only.`,
 	return cmd
 }
 
-func (p *program) dev(ctx context.Context, f devFlags) (err error) {
-	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
+// devModels serves the offline model: also under such names as Google's ADKs insist
+// on, and some clients of OpenAI.
+func devModels(logger *slog.Logger) (*modelserver.Server, error) {
 	llm := offline.New()
-	llms, err := modelserver.New(modelserver.Config{
-		// Google's ADKs take only names that begin with gemini-, and some clients of
-		// OpenAI only names of OpenAI's.
+	return modelserver.New(modelserver.Config{
 		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm}, Logger: logger,
 	})
+}
+
+func (p *program) dev(ctx context.Context, f devFlags) (err error) {
+	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
+	llms, err := devModels(logger)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ func TestAddressesRefused(t *testing.T) {
 		{"GET /v1beta/models/m:generateContent", "", "", 405, "POST", `"status":"INVALID_ARGUMENT"`},
 		{"POST /v1beta/models", "{}", "", 405, "GET", `"status":"INVALID_ARGUMENT"`},
 		{"POST /v1beta/models/m:countTokens", "{}", "", 404, "", `generateContent and streamGenerateContent","status":"NOT_FOUND"`},
+		{"POST /v1/models/m:countTokens", "{}", "X-Goog-Api-Key: k", 404, "", `"status":"NOT_FOUND"`},
 		{"POST /v1beta1/publishers/google/models/none:generateContent", "{" + contents + "}", "", 404, "", `there is no model none`},
 		{"POST /v1/responses", `{"model":"none","input":"hi"}`, "", 404, "", `"code":"model_not_found"`},
 		{"POST /v1beta/models/none:generateContent", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},

@@ -115,7 +115,7 @@ func find(r *http.Request) route {
 		case "streamGenerateContent":
 			asked.op = opStream
 		}
-		if asked.op != opNone || google && r.Method == http.MethodPost { // such as countTokens, which is not served
+		if asked.op != opNone || r.Method == http.MethodPost { // such as countTokens, which is not served
 			return asked
 		}
 	}
