@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,16 +24,14 @@ type calls struct {
 }
 
 func newCalls(ctx context.Context) (*calls, error) {
-	w, err := newWorld(ctx)
+	w, err := newWorld(ctx, false)
 	if err != nil {
 		return nil, err
 	}
 	c := &calls{world: w, ctx: ctx}
-	if err = w.thinAPI(); err == nil {
-		c.jit = w.client()
-		if c.hand, err = w.hand(ctx); err == nil {
-			c.task, err = w.engine.Open(ctx, jit.TaskSpec{Name: "bench"})
-		}
+	c.jit = w.escalating()
+	if c.hand, err = w.hand(ctx); err == nil {
+		c.task, err = w.engine.Open(ctx, jit.TaskSpec{Name: "bench"})
 	}
 	if err != nil {
 		_ = w.close()
@@ -48,7 +47,7 @@ func (c *calls) next() string {
 	return "doc_" + strconv.Itoa(c.n)
 }
 
-func (c *calls) url(id string) string { return c.api.String() + "/documents/" + id }
+func (c *calls) url(id string) string { return c.API.String() + "/documents/" + id }
 
 // get is what a tool's handler does: a request, and its answer read.
 func get(ctx context.Context, client *http.Client, url, bearer string) error {
@@ -81,14 +80,36 @@ func callOf(tool, id string) jit.Call {
 // under returns a context for one call about one document.
 func (c *calls) under(tool, id string) context.Context { return c.task.Call(c.ctx, callOf(tool, id)) }
 
+// onCalls opens a pair over calls, and closes them with it.
+func onCalls(open func(ctx context.Context, c *calls) (*pair, error)) func(context.Context) (*pair, error) {
+	return func(ctx context.Context) (*pair, error) {
+		c, err := newCalls(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c.pair(open(ctx, c))
+	}
+}
+
+// pair is p, which closes c after what it closes itself.
+func (c *calls) pair(p *pair, err error) (*pair, error) {
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	own := p.close
+	p.close = func() error {
+		if own == nil {
+			return c.close()
+		}
+		return errors.Join(own(), c.close())
+	}
+	return p, nil
+}
+
 func coveredCall() measure {
 	return measure{
 		name: "call covered by a live grant", floor: "http.Client, static bearer", goal: goal{ratio: 1.05, allocs: 6},
-		open: func(ctx context.Context) (*pair, error) {
-			c, err := newCalls(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onCalls(func(ctx context.Context, c *calls) (*pair, error) {
 			id := c.next()
 			token, err := c.hand.grant(ctx, wanted{Type: "file_access", Actions: []string{"read"}, Identifier: id}, "read it")
 			if err != nil {
@@ -98,20 +119,15 @@ func coveredCall() measure {
 			return &pair{
 				ours:  side{run: func() error { return get(c.task.Call(ctx, call), c.jit, c.url(id), "") }},
 				floor: side{run: func() error { return get(ctx, plain, c.url(id), token) }},
-				close: c.close,
 			}, nil
-		},
+		}),
 	}
 }
 
 func firstEscalation() measure {
 	return measure{
 		name: "first escalation", floor: "its four round trips by hand", goal: goal{ratio: 1.10},
-		open: func(ctx context.Context) (*pair, error) {
-			c, err := newCalls(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onCalls(func(ctx context.Context, c *calls) (*pair, error) {
 			return &pair{
 				ours: side{run: func() error {
 					id := c.next()
@@ -125,20 +141,15 @@ func firstEscalation() measure {
 				notes: func(*Row) ([]string, error) {
 					return []string{fmt.Sprintf("%d documents were granted, in one task for each side", c.n)}, nil
 				},
-				close: c.close,
 			}, nil
-		},
+		}),
 	}
 }
 
 func nextDocument() measure {
 	return measure{
 		name: "the same kind of call, another document", floor: "three round trips by hand", goal: goal{ratio: 1.10},
-		open: func(ctx context.Context) (*pair, error) {
-			c, err := newCalls(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onCalls(func(ctx context.Context, c *calls) (*pair, error) {
 			return &pair{
 				ours: side{run: func() error {
 					id := c.next()
@@ -152,9 +163,8 @@ func nextDocument() measure {
 					}
 					return c.hand.call(ctx, http.MethodGet, c.url(id), token, nil)
 				}},
-				close: c.close,
 			}, nil
-		},
+		}),
 	}
 }
 
@@ -180,11 +190,7 @@ func atOnce(f func() error) error {
 func parallelCalls() measure {
 	return measure{
 		name: "100 identical calls at once", floor: "an escalation by hand, then 100 plain calls at once", goal: goal{ratio: 1.20},
-		open: func(ctx context.Context) (*pair, error) {
-			c, err := newCalls(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onCalls(func(ctx context.Context, c *calls) (*pair, error) {
 			plain := c.plain()
 			ours := func() error {
 				id := c.next()
@@ -202,16 +208,15 @@ func parallelCalls() measure {
 					return atOnce(func() error { return get(ctx, plain, c.url(id), token) })
 				}},
 				notes: func(*Row) ([]string, error) {
-					before := c.auth.Server.Snapshot().Totals
+					before := c.Auth.Snapshot().Totals
 					if err := ours(); err != nil {
 						return nil, err
 					}
-					after := c.auth.Server.Snapshot().Totals
+					after := c.Auth.Snapshot().Totals
 					return []string{fmt.Sprintf("100 calls made %d request and got %d token",
 						after.Requests-before.Requests, after.Tokens-before.Tokens)}, nil
 				},
-				close: c.close,
 			}, nil
-		},
+		}),
 	}
 }

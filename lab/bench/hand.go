@@ -21,7 +21,7 @@ type hand struct {
 }
 
 func (w *world) hand(ctx context.Context) (*hand, error) {
-	h := &hand{http: w.plain(), auth: w.auth.URL + "/orgs/" + w.auth.Server.Config().Org + "/api/v1", token: w.token}
+	h := &hand{http: w.plain(), auth: w.AuthURL + "/orgs/" + w.Auth.Config().Org + "/api/v1", token: w.token}
 	return h, h.open(ctx)
 }
 

@@ -45,6 +45,17 @@ func recorded(ctx context.Context) (*calls, *journal.Journal, error) {
 	return c, j, nil
 }
 
+// onRecorded is [onCalls] for an engine with a journal.
+func onRecorded(open func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error)) func(context.Context) (*pair, error) {
+	return func(ctx context.Context) (*pair, error) {
+		c, j, err := recorded(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return c.pair(open(ctx, c, j))
+	}
+}
+
 // fsync writes a page at the end of a file and waits for the disk, which is the
 // least that anything durable costs.
 func fsync() (run func() error, closing func() error, err error) {
@@ -66,22 +77,18 @@ func fsync() (run func() error, closing func() error, err error) {
 func journalEntry() measure {
 	return measure{
 		name: "journal entry that waits for the disk", floor: "a page written and synced",
-		open: func(ctx context.Context) (*pair, error) {
-			c, j, err := recorded(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onRecorded(func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error) {
 			sync, closing, err := fsync()
 			if err != nil {
-				return nil, errors.Join(err, c.close())
+				return nil, err
 			}
 			entry := jit.Entry{Kind: jit.EntryCallSent, Run: "bench", CallID: "1", Tool: "post", IdempotencyKey: "k", Method: "POST", URL: "https://api.test/x"}
 			return &pair{
 				ours:  side{run: func() error { return j.Append(ctx, entry) }},
 				floor: side{run: sync},
-				close: func() error { return errors.Join(closing(), c.close()) },
+				close: closing,
 			}, nil
-		},
+		}),
 	}
 }
 
@@ -89,23 +96,19 @@ func journalEntry() measure {
 func coveredCallRecorded() measure {
 	return measure{
 		name: "call covered by a live grant, journal on disk", floor: "the same call without a journal",
-		open: func(ctx context.Context) (*pair, error) {
-			c, _, err := recorded(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onRecorded(func(ctx context.Context, c *calls, _ *journal.Journal) (*pair, error) {
 			bare, err := newCalls(ctx)
 			if err != nil {
-				return nil, errors.Join(err, c.close())
+				return nil, err
 			}
 			id := c.next()
 			call := callOf("fetch", id)
 			return &pair{
 				ours:  side{run: func() error { return get(c.task.Call(ctx, call), c.jit, c.url(id), "") }},
 				floor: side{run: func() error { return get(bare.task.Call(ctx, call), bare.jit, bare.url(id), "") }},
-				close: func() error { return errors.Join(bare.close(), c.close()) },
+				close: bare.close,
 			}, nil
-		},
+		}),
 	}
 }
 
@@ -113,19 +116,15 @@ func coveredCallRecorded() measure {
 func effectRecorded() measure {
 	return measure{
 		name: "POST under a live grant, journal on disk", floor: "the same by hand, and a page synced",
-		open: func(ctx context.Context) (*pair, error) {
-			c, _, err := recorded(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onRecorded(func(ctx context.Context, c *calls, _ *journal.Journal) (*pair, error) {
 			id := c.next()
 			token, err := c.hand.grant(ctx, wanted{Type: "file_access", Actions: []string{"read"}, Identifier: id}, "use it")
 			if err != nil {
-				return nil, errors.Join(err, c.close())
+				return nil, err
 			}
 			sync, closing, err := fsync()
 			if err != nil {
-				return nil, errors.Join(err, c.close())
+				return nil, err
 			}
 			plain, n := c.plain(), 0
 			post := func(ctx context.Context, client *http.Client, bearer string) error {
@@ -138,9 +137,9 @@ func effectRecorded() measure {
 				floor: side{run: func() error {
 					return errors.Join(sync(), post(ctx, plain, token))
 				}},
-				close: func() error { return errors.Join(closing(), c.close()) },
+				close: closing,
 			}, nil
-		},
+		}),
 	}
 }
 
@@ -173,11 +172,7 @@ const deadTasks = 50
 func tasksRecovered() measure {
 	return measure{
 		name: "dead task given back", floor: "completing it by hand",
-		open: func(ctx context.Context) (*pair, error) {
-			c, j, err := recorded(ctx)
-			if err != nil {
-				return nil, err
-			}
+		open: onRecorded(func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error) {
 			dir := filepath.Dir(j.Path())
 			var left []*hand
 			return &pair{
@@ -213,9 +208,8 @@ func tasksRecovered() measure {
 						return nil
 					},
 				},
-				close: c.close,
 			}, nil
-		},
+		}),
 	}
 }
 

@@ -41,17 +41,15 @@ type analysts struct {
 }
 
 func newAnalysts(ctx context.Context) (*analysts, error) {
-	w, err := newWorld(ctx)
+	w, err := newWorld(ctx, true)
 	if err != nil {
 		return nil, err
 	}
 	a := &analysts{world: w, ctx: ctx, model: &parkable{LLM: offline.New()}}
-	if err = w.documents(ctx); err == nil {
-		tap := &tap{base: w.base}
-		if err = a.assemble(tap); err == nil {
-			err = a.run() // once, to see what it posts
-			err = errors.Join(err, json.Unmarshal(tap.body, &a.report), a.assemble(w.base))
-		}
+	tap := &tap{base: w.base}
+	if err = a.assemble(tap); err == nil {
+		err = a.run() // once, to see what it posts
+		err = errors.Join(err, json.Unmarshal(tap.body, &a.report), a.assemble(w.base))
 	}
 	if err != nil {
 		return nil, errors.Join(err, w.close())
@@ -61,11 +59,11 @@ func newAnalysts(ctx context.Context) (*analysts, error) {
 
 // assemble wires the analyst as the program does.
 func (a *analysts) assemble(base http.RoundTripper) error {
-	fetch, err := tools.FetchDocument(a.api, tools.Options{Base: base})
+	fetch, err := tools.FetchDocument(a.API, tools.Options{Base: base})
 	if err != nil {
 		return err
 	}
-	create, err := tools.CreateReport(a.api, tools.Options{Base: base})
+	create, err := tools.CreateReport(a.API, tools.Options{Base: base})
 	if err != nil {
 		return err
 	}
@@ -101,11 +99,11 @@ func (a *analysts) byHand() error {
 	if err != nil {
 		return err
 	}
-	if _, err := h.escalate(a.ctx, http.MethodGet, a.api.String()+"/v1/documents/"+document, nil, "Read document "+document); err != nil {
+	if _, err := h.escalate(a.ctx, http.MethodGet, a.API.String()+"/v1/documents/"+document, nil, "Read document "+document); err != nil {
 		return err
 	}
 	key := "bench-" + strconv.FormatInt(a.n.Add(1), 10)
-	if _, err := h.escalate(a.ctx, http.MethodPost, a.api.String()+"/v1/reports", a.report, "Create a report", "Idempotency-Key", key); err != nil {
+	if _, err := h.escalate(a.ctx, http.MethodPost, a.API.String()+"/v1/reports", a.report, "Create a report", "Idempotency-Key", key); err != nil {
 		return err
 	}
 	return h.complete(a.ctx)
