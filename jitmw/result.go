@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"unicode/utf8"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 )
 
@@ -45,7 +48,7 @@ func clean(task *jit.Task, v any, depth int) (any, error) {
 	}
 	switch v := v.(type) {
 	case string:
-		return task.Scrub(v), nil
+		return textOf(task, v), nil
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, value := range v {
@@ -53,7 +56,7 @@ func clean(task *jit.Task, v any, depth int) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			out[task.Scrub(key)] = c
+			out[textOf(task, key)] = c
 		}
 		return out, nil
 	case []any:
@@ -71,8 +74,12 @@ func clean(task *jit.Task, v any, depth int) (any, error) {
 			return nil, errUnencoded
 		}
 		return v, nil
-	case nil, bool, int, int64:
+	case nil, bool:
 		return v, nil
+	case int:
+		return whole(int64(v), v), nil
+	case int64:
+		return whole(v, v), nil
 	case json.Number:
 		return number(v)
 	case error:
@@ -101,18 +108,29 @@ func plainOf(v any) (any, error) {
 	return plain, nil
 }
 
-// number returns n as a float64 where that loses nothing: an identifier of 19
-// digits must not reach the model as another one.
-func number(n json.Number) (any, error) {
-	if len(n) > 15 {
-		if !json.Valid([]byte(n)) {
-			return nil, errUnencoded
-		}
-		return n, nil
+// textOf returns a text without the task's tokens, and without U+0000, which stores
+// refuse once the effect has happened.
+func textOf(task *jit.Task, s string) string {
+	return strings.ReplaceAll(task.Scrub(s), "\x00", "\ufffd")
+}
+
+// whole returns v, which is n, or its text where a reader may round: an identifier
+// of 19 digits must reach neither the model nor its next turn as another one.
+func whole(n int64, v any) any {
+	if n > strictjson.MaxWhole || n < -strictjson.MaxWhole {
+		return strconv.FormatInt(n, 10)
 	}
+	return v
+}
+
+// number returns n as a float64, or, as whole does, as its text.
+func number(n json.Number) (any, error) {
 	f, err := n.Float64()
-	if err != nil {
+	switch {
+	case err != nil && !json.Valid([]byte(n)):
 		return nil, errUnencoded
+	case err != nil, math.Abs(f) > strictjson.MaxWhole && !strings.ContainsAny(n.String(), ".eE"):
+		return n.String(), nil
 	}
 	return f, nil
 }
@@ -161,8 +179,6 @@ func sizeOf(v any, size func(string) int) int {
 			n += sizeOf(value, size)
 		}
 		return n
-	case json.Number:
-		return len(v)
 	case nil, bool:
 		return len("false")
 	}

@@ -3,9 +3,13 @@ package runner
 import (
 	"context"
 	"iter"
+	"reflect"
+	"slices"
 
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // recent is a session service that shows ADK the end of a long conversation only.
@@ -38,9 +42,28 @@ func (s recent) Delete(ctx context.Context, req *session.DeleteRequest) error {
 }
 
 // AppendEvent implements [session.Service]. Services know their own sessions only.
+// What a call's arguments have as a number beyond 2^53 is kept as its text: stores
+// read numbers back as float64, and the model's next turn would see another one.
 func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
 	if w, ok := to.(*window); ok {
 		to = w.Session
+	}
+	if ev != nil && ev.Content != nil {
+		for i, p := range ev.Content.Parts {
+			if p == nil || p.FunctionCall == nil || p.FunctionCall.Args == nil {
+				continue
+			}
+			args, ok := strictjson.NumbersAsText(p.FunctionCall.Args).(map[string]any)
+			if !ok || reflect.DeepEqual(args, p.FunctionCall.Args) {
+				continue
+			}
+			// The tool is called with the event as it is.
+			kept, content, part, call := *ev, *ev.Content, *p, *p.FunctionCall
+			call.Args, part.FunctionCall = args, &call
+			content.Parts = slices.Clone(content.Parts)
+			content.Parts[i], kept.Content = &part, &content
+			ev = &kept
+		}
 	}
 	return s.all.AppendEvent(ctx, to, ev)
 }

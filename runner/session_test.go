@@ -2,12 +2,15 @@ package runner_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
@@ -260,4 +263,59 @@ func TestRepairAnswersTheCallThatIsOpen(t *testing.T) {
 	if len(repair.Content.Parts) != 1 || repair.Content.Parts[0].FunctionResponse.ID != "x" || repair.Author != "tester" {
 		t.Errorf("the repair is %+v by %s, want a result for x by the agent", repair.Content.Parts[0].FunctionResponse, repair.Author)
 	}
+}
+
+// The tool gets the number that the model wrote, and so does the model's next turn,
+// as text: stores would round it.
+func TestLargeNumbersAreKeptAsText(t *testing.T) {
+	clean(t)
+	const id = json.Number("1234567890123456789")
+	var got any
+	calls := func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		yield(&model.LLMResponse{Content: &genai.Content{Role: genai.RoleModel, Parts: []*genai.Part{
+			{Text: "so"}, {FunctionCall: &genai.FunctionCall{ID: "c", Name: "act", Args: map[string]any{"ids": []any{id, 7.0}}}},
+		}}}, nil)
+	}
+	llm := plays(calls, says("done"))
+	w := &world{llm: llm, tools: []tool.Tool{rawArgs{"act", func(args any) { got = args }}}}
+	if r := follow(t.Context(), t, w.runner(t), runner.Input{}); r.err != nil {
+		t.Fatal(r.err)
+	}
+	if diff := cmp.Diff(any(map[string]any{"ids": []any{id, 7.0}}), got); diff != "" {
+		t.Errorf("the tool got (-want +got):\n%s", diff)
+	}
+	var told any
+	for _, c := range llm.seen[1].Contents {
+		for _, p := range c.Parts {
+			if p.FunctionCall != nil {
+				told = p.FunctionCall.Args
+			}
+		}
+	}
+	if diff := cmp.Diff(any(map[string]any{"ids": []any{id.String(), 7.0}}), told); diff != "" {
+		t.Errorf("the model's next turn has (-want +got):\n%s", diff)
+	}
+}
+
+// rawArgs is an ADK tool that is told its arguments.
+type rawArgs struct {
+	name  string
+	takes func(any)
+}
+
+func (r rawArgs) Name() string        { return r.name }
+func (r rawArgs) Description() string { return "acts" }
+func (r rawArgs) IsLongRunning() bool { return false }
+func (r rawArgs) Declaration() *genai.FunctionDeclaration {
+	return &genai.FunctionDeclaration{Name: r.name}
+}
+
+func (r rawArgs) Run(_ adk.Context, args any) (map[string]any, error) {
+	r.takes(args)
+	return map[string]any{}, nil
+}
+
+func (r rawArgs) ProcessRequest(_ adk.Context, req *model.LLMRequest) error {
+	req.Tools = map[string]any{r.name: r}
+	return nil
 }

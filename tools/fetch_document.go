@@ -13,7 +13,7 @@ import (
 
 // FetchArgs are the arguments of fetch_document.
 type FetchArgs struct {
-	DocumentID string `json:"document_id" jsonschema:"description=Identifier of the document such as doc_9982,minLength=1,maxLength=64,pattern=^[A-Za-z0-9_-]+$"`
+	DocumentID string `json:"document_id" jsonschema:"description=Identifier of the document such as doc_9982,pattern=^[A-Za-z0-9_-]{1\\,64}$"`
 }
 
 // Document is the result of fetch_document.

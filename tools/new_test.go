@@ -80,26 +80,26 @@ func TestArgumentsAreHeldAgainstTheSchema(t *testing.T) {
 		args any
 		want string
 	}{
-		"none":             {nil, "missing properties"},
-		"nil map":          {map[string]any(nil), "missing properties"},
-		"empty":            {map[string]any{}, "missing properties"},
-		"extra":            {map[string]any{"document_id": "doc_1", "as": "admin"}, "additional properties"},
-		"other case":       {map[string]any{"Document_ID": "doc_1"}, "Document_ID"},
-		"both cases":       {map[string]any{"document_id": "doc_1", "DOCUMENT_ID": "doc_2"}, "additional properties"},
+		"none":             {nil, "document_id is missing"},
+		"nil map":          {map[string]any(nil), "document_id is missing"},
+		"empty":            {map[string]any{}, "document_id is missing"},
+		"extra":            {map[string]any{"document_id": "doc_1", "as": "admin"}, "the tool takes no argument as"},
+		"other case":       {map[string]any{"Document_ID": "doc_1"}, "the tool takes no argument Document_ID"},
+		"both cases":       {map[string]any{"document_id": "doc_1", "DOCUMENT_ID": "doc_2"}, "the tool takes no argument DOCUMENT_ID"},
 		"Go's name":        {map[string]any{"DocumentID": "doc_1"}, "DocumentID"},
-		"number":           {map[string]any{"document_id": 9982.0}, "type"},
-		"null":             {map[string]any{"document_id": nil}, "type"},
-		"list":             {map[string]any{"document_id": []any{"doc_1"}}, "type"},
-		"object":           {map[string]any{"document_id": map[string]any{"$ne": ""}}, "type"},
-		"empty text":       {map[string]any{"document_id": ""}, "minLength"},
-		"too long":         {map[string]any{"document_id": strings.Repeat("a", 65)}, "maxLength"},
-		"path":             {map[string]any{"document_id": "../reports"}, "pattern"},
-		"query":            {map[string]any{"document_id": "doc_1?x=y"}, "pattern"},
-		"line break":       {map[string]any{"document_id": "doc_1\n"}, "pattern"},
-		"not UTF-8":        {map[string]any{"document_id": "doc_\xff"}, "pattern"},
-		"other characters": {map[string]any{"document_id": "dоc_1"}, "pattern"}, // a Cyrillic о
+		"number":           {map[string]any{"document_id": 9982.0}, "document_id is the number 9982, and a text is wanted"},
+		"null":             {map[string]any{"document_id": nil}, "document_id is null, and a text is wanted"},
+		"list":             {map[string]any{"document_id": []any{"doc_1"}}, "document_id is a list, and a text is wanted"},
+		"object":           {map[string]any{"document_id": map[string]any{"$ne": ""}}, "document_id is an object, and a text is wanted"},
+		"empty text":       {map[string]any{"document_id": ""}, `document_id is "", and a text that matches ^[A-Za-z0-9_-]{1,64}$ is wanted`},
+		"too long":         {map[string]any{"document_id": strings.Repeat("a", 65)}, "matches"},
+		"path":             {map[string]any{"document_id": "../reports"}, `document_id is "../reports", and a text that matches`},
+		"query":            {map[string]any{"document_id": "doc_1?x=y"}, "matches"},
+		"line break":       {map[string]any{"document_id": "doc_1\n"}, `"doc_1\n"`},
+		"not UTF-8":        {map[string]any{"document_id": "doc_\xff"}, "matches"},
+		"other characters": {map[string]any{"document_id": "dоc_1"}, "matches"}, // a Cyrillic о
 		"a text":           {`{"document_id":"doc_1"}`, "not an object"},
-		"huge":             {map[string]any{"document_id": strings.Repeat("a", 1<<20)}, "maxLength"},
+		"huge":             {map[string]any{"document_id": strings.Repeat("a", 1<<20)}, "matches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, &fake.Authority{}, fetch, tt.args)
@@ -185,7 +185,7 @@ func TestResultsAreObjects(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ got, want map[string]any }{
 		"struct":  {result(returning(doc{7})), map[string]any{"id": 7.0}},
-		"big id":  {result(returning(doc{9007199254740993})), map[string]any{"id": json.Number("9007199254740993")}},
+		"big id":  {result(returning(doc{9007199254740993})), map[string]any{"id": "9007199254740993"}},
 		"pointer": {result(returning(&doc{7})), map[string]any{"id": 7.0}},
 		"nothing": {result(returning((*doc)(nil))), map[string]any{"result": nil}},
 		"text":    {result(returning("done")), map[string]any{"result": "done"}},

@@ -1,75 +1,148 @@
 package tools
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"reflect"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	validator "github.com/google/jsonschema-go/jsonschema"
 	"github.com/invopop/jsonschema"
-
-	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
-// argsSchema is the JSON Schema of a tool's arguments.
+// argsSchema is the JSON Schema of a tool's arguments: what the model is told, and
+// what its arguments are held against. The first is weaker. Engines that make a
+// model's output fit a schema each know other parts of it, and refuse or break the
+// rest; docs/tool-arguments.md has the table.
 type argsSchema struct {
-	// document is what the model is told, at every call: a plain tree, since a Schema
-	// takes six times as long to encode. It must not be changed.
-	document map[string]any
+	told     json.RawMessage // in the author's order of properties
+	checked  *jsonschema.Schema
 	compiled *validator.Resolved
 }
 
-// schemaOf derives the schema of A and compiles it.
-func schemaOf[A any]() (argsSchema, error) {
+// schemaOf derives the schema of A.
+func schemaOf[A any]() (s argsSchema, err error) {
 	t := reflect.TypeFor[A]()
-	fail := func(err error) (argsSchema, error) { return argsSchema{}, fmt.Errorf("schema of %s: %w", t, err) }
 	if t.Kind() != reflect.Struct {
 		return argsSchema{}, fmt.Errorf("the arguments must be a struct, not %s", t)
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("schema of %s: %w", t, err)
+		}
+	}()
 	if err := checkType(t, "", nil); err != nil {
-		return fail(err)
+		return argsSchema{}, err
 	}
-	// In one tree and without $ref: some providers refuse a root $ref.
-	reflector := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
-	derived := reflector.ReflectFromType(t)
-	derived.Version = "" // every provider takes this dialect for granted
-	text, err := json.Marshal(derived)
+	s.checked = derive(t)
+	text, err := json.Marshal(s.checked)
 	if err != nil {
-		return fail(err)
+		return argsSchema{}, err
 	}
-	var s argsSchema
-	if err := json.Unmarshal(text, &s.document); err != nil {
-		return fail(err)
+	if err := checkTags(t, text); err != nil {
+		return argsSchema{}, err
 	}
-	if err := checkTags(t, s.document, ""); err != nil {
-		return fail(err)
+	bound(t, s.checked)
+	if text, err = json.Marshal(s.checked); err != nil {
+		return argsSchema{}, err
 	}
-	var schema validator.Schema
-	if err := json.Unmarshal(text, &schema); err != nil {
-		return fail(err)
+	if s.compiled, err = compile(text); err != nil {
+		return argsSchema{}, err
 	}
-	if s.compiled, err = schema.Resolve(nil); err != nil {
-		return fail(err)
+	if err := checkSample(t, text); err != nil {
+		return argsSchema{}, err
 	}
-	return s, nil
+	told := derive(t)
+	bound(t, told)
+	tell(told)
+	s.told, err = json.Marshal(told)
+	return s, err
 }
 
-// decode checks the model's arguments against the schema and decodes them.
+// derive returns the schema of a type, in one tree and without $ref: some providers
+// refuse a root $ref.
+func derive(t reflect.Type) *jsonschema.Schema {
+	reflector := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
+	s := reflector.ReflectFromType(t)
+	s.Version = "" // every provider takes this dialect for granted
+	return s
+}
+
+func compile(text []byte) (*validator.Resolved, error) {
+	var schema validator.Schema
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return nil, err
+	}
+	return schema.Resolve(nil)
+}
+
+// bound gives each whole number the range of its type, or the smaller one in which
+// every reader of JSON agrees (RFC 8259, section 6).
+func bound(t reflect.Type, s *jsonschema.Schema) {
+	if s == nil {
+		return
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		bound(t.Elem(), s)
+	case reflect.Slice, reflect.Array:
+		bound(t.Elem(), s.Items)
+	case reflect.Map:
+		bound(t.Elem(), s.AdditionalProperties)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			name, skip := jsonName(f)
+			switch {
+			case skip:
+			case name == "":
+				bound(f.Type, s)
+			case s.Properties != nil:
+				bound(f.Type, s.Properties.Value(name))
+			}
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if s.Type != "integer" {
+			return
+		}
+		least, most := int64(0), int64(strictjson.MaxWhole)
+		if bits := t.Bits(); t.Kind() <= reflect.Int64 {
+			least = max(-most, math.MinInt64>>(64-bits))
+			most = min(most, math.MaxInt64>>(64-bits))
+		} else if bits < 53 {
+			most = 1<<bits - 1
+		}
+		if s.ExclusiveMinimum == "" {
+			s.Minimum = cmp.Or(s.Minimum, json.Number(fmt.Sprint(least)))
+		}
+		if s.ExclusiveMaximum == "" {
+			s.Maximum = cmp.Or(s.Maximum, json.Number(fmt.Sprint(most)))
+		}
+	}
+}
+
+// decode checks the model's arguments against the schema and decodes them. Its
+// errors are sentences for the model.
 func decode[A any](s argsSchema, args map[string]any) (A, error) {
 	var a A
-	if args == nil {
-		args = map[string]any{}
-	}
-	if err := s.compiled.Validate(args); err != nil {
-		return a, err
-	}
-	// Not encoding/json, which replaces bytes that are not UTF-8: what is decoded
-	// would not be what was checked.
-	text, err := jsonv2.Marshal(args)
+	tidied, err := tidy(args, s.checked, "")
 	if err != nil {
 		return a, err
+	}
+	if err := s.compiled.Validate(tidied); err != nil {
+		return a, errors.New(cmp.Or(misfit(tidied, s.checked, ""), "the arguments do not fit what the tool takes"))
+	}
+	// Not encoding/json, which replaces bytes that are not UTF-8: what is decoded
+	// would not be what was checked. In one order, since raw members reach bodies, and
+	// those the keys of effects.
+	text, err := jsonv2.Marshal(tidied, jsonv2.Deterministic(true))
+	if err != nil {
+		return a, errors.New("the arguments hold bytes that are not UTF-8")
 	}
 	// Exact: the decoder must not see members that the schema does not, such as a
 	// name in another case.

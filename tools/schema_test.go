@@ -75,11 +75,11 @@ type (
 		E error `json:"e"`
 	}
 	everything struct {
-		S     string            `json:"s" jsonschema:"required,title=T,description=with = and\\, comma,minLength=0,maxLength=9,default=x,example=y,enum=x,enum=y"`
-		N     float64           `json:"n" jsonschema:"minimum=0,exclusiveMaximum=3,multipleOf=0.5"`
+		S     string            `json:"s" jsonschema:"required,title=T,description=with = and\\, comma,minLength=0,maxLength=9,pattern=^\\w+$,example=y,enum=x,enum=y"`
+		N     float64           `json:"n" jsonschema:"minimum=0,exclusiveMaximum=3,multipleOf=2"`
 		L     []string          `json:"l,omitempty" jsonschema:"minItems=1,maxItems=3,uniqueItems=true,enum=a,enum=b"`
-		P     *int              `json:"p,omitempty" jsonschema:"nullable,maximum=4"`
-		B     bool              `json:"b" jsonschema:"default=true"`
+		P     *int              `json:"p,omitempty" jsonschema:"maximum=4"`
+		B     bool              `json:"b"`
 		M     map[string]string `json:"m,omitempty"`
 		Any   any               `json:"any,omitempty"`
 		T     time.Time         `json:"t,omitzero"`

@@ -1,60 +1,204 @@
 package tools
 
 import (
+	"encoding"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // checkType refuses types that have no schema, or one that their own JSON does not
 // fit. path names the field for people.
 func checkType(t reflect.Type, path string, above []reflect.Type) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("field %s: %s", path, fmt.Sprintf(format, args...))
+	}
+	switch t {
+	case reflect.TypeFor[time.Time](), reflect.TypeFor[json.RawMessage]():
+		return nil
+	case reflect.TypeFor[time.Duration]():
+		return refuse("a time.Duration has no agreed JSON form: use a number of seconds")
+	case reflect.TypeFor[json.Number]():
+		return refuse("a json.Number takes any text: use a number, or a string with a pattern")
+	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.UnsafePointer, reflect.Uintptr:
-		return fmt.Errorf("field %s: %s has no JSON form", path, t)
+		return refuse("%s has no JSON form", t)
 	case reflect.Interface:
 		if t.NumMethod() > 0 {
-			return fmt.Errorf("field %s: no value can be decoded into the interface %s", path, t)
+			return refuse("no value can be decoded into the interface %s", t)
 		}
-	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return nil
+	}
+	for _, own := range []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](), reflect.TypeFor[jsonv2.UnmarshalerFrom]()} {
+		if path != "" && t.Kind() != reflect.Pointer && reflect.PointerTo(t).Implements(own) {
+			return refuse("%s reads its own text, of which a schema says nothing: take a string, and read it in the handler", t)
+		}
+	}
+	switch t.Kind() {
+	case reflect.Map:
+		if t.Key().Kind() != reflect.String {
+			return refuse("the keys of %s are no strings", t)
+		}
 		return checkType(t.Elem(), path, above)
-	case reflect.Int64:
-		if t == reflect.TypeFor[time.Duration]() {
-			return fmt.Errorf("field %s: a time.Duration has no agreed JSON form: use a number of seconds", path)
-		}
+	case reflect.Pointer, reflect.Slice, reflect.Array:
+		return checkType(t.Elem(), path, above)
 	case reflect.Struct:
 		// Without $ref the schema of such a type has no end.
 		if slices.Contains(above, t) {
-			return fmt.Errorf("field %s: the type %s contains itself", path, t)
+			return refuse("the type %s contains itself", t)
 		}
 		for f := range t.Fields() {
-			if name, skip := jsonName(f); !skip {
-				if err := checkType(f.Type, join(path, name), append(above, t)); err != nil {
-					return err
-				}
+			name, skip := jsonName(f)
+			if skip {
+				continue
+			}
+			if name != "" && !validName.MatchString(name) {
+				return fmt.Errorf("field %s: the name must match %s: some providers take no other", join(path, name), validName)
+			}
+			if err := checkType(f.Type, join(path, name), append(above, t)); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
+// checkSample makes arguments of the type, and refuses a type whose own do not come
+// back: text options that the schema does not know, arrays of bytes, two fields of
+// one name.
+func checkSample(t reflect.Type, schema []byte) error {
+	var shape any
+	if err := json.Unmarshal(schema, &shape); err != nil {
+		return err
+	}
+	onlyShape(shape)
+	bare, err := json.Marshal(shape)
+	if err != nil {
+		return err
+	}
+	compiled, err := compile(bare)
+	if err != nil {
+		return err
+	}
+	sample := reflect.New(t)
+	fill(sample.Elem())
+	text, err := jsonv2.Marshal(sample.Interface())
+	if err != nil {
+		return fmt.Errorf("no arguments can be sent: %w", err)
+	}
+	var args map[string]any
+	if err := strictjson.Unmarshal(text, &args); err != nil {
+		return err
+	}
+	if err := compiled.Validate(args); err != nil {
+		return fmt.Errorf("arguments such as %s do not fit the schema that their own type gives: %w", text, err)
+	}
+	if err := strictjson.Exact(text, reflect.New(t).Interface()); err != nil {
+		return fmt.Errorf("arguments such as %s cannot be read back: %w", text, err)
+	}
+	return nil
+}
+
+// onlyShape leaves of a schema which members there are, and of what type.
+func onlyShape(schema any) {
+	node, ok := schema.(map[string]any)
+	if !ok {
+		return
+	}
+	for keyword := range node {
+		if !slices.Contains([]string{"type", "properties", "required", "additionalProperties", "items"}, keyword) {
+			delete(node, keyword)
+		}
+	}
+	properties, _ := node["properties"].(map[string]any)
+	for _, property := range properties {
+		onlyShape(property)
+	}
+	onlyShape(node["items"])
+	onlyShape(node["additionalProperties"])
+}
+
+// fill sets every part of v to something.
+func fill(v reflect.Value) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Unix(0, 0).UTC()))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte("{}"))
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString("x")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		v.SetInt(1)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		v.SetUint(1)
+	case reflect.Float32, reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Interface:
+		v.Set(reflect.ValueOf("x"))
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Array:
+		for i := range v.Len() {
+			fill(v.Index(i))
+		}
+	case reflect.Map:
+		element := reflect.New(v.Type().Elem()).Elem()
+		fill(element)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("x").Convert(v.Type().Key()), element)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i))
+			}
+		}
+	}
+}
+
 // checkTags refuses a jsonschema tag of which a part did not make it into the
 // schema. The library passes over what it does not understand: a comma inside a
 // pattern would cut it off, and the tool would accept what its author forbade.
-func checkTags(t reflect.Type, schema any, path string) error {
+func checkTags(t reflect.Type, schema []byte) error {
+	var tree any
+	if err := json.Unmarshal(schema, &tree); err != nil {
+		return err
+	}
+	return checkTagsIn(t, tree, "")
+}
+
+func checkTagsIn(t reflect.Type, schema any, path string) error {
 	node, ok := schema.(map[string]any)
 	if !ok {
 		return nil // true: anything goes
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		return checkTags(t.Elem(), node, path)
+		return checkTagsIn(t.Elem(), node, path)
 	case reflect.Slice, reflect.Array:
-		return checkTags(t.Elem(), node["items"], path)
+		return checkTagsIn(t.Elem(), node["items"], path)
 	case reflect.Map:
-		return checkTags(t.Elem(), node["additionalProperties"], path)
+		return checkTagsIn(t.Elem(), node["additionalProperties"], path)
 	case reflect.Struct:
 	default:
 		return nil
@@ -66,7 +210,7 @@ func checkTags(t reflect.Type, schema any, path string) error {
 		case skip:
 			continue
 		case name == "":
-			if err := checkTags(f.Type, node, path); err != nil {
+			if err := checkTagsIn(f.Type, node, path); err != nil {
 				return err
 			}
 			continue
@@ -74,7 +218,7 @@ func checkTags(t reflect.Type, schema any, path string) error {
 		if err := checkTag(f.Tag.Get("jsonschema"), properties[name]); err != nil {
 			return fmt.Errorf("field %s: %w", join(path, name), err)
 		}
-		if err := checkTags(f.Type, properties[name], join(path, name)); err != nil {
+		if err := checkTagsIn(f.Type, properties[name], join(path, name)); err != nil {
 			return err
 		}
 	}
@@ -85,17 +229,55 @@ func checkTags(t reflect.Type, schema any, path string) error {
 func checkTag(tag string, schema any) error {
 	said := map[string]int{}
 	for _, part := range splitTag(tag) {
-		key, _, isPair := strings.Cut(part, "=")
+		key, value, isPair := strings.Cut(part, "=")
 		switch {
-		case key == "", key == "required", key == "nullable", strings.HasPrefix(key, "oneof_"), strings.HasPrefix(key, "anyof_"):
+		case key == "", key == "required":
 			continue
+		case key == "nullable":
+			return errors.New(`"nullable" in the jsonschema tag: null counts as absence: write omitempty in the json tag`)
+		case strings.HasPrefix(key, "oneof_"), strings.HasPrefix(key, "anyof_"):
+			return fmt.Errorf("%q in the jsonschema tag: several engines refuse it: check that in the handler", part)
 		case !isPair:
 			return fmt.Errorf(`%q in the jsonschema tag is no keyword: write a comma inside a value as \\,`, part)
 		case key == "example":
 			key = "examples"
 		}
+		if err := checkKeyword(key, value); err != nil {
+			return err
+		}
 		if said[key]++; count(schema, key) < said[key] {
 			return fmt.Errorf("%q in the jsonschema tag has no effect on this type", part)
+		}
+	}
+	return nil
+}
+
+// checkKeyword refuses what is told but not kept, by us or on the way.
+func checkKeyword(key, value string) error {
+	pair := key + "=" + value
+	switch key {
+	case "default":
+		return fmt.Errorf("%q in the jsonschema tag: a default never arrives: say it in the description, and set it in the handler", pair)
+	case "format":
+		return fmt.Errorf("%q in the jsonschema tag: nobody holds arguments against it: write a pattern, or check it in the handler", pair)
+	case "uniqueItems":
+		if value != "true" {
+			return fmt.Errorf("%q in the jsonschema tag means true: leave it out", pair)
+		}
+	case "pattern":
+		for _, only := range []string{`\A`, `\z`, `\Q`, `\C`, "[[:", "(?i", "(?m", "(?s", "(?U", "(?-", "(?P"} {
+			if strings.Contains(value, only) {
+				return fmt.Errorf("%q in the jsonschema tag: only Go reads %s: write ^ and $ for the ends, and classes such as [A-Za-z]", pair, only)
+			}
+		}
+	case "multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum":
+		switch f, err := strconv.ParseFloat(value, 64); {
+		case err != nil:
+			return nil // which has no effect, as is said below
+		case key == "multipleOf" && f != math.Trunc(f):
+			return fmt.Errorf("%q in the jsonschema tag: fractions have no exact multiples: take a whole number of the smaller unit", pair)
+		case math.Abs(f) > strictjson.MaxWhole:
+			return fmt.Errorf("%q in the jsonschema tag: readers of JSON round beyond %d", pair, strictjson.MaxWhole)
 		}
 	}
 	return nil

@@ -87,8 +87,13 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // (as in pattern=^[a-z]{1\\,8}$). R must encode as a JSON object, or is put into
 // one as "result".
 //
+// Whole numbers are those up to 2^53, in which every reader of JSON agrees; null for
+// a field with omitempty is its absence. The model is told what the engines that
+// constrain its output agree on, and the rest in words: docs/tool-arguments.md.
+//
 // New refuses, naming the tool, what would only fail later: a name that no model
-// can call, a tag that has no effect, a schema that does not compile, an API that
+// can call, a tag that has no effect or that somebody on the way breaks, a type
+// whose arguments nobody can send, a schema that does not compile, an API that
 // credentials must not be sent to.
 func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, error) {
 	fail := func(err error) (tool.Tool, error) { return nil, fmt.Errorf("tools: new %q: %w", spec.Name, err) }
@@ -112,7 +117,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	}
 	t := &typed[A, R]{
 		decl: &genai.FunctionDeclaration{
-			Name: spec.Name, Description: spec.Description, ParametersJsonSchema: schema.document,
+			Name: spec.Name, Description: spec.Description, ParametersJsonSchema: schema.told,
 		},
 		client:  client,
 		fn:      fn,
