@@ -17,7 +17,7 @@ import (
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/dev/modelserver"
-	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/models/offline"
 )
 
@@ -105,7 +105,7 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 		if file.path == "" {
 			continue
 		}
-		if err := atomicfile.Write(file.path, []byte(file.text), 0o600); err != nil {
+		if err := disk.Replace(file.path, []byte(file.text), 0o600); err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 		// The secrets in it are void with the servers, unless these come back.

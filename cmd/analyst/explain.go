@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
@@ -85,7 +85,7 @@ func (p *program) explain(ctx context.Context, f explainFlags, id string) error 
 	if err := story.WriteHTML(&page, time.Local); err != nil {
 		return err
 	}
-	if err := atomicfile.Write(f.html, page.Bytes(), 0o600); err != nil {
+	if err := disk.Replace(f.html, page.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	where, err := filepath.Abs(f.html)

@@ -15,6 +15,7 @@ import (
 	_ "github.com/glebarez/go-sqlite" // the driver "sqlite"
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -54,15 +55,33 @@ func openStore(ctx context.Context, dir string) (*store, error) {
 	if err := checkPrivate(dir); err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(filepath.Join(dir, lockFile))
+	lock, err := disk.Open(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, fmt.Errorf("lumodev: state directory %s: %w", dir, err)
+	}
+	if ok, err := disk.TryLock(lock); !ok {
+		if err == nil {
+			err = errInUse
+		}
+		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), lock.Close())
 	}
 	s := &store{dir: dir, lock: lock}
 	if err := s.openDatabase(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), s.close())
 	}
 	return s, nil
+}
+
+// checkPrivate refuses a file or directory that others may read: it holds keys.
+func checkPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = disk.Private(path, info)
+	}
+	if err != nil {
+		return fmt.Errorf("lumodev: %w", err)
+	}
+	return nil
 }
 
 func (s *store) openDatabase(ctx context.Context) error {
@@ -239,26 +258,8 @@ func (s *store) makeKey(path string) (jose.JSONWebKey, error) {
 	if err != nil {
 		return key, fmt.Errorf("lumodev: make a signing key: %w", err)
 	}
-	if err := writeFile(path, data); err != nil {
+	if err := disk.Replace(path, data, 0o600); err != nil {
 		return key, fmt.Errorf("lumodev: keep the signing key: %w", err)
 	}
 	return key, nil
-}
-
-// writeFile writes a private file so that it is whole or absent, also after a
-// power cut.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
 }

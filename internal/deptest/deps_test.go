@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	// The bottom: no framework, no server, nothing of ours above them.
 	"secret":              {},
 	"internal/strictjson": {},
-	"internal/atomicfile": {},
+	"internal/disk":       {},
 	"internal/peer":       {},
 	"internal/markdown":   {},
 	"internal/deptest":    {},
@@ -41,11 +41,11 @@ var allowed = map[string][]string{
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"jit", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/lumodev": {"rar", "secret", "internal/strictjson", "internal/atomicfile"},
+	"dev/lumodev": {"rar", "secret", "internal/strictjson", "internal/disk"},
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/atomicfile", "internal/markdown"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/markdown"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},
@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	},
 
 	// What survives a crash.
-	"state/journal":  {"jit", "rar", "secret", "internal/atomicfile", "internal/plain", "internal/strictjson"},
+	"state/journal":  {"jit", "rar", "secret", "internal/disk", "internal/plain", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
 
 	// Where a process dies, in builds that are made to be killed.
@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 
 	// For those who build tools and agents.
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
-	"internal/newtool":    {"internal/atomicfile"},
+	"internal/newtool":    {"internal/disk"},
 
 	// Benchmarks look at everything.
 	"lab/bench": {
@@ -94,7 +94,7 @@ var allowed = map[string][]string{
 
 	// cmd knows all.
 	"cmd/analyst": {
-		"agent", "internal/atomicfile", "internal/console", "internal/plain", "dev", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
+		"agent", "internal/disk", "internal/console", "internal/plain", "dev", "dev/docapi", "state/explain", "lab/failpoint", "state/journal",
 		"internal/newtool", "state/recovery", "internal/strictjson", "jit", "lumoauth", "dev/lumodev", "models",
 		"dev/modelserver", "models/offline", "models/provider", "prompts", "rar", "resource", "runner", "secret", "tools",
 	},
@@ -105,7 +105,7 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"internal/markdown",
 	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
-	"internal/atomicfile", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
+	"internal/disk", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // mode is that of source files.
@@ -43,19 +43,19 @@ func (p *Plan) Write() (err error) {
 	}
 	for _, f := range p.Files {
 		if f.Kept != "" {
-			if err := atomicfile.Write(f.Kept, f.old, mode); err != nil {
+			if err := disk.Replace(f.Kept, f.old, mode); err != nil {
 				return err
 			}
 			undo = append(undo, func() error { return os.Remove(f.Kept) })
 		}
-		if err := atomicfile.Write(f.Path, f.content, mode); err != nil {
+		if err := disk.Replace(f.Path, f.content, mode); err != nil {
 			return err
 		}
 		undo = append(undo, func() error {
 			if f.old == nil {
 				return os.Remove(f.Path)
 			}
-			return atomicfile.Write(f.Path, f.old, mode)
+			return disk.Replace(f.Path, f.old, mode)
 		})
 	}
 	return nil

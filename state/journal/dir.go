@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // Names in a state directory.
@@ -74,6 +76,14 @@ func prepareDir(dir string, create bool) (string, error) {
 	return real, private(real, info)
 }
 
+// private refuses what other users own or may use.
+func private(path string, info fs.FileInfo) error {
+	if err := disk.Private(path, info); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
 // checkFiles refuses files that are links, are no files, or that others may use.
 // Those that do not exist are fine.
 func checkFiles(dir string) error {
@@ -107,5 +117,5 @@ func createDatabase(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(path)))
+	return errors.Join(f.Sync(), f.Close(), disk.SyncDir(filepath.Dir(path)))
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"github.com/glebarez/go-sqlite"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // Errors that callers branch on.
@@ -29,7 +31,7 @@ var (
 	ErrNewer = errors.New("written by a later version")
 
 	// ErrUnsafe reports a directory or file that other users may use or own.
-	ErrUnsafe = errors.New("not private")
+	ErrUnsafe = disk.ErrShared
 
 	// ErrReadOnly reports a change to a journal that was opened for reading.
 	ErrReadOnly = errors.New("opened for reading only")

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // A Head names an entry by number and hash. Kept outside the state directory it
@@ -98,7 +98,7 @@ func (h *headFile) current(ctx context.Context) (head Head, err error) {
 	if err := lockWithin(ctx, h.f); err != nil {
 		return Head{}, fmt.Errorf("journal: %w", err)
 	}
-	defer func() { err = errors.Join(err, unlock(h.f)) }()
+	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
 	return h.read()
 }
 
@@ -108,7 +108,7 @@ func (h *headFile) advance(ctx context.Context, head Head, force bool) (err erro
 	if err := lockWithin(ctx, h.f); err != nil {
 		return failure(h.f.Name(), err, true)
 	}
-	defer func() { err = errors.Join(err, unlock(h.f)) }()
+	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
 	if !force {
 		now, err := h.read()
 		if err != nil {
@@ -126,7 +126,7 @@ func (h *headFile) advance(ctx context.Context, head Head, force bool) (err erro
 
 // openHead opens the head file; [fs.ErrNotExist] if there is none.
 func openHead(dir string, k keys, flag int) (*headFile, error) {
-	f, err := openFile(filepath.Join(dir, headFileName), flag)
+	f, err := disk.Open(filepath.Join(dir, headFileName), flag)
 	if err != nil {
 		return nil, err
 	}
@@ -136,8 +136,8 @@ func openHead(dir string, k keys, flag int) (*headFile, error) {
 // createHead makes the head file of a journal without entries.
 func createHead(dir string, k keys) error {
 	path := filepath.Join(dir, headFileName)
-	err := atomicfile.Write(path, (&headFile{keys: k}).line(Head{}), 0o600)
-	return failure(path, errors.Join(err, syncDir(dir)), true)
+	err := disk.Replace(path, (&headFile{keys: k}).line(Head{}), 0o600)
+	return failure(path, err, true)
 }
 
 // readHead returns what the head file says, and whether there is one.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -320,7 +321,7 @@ func (j *Journal) Close() error {
 		errs = append(errs, j.head.f.Close())
 	}
 	if j.lock != nil {
-		errs = append(errs, j.owners().under(context.Background(), func() error { return removeLocked(j.lock) }))
+		errs = append(errs, j.owners().under(context.Background(), func() error { return disk.RemoveLocked(j.lock) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("journal: close: %w", err)

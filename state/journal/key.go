@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/atomicfile"
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -48,7 +48,7 @@ func randomKeys() (keys, error) {
 // readKeys returns the keys of a state directory; [ErrNotFound] if it has none.
 func readKeys(dir string) (keys, error) {
 	path := filepath.Join(dir, keyFile)
-	f, err := openFile(path, os.O_RDONLY)
+	f, err := disk.Open(path, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return keys{}, fmt.Errorf("journal: %s: %w", path, ErrNotFound)
 	}
@@ -73,8 +73,7 @@ func createKeys(dir string) (keys, error) {
 	root := make([]byte, keyBytes)
 	_, _ = rand.Read(root) // never fails, see crypto/rand
 	path := filepath.Join(dir, keyFile)
-	err := atomicfile.Write(path, []byte(hex.EncodeToString(root)+"\n"), 0o600)
-	if err := errors.Join(err, syncDir(dir)); err != nil {
+	if err := disk.Replace(path, []byte(hex.EncodeToString(root)+"\n"), 0o600); err != nil {
 		return keys{}, failure(path, err, true)
 	}
 	return deriveKeys(root)

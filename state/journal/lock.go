@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // patience bounds the wait for locks that are held for moments only.
@@ -17,7 +19,7 @@ func lockWithin(ctx context.Context, f *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		ok, err := tryLock(f)
+		ok, err := disk.TryLock(f)
 		if ok || err != nil {
 			return err
 		}
@@ -34,7 +36,7 @@ func lockWithin(ctx context.Context, f *os.File) error {
 // locked runs do while it holds the lock of the file at path, which is created if
 // need be and stays.
 func locked(ctx context.Context, path string, do func() error) error {
-	f, err := openFile(path, os.O_RDWR|os.O_CREATE)
+	f, err := disk.Open(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return failure(path, err, true)
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // owners are the lock files of the processes that share a state directory. A
@@ -51,11 +53,11 @@ func isOwnerID(id string) bool {
 // take locks the file of an owner, and creates it if need be. It returns nil if
 // somebody else holds it. The caller holds the directory.
 func (o owners) take(id string) (*os.File, error) {
-	f, err := openFile(o.path(id), os.O_RDWR|os.O_CREATE)
+	f, err := disk.Open(o.path(id), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
-	if ok, err := tryLock(f); !ok {
+	if ok, err := disk.TryLock(f); !ok {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -64,14 +66,14 @@ func (o owners) take(id string) (*os.File, error) {
 // alive reports whether somebody holds the file of an owner. The caller holds the
 // directory.
 func (o owners) alive(id string) (bool, error) {
-	f, err := openFile(o.path(id), os.O_RDONLY)
+	f, err := disk.Open(o.path(id), os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	free, err := tryLock(f)
+	free, err := disk.TryLock(f)
 	return !free, errors.Join(err, f.Close())
 }
 
@@ -94,7 +96,7 @@ func (o owners) clean(ctx context.Context) (removed int, err error) {
 			if f == nil {
 				continue
 			}
-			if err := removeLocked(f); err != nil {
+			if err := disk.RemoveLocked(f); err != nil {
 				return err
 			}
 			removed++
@@ -163,7 +165,7 @@ func (c *Claim) Release() error {
 	if !held {
 		return nil
 	}
-	err := c.j.owners().under(context.Background(), func() error { return removeLocked(c.lock) })
+	err := c.j.owners().under(context.Background(), func() error { return disk.RemoveLocked(c.lock) })
 	if err != nil {
 		return fmt.Errorf("journal: release owner %s: %w", c.owner, err)
 	}

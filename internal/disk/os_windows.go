@@ -1,4 +1,4 @@
-package journal
+package disk
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// private accepts everything: a Windows directory has the access list of its
+// Private accepts everything: a Windows directory has the access list of its
 // parent, which a mode does not show.
-func private(string, fs.FileInfo) error { return nil }
+func Private(string, fs.FileInfo) error { return nil }
 
-// openFile opens a file. No child process inherits it.
-func openFile(path string, flag int) (*os.File, error) {
+// Open opens a file. No child process inherits it.
+func Open(path string, flag int) (*os.File, error) {
 	return os.OpenFile(path, flag, 0o600)
 }
 
@@ -21,9 +21,9 @@ func openFile(path string, flag int) (*os.File, error) {
 // Windows would otherwise make unreadable for others.
 func region() *windows.Overlapped { return &windows.Overlapped{OffsetHigh: 0x7fffffff} }
 
-// tryLock takes the lock of an open file, which the system drops when the process
+// TryLock takes the lock of an open file, which the system drops when the process
 // ends, however it ends. It reports false when somebody else holds it.
-func tryLock(f *os.File) (bool, error) {
+func TryLock(f *os.File) (bool, error) {
 	err := windows.LockFileEx(windows.Handle(f.Fd()),
 		windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, region())
 	switch {
@@ -35,13 +35,14 @@ func tryLock(f *os.File) (bool, error) {
 	return true, nil
 }
 
-func unlock(f *os.File) error {
+// Unlock gives the lock of f back.
+func Unlock(f *os.File) error {
 	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, region())
 }
 
-// removeLocked closes f and removes its file, which Windows does not do the other
+// RemoveLocked closes f and removes its file, which Windows does not do the other
 // way round. If another process has opened it in between, it stays.
-func removeLocked(f *os.File) error {
+func RemoveLocked(f *os.File) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
@@ -49,5 +50,5 @@ func removeLocked(f *os.File) error {
 	return nil
 }
 
-// syncDir does nothing: NTFS journals its directories.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: NTFS journals its directories.
+func SyncDir(string) error { return nil }
