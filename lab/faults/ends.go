@@ -13,12 +13,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/resource"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -54,72 +54,46 @@ func taskEnds(ctx context.Context, b *bench) ([]*row, error) {
 }
 
 type ends struct {
-	auth   *lumodev.Running
-	api    *docapi.Server
-	http   *http.Server
-	url    string
+	*dev.Servers
 	client *lumoauth.Client
 	base   *http.Transport
 }
 
-func newEnds(ctx context.Context, b *bench) (_ *ends, err error) {
-	e := &ends{base: &http.Transport{MaxIdleConnsPerHost: 2 * maxGrants}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, e.close())
-		}
-	}()
+func newEnds(ctx context.Context, b *bench) (*ends, error) {
 	documents := filepath.Join(b.dir, "ends")
 	if err := os.MkdirAll(documents, 0o750); err != nil {
 		return nil, err
 	}
 	for i := range maxGrants {
-		if err := os.WriteFile(filepath.Join(documents, document(i)+".md"), []byte("# A document\n\nSome text.\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(documents, document(i)+".md"), []byte("---\nclassification: internal\n---\n\n# A document\n\nSome text.\n"), 0o600); err != nil {
 			return nil, err
 		}
 	}
-	// Without the bounds that would end a task after so many requests.
-	cfg := lumodev.Config{CAEP: lumodev.CAEPPolicy{RiskThreshold: -1, BurstRequests: -1}}
-	if e.auth, err = lumodev.Start(context.WithoutCancel(ctx), cfg, ""); err != nil {
-		return nil, err
-	}
-	full := e.auth.Server.Config()
-	rs, agent := full.ResourceServers[0], full.Agents[0]
+	e := &ends{base: &http.Transport{MaxIdleConnsPerHost: 2 * maxGrants}}
 	shared := &http.Client{Transport: e.base}
-	verifier, err := resource.New(ctx, resource.Config{Issuer: e.auth.Server.Issuer(), ClientID: rs.ClientID, ClientSecret: rs.ClientSecret, HTTPClient: shared})
+	var err error
+	e.Servers, err = dev.Start(ctx, dev.Config{
+		// Without the bounds that would end a task after so many requests.
+		Auth:      lumodev.Config{CAEP: lumodev.CAEPPolicy{RiskThreshold: -1, BurstRequests: -1}},
+		Documents: &docapi.Config{Documents: documents}, Client: shared,
+	})
 	if err != nil {
 		return nil, err
 	}
-	listener, err := lumodev.Listen("", false)
-	if err != nil {
-		return nil, err
+	agent := e.Client()
+	agent.HTTPClient = shared
+	if e.client, err = lumoauth.New(agent); err != nil {
+		return nil, errors.Join(err, e.close())
 	}
-	e.url = "http://" + listener.Addr().String()
-	if e.api, err = docapi.New(docapi.Config{BaseURL: e.url, Documents: documents, Verifier: verifier}); err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	e.http = docapi.HTTPServer(e.api, nil)
-	go func() { _ = e.http.Serve(listener) }() // until it is closed
-	e.client, err = lumoauth.New(lumoauth.Config{URL: e.auth.URL, Org: full.Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret, HTTPClient: shared})
-	return e, err
+	return e, nil
 }
-
-func document(i int) string { return fmt.Sprintf("doc_%d", 1000+i) }
 
 func (e *ends) close() error {
 	e.base.CloseIdleConnections()
-	var errs []error
-	if e.http != nil {
-		errs = append(errs, e.http.Close())
-	}
-	if e.api != nil {
-		errs = append(errs, e.api.Close())
-	}
-	if e.auth != nil {
-		errs = append(errs, e.auth.Close())
-	}
-	return errors.Join(errs...)
+	return e.Close()
 }
+
+func document(i int) string { return fmt.Sprintf("doc_%d", 1000+i) }
 
 func (e *ends) measure(ctx context.Context, r *row, grants, times int) error {
 	var took []time.Duration
@@ -152,7 +126,7 @@ func (e *ends) one(ctx context.Context, r *row, grants int) (time.Duration, erro
 	gather.SetLimit(8)
 	for i := range grants {
 		gather.Go(func() error {
-			detail := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: document(i), Locations: []string{e.url}}
+			detail := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: document(i), Locations: []string{e.API.String()}}
 			decision, err := e.client.Request(gathering, jit.Request{TaskID: task.ID, Detail: detail, TTL: 5 * time.Minute, Justification: "measuring"})
 			if err != nil {
 				return err
@@ -195,7 +169,7 @@ func (e *ends) one(ctx context.Context, r *row, grants int) (time.Duration, erro
 
 // try uses a grant at the API.
 func (e *ends) try(ctx context.Context, i int, token secret.String) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url+"/v1/documents/"+document(i), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.API.JoinPath("v1/documents", document(i)).String(), nil)
 	if err != nil {
 		return 0, err
 	}

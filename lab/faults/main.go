@@ -112,7 +112,6 @@ func faults() []fault {
 		{"servers", serverKills},
 		{"together", together},
 		{"network", network},
-		{"outages", outages},
 		{"full", fullDisk},
 		{"damage", damage},
 		{"deleted", deleted},

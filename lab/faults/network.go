@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,8 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
-	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/resource"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -88,10 +87,10 @@ func disturbances() []disturbance {
 // A wire is both servers in this process, each behind a toxiproxy.
 type wire struct {
 	*bench
+	*dev.Servers
 	dir                 string
-	auth                *lumodev.Running
-	api                 *docapi.Server
-	servers             []*http.Server
+	fronts              []*http.Server // both servers, where they are metered
+	docs                *docapi.Server
 	toAuth, toAPI       *toxiproxy.Proxy
 	atAuth, atAPI       *meter
 	usualAuth, usualAPI traffic
@@ -132,15 +131,11 @@ func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
 	if err := os.MkdirAll(w.dir, 0o750); err != nil {
 		return nil, err
 	}
-	if w.auth, err = lumodev.Start(context.WithoutCancel(ctx), lumodev.Config{}, ""); err != nil {
-		return nil, err
-	}
-	// The API asks the authorization server at its own address; analysts go where they
-	// are metered and disturbed.
+	// Analysts go where they are metered and disturbed; the API asks the authorization
+	// server at its own address. Documents name the API where analysts find it.
 	if w.atAuth, err = newMeter(); err != nil {
 		return nil, err
 	}
-	w.serve(w.atAuth, docapi.HTTPServer(w.auth.Server, nil))
 	if w.atAPI, err = newMeter(); err != nil {
 		return nil, err
 	}
@@ -153,21 +148,19 @@ func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
 			return nil, err
 		}
 	}
-	rs := w.auth.Server.Config().ResourceServers[0]
-	verifier, err := resource.New(ctx, resource.Config{Issuer: w.auth.Server.Issuer(), ClientID: rs.ClientID, ClientSecret: rs.ClientSecret})
-	if err == nil {
-		w.api, err = docapi.New(docapi.Config{BaseURL: "http://" + w.toAPI.Listen, Reports: w.path("reports"), Verifier: verifier})
-	}
+	w.Servers, err = dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, _ string) (http.Handler, error) {
+		w.docs, err = docapi.New(docapi.Config{BaseURL: "http://" + w.toAPI.Listen, Reports: w.path("reports"), Verifier: guard})
+		return w.docs, err
+	}})
 	if err != nil {
 		return nil, err
 	}
-	w.serve(w.atAPI, docapi.HTTPServer(w.count(w.api), nil))
+	for l, h := range map[*meter]http.Handler{w.atAuth: w.Auth, w.atAPI: w.count(w.docs)} {
+		front := docapi.HTTPServer(h, nil)
+		w.fronts = append(w.fronts, front)
+		go func() { _ = front.Serve(l) }() // until it is closed
+	}
 	return w, nil
-}
-
-func (w *wire) serve(l net.Listener, s *http.Server) {
-	w.servers = append(w.servers, s)
-	go func() { _ = s.Serve(l) }() // until it is closed
 }
 
 func (w *wire) path(name string) string { return filepath.Join(w.dir, name) }
@@ -211,24 +204,24 @@ func (w *wire) close() error {
 			p.Stop()
 		}
 	}
-	for _, s := range w.servers {
-		errs = append(errs, s.Close()) // and its listener
+	for _, front := range w.fronts {
+		errs = append(errs, front.Close()) // and its listener
 	}
-	if w.api != nil {
-		errs = append(errs, w.api.Close())
+	if w.Servers != nil {
+		errs = append(errs, w.Close())
 	}
-	if w.auth != nil {
-		errs = append(errs, w.auth.Close())
+	if w.docs != nil {
+		errs = append(errs, w.docs.Close())
 	}
 	return errors.Join(errs...)
 }
 
 func (w *wire) analysts(state string, keyless bool) setup {
-	cfg := w.auth.Server.Config()
+	agent := w.Client()
 	env := []string{
 		"HOME=" + w.dir, "ANALYST_STATE_DIR=" + state, "NO_COLOR=1",
-		"LUMOAUTH_URL=http://" + w.toAuth.Listen, "LUMOAUTH_ORG_ID=" + cfg.Org,
-		"AGENT_CLIENT_ID=" + cfg.Agents[0].ClientID, "AGENT_CLIENT_SECRET=" + cfg.Agents[0].ClientSecret.Reveal(),
+		"LUMOAUTH_URL=http://" + w.toAuth.Listen, "LUMOAUTH_ORG_ID=" + agent.Org,
+		"AGENT_CLIENT_ID=" + agent.ClientID, "AGENT_CLIENT_SECRET=" + agent.ClientSecret.Reveal(),
 		"ANALYST_API_URL=" + (&url.URL{Scheme: "http", Host: w.toAPI.Listen}).String(),
 	}
 	if !keyless {
@@ -280,7 +273,7 @@ func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error 
 		if err := o.judge(ctx); err != nil {
 			return err
 		}
-		for range w.auth.Server.Snapshot().LiveTokens {
+		for range w.Auth.Snapshot().LiveTokens {
 			r.wrong(&r.Orphans, "%s: a grant is active after run and sweep", title)
 		}
 	}
