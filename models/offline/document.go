@@ -5,12 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
 	east "github.com/yuin/goldmark/extension/ast"
-	"github.com/yuin/goldmark/text"
-	"github.com/yuin/goldmark/util"
 
 	"github.com/jitagent/jitagent/internal/markdown"
 )
@@ -68,19 +64,15 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 	body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\r", "\n")
 	meta, body, _ := markdown.SplitFrontMatter(body) // what cannot be read is no text either
 	d := &document{id: id, sections: []string{""}, partial: partial, addressed: make(map[int]bool)}
-	source := []byte(bound(body))
+	root, source := markdown.Parse(body)
 	r := reader{doc: d, source: source}
-	r.blocks(blockParser.Parse(text.NewReader(source)), false)
+	r.blocks(root, false)
 	if len(d.units) == 0 {
 		r.prose(r.code.String())
 	}
 	d.title = firstNonEmpty(tidy(title), tidy(meta["title"]), r.heading, r.subject, id)
 	return d
 }
-
-// blockParser reads Markdown with tables. A parse keeps its state in a context of its
-// own, so that all may share the parser.
-var blockParser = goldmark.New(goldmark.WithExtensions(extension.Table)).Parser()
 
 func firstNonEmpty(values ...string) string {
 	for _, v := range values {
@@ -120,11 +112,22 @@ func (r *reader) blocks(n ast.Node, inList bool) {
 		case *ast.FencedCodeBlock:
 			r.code.Write(c.Lines().Value(r.source))
 		case *ast.HTMLBlock:
-			r.prose(stripTags(string(c.Lines().Value(r.source))))
+			r.html(markdown.HTML(markdown.Lines(c, r.source)))
 		case *ast.ListItem:
 			r.blocks(c, true)
 		default:
 			r.blocks(c, inList)
+		}
+	}
+}
+
+// html reads what a reader sees of HTML.
+func (r *reader) html(s string) {
+	for part := range strings.SplitSeq(s, "\n\n") {
+		if heading := strings.TrimLeft(part, "#"); heading != part {
+			r.newSection(tidy(heading))
+		} else {
+			r.prose(part)
 		}
 	}
 }
@@ -262,33 +265,5 @@ func rowText(header, cells []string) string {
 	return label + ": " + strings.Join(values, "; ")
 }
 
-// inline returns the text of a block without its markup. Text is taken as it is
-// written, apart from escapes; raw HTML is dropped, a link is its label.
-func (r *reader) inline(n ast.Node) string {
-	var b strings.Builder
-	r.writeInline(&b, n)
-	return tidy(b.String())
-}
-
-func (r *reader) writeInline(b *strings.Builder, n ast.Node) {
-	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
-		switch c := c.(type) {
-		case *ast.Text:
-			value := c.Segment.Value(r.source)
-			if n.Kind() != ast.KindCodeSpan {
-				value = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(value)))
-			}
-			b.Write(value)
-			if c.SoftLineBreak() || c.HardLineBreak() {
-				b.WriteString(lineBreak(b.String(), r.source[c.Segment.Stop:]))
-			}
-		case *ast.String:
-			b.Write(c.Value)
-		case *ast.AutoLink:
-			b.Write(c.Label(r.source))
-		case *ast.RawHTML:
-		default:
-			r.writeInline(b, c)
-		}
-	}
-}
+// inline returns the text of a block on one line.
+func (r *reader) inline(n ast.Node) string { return tidy(markdown.Join(markdown.Inline(n, r.source))) }

@@ -7,17 +7,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
+
+	"github.com/jitagent/jitagent/internal/markdown"
 )
 
-// unspaced holds the scripts that are written without spaces between words, or
-// with particles glued to them. Their runs are cut into overlapping pairs, which
-// match well enough without a dictionary.
-var unspaced = []*unicode.RangeTable{
-	unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
-	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
-}
-
-func isUnspaced(r rune) bool { return r >= 0x0E00 && (r == 'ー' || unicode.In(r, unspaced...)) }
+// Runs of scripts without spaces are cut into overlapping pairs, which match well
+// enough without a dictionary.
+var isUnspaced, wide = markdown.Unspaced, markdown.Wide
 
 func isWordRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
@@ -283,4 +279,27 @@ func join(items []string) string {
 	}
 	last := len(items) - 1
 	return strings.Join(items[:last], ", ") + " and " + items[last]
+}
+
+// maxDigits bounds how many digits of a text are looked at for a number that says
+// something.
+const maxDigits = 16
+
+// hasFigure reports whether s holds a number that says something: not only the
+// digits of an identifier such as doc_12.
+func hasFigure(s string) bool {
+	digits := 0
+	before := utf8.RuneError
+	for _, r := range s {
+		if unicode.IsDigit(r) {
+			if !unicode.IsLetter(before) && before != '_' && before != '-' && !unicode.IsDigit(before) {
+				return true
+			}
+			if digits++; digits == maxDigits {
+				return false
+			}
+		}
+		before = r
+	}
+	return false
 }

@@ -1,7 +1,6 @@
-package offline
+package markdown
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -91,45 +90,17 @@ func cutPoint(s string, n int) int {
 	return n
 }
 
-// tags matches what is not text in HTML, scripts and comments whole.
-var tags = regexp.MustCompile(`(?is)<script\b.*?</script>|<style\b.*?</style>|<!--.*?-->|<[^<>]*>`)
-
-func stripTags(s string) string { return tags.ReplaceAllString(s, " ") }
-
-// lineBreak returns what stands for a line break inside a paragraph: a space, but
-// nothing beside a character of a script without spaces.
-func lineBreak(before string, after []byte) string {
-	last, _ := utf8.DecodeLastRuneInString(before)
-	next, _ := utf8.DecodeRuneInString(strings.TrimLeft(string(after[:min(len(after), 64)]), " \t\r\n>"))
-	if wide(last) || wide(next) {
-		return ""
-	}
-	return " "
+// unspaced holds the scripts that are written without spaces between words, or
+// with particles glued to them.
+var unspaced = []*unicode.RangeTable{
+	unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul,
+	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
 }
 
-func wide(r rune) bool {
-	return isUnspaced(r) && !unicode.Is(unicode.Hangul, r) || strings.ContainsRune("、。・「」『』！？", r)
-}
+// Unspaced reports whether r is of a script in which spaces do not part words.
+func Unspaced(r rune) bool { return r >= 0x0E00 && (r == 'ー' || unicode.In(r, unspaced...)) }
 
-// maxDigits bounds how many digits of a text are looked at for a number that says
-// something.
-const maxDigits = 16
-
-// hasFigure reports whether s holds a number that says something: not only the
-// digits of an identifier such as doc_12.
-func hasFigure(s string) bool {
-	digits := 0
-	before := utf8.RuneError
-	for _, r := range s {
-		if unicode.IsDigit(r) {
-			if !unicode.IsLetter(before) && before != '_' && before != '-' && !unicode.IsDigit(before) {
-				return true
-			}
-			if digits++; digits == maxDigits {
-				return false
-			}
-		}
-		before = r
-	}
-	return false
+// Wide reports whether no space stands beside r where a line ends in a paragraph.
+func Wide(r rune) bool {
+	return Unspaced(r) && !unicode.Is(unicode.Hangul, r) || strings.ContainsRune("、。・「」『』！？", r)
 }
