@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -27,15 +28,15 @@ func claimedDetails(token string, said jsontext.Value) ([]rar.Detail, error) {
 	if err != nil || !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		return nil, nil // encrypted, or no JWT at all
 	}
-	o, err := decodeObject(text)
+	o, err := oauth.Decode(text)
 	if err != nil {
 		// Duplicate claims, say: another reader may see what we cannot.
 		return nil, errors.New("the token's claims cannot be read in one way only")
 	}
-	if len(said) > 0 && bytes.Equal(o[memberDetails], said) {
+	if len(said) > 0 && bytes.Equal(o["authorization_details"], said) {
 		return nil, nil
 	}
-	details, err := o.details()
+	details, err := o.Details()
 	if err != nil {
 		return nil, fmt.Errorf("the token's own %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -139,7 +140,7 @@ func (c *Client) asAgent(ctx context.Context, r call) (answer, error) {
 
 // asUser sends a call with the token of a person.
 func (c *Client) asUser(ctx context.Context, r call, user secret.String) (answer, error) {
-	if err := checkToken(user); err != nil {
+	if err := oauth.CheckToken(user); err != nil {
 		return answer{}, invalidArgument(r.op, "user token", err)
 	}
 	r.bearer = user

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -188,7 +189,7 @@ func checkPrintable(v string) error {
 // checkScopes holds each scope to the syntax of RFC 6749, section 3.3.
 func checkScopes(scopes []string) error {
 	for _, s := range scopes {
-		if s == "" || !visible(s) || strings.ContainsAny(s, `"\`) {
+		if s == "" || !oauth.Visible(s) || strings.ContainsAny(s, `"\`) {
 			return fmt.Errorf("has %q, which is not a scope", s)
 		}
 	}
@@ -197,16 +198,6 @@ func checkScopes(scopes []string) error {
 
 func isAlnum(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// visible reports whether s is printable ASCII without spaces.
-func visible(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= 0x20 || c > 0x7e {
-			return false
-		}
-	}
-	return true
 }
 
 // defaultTransport bounds everything that a server could stretch.

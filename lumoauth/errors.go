@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 )
 
 // Sentinels for callers that branch. An [*Error] unwraps to the one that fits.
@@ -171,24 +172,24 @@ func hintOf(kind error, status int, code, contentType string) string {
 // wireError reads the error body of any of LumoAuth's variants. What it cannot
 // read it leaves out: the status decides.
 func wireError(body []byte) (code, message string, maxDepth int, retryAfter time.Duration) {
-	o, err := decodeObject(body)
+	o, err := oauth.Decode(body)
 	if err != nil {
 		return "", "", 0, 0
 	}
 	for _, name := range []string{"code", "error"} {
-		if v := o.text(name); code == "" && isCode(v) {
+		if v := o.Text(name); code == "" && isCode(v) {
 			code = v
 		}
 	}
 	for _, name := range []string{"error_description", "message", "detail", "error"} {
-		if v := o.text(name); message == "" && v != code {
+		if v := o.Text(name); message == "" && v != code {
 			message = v
 		}
 	}
-	if d, ok, err := o.number("max_depth"); ok && err == nil && d >= 0 && d < 1<<16 {
+	if d, ok, err := o.Number("max_depth"); ok && err == nil && d >= 0 && d < 1<<16 {
 		maxDepth = int(d)
 	}
-	if d, ok, err := o.seconds("retry_after"); ok && err == nil {
+	if d, ok, err := o.Seconds("retry_after"); ok && err == nil {
 		retryAfter = min(d, maxRetryAfter)
 	}
 	return code, message, maxDepth, retryAfter

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -105,7 +106,7 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 	if err != nil {
 		return nil, err
 	}
-	if err := checkToken(subject); err != nil {
+	if err := oauth.CheckToken(subject); err != nil {
 		return nil, invalidArgument(opExchange, "subject token", err)
 	}
 	a, err := c.withAgent(ctx, opExchange, func(actor secret.String) call {
@@ -127,7 +128,7 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 	if err != nil {
 		return nil, err
 	}
-	t, err := decodeToken(a)
+	t, err := oauth.ParseToken(a.body)
 	if err != nil {
 		return nil, unusable(opExchange, a, err)
 	}

@@ -24,46 +24,6 @@ func lenient(body []byte) (m map[string]any, ok bool) {
 	return m, err == nil && m != nil
 }
 
-func FuzzTokenResponse(f *testing.F) {
-	for _, s := range []string{
-		`{"access_token":"abcdefgh","token_type":"Bearer","expires_in":3600}`,
-		`{"access_token":"abcdefgh","token_type":"bearer","expires_in":"60","scope":"a b","task_id":"task_1"}`,
-		`{"access_token":"abcdefgh","token_type":"Bearer","authorization_details":[{"type":"x","actions":["a"]}]}`,
-		`{"access_token":"abcdefgh","Access_Token":"x","token_type":"DPoP"}`,
-		`{"access_token":"a b","token_type":"Bearer","expires_in":1e400}`, `[]`, `null`, ``,
-	} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := decodeToken(testAnswer(body))
-		if err != nil {
-			if !got.token.IsZero() {
-				t.Fatalf("a token came with the error %v", err)
-			}
-			return
-		}
-		raw := got.token.Reveal()
-		if raw == "" || len(raw) > maxToken || strings.ContainsAny(raw, " \t\r\n\x00,\"") {
-			t.Fatalf("accepted the token %q", raw)
-		}
-		if got.lifetime < 0 || got.lifetime > maxSeconds*time.Second {
-			t.Fatalf("accepted the lifetime %v", got.lifetime)
-		}
-		for _, d := range got.details {
-			if err := d.Valid(); err != nil {
-				t.Fatalf("accepted an invalid detail: %v", err)
-			}
-		}
-		m, ok := lenient(body)
-		if !ok || m["access_token"] != raw {
-			t.Fatalf("read %q from %s, which says %v", raw, body, m["access_token"])
-		}
-		if kind, _ := m["token_type"].(string); !strings.EqualFold(kind, "bearer") {
-			t.Fatalf("took a token of type %q for a bearer token", kind)
-		}
-	})
-}
-
 func FuzzDecision(f *testing.F) {
 	for _, s := range []string{
 		`{"request_id":"jit_1","status":"approved","granted_ttl":300,"task_id":"task_1"}`,
@@ -92,7 +52,7 @@ func FuzzDecision(f *testing.F) {
 			t.Fatalf("%s reads as %+v", body, got)
 		}
 		text := fmt.Sprintf("%+v", got)
-		if strings.Contains(got.Message+got.Risk, testSecret) || strings.ContainsAny(text, "\x00\r\n\x1b") || len(got.Message) > maxMessage+3 {
+		if strings.Contains(got.Message+got.Risk, testSecret) || strings.ContainsAny(text, "\x00\r\n\x1b") || len(got.Message) > maxMessage {
 			t.Fatalf("%q has unclean words", text)
 		}
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/jitagent/jitagent/oauth"
 )
 
 const opMe = "read the agent's identity"
@@ -35,20 +37,20 @@ func (c *Client) Me(ctx context.Context) (Identity, error) {
 }
 
 func decodeIdentity(a answer) (Identity, error) {
-	flat, err := decodeObject(a.body)
+	flat, err := oauth.Decode(a.body)
 	if err != nil {
 		return Identity{}, err
 	}
-	nested := flat.object("identity")
+	nested := flat.Object("identity")
 	text := func(name string) string {
-		v := nested.text(name)
+		v := nested.Text(name)
 		if v == "" {
-			v = flat.text(name)
+			v = flat.Text(name)
 		}
 		return a.clean(v, 2*maxLabel)
 	}
 	texts := func(name string) []string {
-		out := append(flat.texts(name), nested.texts(name)...)
+		out := append(flat.Texts(name), nested.Texts(name)...)
 		for i := range out {
 			out[i] = a.clean(out[i], maxLabel)
 		}

@@ -254,7 +254,7 @@ func TestCleaningText(t *testing.T) {
 			t.Errorf("clean(%q) without %q = %q, want %q", tt.text, tt.hide, got, tt.want)
 		}
 	}
-	if got := clean("äöü", 3); got != "ä..." {
+	if got := clean("äöü", 5); got != "ä…" {
 		t.Errorf("clean() cut to %q, want whole characters", got)
 	}
 }

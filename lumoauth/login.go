@@ -14,6 +14,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -61,7 +62,7 @@ func (c *Client) login(ctx context.Context) (*cachedToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	issued, err := decodeToken(a)
+	issued, err := oauth.ParseToken(a.body)
 	if err != nil {
 		return nil, unusable(opLogin, a, err)
 	}
@@ -79,14 +80,14 @@ type cachedToken struct {
 
 // newCachedToken counts the lifetime from sending the request, which errs on the
 // safe side.
-func newCachedToken(t tokenResponse, sent time.Time) *cachedToken {
-	life := t.lifetime
+func newCachedToken(t oauth.Token, sent time.Time) *cachedToken {
+	life := t.Lifetime
 	if life == 0 {
 		life = agentLifetime
 	}
 	return &cachedToken{
-		value:     t.token,
-		scopes:    t.scopes,
+		value:     t.Value,
+		scopes:    t.Scopes,
 		refreshAt: sent.Add(life - min(refreshAhead, life/5)),
 		expiresAt: sent.Add(life),
 	}

@@ -328,7 +328,7 @@ func TestUnusableLoginResponses(t *testing.T) {
 		"token with comma":     `{"access_token":"a,b","token_type":"Bearer"}`,
 		"token not ASCII":      `{"access_token":"tökenn","token_type":"Bearer"}`,
 		"token is a number":    `{"access_token":12345678,"token_type":"Bearer"}`,
-		"token too large":      `{"access_token":"` + strings.Repeat("a", maxToken+1) + `","token_type":"Bearer"}`,
+		"token too large":      `{"access_token":"` + strings.Repeat("a", 16<<10+1) + `","token_type":"Bearer"}`,
 		"no type":              `{"access_token":"abcdefgh"}`,
 		"DPoP":                 `{"access_token":"abcdefgh","token_type":"DPoP"}`,
 		"N_A":                  `{"access_token":"abcdefgh","token_type":"N_A"}`,

@@ -3,12 +3,10 @@ package lumoauth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
-	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 )
 
 const (
@@ -16,30 +14,17 @@ const (
 	opPing     = "ping"
 )
 
-// Metadata describes the authorization server (RFC 8414), for those who configure
-// something from it. The client itself uses none of it: its URLs come from its
-// [Config]. Every URL in it is https, or http on loopback.
-type Metadata struct {
-	Issuer                string // expected as iss in tokens
-	TokenEndpoint         string
-	JWKSURI               string
-	IntrospectionEndpoint string // may be empty
-	RevocationEndpoint    string // may be empty
-	GrantTypes            []string
-	DPoPAlgorithms        []string // those for key-bound tokens, which this package does not support
-}
-
 // Metadata reads the server's metadata. It is not cached. Unlike RFC 8414, section
 // 3.3, asks, the issuer is not compared with the configured URL: LumoAuth's issuers
 // have several spellings and are to be read, never built.
-func (c *Client) Metadata(ctx context.Context) (Metadata, error) {
+func (c *Client) Metadata(ctx context.Context) (oauth.Metadata, error) {
 	a, err := c.plain(ctx, metadataCall(opMetadata))
 	if err != nil {
-		return Metadata{}, err
+		return oauth.Metadata{}, err
 	}
-	m, err := decodeMetadata(a)
+	m, err := parseMetadata(a)
 	if err != nil {
-		return Metadata{}, unusable(opMetadata, a, err)
+		return oauth.Metadata{}, unusable(opMetadata, a, err)
 	}
 	return m, nil
 }
@@ -50,49 +35,20 @@ func metadataCall(op string) call {
 	}
 }
 
-func decodeMetadata(a answer) (Metadata, error) {
-	o, err := decodeObject(a.body)
-	if err != nil {
-		return Metadata{}, err
-	}
-	m := Metadata{GrantTypes: o.texts("grant_types_supported"), DPoPAlgorithms: o.texts("dpop_signing_alg_values_supported")}
-	for _, f := range []struct {
-		name     string
-		to       *string
-		required bool
-	}{
-		{"issuer", &m.Issuer, true},
-		{"token_endpoint", &m.TokenEndpoint, true},
-		{"jwks_uri", &m.JWKSURI, true},
-		{"introspection_endpoint", &m.IntrospectionEndpoint, false},
-		{"revocation_endpoint", &m.RevocationEndpoint, false},
-	} {
-		*f.to = o.text(f.name)
-		if *f.to == "" && !f.required {
-			continue
-		}
-		if err := checkEndpoint(*f.to); err != nil {
-			return Metadata{}, fmt.Errorf("%s: %w", f.name, err)
+// parseMetadata reads what names at least the places that matter to a client.
+func parseMetadata(a answer) (oauth.Metadata, error) {
+	m, err := oauth.ParseMetadata(a.body)
+	for name, value := range map[string]string{"issuer": m.Issuer, "token_endpoint": m.TokenEndpoint, "jwks_uri": m.JWKSURI} {
+		if err == nil && value == "" {
+			err = errors.New(name + " is missing")
 		}
 	}
-	return m, nil
-}
-
-// checkEndpoint accepts the URL of a place that credentials could be sent to.
-func checkEndpoint(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || text == "" || u.Fragment != "" {
-		return errors.New("not an endpoint URL")
-	}
-	if _, err := jit.OriginOf(u); err != nil {
-		return errors.New("not https, nor http on loopback")
-	}
-	return nil
+	return m, err
 }
 
 // A PingResult is what one unauthenticated call shows.
 type PingResult struct {
-	Metadata  Metadata
+	Metadata  oauth.Metadata
 	RoundTrip time.Duration
 	// ServerTime is the server's clock; zero when it sends no Date.
 	ServerTime time.Time
@@ -108,7 +64,7 @@ func (c *Client) Ping(ctx context.Context) (PingResult, error) {
 	if err != nil {
 		return PingResult{}, err
 	}
-	m, err := decodeMetadata(a)
+	m, err := parseMetadata(a)
 	if err != nil {
 		return PingResult{}, unusable(opPing, a, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -124,24 +125,24 @@ func decision(op string, a answer, requestID, taskID string) (jit.Decision, erro
 // decodeDecision reads one decision. A status that is missing or unknown is
 // [jit.StatusUnknown], which approves nothing.
 func decodeDecision(a answer) (jit.Decision, error) {
-	o, err := decodeObject(a.body)
+	o, err := oauth.Decode(a.body)
 	if err != nil {
 		return jit.Decision{}, err
 	}
 	d := jit.Decision{
-		RequestID: o.text("request_id"),
-		TaskID:    o.text("task_id"),
-		Status:    statusOf(o.text("status")),
-		Risk:      a.clean(o.text("risk_level"), maxLabel),
-		ExpiresAt: o.time("expires_at"),
+		RequestID: o.Text("request_id"),
+		TaskID:    o.Text("task_id"),
+		Status:    statusOf(o.Text("status")),
+		Risk:      a.clean(o.Text("risk_level"), maxLabel),
+		ExpiresAt: o.Time("expires_at"),
 		// Several generations of the API name the decider's words differently. The
 		// first is written for the agent; the others are what older ones sent.
-		DecidedBy:       a.clean(o.firstText("decided_by", "approved_by", "denied_by", "reviewed_by"), maxMessage),
-		Message:         a.clean(o.firstText("agent_message", "deny_reason", "review_notes", "message"), maxMessage),
-		ConsentRequired: o.flag("delegation_consent_required"),
+		DecidedBy:       a.clean(o.Text("decided_by", "approved_by", "denied_by", "reviewed_by"), maxMessage),
+		Message:         a.clean(o.Text("agent_message", "deny_reason", "review_notes", "message"), maxMessage),
+		ConsentRequired: o.Flag("delegation_consent_required"),
 	}
 	for name, id := range map[string]string{"request_id": d.RequestID, "task_id": d.TaskID} {
-		if !o.has(name) {
+		if !o.Has(name) {
 			continue
 		}
 		if err := checkID(name, id); err != nil {
@@ -149,7 +150,7 @@ func decodeDecision(a answer) (jit.Decision, error) {
 		}
 	}
 	if d.Status == jit.StatusApproved {
-		if d.TTL, _, err = o.seconds("granted_ttl"); err != nil {
+		if d.TTL, _, err = o.Seconds("granted_ttl"); err != nil {
 			return jit.Decision{}, err
 		}
 	}
@@ -181,24 +182,36 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	if err != nil {
 		return jit.Issued{}, err
 	}
-	t, err := decodeToken(a)
-	if err == nil && t.requestID != "" && t.requestID != requestID {
+	t, err := oauth.ParseToken(a.body)
+	if id := t.Answer.Text("jit_request_id"); err == nil && id != "" && id != requestID {
 		err = errors.New("jit_request_id is of another request")
 	}
-	if err == nil && t.taskID != "" {
-		err = checkID("task_id", t.taskID)
+	taskID := t.Answer.Text("task_id")
+	if err == nil && taskID != "" {
+		err = checkID("task_id", taskID)
 	}
 	var claimed, details []rar.Detail
 	if err == nil {
-		claimed, err = claimedDetails(t.token.Reveal(), t.said)
+		claimed, err = claimedDetails(t.Value.Reveal(), t.Said)
 	}
 	if err == nil {
-		details, err = covered(t.details, claimed)
+		details, err = covered(t.Details, claimed)
 	}
 	if err != nil {
 		return jit.Issued{}, unusable(opToken, a, err)
 	}
 	return jit.Issued{
-		Token: t.token, Type: "Bearer", ExpiresIn: t.lifetime, Details: details, TaskID: t.taskID, RequestID: requestID,
+		Token: t.Value, Type: "Bearer", ExpiresIn: t.Lifetime, Details: details, TaskID: taskID, RequestID: requestID,
 	}, nil
+}
+
+// checkID accepts what may stand in a path, a log line and a journal.
+func checkID(name, id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%s is missing", name)
+	case len(id) > 256 || !oauth.Visible(id) || id == "." || id == "..":
+		return fmt.Errorf("%s is not an identifier", name)
+	}
+	return nil
 }

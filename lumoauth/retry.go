@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 )
 
@@ -86,24 +86,8 @@ func temporary(err error) (time.Duration, bool) {
 	return 0, false
 }
 
-// retryAfter reads the Retry-After header (RFC 9110, section 10.2.3): seconds,
-// with or without a fraction, or a date, which counts from the server's own Date
-// if there is one, as clocks differ.
+// retryAfter reads the Retry-After header, up to maxRetryAfter.
 func retryAfter(h http.Header, received time.Time) (time.Duration, bool) {
-	v := h.Get("Retry-After")
-	if v == "" || len(v) > 64 {
-		return 0, false
-	}
-	if s, err := strconv.ParseFloat(v, 64); err == nil && s >= 0 { // not NaN either
-		return time.Duration(min(s, maxRetryAfter.Seconds()) * float64(time.Second)), true
-	}
-	when, err := http.ParseTime(v)
-	if err != nil {
-		return 0, false
-	}
-	from := received
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		from = date
-	}
-	return min(max(when.Sub(from), 0), maxRetryAfter), true
+	wait, said := peer.RetryAfter(h, received)
+	return min(wait, maxRetryAfter), said
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -61,8 +62,8 @@ func (c *Client) Pending(ctx context.Context, user secret.String) (PendingList, 
 func decodePending(a answer) (PendingList, error) {
 	body := a.body
 	var list PendingList
-	if o, err := decodeObject(body); err == nil {
-		list.More = o.object("pagination").flag("hasNextPage")
+	if o, err := oauth.Decode(body); err == nil {
+		list.More = o.Object("pagination").Flag("hasNextPage")
 		body = nil
 		for _, name := range []string{"pending_requests", "data", "requests"} {
 			if o[name].Kind() == '[' {
@@ -71,19 +72,19 @@ func decodePending(a answer) (PendingList, error) {
 			}
 		}
 	}
-	items, ok := objects(body)
+	items, ok := oauth.Objects(body)
 	if !ok {
 		return PendingList{}, errors.New("no list of requests")
 	}
 	for _, o := range items {
 		p := PendingRequest{
-			RequestID:     o.firstText("request_id", "id"),
-			TaskID:        o.text("task_id"),
-			Risk:          a.clean(o.text("risk_level"), maxLabel),
-			Justification: a.clean(o.text("justification"), maxMessage),
-			AgentID:       a.clean(o.text("agent_id"), maxLabel),
-			OnBehalfOf:    a.clean(o.text("on_behalf_of"), maxLabel),
-			ExpiresAt:     o.time("expires_at"),
+			RequestID:     o.Text("request_id", "id"),
+			TaskID:        o.Text("task_id"),
+			Risk:          a.clean(o.Text("risk_level"), maxLabel),
+			Justification: a.clean(o.Text("justification"), maxMessage),
+			AgentID:       a.clean(o.Text("agent_id"), maxLabel),
+			OnBehalfOf:    a.clean(o.Text("on_behalf_of"), maxLabel),
+			ExpiresAt:     o.Time("expires_at"),
 		}
 		if err := checkID("request_id", p.RequestID); err != nil {
 			return PendingList{}, err
@@ -91,7 +92,7 @@ func decodePending(a answer) (PendingList, error) {
 		if p.TaskID != "" && checkID("task_id", p.TaskID) != nil {
 			p.TaskID = ""
 		}
-		p.Details, p.Problem = o.details()
+		p.Details, p.Problem = o.Details()
 		if p.Details == nil && p.Problem == nil {
 			p.Problem = errors.New("the server does not say what is asked")
 		}

@@ -3,9 +3,8 @@ package lumoauth
 import (
 	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -23,27 +22,13 @@ const minScrub = 8
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
 
 // clean makes peer text fit for errors, logs and a model: credentials cut out,
-// control and invisible characters turned to spaces, cut to limit bytes.
+// and what [peer.Clean] does.
 func clean(text string, limit int, hide ...secret.String) string {
 	for _, s := range hide {
 		text = scrub(text, s)
 	}
 	text = jwtLike.ReplaceAllLiteralString(text, secret.Redacted)
-	text = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) <= limit {
-		return text
-	}
-	cut := limit
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut] + "..."
+	return peer.Clean(text, limit)
 }
 
 // scrub cuts s out of text, as it is and as it may be encoded.

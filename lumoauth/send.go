@@ -3,16 +3,15 @@ package lumoauth
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -133,20 +132,21 @@ func (c *Client) failed(ctx context.Context, r call, err error, hide []secret.St
 		return e
 	}
 	e.kind = ErrUnavailable
-	text := clean(innermost(err), maxMessage, hide...)
-	if errors.Is(err, context.DeadlineExceeded) {
+	fault := peer.Broke(err)
+	text := fault.String()
+	switch fault {
+	case peer.Unknown: // of a transport of the caller's
+		text = clean(innermost(err), maxMessage, hide...)
+	case peer.TimedOut:
 		text = fmt.Sprintf("no answer within %v", c.timeout)
+	case peer.Untrusted, peer.NotTLS:
+		e.hint = "check the instance, LUMOAUTH_URL, and the certificates this machine trusts"
+	case peer.Refused, peer.NoSuchHost, peer.Unreachable, peer.NoProxy:
+		e.hint = "check the instance, LUMOAUTH_URL, and the network"
 	}
 	e.cause = fmt.Errorf("%s: %s", c.host, text)
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		e.again = true // no connection, so nothing was sent
-		e.hint = "check the instance, LUMOAUTH_URL, and the network"
-	} else {
-		e.again = r.repeat != repeatNever
-	}
-	if wrongTLS(err) {
-		e.again = false
-		e.hint = "check the instance, LUMOAUTH_URL, and the certificates this machine trusts"
+	if fault != peer.Untrusted && fault != peer.NotTLS { // those stay as they are
+		e.again = r.repeat != repeatNever || peer.NeverSent(err)
 	}
 	return e
 }
@@ -158,12 +158,6 @@ func innermost(err error) string {
 		return u.Err.Error()
 	}
 	return err.Error()
-}
-
-func wrongTLS(err error) bool {
-	_, cert := errors.AsType[*tls.CertificateVerificationError](err)
-	_, record := errors.AsType[tls.RecordHeaderError](err)
-	return cert || record
 }
 
 // refused explains an answer outside 2xx.

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 )
 
 const (
@@ -38,14 +39,14 @@ func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInf
 	if err != nil {
 		return jit.TaskInfo{}, err
 	}
-	o, err := decodeObject(a.body)
+	o, err := oauth.Decode(a.body)
 	if err == nil {
-		err = checkID("task_id", o.text("task_id"))
+		err = checkID("task_id", o.Text("task_id"))
 	}
 	if err != nil {
 		return jit.TaskInfo{}, unusable(opCreateTask, a, err)
 	}
-	return jit.TaskInfo{ID: o.text("task_id"), ExpiresAt: o.time("expires_at")}, nil
+	return jit.TaskInfo{ID: o.Text("task_id"), ExpiresAt: o.Time("expires_at")}, nil
 }
 
 // CompleteTask ends a task, which revokes every token under it. A 2xx is a
@@ -70,8 +71,8 @@ func (c *Client) CompleteTask(ctx context.Context, taskID string) error {
 		return err
 	}
 	// A page of something in between is no word of the server's.
-	o, err := decodeObject(a.body)
-	if id := o.text("task_id"); err == nil && id != "" && id != taskID {
+	o, err := oauth.Decode(a.body)
+	if id := o.Text("task_id"); err == nil && id != "" && id != taskID {
 		err = errors.New("task_id is of another task")
 	}
 	if err != nil {
@@ -110,24 +111,24 @@ func (c *Client) Evaluate(ctx context.Context, taskID string) (Evaluation, error
 	if err != nil {
 		return Evaluation{}, err
 	}
-	o, err := decodeObject(a.body)
-	if id := o.text("task_id"); err == nil && id != "" && id != taskID {
+	o, err := oauth.Decode(a.body)
+	if id := o.Text("task_id"); err == nil && id != "" && id != taskID {
 		err = errors.New("task_id is of another task")
 	}
 	if err != nil {
 		return Evaluation{}, unusable(opEvaluate, a, err)
 	}
-	e := Evaluation{TaskID: taskID, Active: o.flag("active"), Action: a.clean(o.text("action"), maxLabel)}
-	events, _ := objects(o["events"]) // free-form: none is no fault
+	e := Evaluation{TaskID: taskID, Active: o.Flag("active"), Action: a.clean(o.Text("action"), maxLabel)}
+	events, _ := oauth.Objects(o["events"]) // free-form: none is no fault
 	for _, ev := range events {
 		// Figures for people to read: one that is no number reads as none.
-		score, _, _ := ev.object("details").number("risk_score")
-		denials, _, _ := ev.object("details").number("denial_count")
+		score, _, _ := ev.Object("details").Number("risk_score")
+		denials, _, _ := ev.Object("details").Number("denial_count")
 		e.Events = append(e.Events, EvaluationEvent{
-			Type:      a.clean(ev.text("type"), maxLabel),
+			Type:      a.clean(ev.Text("type"), maxLabel),
 			RiskScore: score,
 			Denials:   int(min(max(denials, 0), math.MaxInt32)),
-			Time:      ev.time("timestamp"),
+			Time:      ev.Time("timestamp"),
 		})
 	}
 	return e, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -64,7 +65,7 @@ func TestErrorVariants(t *testing.T) {
 		{"controls", asJSON, `{"error":"bad","message":"a\r\n\u001b[31mb\u0000\u202e\u200bc  d"}`, 400,
 			Error{Code: "bad", Message: "a [31mb c d"}, nil, "400 Bad Request: bad: a [31mb c d"},
 		{"long", asJSON, `{"message":"` + strings.Repeat("ä", 4000) + `"}`, 400,
-			Error{Message: strings.Repeat("ä", maxMessage/2) + "..."}, nil, "400 Bad Request: " + strings.Repeat("ä", maxMessage/2) + "..."},
+			Error{Message: strings.Repeat("ä", maxMessage/2-2) + "…"}, nil, "400 Bad Request: " + strings.Repeat("ä", maxMessage/2-2) + "…"},
 		{"unknown status", asJSON, `{}`, 499, Error{}, nil, "499"},
 		{"depth 10 000", asJSON, strings.Repeat(`{"a":`, 10000), 400, Error{}, nil, "400 Bad Request"},
 	}
@@ -277,7 +278,7 @@ func TestIssuedTokens(t *testing.T) {
 
 func TestIntrospection(t *testing.T) {
 	for _, body := range []string{``, `{}`, `{"active":"true"}`, `{"active":1}`, `{"active":null}`, `{"Active":true}`,
-		`{"active":true,"exp":-1}`, `{"active":true,"exp":"never"}`, `{"active":true,"authorization_details":[]}`,
+		`{"active":true,"exp":-1}`, `{"active":true,"exp":"never"}`, `{"active":true,"sub":5}`,
 		`{"active":false,"active":true}`} {
 		c := inMemory(t, newFake(map[string]http.HandlerFunc{"POST /oauth/introspect": replies(200, body)}))
 		if in, err := c.Introspect(t.Context(), secret.New("some-token")); !errors.Is(err, ErrInvalidResponse) || in.Active {
@@ -291,13 +292,13 @@ func TestIntrospection(t *testing.T) {
 		replies(401, `{"error":"invalid_client"}`))})
 	c := inMemory(t, f)
 	got, err := c.Introspect(t.Context(), secret.New("some-token"))
-	want := Introspection{Active: true, TokenType: "Bearer", Scopes: []string{"a", "b"}, Subject: "agent_1", Issuer: "https://lumo.test",
+	want := oauth.Introspection{Active: true, TokenType: "Bearer", Scopes: []string{"a", "b"}, Subject: "agent_1", Issuer: "https://lumo.test",
 		Audience: []string{"x", "y"}, ID: "j", TaskID: "task_1", Details: []rar.Detail{{Type: "t"}},
 		ExpiresAt: time.Unix(1900000000, 0), IssuedAt: time.Unix(1800000000, 0)}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Introspect() = %v (-want +got):\n%s", err, diff)
 	}
-	if got, err := c.Introspect(t.Context(), secret.New("some-token")); err != nil || !cmp.Equal(got, Introspection{}) {
+	if got, err := c.Introspect(t.Context(), secret.New("some-token")); err != nil || !cmp.Equal(got, oauth.Introspection{}) {
 		t.Errorf("Introspect() of an inactive token = %+v, %v, want nothing", got, err)
 	}
 	if _, err := c.Introspect(t.Context(), secret.New("some-token")); !errors.Is(err, ErrInvalidClient) {
@@ -352,7 +353,7 @@ func TestMetadata(t *testing.T) {
 	f := newFake(map[string]http.HandlerFunc{metadataRoute: replies(200, `{"issuer":"https://lumo.test/orgs/acme-corp",`+good+`,
 		"introspection_endpoint":"https://lumo.test/i","grant_types_supported":["client_credentials"],"dpop_signing_alg_values_supported":["ES256"]}`)})
 	got, err := inMemory(t, f).Metadata(t.Context())
-	want := Metadata{Issuer: "https://lumo.test/orgs/acme-corp", TokenEndpoint: "https://lumo.test/t", JWKSURI: "https://lumo.test/j",
+	want := oauth.Metadata{Issuer: "https://lumo.test/orgs/acme-corp", TokenEndpoint: "https://lumo.test/t", JWKSURI: "https://lumo.test/j",
 		IntrospectionEndpoint: "https://lumo.test/i", GrantTypes: []string{"client_credentials"}, DPoPAlgorithms: []string{"ES256"}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("Metadata() = %v (-want +got):\n%s", err, diff)

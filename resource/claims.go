@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -37,6 +38,10 @@ type claims struct {
 // signed returns the claims of raw, once its signature holds. Nothing of the
 // payload is read before.
 func (v *Verifier) signed(ctx context.Context, raw string) (*claims, error) {
+	// Another spelling of a token is another token: see oauth.Canonical.
+	if !oauth.Canonical(raw) {
+		return nil, invalid("not a JWT in canonical base64url")
+	}
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.PS256})
 	if err != nil {
 		return nil, invalid("not a JWT signed with ES256, RS256 or PS256")

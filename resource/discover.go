@@ -5,28 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/oauth"
 )
-
-const wellKnown = "/.well-known/oauth-authorization-server"
-
-// metadata is what this package reads of RFC 8414, section 2.
-type metadata struct {
-	Issuer                string `json:"issuer"`
-	JWKSURI               string `json:"jwks_uri"`
-	IntrospectionEndpoint string `json:"introspection_endpoint"`
-}
 
 // discover reads the authorization server's metadata at place, or at the usual
 // places below issuer when place is "".
-func discover(ctx context.Context, client *http.Client, issuer, place string) (*metadata, error) {
+func discover(ctx context.Context, client *http.Client, issuer, place string) (*oauth.Metadata, error) {
 	places := []string{place}
 	if place == "" {
 		var err error
-		if places, err = metadataPlaces(issuer); err != nil {
+		if places, err = oauth.MetadataPlaces(issuer); err != nil {
 			return nil, fmt.Errorf("resource: Issuer %w", err)
 		}
 	}
@@ -51,44 +41,29 @@ func discover(ctx context.Context, client *http.Client, issuer, place string) (*
 		"(set MetadataURL, or both JWKSURL and IntrospectionURL): %w", issuer, errors.Join(failures...))
 }
 
-// metadataPlaces lists where the metadata of issuer may be, best first.
-func metadataPlaces(issuer string) ([]string, error) {
-	u, err := checkURL(issuer)
-	if err != nil {
-		return nil, err
-	}
-	origin := (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
-	path := strings.TrimRight(u.EscapedPath(), "/")
-	places := []string{origin + wellKnown + path}
-	if path != "" {
-		places = append(places, origin+path+wellKnown)
-	}
-	return append(places, origin+path+"/api/v1"+wellKnown), nil
-}
-
 // parseMetadata decodes the metadata read at place. Its issuer must be the
 // expected one (RFC 8414, section 3.3), and what it names must be on its own
 // origin: whoever can plant an endpoint elsewhere would receive every token and
 // this API's secret.
-func parseMetadata(body []byte, issuer, place string) (*metadata, error) {
-	var m metadata
-	if err := strictjson.Unmarshal(body, &m); err != nil {
-		return nil, errors.New("not strict JSON")
+func parseMetadata(body []byte, issuer, place string) (*oauth.Metadata, error) {
+	m, err := oauth.ParseMetadata(body)
+	if err != nil {
+		return nil, err
 	}
 	if m.Issuer != issuer {
 		return nil, fmt.Errorf("issuer is %q, want %q", m.Issuer, issuer)
+	}
+	from, err := oauth.ParseURL(place)
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range []struct{ name, value string }{
 		{"jwks_uri", m.JWKSURI},
 		{"introspection_endpoint", m.IntrospectionEndpoint},
 	} {
-		u, err := checkURL(e.value)
+		u, err := oauth.ParseURL(e.value)
 		if err != nil {
 			return nil, fmt.Errorf("%s %w", e.name, err)
-		}
-		from, err := checkURL(place)
-		if err != nil {
-			return nil, err
 		}
 		if u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host) {
 			return nil, fmt.Errorf("%s is on another origin, name it in the configuration if that is meant", e.name)

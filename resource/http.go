@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -65,13 +64,4 @@ type statusError struct {
 
 func (e *statusError) Error() string {
 	return fmt.Sprintf("%s %s: status %d", e.method, e.url, e.status)
-}
-
-// isLoopback reports whether host is this machine by its name alone.
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }

@@ -3,32 +3,15 @@ package resource
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
-
-// introspection is what this package reads of an introspection response (RFC
-// 7662, section 2.2; RFC 9396, section 9.2).
-type introspection struct {
-	Active       *bool          `json:"active"`
-	TokenType    string         `json:"token_type"`
-	Issuer       string         `json:"iss"`
-	Subject      string         `json:"sub"`
-	ID           string         `json:"jti"`
-	ClientID     string         `json:"client_id"`
-	AgentID      string         `json:"agent_id"`
-	TaskID       string         `json:"task_id"`
-	Expires      unixTime       `json:"exp"`
-	Confirmation jsontext.Value `json:"cnf"`
-	Details      jsontext.Value `json:"authorization_details"`
-}
 
 // An introspector asks the authorization server about tokens.
 type introspector struct {
@@ -40,7 +23,7 @@ type introspector struct {
 
 // ask returns what the server says about an active token, ErrInvalidToken for an
 // inactive one, and ErrUnavailable for everything else.
-func (i *introspector) ask(ctx context.Context, raw string) (*introspection, error) {
+func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspection, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	form := url.Values{"token": {raw}, "token_type_hint": {"access_token"}}
@@ -59,11 +42,11 @@ func (i *introspector) ask(ctx context.Context, raw string) (*introspection, err
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	var in introspection
-	if strictjson.Unmarshal(body, &in) != nil || in.Active == nil {
-		return nil, unavailable(errors.New("introspection response is not what RFC 7662 says"))
+	in, err := oauth.ParseIntrospection(body)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("introspection response is not what RFC 7662 says: %w", err))
 	}
-	if !*in.Active {
+	if !in.Active {
 		return nil, invalid("not active")
 	}
 	return &in, nil
@@ -72,31 +55,26 @@ func (i *introspector) ask(ctx context.Context, raw string) (*introspection, err
 // agree checks that in speaks of the token t and of an access token, and narrows
 // t to what both say. Members that the server leaves out decide nothing: LumoAuth
 // promises few.
-func (v *Verifier) agree(t *Token, in *introspection) error {
+func (v *Verifier) agree(t *Token, in *oauth.Introspection) error {
 	switch {
 	case in.TokenType != "" && !strings.EqualFold(in.TokenType, "Bearer"):
 		return invalid("introspection: not a bearer access token")
-	case present(in.Confirmation):
+	case in.KeyBound:
 		return invalid("introspection: bound to a key, not a bearer token")
 	case in.Issuer != "" && in.Issuer != v.issuer:
 		return invalid("introspection: wrong issuer")
-	case !in.Expires.IsZero() && !v.now().Before(in.Expires.Add(v.leeway)):
+	case !in.ExpiresAt.IsZero() && !v.now().Before(in.ExpiresAt.Add(v.leeway)):
 		return invalid("introspection: expired")
 	case !same(&t.ID, in.ID), !same(&t.Subject, in.Subject), !same(&t.ClientID, in.ClientID),
 		!same(&t.AgentID, in.AgentID), !same(&t.TaskID, in.TaskID):
 		return invalid("introspection speaks of another token")
 	}
-	if !in.Expires.IsZero() && in.Expires.Before(t.ExpiresAt) {
-		t.ExpiresAt = in.Expires.Time
+	if !in.ExpiresAt.IsZero() && in.ExpiresAt.Before(t.ExpiresAt) {
+		t.ExpiresAt = in.ExpiresAt
 	}
-	if len(in.Details) == 0 {
-		return nil
+	if in.Details != nil {
+		t.Details = confirmed(t.Details, in.Details)
 	}
-	said, err := parseDetails(in.Details)
-	if err != nil {
-		return unavailable(errors.New("introspection response has unreadable authorization_details"))
-	}
-	t.Details = confirmed(t.Details, said)
 	return nil
 }
 

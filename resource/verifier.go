@@ -1,14 +1,15 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"time"
 
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -115,41 +116,25 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cfg.JWKSURL == "" {
-			cfg.JWKSURL = m.JWKSURI
-		}
-		if cfg.IntrospectionURL == "" {
-			cfg.IntrospectionURL = m.IntrospectionEndpoint
-		}
+		cfg.JWKSURL = cmp.Or(cfg.JWKSURL, m.JWKSURI)
+		cfg.IntrospectionURL = cmp.Or(cfg.IntrospectionURL, m.IntrospectionEndpoint)
 	}
-	v := &Verifier{
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Verifier{
 		issuer:   cfg.Issuer,
 		audience: cfg.Audience,
 		realm:    cfg.Realm,
-		leeway:   cfg.Leeway,
+		leeway:   max(cmp.Or(cfg.Leeway, defaultLeeway), 0),
 		now:      cfg.Now,
 		log:      cfg.Logger,
-	}
-	if v.now == nil {
-		v.now = time.Now
-	}
-	if v.log == nil {
-		v.log = slog.New(slog.DiscardHandler)
-	}
-	switch {
-	case v.leeway == 0:
-		v.leeway = defaultLeeway
-	case v.leeway < 0:
-		v.leeway = 0
-	}
-	v.keys = newKeySet(client, cfg.JWKSURL, v.now)
-	v.inspect = &introspector{
-		client: client,
-		url:    cfg.IntrospectionURL,
-		id:     cfg.ClientID,
-		secret: cfg.ClientSecret,
-	}
-	return v, nil
+		keys:     newKeySet(client, cfg.JWKSURL, cfg.Now),
+		inspect:  &introspector{client: client, url: cfg.IntrospectionURL, id: cfg.ClientID, secret: cfg.ClientSecret},
+	}, nil
 }
 
 // check returns one error that names everything wrong with c.
@@ -158,11 +143,7 @@ func (c *Config) check() error {
 	for _, f := range []struct {
 		name    string
 		missing bool
-	}{
-		{"Issuer", c.Issuer == ""},
-		{"ClientID", c.ClientID == ""},
-		{"ClientSecret", c.ClientSecret.IsZero()},
-	} {
+	}{{"Issuer", c.Issuer == ""}, {"ClientID", c.ClientID == ""}, {"ClientSecret", c.ClientSecret.IsZero()}} {
 		if f.missing {
 			problems = append(problems, fmt.Errorf("%s is missing", f.name))
 		}
@@ -176,7 +157,7 @@ func (c *Config) check() error {
 		if u.value == "" {
 			continue
 		}
-		if _, err := checkURL(u.value); err != nil {
+		if _, err := oauth.ParseURL(u.value); err != nil {
 			problems = append(problems, fmt.Errorf("%s %w", u.name, err))
 		}
 	}
@@ -211,21 +192,4 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (*Token, error) 
 		return nil, err
 	}
 	return token, nil
-}
-
-// checkURL parses an endpoint of the authorization server. Keys, secrets and
-// tokens travel there, so plain http is for loopback only.
-func checkURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil: // its text would quote the URL, userinfo included
-		return nil, errors.New("is not a URL")
-	case u.Host == "" || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return nil, errors.New("is not an absolute http(s) URL")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return nil, errors.New("must be https, or http on a loopback host")
-	case u.User != nil || u.Fragment != "" || u.RawQuery != "":
-		return nil, errors.New("must have no user, query or fragment")
-	}
-	return u, nil
 }

@@ -128,6 +128,7 @@ func TestSignaturesThatDoNotHold(t *testing.T) {
 		{"typ of something else", a.sign(jose.ES256, a.key, "key-1", "logout+jwt", claims)},
 		{"payload exchanged", parts[0] + "." + b64(`{"sub":"root"}`) + "." + parts[2]},
 		{"signature cut", good[:len(good)-4]},
+		{"unused bits of the signature set", good[:len(good)-1] + string(good[len(good)-1]+1)},
 		{"no signature", parts[0] + "." + parts[1] + "."},
 		{"two parts", parts[0] + "." + parts[1]},
 		{"four parts", good + ".x"},

@@ -221,6 +221,26 @@ func mistyped(t *testing.T, e *env) string {
 	return raw
 }
 
+// TestTokensHaveOneSpelling: the last character of a signature has bits that a
+// decoder ignores, and decoders skip line breaks.
+func TestTokensHaveOneSpelling(t *testing.T) {
+	e := start(t, nil)
+	token := e.login(DefaultAgentClientID)
+	_, jit := e.jit(token)
+	for name, respell := range map[string]func(string) string{
+		"unused bits":  func(s string) string { return s[:len(s)-1] + string(s[len(s)-1]+1) },
+		"a line break": func(s string) string { return s[:len(s)-4] + "\n" + s[len(s)-4:] },
+	} {
+		if e.active(respell(token)) || e.active(respell(jit)) {
+			t.Errorf("a token with %s is active", name)
+		}
+	}
+	e.wantError(401, codeInvalidToken, e.post("jit/task", token[:len(token)-1]+string(token[len(token)-1]+1), nil))
+	if !e.active(token) || !e.active(jit) {
+		t.Error("the tokens themselves are not active")
+	}
+}
+
 func TestTokensExpire(t *testing.T) {
 	e := start(t, nil)
 	token := e.login(DefaultAgentClientID)

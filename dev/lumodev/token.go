@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -165,7 +166,7 @@ var errToken = errors.New("lumodev: token is not valid")
 
 // verify checks form, key, signature, issuer and times of a token.
 func (k *keys) verify(raw string, now time.Time) (*verified, error) {
-	if len(raw) > maxToken {
+	if len(raw) > maxToken || !oauth.Canonical(raw) {
 		return nil, errToken
 	}
 	tok, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})

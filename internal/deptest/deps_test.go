@@ -39,12 +39,15 @@ var allowed = map[string][]string{
 	"jit/challenge": {"rar", "internal/strictjson", "internal/peer"},
 	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 
+	// What authorization servers say, for their clients and for APIs.
+	"oauth": {"rar", "secret", "internal/strictjson"},
+
 	// The authorization server: its client, and the one for development.
-	"lumoauth":    {"jit", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/lumodev": {"rar", "secret", "internal/strictjson", "internal/disk"},
+	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"dev/lumodev": {"oauth", "rar", "secret", "internal/strictjson", "internal/disk"},
 
 	// API owners, and the sample API.
-	"resource":   {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/markdown"},
 
 	// Both of them started together.
@@ -104,7 +107,7 @@ var allowed = map[string][]string{
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
 	"internal/markdown",
-	"secret", "rar", "internal/peer", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
+	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
 	"internal/disk", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }

@@ -1,4 +1,4 @@
-package lumoauth
+package oauth
 
 import (
 	"errors"
@@ -13,17 +13,18 @@ import (
 	"github.com/jitagent/jitagent/rar"
 )
 
-// An object is a JSON object, strictly decoded, whose members are read one by
+// An Object is a JSON object, strictly decoded, whose members are read one by
 // one. Servers differ in what they send and leave out, so a member of the wrong
 // kind reads as absent, except where a wrong value could widen what is granted:
 // those getters return errors.
-type object map[string]jsontext.Value
+type Object map[string]jsontext.Value
 
-func decodeObject(data []byte) (object, error) {
+// Decode decodes one JSON object. Anything else, null too, is an error.
+func Decode(data []byte) (Object, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty body")
 	}
-	var o object
+	var o Object
 	if err := strictjson.Unmarshal(data, &o); err != nil {
 		return nil, errors.New("not one strict JSON object") // the decoder's own text quotes the body
 	}
@@ -33,43 +34,38 @@ func decodeObject(data []byte) (object, error) {
 	return o, nil
 }
 
-// has reports whether the member is there and not null.
-func (o object) has(name string) bool {
+// Has reports whether the member is there and not null.
+func (o Object) Has(name string) bool {
 	v, ok := o[name]
 	return ok && v.Kind() != 'n'
 }
 
-func (o object) text(name string) string {
-	var s string
-	if v := o[name]; v.Kind() == '"' && strictjson.Unmarshal(v, &s) == nil {
-		return s
-	}
-	return ""
-}
-
-// firstText returns the first text that is not empty.
-func (o object) firstText(names ...string) string {
+// Text returns the first of these members that is a text and not empty.
+func (o Object) Text(names ...string) string {
 	for _, name := range names {
-		if s := o.text(name); s != "" {
+		var s string
+		if v := o[name]; v.Kind() == '"' && strictjson.Unmarshal(v, &s) == nil && s != "" {
 			return s
 		}
 	}
 	return ""
 }
 
-func (o object) flag(name string) bool { return o[name].Kind() == 't' }
+// Flag reports whether the member is true.
+func (o Object) Flag(name string) bool { return o[name].Kind() == 't' }
 
-func (o object) object(name string) object {
+// Object returns a member that is an object, or nil.
+func (o Object) Object(name string) Object {
 	if o[name].Kind() != '{' {
 		return nil
 	}
-	inner, _ := decodeObject(o[name])
+	inner, _ := Decode(o[name])
 	return inner
 }
 
-// texts returns the strings of an array, or of a single string.
-func (o object) texts(name string) []string {
-	if s := o.text(name); s != "" {
+// Texts returns the strings of an array, or of a single string.
+func (o Object) Texts(name string) []string {
+	if s := o.Text(name); s != "" {
 		return []string{s}
 	}
 	var values []jsontext.Value
@@ -86,29 +82,29 @@ func (o object) texts(name string) []string {
 	return out
 }
 
-// objects returns the objects of an array; ok is false when there is no array.
-func objects(v jsontext.Value) (out []object, ok bool) {
+// Objects returns the objects of an array; ok is false when there is no array.
+func Objects(v jsontext.Value) (out []Object, ok bool) {
 	var values []jsontext.Value
 	if v.Kind() != '[' || strictjson.Unmarshal(v, &values) != nil {
 		return nil, false
 	}
 	for _, v := range values {
-		if o, err := decodeObject(v); err == nil {
+		if o, err := Decode(v); err == nil {
 			out = append(out, o)
 		}
 	}
 	return out, true
 }
 
-// number reads a number, or a string that holds one (some servers quote them). ok
+// Number reads a number, or a string that holds one (some servers quote them). ok
 // is false when the member is absent.
-func (o object) number(name string) (n float64, ok bool, err error) {
-	if !o.has(name) {
+func (o Object) Number(name string) (n float64, ok bool, err error) {
+	if !o.Has(name) {
 		return 0, false, nil
 	}
 	literal := o[name]
 	if literal.Kind() == '"' {
-		literal = jsontext.Value(o.text(name))
+		literal = jsontext.Value(o.Text(name))
 	}
 	if len(literal) > 32 || !literal.IsValid() || literal.Kind() != '0' {
 		return 0, true, fmt.Errorf("%s is not a number", name)
@@ -123,9 +119,9 @@ func (o object) number(name string) (n float64, ok bool, err error) {
 // maxSeconds is the longest lifetime that is believed.
 const maxSeconds = 366 * 24 * 60 * 60
 
-// seconds reads a lifetime; a fraction is cut off.
-func (o object) seconds(name string) (d time.Duration, ok bool, err error) {
-	n, ok, err := o.number(name)
+// Seconds reads a lifetime; a fraction is cut off.
+func (o Object) Seconds(name string) (d time.Duration, ok bool, err error) {
+	n, ok, err := o.Number(name)
 	if err != nil || !ok {
 		return 0, ok, err
 	}
@@ -135,18 +131,9 @@ func (o object) seconds(name string) (d time.Duration, ok bool, err error) {
 	return time.Duration(n) * time.Second, true, nil
 }
 
-// lifetime is seconds for a token: one that is there must be at least a second.
-func (o object) lifetime(name string) (time.Duration, error) {
-	d, ok, err := o.seconds(name)
-	if err == nil && ok && d == 0 {
-		err = fmt.Errorf("%s is out of range", name)
-	}
-	return d, err
-}
-
-// time reads a date-time; zero when there is none that can be read.
-func (o object) time(name string) time.Time {
-	s := o.text(name)
+// Time reads a date-time; zero when there is none that can be read.
+func (o Object) Time(name string) time.Time {
+	s := o.Text(name)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05-0700"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t
@@ -155,9 +142,9 @@ func (o object) time(name string) time.Time {
 	return time.Time{}
 }
 
-// unix reads a time in Unix seconds (RFC 7519, section 2); zero when absent.
-func (o object) unix(name string) (time.Time, error) {
-	n, ok, err := o.number(name)
+// Unix reads a time in Unix seconds (RFC 7519, section 2); zero when absent.
+func (o Object) Unix(name string) (time.Time, error) {
+	n, ok, err := o.Number(name)
 	if err != nil || !ok {
 		return time.Time{}, err
 	}
@@ -167,11 +154,11 @@ func (o object) unix(name string) (time.Time, error) {
 	return time.Unix(int64(n), 0), nil
 }
 
-// details reads authorization details, one object or an array. Absent and null
+// Details reads authorization details, one object or an array. Absent and null
 // read as nil, which means that the server does not say; an empty array is an
 // error, since it would mean a token for nothing.
-func (o object) details() ([]rar.Detail, error) {
-	if !o.has(memberDetails) {
+func (o Object) Details() ([]rar.Detail, error) {
+	if !o.Has(memberDetails) {
 		return nil, nil
 	}
 	details, err := rar.Parse(o[memberDetails])
@@ -182,14 +169,3 @@ func (o object) details() ([]rar.Detail, error) {
 }
 
 const memberDetails = "authorization_details"
-
-// checkID accepts what may stand in a path, a log line and a journal.
-func checkID(name, id string) error {
-	switch {
-	case id == "":
-		return fmt.Errorf("%s is missing", name)
-	case len(id) > 256 || !visible(id) || id == "." || id == "..":
-		return fmt.Errorf("%s is not an identifier", name)
-	}
-	return nil
-}

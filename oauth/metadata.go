@@ -1,0 +1,89 @@
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// Metadata describes an authorization server (RFC 8414, section 2). Every URL in it
+// is https, or http on loopback; what the server does not name is empty.
+type Metadata struct {
+	Issuer                string // expected as iss in tokens
+	TokenEndpoint         string
+	JWKSURI               string
+	IntrospectionEndpoint string
+	RevocationEndpoint    string
+	GrantTypes            []string
+	DPoPAlgorithms        []string // those for key-bound tokens (RFC 9449, section 5.1)
+}
+
+// ParseMetadata decodes a metadata document. It does not compare the issuer, nor the
+// places with each other: what is to be believed depends on where the document was
+// read.
+func ParseMetadata(body []byte) (Metadata, error) {
+	o, err := Decode(body)
+	if err != nil {
+		return Metadata{}, err
+	}
+	m := Metadata{
+		Issuer:         o.Text("issuer"),
+		GrantTypes:     o.Texts("grant_types_supported"),
+		DPoPAlgorithms: o.Texts("dpop_signing_alg_values_supported"),
+	}
+	for name, to := range map[string]*string{
+		"issuer": &m.Issuer, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
+		"introspection_endpoint": &m.IntrospectionEndpoint, "revocation_endpoint": &m.RevocationEndpoint,
+	} {
+		*to = o.Text(name)
+		if *to == "" {
+			continue
+		}
+		if _, err := ParseURL(*to); err != nil {
+			return Metadata{}, fmt.Errorf("%s %w", name, err)
+		}
+	}
+	return m, nil
+}
+
+// MetadataPlaces lists where the metadata of issuer may be, best first: where RFC
+// 8414, section 3.1, puts it, below the issuer, and where LumoAuth has it.
+func MetadataPlaces(issuer string) ([]string, error) {
+	const wellKnown = "/.well-known/oauth-authorization-server"
+	u, err := ParseURL(issuer)
+	if err != nil {
+		return nil, err
+	}
+	origin := u.Scheme + "://" + u.Host
+	path := strings.TrimRight(u.EscapedPath(), "/")
+	places := []string{origin + wellKnown + path}
+	if path != "" {
+		places = append(places, origin+path+wellKnown)
+	}
+	return append(places, origin+path+"/api/v1"+wellKnown), nil
+}
+
+// ParseURL parses the URL of a place that keys, credentials or tokens may travel to:
+// absolute, https, or http on a loopback host, without user, query and fragment.
+func ParseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil: // its text would quote the URL, user included
+		return nil, errors.New("is not a URL")
+	case u.Host == "" || u.Opaque != "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return nil, errors.New("is not an absolute http(s) URL")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return nil, errors.New("must be https, or http on a loopback host")
+	case u.User != nil || u.RawQuery != "" || strings.Contains(s, "#"):
+		return nil, errors.New("must have no user, query or fragment")
+	}
+	return u, nil
+}
+
+// loopback reports whether host is this machine by its name alone.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,108 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// maxToken bounds an access token, in bytes. Larger ones do not fit the header
+// limits of common servers.
+const maxToken = 16 << 10
+
+// A Token is a success of the token endpoint (RFC 6749, section 5.1; RFC 9396,
+// section 7): a bearer token.
+type Token struct {
+	Value    secret.String
+	Lifetime time.Duration // 0 when not said
+	Scopes   []string
+	Details  []rar.Detail   // nil when not said
+	Said     jsontext.Value // Details as they were written
+
+	// The answer as a whole, for members that servers add.
+	Answer Object
+}
+
+// ParseToken decodes a token response and refuses what cannot be used as a bearer
+// token.
+func ParseToken(body []byte) (Token, error) {
+	o, err := Decode(body)
+	if err != nil {
+		return Token{}, err
+	}
+	t := Token{Value: secret.New(o.Text("access_token")), Said: o[memberDetails], Answer: o}
+	if err := CheckToken(t.Value); err != nil {
+		return Token{}, fmt.Errorf("access_token %w", err)
+	}
+	switch kind := o.Text("token_type"); {
+	case strings.EqualFold(kind, "Bearer"):
+	case strings.EqualFold(kind, "DPoP"):
+		return Token{}, errors.New("the token is bound to a key (DPoP), which is not supported: register the client for bearer tokens")
+	case kind == "":
+		return Token{}, errors.New("token_type is missing")
+	default:
+		return Token{}, errors.New("token_type is not Bearer")
+	}
+	life, said, err := o.Seconds("expires_in")
+	switch {
+	case err != nil:
+		return Token{}, err
+	case said && life == 0:
+		return Token{}, errors.New("expires_in is out of range")
+	}
+	t.Lifetime = life
+	if t.Details, err = o.Details(); err != nil {
+		return Token{}, err
+	}
+	for _, s := range o.Texts("scope") {
+		t.Scopes = append(t.Scopes, strings.Fields(s)...)
+	}
+	return t, nil
+}
+
+// CheckToken accepts what fits into an Authorization header as one word (RFC 6750,
+// section 2.1; opaque tokens of other visible characters are let through).
+func CheckToken(token secret.String) error {
+	switch v := token.Reveal(); {
+	case v == "":
+		return errors.New("is missing")
+	case len(v) > maxToken:
+		return fmt.Errorf("is larger than %d bytes", maxToken)
+	case !Visible(v) || strings.ContainsAny(v, `",\`):
+		return errors.New("has characters that no bearer token has")
+	}
+	return nil
+}
+
+// Canonical reports whether a JWT in compact form (RFC 7515, section 3.1) is written
+// in the one way that base64url has for it: no unused bits set, no line breaks, no
+// padding. The last character of a signature usually has bits that no decoder looks
+// at, so the same token has other spellings; whoever accepts those cannot be told to
+// forget the token, nor find it in a text.
+func Canonical(token string) bool {
+	parts := strings.Split(token, ".")
+	for _, part := range parts {
+		b, err := base64.RawURLEncoding.DecodeString(part)
+		if err != nil || base64.RawURLEncoding.EncodeToString(b) != part {
+			return false
+		}
+	}
+	return len(parts) == 3
+}
+
+// Visible reports whether s is printable ASCII without spaces.
+func Visible(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= 0x20 || c > 0x7e {
+			return false
+		}
+	}
+	return true
+}
