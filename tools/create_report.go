@@ -1,10 +1,13 @@
 package tools
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"google.golang.org/adk/v2/tool"
 
@@ -25,13 +28,15 @@ type ReportArgs struct {
 	Content string `json:"content" jsonschema:"description=The whole report in Markdown without its title,minLength=1,maxLength=500000"`
 }
 
-// Report is the result of create_report.
+// Report is the result of create_report: what the API says of it, or in Note what it
+// said instead.
 type Report struct {
-	ID      string `json:"id"`
+	ID      string `json:"id,omitempty"`
 	Title   string `json:"title"`
 	Path    string `json:"path,omitempty"`
 	URL     string `json:"url,omitempty"`
 	Created string `json:"created_at,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
 // CreateReport returns the tool create_report for the reports API at api: POST
@@ -58,9 +63,22 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 		},
 		Justify: func(a ReportArgs) string { return "Create a report titled " + quoted(a.Title) },
 	}, func(ctx Context, a ReportArgs) (Report, error) {
-		var report Report
-		err := ctx.PostJSON(api.JoinPath("v1/reports").String(), a, &report)
-		return report, err
+		answer, err := ctx.Post(api.JoinPath("v1/reports").String(), a)
+		if err != nil {
+			return Report{}, err
+		}
+		m := answer.members()
+		report := Report{
+			ID: textOf(m, "id", "report_id"), Title: cmp.Or(textOf(m, "title"), a.Title), Path: textOf(m, "path"),
+			URL: cmp.Or(textOf(m, "url"), answer.Location), Created: textOf(m, "created_at"),
+		}
+		if report.ID == "" && report.Path == "" {
+			report.Note = fmt.Sprintf("the API took the report and answered %d", answer.StatusCode)
+			if text, err := answer.Text(); err == nil {
+				report.Note = strings.TrimSuffix(report.Note+": "+strings.TrimSpace(plain(text, 500)), ": ")
+			}
+		}
+		return report, nil
 	})
 }
 

@@ -1,12 +1,17 @@
 package tools
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"mime"
 	"net/url"
+	"strings"
 
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -46,10 +51,39 @@ func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
 		},
 		Justify: func(a FetchArgs) string { return "Read document " + a.DocumentID },
 	}, func(ctx Context, a FetchArgs) (Document, error) {
-		var doc Document
-		err := ctx.GetJSON(api.JoinPath("v1/documents", a.DocumentID).String(), &doc)
-		return doc, notFound(err, "document "+a.DocumentID)
+		answer, err := ctx.Get(api.JoinPath("v1/documents", a.DocumentID).String())
+		if err != nil {
+			return Document{}, notFound(err, "document "+a.DocumentID)
+		}
+		return documentOf(a.DocumentID, answer)
 	})
+}
+
+// documentOf reads a document as APIs have it: JSON with the usual names, any other
+// JSON, or text. What is there is handed on, with what is known; nothing is never
+// taken for a document.
+func documentOf(id string, answer *Answer) (Document, error) {
+	m := answer.members()
+	doc := Document{
+		ID: cmp.Or(textOf(m, "id", "document_id"), id), Title: textOf(m, "title", "name"), Kind: textOf(m, "kind", "type"),
+		Updated: textOf(m, "updated_at", "updated"), Content: textOf(m, "content", "text", "body"),
+	}
+	if doc.Content != "" {
+		return doc, nil
+	}
+	text, err := answer.Text()
+	switch {
+	case err != nil:
+		media, _, _ := mime.ParseMediaType(answer.Type)
+		return Document{}, &jitmw.Failure{Message: fmt.Sprintf("document %s is not text (%s)", id, cmp.Or(plain(media, 60), "of no type that is named")), Err: err}
+	case strings.TrimSpace(text) == "" || m != nil && len(m) == 0:
+		return Document{}, &jitmw.Failure{Message: fmt.Sprintf("the API answered %d and no content for document %s", answer.StatusCode, id)}
+	case m == nil:
+		media, _, _ := mime.ParseMediaType(answer.Type)
+		doc.Kind = plain(media, 60)
+	}
+	doc.Content = text
+	return doc, nil
 }
 
 // atOrigin returns a ceiling for d with the API's origin as its location, and for

@@ -3,84 +3,182 @@ package tools
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
-	"syscall"
+	"time"
 	"unicode"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 )
 
-// maxBody bounds what is read of one API response.
-const maxBody = 8 << 20
+const (
+	// maxBody bounds what is read of one API response, after decompression.
+	maxBody = 4 << 20
+	// bodyTime bounds how long a response's body may take, so that one that drips
+	// does not hold the call.
+	bodyTime = 30 * time.Second
+	// maxReads bounds how often a GET whose answer breaks off is made.
+	maxReads = 3
+)
 
 // GetJSON fetches url and decodes the JSON answer into out; a nil out ignores it.
 // An answer that is not 2xx is an *[APIError]. No other error's text is meant for
 // the model: return it as it is, and package jitmw finds the words. An answer that
 // breaks off is asked for again, a few times.
 func (c Context) GetJSON(url string, out any) error {
-	for try := 1; ; try++ {
+	answer, err := c.get(url, "application/json")
+	if err != nil {
+		return err
+	}
+	if err := answer.JSON(out); err != nil {
+		return &jitmw.Failure{Message: "the API's answer is not the JSON that was expected", Err: err}
+	}
+	return nil
+}
+
+// Get fetches url for a tool that takes whatever the API has. Its errors are those
+// of GetJSON.
+func (c Context) Get(url string) (*Answer, error) {
+	return c.get(url, "application/json, text/*;q=0.9, */*;q=0.5")
+}
+
+func (c Context) get(url, accept string) (*Answer, error) {
+	for attempt := 1; ; attempt++ {
 		req, err := http.NewRequestWithContext(c, http.MethodGet, url, nil)
 		if err != nil {
-			return fmt.Errorf("tools: GET: %w", err)
+			return nil, fmt.Errorf("tools: GET: %w", err)
 		}
-		if err = c.do(req, out); !errors.Is(err, errBrokeOff) || try >= maxReads || c.Err() != nil {
-			return err
+		req.Header.Set("Accept", accept)
+		answer, err := c.do(req)
+		if errors.Is(err, errBrokeOff) && attempt < maxReads && c.Err() == nil {
+			continue
 		}
+		if err == nil && answer.cut {
+			err = &jitmw.Failure{Message: fmt.Sprintf("the API's answer is larger than %d bytes", maxBody)}
+		}
+		return answer, err
 	}
 }
 
-// maxReads bounds how often GetJSON asks.
-const maxReads = 3
+// PostJSON sends in as JSON and decodes the JSON answer into out; a nil out ignores
+// it. A repeat of the same call carries the same Idempotency-Key. Errors are those
+// of GetJSON, and one more: an *[AcceptedError] says that the request took effect,
+// and out could not be filled. Returned as it is, it is a success to the model.
+func (c Context) PostJSON(url string, in, out any) error {
+	answer, err := c.Post(url, in)
+	if err != nil {
+		return err
+	}
+	if err := answer.JSON(out); err != nil {
+		return &AcceptedError{Answer: answer, Err: err}
+	}
+	return nil
+}
+
+// Post sends in as JSON. Whatever it returns without an error took effect: a 2xx
+// answer with any body, or 303 (RFC 9110, section 15.4.4).
+func (c Context) Post(url string, in any) (*Answer, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, fmt.Errorf("tools: encode the request: %w", err)
+	}
+	req, err := http.NewRequestWithContext(c, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("tools: POST: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	return c.do(req)
+}
 
 // errBrokeOff is an answer whose body ended too early.
 var errBrokeOff = errors.New("the answer broke off")
 
-// PostJSON sends in as JSON and decodes the JSON answer into out, with the same
-// errors as GetJSON. A repeat of the same call carries the same Idempotency-Key.
-func (c Context) PostJSON(url string, in, out any) error {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("tools: encode the request: %w", err)
-	}
-	req, err := http.NewRequestWithContext(c, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return fmt.Errorf("tools: POST: %w", err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	return c.do(req, out)
-}
+// errTooSlow is an answer whose body took longer than bodyTime.
+var errTooSlow = errors.New("the answer did not end in time")
 
-func (c Context) do(req *http.Request, out any) error {
-	req.Header.Set("Accept", "application/json")
-	resp, err := c.client.Do(req) //nolint:gosec // the URL is the tool's own, and credentials go to one origin alone
+func (c Context) do(req *http.Request) (*Answer, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	resp, err := c.client.Do(req.WithContext(ctx)) //nolint:gosec // the URL is the tool's own, and credentials go to one origin alone
 	if err != nil {
-		return unanswered(err)
+		return nil, unanswered(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := strictjson.ReadAll(resp.Body, maxBody)
+	late := time.AfterFunc(bodyTime, func() { cancel(errTooSlow) })
+	defer late.Stop()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	answer := &Answer{StatusCode: resp.StatusCode, Type: resp.Header.Get("Content-Type"), Body: body}
+	if at, lerr := resp.Location(); lerr == nil && at.Scheme == req.URL.Scheme && at.Host == req.URL.Host && at.User == nil {
+		answer.Location = at.String()
+	}
+	if len(body) > maxBody {
+		answer.Body, answer.cut = body[:maxBody], true
+	}
 	switch {
-	case errors.Is(err, strictjson.ErrTooLarge):
-		return &jitmw.Failure{Message: fmt.Sprintf("the API's answer is larger than %d bytes", maxBody)}
+	case err != nil && errors.Is(context.Cause(ctx), errTooSlow):
+		return nil, unanswered(fmt.Errorf("%w: %w", errTooSlow, err))
 	case err != nil:
-		return unanswered(fmt.Errorf("%w: %w", errBrokeOff, err))
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return apiError(resp.StatusCode, body)
-	case out == nil:
+		return nil, unanswered(fmt.Errorf("%w: %w", errBrokeOff, err))
+	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
+		return answer, nil
+	case req.Method != http.MethodGet && resp.StatusCode >= 300 && resp.StatusCode <= 399:
+		return answer, redirected(resp.StatusCode)
+	case answer.cut:
+		return nil, &APIError{StatusCode: resp.StatusCode}
+	}
+	return nil, apiError(resp.StatusCode, answer.Body)
+}
+
+// redirected says what a redirect means for a request that may change something,
+// which is not sent anywhere else: 303 is how an API says where the outcome is, and
+// so is, with many, what 301 and 302 were meant for otherwise.
+func redirected(status int) error {
+	switch status {
+	case http.StatusSeeOther:
 		return nil
+	case http.StatusMovedPermanently, http.StatusFound:
+		return &jitmw.Failure{
+			Status:  jit.CallInDoubt,
+			Message: fmt.Sprintf("the API answered %d, which does not say whether the call took effect", status),
+			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
+		}
 	}
-	if err := strictjson.Unmarshal(body, out); err != nil {
-		return &jitmw.Failure{Message: "the API's answer is not the JSON that was expected", Err: err}
+	return &jitmw.Failure{Message: fmt.Sprintf("the API answered %d: it redirects the request, which is not followed", status)}
+}
+
+// An AcceptedError reports a request that took effect, and whose answer is not the
+// one that was expected. A tool made by [New] that returns it has worked: the model
+// is shown what the API said.
+type AcceptedError struct {
+	Answer *Answer
+	Err    error // why it could not be read
+}
+
+func (e *AcceptedError) Error() string {
+	return fmt.Sprintf("the API took the request (%d), and its answer cannot be read: %v", e.Answer.StatusCode, e.Err)
+}
+
+// Unwrap returns why the answer could not be read.
+func (e *AcceptedError) Unwrap() error { return e.Err }
+
+// result is what the model is shown.
+func (e *AcceptedError) result() map[string]any {
+	m := map[string]any{"note": fmt.Sprintf("the API took the request and answered %d; it is done", e.Answer.StatusCode)}
+	if text, err := e.Answer.Text(); err == nil && strings.TrimSpace(text) != "" {
+		m["answer"] = text
 	}
-	return nil
+	if e.Answer.Location != "" {
+		m["location"] = e.Answer.Location
+	}
+	return m
 }
 
 // unanswered words an exchange that broke. What package jit decided, and the end
@@ -88,7 +186,7 @@ func (c Context) do(req *http.Request, out any) error {
 func unanswered(err error) error {
 	for _, known := range []error{
 		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrStillRefused, jit.ErrTaskEnded,
-		jit.ErrNotReplayable, jit.ErrMaybeExecuted, context.Canceled, context.DeadlineExceeded,
+		jit.ErrNotReplayable, jit.ErrMaybeExecuted,
 	} {
 		if errors.Is(err, known) {
 			return err
@@ -100,27 +198,16 @@ func unanswered(err error) error {
 	if _, ok := errors.AsType[*jitmw.Failure](err); ok {
 		return err // of the redirect's check
 	}
-	return &jitmw.Failure{Message: "the API could not be reached: " + broken(err), Advice: "Say so in your answer.", Err: err}
-}
-
-// broken says without names and addresses how an exchange broke.
-func broken(err error) string {
-	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
-		return "no answer in time"
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "its name cannot be resolved"
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "its certificate is not trusted"
-	}
+	why := peer.Broke(err).String()
 	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "connection refused"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return "the connection broke off"
+	case errors.Is(err, errTooSlow):
+		why = errTooSlow.Error()
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case peer.Broke(err) == peer.Unknown:
+		why = "the log says why"
 	}
-	return "the log says why"
+	return &jitmw.Failure{Message: "the API could not be reached: " + why, Advice: "Say so in your answer.", Err: err}
 }
 
 // An APIError is an answer of the API that is not 2xx.

@@ -81,8 +81,8 @@ func TestAnswersOfAnAPI(t *testing.T) {
 		"another type":      {status(200, `{"id":["a"]}`), failed("the API's answer is not the JSON that was expected")},
 		"another case":      {status(200, `{"ID":"a"}`), map[string]any{"id": "", "title": "", "content": ""}},
 		"too deep":          {status(200, strings.Repeat("[", 100_000)), failed("the API's answer is not the JSON that was expected")},
-		"too large":         {func(w http.ResponseWriter, _ *http.Request) { endless(w, 200) }, failed("the API's answer is larger than 8388608 bytes")},
-		"too large, failed": {func(w http.ResponseWriter, _ *http.Request) { endless(w, 500) }, failed("the API's answer is larger than 8388608 bytes")},
+		"too large":         {func(w http.ResponseWriter, _ *http.Request) { endless(w, 200) }, failed("the API's answer is larger than 4194304 bytes")},
+		"too large, failed": {func(w http.ResponseWriter, _ *http.Request) { endless(w, 500) }, failed("the API answered 500 Internal Server Error")},
 		"an error":          {status(500, `{"error":"internal","error_description":"the index is being rebuilt"}`), failed("the API answered 500: the index is being rebuilt")},
 		"a message":         {status(409, `{"message":"exists"}`), failed("the API answered 409: exists")},
 		"a detail":          {status(422, `{"detail":"title too short","error":"invalid"}`), failed("the API answered 422: title too short")},
@@ -214,10 +214,14 @@ func TestRedirects(t *testing.T) {
 						}
 						return ctx.PostJSON(api.String()+"/from", "x", doc)
 					})
-					if diff := cmp.Diff(tt.want, call(t, &fake.Authority{}, act, map[string]any{})); diff != "" {
+					want, most := tt.want, 6
+					if method == http.MethodPost { // sent nowhere else, whatever the API says
+						want, most = posted(api, code, tt.to(api)), 1
+					}
+					if diff := cmp.Diff(want, call(t, &fake.Authority{}, act, map[string]any{})); diff != "" {
 						t.Errorf("Run() (-want +got):\n%s", diff)
 					}
-					if hops > 6 {
+					if hops > most {
 						t.Errorf("the API was asked %d times", hops)
 					}
 				})
@@ -227,6 +231,23 @@ func TestRedirects(t *testing.T) {
 	if elsewhere != 0 {
 		t.Errorf("another host was asked %d times", elsewhere)
 	}
+}
+
+// posted is what the model is told of a POST that is answered with a redirect.
+func posted(api *url.URL, code int, to string) map[string]any {
+	switch code {
+	case http.StatusSeeOther:
+		m := map[string]any{"note": "the API took the request and answered 303; it is done"}
+		if strings.HasPrefix(to, api.String()+"/") {
+			m["location"] = to
+		}
+		return m
+	case http.StatusMovedPermanently, http.StatusFound:
+		m := failed(fmt.Sprintf("the API answered %d, which does not say whether the call took effect", code))
+		m["status"], m["advice"] = "in_doubt", "Do not call the tool again for it: say in your answer that it may have happened and has to be checked."
+		return m
+	}
+	return failed(fmt.Sprintf("the API answered %d: it redirects the request, which is not followed", code))
 }
 
 func TestToolWithoutAnAPISendsNoCredentials(t *testing.T) {

@@ -40,14 +40,14 @@ func (*toolCtx) InvocationID() string                                 { return "
 func (*toolCtx) FunctionCallID() string                               { return "call-1" }
 func (*toolCtx) ToolConfirmation() *toolconfirmation.ToolConfirmation { return nil }
 
-type runner interface {
+type callable interface {
 	Declaration() *genai.FunctionDeclaration
 	Run(agent.Context, any) (map[string]any, error)
 }
 
-func runnable(t testing.TB, v any) runner {
+func runnable(t testing.TB, v any) callable {
 	t.Helper()
-	r, ok := v.(runner)
+	r, ok := v.(callable)
 	if !ok {
 		t.Fatalf("%T cannot be called", v)
 	}

@@ -75,8 +75,8 @@ type Context struct {
 }
 
 // HTTPClient returns the client for the tool's API. Requests must carry this
-// Context. It does not follow redirects to another origin, and for a tool without
-// an API it follows none.
+// Context. It follows redirects of GET and HEAD within the API's origin, and no
+// others; for a tool without an API it follows none.
 func (c Context) HTTPClient() *http.Client { return c.client }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -155,7 +155,12 @@ func newClient(api *url.URL, base http.RoundTripper, honoursKey bool) (*http.Cli
 		Transport: transport,
 		// What another host answers would reach the model as if the API had said
 		// it, and a redirect can name hosts that only this machine reaches.
+		// Where a request that may change something is to be sent next is for the
+		// tool to decide: it gets the redirect itself.
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
+			if first := via[0].Method; first != http.MethodGet && first != http.MethodHead {
+				return http.ErrUseLastResponse
+			}
 			if !transport.Origin.Contains(req.URL) {
 				return &jitmw.Failure{Message: "the API redirects to another origin, which is not followed"}
 			}
@@ -187,6 +192,9 @@ func (t *typed[A, R]) Run(ctx agent.Context, args any) (map[string]any, error) {
 		return nil, fmt.Errorf("%s: arguments of type %T were not planned for", t.Name(), args)
 	}
 	r, err := t.fn(Context{Context: ctx, client: t.client}, a)
+	if accepted, ok := errors.AsType[*AcceptedError](err); ok {
+		return accepted.result(), nil
+	}
 	if err != nil {
 		return nil, err
 	}

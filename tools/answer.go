@@ -1,0 +1,127 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// An Answer is what an API answered, with a body of at most 4 MiB.
+type Answer struct {
+	StatusCode int
+	Type       string // Content-Type, as it came
+	Location   string // absolute; "" without one, and for one that is elsewhere
+	Body       []byte // as it came, decompressed
+
+	cut bool // Body is the beginning of a longer one
+}
+
+// errNotText is a body that no encoding makes a text of.
+var errNotText = errors.New("the answer is not text")
+
+// Text returns the body as a text, from the encoding that its mark, its type or its
+// bytes tell. It fails where that is no text, such as a picture.
+func (a *Answer) Text() (string, error) {
+	media, params, err := mime.ParseMediaType(a.Type)
+	if err != nil {
+		media, params = "", nil
+	}
+	var from encoding.Encoding = unicode.UTF8
+	if named, err := htmlindex.Get(params["charset"]); err == nil {
+		from = named
+	} else if !utf8.Valid(a.Body) && !a.cut {
+		from = charmap.Windows1252 // what unnamed encodings mostly are, Latin-1 among them
+	}
+	text, _, err := transform.Bytes(unicode.BOMOverride(from.NewDecoder()), a.Body)
+	if err != nil || bytes.ContainsRune(text, 0) || !readable(media, text) {
+		return "", errNotText
+	}
+	return strings.ToValidUTF8(string(text), "\ufffd"), nil
+}
+
+// readable reports whether a text is one, and not bytes that happen to decode.
+func readable(media string, text []byte) bool {
+	for _, kind := range []string{"image/", "audio/", "video/", "font/", "application/pdf", "application/zip"} {
+		if strings.HasPrefix(media, kind) && media != "image/svg+xml" {
+			return false
+		}
+	}
+	seen := http.DetectContentType(text)
+	return strings.HasPrefix(seen, "text/")
+}
+
+// JSON decodes the body into out, strictly: exact names, none twice. A nil out
+// ignores it.
+func (a *Answer) JSON(out any) error {
+	switch {
+	case out == nil:
+		return nil
+	case a.cut:
+		return strictjson.ErrTooLarge
+	}
+	text, err := a.Text()
+	if err != nil {
+		return err
+	}
+	return strictjson.Unmarshal([]byte(text), out)
+}
+
+// members returns the body's members where it is a JSON object, or such an object in
+// the one member that wraps it, as a value or as its text.
+func (a *Answer) members() map[string]any {
+	var m map[string]json.RawMessage
+	if a.JSON(&m) != nil {
+		return nil
+	}
+	for _, wrapper := range []string{"result", "data", "document"} {
+		inner, ok := m[wrapper]
+		if !ok || len(m) != 1 {
+			continue
+		}
+		var text string
+		if json.Unmarshal(inner, &text) == nil {
+			inner = []byte(text)
+		}
+		var within map[string]json.RawMessage
+		if strictjson.Unmarshal(inner, &within) == nil && len(within) > 0 {
+			m = within
+		}
+	}
+	out := make(map[string]any, len(m))
+	for name, value := range m {
+		dec := json.NewDecoder(bytes.NewReader(value))
+		dec.UseNumber()
+		var v any
+		if dec.Decode(&v) == nil {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// textOf returns the first of the members that is a text or a number.
+func textOf(members map[string]any, names ...string) string {
+	for _, name := range names {
+		switch v := members[name].(type) {
+		case string:
+			if strings.TrimSpace(v) != "" {
+				return v
+			}
+		case json.Number:
+			return v.String()
+		}
+	}
+	return ""
+}
