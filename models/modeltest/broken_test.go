@@ -61,7 +61,7 @@ func failures(t *testing.T, s subtest, open func(up *Upstream) model.LLM) []stri
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.do(&trial{tb: r, wire: true, patience: 300 * time.Millisecond, open: open})
+		s.do(trial{tb: r, wire: true, patience: 300 * time.Millisecond, open: open})
 	}()
 	<-done
 	for _, f := range slices.Backward(r.cleanups) {
@@ -308,7 +308,7 @@ type flaw struct {
 
 func TestEveryFlawIsSeen(t *testing.T) {
 	byName := make(map[string]subtest)
-	for _, s := range contract() {
+	for _, s := range contract {
 		byName[s.name] = s
 	}
 	for _, f := range slices.Concat(requestFlaws(), answerFlaws(), failureFlaws()) {
@@ -346,7 +346,7 @@ func TestEverySubtestCanFail(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	for _, s := range contract() {
+	for _, s := range contract {
 		if !seen[s.name] {
 			t.Errorf("no flaw is known that %q sees", s.name)
 		}
@@ -360,7 +360,7 @@ func TestTheCommentListsSubtests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
-	for _, s := range contract() {
+	for _, s := range contract {
 		if !s.wire {
 			want.WriteString("//\t" + s.name + "\n")
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -16,100 +15,62 @@ import (
 // server, and may call it or not.
 type Fault func(server http.Handler) http.Handler
 
+// answers is a fault that asks no server.
+func answers(with http.HandlerFunc) Fault {
+	return func(http.Handler) http.Handler { return with }
+}
+
 // Status answers with an error in the shape of the provider that the request is
 // for. reason is OpenAI's code or Google's status, such as context_length_exceeded;
 // empty means the usual one. header is sent as well and may be nil. The message
 // quotes the request's credentials, as some providers do: a client that repeats it leaks them.
 func Status(status int, reason string, header http.Header) Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for name, values := range header {
-				w.Header()[name] = values
-			}
-			modelserver.WriteError(w, r, status, reason, "refused for "+r.Header.Get("Authorization")+r.Header.Get("X-Goog-Api-Key"))
-		})
-	}
+	return answers(func(w http.ResponseWriter, r *http.Request) {
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		modelserver.WriteError(w, r, status, reason, "refused for "+r.Header.Get("Authorization")+r.Header.Get("X-Goog-Api-Key"))
+	})
 }
 
 // Answer answers with this status, content type and body, whatever was asked.
 func Answer(status int, contentType, body string) Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", contentType)
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, body)
-		})
-	}
+	return answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	})
+}
+
+// stall answers nothing until the client hangs up.
+func stall() Fault {
+	return answers(func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
 }
 
 // Cut closes the connection after so many events of a stream: after 0, before the
 // header. An answer that is no stream is one event.
 func Cut(events int) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if events <= 0 {
-				panic(http.ErrAbortHandler)
-			}
-			server.ServeHTTP(&writer{ResponseWriter: w, cutAfter: events}, r)
-			panic(http.ErrAbortHandler) // a stream that was shorter ends here
-		})
+	if events <= 0 {
+		return answers(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	}
+	return through(writer{cutAfter: events})
 }
 
-// CutBytes closes the connection after so many bytes of the body.
-func CutBytes(n int) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			server.ServeHTTP(&writer{ResponseWriter: w, cutBytes: n + 1}, r)
-			panic(http.ErrAbortHandler)
-		})
-	}
-}
+// cutBytes closes the connection after so many bytes of the body.
+func cutBytes(n int) Fault { return through(writer{cutBytes: n + 1}) }
 
-// Split sends the body in pieces of n bytes, each in an HTTP chunk of its own.
-func Split(n int) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			server.ServeHTTP(&writer{ResponseWriter: w, split: max(n, 1)}, r)
-		})
-	}
-}
+// split sends the body in pieces of n bytes, each in an HTTP chunk of its own.
+func split(n int) Fault { return through(writer{split: n}) }
 
-// Escape is Split, and writes each character beyond ASCII as JSON's \u escapes: what
-// is beyond the basic plane as a pair of surrogates, which Split may part.
-func Escape(n int) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			server.ServeHTTP(&writer{ResponseWriter: w, split: max(n, 1), escape: true}, r)
-		})
-	}
-}
+// escape is split, and writes each character beyond ASCII as JSON's \u escapes: what
+// is beyond the basic plane as a pair of surrogates, which split may part.
+func escape(n int) Fault { return through(writer{split: n, escape: true}) }
 
-// Stall answers nothing until the client hangs up.
-func Stall() Fault {
-	return func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			<-r.Context().Done()
-			panic(http.ErrAbortHandler)
-		})
-	}
-}
-
-// Delay waits before the request is served, or until the client hangs up.
-func Delay(d time.Duration) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			timer := time.NewTimer(d)
-			defer timer.Stop()
-			select {
-			case <-timer.C:
-				server.ServeHTTP(w, r)
-			case <-r.Context().Done():
-				panic(http.ErrAbortHandler)
-			}
-		})
-	}
-}
+// watch keeps each event that the server writes.
+func watch(seen *[]string) Fault { return through(writer{seen: seen}) }
 
 // writer does to a body what a bad network does.
 type writer struct {
@@ -123,11 +84,16 @@ type writer struct {
 	bytes    int
 }
 
-// watch keeps each event that the server writes.
-func watch(seen *[]string) Fault {
+// through is a fault of the way back.
+func through(how writer) Fault {
 	return func(server http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			server.ServeHTTP(&writer{ResponseWriter: w, seen: seen}, r)
+			way := how
+			way.ResponseWriter = w
+			server.ServeHTTP(&way, r)
+			if how.cutAfter > 0 || how.cutBytes > 0 {
+				panic(http.ErrAbortHandler) // an answer that was shorter ends here
+			}
 		})
 	}
 }
@@ -151,38 +117,31 @@ func escaped(p []byte) []byte {
 
 // Write implements [io.Writer]. The server writes each event at once.
 func (w *writer) Write(p []byte) (int, error) {
+	whole := len(p)
 	if w.seen != nil {
 		*w.seen = append(*w.seen, string(p))
 	}
-	if whole := len(p); w.escape {
-		_, err := w.pieces(escaped(p))
-		return whole, err
+	if w.escape {
+		p = escaped(p)
 	}
-	return w.pieces(p)
-}
-
-func (w *writer) pieces(p []byte) (int, error) {
-	if w.cutBytes > 0 && w.bytes+len(p) >= w.cutBytes {
-		_, _ = w.ResponseWriter.Write(p[:w.cutBytes-1-w.bytes])
-		w.flush()
-		panic(http.ErrAbortHandler)
+	cut := w.cutBytes > 0 && w.bytes+len(p) >= w.cutBytes
+	if cut {
+		p = p[:w.cutBytes-1-w.bytes]
 	}
-	written := 0
-	for w.split > 0 && len(p)-written > w.split {
-		n, err := w.ResponseWriter.Write(p[written : written+w.split])
-		if written += n; err != nil {
-			return written, err
+	w.bytes += len(p)
+	for w.split > 0 && len(p) > w.split {
+		if _, err := w.ResponseWriter.Write(p[:w.split]); err != nil {
+			return 0, err
 		}
 		w.flush()
+		p = p[w.split:]
 	}
-	n, err := w.ResponseWriter.Write(p[written:])
-	written += n
-	w.bytes += written
-	if w.events++; w.events == w.cutAfter && err == nil {
+	_, err := w.ResponseWriter.Write(p)
+	if w.events++; cut || w.events == w.cutAfter {
 		w.flush()
 		panic(http.ErrAbortHandler)
 	}
-	return written, err
+	return whole, err
 }
 
 // FlushError lets [http.ResponseController] through.

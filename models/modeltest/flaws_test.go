@@ -231,8 +231,8 @@ func answerFlaws() []flaw {
 				drop(isText)(resp)
 			}
 		})},
-		{name: "an empty answer is none", breaks: calls(instead(&model.LLMResponse{FinishReason: genai.FinishReasonStop, TurnComplete: true})), seen: []string{"an empty answer"}},
-		{name: "an empty answer is silence", breaks: calls(instead(nil)), seen: []string{"an empty answer", "a request with nothing in it"}},
+		{name: "an empty answer is none", breaks: calls(inPlace(&model.LLMResponse{FinishReason: genai.FinishReasonStop, TurnComplete: true})), seen: []string{"an empty answer"}},
+		{name: "an empty answer is silence", breaks: calls(inPlace(nil)), seen: []string{"an empty answer", "a request with nothing in it"}},
 		{name: "forgets the version", breaks: last(func(resp heard) { resp.ModelVersion = "" }), seen: []string{"the model's version"}},
 		{name: "holds pieces back", seen: []string{"pieces come as they are", "an error within a stream", "cancelled within a stream"}, breaks: hears(func(resp heard) heard {
 			if resp.Partial {
@@ -244,8 +244,8 @@ func answerFlaws() []flaw {
 	}
 }
 
-// instead gives resp, or nothing, for an answer without content and for an error.
-func instead(resp heard) func(context.Context, model.LLM, ask, bool) iter.Seq2[heard, error] {
+// inPlace gives resp, or nothing, for an answer without content and for an error.
+func inPlace(resp heard) func(context.Context, model.LLM, ask, bool) iter.Seq2[heard, error] {
 	return func(ctx context.Context, good model.LLM, req ask, stream bool) iter.Seq2[heard, error] {
 		return func(yield func(heard, error) bool) {
 			for r, err := range good.GenerateContent(ctx, req, stream) {

@@ -81,20 +81,6 @@ func Always(turn Turn) *Script {
 // Name implements [model.LLM].
 func (s *Script) Name() string { return s.name }
 
-// Add appends turns.
-func (s *Script) Add(turns ...Turn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.turns = append(s.turns, turns...)
-}
-
-// Left returns how many turns nobody has asked for. Of an endless script, 1.
-func (s *Script) Left() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.turns)
-}
-
 // Requests returns deep copies of the requests so far, as they were when they came,
 // in order. Tools is left out, and a schema that is a Go value of its own type is
 // given as the map that it encodes to.

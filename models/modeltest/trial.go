@@ -14,7 +14,6 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/dev/modelserver"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -63,6 +62,11 @@ func call(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool
 	return r
 }
 
+// String writes what the reply says, for messages.
+func (r *reply) String() string {
+	return fmt.Sprintf("%q, thoughts %q, calls %s", r.text, r.thought, show(r.calls))
+}
+
 // read sorts a content into its text, its thoughts and its calls.
 func read(c *genai.Content) (text, thought string, calls []*genai.FunctionCall) {
 	if c == nil {
@@ -91,16 +95,8 @@ func (r *reply) streamed() (text, thought string) {
 	return text, thought
 }
 
-// ask makes one call that must be answered well.
-func (c *trial) ask(llm model.LLM, req *model.LLMRequest, stream bool) *reply {
-	c.Helper()
-	r := call(c.Context(), llm, req, stream)
-	c.wellFormed(r, stream)
-	return r
-}
-
 // wellFormed holds a reply to what ADK's flow relies on.
-func (c *trial) wellFormed(r *reply, stream bool) {
+func (c *trial) wellFormed(r *reply) {
 	c.Helper()
 	if r.err != nil {
 		c.Fatalf("failed: %v", r.err)
@@ -108,13 +104,13 @@ func (c *trial) wellFormed(r *reply, stream bool) {
 	switch {
 	case r.finals != 1 || r.late:
 		c.Fatalf("%d responses that are not partial, want 1, and nothing after it", r.finals)
-	case !stream && len(r.pieces) > 0:
+	case !c.stream && len(r.pieces) > 0:
 		c.Errorf("%d partial responses, and nobody asked for a stream", len(r.pieces))
 	case r.final.Content == nil && r.final.ErrorCode == "":
 		c.Errorf("the last response has neither content nor an error code: ADK would drop it without a word")
 	case r.final.FinishReason == "" && r.final.ErrorCode == "":
 		c.Errorf("the last response does not say why it ended")
-	case stream && !r.final.TurnComplete:
+	case c.stream && !r.final.TurnComplete:
 		c.Errorf("the last response of a stream does not say that the turn is complete")
 	}
 	if r.final.Content != nil && r.final.Content.Role != genai.RoleModel {
@@ -131,38 +127,38 @@ func (c *trial) wellFormed(r *reply, stream bool) {
 			c.Errorf("piece %d ends within a character: %q", i, text+thought)
 		}
 	}
-	if text, thought := r.streamed(); stream && len(r.pieces) > 0 && (text != r.text || thought != r.thought && thought != "") {
+	if text, thought := r.streamed(); c.stream && len(r.pieces) > 0 && (text != r.text || thought != r.thought && thought != "") {
 		c.Errorf("the pieces say %q (thoughts %q), the last response %q (%q)", text, thought, r.text, r.thought)
 	}
 }
 
 // failure makes sure that err says what people and programs need, and no more.
-func (c *trial) failure(r *reply, up *Upstream) *provider.Error {
-	c.Helper()
+func (b *bench) failure(r *reply) *provider.Error {
+	b.Helper()
 	if r.err == nil {
-		c.Fatalf("no error; the answer is %q with %d calls, finish reason %q", r.text, len(r.calls), finish(r))
+		b.Fatalf("no error; the answer is %q with %d calls, finish reason %q", r.text, len(r.calls), finish(r))
 	}
-	c.noSecrets(r.err, up)
+	b.noSecrets(r.err)
 	e, ok := errors.AsType[*provider.Error](r.err)
 	if !ok {
-		c.Fatalf("the error is a %T, want a *provider.Error in it: %v", r.err, r.err)
+		b.Fatalf("the error is a %T, want a *provider.Error in it: %v", r.err, r.err)
 	}
 	if e.Provider == "" || e.Model == "" || e.Problem == "" || e.Remedy == "" {
-		c.Errorf("the error lacks a provider, a model, a problem or a remedy: %v", r.err)
+		b.Errorf("the error lacks a provider, a model, a problem or a remedy: %v", r.err)
 	}
 	if text := r.err.Error(); strings.ContainsAny(text, "\n\r") || !strings.Contains(text, e.Provider) || !strings.Contains(text, e.Model) || !strings.Contains(text, e.Remedy) {
-		c.Errorf("the error is not one line with provider, model and remedy: %q", text)
+		b.Errorf("the error is not one line with provider, model and remedy: %q", text)
 	}
 	if r.finals > 0 || r.late {
-		c.Errorf("a response that is not partial came with the error, or something after it")
+		b.Errorf("a response that is not partial came with the error, or something after it")
 	}
 	return e
 }
 
 // fails is failure for those who ask no more.
-func (c *trial) fails(r *reply, up *Upstream) {
-	c.Helper()
-	_ = c.failure(r, up)
+func (b *bench) fails(r *reply) {
+	b.Helper()
+	_ = b.failure(r)
 }
 
 func finish(r *reply) genai.FinishReason {
@@ -177,10 +173,10 @@ const mark = "body-mark-0451"
 
 // noSecrets looks for credentials and bodies in every printed form of err and of
 // what it wraps.
-func (c *trial) noSecrets(err error, up *Upstream) {
-	c.Helper()
+func (b *bench) noSecrets(err error) {
+	b.Helper()
 	secrets := []string{mark}
-	requests := up.Requests()
+	requests := b.up.Requests()
 	for _, r := range requests[max(0, len(requests)-32):] { // all carry the same key
 		for _, name := range []string{"Authorization", "X-Goog-Api-Key", "Api-Key"} {
 			if _, key, _ := strings.Cut(" "+strings.TrimPrefix(r.Header.Get(name), "Bearer "), " "); len(key) >= 16 && !slices.Contains(secrets, key) {
@@ -189,7 +185,7 @@ func (c *trial) noSecrets(err error, up *Upstream) {
 		}
 	}
 	if len(requests) > 0 && len(secrets) == 1 {
-		c.Fatalf("no request carried an API key of 16 characters or more: a leak could not be seen")
+		b.Fatalf("no request carried an API key of 16 characters or more: a leak could not be seen")
 	}
 	for depth := 0; err != nil && depth < 16; depth, err = depth+1, errors.Unwrap(err) {
 		encoded, _ := json.Marshal(err) // what cannot be encoded leaks nothing
@@ -199,7 +195,7 @@ func (c *trial) noSecrets(err error, up *Upstream) {
 		}
 		for _, s := range secrets {
 			if strings.Contains(forms, s) || strings.Contains(forms, fmt.Sprintf("%x", s)) {
-				c.Errorf("a credential or a body is in the error (%T)", err)
+				b.Errorf("a credential or a body is in the error (%T)", err)
 			}
 		}
 	}
@@ -207,17 +203,17 @@ func (c *trial) noSecrets(err error, up *Upstream) {
 
 // bounded runs f, and cuts the upstream's connections when it takes too long, so
 // that a model that ignores its context fails instead of hanging.
-func (c *trial) bounded(up *Upstream, f func()) {
-	c.Helper()
+func (b *bench) bounded(f func()) {
+	b.Helper()
 	late := make(chan struct{})
-	timer := time.AfterFunc(c.patience, func() {
+	timer := time.AfterFunc(b.patience, func() {
 		close(late)
-		up.srv.CloseClientConnections()
+		b.up.srv.CloseClientConnections()
 	})
 	f()
 	if !timer.Stop() {
 		<-late
-		c.Errorf("the call went on for %s after its end", c.patience)
+		b.Errorf("the call went on for %s after its end", b.patience)
 	}
 }
 
@@ -253,6 +249,52 @@ func request(contents ...*genai.Content) *model.LLMRequest {
 
 func simple() *model.LLMRequest { return request(user(say("Hello."))) }
 
+// show writes v as JSON, for messages and comparisons.
+func show(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// responses lists the results in contents, in order.
+func responses(contents []*genai.Content) []*genai.FunctionResponse {
+	var out []*genai.FunctionResponse
+	for _, content := range contents {
+		for _, p := range content.Parts {
+			if p.FunctionResponse != nil {
+				out = append(out, p.FunctionResponse)
+			}
+		}
+	}
+	return out
+}
+
+// pairs writes each call with the result that belongs to it, in the order of the
+// calls: by id, or where there is none by name and order.
+func pairs(contents []*genai.Content) string {
+	var out []string
+	for i, content := range contents {
+		_, _, calls := read(content)
+		if len(calls) == 0 || i+1 == len(contents) {
+			continue
+		}
+		left := responses(contents[i+1 : i+2])
+		for _, f := range calls {
+			value := "nothing"
+			for j, r := range left {
+				if r != nil && r.ID == f.ID && r.Name == f.Name {
+					value, left[j] = fmt.Sprint(r.Response["value"]), nil
+					break
+				}
+			}
+			out = append(out, f.Name+"="+value)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
 // allText joins the texts that the contents hold, one line each.
 func allText(contents ...*genai.Content) string {
 	var lines []string
@@ -267,9 +309,4 @@ func allText(contents ...*genai.Content) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// configOf serves turn to every request.
-func configOf(turn Turn) modelserver.Config {
-	return modelserver.Config{Fallback: Always(turn)}
 }

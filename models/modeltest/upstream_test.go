@@ -1,4 +1,4 @@
-package modeltest_test
+package modeltest
 
 import (
 	"context"
@@ -7,11 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/jitagent/jitagent/models/modeltest"
 )
 
 // post sends a request as curl does, and returns what came of it.
@@ -40,9 +37,9 @@ const (
 func TestFaults(t *testing.T) {
 	const page = "<html>busy</html>"
 	const google = "v1beta/models/m:generateContent"
-	smile := modeltest.Text("a😀")
+	smile := Text("a😀")
 	for name, tt := range map[string]struct {
-		fault  modeltest.Fault
+		fault  Fault
 		body   string
 		path   string // after GeminiURL; "" for OpenAI's
 		status int
@@ -50,24 +47,23 @@ func TestFaults(t *testing.T) {
 		cut    bool
 	}{
 		"none":              {nil, chatBody, "", 200, "a😀", false},
-		"status, OpenAI":    {modeltest.Status(429, "slow_down", nil), chatBody, "", 429, `"code":"slow_down"`, false},
-		"status, Gemini":    {modeltest.Status(429, "", nil), "{}", google, 429, `"status":"RESOURCE_EXHAUSTED"`, false},
-		"status, a code":    {modeltest.Status(400, "FAILED_PRECONDITION", nil), "{}", google, 400, `"status":"FAILED_PRECONDITION"`, false},
-		"quotes the key":    {modeltest.Status(401, "", nil), chatBody, "", 401, "test-key", false},
-		"an answer":         {modeltest.Answer(200, "text/html", page), chatBody, "", 200, page, false},
-		"cut before all":    {modeltest.Cut(0), streamBody, "", 0, "", true},
-		"cut after one":     {modeltest.Cut(1), streamBody, "", 200, `"role":"assistant"`, true},
-		"cut late":          {modeltest.Cut(99), streamBody, "", 200, "[DONE]", true},
-		"cut after bytes":   {modeltest.CutBytes(5), chatBody, "", 200, `{"id"`, true},
-		"cut after none":    {modeltest.CutBytes(0), chatBody, "", 200, ``, true},
-		"cut after all":     {modeltest.CutBytes(99999), chatBody, "", 200, `a😀`, true},
-		"split":             {modeltest.Split(1), streamBody, "", 200, "a😀", false},
-		"escaped":           {modeltest.Escape(3), streamBody, "", 200, `a\ud83d\ude00`, false},
-		"escaped, unary":    {modeltest.Escape(1), chatBody, "", 200, `a\ud83d\ude00`, false},
-		"late":              {modeltest.Delay(time.Millisecond), chatBody, "", 200, "a😀", false},
+		"status, OpenAI":    {Status(429, "slow_down", nil), chatBody, "", 429, `"code":"slow_down"`, false},
+		"status, Gemini":    {Status(429, "", nil), "{}", google, 429, `"status":"RESOURCE_EXHAUSTED"`, false},
+		"status, a code":    {Status(400, "FAILED_PRECONDITION", nil), "{}", google, 400, `"status":"FAILED_PRECONDITION"`, false},
+		"quotes the key":    {Status(401, "", nil), chatBody, "", 401, "test-key", false},
+		"an answer":         {Answer(200, "text/html", page), chatBody, "", 200, page, false},
+		"cut before all":    {Cut(0), streamBody, "", 0, "", true},
+		"cut after one":     {Cut(1), streamBody, "", 200, `"role":"assistant"`, true},
+		"cut late":          {Cut(99), streamBody, "", 200, "[DONE]", true},
+		"cut after bytes":   {cutBytes(5), chatBody, "", 200, `{"id"`, true},
+		"cut after none":    {cutBytes(0), chatBody, "", 200, ``, true},
+		"cut after all":     {cutBytes(99999), chatBody, "", 200, `a😀`, true},
+		"split":             {split(1), streamBody, "", 200, "a😀", false},
+		"escaped":           {escape(3), streamBody, "", 200, `a\ud83d\ude00`, false},
+		"escaped, unary":    {escape(1), chatBody, "", 200, `a\ud83d\ude00`, false},
 		"another handler's": {func(http.Handler) http.Handler { return http.NotFoundHandler() }, chatBody, "", 404, "not found", false},
 	} {
-		up := modeltest.Start(t, modeltest.Always(smile))
+		up := Start(t, Always(smile))
 		up.Next(tt.fault)
 		url := up.OpenAIURL() + "/chat/completions"
 		if tt.path != "" {
@@ -91,8 +87,8 @@ func TestFaults(t *testing.T) {
 }
 
 func TestStatusSendsHeaders(t *testing.T) {
-	up := modeltest.Start(t, modeltest.NewScript())
-	up.Next(modeltest.Status(429, "", http.Header{"Retry-After": {"7"}}))
+	up := Start(t, NewScript())
+	up.Next(Status(429, "", http.Header{"Retry-After": {"7"}}))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, up.OpenAIURL()+"/chat/completions", strings.NewReader(chatBody))
 	if err != nil {
 		t.Fatal(err)
@@ -109,31 +105,29 @@ func TestStatusSendsHeaders(t *testing.T) {
 
 // A stalled request ends with its client.
 func TestStall(t *testing.T) {
-	for name, fault := range map[string]modeltest.Fault{"stall": modeltest.Stall(), "a long delay": modeltest.Delay(time.Hour)} {
-		up := modeltest.Start(t, modeltest.NewScript())
-		here, ended := make(chan struct{}), make(chan struct{})
-		up.Next(func(server http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				close(here)
-				defer close(ended)
-				fault(server).ServeHTTP(w, r)
-			})
+	up := Start(t, NewScript())
+	here, ended := make(chan struct{}), make(chan struct{})
+	up.Next(func(server http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(here)
+			defer close(ended)
+			stall()(server).ServeHTTP(w, r)
 		})
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			<-here
-			cancel()
-		}()
-		if _, _, err := post(ctx, t, up.OpenAIURL()+"/chat/completions", chatBody); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s: %v", name, err)
-		}
-		<-ended
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-here
+		cancel()
+	}()
+	if _, _, err := post(ctx, t, up.OpenAIURL()+"/chat/completions", chatBody); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
+	<-ended
 }
 
 func TestFaultsComeInOrder(t *testing.T) {
-	up := modeltest.Start(t, modeltest.Always(modeltest.Text("ok")))
-	up.Next(modeltest.Status(500, "", nil), nil, modeltest.Status(503, "", nil))
+	up := Start(t, Always(Text("ok")))
+	up.Next(Status(500, "", nil), nil, Status(503, "", nil))
 	var got []int
 	for range 4 {
 		status, _, err := post(t.Context(), t, up.OpenAIURL()+"/chat/completions", chatBody)
@@ -148,8 +142,8 @@ func TestFaultsComeInOrder(t *testing.T) {
 }
 
 func TestUpstreamRecordsWhatArrived(t *testing.T) {
-	up := modeltest.Start(t, modeltest.NewScript())
-	up.Next(modeltest.Cut(0))
+	up := Start(t, NewScript())
+	up.Next(Cut(0))
 	_, _, err := post(t.Context(), t, up.GeminiURL()+"v1beta/models/a%2Fb:streamGenerateContent?alt=sse", `{"odd"`)
 	if err == nil {
 		t.Error("the connection was not cut")
@@ -161,7 +155,7 @@ func TestUpstreamRecordsWhatArrived(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	up := modeltest.Start(t, modeltest.NewScript())
+	up := Start(t, NewScript())
 	openAI, gemini := up.OpenAIURL(), up.GeminiURL()
 	if !strings.HasPrefix(openAI, "http://127.0.0.1:") || openAI != gemini+"v1" {
 		t.Errorf("addresses %s and %s", openAI, gemini)
