@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 )
 
 // tamper changes a journal behind its back.
@@ -48,13 +50,13 @@ func TestVerifyNamesTheFirstEntryThatDoesNotFit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := someTasks(t)
-			if got := inState(t, dir, "audit", "verify"); got.code != exitDone || !strings.HasPrefix(got.stdout, "whole: 15 entries, 3 tasks\nhead:  15:") {
+			if got := inState(t, dir, "audit", "verify"); got.code != cli.ExitDone || !strings.HasPrefix(got.stdout, "whole: 15 entries, 3 tasks\nhead:  15:") {
 				t.Fatalf("before: %+v", got)
 			}
 			tamper(t, dir, tt.query, tt.seq)
 			got := inState(t, dir, "audit", "verify")
-			if want := fmt.Sprintf("entry %d does not fit", tt.entry); got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, want) {
-				t.Errorf("%+v, want exit %d and %q", got, exitFailed, want)
+			if want := fmt.Sprintf("entry %d does not fit", tt.entry); got.code != cli.ExitFailed || got.stdout != "" || !strings.Contains(got.stderr, want) {
+				t.Errorf("%+v, want exit %d and %q", got, cli.ExitFailed, want)
 			}
 		})
 	}
@@ -63,7 +65,11 @@ func TestVerifyNamesTheFirstEntryThatDoesNotFit(t *testing.T) {
 func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 	dir := someTasks(t)
 	verify := func(args ...string) result { return inState(t, dir, append([]string{"audit", "verify"}, args...)...) }
-	var report verifyReport
+	var report struct {
+		Entries int64
+		Tasks   int
+		Head    string
+	}
 	if err := json.Unmarshal([]byte(verify("--json").stdout), &report); err != nil || report.Entries != 15 || report.Tasks != 3 {
 		t.Fatalf("report %+v, %v", report, err)
 	}
@@ -77,17 +83,17 @@ func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 		code int
 		say  string
 	}{
-		{[]string{"--head", report.Head}, exitDone, ""},
-		{[]string{"--head", report.Head, "--head", report.Head}, exitDone, ""},
-		{[]string{"--head", other}, exitFailed, "entry 14 does not fit: it is not the one that was recorded elsewhere"},
-		{[]string{"--head", report.Head, "--head", other}, exitFailed, "entry 14"},
-		{[]string{"--head", strings.Replace(report.Head, "15:", "99:", 1)}, exitFailed, "entry 16 does not fit: it is missing"},
-		{[]string{"--head", "15"}, exitUsage, "NUMBER:HASH"},
-		{[]string{"--head", strings.ToUpper(report.Head)}, exitUsage, "NUMBER:HASH"},
-		{[]string{"--head", ""}, exitUsage, "NUMBER:HASH"},
-		{[]string{"more"}, exitUsage, "unknown command"},
+		{[]string{"--head", report.Head}, cli.ExitDone, ""},
+		{[]string{"--head", report.Head, "--head", report.Head}, cli.ExitDone, ""},
+		{[]string{"--head", other}, cli.ExitFailed, "entry 14 does not fit: it is not the one that was recorded elsewhere"},
+		{[]string{"--head", report.Head, "--head", other}, cli.ExitFailed, "entry 14"},
+		{[]string{"--head", strings.Replace(report.Head, "15:", "99:", 1)}, cli.ExitFailed, "entry 16 does not fit: it is missing"},
+		{[]string{"--head", "15"}, cli.ExitUsage, "NUMBER:HASH"},
+		{[]string{"--head", strings.ToUpper(report.Head)}, cli.ExitUsage, "NUMBER:HASH"},
+		{[]string{"--head", ""}, cli.ExitUsage, "NUMBER:HASH"},
+		{[]string{"more"}, cli.ExitUsage, "unknown command"},
 	} {
-		if got := verify(tt.args...); got.code != tt.code || !strings.Contains(got.stderr, tt.say) || (tt.code == exitDone) != (got.stdout != "") {
+		if got := verify(tt.args...); got.code != tt.code || !strings.Contains(got.stderr, tt.say) || (tt.code == cli.ExitDone) != (got.stdout != "") {
 			t.Errorf("%v: %+v, want exit %d and %q", tt.args, got, tt.code, tt.say)
 		}
 	}
@@ -96,7 +102,7 @@ func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 func TestExportChoosesEntries(t *testing.T) {
 	dir := someTasks(t)
 	all := inState(t, dir, "audit", "export")
-	if all.code != exitDone || strings.Count(all.stdout, "\n") != 15 {
+	if all.code != cli.ExitDone || strings.Count(all.stdout, "\n") != 15 {
 		t.Fatalf("%+v, want 15 lines", all)
 	}
 	for _, tt := range []struct {
@@ -106,18 +112,18 @@ func TestExportChoosesEntries(t *testing.T) {
 		n    int
 		say  string
 	}{
-		{[]string{"--task", "task_2"}, exitDone, "RUN2", 5, ""},
-		{[]string{"--task", "last"}, exitDone, "RUN3", 5, ""},
-		{[]string{"--task", "RUN1"}, exitDone, "RUN1", 5, ""},
-		{[]string{"--session", "morning"}, exitDone, "RUN1 RUN2", 10, ""},
-		{[]string{"--since", "1h"}, exitDone, "RUN1 RUN2 RUN3", 15, ""},
-		{[]string{"--since", time.Now().Add(time.Hour).Format(time.RFC3339)}, exitDone, "", 0, ""},
-		{[]string{"--since", "0s", "--session", "morning"}, exitDone, "", 0, ""},
-		{[]string{"--since", "soon"}, exitUsage, "", 0, "--since"},
-		{[]string{"--task", "morning"}, exitFailed, "", 0, "session morning is no task"},
-		{[]string{"--session", "task_1"}, exitFailed, "", 0, "task task_1 is no session"},
-		{[]string{"--session", "nobody"}, exitFailed, "", 0, "nobody"},
-		{[]string{"--task", "task_1", "--session", "morning"}, exitUsage, "", 0, "exclude each other"},
+		{[]string{"--task", "task_2"}, cli.ExitDone, "RUN2", 5, ""},
+		{[]string{"--task", "last"}, cli.ExitDone, "RUN3", 5, ""},
+		{[]string{"--task", "RUN1"}, cli.ExitDone, "RUN1", 5, ""},
+		{[]string{"--session", "morning"}, cli.ExitDone, "RUN1 RUN2", 10, ""},
+		{[]string{"--since", "1h"}, cli.ExitDone, "RUN1 RUN2 RUN3", 15, ""},
+		{[]string{"--since", time.Now().Add(time.Hour).Format(time.RFC3339)}, cli.ExitDone, "", 0, ""},
+		{[]string{"--since", "0s", "--session", "morning"}, cli.ExitDone, "", 0, ""},
+		{[]string{"--since", "soon"}, cli.ExitUsage, "", 0, "--since"},
+		{[]string{"--task", "morning"}, cli.ExitFailed, "", 0, "session morning is no task"},
+		{[]string{"--session", "task_1"}, cli.ExitFailed, "", 0, "task task_1 is no session"},
+		{[]string{"--session", "nobody"}, cli.ExitFailed, "", 0, "nobody"},
+		{[]string{"--task", "task_1", "--session", "morning"}, cli.ExitUsage, "", 0, "exclude each other"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			got := inState(t, dir, append([]string{"audit", "export"}, tt.args...)...)
@@ -160,11 +166,11 @@ func TestDamagedEntryStopsTheStory(t *testing.T) {
 	tamper(t, dir, `UPDATE entries SET data = '{}' WHERE seq = ?`, 12)
 	for _, args := range [][]string{{"explain", "task_3"}, {"audit", "export"}} {
 		got := inState(t, dir, args...)
-		if got.code != exitFailed || !strings.Contains(got.stderr, "entry 12 does not fit") || !strings.Contains(got.stderr, "hint: analyst audit verify") {
+		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "entry 12 does not fit") || !strings.Contains(got.stderr, "hint: analyst audit verify") {
 			t.Errorf("%v: %+v, want entry 12 and a hint", args, got)
 		}
 	}
-	if got := inState(t, dir, "explain", "task_1"); got.code != exitDone {
+	if got := inState(t, dir, "explain", "task_1"); got.code != cli.ExitDone {
 		t.Errorf("a task before it: %+v", got)
 	}
 }

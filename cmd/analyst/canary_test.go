@@ -27,6 +27,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/agent"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -140,22 +141,22 @@ func TestNoCredentialIsShown(t *testing.T) {
 		deny bool
 		code int
 	}{
-		{"success", nil, []string{job}, false, exitDone},
-		{"success as JSON", nil, []string{"--json", job}, false, exitDone},
-		{"success with debug log", nil, []string{"--debug", job}, false, exitDone},
-		{"pending", nil, []string{"--debug", "--wait", "0s", "Summarize doc_7310"}, false, exitPending},
-		{"denied", nil, []string{"--debug", "--wait", "30s", "Summarize doc_7310"}, true, exitDenied},
-		{"API fails and echoes", echoing(500), []string{"--debug", job}, false, exitFailed},
-		{"API refuses and echoes", echoing(403), []string{"--debug", "--json", job}, false, exitFailed},
-		{"API answers and echoes", echoing(200), []string{"--debug", "Summarize doc_1"}, false, exitDone},
-		{"API answers and echoes, JSON", echoing(200), []string{"--debug", "--json", "Summarize doc_1"}, false, exitDone},
+		{"success", nil, []string{job}, false, cli.ExitDone},
+		{"success as JSON", nil, []string{"--json", job}, false, cli.ExitDone},
+		{"success with debug log", nil, []string{"--debug", job}, false, cli.ExitDone},
+		{"pending", nil, []string{"--debug", "--wait", "0s", "Summarize doc_7310"}, false, cli.ExitPending},
+		{"denied", nil, []string{"--debug", "--wait", "30s", "Summarize doc_7310"}, true, cli.ExitDenied},
+		{"API fails and echoes", echoing(500), []string{"--debug", job}, false, cli.ExitFailed},
+		{"API refuses and echoes", echoing(403), []string{"--debug", "--json", job}, false, cli.ExitFailed},
+		{"API answers and echoes", echoing(200), []string{"--debug", "Summarize doc_1"}, false, cli.ExitDone},
+		{"API answers and echoes, JSON", echoing(200), []string{"--debug", "--json", "Summarize doc_1"}, false, cli.ExitDone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.api)
 			if tt.deny {
 				w.hijack(w.denying)
 			}
-			w.env[envState] = filepath.Join(t.TempDir(), "state")
+			w.env[cli.EnvState] = filepath.Join(t.TempDir(), "state")
 			got := w.run(append([]string{"run"}, tt.args...)...)
 			if got.code != tt.code {
 				t.Errorf("exit %d, want %d: %s", got.code, tt.code, got.stderr)
@@ -164,7 +165,7 @@ func TestNoCredentialIsShown(t *testing.T) {
 				t.Fatal("no token was issued, so nothing was tested")
 			}
 			for where, text := range map[string]string{
-				"stdout": got.stdout, "stderr": got.stderr, "spans": fmt.Sprintf("%+v", spans().GetSpans()), "journal": files(t, w.env[envState]),
+				"stdout": got.stdout, "stderr": got.stderr, "spans": fmt.Sprintf("%+v", spans().GetSpans()), "journal": files(t, w.env[cli.EnvState]),
 			} {
 				if found := leaks(text, w.credentials()); len(found) > 0 {
 					t.Errorf("%s holds %v:\n%s", where, found, text)
@@ -261,7 +262,7 @@ func TestNoCredentialReachesModelOrSession(t *testing.T) {
 			var log logtest.Buffer
 			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			authority, err := lumoauth.New(lumoauth.Config{
-				URL: w.env[envURL], Org: w.env[envOrg], ClientID: w.env[envClientID], ClientSecret: secret.New(w.env[envSecret]), Logger: logger,
+				URL: w.env[cli.EnvURL], Org: w.env[cli.EnvOrg], ClientID: w.env[cli.EnvClientID], ClientSecret: secret.New(w.env[cli.EnvSecret]), Logger: logger,
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 )
 
 // TestOfficialClients runs OpenAI's and Google's own clients, and an agent of
@@ -20,7 +22,7 @@ func TestOfficialClients(t *testing.T) {
 		t.Skip("no clients: python3 -m venv V && V/bin/pip install openai==3.57.0 google-adk==2.13.0 && " +
 			"npm install --prefix V openai@7.59.0 @google/genai@3.3.0 && MODEL_CLIENTS=$PWD/V go test ./cmd/analyst -run TestOfficialClients")
 	}
-	models, err := devModels(slog.New(slog.DiscardHandler))
+	models, err := dev.Models(slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

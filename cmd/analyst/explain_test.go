@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/audit"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
@@ -20,7 +22,7 @@ func inState(t *testing.T, dir string, args ...string) result {
 	t.Helper()
 	var stdout, stderr strings.Builder
 	getenv := func(name string) string {
-		if name == envState {
+		if name == cli.EnvState {
 			return dir
 		}
 		return ""
@@ -67,19 +69,19 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 		runs []string // told
 		say  string   // on stderr
 	}{
-		{"nobody", exitFailed, "", nil, `no task, session or call is called "nobody"`},
-		{"\x1b[2J", exitFailed, "", nil, "begins so; the newest tasks are task_3, task_2, task_1"},
-		{"task_", exitFailed, "", nil, `"task_" is the beginning of several: task task_1, task task_2, task task_3`},
-		{"", exitDone, "task task_3", []string{"RUN3"}, ""},
-		{"last", exitDone, "task task_3", []string{"RUN3"}, ""},
-		{"task_2", exitDone, "task task_2", []string{"RUN2"}, ""},
-		{"RUN1", exitDone, "task task_1", []string{"RUN1"}, ""},
-		{"morning", exitDone, "session morning", []string{"RUN1", "RUN2"}, ""},
-		{"nig", exitDone, "session night", []string{"RUN3"}, ""},
-		{"call-RUN2", exitDone, "call call-RUN2", []string{"RUN2"}, ""},
-		{"call-RUN", exitFailed, "", nil, "call call-RUN1, call call-RUN2, call call-RUN3"},
-		{"morn", exitDone, "call morn", []string{"RUN1", "RUN2", "RUN3"}, ""}, // and the beginning of a session
-		{"mor", exitFailed, "", nil, `"mor" is the beginning of several: session morning, call morn`},
+		{"nobody", cli.ExitFailed, "", nil, `no task, session or call is called "nobody"`},
+		{"\x1b[2J", cli.ExitFailed, "", nil, "begins so; the newest tasks are task_3, task_2, task_1"},
+		{"task_", cli.ExitFailed, "", nil, `"task_" is the beginning of several: task task_1, task task_2, task task_3`},
+		{"", cli.ExitDone, "task task_3", []string{"RUN3"}, ""},
+		{"last", cli.ExitDone, "task task_3", []string{"RUN3"}, ""},
+		{"task_2", cli.ExitDone, "task task_2", []string{"RUN2"}, ""},
+		{"RUN1", cli.ExitDone, "task task_1", []string{"RUN1"}, ""},
+		{"morning", cli.ExitDone, "session morning", []string{"RUN1", "RUN2"}, ""},
+		{"nig", cli.ExitDone, "session night", []string{"RUN3"}, ""},
+		{"call-RUN2", cli.ExitDone, "call call-RUN2", []string{"RUN2"}, ""},
+		{"call-RUN", cli.ExitFailed, "", nil, "call call-RUN1, call call-RUN2, call call-RUN3"},
+		{"morn", cli.ExitDone, "call morn", []string{"RUN1", "RUN2", "RUN3"}, ""}, // and the beginning of a session
+		{"mor", cli.ExitFailed, "", nil, `"mor" is the beginning of several: session morning, call morn`},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			got := inState(t, dir, "explain", "--json", tt.id)
@@ -89,7 +91,7 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 			if strings.ContainsRune(got.stderr, '\x1b') {
 				t.Error("an escape went to the terminal")
 			}
-			if tt.code != exitDone {
+			if tt.code != cli.ExitDone {
 				if got.stdout != "" || !strings.Contains(got.stderr, "hint: ") {
 					t.Errorf("stdout %q, stderr %q; want nothing and a hint", got.stdout, got.stderr)
 				}
@@ -137,12 +139,14 @@ func TestTasksAndExplainAgree(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var shown taskView
-	if got := inState(t, dir, "tasks", "show", "--json", "task"); got.code != exitDone || json.Unmarshal([]byte(got.stdout), &shown) != nil {
+	var shown struct {
+		Grants []struct{ State journal.GrantState }
+	}
+	if got := inState(t, dir, "tasks", "show", "--json", "task"); got.code != cli.ExitDone || json.Unmarshal([]byte(got.stdout), &shown) != nil {
 		t.Fatalf("tasks show: %+v", got)
 	}
 	var told explain.Story
-	if got := inState(t, dir, "explain", "--json", "task"); got.code != exitDone || json.Unmarshal([]byte(got.stdout), &told) != nil {
+	if got := inState(t, dir, "explain", "--json", "task"); got.code != cli.ExitDone || json.Unmarshal([]byte(got.stdout), &told) != nil {
 		t.Fatalf("explain: %+v", got)
 	}
 	for i, want := range []journal.GrantState{journal.GrantExpired, journal.GrantRevoked} {
@@ -159,8 +163,8 @@ func TestExplainWithoutAJournal(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	for _, args := range [][]string{{"explain"}, {"audit", "verify"}, {"audit", "export"}} {
 		got := inState(t, dir, args...)
-		if got.code != exitFailed || got.stdout != "" || !strings.Contains(got.stderr, "hint: no run has kept a journal there yet") {
-			t.Errorf("%v: %+v, want exit %d and a hint", args, got, exitFailed)
+		if got.code != cli.ExitFailed || got.stdout != "" || !strings.Contains(got.stderr, "hint: no run has kept a journal there yet") {
+			t.Errorf("%v: %+v, want exit %d and a hint", args, got, cli.ExitFailed)
 		}
 	}
 	if _, err := os.Stat(dir); err == nil {
@@ -173,10 +177,10 @@ func TestExplainWithoutAJournal(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := inState(t, dir, "explain"); got.code != exitFailed || !strings.Contains(got.stderr, "the journal has no task yet") {
+	if got := inState(t, dir, "explain"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "the journal has no task yet") {
 		t.Errorf("an empty journal: %+v", got)
 	}
-	if got := inState(t, dir, "audit", "verify"); got.code != exitDone || !strings.Contains(got.stdout, "whole: 0 entries, 0 tasks") {
+	if got := inState(t, dir, "audit", "verify"); got.code != cli.ExitDone || !strings.Contains(got.stdout, "whole: 0 entries, 0 tasks") {
 		t.Errorf("an empty journal: %+v", got)
 	}
 }
@@ -200,7 +204,7 @@ func TestStoriesHoldNoCredential(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.api)
 			dir := filepath.Join(t.TempDir(), "state")
-			w.env[envState] = dir
+			w.env[cli.EnvState] = dir
 			if tt.deny {
 				w.hijack(w.denying)
 			}
@@ -211,7 +215,7 @@ func TestStoriesHoldNoCredential(t *testing.T) {
 			page := filepath.Join(t.TempDir(), "story.html")
 			for _, args := range [][]string{{"explain"}, {"explain", "--json"}, {"explain", "--html", page}, {"audit", "export"}, {"audit", "verify"}} {
 				got := w.run(args...)
-				if got.code != exitDone || got.stdout == "" {
+				if got.code != cli.ExitDone || got.stdout == "" {
 					t.Fatalf("%v: %+v", args, got)
 				}
 				if found := leaks(got.stdout+got.stderr, w.credentials()); len(found) > 0 {
@@ -238,7 +242,7 @@ func TestExplainWritesThePageWhole(t *testing.T) {
 	if err := os.WriteFile(page, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := inState(t, dir, "explain", "--html", page, "task_1"); got.code != exitDone || !strings.Contains(got.stdout, page) {
+	if got := inState(t, dir, "explain", "--html", page, "task_1"); got.code != cli.ExitDone || !strings.Contains(got.stdout, page) {
 		t.Errorf("%+v, want the path of the page", got)
 	}
 	text, err := os.ReadFile(page)
@@ -251,7 +255,7 @@ func TestExplainWritesThePageWhole(t *testing.T) {
 	if info, err := os.Stat(page); err != nil || info.Mode().Perm()&0o077 != 0 {
 		t.Errorf("the page is open to others: %v, %v", info.Mode(), err)
 	}
-	if got := inState(t, dir, "explain", "--html", filepath.Join(page, "no"), "task_1"); got.code != exitFailed || !strings.Contains(got.stderr, "write the page") {
+	if got := inState(t, dir, "explain", "--html", filepath.Join(page, "no"), "task_1"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "write the page") {
 		t.Errorf("a page that cannot be written: %+v", got)
 	}
 }
@@ -260,30 +264,13 @@ func TestExplainWritesThePageWhole(t *testing.T) {
 func TestReadingHelpExamplesRun(t *testing.T) {
 	t.Chdir(t.TempDir())
 	dir := someTasks(t)
-	p := &program{getenv: func(string) string { return "" }}
-	for _, cmd := range p.auditCommand().Commands() {
+	p := &cli.Program{Getenv: func(string) string { return "" }}
+	for _, cmd := range audit.Command(p).Commands() {
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
-			if got := inState(t, dir, words(line)[1:]...); got.code != exitDone {
+			if got := inState(t, dir, words(line)[1:]...); got.code != cli.ExitDone {
 				t.Errorf("%s: exit %d: %s", line, got.code, got.stderr)
 			}
-		}
-	}
-}
-
-func TestParseSince(t *testing.T) {
-	now := time.Date(2026, 11, 2, 14, 0, 0, 0, time.UTC)
-	for text, want := range map[string]time.Time{
-		"": {}, "24h": now.Add(-24 * time.Hour), "0s": now, "2026-10-01T08:00:00Z": time.Date(2026, 10, 1, 8, 0, 0, 0, time.UTC),
-		"2026-10-01": time.Date(2026, 10, 1, 0, 0, 0, 0, time.Local),
-	} {
-		if got, err := parseSince(text, now); err != nil || !got.Equal(want) {
-			t.Errorf("parseSince(%q) = %v, %v, want %v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"yesterday", "-1h", "2026-13-01", "24", " 24h"} {
-		if got, err := parseSince(text, now); err == nil {
-			t.Errorf("parseSince(%q) = %v, want an error", text, got)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit/challenge"
 )
 
@@ -17,7 +18,7 @@ import (
 func demanding(details func(apiURL string) string) func(w *world) http.Handler {
 	return func(world *world) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			text := details(world.env[envAPI])
+			text := details(world.env[cli.EnvAPI])
 			w.Header().Set(challenge.Header, base64.StdEncoding.EncodeToString([]byte(text)))
 			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_authorization_details"`)
 			w.WriteHeader(http.StatusForbidden)
@@ -58,7 +59,7 @@ func TestHostileAPI(t *testing.T) {
 			if w.asked() != 0 {
 				t.Errorf("the authorization server was asked %d times: %v", w.asked(), w.bodies)
 			}
-			if got.code != exitDenied && got.code != exitFailed {
+			if got.code != cli.ExitDenied && got.code != cli.ExitFailed {
 				t.Errorf("exit %d, want denied or failed: %s", got.code, got.stderr)
 			}
 			if w.requests["complete"] != 1 {
@@ -130,7 +131,7 @@ func (e *eavesdropper) listenTo(t *testing.T, w *world, endpoint string) {
 		id = "doc_7310" // which is pending, so that its status is read
 	}
 	got := w.run("run", "--wait", "30s", "--timeout", "60s", "Summarize "+id)
-	if got.code != exitFailed {
+	if got.code != cli.ExitFailed {
 		t.Errorf("exit %d, want failed: the redirect was not met: %s", got.code, got.stderr)
 	}
 	if strings.Contains(got.stdout, "Forged content") {

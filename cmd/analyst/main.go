@@ -11,11 +11,24 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/audit"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/doctor"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
+	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 func main() {
@@ -27,4 +40,75 @@ func main() {
 	// process at once, as if nobody had listened.
 	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole command. Nothing below it exits.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := command(&cli.Program{Getenv: getenv, Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout) // help that was asked for
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return cli.ExitDone
+	}
+	e, ok := errors.AsType[*cli.ExitError](err)
+	if !ok {
+		e = &cli.ExitError{Code: cli.ExitFailed, Err: err}
+	}
+	if e.Err != nil {
+		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", plain.Text(e.Err.Error()))
+	}
+	if e.Hint != "" {
+		_, _ = fmt.Fprintf(stderr, "hint: %s\n", e.Hint)
+	}
+	return e.Code
+}
+
+// command returns analyst, with all its commands.
+func command(p *cli.Program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "analyst",
+		Short: "An agent that reads protected documents with just-in-time authority",
+		Long: `analyst fetches protected documents, summarises them and writes reports. It starts
+with no authority. When the API refuses a call it asks the authorization server
+for exactly what that call needs, and gives everything back at the end.
+
+With nothing configured it starts its own authorization server, protected API and
+offline model on loopback.`,
+		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
+  analyst dev
+  analyst doctor`,
+		SilenceErrors: true, // run words them
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &cli.ExitError{Code: cli.ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(
+		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p), tasks.Command(p), tasks.SweepCommand(p),
+		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p),
+	)
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Args = cli.Args(cmd.Args)
+	}
+	return root
+}
+
+func version(p *cli.Program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  analyst version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(p.Stdout, "analyst %s\n", cli.Build())
+			return err
+		},
+	}
 }

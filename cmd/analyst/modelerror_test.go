@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/models/modeltest"
 	"github.com/jitagent/jitagent/models/offline"
 )
@@ -103,8 +104,8 @@ func modelFails(t *testing.T, up *modeltest.Upstream, key string, args []string)
 	}
 	var stdout, stderr strings.Builder
 	code := run(t.Context(), args, private(t, env), strings.NewReader(""), &stdout, &stderr)
-	if code != exitFailed || !strings.Contains(stderr.String(), " completed, ") {
-		t.Errorf("exit %d, want %d and a completed task:\n%s", code, exitFailed, stderr.String())
+	if code != cli.ExitFailed || !strings.Contains(stderr.String(), " completed, ") {
+		t.Errorf("exit %d, want %d and a completed task:\n%s", code, cli.ExitFailed, stderr.String())
 	}
 	if key != "" && strings.Contains(stdout.String()+stderr.String(), key) {
 		t.Errorf("the key is in the output:\n%s", stderr.String())

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -68,7 +69,7 @@ func (p *process) kill() {
 
 // shared gives a world a state directory that its commands share.
 func (w *world) shared() *world {
-	w.env[envState] = filepath.Join(w.t.TempDir(), "state")
+	w.env[cli.EnvState] = filepath.Join(w.t.TempDir(), "state")
 	return w
 }
 
@@ -93,7 +94,7 @@ func (w *world) inJournal() string {
 
 func (w *world) tasks() []journal.Task {
 	w.t.Helper()
-	j, err := journal.Open(w.t.Context(), journal.Options{Dir: w.env[envState], ReadOnly: true})
+	j, err := journal.Open(w.t.Context(), journal.Options{Dir: w.env[cli.EnvState], ReadOnly: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestKilledProcessIsCleanedUpByTheNextCommand(t *testing.T) {
 			if got := w.auth.Snapshot().LiveTokens; got != 3 {
 				t.Fatalf("%d live tokens before, want one of each process", got)
 			}
-			if got := w.run(next...); got.code != exitDone {
+			if got := w.run(next...); got.code != cli.ExitDone {
 				t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 			}
 			if got := w.atServer(); !strings.HasPrefix(got, "active completed completed") {
@@ -177,7 +178,7 @@ func TestEmbeddedServersOfADeadProcess(t *testing.T) {
 	p := w.start("run", "--wait", "5m", job)
 	p.until(t, "granted ", "a person must decide")
 	p.kill()
-	if got := w.run("sweep"); got.code != exitDone || got.stdout != "1 task ended with the embedded servers of dead processes\n" {
+	if got := w.run("sweep"); got.code != cli.ExitDone || got.stdout != "1 task ended with the embedded servers of dead processes\n" {
 		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	if tasks := w.tasks(); len(tasks) != 1 || tasks[0].State != journal.StateUnknown || !strings.Contains(tasks[0].LastError, "died with its process") {
@@ -214,11 +215,11 @@ func TestFailingSweepSaysWhatIsLeft(t *testing.T) {
 	p.kill()
 	on.Store(true)
 	got := w.run("sweep", "--timeout", "300ms")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "analyst: not everything could be given back: 1 task still to be given back") || !strings.Contains(got.stderr, "hint: ") {
+	if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "analyst: not everything could be given back: 1 task still to be given back") || !strings.Contains(got.stderr, "hint: ") {
 		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	got = w.run("tasks", "complete", "--timeout", "300ms", "last")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "is not completed") || !strings.Contains(got.stderr, "503") {
+	if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "is not completed") || !strings.Contains(got.stderr, "503") {
 		t.Errorf("tasks complete: exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	k := w.tasks()[0]
@@ -226,7 +227,7 @@ func TestFailingSweepSaysWhatIsLeft(t *testing.T) {
 		t.Errorf("%+v, want completing with attempts and why", k)
 	}
 	on.Store(false)
-	if got := w.run("tasks", "complete", "last"); got.code != exitDone || w.inJournal() != "completed" || w.atServer() != "completed" {
+	if got := w.run("tasks", "complete", "last"); got.code != cli.ExitDone || w.inJournal() != "completed" || w.atServer() != "completed" {
 		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }
@@ -249,18 +250,18 @@ func TestRunThatCannotGiveBackLeavesARecord(t *testing.T) {
 	})
 	on.Store(true)
 	got := w.run("run", "Summarize doc_9982")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "the next analyst command, or analyst sweep, completes it") {
+	if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "the next analyst command, or analyst sweep, completes it") {
 		t.Errorf("exit %d: %s", got.code, got.stderr)
 	}
 	k := w.tasks()[0]
 	if k.State != journal.StateCompleting || k.Attempts != 1 || !strings.Contains(k.LastError, "403") || k.NextAttempt.IsZero() {
 		t.Errorf("%+v, want the attempt, its reason and the next time", k)
 	}
-	if got := w.run("run", "--ephemeral", "Summarize doc_9982"); got.code != exitFailed || !strings.Contains(got.stderr, "nobody completes it") {
+	if got := w.run("run", "--ephemeral", "Summarize doc_9982"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "nobody completes it") {
 		t.Errorf("ephemeral: exit %d: %s", got.code, got.stderr)
 	}
 	on.Store(false)
-	if got := w.run("sweep"); got.code != exitDone || !strings.HasPrefix(w.atServer(), "completed") {
+	if got := w.run("sweep"); got.code != cli.ExitDone || !strings.HasPrefix(w.atServer(), "completed") {
 		t.Errorf("exit %d: %s%s; at the server %s", got.code, got.stdout, got.stderr, w.atServer())
 	}
 }
@@ -273,14 +274,14 @@ func TestJournalThatTakesNothingGrantsNothing(t *testing.T) {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(rw, r)
 			if strings.HasSuffix(r.URL.Path, "/jit/task") {
-				if err := os.Remove(filepath.Join(w.env[envState], "journal.db")); err != nil {
+				if err := os.Remove(filepath.Join(w.env[cli.EnvState], "journal.db")); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	})
 	got := w.run("run", "Summarize doc_9982")
-	if got.code != exitFailed || !strings.Contains(got.stderr, "changed under the running process") || !strings.Contains(got.stderr, "--ephemeral") {
+	if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "changed under the running process") || !strings.Contains(got.stderr, "--ephemeral") {
 		t.Errorf("exit %d: %s", got.code, got.stderr)
 	}
 	if w.asked() != 0 || w.atServer() != "completed" {
@@ -296,7 +297,7 @@ func TestEndThatCannotBeRecorded(t *testing.T) {
 	w.hijack(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if path.Base(r.URL.Path) == "complete" {
-				if err := os.Remove(filepath.Join(w.env[envState], "journal.db")); err != nil {
+				if err := os.Remove(filepath.Join(w.env[cli.EnvState], "journal.db")); err != nil {
 					t.Error(err)
 				}
 			}
@@ -304,7 +305,7 @@ func TestEndThatCannotBeRecorded(t *testing.T) {
 		})
 	})
 	got := w.run("run", "Summarize doc_9982")
-	if got.code != exitDone || !strings.Contains(got.stderr, "analyst: all was given back, but that could not be recorded") {
+	if got.code != cli.ExitDone || !strings.Contains(got.stderr, "analyst: all was given back, but that could not be recorded") {
 		t.Errorf("exit %d: %s", got.code, got.stderr)
 	}
 	if w.atServer() != "completed" {
@@ -315,21 +316,21 @@ func TestEndThatCannotBeRecorded(t *testing.T) {
 // TestAuthorityNames: the same server and agent have one name, others have others.
 func TestAuthorityNames(t *testing.T) {
 	name := func(change map[string]string) string {
-		s, err := new(target).resolve(private(t, full(change)))
+		s, err := new(cli.Target).Resolve(private(t, full(change)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return authorityName(s)
+		return cli.AuthorityName(s)
 	}
 	want := "https://l.test/o/c"
 	for _, same := range []string{"https://l.test", "https://L.test/", "https://l.test:443"} {
-		if got := name(map[string]string{envURL: same}); got != want {
+		if got := name(map[string]string{cli.EnvURL: same}); got != want {
 			t.Errorf("%s is called %s, want %s", same, got, want)
 		}
 	}
 	seen := map[string]bool{want: true}
 	for _, change := range []map[string]string{
-		{envURL: "https://l.test:8443"}, {envURL: "https://m.test"}, {envOrg: "p"}, {envClientID: "d"}, {envClientID: "o/c"}, {envClientID: "c%2Fd"}, {envClientID: "c/d"},
+		{cli.EnvURL: "https://l.test:8443"}, {cli.EnvURL: "https://m.test"}, {cli.EnvOrg: "p"}, {cli.EnvClientID: "d"}, {cli.EnvClientID: "o/c"}, {cli.EnvClientID: "c%2Fd"}, {cli.EnvClientID: "c/d"},
 	} {
 		got := name(change)
 		if seen[got] || strings.Contains(got, "canary") {
@@ -337,7 +338,7 @@ func TestAuthorityNames(t *testing.T) {
 		}
 		seen[got] = true
 	}
-	if (&target{}).url != "" || authorityName(settings{embedded: true}) == want {
+	if cli.AuthorityName(cli.Settings{Embedded: true}) == want {
 		t.Error("the embedded server has the name of another")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +29,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NO_PROXY", "*")
-			env.Setenv(envState, filepath.Join(env.WorkDir, "state"))
+			env.Setenv(cli.EnvState, filepath.Join(env.WorkDir, "state"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -139,15 +141,15 @@ func TestExitCodes(t *testing.T) {
 		{"negative ttl", []string{"run", "--ttl", "-1s", "x"}, nil, 2, "a whole number of seconds, at least 1s"},
 		{"unknown model", []string{"run", "--model", "nobody/x", "x"}, nil, 2, "nobody"},
 		{"gemini without key", []string{"run", "--model", "gemini", "x"}, nil, 2, "GOOGLE_API_KEY"},
-		{"url only", []string{"run", "x"}, map[string]string{envURL: "https://l.test"}, 2, "LUMOAUTH_ORG_ID or LUMOAUTH_TENANT (--org), AGENT_CLIENT_ID (--client-id), AGENT_CLIENT_SECRET (--client-secret-file), ANALYST_API_URL (--api-url)"},
-		{"all but the API", []string{"run", "x"}, map[string]string{envURL: "https://l.test", envTenant: "o", envClientID: "c", envSecret: "s3cret-canary"}, 2, "ANALYST_API_URL"},
-		{"API only", []string{"run", "x"}, map[string]string{envAPI: "https://api.test"}, 2, envURL},
-		{"secret only", []string{"run", "x"}, map[string]string{envSecret: "s3cret-canary"}, 2, envURL},
-		{"two organizations", []string{"run", "x"}, full(map[string]string{envTenant: "other"}), 2, "unset one"},
-		{"plain http", []string{"run", "x"}, full(map[string]string{envURL: "http://l.test"}), 2, "https"},
-		{"plain http API", []string{"run", "x"}, full(map[string]string{envAPI: "http://api.test"}), 2, "https"},
-		{"bad URL", []string{"run", "x"}, full(map[string]string{envURL: "::nonsense"}), 2, envURL},
-		{"bad API URL", []string{"run", "x"}, full(map[string]string{envAPI: "ftp://api.test"}), 2, envAPI},
+		{"url only", []string{"run", "x"}, map[string]string{cli.EnvURL: "https://l.test"}, 2, "LUMOAUTH_ORG_ID or LUMOAUTH_TENANT (--org), AGENT_CLIENT_ID (--client-id), AGENT_CLIENT_SECRET (--client-secret-file), ANALYST_API_URL (--api-url)"},
+		{"all but the API", []string{"run", "x"}, map[string]string{cli.EnvURL: "https://l.test", cli.EnvTenant: "o", cli.EnvClientID: "c", cli.EnvSecret: "s3cret-canary"}, 2, "ANALYST_API_URL"},
+		{"API only", []string{"run", "x"}, map[string]string{cli.EnvAPI: "https://api.test"}, 2, cli.EnvURL},
+		{"secret only", []string{"run", "x"}, map[string]string{cli.EnvSecret: "s3cret-canary"}, 2, cli.EnvURL},
+		{"two organizations", []string{"run", "x"}, full(map[string]string{cli.EnvTenant: "other"}), 2, "unset one"},
+		{"plain http", []string{"run", "x"}, full(map[string]string{cli.EnvURL: "http://l.test"}), 2, "https"},
+		{"plain http API", []string{"run", "x"}, full(map[string]string{cli.EnvAPI: "http://api.test"}), 2, "https"},
+		{"bad URL", []string{"run", "x"}, full(map[string]string{cli.EnvURL: "::nonsense"}), 2, cli.EnvURL},
+		{"bad API URL", []string{"run", "x"}, full(map[string]string{cli.EnvAPI: "ftp://api.test"}), 2, cli.EnvAPI},
 		{"documents with another API", []string{"run", "--documents", ".", "x"}, full(nil), 2, "--documents"},
 		{"no secret file", []string{"run", "--client-secret-file", "/nonexistent/file", "x"}, nil, 2, "no such file"},
 		{"no documents directory", []string{"run", "--documents", "/nonexistent/dir", "x"}, nil, 1, "nonexistent"},
@@ -174,7 +176,7 @@ func TestExitCodes(t *testing.T) {
 
 // full is a whole configuration with changes.
 func full(change map[string]string) map[string]string {
-	env := map[string]string{envURL: "https://l.test", envOrg: "o", envClientID: "c", envSecret: "s3cret-canary", envAPI: "https://api.test"}
+	env := map[string]string{cli.EnvURL: "https://l.test", cli.EnvOrg: "o", cli.EnvClientID: "c", cli.EnvSecret: "s3cret-canary", cli.EnvAPI: "https://api.test"}
 	for name, value := range change {
 		env[name] = value
 	}
@@ -194,8 +196,8 @@ func TestHelpExamplesRun(t *testing.T) {
 	if err := os.WriteFile("go.mod", []byte("module example.test/billing\n"), 0o600); err != nil { // for new-tool
 		t.Fatal(err)
 	}
-	p := &program{getenv: private(t, nil)}
-	for _, cmd := range p.root().Commands() {
+	p := &cli.Program{Getenv: private(t, nil)}
+	for _, cmd := range command(p).Commands() {
 		if cmd.Name() == "completion" || cmd.Name() == "help" {
 			continue
 		}
@@ -209,8 +211,8 @@ func TestHelpExamplesRun(t *testing.T) {
 			}
 			t.Run(line, func(t *testing.T) {
 				var stderr strings.Builder
-				code := run(t.Context(), words(line)[1:], p.getenv, strings.NewReader(""), &strings.Builder{}, &stderr)
-				if code != exitDone {
+				code := run(t.Context(), words(line)[1:], p.Getenv, strings.NewReader(""), &strings.Builder{}, &stderr)
+				if code != cli.ExitDone {
 					t.Errorf("exit %d: %s", code, stderr.String())
 				}
 			})
@@ -235,9 +237,9 @@ func TestReadmeCommandsRun(t *testing.T) {
 		}
 		ran++
 		t.Run(rest, func(t *testing.T) {
-			want := exitDone
+			want := cli.ExitDone
 			if strings.Contains(comment, "exit code 8") {
-				want = exitPending
+				want = cli.ExitPending
 			}
 			args := words(rest)
 			if args[0] == "run" {
@@ -290,8 +292,8 @@ func TestSignalCompletesTheTask(t *testing.T) {
 			var stdout strings.Builder
 			stderr := &tripwire{trip: "waiting", then: func() { _ = signalSelf(sig) }}
 			code := run(ctx, []string{"run", "--wait", "5m", "Summarize " + sensitiveDocument(t)}, private(t, nil), strings.NewReader(""), &stdout, stderr)
-			if code != exitInterrupted || !strings.Contains(stderr.String(), "completed, 0 tokens revoked") {
-				t.Errorf("exit %d, want %d and a completed task:\n%s", code, exitInterrupted, stderr.String())
+			if code != cli.ExitInterrupted || !strings.Contains(stderr.String(), "completed, 0 tokens revoked") {
+				t.Errorf("exit %d, want %d and a completed task:\n%s", code, cli.ExitInterrupted, stderr.String())
 			}
 		})
 	}
@@ -324,7 +326,7 @@ func signalSelf(sig os.Signal) error {
 // release.
 func sensitiveDocument(t *testing.T) string {
 	t.Helper()
-	servers, err := startEmbedded(t.Context(), settings{}, nil)
+	servers, err := cli.StartEmbedded(t.Context(), cli.Settings{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/logtest"
@@ -58,7 +59,7 @@ func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
 	agent := w.auth.Config().Agents[0]
 	w.secrets = append(w.secrets, agent.ClientSecret.Reveal())
 	w.env = map[string]string{
-		envURL: base, envOrg: w.auth.Config().Org, envClientID: agent.ClientID, envSecret: agent.ClientSecret.Reveal(), envAPI: apiURL,
+		cli.EnvURL: base, cli.EnvOrg: w.auth.Config().Org, cli.EnvClientID: agent.ClientID, cli.EnvSecret: agent.ClientSecret.Reveal(), cli.EnvAPI: apiURL,
 	}
 	if api == nil {
 		api = w.documents
@@ -75,7 +76,7 @@ func private(t testing.TB, env map[string]string) func(string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
 	return func(name string) string {
-		if v, ok := env[name]; ok || name != envState {
+		if v, ok := env[name]; ok || name != cli.EnvState {
 			return v
 		}
 		return dir
@@ -89,7 +90,7 @@ func (w *world) documents(*world) http.Handler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	api, err := docapi.New(docapi.Config{BaseURL: w.env[envAPI], Reports: w.t.TempDir(), Verifier: verifier})
+	api, err := docapi.New(docapi.Config{BaseURL: w.env[cli.EnvAPI], Reports: w.t.TempDir(), Verifier: verifier})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func (w *world) denying(next http.Handler) http.Handler {
 			return
 		}
 		for _, pending := range w.auth.Snapshot().Requests {
-			deny := httptest.NewRequest(http.MethodPost, "/orgs/"+w.env[envOrg]+"/api/v1/jit/deny/"+pending.ID, strings.NewReader(`{"agent_message":"not today"}`))
+			deny := httptest.NewRequest(http.MethodPost, "/orgs/"+w.env[cli.EnvOrg]+"/api/v1/jit/deny/"+pending.ID, strings.NewReader(`{"agent_message":"not today"}`))
 			deny.Header.Set("Authorization", "Bearer "+token.Reveal())
 			deny.Header.Set("Content-Type", "application/json")
 			w.auth.ServeHTTP(httptest.NewRecorder(), deny)

@@ -1,4 +1,6 @@
-package main
+// Package audit tells what the journal holds: analyst audit checks and exports its
+// entries, analyst explain makes a story of them.
+package audit
 
 import (
 	"context"
@@ -10,16 +12,18 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-func (p *program) auditCommand() *cobra.Command {
+// Command returns analyst audit.
+func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Check that the journal is whole, or export it",
 		Long: `Check that no entry of the journal was changed, or write its entries out.
 
-` + stateHelp,
+` + cli.StateHelp,
 		Example: `  analyst run --quiet "Summarize doc_9982"
   analyst audit verify
   analyst audit export --since 24h
@@ -27,13 +31,17 @@ func (p *program) auditCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.verifyCommand(), p.exportCommand())
+	cmd.AddCommand(verifyCommand(p), exportCommand(p))
 	return cmd
 }
 
-func (p *program) verifyCommand() *cobra.Command {
-	var heads []string
-	var asJSON bool
+type verifyOptions struct {
+	heads []string
+	json  bool
+}
+
+func verifyCommand(p *cli.Program) *cobra.Command {
+	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check each entry against the chain, and name the first that does not fit",
@@ -47,11 +55,11 @@ check with --head.
 Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 		Example: `  analyst audit verify
   analyst audit verify --json | jq -r .head`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.verify(cmd.Context(), heads, asJSON) },
+		Args: cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
-	cmd.Flags().StringArrayVar(&heads, "head", nil, "a head that an earlier check printed, as SEQ:HASH; may be repeated")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	cmd.Flags().StringArrayVar(&o.heads, "head", nil, "a head that an earlier check printed, as SEQ:HASH; may be repeated")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print a JSON object")
 	return cmd
 }
 
@@ -66,38 +74,38 @@ type verifyReport struct {
 	Losses []int64 `json:"losses,omitempty"`
 }
 
-func (p *program) verify(ctx context.Context, heads []string, asJSON bool) error {
-	known := make([]journal.Head, len(heads))
-	for i, text := range heads {
+func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
+	known := make([]journal.Head, len(o.heads))
+	for i, text := range o.heads {
 		var err error
 		if known[i], err = journal.ParseHead(text); err != nil {
-			return usageError("--head: it reads NUMBER:HASH, as analyst audit verify prints it")
+			return cli.Usagef("--head: it reads NUMBER:HASH, as analyst audit verify prints it")
 		}
 	}
-	j, err := p.openState(ctx, true, nil)
+	j, err := p.OpenState(ctx, true, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // it only reads
 	found, err := j.Verify(ctx, known...)
 	if err != nil {
-		return &exitError{code: exitFailed, err: err, hint: "keep a copy of the state directory before anything else is done with it"}
+		return cli.Failf("keep a copy of the state directory before anything else is done with it", "%w", err)
 	}
 	report := verifyReport{Entries: found.Entries, Tasks: found.Tasks, Head: found.Last.String(), PrunedTo: found.Pruned.Seq, Losses: found.Losses}
-	if asJSON {
-		return p.printJSON(report)
+	if o.json {
+		return p.PrintJSON(report)
 	}
-	_, err = fmt.Fprintf(p.stdout, "whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
+	_, err = fmt.Fprintf(p.Stdout, "whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
 	if err == nil && report.PrunedTo > 0 {
-		_, err = fmt.Fprintf(p.stdout, "note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
+		_, err = fmt.Fprintf(p.Stdout, "note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
 	}
 	for _, seq := range report.Losses {
 		if err == nil {
-			_, err = fmt.Fprintf(p.stdout, "note:  entry %d says that entries before it were found gone\n", seq)
+			_, err = fmt.Fprintf(p.Stdout, "note:  entry %d says that entries before it were found gone\n", seq)
 		}
 	}
 	if err == nil {
-		_, err = fmt.Fprintln(p.stdout, "Keep the head somewhere else, and check it later with --head.")
+		_, err = fmt.Fprintln(p.Stdout, "Keep the head somewhere else, and check it later with --head.")
 	}
 	return err
 }
@@ -109,10 +117,10 @@ func counted(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-type exportFlags struct{ since, task, session string }
+type exportOptions struct{ since, task, session string }
 
-func (p *program) exportCommand() *cobra.Command {
-	var f exportFlags
+func exportCommand(p *cli.Program) *cobra.Command {
+	var o exportOptions
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write entries as JSON lines",
@@ -123,49 +131,49 @@ are readable.`,
 		Example: `  analyst audit export
   analyst audit export --since 2026-01-31
   analyst audit export --task last`,
-		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.export(cmd.Context(), f) },
+		Args: cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.since, "since", "", `only entries since then: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time`)
-	flags.StringVar(&f.task, "task", "", `only entries about this task: its id, its run, the beginning of one, or "last"`)
-	flags.StringVar(&f.session, "session", "", "only entries about the tasks of this session")
+	flags.StringVar(&o.since, "since", "", `only entries since then: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time`)
+	flags.StringVar(&o.task, "task", "", `only entries about this task: its id, its run, the beginning of one, or "last"`)
+	flags.StringVar(&o.session, "session", "", "only entries about the tasks of this session")
 	return cmd
 }
 
-func (p *program) export(ctx context.Context, f exportFlags) error {
-	if f.task != "" && f.session != "" {
-		return usageError("--task and --session exclude each other")
+func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
+	if o.task != "" && o.session != "" {
+		return cli.Usagef("--task and --session exclude each other")
 	}
 	var only lineFilter
 	var err error
-	if only.since, err = parseSince(f.since, time.Now()); err != nil {
+	if only.since, err = parseSince(o.since, time.Now()); err != nil {
 		return err
 	}
-	j, err := p.openState(ctx, true, nil)
+	j, err := p.OpenState(ctx, true, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // it only reads
 	var filter journal.Filter
-	for _, want := range []struct{ kind, id string }{{"task", f.task}, {"session", f.session}} {
+	for _, want := range []struct{ kind, id string }{{"task", o.task}, {"session", o.session}} {
 		if want.id == "" {
 			continue
 		}
-		s, err := findSubject(ctx, j, want.id)
+		s, err := cli.FindSubject(ctx, j, want.id)
 		if err != nil {
 			return err
 		}
-		if s.kind != want.kind {
-			return &exitError{code: exitFailed, err: fmt.Errorf("%s is no %s", s, want.kind), hint: "analyst tasks --all lists what there is"}
+		if s.Kind != want.kind {
+			return cli.Failf("analyst tasks --all lists what there is", "%s is no %s", s, want.kind)
 		}
-		if only.runs = s.runs; len(s.runs) == 1 {
-			filter.Run = s.runs[0]
+		if only.runs = s.Runs; len(s.Runs) == 1 {
+			filter.Run = s.Runs[0]
 		}
 	}
-	only.w = p.stdout
+	only.w = p.Stdout
 	if err := j.Export(ctx, &only, filter); err != nil {
-		return stateError(err, verifyHint)
+		return cli.StateError(err, cli.VerifyHint)
 	}
 	return nil
 }
@@ -184,7 +192,7 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 	if t, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
 		return t, nil
 	}
-	return time.Time{}, usageError("--since %q: write a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time", text)
+	return time.Time{}, cli.Usagef("--since %q: write a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time", text)
 }
 
 // A lineFilter passes on the exported lines that are wanted, unchanged. It is

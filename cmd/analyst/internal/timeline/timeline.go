@@ -1,9 +1,9 @@
-// Package console shows a run to a person: a live timeline, one line an event.
+// Package timeline shows a run to a person: a live timeline, one line an event.
 //
 // Invariants: text that came from a model, an API or an authorization server is
 // shown without control characters, so that it cannot drive the terminal, and is
 // cut to a line's length. The package decides nothing and stores nothing.
-package console
+package timeline
 
 import (
 	"encoding/json"
@@ -29,8 +29,8 @@ type Timeline struct {
 	paint map[string]*color.Color
 }
 
-// NewTimeline returns a timeline that writes to w, with colour or without.
-func NewTimeline(w io.Writer, colour bool) *Timeline {
+// New returns a timeline that writes to w, with color or without.
+func New(w io.Writer, colored bool) *Timeline {
 	t := &Timeline{w: w, start: time.Now(), paint: map[string]*color.Color{
 		"dim":  color.New(color.Faint),
 		"good": color.New(color.FgGreen),
@@ -39,7 +39,7 @@ func NewTimeline(w io.Writer, colour bool) *Timeline {
 		"head": color.New(color.FgCyan),
 	}}
 	for _, c := range t.paint {
-		if colour {
+		if colored {
 			c.EnableColor()
 		} else {
 			c.DisableColor()

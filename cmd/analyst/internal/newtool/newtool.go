@@ -1,4 +1,5 @@
-package main
+// Package newtool is analyst new-tool: the skeleton of a tool.
+package newtool
 
 import (
 	"encoding/json"
@@ -10,16 +11,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/newtool"
 )
 
-type newToolFlags struct {
+// options are what new-tool is asked for.
+type options struct {
 	newtool.Options
 	readOnly, json bool
 }
 
-func (p *program) newToolCommand() *cobra.Command {
-	var f newToolFlags
+// Command returns analyst new-tool.
+func Command(p *cli.Program) *cobra.Command {
+	var o options
 	cmd := &cobra.Command{
 		Use:   "new-tool NAME",
 		Short: "Write the skeleton of a JIT-aware tool",
@@ -34,52 +38,52 @@ error; --force replaces it and keeps the old one beside it, as FILE.old.`,
   analyst new-tool send_reminder --api-path '/v1/invoices/{number}/reminders' --effect --dir ./billing`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if f.Effect && f.readOnly {
-				return usageError("--effect and --read-only exclude each other")
+			if o.Effect && o.readOnly {
+				return cli.Usagef("--effect and --read-only exclude each other")
 			}
-			f.Name = args[0]
-			return p.newTool(f)
+			o.Name = args[0]
+			return o.run(p)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.Dir, "dir", "", "folder of the tool's package (default: tools in the enclosing module)")
-	flags.StringVar(&f.Package, "package", "", "name of the package, if the folder holds none yet (default: the folder's)")
-	flags.StringVar(&f.APIPath, "api-path", "", "path that the tool calls; what stands in braces becomes an argument (default from NAME)")
-	flags.StringVar(&f.Type, "type", "", "type of the authorization detail that a call may ask for (default from NAME)")
-	flags.StringVar(&f.Action, "action", "", "its action (default read, or write with --effect)")
-	flags.BoolVar(&f.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
-	flags.BoolVar(&f.Effect, "effect", false, "the tool changes something, and calls with POST")
-	flags.BoolVar(&f.Force, "force", false, "replace files that are there, keeping the old ones as FILE.old")
-	flags.BoolVar(&f.json, "json", false, "print one JSON object")
+	flags.StringVar(&o.Dir, "dir", "", "folder of the tool's package (default: tools in the enclosing module)")
+	flags.StringVar(&o.Package, "package", "", "name of the package, if the folder holds none yet (default: the folder's)")
+	flags.StringVar(&o.APIPath, "api-path", "", "path that the tool calls; what stands in braces becomes an argument (default from NAME)")
+	flags.StringVar(&o.Type, "type", "", "type of the authorization detail that a call may ask for (default from NAME)")
+	flags.StringVar(&o.Action, "action", "", "its action (default read, or write with --effect)")
+	flags.BoolVar(&o.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
+	flags.BoolVar(&o.Effect, "effect", false, "the tool changes something, and calls with POST")
+	flags.BoolVar(&o.Force, "force", false, "replace files that are there, keeping the old ones as FILE.old")
+	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
 }
 
-// newTool does the job of analyst new-tool.
-func (p *program) newTool(f newToolFlags) error {
-	plan, err := newtool.New(f.Options)
+// run writes the tool and says what it wrote.
+func (o options) run(p *cli.Program) error {
+	plan, err := newtool.New(o.Options)
 	var exists *newtool.ExistsError
 	switch {
 	case errors.As(err, &exists):
-		return &exitError{
-			code: exitUsage, err: fmt.Errorf("new-tool %s: %w", f.Name, err),
-			hint: "choose another name, or --force to replace them and keep the old ones as FILE.old",
+		return &cli.ExitError{
+			Code: cli.ExitUsage, Err: fmt.Errorf("new-tool %s: %w", o.Name, err),
+			Hint: "choose another name, or --force to replace them and keep the old ones as FILE.old",
 		}
 	case err != nil:
-		return usageError("new-tool: %w", err)
+		return cli.Usagef("new-tool: %w", err)
 	}
 	if err := plan.Write(); err != nil {
 		return fmt.Errorf("new-tool: nothing was written: %w", err)
 	}
 	said := describeNewTool(plan)
-	if f.json {
+	if o.json {
 		text, err := json.MarshalIndent(said, "", "  ")
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(p.stdout, string(text))
+		_, err = fmt.Fprintln(p.Stdout, string(text))
 		return err
 	}
-	_, err = fmt.Fprint(p.stdout, said)
+	_, err = fmt.Fprint(p.Stdout, said)
 	return err
 }
 

@@ -1,10 +1,11 @@
-package main
+package run
 
 import (
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/runner"
@@ -41,31 +42,31 @@ func (s *summary) see(e runner.Event) {
 // one line.
 func (s *summary) exit() error {
 	if s.finished.Outcome == runner.InDoubt {
-		return &exitError{
-			code: exitMaybe,
-			err:  fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
-			hint: "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again",
+		return &cli.ExitError{
+			Code: cli.ExitInDoubt,
+			Err:  fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
+			Hint: "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again",
 		}
 	}
 	if s.finished.Outcome == runner.Interrupted {
-		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted")}
 	}
 	if s.err != nil {
-		return &exitError{code: exitFailed, err: s.broken()}
+		return &cli.ExitError{Code: cli.ExitFailed, Err: s.broken()}
 	}
 	switch s.finished.Outcome {
 	case runner.Done:
 		return nil
 	case runner.Denied:
-		return &exitError{code: exitDenied, err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
+		return &cli.ExitError{Code: cli.ExitDenied, Err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
 	case runner.Pending:
-		return &exitError{
-			code: exitPending,
-			err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
-			hint: "the run has ended and the request with it; run again with --wait 5m to give a reviewer time",
+		return &cli.ExitError{
+			Code: cli.ExitPending,
+			Err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
+			Hint: "the run has ended and the request with it; run again with --wait 5m to give a reviewer time",
 		}
 	}
-	return &exitError{code: exitFailed, err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
+	return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
 }
 
 // broken words the error that broke a run. One of the model names provider, model

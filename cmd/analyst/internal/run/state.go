@@ -1,4 +1,4 @@
-package main
+package run
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
@@ -28,18 +29,18 @@ var _ jit.Journal = (*runState)(nil)
 // openRunState opens the journal of a run: that of the state directory or, for
 // --ephemeral, one in memory. say gets a line about what the latter gives up. The
 // caller calls end.
-func (p *program) openRunState(ctx context.Context, ephemeral bool, say io.Writer, logger *slog.Logger) (*runState, error) {
+func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, say io.Writer, logger *slog.Logger) (*runState, error) {
 	s := &runState{ephemeral: ephemeral, log: logger}
 	var err error
 	if !ephemeral {
-		s.Journal, err = p.openState(ctx, false, logger)
-		if e, ok := errors.AsType[*exitError](err); ok {
-			e.hint = runHint
+		s.Journal, err = p.OpenState(ctx, false, logger)
+		if e, ok := errors.AsType[*cli.ExitError](err); ok {
+			e.Hint = cli.RunHint
 		}
 		return s, err
 	}
 	if s.Journal, err = journal.Memory(ctx, journal.Options{Logger: logger}); err != nil {
-		return nil, stateError(err, "")
+		return nil, cli.StateError(err, "")
 	}
 	_, _ = fmt.Fprintln(say, "analyst: --ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")
 	return s, nil
@@ -49,7 +50,7 @@ func (p *program) openRunState(ctx context.Context, ephemeral bool, say io.Write
 // the run fails for it, but what it says last may be about a tool.
 func (s *runState) Append(ctx context.Context, e jit.Entry) error {
 	err := s.Journal.Append(ctx, e)
-	if err != nil && unrecorded(err) {
+	if err != nil && cli.Unrecorded(err) {
 		s.refused.CompareAndSwap(nil, &err)
 	}
 	return err
@@ -71,22 +72,22 @@ func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Comple
 		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", plain.Line((*refused).Error(), 300))
 		return nil
 	}
-	e, ok := errors.AsType[*exitError](err)
+	e, ok := errors.AsType[*cli.ExitError](err)
 	if !ok {
-		e = &exitError{code: exitFailed, err: cmp.Or(err, errors.New("the run is over"))}
+		e = &cli.ExitError{Code: cli.ExitFailed, Err: cmp.Or(err, errors.New("the run is over"))}
 	}
 	if refused != nil {
-		if !unrecorded(e.err) {
-			e.err = fmt.Errorf("%w; what cannot be recorded is not done: %w", e.err, *refused)
+		if !cli.Unrecorded(e.Err) {
+			e.Err = fmt.Errorf("%w; what cannot be recorded is not done: %w", e.Err, *refused)
 		}
-		e.hint = runHint
+		e.Hint = cli.RunHint
 	}
 	if left > 0 {
 		next := "the next analyst command, or analyst sweep, completes it"
 		if s.ephemeral {
 			next = "with --ephemeral nobody completes it: its tokens live until they expire"
 		}
-		e.err = fmt.Errorf("%w; the task is not given back yet: %s", e.err, next)
+		e.Err = fmt.Errorf("%w; the task is not given back yet: %s", e.Err, next)
 	}
 	return e
 }

@@ -1,8 +1,8 @@
-package main
+// Package doctor is analyst doctor: it checks all that a run needs.
+package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // Bounds of doctor's probes.
@@ -33,9 +35,15 @@ type finding struct {
 	Fix    string `json:"fix,omitempty"`
 }
 
-func (p *program) doctorCommand() *cobra.Command {
-	var t target
-	var asJSON bool
+// options are what doctor is asked for.
+type options struct {
+	cli.Target
+	json bool
+}
+
+// Command returns analyst doctor.
+func Command(p *cli.Program) *cobra.Command {
+	var o options
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check configuration, journal, servers, credentials, clock, model and API",
@@ -46,15 +54,15 @@ that is not embedded is asked for that model, without any document.`,
   analyst doctor --model gemini
   analyst doctor --json | jq '.[] | select(.ok | not)'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.doctor(cmd.Context(), t, asJSON) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
-	t.flags(cmd.Flags())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array")
+	o.AddFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.json, "json", false, "print the findings as a JSON array")
 	return cmd
 }
 
-func (p *program) doctor(ctx context.Context, t target, asJSON bool) error {
-	findings, err := p.diagnose(ctx, t)
+func (o options) run(ctx context.Context, p *cli.Program) error {
+	findings, err := o.diagnose(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -64,66 +72,96 @@ func (p *program) doctor(ctx context.Context, t target, asJSON bool) error {
 			failed++
 		}
 	}
-	if err := p.printFindings(findings, asJSON); err != nil {
+	if err := printFindings(p, findings, o.json); err != nil {
 		return err
 	}
 	if failed > 0 {
-		return &exitError{code: exitFailed, err: fmt.Errorf("%d of %d checks failed", failed, len(findings))}
+		return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%d of %d checks failed", failed, len(findings))}
 	}
 	return nil
 }
 
 // diagnose runs the checks. Later ones are left out when an earlier failure makes
 // them pointless.
-func (p *program) diagnose(ctx context.Context, t target) (all []finding, err error) {
-	s, err := t.resolve(p.getenv)
+func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, err error) {
+	s, err := o.Resolve(p.Getenv)
 	if err != nil {
-		code := exitUsage
-		if e, ok := errors.AsType[*exitError](err); ok {
-			code = e.code
+		code := cli.ExitUsage
+		if e, ok := errors.AsType[*cli.ExitError](err); ok {
+			code = e.Code
 		}
 		f := []finding{{Check: "configuration", Detail: err.Error(), Fix: "set or unset what is named; see analyst run --help"}}
-		return f, errors.Join(p.printFindings(f, false), &exitError{code: code, err: errors.New("the configuration is not usable")})
+		return f, errors.Join(printFindings(p, f, o.json), &cli.ExitError{Code: code, Err: errors.New("the configuration is not usable")})
 	}
 	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
-	if s.embedded {
-		servers, err := startEmbedded(ctx, s, nil)
+	if s.Embedded {
+		servers, err := cli.StartEmbedded(ctx, s, nil)
 		if err != nil {
 			return append(found, finding{Check: "embedded servers", Detail: err.Error(), Fix: "see the message; --documents must be a readable directory"}), nil
 		}
 		defer func() { _ = servers.Close() }()
-		s.lumoauth, s.api = clientOf(servers), servers.API
+		s.LumoAuth, s.API = cli.ClientOf(servers), servers.API
 	}
-	client, err := lumoauth.New(s.lumoauth)
+	client, err := lumoauth.New(s.LumoAuth)
 	if err != nil {
 		return nil, err
 	}
-	state := p.checkState(ctx, authorityName(s), client)
+	state := checkState(ctx, p, cli.AuthorityName(s), client)
 	defer func() { all = append(all, state()) }()
 	server := checkServer(ctx, client, s)
 	found = append(found, server...)
 	if server[0].OK {
 		found = append(found, checkCredentials(ctx, client))
 	}
-	found = append(found, checkAPI(ctx, s.api), p.checkModel(ctx, s))
+	found = append(found, checkAPI(ctx, s.API), checkModel(ctx, p, s))
 	return found, nil
 }
 
-func describe(s settings) string {
-	if s.embedded {
+func describe(s cli.Settings) string {
+	if s.Embedded {
 		return "nothing set: embedded servers"
 	}
-	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.lumoauth.URL, s.lumoauth.Org, s.lumoauth.ClientID)
+	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.LumoAuth.URL, s.LumoAuth.Org, s.LumoAuth.ClientID)
+}
+
+// checkState opens the journal and gives back what dead processes left, as every
+// command does that talks to an authorization server. The function that it returns
+// waits for that and must be called.
+func checkState(ctx context.Context, p *cli.Program, authority string, c recovery.Completer) func() finding {
+	f := finding{Check: "journal"}
+	j, err := p.OpenState(ctx, false, nil)
+	if err != nil {
+		f.Detail, f.Fix = err.Error(), cli.RunHint
+		return func() finding { return f }
+	}
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: authority, Completer: c})
+	return func() finding {
+		report, err := recovered()
+		if err = errors.Join(err, j.Close()); err != nil {
+			f.Detail, f.Fix = err.Error(), cli.StateHint
+			return f
+		}
+		f.OK, f.Detail = true, j.Path()
+		for _, text := range []string{cli.Done(report), cli.Leftover(report)} {
+			if text != "" {
+				f.Detail += "; " + text
+			}
+		}
+		if report.Waiting > 0 {
+			f.OK, f.Fix = false, cli.LeftHint(report)
+		}
+		return f
+	}
 }
 
 // checkServer reads the authorization server's metadata and compares clocks.
-func checkServer(ctx context.Context, c *lumoauth.Client, s settings) []finding {
+func checkServer(ctx context.Context, c *lumoauth.Client, s cli.Settings) []finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	ping, err := c.Ping(ctx)
 	if err != nil {
 		return []finding{{Check: "authorization server", Detail: err.Error(),
-			Fix: fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", envURL, s.lumoauth.URL, envOrg, s.lumoauth.Org)}}
+			Fix: fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", cli.EnvURL, s.LumoAuth.URL, cli.EnvOrg, s.LumoAuth.Org)}}
 	}
 	found := []finding{{Check: "authorization server", OK: true,
 		Detail: fmt.Sprintf("issuer %s, answered in %s", ping.Metadata.Issuer, ping.RoundTrip.Round(time.Millisecond))}}
@@ -145,7 +183,7 @@ func checkCredentials(ctx context.Context, c *lumoauth.Client) finding {
 	me, err := c.Me(ctx)
 	switch {
 	case errors.Is(err, lumoauth.ErrInvalidClient):
-		f.Detail, f.Fix = err.Error(), "check "+envClientID+" and "+envSecret
+		f.Detail, f.Fix = err.Error(), "check "+cli.EnvClientID+" and "+cli.EnvSecret
 	case err != nil:
 		f.Detail, f.Fix = err.Error(), "see the message; the login may have worked, but the agent's own record could not be read"
 	default:
@@ -161,13 +199,13 @@ func checkAPI(ctx context.Context, api *url.URL) finding {
 	f := finding{Check: "protected API"}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath("v1/documents/doctor").String(), nil)
 	if err != nil {
-		f.Detail, f.Fix = "the URL does not parse", "check "+envAPI
+		f.Detail, f.Fix = "the URL does not parse", "check "+cli.EnvAPI
 		return f
 	}
 	client := &http.Client{Transport: &jit.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		f.Detail, f.Fix = err.Error(), "check "+envAPI+", and that this machine reaches the host"
+		f.Detail, f.Fix = err.Error(), "check "+cli.EnvAPI+", and that this machine reaches the host"
 		return f
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
@@ -177,22 +215,22 @@ func checkAPI(ctx context.Context, api *url.URL) finding {
 	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
 		f.OK = true
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		f.Fix = "the API redirects: set " + envAPI + " to where it redirects to"
+		f.Fix = "the API redirects: set " + cli.EnvAPI + " to where it redirects to"
 	case resp.StatusCode >= 500:
 		f.Fix = "the API is up but failing: see its log"
 	default:
-		f.Fix = "the API does not ask for a token there: check that " + envAPI + " is its base URL and that it is protected"
+		f.Fix = "the API does not ask for a token there: check that " + cli.EnvAPI + " is its base URL and that it is protected"
 	}
 	return f
 }
 
 // checkModel opens the model and, where it is not embedded, asks its provider
 // whether it is there. No document is sent.
-func (p *program) checkModel(ctx context.Context, s settings) finding {
+func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	f := finding{Check: "model"}
-	llm, err := models.Open(ctx, s.model, models.Options{Getenv: p.getenv, Settings: s.modelSettings})
+	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings})
 	if err == nil {
 		err = models.Check(ctx, llm)
 	}
@@ -200,15 +238,13 @@ func (p *program) checkModel(ctx context.Context, s settings) finding {
 		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
 		return f
 	}
-	f.OK, f.Detail = true, s.model+": "+s.data
+	f.OK, f.Detail = true, s.Model+": "+s.Data
 	return f
 }
 
-func (p *program) printFindings(found []finding, asJSON bool) error {
+func printFindings(p *cli.Program, found []finding, asJSON bool) error {
 	if asJSON {
-		enc := json.NewEncoder(p.stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(found)
+		return p.PrintJSON(found)
 	}
 	for _, f := range found {
 		mark := "ok  "
@@ -219,7 +255,7 @@ func (p *program) printFindings(found []finding, asJSON bool) error {
 		if f.Fix != "" {
 			line += "\n                            fix: " + plain.Line(f.Fix, 300)
 		}
-		if _, err := fmt.Fprintln(p.stdout, line); err != nil {
+		if _, err := fmt.Fprintln(p.Stdout, line); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,5 @@
-package main
+// Package dev is analyst dev: the embedded servers by themselves.
+package dev
 
 import (
 	"context"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -21,7 +23,8 @@ import (
 	"github.com/jitagent/jitagent/models/offline"
 )
 
-type devFlags struct {
+// options are what dev is asked for.
+type options struct {
 	addr, apiAddr      string
 	modelAddr          string
 	state              string
@@ -31,8 +34,9 @@ type devFlags struct {
 	allowRemote        bool
 }
 
-func (p *program) devCommand() *cobra.Command {
-	var f devFlags
+// Command returns analyst dev.
+func Command(p *cli.Program) *cobra.Command {
+	var o options
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the embedded servers by themselves",
@@ -48,42 +52,43 @@ otherwise, listen on loopback only.`,
   analyst dev --env-file dev.env    # then, elsewhere: . ./dev.env && analyst run "..."
                                     # or: . ./dev.env && analyst run --model openai/offline "..."`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.dev(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.addr, "addr", "127.0.0.1:0", "address of the authorization server; port 0 is a free one")
-	flags.StringVar(&f.apiAddr, "api-addr", "127.0.0.1:0", "address of the protected API")
-	flags.StringVar(&f.modelAddr, "model-addr", "127.0.0.1:0", "address of the model server")
-	flags.StringVar(&f.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
-	flags.StringVar(&f.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
-	flags.StringVar(&f.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
-	flags.StringVar(&f.documents, "documents", "", "serve the .md and .txt files of this directory")
-	flags.StringVar(&f.reports, "reports", "", "where reports are written (default ./reports)")
-	flags.StringVar(&f.org, "org", lumodev.DefaultOrg, "organization slug")
-	flags.BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that are not loopback: anyone who reaches them can act")
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "address of the authorization server; port 0 is a free one")
+	flags.StringVar(&o.apiAddr, "api-addr", "127.0.0.1:0", "address of the protected API")
+	flags.StringVar(&o.modelAddr, "model-addr", "127.0.0.1:0", "address of the model server")
+	flags.StringVar(&o.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
+	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
+	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
+	flags.StringVar(&o.documents, "documents", "", "serve the .md and .txt files of this directory")
+	flags.StringVar(&o.reports, "reports", "", "where reports are written (default ./reports)")
+	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "organization slug")
+	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow addresses that are not loopback: anyone who reaches them can act")
 	return cmd
 }
 
-// devModels serves the offline model: also under such names as Google's ADKs insist
+// Models serves the offline model: also under such names as Google's ADKs insist
 // on, and some clients of OpenAI.
-func devModels(logger *slog.Logger) (*modelserver.Server, error) {
+func Models(logger *slog.Logger) (*modelserver.Server, error) {
 	llm := offline.New()
 	return modelserver.New(modelserver.Config{
 		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm}, Logger: logger,
 	})
 }
 
-func (p *program) dev(ctx context.Context, f devFlags) (err error) {
-	logger := slog.New(slog.NewTextHandler(p.stderr, nil))
-	llms, err := devModels(logger)
+// run serves until ctx ends or a server fails.
+func (o options) run(ctx context.Context, p *cli.Program) (err error) {
+	logger := slog.New(slog.NewTextHandler(p.Stderr, nil))
+	llms, err := Models(logger)
 	if err != nil {
 		return err
 	}
 	servers, err := dev.Start(ctx, dev.Config{
-		Auth: lumodev.Config{Org: f.org}, AuthAddr: f.addr,
-		Documents: &docapi.Config{Documents: f.documents, Reports: f.reports}, APIAddr: f.apiAddr,
-		Model: llms, ModelAddr: f.modelAddr,
-		AllowRemote: f.allowRemote, StateDir: f.state, Logger: logger,
+		Auth: lumodev.Config{Org: o.org}, AuthAddr: o.addr,
+		Documents: &docapi.Config{Documents: o.documents, Reports: o.reports}, APIAddr: o.apiAddr,
+		Model: llms, ModelAddr: o.modelAddr,
+		AllowRemote: o.allowRemote, StateDir: o.state, Logger: logger,
 	})
 	if err != nil {
 		return err
@@ -95,12 +100,12 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 	}
 	exports := agentExports(servers)
 	printed := exports
-	if f.operator == "-" {
-		printed, f.operator = printed+operator, ""
+	if o.operator == "-" {
+		printed, o.operator = printed+operator, ""
 	}
 	for _, file := range []struct{ flag, path, text string }{
-		{"--operator-env-file", f.operator, operator}, // first: who waits for the other has both
-		{"--env-file", f.envFile, exports},
+		{"--operator-env-file", o.operator, operator}, // first: who waits for the other has both
+		{"--env-file", o.envFile, exports},
 	} {
 		if file.path == "" {
 			continue
@@ -109,14 +114,14 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 		// The secrets in it are void with the servers, unless these come back.
-		if f.state == "" {
+		if o.state == "" {
 			defer func() { _ = os.Remove(file.path) }()
 		}
 	}
-	if _, err := io.WriteString(p.stdout, printed); err != nil {
+	if _, err := io.WriteString(p.Stdout, printed); err != nil {
 		return fmt.Errorf("write the export lines: %w", err)
 	}
-	_, _ = fmt.Fprintf(p.stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.AuthURL, servers.API, servers.Model)
+	_, _ = fmt.Fprintf(p.Stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.AuthURL, servers.API, servers.Model)
 	select {
 	case <-ctx.Done():
 		return nil
@@ -130,13 +135,13 @@ func (p *program) dev(ctx context.Context, f devFlags) (err error) {
 func agentExports(servers *dev.Servers) string {
 	client := servers.Client()
 	return exportLines([][2]string{
-		{envURL, client.URL},
-		{envOrg, client.Org},
-		{envTenant, client.Org},
-		{envClientID, client.ClientID},
-		{envSecret, client.ClientSecret.Reveal()},
-		{envAPI, servers.API.String()},
-		{envAPIIdempotent, "true"},
+		{cli.EnvURL, client.URL},
+		{cli.EnvOrg, client.Org},
+		{cli.EnvTenant, client.Org},
+		{cli.EnvClientID, client.ClientID},
+		{cli.EnvSecret, client.ClientSecret.Reveal()},
+		{cli.EnvAPI, servers.API.String()},
+		{cli.EnvAPIIdempotent, "true"},
 		{"OPENAI_BASE_URL", servers.Model.JoinPath("v1").String()},
 		{"GOOGLE_GEMINI_BASE_URL", servers.Model.String()},
 	})

@@ -1,9 +1,10 @@
-package main
+// Package tasks is about the tasks that the journal knows: analyst tasks shows and
+// completes them, analyst sweep gives back what dead processes left.
+package tasks
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
@@ -21,16 +23,14 @@ import (
 // recentTasks is how many finished tasks a list shows without --all.
 const recentTasks = 20
 
-// lastTask names the newest task, in place of an id.
-const lastTask = "last"
-
-type tasksFlags struct {
+type listOptions struct {
 	all, json bool
 	state     string
 }
 
-func (p *program) tasksCommand() *cobra.Command {
-	var f tasksFlags
+// Command returns analyst tasks.
+func Command(p *cli.Program) *cobra.Command {
+	var o listOptions
 	cmd := &cobra.Command{
 		Use:   "tasks",
 		Short: "Show what became of the tasks of earlier runs",
@@ -43,31 +43,36 @@ newest. Nothing is asked of any server.
   expired     nobody confirmed that, but nothing under it can be valid any more
   unknown     nobody can confirm it: its authorization server is gone
 
-` + stateHelp,
+` + cli.StateHelp,
 		Example: `  analyst tasks
   analyst tasks --all --json | jq -r '.[].state'
   analyst tasks list --state open
   analyst tasks show last
   analyst tasks complete last`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.listTasks(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List tasks", Long: cmd.Long, Args: usageArgs(cobra.NoArgs),
+		Use: "list", Short: "List tasks", Long: cmd.Long, Args: cli.Args(cobra.NoArgs),
 		Example: "  analyst tasks list --all",
 		RunE:    cmd.RunE,
 	}
 	for _, c := range []*cobra.Command{cmd, list} {
-		c.Flags().BoolVar(&f.all, "all", false, fmt.Sprintf("list all tasks, not only the unfinished and the %d newest others", recentTasks))
-		c.Flags().BoolVar(&f.json, "json", false, "print a JSON array")
-		c.Flags().StringVar(&f.state, "state", "", "list the tasks in this state only")
+		c.Flags().BoolVar(&o.all, "all", false, fmt.Sprintf("list all tasks, not only the unfinished and the %d newest others", recentTasks))
+		c.Flags().BoolVar(&o.json, "json", false, "print a JSON array")
+		c.Flags().StringVar(&o.state, "state", "", "list the tasks in this state only")
 	}
-	cmd.AddCommand(list, p.showTaskCommand(), p.completeTaskCommand())
+	cmd.AddCommand(list, showCommand(p), completeCommand(p))
 	return cmd
 }
 
-func (p *program) showTaskCommand() *cobra.Command {
-	var asJSON bool
+type showOptions struct {
+	id   string
+	json bool
+}
+
+func showCommand(p *cli.Program) *cobra.Command {
+	var o showOptions
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one task: its state, attempts, owner and grants",
@@ -75,10 +80,13 @@ func (p *program) showTaskCommand() *cobra.Command {
 or "last" for the newest: its state, times and attempts, whether its process lives, and the grants
 under it. analyst explain tells the whole story.`,
 		Example: "  analyst tasks show last",
-		Args:    usageArgs(cobra.ExactArgs(1)),
-		RunE:    func(cmd *cobra.Command, args []string) error { return p.showTask(cmd.Context(), args[0], asJSON) },
+		Args:    cli.Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.id = args[0]
+			return o.run(cmd.Context(), p)
+		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print a JSON object")
 	return cmd
 }
 
@@ -111,29 +119,6 @@ type grantView struct {
 	State     journal.GrantState `json:"state"`
 }
 
-const (
-	ownerAlive = "alive"
-	ownerGone  = "gone"
-)
-
-// owners tells which unfinished tasks belong to processes that are gone.
-func owners(ctx context.Context, j *journal.Journal) func(journal.Task) string {
-	orphans, err := j.Orphans(ctx)
-	gone := map[string]bool{}
-	for _, t := range orphans {
-		gone[t.Owner] = true
-	}
-	return func(t journal.Task) string {
-		switch {
-		case t.State.Finished() || err != nil:
-			return ""
-		case gone[t.Owner]:
-			return ownerGone
-		}
-		return ownerAlive
-	}
-}
-
 func viewTask(t journal.Task, owner string) taskView {
 	return taskView{
 		Run: t.Run, TaskID: t.ID, State: t.State, Owner: owner, Authority: t.Authority, Name: t.Name, Session: t.Session,
@@ -143,38 +128,38 @@ func viewTask(t journal.Task, owner string) taskView {
 }
 
 // readState opens the journal for reading. There may be none yet: then it is nil.
-func (p *program) readState(ctx context.Context) (*journal.Journal, error) {
-	j, err := p.openState(ctx, true, nil)
+func readState(ctx context.Context, p *cli.Program) (*journal.Journal, error) {
+	j, err := p.OpenState(ctx, true, nil)
 	if errors.Is(err, journal.ErrNotFound) {
 		return nil, nil
 	}
 	return j, err
 }
 
-func (p *program) listTasks(ctx context.Context, f tasksFlags) error {
+func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 	states := []journal.State{journal.StateOpen, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
-	if f.state != "" && !slices.Contains(states, journal.State(f.state)) {
-		return usageError("--state is none of %v", states)
+	if o.state != "" && !slices.Contains(states, journal.State(o.state)) {
+		return cli.Usagef("--state is none of %v", states)
 	}
-	j, err := p.readState(ctx)
+	j, err := readState(ctx, p)
 	if err != nil {
 		return err
 	}
 	views := []taskView{}
 	if j != nil {
 		defer func() { _ = j.Close() }() // opened for reading
-		if views, err = selectTasks(ctx, j, f); err != nil {
+		if views, err = o.selected(ctx, j); err != nil {
 			return err
 		}
 	}
-	if f.json {
-		return p.printJSON(views)
+	if o.json {
+		return p.PrintJSON(views)
 	}
 	if len(views) == 0 {
-		_, err := fmt.Fprintln(p.stderr, "analyst: no tasks")
+		_, err := fmt.Fprintln(p.Stderr, "analyst: no tasks")
 		return err
 	}
-	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tPROCESS\tATTEMPTS\tNAME") // w is buffered: Flush has the error
 	for _, v := range views {
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", v.State, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60),
@@ -183,9 +168,9 @@ func (p *program) listTasks(ctx context.Context, f tasksFlags) error {
 	return w.Flush()
 }
 
-// selectTasks returns the tasks that a list shows, in its order.
-func selectTasks(ctx context.Context, j *journal.Journal, f tasksFlags) ([]taskView, error) {
-	list, err := j.Tasks(ctx, journal.TaskFilter{State: journal.State(f.state)})
+// selected returns the tasks that a list shows, in its order.
+func (o listOptions) selected(ctx context.Context, j *journal.Journal) ([]taskView, error) {
+	list, err := j.Tasks(ctx, journal.TaskFilter{State: journal.State(o.state)})
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +178,12 @@ func selectTasks(ctx context.Context, j *journal.Journal, f tasksFlags) ([]taskV
 	slices.SortStableFunc(list, func(a, b journal.Task) int {
 		return cmp.Compare(b2i(a.State.Finished()), b2i(b.State.Finished()))
 	})
-	owner := owners(ctx, j)
+	owner := cli.Owners(ctx, j)
 	views := make([]taskView, 0, len(list))
 	finished := 0
 	for _, t := range list {
 		if t.State.Finished() {
-			if finished++; finished > recentTasks && !f.all && f.state == "" {
+			if finished++; finished > recentTasks && !o.all && o.state == "" {
 				break
 			}
 		}
@@ -214,48 +199,36 @@ func b2i(b bool) int {
 	return 0
 }
 
-// findTask returns the task that a person means by id.
-func findTask(ctx context.Context, j *journal.Journal, id string) (journal.Task, error) {
-	s, err := findSubject(ctx, j, id)
-	switch {
-	case err != nil:
-		return journal.Task{}, err
-	case s.kind != "task":
-		return journal.Task{}, &exitError{code: exitFailed, err: fmt.Errorf("%s is no task", s), hint: "analyst tasks --all lists those there are"}
-	}
-	return j.Task(ctx, s.runs[0])
-}
-
-func (p *program) showTask(ctx context.Context, id string, asJSON bool) error {
-	j, err := p.openState(ctx, true, nil)
+func (o showOptions) run(ctx context.Context, p *cli.Program) error {
+	j, err := p.OpenState(ctx, true, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // opened for reading
-	t, err := findTask(ctx, j, id)
+	t, err := cli.FindTask(ctx, j, o.id)
 	if err != nil {
 		return err
 	}
-	v := viewTask(t, owners(ctx, j)(t))
+	v := viewTask(t, cli.Owners(ctx, j)(t))
 	var records []journal.Record
 	for r, err := range j.Query(ctx, journal.Filter{Run: t.Run}) {
 		if err != nil {
-			return stateError(err, "analyst audit verify tells more")
+			return cli.StateError(err, cli.VerifyHint)
 		}
 		records = append(records, r)
 	}
 	for _, g := range journal.Grants(records, time.Now()) {
 		v.Grants = append(v.Grants, viewGrant(g))
 	}
-	if asJSON {
-		return p.printJSON(v)
+	if o.json {
+		return p.PrintJSON(v)
 	}
-	return p.printTask(v)
+	return printTask(p, v)
 }
 
 // printTask writes a task for a person.
-func (p *program) printTask(v taskView) error {
-	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+func printTask(p *cli.Program, v taskView) error {
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
 			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, plain.Line(value, 400)) // Flush has the error
@@ -306,19 +279,12 @@ func meaning(v taskView) string {
 		return ": nobody confirmed its end, but nothing under it is valid any more"
 	case v.State == journal.StateUnknown:
 		return ": nobody can confirm its end"
-	case v.Owner == ownerAlive:
+	case v.Owner == cli.OwnerAlive:
 		return ": its process works, or another one recovers it"
 	case v.Authority == recovery.Embedded:
 		return ": its server died with its process; analyst sweep notes that"
 	}
 	return ": the next analyst command for this authority, or analyst sweep, completes it"
-}
-
-func (p *program) printJSON(v any) error {
-	enc := json.NewEncoder(p.stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // short returns an id for a sentence.

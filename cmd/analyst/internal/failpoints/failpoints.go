@@ -1,6 +1,6 @@
 //go:build failpoints
 
-package main
+package failpoints
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // What this file wraps dies at a named point when the environment says so: see
 // package failpoint. The program that people run is built without the tag, and then
-// failpoints_off.go stands here. lab/faults names the points.
+// off.go stands here. lab/faults names the points.
 
 // armed reads the environment. A mistake there is one in a test: it must not pass for
 // a point that is never reached.
@@ -29,8 +29,8 @@ func armed() *failpoint.Set {
 	return set
 }
 
-// failJournal dies around each entry that is appended, and after each that is noted.
-func failJournal(j jit.Journal) jit.Journal { return dyingJournal{j, armed()} }
+// Journal dies around each entry that is appended, and after each that is noted.
+func Journal(j jit.Journal) jit.Journal { return dyingJournal{j, armed()} }
 
 type dyingJournal struct {
 	jit.Journal
@@ -49,9 +49,9 @@ func (j dyingJournal) Note(e jit.Entry) {
 	j.at.Hit("journal", "noted", string(e.Kind))
 }
 
-// failAuthority dies when the authorization server has answered, before anybody has
+// Authority dies when the authorization server has answered, before anybody has
 // kept what it said, and before it is asked to end the task.
-func failAuthority(a jit.Authority) jit.Authority { return dyingAuthority{a, armed()} }
+func Authority(a jit.Authority) jit.Authority { return dyingAuthority{a, armed()} }
 
 type dyingAuthority struct {
 	jit.Authority
@@ -89,9 +89,9 @@ func (a dyingAuthority) CompleteTask(ctx context.Context, taskID string) error {
 	return err
 }
 
-// failBase dies in the middle of a tool's HTTP call. nil is the base of package jit,
+// Base dies in the middle of a tool's HTTP call. nil is the base of package jit,
 // as everywhere.
-func failBase(base http.RoundTripper) http.RoundTripper {
+func Base(base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = &jit.Transport{} // of no origin, so all that it does is to pass requests on
 	}
@@ -115,9 +115,9 @@ func (b dyingBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// failRecovery dies in the middle of a recovery: before the server is asked to end a
+// Recovery dies in the middle of a recovery: before the server is asked to end a
 // task, when it has said yes and nobody has noted that, and when it is noted.
-func failRecovery(cfg recovery.Config) recovery.Config {
+func Recovery(cfg recovery.Config) recovery.Config {
 	at := armed()
 	if cfg.Completer != nil {
 		cfg.Completer = dyingCompleter{cfg.Completer, at}

@@ -1,4 +1,4 @@
-package console_test
+package timeline_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jitagent/jitagent/internal/console"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/timeline"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
@@ -25,7 +25,7 @@ func TestTimeline(t *testing.T) {
 	read := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1"}
 	about := jit.About{Time: now, TaskID: "task_1", CallID: "call_1", Tool: "fetch_document"}
 	var out bytes.Buffer
-	timeline := console.NewTimeline(&out, false)
+	timeline := timeline.New(&out, false)
 	for _, e := range []runner.Event{
 		runner.Started{Time: now, Session: "s", Agent: "a"},
 		jit.TaskOpened{About: about},
@@ -77,7 +77,7 @@ func TestTimeline(t *testing.T) {
 func TestColourOnlyWhenAsked(t *testing.T) {
 	for _, colour := range []bool{true, false} {
 		var out bytes.Buffer
-		console.NewTimeline(&out, colour).Note("hello")
+		timeline.New(&out, colour).Note("hello")
 		if got := strings.Contains(out.String(), "\x1b["); got != colour {
 			t.Errorf("NewTimeline(colour %v) wrote %q", colour, out.String())
 		}

@@ -1,4 +1,4 @@
-package main
+package audit
 
 import (
 	"bytes"
@@ -9,22 +9,22 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// verifyHint is what to do about entries that cannot be read.
-const verifyHint = "analyst audit verify names the first entry that does not fit"
-
-type explainFlags struct {
+type explainOptions struct {
+	id   string // "" is the newest task
 	json bool
 	html string
 }
 
-func (p *program) explainCommand() *cobra.Command {
-	var f explainFlags
+// ExplainCommand returns analyst explain.
+func ExplainCommand(p *cli.Program) *cobra.Command {
+	var o explainOptions
 	cmd := &cobra.Command{
 		Use:   "explain [SESSION|TASK|CALL]",
 		Short: "Tell what a run, a session or a call did, asked for and was granted",
@@ -37,37 +37,35 @@ or a call, or the beginning of one. Without it, or with "last", the newest task 
 told. Nothing is asked of any server, and the chain of the entries is not checked:
 that is for analyst audit verify.
 
-` + stateHelp,
+` + cli.StateHelp,
 		Example: `  analyst run --quiet "Summarize doc_9982"
   analyst explain
   analyst explain last --json | jq '.tasks[].grants'
   analyst explain --html story.html`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id := ""
 			if len(args) == 1 {
-				id = args[0]
+				o.id = args[0]
 			}
-			return p.explain(cmd.Context(), f, id)
+			return o.run(cmd.Context(), p)
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.json, "json", false, "print the story as JSON")
-	flags.StringVar(&f.html, "html", "", "write the story with a timeline picture to this file, one page that needs nothing else")
+	flags.BoolVar(&o.json, "json", false, "print the story as JSON")
+	flags.StringVar(&o.html, "html", "", "write the story with a timeline picture to this file, one page that needs nothing else")
 	return cmd
 }
 
-// explain does the job of analyst explain.
-func (p *program) explain(ctx context.Context, f explainFlags, id string) error {
-	if f.json && f.html != "" {
-		return usageError("--json and --html exclude each other")
+func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
+	if o.json && o.html != "" {
+		return cli.Usagef("--json and --html exclude each other")
 	}
-	j, err := p.openState(ctx, true, nil)
+	j, err := p.OpenState(ctx, true, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // it only reads
-	s, err := findSubject(ctx, j, id)
+	s, err := cli.FindSubject(ctx, j, o.id)
 	if err != nil {
 		return err
 	}
@@ -76,47 +74,47 @@ func (p *program) explain(ctx context.Context, f explainFlags, id string) error 
 		return err
 	}
 	switch {
-	case f.json:
-		return story.WriteJSON(p.stdout)
-	case f.html == "":
-		return story.WriteText(p.stdout, time.Local)
+	case o.json:
+		return story.WriteJSON(p.Stdout)
+	case o.html == "":
+		return story.WriteText(p.Stdout, time.Local)
 	}
 	var page bytes.Buffer
 	if err := story.WriteHTML(&page, time.Local); err != nil {
 		return err
 	}
-	if err := disk.Replace(f.html, page.Bytes(), 0o600); err != nil {
+	if err := disk.Replace(o.html, page.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
-	where, err := filepath.Abs(f.html)
+	where, err := filepath.Abs(o.html)
 	if err != nil {
-		where = f.html
+		where = o.html
 	}
-	_, err = fmt.Fprintf(p.stdout, "The story of %s is in %s\n", s, where)
+	_, err = fmt.Fprintf(p.Stdout, "The story of %s is in %s\n", s, where)
 	return err
 }
 
 // tell makes the story of a subject.
-func tell(ctx context.Context, j *journal.Journal, s subject) (*explain.Story, error) {
+func tell(ctx context.Context, j *journal.Journal, s cli.Subject) (*explain.Story, error) {
 	var records []journal.Record
 	gather := func(f journal.Filter) error {
 		for r, err := range j.Query(ctx, f) {
 			if err != nil {
-				return stateError(err, verifyHint)
+				return cli.StateError(err, cli.VerifyHint)
 			}
 			records = append(records, r)
 		}
 		return nil
 	}
 	gone := map[string]bool{}
-	owner := owners(ctx, j)
+	owner := cli.Owners(ctx, j)
 	after := int64(0)
-	for i, run := range s.runs {
+	for i, run := range s.Runs {
 		t, err := j.Task(ctx, run)
 		if err != nil {
-			return nil, stateError(err, verifyHint)
+			return nil, cli.StateError(err, cli.VerifyHint)
 		}
-		gone[run] = owner(t) == ownerGone
+		gone[run] = owner(t) == cli.OwnerGone
 		if i == 0 {
 			after = t.FirstSeq - 1
 		}
@@ -129,8 +127,8 @@ func tell(ctx context.Context, j *journal.Journal, s subject) (*explain.Story, e
 		return nil, err
 	}
 	story := explain.Build(records, explain.Options{Of: s.String(), At: time.Now(), Zone: time.Local, Gone: gone})
-	if s.call != "" {
-		story = story.Only(s.call)
+	if s.Call != "" {
+		story = story.Only(s.Call)
 	}
 	return story, nil
 }

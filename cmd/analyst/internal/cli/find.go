@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// A Subject is what a command is asked about: some runs, and perhaps one call.
+type Subject struct {
+	Kind string // "task", "session" or "call"
+	ID   string
+	Call string   // only this one; "" for all
+	Runs []string // in the order in which they began
+}
+
+func (s Subject) String() string { return s.Kind + " " + plain.Line(s.ID, 80) }
+
+// Last names the newest task, in place of an id.
+const Last = "last"
+
+// maxNamed bounds how many candidates an error names.
+const maxNamed = 6
+
+// FindSubject returns what id names: a task by its run or its id at the
+// authorization server, a session, or a call, in that order; or else the only one
+// of which it is the beginning. "" and "last" mean the newest task.
+func FindSubject(ctx context.Context, j *journal.Journal, id string) (Subject, error) {
+	tasks, err := j.Tasks(ctx, journal.TaskFilter{})
+	if err != nil {
+		return Subject{}, StateError(err, "")
+	}
+	if len(tasks) == 0 {
+		return Subject{}, Failf(`make one: analyst run "Summarize doc_9982"`, "the journal has no task yet")
+	}
+	if id == "" || id == Last {
+		newest := slices.MaxFunc(tasks, func(a, b journal.Task) int { return cmp.Compare(a.FirstSeq, b.FirstSeq) })
+		return taskSubject(newest), nil
+	}
+	if s, ok := exactly(tasks, id); ok {
+		return s, nil
+	}
+	calls, err := callsLike(ctx, j, id)
+	if err != nil {
+		return Subject{}, err
+	}
+	if runs, ok := calls[id]; ok {
+		return Subject{Kind: "call", ID: id, Call: id, Runs: runs}, nil
+	}
+	found := beginning(tasks, calls, id)
+	switch len(found) {
+	case 0:
+		return Subject{}, nothingCalled(tasks, id)
+	case 1:
+		return found[0], nil
+	}
+	return Subject{}, severalCalled(found, id)
+}
+
+// FindTask returns the task that a person means by id; see [FindSubject].
+func FindTask(ctx context.Context, j *journal.Journal, id string) (journal.Task, error) {
+	s, err := FindSubject(ctx, j, id)
+	switch {
+	case err != nil:
+		return journal.Task{}, err
+	case s.Kind != "task":
+		return journal.Task{}, Failf("analyst tasks --all lists those there are", "%s is no task", s)
+	}
+	return j.Task(ctx, s.Runs[0])
+}
+
+func taskSubject(t journal.Task) Subject {
+	return Subject{Kind: "task", ID: cmp.Or(t.ID, t.Run), Runs: []string{t.Run}}
+}
+
+// exactly returns the task or session that is called id.
+func exactly(tasks []journal.Task, id string) (Subject, bool) {
+	session := Subject{Kind: "session", ID: id}
+	for _, t := range slices.Backward(tasks) { // of two servers' tasks with one id, the newer
+		if t.Run == id || t.ID == id {
+			return taskSubject(t), true
+		}
+	}
+	for _, t := range tasks {
+		if t.Session == id {
+			session.Runs = append(session.Runs, t.Run)
+		}
+	}
+	return session, len(session.Runs) > 0
+}
+
+// callsLike returns the runs of each call whose id begins with prefix.
+func callsLike(ctx context.Context, j *journal.Journal, prefix string) (map[string][]string, error) {
+	calls := map[string][]string{}
+	for r, err := range j.Query(ctx, journal.Filter{CallID: prefix}) {
+		if err != nil {
+			return nil, StateError(err, VerifyHint)
+		}
+		if r.Run != "" && !slices.Contains(calls[prefix], r.Run) {
+			calls[prefix] = append(calls[prefix], r.Run)
+		}
+	}
+	if len(calls) > 0 {
+		return calls, nil
+	}
+	for r, err := range j.Query(ctx, journal.Filter{Kinds: []jit.EntryKind{jit.EntryCall}}) {
+		if err != nil {
+			return nil, StateError(err, VerifyHint)
+		}
+		if r.Run != "" && r.CallID != "" && strings.HasPrefix(r.CallID, prefix) && !slices.Contains(calls[r.CallID], r.Run) {
+			calls[r.CallID] = append(calls[r.CallID], r.Run)
+		}
+	}
+	return calls, nil
+}
+
+// beginning returns what begins with prefix.
+func beginning(tasks []journal.Task, calls map[string][]string, prefix string) []Subject {
+	var found []Subject
+	sessions := map[string]bool{}
+	for _, t := range tasks {
+		if strings.HasPrefix(t.Run, prefix) || strings.HasPrefix(t.ID, prefix) {
+			found = append(found, taskSubject(t))
+		}
+		if t.Session != "" && strings.HasPrefix(t.Session, prefix) && !sessions[t.Session] {
+			sessions[t.Session] = true
+			s, _ := exactly(tasks, t.Session)
+			found = append(found, s)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(calls)) {
+		found = append(found, Subject{Kind: "call", ID: id, Call: id, Runs: calls[id]})
+	}
+	return found
+}
+
+func nothingCalled(tasks []journal.Task, id string) error {
+	var named []string
+	for _, t := range slices.Backward(tasks) {
+		if len(named) == maxNamed {
+			named = append(named, "…")
+			break
+		}
+		named = append(named, plain.Line(cmp.Or(t.ID, t.Run), 80))
+	}
+	return Failf("analyst tasks --all lists them; without an argument the newest is taken", "no task, session or call is called %q or begins so; the newest tasks are %s", plain.Line(id, 80), strings.Join(named, ", "))
+}
+
+func severalCalled(found []Subject, id string) error {
+	var named []string
+	for i, s := range found {
+		if i == maxNamed {
+			named = append(named, fmt.Sprintf("and %d more", len(found)-i))
+			break
+		}
+		named = append(named, s.String())
+	}
+	return Failf("write more of it", "%q is the beginning of several: %s", plain.Line(id, 80), strings.Join(named, ", "))
+}
+
+// What [Owners] tells of an unfinished task.
+const (
+	OwnerAlive = "alive"
+	OwnerGone  = "gone"
+)
+
+// Owners tells which unfinished tasks belong to processes that are gone; "" is of a
+// finished one, or where that cannot be told.
+func Owners(ctx context.Context, j *journal.Journal) func(journal.Task) string {
+	orphans, err := j.Orphans(ctx)
+	gone := map[string]bool{}
+	for _, t := range orphans {
+		gone[t.Owner] = true
+	}
+	return func(t journal.Task) string {
+		switch {
+		case t.State.Finished() || err != nil:
+			return ""
+		case gone[t.Owner]:
+			return OwnerGone
+		}
+		return OwnerAlive
+	}
+}

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
+)
+
+// Bounds of the round that other commands make for the tasks of dead processes.
+const (
+	asideTimeout = 10 * time.Second // of the whole round
+	asideTry     = 5 * time.Second  // of one completion
+	asideGrace   = 2 * time.Second  // that the command's own end waits for the round
+)
+
+// RecoveryFor says how to recover tasks of the configured authorization server. The
+// embedded ones end with their process: there is no server to ask.
+func RecoveryFor(s Settings, j *journal.Journal, logger *slog.Logger) (recovery.Config, error) {
+	cfg := recovery.Config{Journal: j, Authority: AuthorityName(s), Logger: logger}
+	if s.Embedded {
+		return cfg, nil
+	}
+	s.LumoAuth.Logger = logger
+	client, err := lumoauth.New(s.LumoAuth)
+	if err != nil {
+		return cfg, err
+	}
+	cfg.Completer = client
+	return cfg, nil
+}
+
+// Done words what a sweep finished; empty when that is nothing.
+func Done(r recovery.Report) string {
+	var parts []string
+	if r.Completed > 0 {
+		parts = append(parts, tasks(r.Completed)+" of dead processes given back")
+	}
+	if r.Expired > 0 {
+		parts = append(parts, tasks(r.Expired)+" of dead processes expired: nothing under them is valid any more")
+	}
+	if r.Unknown > 0 {
+		parts = append(parts, tasks(r.Unknown)+" ended with the embedded servers of dead processes")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Leftover words what a sweep left.
+func Leftover(r recovery.Report) string {
+	var parts []string
+	if r.Waiting > 0 {
+		text := tasks(r.Waiting) + " still to be given back"
+		if r.Failure != "" {
+			text += " (" + plain.Line(r.Failure, 200) + ")"
+		}
+		parts = append(parts, text)
+	}
+	if r.Busy > 0 {
+		parts = append(parts, tasks(r.Busy)+" in the hands of another process")
+	}
+	if r.Foreign > 0 {
+		parts = append(parts, tasks(r.Foreign)+" of "+plain.Line(strings.Join(r.Authorities, ", "), 300))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// LeftHint is what to do about what a sweep left.
+func LeftHint(r recovery.Report) string {
+	if r.Waiting == 0 && r.Busy == 0 {
+		return "configure that authorization server and agent (" + EnvURL + ", " + EnvOrg + ", " + EnvClientID + "), then run analyst sweep; see analyst tasks"
+	}
+	return "every analyst command tries again, or run analyst sweep; see analyst tasks"
+}
+
+func tasks(n int) string {
+	if n == 1 {
+		return "1 task"
+	}
+	return fmt.Sprintf("%d tasks", n)
+}
+
+// SweepAside makes one round for the tasks of dead processes while the command does
+// its own work. The function that it returns must be called at the end: it gives the
+// round a moment more, stops it, and returns what came of it.
+func SweepAside(ctx context.Context, cfg recovery.Config) func() (recovery.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, asideTimeout)
+	cfg.TryTimeout = cmp.Or(cfg.TryTimeout, asideTry)
+	var report recovery.Report
+	var err error
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		report, err = recovery.Pass(ctx, failpoints.Recovery(cfg))
+	}()
+	return func() (recovery.Report, error) {
+		grace := time.AfterFunc(asideGrace, cancel)
+		<-over
+		grace.Stop()
+		cancel()
+		return report, err
+	}
+}
+
+// SayRecovered writes one line about a round, if there is something to say.
+func SayRecovered(w io.Writer, r recovery.Report, err error) {
+	parts := []string{Done(r)}
+	if r.Left() > 0 {
+		parts = append(parts, Leftover(r)+": see analyst tasks, and analyst sweep")
+	}
+	if err != nil {
+		parts = append(parts, plain.Line(err.Error(), 300))
+	}
+	text := strings.TrimPrefix(strings.Join(parts, "; "), "; ")
+	if text != "" {
+		_, _ = fmt.Fprintln(w, "analyst: from earlier: "+text)
+	}
+}

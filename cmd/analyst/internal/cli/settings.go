@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// The environment variables. Flags win over them.
+const (
+	EnvURL      = "LUMOAUTH_URL"
+	EnvOrg      = "LUMOAUTH_ORG_ID"
+	EnvTenant   = "LUMOAUTH_TENANT" // the older name of the same thing
+	EnvClientID = "AGENT_CLIENT_ID"
+	EnvSecret   = "AGENT_CLIENT_SECRET" //nolint:gosec // the name of a variable
+	EnvAPI      = "ANALYST_API_URL"
+	EnvModel    = "ANALYST_MODEL"
+
+	EnvAPIIdempotent = "ANALYST_API_IDEMPOTENT"
+)
+
+// DefaultModel runs with nothing configured.
+const DefaultModel = "offline"
+
+// Target are the flags that say which servers and which model a command works
+// with. The client secret has no flag: arguments are visible to every user of the
+// machine.
+type Target struct {
+	url, org, clientID, secretFile string
+	legacyPrefix                   bool
+	api, model                     string
+	modelOptions                   []string
+	apiIdempotent                  bool
+	documents, reports             string
+}
+
+// AddFlags adds them to a command.
+func (t *Target) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&t.url, "lumoauth-url", "", "LumoAuth instance ("+EnvURL+")")
+	f.StringVar(&t.org, "org", "", "organization slug ("+EnvOrg+" or "+EnvTenant+")")
+	f.BoolVar(&t.legacyPrefix, "legacy-prefix", false, "use LumoAuth's older paths /t/{tenant}/api/v1")
+	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client id ("+EnvClientID+")")
+	f.StringVar(&t.secretFile, "client-secret-file", "", "file that holds the client secret (or set "+EnvSecret+")")
+	f.StringVar(&t.api, "api-url", "", "base URL of the protected API ("+EnvAPI+")")
+	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
+	f.StringVar(&t.model, "model", "", "model as provider/name ("+EnvModel+"; default "+DefaultModel+")")
+	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as key=value, such as temperature=0 or max_tokens=2000; may be given again")
+	f.StringVar(&t.documents, "documents", "", "serve the .md and .txt files of this directory from the embedded API")
+	f.StringVar(&t.reports, "reports", "", "where the embedded API writes reports (default ./reports)")
+}
+
+// AddServerFlags adds those of the servers. The others, which say what a run works
+// with, are accepted and hidden, so that the flags of a run point every command at the
+// same servers.
+func (t *Target) AddServerFlags(f *pflag.FlagSet) {
+	t.AddFlags(f)
+	for _, name := range []string{"api-idempotent", "model", "model-option", "documents", "reports"} {
+		_ = f.MarkHidden(name) // they are there
+	}
+}
+
+// Settings are what flags and environment come to. Either both servers are embedded
+// or neither is.
+type Settings struct {
+	Embedded           bool
+	LumoAuth           lumoauth.Config
+	API                *url.URL
+	APIIdempotent      bool // the API honors Idempotency-Key
+	Model              string
+	ModelSettings      map[string]string
+	Data               string // where documents go
+	Documents, Reports string // of the embedded API
+}
+
+// Resolve puts flags and environment together. All that is wrong is one error.
+func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
+	pick := func(flag string, names ...string) string {
+		for _, name := range names {
+			if flag == "" {
+				flag = strings.TrimSpace(getenv(name))
+			}
+		}
+		return flag
+	}
+	var problems []string
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+
+	s := Settings{Model: pick(t.model, EnvModel), Documents: t.documents, Reports: t.reports}
+	if s.Model == "" {
+		s.Model = DefaultModel
+	}
+	var err error
+	if s.ModelSettings, err = modelSettings(t.modelOptions); err != nil {
+		bad("%v", err)
+	}
+	if s.Data, err = models.Destination(s.Model, models.Options{Getenv: getenv}); err != nil {
+		bad("%s", strings.TrimPrefix(err.Error(), "models: "))
+	}
+
+	s.APIIdempotent = t.apiIdempotent
+	if v := strings.TrimSpace(getenv(EnvAPIIdempotent)); v != "" && !t.apiIdempotent {
+		if s.APIIdempotent, err = strconv.ParseBool(v); err != nil {
+			bad("%s is neither true nor false", EnvAPIIdempotent)
+		}
+	}
+	clientSecret, err := t.secret(getenv)
+	if err != nil {
+		bad("%v", err)
+	}
+	given := []struct{ value, missing string }{
+		{pick(t.url, EnvURL), EnvURL + " (--lumoauth-url)"},
+		{t.orgFrom(getenv, bad), EnvOrg + " or " + EnvTenant + " (--org)"},
+		{pick(t.clientID, EnvClientID), EnvClientID + " (--client-id)"},
+		{boolText(!clientSecret.IsZero()), EnvSecret + " (--client-secret-file)"},
+		{pick(t.api, EnvAPI), EnvAPI + " (--api-url)"},
+	}
+	var missing []string
+	for _, g := range given {
+		if g.value == "" {
+			missing = append(missing, g.missing)
+		}
+	}
+	switch {
+	case len(missing) == len(given):
+		s.Embedded = true
+	case len(missing) > 0:
+		// Falling back to the embedded servers would answer from the wrong documents.
+		bad("half a configuration: set also %s, or unset all of them to use the embedded servers", strings.Join(missing, ", "))
+	default:
+		s.LumoAuth = lumoauth.Config{
+			URL: given[0].value, Org: given[1].value, LegacyPrefix: t.legacyPrefix,
+			ClientID: given[2].value, ClientSecret: clientSecret, UserAgent: UserAgent(),
+		}
+		s.API = parseAPI(given[4].value, bad)
+		if t.documents != "" || t.reports != "" {
+			bad("--documents and --reports belong to the embedded API, but %s names another", EnvAPI)
+		}
+		if _, err := lumoauth.New(s.LumoAuth); err != nil {
+			var wrong *lumoauth.ConfigError
+			if errors.As(err, &wrong) {
+				problems = append(problems, wrong.Problems...)
+			} else {
+				bad("%v", err)
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return Settings{}, Usagef("%s", strings.Join(problems, "; "))
+	}
+	return s, nil
+}
+
+// modelSettings reads the values of --model-option.
+func modelSettings(options []string) (map[string]string, error) {
+	Settings := map[string]string{}
+	for _, option := range options {
+		key, value, ok := strings.Cut(option, "=")
+		if _, twice := Settings[key]; !ok || key == "" || value == "" || twice {
+			return nil, fmt.Errorf("--model-option %s: write each setting once, as key=value", plain.Line(option, 80))
+		}
+		Settings[key] = value
+	}
+	return Settings, nil
+}
+
+// orgFrom reads the organization, which has two names in the environment.
+func (t *Target) orgFrom(getenv func(string) string, bad func(string, ...any)) string {
+	org, tenant := strings.TrimSpace(getenv(EnvOrg)), strings.TrimSpace(getenv(EnvTenant))
+	switch {
+	case t.org != "":
+		return t.org
+	case org != "" && tenant != "" && org != tenant:
+		bad("%s is %q but %s is %q: unset one", EnvOrg, org, EnvTenant, tenant)
+	case org == "":
+		return tenant
+	}
+	return org
+}
+
+// secret reads the client secret from the file or the environment.
+func (t *Target) secret(getenv func(string) string) (secret.String, error) {
+	if t.secretFile == "" {
+		return secret.New(strings.TrimSpace(getenv(EnvSecret))), nil
+	}
+	info, err := os.Stat(t.secretFile)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("--client-secret-file: %w", err)
+	}
+	if info.Size() > 64<<10 || info.IsDir() {
+		return secret.String{}, fmt.Errorf("--client-secret-file: %s is not a file that holds a secret", t.secretFile)
+	}
+	text, err := os.ReadFile(t.secretFile)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("--client-secret-file: %w", err)
+	}
+	s := strings.TrimSpace(string(text))
+	if s == "" {
+		return secret.String{}, fmt.Errorf("--client-secret-file: %s is empty", t.secretFile)
+	}
+	return secret.New(s), nil
+}
+
+// parseAPI checks the base URL of the protected API.
+func parseAPI(raw string, bad func(string, ...any)) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil {
+		bad("%s does not parse as a URL", EnvAPI)
+		return nil
+	}
+	if _, err := jit.OriginOf(u); err != nil {
+		bad("%s: %v", EnvAPI, strings.TrimPrefix(err.Error(), "jit: "))
+		return nil
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		bad("%s must have no query and no fragment", EnvAPI)
+	}
+	return u
+}
+
+func boolText(b bool) string {
+	if b {
+		return "set"
+	}
+	return ""
+}

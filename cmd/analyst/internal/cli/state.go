@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
+)
+
+// EnvState names the directory of the journal, which journal.Dir reads.
+const EnvState = "ANALYST_STATE_DIR"
+
+// StateHelp says in help texts where the journal is.
+const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/analyst, else in
+~/.local/state/analyst.`
+
+// OpenState opens the journal of the state directory; the caller closes it. To read
+// it nothing is created or changed, and a directory without a journal is an error
+// that wraps [journal.ErrNotFound]. Every error says what to do.
+func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*journal.Journal, error) {
+	dir, err := journal.Dir(p.Getenv)
+	if err != nil {
+		return nil, StateError(err, "")
+	}
+	j, err := journal.Open(ctx, journal.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
+	if err != nil {
+		return nil, StateError(err, "")
+	}
+	return j, nil
+}
+
+// What to do about a journal that cannot be used: by a command, by a run.
+const (
+	StateHint = "set " + EnvState + " to a directory of your own on a local disk"
+	RunHint   = StateHint + ", or use --ephemeral to keep no journal, which gives up recovery after a crash"
+)
+
+// StateError words a journal that cannot be used, with a hint; "" means the usual.
+func StateError(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	switch {
+	case hint != "":
+	case errors.Is(err, journal.ErrNotFound):
+		hint = "no run has kept a journal there yet; " + EnvState + " says where to look"
+	default:
+		hint = StateHint
+	}
+	return &ExitError{Code: ExitFailed, Err: err, Hint: hint}
+}
+
+// Unrecorded reports whether err comes from a journal that takes no entries.
+func Unrecorded(err error) bool {
+	return errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrMoved) || errors.Is(err, journal.ErrDamaged)
+}
+
+// AuthorityName says which authorization server and agent a journal's tasks belong
+// to. The older paths of LumoAuth lead to the same tasks.
+func AuthorityName(s Settings) string {
+	if s.Embedded {
+		return recovery.Embedded
+	}
+	return clientName(s.LumoAuth)
+}
+
+func clientName(cfg lumoauth.Config) string {
+	origin := strings.TrimSuffix(cfg.URL, "/")
+	if u, err := url.Parse(cfg.URL); err == nil {
+		if o, err := jit.OriginOf(u); err == nil {
+			origin = o.String()
+		}
+	}
+	return origin + "/" + url.PathEscape(cfg.Org) + "/" + url.PathEscape(cfg.ClientID)
+}
+
+// VerifyHint is what to do about entries that cannot be read.
+const VerifyHint = "analyst audit verify names the first entry that does not fit"

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// Build names this program's release and what it was built from.
+func Build() string {
+	release, revision := version()
+	if revision != "" {
+		revision = " (" + revision + ")"
+	}
+	return fmt.Sprintf("%s%s %s %s/%s", release, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// UserAgent names this program to servers.
+func UserAgent() string {
+	release, _ := version()
+	return "jitagent-analyst/" + release
+}
+
+// version is the release, as the build knows it.
+func version() (release, revision string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown", ""
+	}
+	release = info.Main.Version
+	if release == "" || release == "(devel)" {
+		release = "development"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	return release, revision
+}

@@ -1,0 +1,25 @@
+//go:build !failpoints
+
+// Package failpoints wraps what a run works with. In builds with the tag failpoints
+// a test can have the process killed at points in there; in the program that people
+// run each function returns what it is given.
+package failpoints
+
+import (
+	"net/http"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/recovery"
+)
+
+// Journal returns j.
+func Journal(j jit.Journal) jit.Journal { return j }
+
+// Authority returns a.
+func Authority(a jit.Authority) jit.Authority { return a }
+
+// Base returns base.
+func Base(base http.RoundTripper) http.RoundTripper { return base }
+
+// Recovery returns cfg.
+func Recovery(cfg recovery.Config) recovery.Config { return cfg }

@@ -1,0 +1,255 @@
+// Package run is analyst run: one request, from the prompt to the exit code.
+package run
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/agent"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/timeline"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/tools"
+)
+
+// maxPrompt bounds a prompt read from standard input.
+const maxPrompt = 1 << 20
+
+// defaultWait is how long a call waits for a person at a real authorization
+// server. It is the window that LumoAuth's reviewers have.
+const defaultWait = 5 * time.Minute
+
+// A Toolkit makes the analyst's tools for an API.
+type Toolkit func(api *url.URL, opts tools.Options) ([]tool.Tool, error)
+
+// options are what run is asked for.
+type options struct {
+	toolkit Toolkit
+	prompt  string
+	cli.Target
+	wait, ttl, timeout time.Duration
+	onBehalfOf         string
+	stream, ephemeral  bool
+	json, quiet, debug bool
+}
+
+// Command returns analyst run.
+func Command(p *cli.Program, kit Toolkit) *cobra.Command {
+	o := options{toolkit: kit}
+	cmd := &cobra.Command{
+		Use:   "run PROMPT",
+		Short: "Run the analyst on one request",
+		Long: `Run the analyst on one request. The answer goes to stdout, a live timeline to
+stderr. PROMPT "-" reads standard input.
+
+Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a person,
+9 a call's answer was lost and nobody knows whether it took effect, 130 interrupted.`,
+		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
+  analyst run --quiet "What does doc_9982 say about churn?"
+  analyst run --json "Summarize doc_9982" | jq -c .event
+  analyst run --documents ./notes --reports ./out "Create a report about document notes titled 'Notes'"
+  echo "Summarize doc_9982" | analyst run -`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("wait") {
+				o.wait = -1
+			}
+			o.prompt = args[0]
+			return o.run(cmd.Context(), p)
+		},
+	}
+	flags := cmd.Flags()
+	o.Target.AddFlags(flags)
+	flags.DurationVar(&o.wait, "wait", 0, "how long a call waits for a person (default 5m; with the embedded servers 0, since nobody is there)")
+	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "lifetime to ask for each token")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "bound of the whole run")
+	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "email of the user for whom the agent acts")
+	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
+	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep the journal in memory: after a crash nothing is given back before it expires")
+	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
+	flags.BoolVar(&o.quiet, "quiet", false, "print the answer only")
+	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
+	return cmd
+}
+
+// check finds what is wrong with the flags, before any work.
+func (o *options) check(p *cli.Program) (cli.Settings, error) {
+	var err error
+	if o.prompt, err = readPrompt(p, o.prompt); err != nil {
+		return cli.Settings{}, err
+	}
+	if o.json && o.quiet {
+		return cli.Settings{}, cli.Usagef("--json and --quiet exclude each other")
+	}
+	if o.ttl < time.Second || o.ttl%time.Second != 0 {
+		return cli.Settings{}, cli.Usagef("--ttl is a whole number of seconds, at least 1s")
+	}
+	if o.timeout <= 0 {
+		return cli.Settings{}, cli.Usagef("--timeout must be positive")
+	}
+	return o.Resolve(p.Getenv)
+}
+
+// run does the job.
+func (o options) run(ctx context.Context, p *cli.Program) (err error) {
+	s, err := o.check(p)
+	if err != nil {
+		return err
+	}
+	var completed *jit.Completed // what became of the task
+	logger := p.Logger(o.debug)
+	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings, Logger: logger})
+	if err != nil {
+		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
+	}
+	say := p.Stderr
+	if o.json || o.quiet {
+		say = io.Discard
+	}
+	// Before any server: what cannot be recorded must not be granted.
+	state, err := openRunState(ctx, p, o.ephemeral, say, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = state.end(ctx, say, completed, err) }()
+	if s.Embedded {
+		servers, err := cli.StartEmbedded(ctx, s, logger)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = servers.Close() }()
+		s.LumoAuth, s.API, s.APIIdempotent = cli.ClientOf(servers), servers.API, true
+		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
+			servers.AuthURL, servers.API, len(servers.Docs.IDs()), cmp.Or(s.Reports, "./reports"), s.Model, s.Data)
+	} else {
+		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
+			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
+	}
+	s.LumoAuth.Logger = logger
+	authority, err := lumoauth.New(s.LumoAuth)
+	if err != nil {
+		return err
+	}
+	r, err := o.assemble(s, authority, state, llm, logger)
+	if err != nil {
+		return err
+	}
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.Journal, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
+	defer func() {
+		report, err := recovered()
+		cli.SayRecovered(say, report, err)
+	}()
+	completed, err = o.drive(ctx, p, r, s.Model)
+	return err
+}
+
+// readPrompt reads the request.
+func readPrompt(p *cli.Program, arg string) (string, error) {
+	if arg == "-" {
+		text, err := strictjson.ReadAll(p.Stdin, maxPrompt)
+		if err != nil {
+			return "", cli.Usagef("the prompt on standard input: %w", err)
+		}
+		arg = string(text)
+	}
+	if strings.TrimSpace(arg) == "" {
+		return "", &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("the prompt is empty"), Hint: `say what to do: analyst run "Summarize doc_9982"`}
+	}
+	return arg, nil
+}
+
+// assemble wires the parts of a run.
+func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger) (*runner.Runner, error) {
+	wait := o.wait
+	if wait < 0 {
+		wait = defaultWait
+		if s.Embedded {
+			wait = 0
+		}
+	}
+	engine, err := jit.New(jit.Config{
+		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, Logger: logger,
+		Journal: failpoints.Journal(state), TokenHashKey: []byte(state.TokenHashKey().Reveal()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	kit, err := o.toolkit(s.API, tools.Options{Base: failpoints.Base(nil), HonoursIdempotencyKey: s.APIIdempotent, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	a, err := agent.New(agent.Config{Model: llm, Tools: kit})
+	if err != nil {
+		return nil, err
+	}
+	return runner.New(runner.Config{
+		App: "analyst", Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
+	})
+}
+
+// drive runs the agent, shows what happens, and words the end. completed is what
+// became of the task; nil when that was not seen.
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, model string) (completed *jit.Completed, err error) {
+	in := runner.Input{Text: o.prompt, Task: jit.TaskSpec{
+		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
+	}}
+	show := o.viewer(p)
+	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
+	last := summary{model: model}
+	for event, err := range r.Run(ctx, in) {
+		if err != nil {
+			last.err = err
+			continue
+		}
+		last.see(event)
+		if c, ok := event.(jit.Completed); ok {
+			completed = &c
+		}
+		if err := errors.Join(show(event), out.see(event)); err != nil {
+			return completed, fmt.Errorf("write the output: %w", err)
+		}
+	}
+	if !o.json {
+		if err := out.finish(last.finished.Answer); err != nil {
+			return completed, fmt.Errorf("write the answer: %w", err)
+		}
+	}
+	return completed, last.exit()
+}
+
+// viewer returns what shows each event: the timeline, JSON lines, or nothing.
+func (o options) viewer(p *cli.Program) func(runner.Event) error {
+	switch {
+	case o.json:
+		return func(e runner.Event) error {
+			line, err := runner.MarshalEvent(e)
+			if err != nil {
+				return err
+			}
+			_, err = p.Stdout.Write(append(line, '\n'))
+			return err
+		}
+	case o.quiet:
+		return func(runner.Event) error { return nil }
+	}
+	shown := timeline.New(p.Stderr, p.Color(p.Stderr))
+	return func(e runner.Event) error { shown.Show(e); return nil }
+}
