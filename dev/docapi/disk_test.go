@@ -2,126 +2,28 @@ package docapi
 
 import (
 	"errors"
-	"strings"
+	"io/fs"
+	"os"
+	"path/filepath"
 )
 
 var errDies = errors.New("the process dies here")
 
-// failing puts hook between the server and its disk. It is asked before each
-// step ("open", "exists", "create", "write", "sync", "close", "rename",
-// "syncdir") and after two of them ("renamed", "synced"), and its error becomes
-// the step's. With errDies nothing that follows reaches the disk either.
-func (f *fixture) failing(hook func(step, name string) error) {
-	if hook == nil {
-		hook = func(string, string) error { return nil }
-	}
-	dead := false
-	ask := func(step, name string) error {
-		if dead {
-			return errDies
-		}
-		err := hook(step, name)
-		dead = errors.Is(err, errDies)
-		return err
-	}
-	f.server.reports.open = func(create bool) (directory, error) {
-		if err := ask("open", ""); err != nil {
-			return nil, err
-		}
-		dir, err := openDir(f.reports, create)
-		if err != nil {
-			return nil, err
-		}
-		return failingDir{dir, ask}, nil
-	}
+// What a report's way to the disk can leave behind when it ends early.
+var leftovers = map[string]func(path string, data []byte) error{
+	"nothing":                func(string, []byte) error { return nil },
+	"half a temporary file":  func(path string, data []byte) error { return os.WriteFile(hiddenName(path), data[:len(data)/2], 0o600) },
+	"a whole temporary file": func(path string, data []byte) error { return os.WriteFile(hiddenName(path), data, 0o600) },
+	"the report":             func(path string, data []byte) error { return os.WriteFile(path, data, 0o600) },
 }
 
-type failingDir struct {
-	directory
-	ask func(step, name string) error
+func hiddenName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 }
 
-func (d failingDir) Exists(name string) (bool, error) {
-	if err := d.ask("exists", name); err != nil {
-		return false, err
+// dies has the next reports end with errDies, and leave something behind.
+func (f *fixture) dies(leave func(path string, data []byte) error) {
+	f.server.write = func(path string, data []byte, _ fs.FileMode) error {
+		return errors.Join(leave(path, data), errDies)
 	}
-	return d.directory.Exists(name)
-}
-
-func (d failingDir) Create(name string) (file, error) {
-	if err := d.ask("create", name); err != nil {
-		return nil, err
-	}
-	f, err := d.directory.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	return failingFile{f, d.ask}, nil
-}
-
-func (d failingDir) Rename(from, to string) error {
-	if err := d.ask("rename", to); err != nil {
-		return err
-	}
-	if err := d.directory.Rename(from, to); err != nil {
-		return err
-	}
-	return d.ask("renamed", to)
-}
-
-func (d failingDir) Remove(name string) error {
-	if err := d.ask("remove", name); err != nil {
-		return err
-	}
-	return d.directory.Remove(name)
-}
-
-func (d failingDir) Sync() error {
-	if err := d.ask("syncdir", ""); err != nil {
-		return err
-	}
-	if err := d.directory.Sync(); err != nil {
-		return err
-	}
-	return d.ask("synced", "")
-}
-
-type failingFile struct {
-	file
-	ask func(step, name string) error
-}
-
-// Write writes half and then fails.
-func (f failingFile) Write(b []byte) (int, error) {
-	if err := f.ask("write", ""); err != nil {
-		n, _ := f.file.Write(b[:len(b)/2])
-		return n, err
-	}
-	return f.file.Write(b)
-}
-
-func (f failingFile) Sync() error {
-	if err := f.ask("sync", ""); err != nil {
-		return err
-	}
-	return f.file.Sync()
-}
-
-func (f failingFile) Close() error {
-	err := f.file.Close()
-	if hookErr := f.ask("close", ""); hookErr != nil {
-		return hookErr
-	}
-	return err
-}
-
-// visible drops hidden names: a process that died may leave a temporary file.
-func visible(names []string) []string {
-	var out []string
-	for _, name := range names {
-		if !strings.HasPrefix(name, ".") {
-			out = append(out, name)
-		}
-	}
-	return out
 }

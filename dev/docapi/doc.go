@@ -2,14 +2,13 @@
 // serves documents and takes reports, to whoever holds the authority.
 //
 //	GET  /v1/documents/{id}        one document
-//	GET  /v1/documents?query=...   which documents hold these words
+//	GET  /v1/documents?query=...   which documents hold these words; * is any
 //	POST /v1/reports               make a report
 //	GET  /v1/reports/{id}          read a report back
 //
-// There is no list of documents: an id is known, or found by what stands in the
-// document. A search answers with at most 20 ids, titles, kinds and snippets of
-// 160 characters. Restricted documents are found by no search: whichever words find
-// one are words that stand in it.
+// A search answers with at most 20 ids, titles, kinds and snippets of 160
+// characters. Restricted documents are found by none: whichever words find one are
+// words that stand in it.
 //
 // A request is checked in this order, and the order is a promise:
 //
@@ -34,7 +33,9 @@
 //
 // Documents are read once, by [New], and classified then: an authorization
 // server whose risk policy is built from [Server.Sensitive] and this API never
-// disagree about a document. A changed directory needs a restart.
+// disagree about a document. A changed directory needs a restart. A file that
+// cannot be served takes no other away, and a classification that cannot be read, or
+// is none of ours, means the most restricted one; [Server.Remarks] tells of both.
 //
 // Reports are Markdown files. A file appears whole or not at all, and never
 // replaces another. A request with an Idempotency-Key makes at most one report,

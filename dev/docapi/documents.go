@@ -1,20 +1,24 @@
 package docapi
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/jitagent/jitagent/internal/markdown"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -27,12 +31,14 @@ const (
 	restricted            = "restricted"
 )
 
-var classifications = map[string]bool{"public": true, defaultClassification: true, "confidential": true, restricted: true}
+var classifications = []string{"public", defaultClassification, "confidential", restricted}
 
 const (
 	restrictedSuffix = ".restricted" // of a file name, before its extension
 	maxDocuments     = 10_000
-	maxTitle         = 200 // characters
+	maxFiles         = 100_000 // looked at
+	maxTitle         = 200     // characters
+	maxID            = 64      // characters
 )
 
 // A document as it is served.
@@ -41,7 +47,7 @@ type document struct {
 	Title          string    `json:"title"`
 	Kind           string    `json:"kind"`
 	Classification string    `json:"classification"`
-	ContentType    string    `json:"content_type"` // text/markdown or text/plain
+	ContentType    string    `json:"content_type"` // text/markdown, text/plain or text/csv
 	Content        string    `json:"content"`
 	UpdatedAt      time.Time `json:"updated_at"`
 
@@ -49,13 +55,24 @@ type document struct {
 	doubt  string      // why it counts as restricted, if nobody said so
 }
 
-var contentTypes = map[string]string{".md": "text/markdown", ".txt": "text/plain"}
+// contentTypes are the files that are served. HTML is served as the Markdown that a
+// reader sees of it.
+var contentTypes = map[string]string{
+	".md": "text/markdown", ".markdown": "text/markdown", ".html": "text/markdown", ".htm": "text/markdown",
+	".txt": "text/plain", ".text": "text/plain", ".log": "text/plain", ".csv": "text/csv",
+}
 
-// loadDocuments reads the .md and .txt files right below dir, or the embedded
-// corpus for "". Files whose names make no id are skipped; every other file must
-// be whole, since a document that silently is not there looks like one that never
-// was.
-func loadDocuments(dir string, limits Limits, log *slog.Logger) (map[string]*document, error) {
+// A library is the documents of a directory, and what there is to say of it.
+type library struct {
+	docs    map[string]*document
+	skipped []string // files that are not served, each with the reason
+	doubted []string // documents that count as restricted for a doubt, likewise
+}
+
+// loadDocuments reads the texts in and below dir, or the embedded corpus for "".
+// What cannot be served takes nothing else away: it is skipped, and said.
+// Hidden files and folders are passed over.
+func loadDocuments(dir string, limits Limits) (*library, error) {
 	var fsys fs.FS
 	if dir == "" {
 		sub, err := fs.Sub(corpus, "corpus")
@@ -72,139 +89,196 @@ func loadDocuments(dir string, limits Limits, log *slog.Logger) (map[string]*doc
 		defer func() { _ = root.Close() }()
 		fsys = root.FS()
 	}
-	entries, err := fs.ReadDir(fsys, ".")
-	if err != nil {
-		return nil, fmt.Errorf("documents directory %s: %w", dir, err)
-	}
-	docs := make(map[string]*document)
-	skipped, total := 0, int64(0)
-	for _, e := range entries {
-		id, suffix, ok := documentID(e.Name())
-		if !ok || e.IsDir() {
-			skipped++
-			log.Debug("not a document", "name", e.Name())
-			continue
+	lib := &library{docs: make(map[string]*document)}
+	files, total := 0, int64(0)
+	err := fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil && name == ".":
+			return fmt.Errorf("documents directory %s: %w", dir, bare(err))
+		case name != "." && strings.HasPrefix(path.Base(name), "."):
+			if e.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case err == nil && e.IsDir():
+			return nil
 		}
-		d, err := loadDocument(fsys, e.Name(), limits.Document)
+		if files++; files > maxFiles {
+			lib.skipped = append(lib.skipped, fmt.Sprintf("all that follow (more than %d files)", maxFiles))
+			return fs.SkipAll
+		}
+		var d *document
+		if err == nil {
+			d, err = loadDocument(fsys, name, limits.Document)
+		}
+		switch {
+		case err != nil:
+		case len(lib.docs) == maxDocuments || total+int64(len(d.Content)) > limits.Documents:
+			err = fmt.Errorf("over the limit of %d bytes or %d documents", limits.Documents, maxDocuments)
+		case lib.docs[d.ID] != nil:
+			err = fmt.Errorf("another file has the id %s", d.ID)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("document %s: %w", e.Name(), err)
-		}
-		d.ID = id
-		if suffix {
-			d.Classification = restricted
+			reason := bare(err).Error()
+			if d == nil && e.Type()&fs.ModeSymlink != 0 {
+				reason = "a link to no file of this directory"
+			}
+			lib.skipped = append(lib.skipped, remark(name, reason))
+			return nil
 		}
 		if d.doubt != "" {
-			log.Warn("a document counts as restricted, to be safe", "name", e.Name(), "reason", d.doubt)
+			lib.doubted = append(lib.doubted, remark(name, d.doubt))
 		}
-		if d.Title == "" {
-			d.Title = id
-		}
-		if docs[id] != nil {
-			return nil, fmt.Errorf("document %s: another file has the id %s too", e.Name(), id)
-		}
+		total += int64(len(d.Content))
 		d.index()
-		docs[id] = d
-		if total += int64(len(d.Content)); total > limits.Documents || len(docs) > maxDocuments {
-			return nil, fmt.Errorf("documents directory holds more than %d bytes or %d documents",
-				limits.Documents, maxDocuments)
-		}
+		lib.docs[d.ID] = d
+		return nil
+	})
+	if err == nil && len(lib.docs) == 0 {
+		err = fmt.Errorf("documents directory %s holds no document: %s", dir,
+			cmp.Or(strings.Join(lib.remarks(), "; "), "it has no .md, .txt, .html or .csv file"))
 	}
-	if skipped > 0 {
-		log.Warn("files that are not documents are not served", "count", skipped,
-			"want", "names of letters, digits, _ and - that end in .md or .txt")
-	}
-	if len(docs) == 0 {
-		return nil, fmt.Errorf("documents directory %s holds no .md or .txt document", dir)
-	}
-	return docs, nil
+	return lib, err
 }
 
-// documentID returns the id that a file's name makes, and whether the name marks
-// the document as restricted.
-func documentID(name string) (id string, restricted, ok bool) {
-	ext := path.Ext(name)
-	if contentTypes[ext] == "" {
-		return "", false, false
+func remark(name, reason string) string { return plain.Line(name, 80) + " (" + reason + ")" }
+
+// remarks returns lines for the owner of the directory.
+func (l *library) remarks() []string {
+	var out []string
+	for _, list := range []struct {
+		label string
+		items []string
+	}{{"skipped", l.skipped}, {"restricted, to be safe,", l.doubted}} {
+		const shown = 5
+		items := list.items
+		if len(items) > shown {
+			items = append(items[:shown:shown], "...")
+		}
+		if len(items) > 0 {
+			out = append(out, fmt.Sprintf("%s %d: %s", list.label, len(list.items), strings.Join(items, ", ")))
+		}
 	}
-	id, restricted = strings.CutSuffix(strings.TrimSuffix(name, ext), restrictedSuffix)
-	return id, restricted, validID.MatchString(id)
+	return out
+}
+
+// notInID matches what no id holds.
+var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// documentID returns the id that a file's name below the directory makes, and
+// whether the name marks the document as restricted. What an id cannot hold, and
+// what makes it too long, is a hash in it, so that two files seldom share one.
+func documentID(name string) (id string, restricted bool) {
+	name = strings.TrimSuffix(name, path.Ext(name))
+	if base, cut := cutSuffixFold(name, restrictedSuffix); cut {
+		name, restricted = base, true
+	}
+	id = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
+	foreign := strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })
+	if foreign || id == "" || len(id) > maxID {
+		sum := sha256.Sum256([]byte(name))
+		id = strings.TrimLeft(fmt.Sprintf("%s-%x", id[:min(len(id), maxID-9)], sum[:4]), "-")
+	}
+	return id, restricted
+}
+
+func cutSuffixFold(s, suffix string) (string, bool) {
+	at := max(0, len(s)-len(suffix))
+	if strings.EqualFold(s[at:], suffix) {
+		return s[:at], true
+	}
+	return s, false
 }
 
 func loadDocument(fsys fs.FS, name string, limit int64) (*document, error) {
+	ext := strings.ToLower(path.Ext(name))
+	contentType := contentTypes[ext]
+	if contentType == "" {
+		return nil, errors.New("not text")
+	}
 	// Before it is opened, since opening a pipe would wait for its writer.
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
-		return nil, bare(err)
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a regular file")
 	}
 	f, err := fsys.Open(name)
 	if err != nil {
-		return nil, bare(err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	raw, err := readText(f, limit)
 	if err != nil {
-		return nil, bare(err)
+		return nil, err
 	}
-	meta, text, err := markdown.SplitFrontMatter(raw)
+	meta, text, unread := map[string]string(nil), raw, error(nil)
+	if contentType != "text/csv" {
+		meta, text, unread = markdown.SplitFrontMatter(raw)
+	}
+	if strings.HasPrefix(ext, ".htm") {
+		text = markdown.HTML(text)
+	}
 	d := &document{
-		Title:          oneLine(meta["title"]),
-		Kind:           oneLine(meta["kind"]),
-		Classification: strings.ToLower(strings.TrimSpace(meta["classification"])),
-		ContentType:    contentTypes[path.Ext(name)],
-		Content:        text,
-		UpdatedAt:      info.ModTime().UTC().Truncate(time.Second),
+		Title:       oneLine(meta["title"]),
+		Kind:        cmp.Or(oneLine(meta["kind"]), "document"),
+		ContentType: contentType,
+		Content:     text,
+		UpdatedAt:   info.ModTime().UTC().Truncate(time.Second),
 	}
-	// What is not known counts as the most restricted.
-	_, named := meta["classification"]
-	switch {
-	case err != nil:
-		d.doubt, d.Classification = err.Error(), restricted
-	case !named:
-		d.Classification = defaultClassification
-	case !classifications[d.Classification]:
-		d.doubt, d.Classification = "its classification is none of public, internal, confidential and restricted", restricted
+	var marked bool
+	d.ID, marked = documentID(name)
+	d.classify(meta, unread)
+	if marked {
+		d.Classification, d.doubt = restricted, ""
 	}
 	if at, ok := parseDate(strings.TrimSpace(meta["updated_at"])); ok {
 		d.UpdatedAt = at
 	}
-	if d.Kind == "" {
-		d.Kind = "document"
+	switch {
+	case d.Title != "":
+	case contentType == "text/markdown":
+		d.Title = oneLine(markdown.Title(text))
+	case contentType == "text/plain":
+		d.Title = oneLine(markdown.PlainTitle(text))
 	}
-	if d.Title == "" {
-		d.Title = titleOf(text)
-	}
+	d.Title = cmp.Or(d.Title, d.ID)
 	return d, nil
 }
 
-// readText reads all of r, which must be UTF-8 and at most limit bytes. A byte
-// order mark is dropped, or it would hide front matter.
-func readText(r io.Reader, limit int64) (string, error) {
-	b, err := strictjson.ReadAll(r, limit)
-	if err != nil {
-		return "", err
+// classify takes the classification from front matter, which unread says could not
+// be read. What is not known counts as the most restricted.
+func (d *document) classify(meta map[string]string, unread error) {
+	class, named := meta["classification"]
+	class = strings.ToLower(strings.TrimSpace(class))
+	switch {
+	case unread != nil:
+		d.Classification, d.doubt = restricted, unread.Error()
+	case !named:
+		d.Classification = defaultClassification
+	case slices.Contains(classifications, class):
+		d.Classification = class
+	default:
+		d.Classification, d.doubt = restricted, "its classification is none of "+strings.Join(classifications, ", ")
 	}
-	if !utf8.Valid(b) {
-		return "", errors.New("not UTF-8 text")
-	}
-	return strings.TrimPrefix(string(b), "\ufeff"), nil
 }
 
-// titleOf returns the first Markdown heading, or else the first line with letters.
-func titleOf(text string) string {
-	first := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if heading := strings.TrimLeft(line, "#"); heading != line && strings.HasPrefix(heading, " ") {
-			return shorten(strings.TrimSpace(heading))
-		}
-		if first == "" && strings.ContainsFunc(line, unicode.IsLetter) {
-			first = line
-		}
+// readText reads all of r, which must be text in UTF-8 and at most limit bytes. A
+// byte order mark is dropped, or it would hide front matter.
+func readText(r io.Reader, limit int64) (string, error) {
+	b, err := strictjson.ReadAll(r, limit)
+	switch {
+	case err != nil:
+		return "", err
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return "", errors.New("UTF-16: save it as UTF-8")
+	case bytes.IndexByte(b, 0) >= 0:
+		return "", errors.New("not text")
+	case !utf8.Valid(b):
+		return "", errors.New("not UTF-8: save it as such")
 	}
-	return shorten(first)
+	return strings.TrimPrefix(string(b), "\ufeff"), nil
 }
 
 // oneLine returns s on one line, without controls and within [maxTitle].

@@ -1,7 +1,6 @@
 package docapi
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,71 +8,99 @@ import (
 	"testing"
 )
 
-func load(t *testing.T, files map[string]string) (map[string]*document, string, error) {
+func load(t *testing.T, files map[string]string) (*library, error) {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
-		writeFile(t, filepath.Join(dir, name), text)
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, path, text)
 	}
-	log := &syncBuffer{}
-	docs, err := loadDocuments(dir, Limits{Document: 1000, Documents: 2500},
-		slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	return docs, log.String(), err
+	return loadDocuments(dir, Limits{Document: 1000, Documents: 2500})
 }
 
-func TestDocumentsThatAreRefused(t *testing.T) {
+// A file that cannot be served is said, and the others are served.
+func TestFilesThatAreSkipped(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		files map[string]string
 		want  string
 	}{
-		"too large":               {map[string]string{"a.md": strings.Repeat("x", 1001)}, "document a.md: input over the size limit of 1000 bytes"},
-		"too large together":      {map[string]string{"a.md": strings.Repeat("x", 900), "b.md": strings.Repeat("x", 900), "c.md": strings.Repeat("x", 900)}, "more than 2500 bytes"},
-		"not UTF-8":               {map[string]string{"a.txt": "caf\xe9"}, "document a.txt: not UTF-8 text"},
-		"one id twice":            {map[string]string{"a.md": "x", "a.txt": "y"}, "another file has the id a too"},
-		"restricted one id twice": {map[string]string{"a.md": "x", "a.restricted.md": "y"}, "another file has the id a too"},
+		"too large":               {map[string]string{"b.md": strings.Repeat("x", 1001)}, "b.md (input over the size limit of 1000 bytes)"},
+		"too large together":      {map[string]string{"b.md": strings.Repeat("x", 900), "c.md": strings.Repeat("x", 900), "d.md": strings.Repeat("x", 900)}, "d.md (over the limit of 2500 bytes"},
+		"Latin-1":                 {map[string]string{"b.txt": "caf\xe9"}, "b.txt (not UTF-8: save it as such)"},
+		"UTF-16":                  {map[string]string{"b.txt": "\xff\xfea\x00"}, "b.txt (UTF-16: save it as UTF-8)"},
+		"binary":                  {map[string]string{"b.txt": "a\x00b"}, "b.txt (not text)"},
+		"no text by its name":     {map[string]string{"contract.pdf": "%PDF"}, "contract.pdf (not text)"},
+		"one id twice":            {map[string]string{"a.txt": "y"}, "a.txt (another file has the id a)"},
+		"restricted one id twice": {map[string]string{"a.restricted.md": "y"}, "a.restricted.md (another file has the id a)"},
+		"a name that steers":      {map[string]string{"b\x1b[31m.pdf": ""}, "b\ufffd[31m.pdf (not text)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			docs, _, err := load(t, test.files)
-			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("loadDocuments() = %v, %v; want an error with %q", docs, err, test.want)
+			test.files["a.md"] = "x"
+			lib, err := load(t, test.files)
+			if err != nil || lib.docs["a"] == nil || len(lib.skipped) != 1 || !strings.Contains(lib.skipped[0], test.want) {
+				t.Errorf("loadDocuments() = %+v, %v; want a and, skipped, %q", lib, err, test.want)
 			}
 		})
+	}
+	lib, err := load(t, map[string]string{"a.md": "x", "1.pdf": "", "2.pdf": "", "3.pdf": "", "4.pdf": "", "5.pdf": "", "6.pdf": "", "7.pdf": ""})
+	if want := "skipped 7: 1.pdf (not text), 2.pdf (not text), 3.pdf (not text), 4.pdf (not text), 5.pdf (not text), ..."; err != nil || !slices.Equal(lib.remarks(), []string{want}) {
+		t.Errorf("remarks() = %q, %v, want %q", lib.remarks(), err, want)
+	}
+	if _, err := load(t, map[string]string{"contract.pdf": ""}); err == nil || !strings.Contains(err.Error(), "holds no document: skipped 1: contract.pdf (not text)") {
+		t.Errorf("a directory without a document: %v", err)
+	}
+	if _, err := load(t, nil); err == nil || !strings.Contains(err.Error(), "it has no .md, .txt, .html or .csv file") {
+		t.Errorf("an empty directory: %v", err)
 	}
 }
 
 func TestDocumentsOfADirectory(t *testing.T) {
 	t.Parallel()
-	docs, log, err := load(t, map[string]string{
+	lib, err := load(t, map[string]string{
 		"plain.txt":          "\n  First line \nsecond",
 		"heading.md":         "intro\n\n## The heading\n",
 		"rule.md":            "---\n\ntext after a rule",
 		"bom.md":             "\ufeff---\nclassification: 'restricted'\n---\nx",
 		"crlf.md":            "---\r\nclassification: \"restricted\" # why\r\ntitle: T\r\n---\r\n\r\nbody\r\n",
-		"pay.restricted.txt": "bands",
-		"quoted.md":          "---\n\"classification\": RESTRICTED\n---\nx",
+		"pay.Restricted.txt": "bands",
 		"empty.md":           "",
-		"not a document.md":  "x",
-		"a.b.md":             "x",
-		"a.pdf":              "x",
-		".hidden.md":         "x",
+		"Q4 Report.md":       "x",
+		"a.b.MARKDOWN":       "x",
 		"UPPER.MD":           "x",
+		"sub/folder/n.md":    "x",
+		"page.html":          "<head><title>T</title><script>no</script></head><p>One.<p>Two.",
+		"people.csv":         "---\nid,name\n---\n",
+		"Übersicht.md":       "x",
+		".hidden.md":         "x",
+		".obsidian/x.md":     "x",
+		"fence.md":           "Get it.\n\n```\n# install\n```\n",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	type row struct{ title, classification, contentType, content string }
 	for id, want := range map[string]row{
-		"plain":   {"First line", "internal", "text/plain", "\n  First line \nsecond"},
-		"heading": {"The heading", "internal", "text/markdown", "intro\n\n## The heading\n"},
-		"rule":    {"text after a rule", "internal", "text/markdown", "---\n\ntext after a rule"},
-		"bom":     {"x", "restricted", "text/markdown", "x"},
-		"crlf":    {"T", "restricted", "text/markdown", "body\r\n"},
-		"pay":     {"bands", "restricted", "text/plain", "bands"},
-		"quoted":  {"x", "restricted", "text/markdown", "x"},
-		"empty":   {"empty", "internal", "text/markdown", ""},
+		"plain":             {"First line", "internal", "text/plain", "\n  First line \nsecond"},
+		"heading":           {"The heading", "internal", "text/markdown", "intro\n\n## The heading\n"},
+		"rule":              {"text after a rule", "internal", "text/markdown", "---\n\ntext after a rule"},
+		"bom":               {"x", "restricted", "text/markdown", "x"},
+		"crlf":              {"T", "restricted", "text/markdown", "body\r\n"},
+		"pay":               {"bands", "restricted", "text/plain", "bands"},
+		"empty":             {"empty", "internal", "text/markdown", ""},
+		"Q4-Report":         {"x", "internal", "text/markdown", "x"},
+		"a-b":               {"x", "internal", "text/markdown", "x"},
+		"UPPER":             {"x", "internal", "text/markdown", "x"},
+		"sub-folder-n":      {"x", "internal", "text/markdown", "x"},
+		"page":              {"T", "internal", "text/markdown", "# T\n\n\n\n\n\nOne.\n\nTwo."},
+		"people":            {"people", "internal", "text/csv", "---\nid,name\n---\n"},
+		"bersicht-4d2bb368": {"x", "internal", "text/markdown", "x"},
+		"fence":             {"Get it.", "internal", "text/markdown", "Get it.\n\n```\n# install\n```\n"},
 	} {
-		d := docs[id]
+		d := lib.docs[id]
 		if d == nil {
 			t.Errorf("%s is not served", id)
 			continue
@@ -81,14 +108,22 @@ func TestDocumentsOfADirectory(t *testing.T) {
 		if got := (row{d.Title, d.Classification, d.ContentType, d.Content}); got != want || d.ID != id || d.Kind != "document" {
 			t.Errorf("%s = %+v, want %+v", id, got, want)
 		}
-		delete(docs, id)
+		delete(lib.docs, id)
 	}
-	if len(docs) != 0 {
-		t.Errorf("served too: %v", docs)
+	if len(lib.docs) != 0 || len(lib.remarks()) != 0 {
+		t.Errorf("served too: %v; remarks %q", lib.docs, lib.remarks())
 	}
-	if !strings.Contains(log, "count=5") || !strings.Contains(log, `name="not a document.md"`) {
-		t.Errorf("the log does not tell of the skipped files:\n%s", log)
+}
+
+func FuzzDocumentID(f *testing.F) {
+	for _, seed := range []string{"a.md", "Q4 Report.md", "日本.md", "...", strings.Repeat("a", 300), "x.restricted.md", "\xff"} {
+		f.Add(seed)
 	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if id, _ := documentID(name); !validID.MatchString(id) {
+			t.Errorf("documentID(%q) = %q", name, id)
+		}
+	})
 }
 
 func TestLinksOutOfTheDirectory(t *testing.T) {
@@ -101,9 +136,9 @@ func TestLinksOutOfTheDirectory(t *testing.T) {
 		if err := os.Symlink(target, filepath.Join(dir, "b.md")); err != nil {
 			t.Skip("no symbolic links here")
 		}
-		docs, err := loadDocuments(dir, Limits{Document: 100, Documents: 250}, slog.New(slog.DiscardHandler))
-		if err == nil || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: loadDocuments() = %v, %v; want an error", name, docs, err)
+		lib, err := loadDocuments(dir, Limits{Document: 100, Documents: 250})
+		if err != nil || len(lib.docs) != 1 || !slices.Equal(lib.skipped, []string{"b.md (a link to no file of this directory)"}) {
+			t.Errorf("%s: loadDocuments() = %v, %v; want only a", name, lib, err)
 		}
 	}
 	dir := t.TempDir()
@@ -114,9 +149,9 @@ func TestLinksOutOfTheDirectory(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "c.md"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	docs, err := loadDocuments(dir, Limits{Document: 100, Documents: 250}, slog.New(slog.DiscardHandler))
-	if err != nil || len(docs) != 2 {
-		t.Errorf("a link within: %v, %v; want both documents", docs, err)
+	lib, err := loadDocuments(dir, Limits{Document: 100, Documents: 250})
+	if err != nil || len(lib.docs) != 2 {
+		t.Errorf("a link within: %v, %v; want both documents", lib, err)
 	}
 }
 
@@ -153,17 +188,17 @@ func TestDoubtfulClassificationIsRestricted(t *testing.T) {
 		"flow style":                "---\n{classification: restricted}\n---\nx",
 		"after 120 lines of a list": "---\na:\n" + strings.Repeat("- b\n", 120) + "classification: restricted\n---\nx",
 	} {
-		docs, log, err := load(t, map[string]string{"a.md": text})
-		if err != nil || docs["a"].Classification != restricted {
-			t.Errorf("%s: loadDocuments() = %+v, %v; want it restricted", name, docs["a"], err)
+		lib, err := load(t, map[string]string{"a.md": text})
+		if err != nil || lib.docs["a"].Classification != restricted {
+			t.Errorf("%s: loadDocuments() = %+v, %v; want it restricted", name, lib, err)
 			continue
 		}
-		if told := strings.Contains(log, "name=a.md"); told != (docs["a"].doubt != "") {
-			t.Errorf("%s: the log says\n%s", name, log)
+		if said := strings.Join(lib.remarks(), ""); strings.HasPrefix(said, "restricted, to be safe, 1: a.md (") != (lib.docs["a"].doubt != "") {
+			t.Errorf("%s: remarks %q", name, said)
 		}
 	}
-	docs, _, err := load(t, map[string]string{"a.md": "---\nclassification: public\nupdated_at: 2026-05-01 10:00:00 +0200\n---\nx", "b.md": "---\nupdated_at: soon\n---\nx"})
-	if err != nil || docs["a"].Classification != "public" || docs["a"].UpdatedAt.Hour() != 8 || docs["b"].UpdatedAt.IsZero() {
-		t.Errorf("loadDocuments() = %+v, %+v, %v", docs["a"], docs["b"], err)
+	lib, err := load(t, map[string]string{"a.md": "---\nclassification: public\nupdated_at: 2026-05-01 10:00:00 +0200\n---\nx", "b.md": "---\nupdated_at: soon\n---\nx"})
+	if err != nil || lib.docs["a"].Classification != "public" || lib.docs["a"].UpdatedAt.Hour() != 8 || lib.docs["b"].UpdatedAt.IsZero() {
+		t.Errorf("loadDocuments() = %+v, %+v, %v", lib.docs["a"], lib.docs["b"], err)
 	}
 }

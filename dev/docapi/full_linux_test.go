@@ -1,7 +1,6 @@
 package docapi
 
 import (
-	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,38 +10,6 @@ import (
 	"testing"
 )
 
-// A fullDir is a directory on a device without space.
-type fullDir struct{ directory }
-
-// Create makes the file, so that there is something to clean up, and hands out
-// /dev/full in its place.
-func (d fullDir) Create(name string) (file, error) {
-	f, err := d.directory.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	return os.OpenFile("/dev/full", os.O_WRONLY, 0)
-}
-
-func TestFullDevice(t *testing.T) {
-	t.Parallel()
-	f := serve(t, nil)
-	f.server.reports.open = func(create bool) (directory, error) {
-		dir, err := openDir(f.reports, create)
-		return fullDir{dir}, err
-	}
-	got := f.post("key-1", q4)
-	if got.status != 507 || !strings.Contains(got.body, "cannot write the report: no space left on device") {
-		t.Errorf("POST = %d %s, want 507", got.status, got.body)
-	}
-	if names := f.files(); len(names) != 0 {
-		t.Errorf("left behind: %v", names)
-	}
-}
-
 // Opening a pipe would wait for a writer that never comes.
 func TestPipeAmongTheDocuments(t *testing.T) {
 	t.Parallel()
@@ -50,7 +17,7 @@ func TestPipeAmongTheDocuments(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "a.md"), 0o644); err != nil {
 		t.Skip("no pipes here")
 	}
-	_, err := loadDocuments(dir, Limits{Document: 100, Documents: 250}, slog.New(slog.DiscardHandler))
+	_, err := loadDocuments(dir, Limits{Document: 100, Documents: 250})
 	if err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("loadDocuments() = %v, want an error", err)
 	}

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/glebarez/go-sqlite"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 var (
@@ -44,8 +46,7 @@ type keyStore struct {
 	limits Limits
 	now    func() time.Time
 
-	mu     sync.Mutex
-	flying map[string]bool
+	flying sync.Map // the keys in use
 }
 
 // An entry is what the store knows of a key.
@@ -78,6 +79,14 @@ func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error
 		if err != nil {
 			return nil, err
 		}
+		// SQLite gives its other files the mode of the database, so make that first.
+		f, err := disk.Open(path, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			return nil, err
+		}
+		if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil { // an older version made it for all to read
+			return nil, err
+		}
 		dsn = fileDSN(path)
 	}
 	db, err := sql.Open("sqlite", dsn)
@@ -90,7 +99,7 @@ func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error
 	if _, err := db.ExecContext(context.Background(), keySchema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &keyStore{db: db, limits: limits, now: now, flying: make(map[string]bool)}, nil
+	return &keyStore{db: db, limits: limits, now: now}, nil
 }
 
 // fileDSN writes path as the URI that SQLite reads, so that "?" and "%" in it
@@ -132,7 +141,7 @@ func hash(parts ...string) string {
 // begin takes the key. When it succeeds, end gives it back. The entry is that of
 // the first request with the key; for a new key it has the id and time given.
 func (u *keyUse) begin(ctx context.Context, digest, reportID string, at time.Time) (_ *entry, err error) {
-	if !u.store.takeOff(u.key) {
+	if _, taken := u.store.flying.LoadOrStore(u.key, true); taken {
 		return nil, errInFlight
 	}
 	defer func() {
@@ -173,21 +182,7 @@ func (u *keyUse) done(ctx context.Context, response []byte) error {
 }
 
 // end lets the next request use the key.
-func (u *keyUse) end() {
-	u.store.mu.Lock()
-	defer u.store.mu.Unlock()
-	delete(u.store.flying, u.key)
-}
-
-func (k *keyStore) takeOff(key string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.flying[key] {
-		return false
-	}
-	k.flying[key] = true
-	return true
-}
+func (u *keyUse) end() { u.store.flying.Delete(u.key) }
 
 // dropOld forgets entries over their age.
 func (k *keyStore) dropOld(ctx context.Context) error {

@@ -114,7 +114,7 @@ func (s *Server) postOnce(c *call, key string, p *report) {
 func (s *Server) makeReport(c *call, p *report) ([]byte, bool) {
 	data, err := p.render()
 	if err == nil {
-		err = s.reports.write(p.file(), data)
+		err = s.writeReport(p.file(), data)
 	}
 	if err != nil {
 		s.cannotWrite(c, "cannot write the report", err)
@@ -226,7 +226,7 @@ func (s *Server) findReport(id string) (*servedReport, error) {
 	if !validReportID.MatchString(id) {
 		return nil, nil
 	}
-	text, err := s.reports.read(id)
+	text, err := s.reportFile(id)
 	if err != nil || text == "" {
 		return nil, err
 	}

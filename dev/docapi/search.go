@@ -95,8 +95,11 @@ func rank(h hit) int {
 	return 1
 }
 
-// parseSearch returns the words of a query, in lower case. Its errors are written
-// for the client.
+// everything is the query that every document answers to.
+const everything = "*"
+
+// parseSearch returns the words of a query, in lower case; none for [everything].
+// Its errors are written for the client.
 func parseSearch(raw string) ([]string, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil || len(values) != 1 || len(values["query"]) != 1 {
@@ -105,6 +108,8 @@ func parseSearch(raw string) ([]string, error) {
 	query := values["query"][0]
 	terms := strings.Fields(lower(query))
 	switch {
+	case query == everything:
+		return nil, nil
 	case len(terms) == 0:
 		return nil, errors.New("query is empty")
 	case !utf8.ValidString(query) || strings.ContainsFunc(query, unfitForTitle):

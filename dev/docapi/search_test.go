@@ -84,6 +84,7 @@ func TestSearch(t *testing.T) {
 		{"secret", nil},    // in its title
 		{"nowhere", nil},
 		{"osa.a", nil}, // no pattern
+		{"os*", nil},
 	} {
 		got := f.search(test.query)
 		if diff := cmp.Diff(test.want, got.Documents, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(hit{})); diff != "" {
@@ -92,6 +93,9 @@ func TestSearch(t *testing.T) {
 		if got.Total != len(test.want) {
 			t.Errorf("search %q: total %d, want %d", test.query, got.Total, len(test.want))
 		}
+	}
+	if got := f.search("*"); got.Total != 4 || got.Documents[0].ID != "a" || !strings.HasPrefix(got.Documents[0].Snippet, "# Plan") {
+		t.Errorf("search * = %+v, want all four that are not restricted", got)
 	}
 	if got := f.send("GET", "/v1/documents?query=nowhere", "search", "").body; got != `{"documents":[],"total":0}` {
 		t.Errorf("nothing found is %s, want an empty list and no null", got)
@@ -171,7 +175,7 @@ func FuzzParseSearch(f *testing.F) {
 			}
 			return
 		}
-		if len(terms) == 0 || len(terms) > maxTerms {
+		if len(terms) > maxTerms {
 			t.Errorf("parseSearch(%q) = %d terms", raw, len(terms))
 		}
 		if s := d.search.snippet(terms); !utf8.ValidString(s) || !strings.Contains("…"+d.search.text+"…", strings.Trim(s, "…")) {

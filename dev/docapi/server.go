@@ -1,9 +1,11 @@
 package docapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -30,8 +33,8 @@ type Config struct {
 	// http://127.0.0.1:8085. It becomes the location of every demand. Required.
 	BaseURL string
 
-	// Documents is a directory whose .md and .txt files are served; "" is the
-	// embedded corpus.
+	// Documents is a directory whose texts are served, those in its folders too: .md,
+	// .markdown, .txt, .text, .log, .csv, .html and .htm. "" is the embedded corpus.
 	Documents string
 
 	// Reports is the directory for reports; "" is ./reports. It is created when
@@ -65,25 +68,12 @@ type Limits struct {
 }
 
 func (l *Limits) setDefaults() {
-	for _, n := range []struct {
-		field *int64
-		value int64
-	}{
-		{&l.Document, 4 << 20},
-		{&l.Documents, 64 << 20},
-		{&l.Content, 1 << 20},
-		{&l.Body, 4 << 20},
-	} {
-		if *n.field == 0 {
-			*n.field = n.value
-		}
-	}
-	if l.Keys == 0 {
-		l.Keys = 10_000
-	}
-	if l.KeyAge == 0 {
-		l.KeyAge = 7 * 24 * time.Hour
-	}
+	l.Document = cmp.Or(l.Document, 4<<20)
+	l.Documents = cmp.Or(l.Documents, 64<<20)
+	l.Content = cmp.Or(l.Content, 1<<20)
+	l.Body = cmp.Or(l.Body, 4<<20)
+	l.Keys = cmp.Or(l.Keys, 10_000)
+	l.KeyAge = cmp.Or(l.KeyAge, 7*24*time.Hour)
 }
 
 // A Server is the API. It is an [http.Handler] and safe for concurrent use.
@@ -94,7 +84,9 @@ type Server struct {
 	now      func() time.Time
 	limits   Limits
 	docs     map[string]*document
-	reports  *reportDir
+	remarks  []string
+	reports  string
+	write    func(path string, data []byte, mode fs.FileMode) error // [disk.Create]
 	keys     *keyStore
 }
 
@@ -125,10 +117,15 @@ func New(cfg Config) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.docs, err = loadDocuments(cfg.Documents, s.limits, s.log); err != nil {
+	lib, err := loadDocuments(cfg.Documents, s.limits)
+	if err != nil {
 		return nil, fmt.Errorf("docapi: %w", err)
 	}
-	s.reports = newReportDir(cfg.Reports)
+	s.docs, s.remarks = lib.docs, lib.remarks()
+	for _, line := range s.remarks {
+		s.log.Warn("documents: " + line)
+	}
+	s.reports, s.write = cmp.Or(cfg.Reports, "reports"), disk.Create
 	if s.keys, err = openKeys(cfg.StateDir, s.limits, s.now); err != nil {
 		return nil, fmt.Errorf("docapi: state: %w", err)
 	}
@@ -140,6 +137,11 @@ func (s *Server) Close() error { return s.keys.close() }
 
 // IDs returns the ids of all documents, sorted.
 func (s *Server) IDs() []string { return s.ids(func(*document) bool { return true }) }
+
+// Remarks returns lines for whoever owns the documents directory: how many files
+// are not served, and how many documents count as restricted since nobody could
+// tell, each with their first names and why. There are none where all is well.
+func (s *Server) Remarks() []string { return slices.Clone(s.remarks) }
 
 // Sensitive returns the sorted ids of the documents that are classified as
 // restricted: reading them is high risk.

@@ -271,7 +271,7 @@ func TestNewRefuses(t *testing.T) {
 		"no verifier":                {func(c *Config) { c.Verifier = nil }, "Verifier is missing"},
 		"documents that are missing": {func(c *Config) { c.Documents = file + "s" }, "documents directory: "},
 		"documents that are a file":  {func(c *Config) { c.Documents = file }, "documents directory"},
-		"documents without any":      {func(c *Config) { c.Documents = t.TempDir() }, "holds no .md or .txt document"},
+		"documents without any":      {func(c *Config) { c.Documents = t.TempDir() }, "holds no document: it has no .md"},
 		"state below a file":         {func(c *Config) { c.StateDir = filepath.Join(file, "state") }, "state: "},
 	} {
 		cfg := Config{BaseURL: "http://127.0.0.1:1", Verifier: &fakeVerifier{}}

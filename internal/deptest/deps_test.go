@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/markdown"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/markdown", "internal/plain"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},

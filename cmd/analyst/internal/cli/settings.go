@@ -56,7 +56,7 @@ func (t *Target) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
 	f.StringVar(&t.model, "model", "", "model as provider/name ("+EnvModel+"; default "+DefaultModel+")")
 	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as key=value, such as temperature=0 or max_tokens=2000; may be given again")
-	f.StringVar(&t.documents, "documents", "", "serve the .md and .txt files of this directory from the embedded API")
+	f.StringVar(&t.documents, "documents", "", "serve the texts in this directory (.md, .txt, .log, .csv, .html) from the embedded API")
 	f.StringVar(&t.reports, "reports", "", "where the embedded API writes reports (default ./reports)")
 }
 

@@ -61,7 +61,7 @@ otherwise, listen on loopback only.`,
 	flags.StringVar(&o.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
 	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
 	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
-	flags.StringVar(&o.documents, "documents", "", "serve the .md and .txt files of this directory")
+	flags.StringVar(&o.documents, "documents", "", "serve the texts in this directory: .md, .txt, .log, .csv, .html")
 	flags.StringVar(&o.reports, "reports", "", "where reports are written (default ./reports)")
 	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "organization slug")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow addresses that are not loopback: anyone who reaches them can act")

@@ -139,6 +139,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		s.LumoAuth, s.API, s.APIIdempotent = cli.ClientOf(servers), servers.API, true
 		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
 			servers.AuthURL, servers.API, len(servers.Docs.IDs()), cmp.Or(s.Reports, "./reports"), s.Model, s.Data)
+		for _, line := range servers.Docs.Remarks() {
+			_, _ = fmt.Fprintf(say, "analyst: documents: %s\n", line)
+		}
 	} else {
 		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
 			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
