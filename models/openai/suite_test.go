@@ -15,10 +15,15 @@ import (
 // quick is the usual policy with short waits.
 var quick = provider.RetryPolicy{Initial: time.Millisecond, Max: 5 * time.Millisecond}
 
-func TestSuite(t *testing.T) {
+func TestSuite(t *testing.T) { suite(t, "chat") }
+
+func TestSuiteOverResponses(t *testing.T) { suite(t, "responses") }
+
+func suite(t *testing.T, api string) {
 	modeltest.RunSuite(t, func(t *testing.T, up *modeltest.Upstream) model.LLM {
 		llm, err := openai.New(openai.Config{
 			Model: "acme/model-1", Key: secret.New(canary), KeyVariable: "OPENAI_API_KEY", BaseURL: address(t, up.OpenAIURL()), Retry: quick,
+			Settings: provider.Settings{API: api},
 		})
 		if err != nil {
 			t.Fatal(err)
