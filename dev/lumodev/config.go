@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -81,9 +80,6 @@ type Config struct {
 	ApprovalTTL      time.Duration // push approval (120 s)
 	Retention        time.Duration // how long ended tasks stay known (24 h)
 
-	// RateLimit is off when nil. On, every response has X-RateLimit headers.
-	RateLimit *RateLimit
-
 	// StateDir keeps the signing key, generated secrets, tasks, requests, tokens
 	// and revocations over restarts. "" keeps everything in memory. The directory
 	// is made with mode 0700 if it does not exist, and serves one process.
@@ -94,10 +90,6 @@ type Config struct {
 
 	// Logger gets one line per request and one at the start. nil discards.
 	Logger *slog.Logger
-
-	// Observe is called after each response, from the goroutine that served it;
-	// it must be safe for concurrent use and quick. nil observes nothing.
-	Observe func(Request)
 
 	// Now is the clock; nil means time.Now. It must be safe for concurrent use.
 	Now func() time.Time
@@ -121,9 +113,6 @@ type Agent struct {
 	// Capabilities answer agents/ask and show in agents/me. [CapabilityDelegate]
 	// lets the agent act on behalf of users.
 	Capabilities []string
-
-	// Budget shows in userinfo. It is reported, not enforced. nil shows {}.
-	Budget map[string]int
 }
 
 // canDelegate reports whether the agent may act on behalf of users.
@@ -149,23 +138,6 @@ type User struct {
 
 	// RefusesDelegation makes tasks on behalf of this user an error.
 	RefusesDelegation bool
-}
-
-// RateLimit bounds requests per minute. Zero fields mean the defaults in
-// parentheses.
-type RateLimit struct {
-	Token    int // at the token endpoint, per client (30)
-	API      int // elsewhere, per authenticated client (100)
-	Unauthed int // without a valid credential, per address (20)
-}
-
-// A Request is one served request as [Config.Observe] sees it.
-type Request struct {
-	Method   string
-	Path     string // without query; whatever may be a secret is replaced by its parameter's name
-	Status   int
-	Client   string // client id, or "user:" and id, or "" when not authenticated
-	Duration time.Duration
 }
 
 // DefaultConfig returns the configuration that the zero one means: one agent, one
@@ -225,12 +197,6 @@ func (c Config) resolved() (Config, error) {
 		bad("Risk: %w", err)
 	}
 	c.CAEP = c.CAEP.resolved()
-	if l := c.RateLimit; l != nil {
-		if min(l.Token, l.API, l.Unauthed) < 0 {
-			bad("RateLimit: negative")
-		}
-		c.RateLimit = &RateLimit{Token: cmp.Or(l.Token, 30), API: cmp.Or(l.API, 100), Unauthed: cmp.Or(l.Unauthed, 20)}
-	}
 	if err := errors.Join(errs...); err != nil {
 		return Config{}, fmt.Errorf("lumodev: %w", err)
 	}
@@ -243,7 +209,7 @@ func (c Config) clone() Config {
 	c.Agents, c.ResourceServers, c.Users = slices.Clone(c.Agents), slices.Clone(c.ResourceServers), slices.Clone(c.Users)
 	for i := range c.Agents {
 		a := &c.Agents[i]
-		a.Scopes, a.Capabilities, a.Budget = slices.Clone(a.Scopes), slices.Clone(a.Capabilities), maps.Clone(a.Budget)
+		a.Scopes, a.Capabilities = slices.Clone(a.Scopes), slices.Clone(a.Capabilities)
 	}
 	for i := range c.Users {
 		c.Users[i].Scopes = slices.Clone(c.Users[i].Scopes)

@@ -161,9 +161,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, m methods) {
 	if err := write(w, c.status, body); err != nil {
 		s.cfg.Logger.DebugContext(r.Context(), "response not sent", slog.String("path", c.path()), slog.Any("error", err))
 	}
-	s.observe(r, Request{
-		Method: r.Method, Path: c.path(), Status: c.status, Client: c.who.clientName(), Duration: s.cfg.Now().Sub(c.now),
-	})
+	method := r.Method
+	if !knownMethods[method] {
+		method = "other" // a client may have invented it
+	}
+	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+		slog.String("method", method), slog.String("path", c.path()), slog.Int("status", c.status),
+		slog.String("client", c.who.clientName()), slog.Duration("duration", s.cfg.Now().Sub(c.now)))
+}
+
+var knownMethods = map[string]bool{
+	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true, "CONNECT": true, "TRACE": true,
 }
 
 // answer turns a panic into an error, so that one bad request is one 500.
@@ -177,11 +185,6 @@ func (c *call) answer(m methods) (body any, err error) {
 	data, readErr := strictjson.ReadAll(c.r.Body, maxBody)
 	c.body = data
 	c.who, c.whoErr = c.s.authenticate(c.r, c.now)
-	if c.s.limits != nil {
-		if err := c.s.limits.take(c); err != nil {
-			return nil, err
-		}
-	}
 	method := c.r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -202,24 +205,6 @@ func (c *call) answer(m methods) (body any, err error) {
 		return nil, invalid("the body could not be read")
 	}
 	return m[method](c)
-}
-
-// observe reports one served request: one log line, and the hook.
-func (s *Server) observe(r *http.Request, seen Request) {
-	method := seen.Method
-	if !knownMethods[method] {
-		method = "other" // a client may have invented it
-	}
-	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", method), slog.String("path", seen.Path), slog.Int("status", seen.Status),
-		slog.String("client", seen.Client), slog.Duration("duration", seen.Duration))
-	if s.cfg.Observe != nil {
-		s.cfg.Observe(seen)
-	}
-}
-
-var knownMethods = map[string]bool{
-	"GET": true, "HEAD": true, "POST": true, "PUT": true, "PATCH": true, "DELETE": true, "OPTIONS": true, "CONNECT": true, "TRACE": true,
 }
 
 // param is what a path holds in the place of {name}.

@@ -11,18 +11,16 @@ import (
 )
 
 // exchange is the token exchange grant (RFC 8693), in two forms: an actor acts on
-// behalf of the subject, or an agent's token is bound to one audience. It needs no
-// client credentials: the actor's, or else the subject's, token authenticates.
+// behalf of the subject, or an agent's token is bound to one audience and is no
+// credential here any more. It needs no client credentials: the actor's, or else the
+// subject's, token authenticates.
 func (c *call) exchange() (any, error) {
 	form, err := c.form()
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTokenTypes(form); err != nil {
+	if err := checkTokenType(form, "requested_token_type"); err != nil {
 		return nil, err
-	}
-	if form.Has("actor_token_type") && form.Get("actor_token") == "" {
-		return nil, invalid("actor_token_type without an actor_token")
 	}
 	subject, err := c.tokenParam(form, "subject_token")
 	if err != nil {
@@ -40,46 +38,92 @@ func (c *call) exchange() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if form.Get("actor_token") == "" {
-		return c.exchangeAudience(subject, client, scopes, audience)
+	available, end, own := strings.Fields(subject.token.Scope), subject.token.expires(), subject.token.claims
+	std := jwt.Claims{Subject: subject.token.Subject, Audience: jwt.Audience{audience}}
+	c.who = subject
+	if form.Get("actor_token")+form.Get("actor_token_type") != "" {
+		actorWho, err := c.tokenParam(form, "actor_token")
+		if err != nil {
+			return nil, err
+		}
+		if err := checkDelegation(subject, actorWho); err != nil {
+			return nil, err
+		}
+		c.who, available = actorWho, delegableScopes(subject, actorWho)
+		if actorEnd := actorWho.token.expires(); actorEnd.Before(end) {
+			end = actorEnd
+		}
+		own = claims{
+			ClientID:     actorWho.id,
+			TokenUse:     useAccess,
+			Organization: c.s.cfg.Org,
+			AgentID:      actorWho.agent.AgentID,
+			UserID:       subject.user.ID,
+			Email:        subject.user.Email,
+			// A subject that is delegated already adds a link (RFC 8693, section 4.1).
+			Act: &actor{Sub: subjectOf(actorWho.agent), ClientID: actorWho.id, Act: subject.token.Act},
+		}
+		if audience == "" {
+			std.Audience = jwt.Audience{c.s.Issuer(), actorWho.agent.AgentID}
+		}
+	} else if subject.kind != anAgent {
+		return nil, invalid("actor_token is required to act on behalf of a user")
+	} else if audience == "" {
+		return nil, invalid("without an actor_token a resource or an audience is required")
 	}
-	actor, err := c.tokenParam(form, "actor_token")
+	if client.kind != nobody && client.id != c.who.id {
+		return nil, fail(http.StatusBadRequest, codeInvalidGrant, "the token is of another client")
+	}
+	granted, err := narrow(scopes, available)
 	if err != nil {
 		return nil, err
 	}
-	return c.delegate(subject, actor, client, scopes, audience)
-}
-
-func checkTokenTypes(form url.Values) error {
-	for _, name := range []string{"subject_token_type", "actor_token_type", "requested_token_type"} {
-		switch form.Get(name) {
-		case typeAccessToken, typeJWT:
-		case "":
-			if name == "subject_token_type" {
-				return invalid("subject_token_type is required")
-			}
-			if name == "actor_token_type" && form.Get("actor_token") != "" {
-				return invalid("actor_token_type is required with an actor_token")
-			}
-		default:
-			return fail(http.StatusBadRequest, codeUnsupportedTokenType, "%s must be that of an access token", name)
-		}
-	}
-	return nil
+	own.Scope = strings.Join(granted, " ")
+	return c.issue(std, own, min(c.s.cfg.AgentTokenTTL, end.Sub(c.now.Truncate(time.Second))), typeAccessToken)
 }
 
 // tokenParam resolves a token that is an argument. A JIT token is never one: it
 // must not become anything else.
 func (c *call) tokenParam(form url.Values, name string) (principal, error) {
 	raw := form.Get(name)
-	if raw == "" {
-		return principal{}, invalid("%s is required", name)
+	if raw == "" || form.Get(name+"_type") == "" {
+		return principal{}, invalid("%s and %s_type are required", name, name)
+	}
+	if err := checkTokenType(form, name+"_type"); err != nil {
+		return principal{}, err
 	}
 	p, v := c.s.principalOf(raw, c.now)
 	if v == nil || p.kind == aTask || !slices.Contains(v.Audience, c.s.Issuer()) {
 		return principal{}, fail(http.StatusBadRequest, codeInvalidGrant, "%s is not a valid access token", name)
 	}
 	return p, nil
+}
+
+func checkTokenType(form url.Values, name string) error {
+	if kind := form.Get(name); kind != "" && kind != typeAccessToken && kind != typeJWT {
+		return fail(http.StatusBadRequest, codeUnsupportedTokenType, "%s must be that of an access token", name)
+	}
+	return nil
+}
+
+// checkDelegation says why the actor may not act on behalf of the subject.
+func checkDelegation(subject, actorWho principal) error {
+	switch {
+	case subject.user == nil:
+		return invalid("subject_token must be a user's, or one that acts on behalf of a user")
+	case actorWho.kind != anAgent || actorWho.token.Act != nil:
+		return invalid("actor_token must be an agent's own token")
+	case !actorWho.agent.canDelegate():
+		return fail(http.StatusForbidden, codeDelegationNotAllowed, "the agent may not act on behalf of users")
+	case subject.user.RefusesDelegation:
+		return denied("the user does not let agents act on their behalf")
+	}
+	if depth := subject.token.Act.depth() + 1; depth > maxDelegationDepth {
+		e := fail(http.StatusForbidden, codeDepthExceeded, "the chain of actors would be %d long", depth)
+		e.members = map[string]any{"max_depth": maxDelegationDepth}
+		return e
+	}
+	return nil
 }
 
 // audienceParam reads resource (RFC 8707), or audience as older SDKs send it.
@@ -98,86 +142,6 @@ func audienceParam(form url.Values) (string, error) {
 	}
 	return audience, nil
 }
-
-// exchangeAudience narrows an agent's own token to one audience. The result is no
-// credential at this server.
-func (c *call) exchangeAudience(subject, client principal, scopes []string, audience string) (any, error) {
-	c.who = subject
-	switch {
-	case subject.kind != anAgent:
-		return nil, invalid("actor_token is required to act on behalf of a user")
-	case audience == "":
-		return nil, invalid("without an actor_token a resource or an audience is required")
-	case client.kind != nobody && client.id != subject.id:
-		return nil, fail(http.StatusBadRequest, codeInvalidGrant, "subject_token is of another client")
-	}
-	granted, err := narrow(scopes, strings.Fields(subject.token.Scope))
-	if err != nil {
-		return nil, err
-	}
-	std := lifetime(c.now, min(c.s.cfg.AgentTokenTTL, until(subject.token.expires(), c.now)))
-	std.Subject = subject.token.Subject
-	std.Audience = jwt.Audience{audience}
-	own := subject.token.claims
-	own.Scope = strings.Join(granted, " ")
-	return c.issue(std, own, typeAccessToken)
-}
-
-// delegate issues a token with which the actor, an agent, acts on behalf of the
-// user who is the subject. A subject that is delegated already adds a link to its
-// chain (RFC 8693, section 4.1).
-func (c *call) delegate(subject, actorWho, client principal, scopes []string, audience string) (any, error) {
-	c.who = actorWho
-	switch {
-	case subject.user == nil:
-		return nil, invalid("subject_token must be a user's, or one that acts on behalf of a user")
-	case actorWho.kind != anAgent || actorWho.token.Act != nil:
-		return nil, invalid("actor_token must be an agent's own token")
-	case client.kind != nobody && client.id != actorWho.id:
-		return nil, fail(http.StatusBadRequest, codeInvalidGrant, "actor_token is of another client")
-	case !actorWho.agent.canDelegate():
-		return nil, fail(http.StatusForbidden, codeDelegationNotAllowed, "the agent may not act on behalf of users")
-	case subject.user.RefusesDelegation:
-		return nil, denied("the user does not let agents act on their behalf")
-	}
-	if depth := subject.token.Act.depth() + 1; depth > maxDelegationDepth {
-		e := fail(http.StatusForbidden, codeDepthExceeded, "the chain of actors would be %d long", depth)
-		e.members = map[string]any{"max_depth": maxDelegationDepth}
-		return nil, e
-	}
-	granted, err := narrow(scopes, delegableScopes(subject, actorWho))
-	if err != nil {
-		return nil, err
-	}
-	end := subject.token.expires()
-	if actorEnd := actorWho.token.expires(); actorEnd.Before(end) {
-		end = actorEnd
-	}
-	std := lifetime(c.now, min(c.s.cfg.AgentTokenTTL, until(end, c.now)))
-	std.Subject = subject.token.Subject
-	std.Audience = jwt.Audience{audience}
-	if audience == "" {
-		std.Audience = jwt.Audience{c.s.Issuer(), actorWho.agent.AgentID}
-	}
-	own := claims{
-		ClientID:     actorWho.id,
-		TokenUse:     useAccess,
-		Organization: c.s.cfg.Org,
-		Scope:        strings.Join(granted, " "),
-		AgentID:      actorWho.agent.AgentID,
-		UserID:       subject.user.ID,
-		Email:        subject.user.Email,
-		Act: &actor{
-			Sub:      subjectOf(actorWho.agent),
-			ClientID: actorWho.id,
-			Act:      subject.token.Act,
-		},
-	}
-	return c.issue(std, own, typeAccessToken)
-}
-
-// until returns the time from the second of now to end.
-func until(end, now time.Time) time.Duration { return end.Sub(now.Truncate(time.Second)) }
 
 // delegableScopes is what both sides hold: the agent what it is registered with
 // or logged in with, the user what the configuration names, or anything.

@@ -8,16 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"sync"
 	"time"
 )
 
-// How long clients and Close may take.
+// Bounds of one request.
 const (
-	readTimeout  = 30 * time.Second
-	idleTimeout  = 2 * time.Minute
-	closeTimeout = 5 * time.Second
-	maxHeader    = 64 << 10
+	timeout   = 30 * time.Second
+	maxHeader = 64 << 10
 )
 
 // Listen listens on a TCP address. It refuses addresses that are not loopback,
@@ -54,13 +51,10 @@ type Running struct {
 	URL    string  // base URL for clients
 	Server *Server // the handler behind it
 
-	addr   string // host:port
-	http   *http.Server
-	fresh  freshConns
-	done   chan struct{}
-	err    error // of serving; read after done
-	once   sync.Once
-	closed error
+	addr string // host:port
+	http *http.Server
+	done chan struct{}
+	err  error // of serving; read after done
 }
 
 // Start makes a server, listens on addr as [Listen] does with cfg.AllowRemote, and
@@ -84,79 +78,37 @@ func Start(ctx context.Context, cfg Config, addr string) (*Running, error) {
 		done:   make(chan struct{}),
 		http: &http.Server{
 			Handler:           s,
-			ReadHeaderTimeout: readTimeout,
-			ReadTimeout:       readTimeout,
-			WriteTimeout:      readTimeout,
-			IdleTimeout:       idleTimeout,
+			ReadHeaderTimeout: timeout,
+			ReadTimeout:       timeout,
+			WriteTimeout:      timeout,
+			IdleTimeout:       4 * timeout,
 			MaxHeaderBytes:    maxHeader,
 
 			DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with an empty body
 			ErrorLog:                     slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 		},
 	}
-	r.http.ConnState = r.fresh.track
-	r.http.RegisterOnShutdown(r.fresh.close)
 	s.cfg.Logger.LogAttrs(ctx, slog.LevelInfo, serverName+" is listening",
-		slog.String("url", r.URL), slog.String("addr", l.Addr().String()),
+		slog.String("url", r.URL), slog.String("addr", r.addr),
 		slog.String("org", s.cfg.Org), slog.String("issuer", s.Issuer()), slog.Bool("persistent", s.store != nil))
+	stop := context.AfterFunc(ctx, func() { _ = r.Close() }) // Wait tells
 	go func() {
 		defer close(r.done)
+		defer stop()
 		if err := r.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			r.err = fmt.Errorf("lumodev: serve: %w", err)
-		}
-	}()
-	go func() {
-		select {
-		case <-ctx.Done():
-			_ = r.Close() // Wait tells
-		case <-r.done:
 		}
 	}()
 	return r, nil
 }
 
-// Close stops listening, lets calls in flight finish for a few seconds, and closes
-// the server. It may be called again and by several goroutines.
+// Close stops listening, breaks off what is being served, and closes the server:
+// what was answered is kept, what was not has not happened or is found when asked
+// for again. It may be called again and by several goroutines.
 func (r *Running) Close() error {
-	r.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		err := r.http.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(fmt.Errorf("lumodev: close: %w", err), r.http.Close())
-		}
-		<-r.done
-		r.closed = errors.Join(err, r.Server.Close())
-	})
-	return r.closed
-}
-
-// freshConns are connections that have sent nothing yet. Clients open some that
-// they never use, and Shutdown would wait five seconds for those.
-type freshConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]bool
-}
-
-func (f *freshConns) track(c net.Conn, state http.ConnState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if state != http.StateNew {
-		delete(f.conns, c)
-		return
-	}
-	if f.conns == nil {
-		f.conns = make(map[net.Conn]bool)
-	}
-	f.conns[c] = true
-}
-
-func (f *freshConns) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for c := range f.conns {
-		_ = c.Close() // nobody waits for it
-	}
+	err := r.http.Close()
+	<-r.done
+	return errors.Join(err, r.Server.Close())
 }
 
 // Wait returns when the server has stopped: nil after Close or the end of the

@@ -79,7 +79,6 @@ func TestConfigRefuses(t *testing.T) {
 		"negative":          {func(c *Config) { c.HumanWindow = -time.Second }, "HumanWindow"},
 		"default over most": {func(c *Config) { c.DefaultTTL = time.Hour }, "DefaultTTL"},
 		"level":             {func(c *Config) { c.Risk.HumanLevels = []Risk{"odd"} }, "odd"},
-		"limit":             {func(c *Config) { c.RateLimit = &RateLimit{API: -1} }, "RateLimit"},
 	} {
 		cfg := good
 		row.change(&cfg)

@@ -62,35 +62,32 @@ func (c *call) login() (any, error) {
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, codeInvalidScope, "%v", err)
 	}
-	std := lifetime(c.now, c.s.cfg.AgentTokenTTL)
-	std.Audience = jwt.Audience{c.s.Issuer()}
+	std := jwt.Claims{Subject: "client_" + p.id, Audience: jwt.Audience{c.s.Issuer()}}
 	own := claims{ClientID: p.id, TokenUse: useAccess, Organization: c.s.cfg.Org}
 	if p.kind == anAgent {
-		std.Subject = subjectOf(p.agent)
-		own.AgentID = p.agent.AgentID
+		std.Subject, own.AgentID = subjectOf(p.agent), p.agent.AgentID
 		if len(scopes) == 0 {
 			scopes = p.agent.Scopes
 		}
-	} else {
-		std.Subject = "client_" + p.id
 	}
 	// Whatever is asked for is granted: a scope is no authority here, and agents
 	// that refresh ask again for what they were granted.
 	own.Scope = strings.Join(scopes, " ")
-	return c.issue(std, own, "")
+	return c.issue(std, own, c.s.cfg.AgentTokenTTL, "")
 }
 
 func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
 
-func (c *call) issue(std jwt.Claims, own claims, issuedType string) (any, error) {
-	raw, err := c.s.keys.sign(std, own)
+// issue answers with a new token that begins now and ends after ttl.
+func (c *call) issue(std jwt.Claims, own claims, ttl time.Duration, issuedType string) (any, error) {
+	raw, err := c.s.keys.sign(lifetime(std, c.now, ttl), own)
 	if err != nil {
 		return nil, err
 	}
 	return tokenResponse{
 		AccessToken:     raw.Reveal(), // to the client that asked
 		TokenType:       "Bearer",
-		ExpiresIn:       seconds(std.Expiry.Time().Sub(std.IssuedAt.Time())),
+		ExpiresIn:       seconds(ttl),
 		Scope:           own.Scope,
 		IssuedTokenType: issuedType,
 	}, nil
@@ -205,13 +202,9 @@ func (c *call) userinfo() (any, error) {
 	org := c.s.cfg.Org
 	switch p := c.who; p.kind {
 	case anAgent:
-		budget := p.agent.Budget
-		if budget == nil {
-			budget = map[string]int{}
-		}
 		info := object{
 			"sub": subjectOf(p.agent), "name": p.agent.Name, "agent_id": p.agent.AgentID,
-			"capabilities": p.agent.Capabilities, "tenant": org, "identity_type": "agent", "budget_policy": budget,
+			"capabilities": p.agent.Capabilities, "tenant": org, "identity_type": "agent", "budget_policy": object{}, // SDKs read it
 		}
 		if p.user != nil {
 			info["delegated_by"] = p.user.Email

@@ -153,7 +153,7 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		std := lifetime(e.clock.Now(), time.Hour)
+		std := lifetime(jwt.Claims{}, e.clock.Now(), time.Hour)
 		std.Subject, std.Audience = "agent_x", jwt.Audience{e.Issuer()}
 		own := claims{ClientID: DefaultAgentClientID, TokenUse: useAccess}
 		change(&std, &own)
@@ -212,7 +212,7 @@ func mistyped(t *testing.T, e *env) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	std := lifetime(e.clock.Now(), time.Hour)
+	std := lifetime(jwt.Claims{}, e.clock.Now(), time.Hour)
 	std.Issuer, std.Audience = e.Issuer(), jwt.Audience{e.Issuer()}
 	raw, err := jwt.Signed(signer).Claims(std).Claims(claims{ClientID: DefaultAgentClientID, TokenUse: useAccess}).Serialize()
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-jose/go-jose/v4/jwt"
+
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -23,8 +25,7 @@ type Server struct {
 	cfg     Config
 	keys    *keys
 	mux     *http.ServeMux
-	limits  *limits // nil when off
-	store   *store  // nil without a StateDir
+	store   *store // nil without a StateDir
 	agents  map[string]*Agent
 	clients map[string]*Client
 	users   map[int]*User
@@ -58,9 +59,6 @@ func New(cfg Config) (*Server, error) {
 		issued:  make(map[string]secret.String),
 	}
 	s.mux = s.routes()
-	if cfg.RateLimit != nil {
-		s.limits = newLimits(*cfg.RateLimit)
-	}
 	key, err := newKey()
 	if err != nil {
 		return nil, fmt.Errorf("lumodev: make a signing key: %w", err)
@@ -209,9 +207,6 @@ func (s *Server) UserToken(email string) (secret.String, error) {
 	if u == nil {
 		return secret.String{}, fmt.Errorf("lumodev: no user %q", email)
 	}
-	std := lifetime(s.cfg.Now(), s.cfg.UserTokenTTL)
-	std.Subject = strconv.Itoa(u.ID)
-	std.Audience = []string{s.Issuer()}
 	c := claims{
 		ClientID:     userClientID,
 		TokenUse:     useAccess,
@@ -223,5 +218,6 @@ func (s *Server) UserToken(email string) (secret.String, error) {
 	if u.Reviewer {
 		c.Permissions = []string{permissionApprove}
 	}
-	return s.keys.sign(std, c)
+	std := jwt.Claims{Subject: strconv.Itoa(u.ID), Audience: jwt.Audience{s.Issuer()}}
+	return s.keys.sign(lifetime(std, s.cfg.Now(), s.cfg.UserTokenTTL), c)
 }

@@ -192,14 +192,12 @@ func (k *keys) verify(raw string, now time.Time) (*verified, error) {
 	return &v, nil
 }
 
-// lifetime returns registered claims that start at now, in whole seconds, and end
+// lifetime returns std with an id, a start at now, in whole seconds, and an end
 // ttl later.
-func lifetime(now time.Time, ttl time.Duration) jwt.Claims {
+func lifetime(std jwt.Claims, now time.Time, ttl time.Duration) jwt.Claims {
 	now = now.Truncate(time.Second)
-	return jwt.Claims{
-		ID:        newID(""),
-		IssuedAt:  jwt.NewNumericDate(now),
-		NotBefore: jwt.NewNumericDate(now),
-		Expiry:    jwt.NewNumericDate(now.Add(ttl)),
-	}
+	std.ID = newID("")
+	std.IssuedAt, std.NotBefore = jwt.NewNumericDate(now), jwt.NewNumericDate(now)
+	std.Expiry = jwt.NewNumericDate(now.Add(ttl))
+	return std
 }

@@ -39,7 +39,6 @@ const (
 	codeMethodNotAllowed     = "method_not_allowed"
 	codeInvalidState         = "invalid_state"
 	codeTooLarge             = "request_too_large"
-	codeRateLimited          = "rate_limit_exceeded"
 	codeServerError          = "server_error"
 )
 
