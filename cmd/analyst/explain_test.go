@@ -15,6 +15,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // inState runs a command with a state directory of the test's own.
@@ -35,7 +36,7 @@ func inState(t *testing.T, dir string, args ...string) result {
 func someTasks(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "state")
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 // whoever is asked.
 func TestTasksAndExplainAgree(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,7 @@ func TestExplainWithoutAJournal(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("reading made a state directory")
 	}
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

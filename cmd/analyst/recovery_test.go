@@ -16,6 +16,7 @@ import (
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // job gets one grant and then waits for a person to decide on the next one.
@@ -94,7 +95,7 @@ func (w *world) inJournal() string {
 
 func (w *world) tasks() []journal.Task {
 	w.t.Helper()
-	j, err := journal.Open(w.t.Context(), journal.Options{Dir: w.env[cli.EnvState], ReadOnly: true})
+	j, err := sqlite.Open(w.t.Context(), sqlite.Options{Dir: w.env[cli.EnvState], ReadOnly: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}

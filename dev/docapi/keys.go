@@ -7,16 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
 
-	"github.com/glebarez/go-sqlite"
-
-	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/sqldb"
 )
 
 var (
@@ -70,47 +67,28 @@ CREATE INDEX IF NOT EXISTS idempotency_client ON idempotency (client, created_at
 
 // openKeys opens the store in dir, or in memory for "".
 func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error) {
-	dsn := ":memory:"
+	// One connection: a database in memory lives and dies with it, and writers
+	// would wait for each other anyway.
+	open := sqldb.Memory
 	if dir != "" {
+		path := filepath.Join(dir, "docapi.db")
+		open = func() (*sql.DB, error) { return sqldb.Open(path, 1) }
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		path, err := filepath.Abs(filepath.Join(dir, "docapi.db"))
-		if err != nil {
+		// An older version made it for all to read.
+		if err := os.Chmod(path, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
 		}
-		// SQLite gives its other files the mode of the database, so make that first.
-		f, err := disk.Open(path, os.O_RDWR|os.O_CREATE)
-		if err != nil {
-			return nil, err
-		}
-		if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil { // an older version made it for all to read
-			return nil, err
-		}
-		dsn = fileDSN(path)
 	}
-	db, err := sql.Open("sqlite", dsn)
+	db, err := open()
 	if err != nil {
 		return nil, err
 	}
-	// One connection: a database in memory lives and dies with it, and writers
-	// would wait for each other anyway.
-	db.SetMaxOpenConns(1)
 	if _, err := db.ExecContext(context.Background(), keySchema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &keyStore{db: db, limits: limits, now: now}, nil
-}
-
-// fileDSN writes path as the URI that SQLite reads, so that "?" and "%" in it
-// mean themselves. A commit survives a power cut (synchronous FULL).
-func fileDSN(path string) string {
-	path = filepath.ToSlash(path)
-	if path[0] != '/' { // a Windows drive
-		path = "/" + path
-	}
-	pragmas := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode()
 }
 
 func (k *keyStore) close() error { return k.db.Close() }
@@ -202,7 +180,5 @@ func (u *keyUse) dropOverflow(ctx context.Context) error {
 
 // storeFull reports whether err says that the state's disk is full.
 func storeFull(err error) bool {
-	const sqliteFull = 13
-	e, ok := errors.AsType[*sqlite.Error](err)
-	return ok && e.Code()&0xff == sqliteFull
+	return sqldb.Code(err) == sqldb.Full
 }

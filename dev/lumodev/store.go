@@ -6,16 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	_ "github.com/glebarez/go-sqlite" // the driver "sqlite"
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -89,26 +87,9 @@ func (s *store) openDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// SQLite gives its other files the mode of the database, so make that first.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if s.db, err = sqldb.Open(path, 1); err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a Windows drive
-	}
-	dsn := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)",
-	}}.Encode()}
-	if s.db, err = sql.Open("sqlite", dsn.String()); err != nil {
-		return err
-	}
-	s.db.SetMaxOpenConns(1)
-
 	var version int
 	if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return err

@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"secret":              {},
 	"internal/strictjson": {},
 	"internal/disk":       {},
+	"internal/sqldb":      {"internal/disk"},
 	"internal/peer":       {},
 	"internal/markdown":   {},
 	"internal/deptest":    {},
@@ -44,11 +45,11 @@ var allowed = map[string][]string{
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/lumodev": {"oauth", "rar", "secret", "internal/strictjson", "internal/disk"},
+	"dev/lumodev": {"oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/markdown", "internal/plain"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},
@@ -61,7 +62,8 @@ var allowed = map[string][]string{
 	},
 
 	// What survives a crash.
-	"state/journal":  {"jit", "rar", "secret", "internal/disk", "internal/plain", "internal/strictjson"},
+	"state/journal":  {"jit", "rar", "secret", "internal/strictjson"},
+	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
 
 	// Where a process dies, in builds that are made to be killed.
@@ -90,7 +92,7 @@ var allowed = map[string][]string{
 
 	// Benchmarks look at everything.
 	"lab/bench": {
-		"agent", "dev", "dev/docapi", "state/journal", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",
+		"agent", "dev", "dev/docapi", "state/sqlite", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",
 		"models/offline", "models/openai", "models/provider", "rar", "resource", "runner", "secret", "tools",
 	},
 
@@ -99,11 +101,11 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "dev", "dev/docapi", "internal/plain", "jit", "lumoauth", "models", "secret",
-		"state/journal", "state/recovery",
+		"state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/run": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/plain",
-		"internal/strictjson", "jit", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/recovery", "tools",
+		"internal/strictjson", "jit", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "internal/disk", "models/offline",
@@ -112,10 +114,10 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "state/recovery",
 	},
 	"cmd/analyst/internal/tasks": {
-		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/recovery",
+		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/audit": {
-		"cmd/analyst/internal/cli", "internal/disk", "internal/plain", "jit", "state/explain", "state/journal",
+		"cmd/analyst/internal/cli", "internal/disk", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
 	},
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
@@ -129,12 +131,21 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"internal/markdown",
 	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
-	"internal/disk", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/recovery", "internal/newtool",
+	"internal/disk", "internal/sqldb", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 
 // frameworks are what those may not link.
 var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "github.com/sashabaranov/go-openai", "github.com/invopop/jsonschema"}
+
+// withoutSQL lists what must build without a database: another store may take its place.
+var withoutSQL = []string{
+	"secret", "rar", "jit", "jit/challenge", "resource", "lumoauth", "jitmw", "tools", "agent", "runner",
+	"state/journal", "state/recovery", "state/explain",
+}
+
+// databases are what those may not link.
+var databases = []string{"database/sql", "github.com/glebarez/go-sqlite"}
 
 // never lists what a package must not reach at any distance, by whatever way.
 var never = map[string][]string{
@@ -223,6 +234,9 @@ func TestImportsPointOneWay(t *testing.T) {
 				t.Errorf("%s depends on %s, be it by way of others", name, ours)
 			}
 			if slices.Contains(withoutADK, name) && slices.ContainsFunc(frameworks, func(f string) bool { return dep == f || strings.HasPrefix(dep, f+"/") }) {
+				t.Errorf("%s depends on %s, and must build without it", name, dep)
+			}
+			if slices.Contains(withoutSQL, name) && slices.Contains(databases, dep) {
 				t.Errorf("%s depends on %s, and must build without it", name, dep)
 			}
 		}

@@ -12,17 +12,17 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // recorded opens calls whose engine keeps a journal on disk.
-func recorded(ctx context.Context) (*calls, *journal.Journal, error) {
+func recorded(ctx context.Context) (*calls, *sqlite.Journal, error) {
 	dir, err := os.MkdirTemp("", "bench-journal-")
 	if err != nil {
 		return nil, nil, err
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: filepath.Join(dir, "state")})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: filepath.Join(dir, "state")})
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -46,7 +46,7 @@ func recorded(ctx context.Context) (*calls, *journal.Journal, error) {
 }
 
 // onRecorded is [onCalls] for an engine with a journal.
-func onRecorded(open func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error)) func(context.Context) (*pair, error) {
+func onRecorded(open func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error)) func(context.Context) (*pair, error) {
 	return func(ctx context.Context) (*pair, error) {
 		c, j, err := recorded(ctx)
 		if err != nil {
@@ -77,7 +77,7 @@ func fsync() (run func() error, closing func() error, err error) {
 func journalEntry() measure {
 	return measure{
 		name: "journal entry that waits for the disk", floor: "a page written and synced",
-		open: onRecorded(func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error) {
+		open: onRecorded(func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error) {
 			sync, closing, err := fsync()
 			if err != nil {
 				return nil, err
@@ -96,7 +96,7 @@ func journalEntry() measure {
 func coveredCallRecorded() measure {
 	return measure{
 		name: "call covered by a live grant, journal on disk", floor: "the same call without a journal",
-		open: onRecorded(func(ctx context.Context, c *calls, _ *journal.Journal) (*pair, error) {
+		open: onRecorded(func(ctx context.Context, c *calls, _ *sqlite.Journal) (*pair, error) {
 			bare, err := newCalls(ctx)
 			if err != nil {
 				return nil, err
@@ -116,7 +116,7 @@ func coveredCallRecorded() measure {
 func effectRecorded() measure {
 	return measure{
 		name: "POST under a live grant, journal on disk", floor: "the same by hand, and a page synced",
-		open: onRecorded(func(ctx context.Context, c *calls, _ *journal.Journal) (*pair, error) {
+		open: onRecorded(func(ctx context.Context, c *calls, _ *sqlite.Journal) (*pair, error) {
 			id := c.next()
 			token, err := c.hand.grant(ctx, wanted{Type: "file_access", Actions: []string{"read"}, Identifier: id}, "use it")
 			if err != nil {
@@ -172,7 +172,7 @@ const deadTasks = 50
 func tasksRecovered() measure {
 	return measure{
 		name: "dead task given back", floor: "completing it by hand",
-		open: onRecorded(func(ctx context.Context, c *calls, j *journal.Journal) (*pair, error) {
+		open: onRecorded(func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error) {
 			dir := filepath.Dir(j.Path())
 			var left []*hand
 			return &pair{
@@ -216,7 +216,7 @@ func tasksRecovered() measure {
 // abandon opens tasks under a journal of its own in the same directory, and closes
 // that as a process does that dies: without completing any.
 func (c *calls) abandon(ctx context.Context, dir string, n int) error {
-	j, err := journal.Open(ctx, journal.Options{Dir: dir})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: dir})
 	if err != nil {
 		return err
 	}

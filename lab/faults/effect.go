@@ -6,6 +6,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A knowledge is what the journal knows about the report that a run intended.
@@ -18,7 +19,7 @@ type knowledge struct {
 }
 
 // known reads what the journal knows about the newest task of a name.
-func known(ctx context.Context, j *journal.Journal, name string) (knowledge, error) {
+func known(ctx context.Context, j *sqlite.Journal, name string) (knowledge, error) {
 	var k knowledge
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{})
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // fullDisk lets the disk of the state directory end at every stage of a run: by a
@@ -130,7 +130,7 @@ func (f *filling) one(ctx context.Context, r *row, s setup, what string, free fu
 			state = path
 		}
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: state, ReadOnly: true})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: state, ReadOnly: true})
 	if err != nil {
 		return false, err
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // cleanLimit is how long after a restart a grant of the dead may still be active.
@@ -24,7 +24,7 @@ type killing struct {
 	*world
 	setup   setup
 	state   string
-	journal *journal.Journal // for reading
+	journal *sqlite.Journal // for reading
 
 	named, chance, recovery *row
 	unhit                   sync.Map // points that were not reached yet
@@ -50,7 +50,7 @@ func kills(ctx context.Context, b *bench) ([]*row, error) {
 	if err := k.measure(ctx); err != nil {
 		return rows, err
 	}
-	if k.journal, err = journal.Open(ctx, journal.Options{Dir: k.state, ReadOnly: true}); err != nil {
+	if k.journal, err = sqlite.Open(ctx, sqlite.Options{Dir: k.state, ReadOnly: true}); err != nil {
 		return rows, err
 	}
 	defer func() { _ = k.journal.Close() }()

@@ -20,7 +20,7 @@ import (
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/resource"
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A disturbance is what happens to connections. api and auth give toxics of toxiproxy
@@ -249,7 +249,7 @@ func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error 
 	if a, code, err := s.run(ctx, "sweep"); err != nil || code != 0 { // makes the journal
 		return fmt.Errorf("a sweep that nobody disturbs: exit %d, %w: %s", code, err, a.said())
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: state, ReadOnly: true})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: state, ReadOnly: true})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // serverKills kills the authorization server and the API under a run, at random
@@ -25,7 +25,7 @@ func serverKills(ctx context.Context, b *bench) ([]*row, error) {
 		return rows, fmt.Errorf("a run that nobody disturbs: exit %d, %w: %s", code, err, a.said())
 	}
 	usual := time.Since(start)
-	j, err := journal.Open(ctx, journal.Options{Dir: w.path("state"), ReadOnly: true})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: w.path("state"), ReadOnly: true})
 	if err != nil {
 		return rows, err
 	}
@@ -93,7 +93,7 @@ type outcome struct {
 	*bench
 	row     *row
 	setup   setup
-	journal *journal.Journal
+	journal *sqlite.Journal
 	reports string
 	title   string
 	code    int

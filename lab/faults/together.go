@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // together starts many processes at the same instant on a state directory that does
@@ -66,7 +66,7 @@ func together(ctx context.Context, b *bench) ([]*row, error) {
 
 // verify checks a journal as a whole.
 func verify(ctx context.Context, state string) error {
-	j, err := journal.Open(ctx, journal.Options{Dir: state, ReadOnly: true})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: state, ReadOnly: true})
 	if err != nil {
 		return err
 	}

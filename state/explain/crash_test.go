@@ -9,6 +9,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // midway is a run up to the sending of a report, with no outcome.
@@ -166,8 +167,8 @@ func TestFinishedTaskHasNoDeath(t *testing.T) {
 
 // TestRecoveredForReal has one journal leave a task behind, and another recover it.
 func TestRecoveredForReal(t *testing.T) {
-	opts := journal.Options{Dir: filepath.Join(t.TempDir(), "state")}
-	one, err := journal.Open(t.Context(), opts)
+	opts := sqlite.Options{Dir: filepath.Join(t.TempDir(), "state")}
+	one, err := sqlite.Open(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestRecoveredForReal(t *testing.T) {
 	if err := one.Close(); err != nil { // which drops the lock as death does
 		t.Fatal(err)
 	}
-	two, err := journal.Open(t.Context(), opts)
+	two, err := sqlite.Open(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,15 +212,15 @@ func TestRecoveredForReal(t *testing.T) {
 	if task := told(); len(task.Deaths) != 1 || !task.Deaths[0].RecoveredAt.IsZero() || task.State != journal.StateOpen {
 		t.Errorf("before recovery: %s, deaths %+v", task.State, task.Deaths)
 	}
-	claim, err := two.Claim(t.Context(), one.Owner())
+	release, err := two.Claim(t.Context(), one.Owner())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []error{
-		two.RecordCompleting(t.Context(), theRun),
+		two.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskCompleting, Run: theRun, TaskID: theTask}),
 		two.RecordAttempt(t.Context(), theRun, "503", time.Now()),
 		two.MarkCompleted(t.Context(), theRun),
-		claim.Release(),
+		release(),
 	} {
 		if step != nil {
 			t.Fatal(step)

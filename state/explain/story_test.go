@@ -17,6 +17,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -332,7 +333,7 @@ func TestCallsWithoutIDs(t *testing.T) {
 
 // TestThroughTheJournal writes a story into a journal and tells what is read back.
 func TestThroughTheJournal(t *testing.T) {
-	j, err := journal.Memory(t.Context(), journal.Options{})
+	j, err := sqlite.Memory(t.Context(), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

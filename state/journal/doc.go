@@ -1,60 +1,20 @@
-// Package journal keeps what must survive a crash: a durable, hash-chained record
-// of what was asked for, granted, sent and given back, which several processes
-// share, and the state of each task that follows from it. It implements
-// [jit.Journal].
+// Package journal says what a journal is: entries, the chain that they form, and the
+// state of each task and grant that follows from them. It opens no file and speaks no
+// SQL; package sqlite keeps such a journal, and is a [jit.Journal].
 //
-// # Files
+// # The chain
 //
-// A state directory ([Dir], mode 0700) holds, each with mode 0600:
-//
-//	journal.db      SQLite in WAL mode, with journal.db-wal and journal.db-shm
-//	journal.key     the key of this directory: of the chain, and of token hashes
-//	journal.head    number and hash of the last entry known to be on disk
-//	journal.lock    held while a process opens the journal
-//	owners/ID.lock  held by the process ID as long as it lives
-//
-// SQLite's locks and flock do not work on every network file system: the directory
-// belongs on a local disk.
+// The hash of an entry is an HMAC-SHA-256, under a key that is kept beside the
+// journal, over the hash of the entry before it and the entry in canonical JSON (RFC
+// 8785). [Chain] finds every change of an entry, every one taken out, put in or moved,
+// and a cut at the end as far as a [Head] was kept elsewhere. It cannot find what was
+// done by someone who has the key.
 //
 // # Invariants
 //
-//   - [Journal.Append] returns only when the entry is on disk: it survives the loss of
-//     power.
-//   - Entries form one chain, whichever processes write them: numbers without gaps,
-//     each hash over the one before it. Nothing but [Journal.Prune] removes any.
-//   - A task is written to by its owner only: the process that began it or, once the
-//     kernel dropped that one's lock, the process that took it over with
-//     [Journal.Claim].
-//   - When the disk is full or read-only, or the files were deleted, replaced or cut,
-//     Append fails; when acknowledged entries are gone, so does Open. Nothing goes on
-//     unrecorded, and nothing that is damaged is written to.
+//   - What [Decode] accepts is what [Record.Seal] writes, so no two texts mean one
+//     entry.
 //   - No token is in any entry. A token hash is accepted only if it looks like one.
-//
-// # What waits for the disk
-//
-// An Append costs one fsync, of the WAL, shared by all that append at the same time;
-// now and then (each thousand pages) one commit pays a checkpoint with two or three
-// more. Notes and the changes of a task's state ([Journal.RecordAttempt],
-// [Journal.MarkCompleted] and so on) cost none. They are written in order, the changes
-// before their method returns, and are on disk with the next Append or Close: the death
-// of the process takes nothing but the notes of the last moments. What a power cut can
-// take is knowledge only, in the harmless direction: a task is completed once more,
-// which is idempotent, or an attempt is counted once less.
-//
-// # What the chain shows, and what it cannot
-//
-// Each hash is an HMAC-SHA-256 under the directory's key over the hash before it and
-// the entry in canonical JSON (RFC 8785). [Journal.Verify] finds every change of an
-// entry or its columns, every entry taken out, put in, or moved, a cut at the end
-// (journal.head names the last synced entry), and a task's state that does not follow
-// from its entries. It cannot find what was done by someone who has the key, which is
-// who can read the directory, nor that the whole directory was put back to an earlier
-// state or deleted. Against those, keep [Journal.Head] somewhere else from time to
-// time, and pass it to Verify.
-//
-// # What it does not do
-//
-// It does not talk to an authorization server: which task to complete, when, and what
-// an answer means is for the code above. It encrypts nothing: justifications, document
-// identifiers and URLs are readable for whoever reads the directory.
+//   - The state of a task is a fold of its entries ([Task.After]), and what became of
+//     a grant follows from its task ([Grants]). Nobody else decides either.
 package journal

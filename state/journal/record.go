@@ -1,19 +1,16 @@
 package journal
 
 import (
-	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // Kinds of entries that only the journal itself writes.
@@ -49,77 +46,144 @@ const (
 	maxName = 1 << 10 // bytes of an identifier: a longer one is refused
 
 	maxEntry = 1 << 20 // bytes of a whole entry, as JSON
+	maxInt   = 1 << 53 // beyond it a JSON number is not exact
 )
 
-// wire is the JSON of a record. The member names are part of the file format:
-// what is added here needs a new schema version.
-type wire struct {
-	Seq            int64        `json:"seq"`
-	Time           string       `json:"time"`
-	Kind           string       `json:"kind"`
-	Owner          string       `json:"owner,omitzero"`
-	Run            string       `json:"run,omitzero"`
-	Authority      string       `json:"authority,omitzero"`
-	Session        string       `json:"session,omitzero"`
-	Name           string       `json:"name,omitzero"`
-	OnBehalfOf     string       `json:"on_behalf_of,omitzero"`
-	Task           string       `json:"task_id,omitzero"`
-	Call           string       `json:"call_id,omitzero"`
-	Tool           string       `json:"tool,omitzero"`
-	Args           string       `json:"args,omitzero"` // as text: canonical form would round its numbers
-	Ceiling        []rar.Detail `json:"ceiling,omitzero"`
-	IdempotencyKey string       `json:"idempotency_key,omitzero"`
-	Request        string       `json:"request_id,omitzero"`
-	Detail         *rar.Detail  `json:"detail,omitzero"`
-	Demanded       []rar.Detail `json:"demanded,omitzero"`
-	Justification  string       `json:"justification,omitzero"`
-	Status         string       `json:"status,omitzero"`
-	Risk           string       `json:"risk,omitzero"`
-	DecidedBy      string       `json:"decided_by,omitzero"`
-	Message        string       `json:"message,omitzero"`
-	ExpiresAt      string       `json:"expires_at,omitzero"`
-	TokenHash      string       `json:"token_hash,omitzero"`
-	Method         string       `json:"method,omitzero"`
-	URL            string       `json:"url,omitzero"`
-	HTTPStatus     int          `json:"http_status,omitzero"`
-	Outcome        string       `json:"outcome,omitzero"`
-	Result         string       `json:"result,omitzero"`
-	Issued         int          `json:"issued,omitzero"`
-	Revoked        int          `json:"revoked,omitzero"`
-	Error          string       `json:"error,omitzero"`
-	Until          string       `json:"until,omitzero"`
-	Attempt        int          `json:"attempt,omitzero"`
-	NextAttempt    string       `json:"next_attempt,omitzero"`
-	Ref            string       `json:"ref,omitzero"`
+type (
+	// A freeText is cut to [MaxText]; other strings are identifiers.
+	freeText string
+
+	// A tokenHash must look like one: a token in its place would stand there for ever.
+	tokenHash string
+
+	field struct {
+		name string // in JSON
+		at   any    // a pointer into the record, whose type says how it is kept
+	}
+)
+
+// fields lists all that is kept of a record but its hash, sorted by name as RFC 8785
+// has it. It is the one list: what is added to it, or renamed, needs a new schema
+// version of every store.
+func (r *Record) fields() []field {
+	return []field{
+		{"args", &r.Args},
+		{"attempt", &r.Attempt},
+		{"authority", &r.Authority},
+		{"call_id", &r.CallID},
+		{"ceiling", &r.Ceiling},
+		{"decided_by", (*freeText)(&r.DecidedBy)},
+		{"demanded", &r.Demanded},
+		{"detail", &r.Detail},
+		{"error", (*freeText)(&r.Error)},
+		{"expires_at", &r.ExpiresAt},
+		{"http_status", &r.HTTPStatus},
+		{"idempotency_key", &r.IdempotencyKey},
+		{"issued", &r.Issued},
+		{"justification", (*freeText)(&r.Justification)},
+		{"kind", (*string)(&r.Kind)},
+		{"message", (*freeText)(&r.Message)},
+		{"method", &r.Method},
+		{"name", (*freeText)(&r.Name)},
+		{"next_attempt", &r.NextAttempt},
+		{"on_behalf_of", (*freeText)(&r.OnBehalfOf)},
+		{"outcome", (*string)(&r.Outcome)},
+		{"owner", &r.Owner},
+		{"ref", &r.Ref},
+		{"request_id", &r.RequestID},
+		{"result", &r.Result},
+		{"revoked", &r.Revoked},
+		{"risk", &r.Risk},
+		{"run", &r.Run},
+		{"seq", &r.Seq},
+		{"session", &r.Session},
+		{"status", &r.Status},
+		{"task_id", &r.TaskID},
+		{"time", &r.Time},
+		{"token_hash", (*tokenHash)(&r.TokenHash)},
+		{"tool", &r.Tool},
+		{"until", &r.Until},
+		{"url", (*freeText)(&r.URL)},
+	}
 }
 
-// tidy returns r as it can be kept, or says why it cannot.
-func tidy(r Record) (Record, error) {
+// Seal makes r the entry after last, in the form in which it can be kept, and returns
+// its text. It fails for an entry that cannot be kept, and never for one of Decode.
+func (r *Record) Seal(key secret.String, last Head) ([]byte, error) {
+	r.Seq = last.Seq + 1
+	text, err := r.encode()
+	if err != nil {
+		return nil, err
+	}
+	r.Hash = link(key, last.Hash, text)
+	return text, nil
+}
+
+// JSON returns the canonical JSON (RFC 8785) of a record, without its hash: all that
+// it says.
+func (r Record) JSON() ([]byte, error) { return r.encode() }
+
+// Head returns the head that names the record.
+func (r Record) Head() Head { return Head{r.Seq, r.Hash} }
+
+// link returns the hash of an entry after the one with hash prev. prev has a fixed
+// length, so no two pairs of hash and text read alike.
+func link(key secret.String, prev [32]byte, text []byte) [32]byte {
+	m := hmac.New(sha256.New, []byte(key.Reveal()))
+	_, _ = m.Write(prev[:]) // never fails
+	_, _ = m.Write(text)
+	return [32]byte(m.Sum(nil))
+}
+
+// encode makes r tidy and returns its canonical JSON.
+func (r *Record) encode() ([]byte, error) {
 	if r.Kind == "" {
-		return r, errors.New("entry without a kind")
+		return nil, errors.New("journal: entry without a kind")
 	}
-	for name, v := range map[string]string{
-		"kind": string(r.Kind), "run": r.Run, "task id": r.TaskID, "call id": r.CallID, "tool": r.Tool,
-		"idempotency key": r.IdempotencyKey, "request id": r.RequestID, "risk": r.Risk, "method": r.Method,
-		"authority": r.Authority, "session": r.Session, "outcome": string(r.Outcome), "result": r.Result,
-	} {
-		if len(v) > maxName || !utf8.ValidString(v) {
-			return r, fmt.Errorf("entry %s: its %s is too long or not UTF-8", clip(string(r.Kind)), name)
+	text := make([]byte, 1, 512)
+	text[0] = '{'
+	for _, f := range r.fields() {
+		value, err := f.encode()
+		if err != nil {
+			return nil, fmt.Errorf("journal: entry %s: its %s %w", clip(string(r.Kind)), f.name, err)
 		}
+		if value == nil {
+			continue
+		}
+		if len(text) > 1 {
+			text = append(text, ',')
+		}
+		text = append(append(append(append(text, '"'), f.name...), '"', ':'), value...)
 	}
-	// A token in the place of its hash would stand here for ever.
-	if r.TokenHash != "" && !isHash(r.TokenHash) {
-		return r, fmt.Errorf("entry %s: its token hash is not one", r.Kind)
+	if len(text) >= maxEntry {
+		return nil, fmt.Errorf("journal: entry %s: %d bytes, over the limit of %d", r.Kind, len(text)+1, maxEntry)
 	}
-	for _, text := range []*string{&r.Name, &r.OnBehalfOf, &r.Justification, &r.DecidedBy, &r.Message, &r.URL, &r.Error} {
-		*text = clip(*text)
+	return append(text, '}'), nil
+}
+
+// Until returns when the last of what e announces or reports ends to be valid at
+// most, zero if it is about nothing that can be. longest is the longest time that
+// anything is valid for, counted from when it was asked for or, if a person decides,
+// from the last moment for that.
+func Until(e jit.Entry, longest time.Duration) time.Time {
+	switch e.Kind {
+	case jit.EntryDemand:
+		return e.Time.Add(longest)
+	case jit.EntryDecision:
+		switch {
+		case e.Status == jit.StatusDenied || e.Status == jit.StatusExpired:
+			return time.Time{}
+		case e.ExpiresAt.After(e.Time): // a person may still decide until then
+			return e.ExpiresAt.Add(longest)
+		}
+		return e.Time.Add(longest)
+	case jit.EntryGrant:
+		if e.ExpiresAt.IsZero() {
+			return e.Time.Add(longest)
+		}
+		return e.ExpiresAt
 	}
-	r.Args = []byte(clip(string(r.Args)))
-	if len(r.Args) == 0 {
-		r.Args = nil
-	}
-	r.Time, r.ExpiresAt, r.Until, r.NextAttempt = moment(r.Time), moment(r.ExpiresAt), moment(r.Until), moment(r.NextAttempt)
-	return r, nil
+	return time.Time{}
 }
 
 // isHash reports whether s can be a hash in hex, of 8 to 32 bytes.
@@ -154,108 +218,4 @@ func moment(t time.Time) time.Time {
 		return latest()
 	}
 	return t
-}
-
-const stampLayout = "2006-01-02T15:04:05.000000Z"
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format(stampLayout)
-}
-
-func parseStamp(s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	return time.Parse(stampLayout, s)
-}
-
-// encode returns the canonical JSON (RFC 8785) of a tidy record, without its hash.
-func encode(r Record) ([]byte, error) {
-	w := wire{
-		Seq: r.Seq, Time: stamp(r.Time), Kind: string(r.Kind), Owner: r.Owner, Run: r.Run, Authority: r.Authority,
-		Session: r.Session, Name: r.Name, OnBehalfOf: r.OnBehalfOf, Task: r.TaskID, Call: r.CallID, Tool: r.Tool,
-		Args: string(r.Args), Ceiling: r.Ceiling, IdempotencyKey: r.IdempotencyKey, Request: r.RequestID, Detail: r.Detail,
-		Demanded: r.Demanded, Justification: r.Justification, Risk: r.Risk, DecidedBy: r.DecidedBy, Message: r.Message,
-		ExpiresAt: stamp(r.ExpiresAt), TokenHash: r.TokenHash, Method: r.Method, URL: r.URL, HTTPStatus: r.HTTPStatus,
-		Outcome: string(r.Outcome), Result: r.Result, Issued: r.Issued, Revoked: r.Revoked, Error: r.Error,
-		Until: stamp(r.Until), Attempt: r.Attempt, NextAttempt: stamp(r.NextAttempt),
-	}
-	if r.Status != jit.StatusUnknown {
-		w.Status = r.Status.String()
-	}
-	if r.Ref != nil {
-		w.Ref = r.Ref.String()
-	}
-	text, err := json.Marshal(w)
-	if err != nil {
-		return nil, fmt.Errorf("entry %s: %w", r.Kind, err)
-	}
-	value := jsontext.Value(text)
-	if err := value.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("entry %s: %w", r.Kind, err)
-	}
-	if len(value) > maxEntry {
-		return nil, fmt.Errorf("entry %s: %d bytes, over the limit of %d", r.Kind, len(value), maxEntry)
-	}
-	return value, nil
-}
-
-// decode reads what encode wrote, and nothing else: a text that encode would have
-// spelled otherwise is refused.
-func decode(data []byte) (Record, error) {
-	var w wire
-	if err := strictjson.Exact(data, &w); err != nil {
-		return Record{}, err
-	}
-	r := Record{
-		Entry: jit.Entry{
-			Kind: jit.EntryKind(w.Kind), Run: w.Run, Authority: w.Authority, Session: w.Session, Name: w.Name,
-			OnBehalfOf: w.OnBehalfOf, TaskID: w.Task, CallID: w.Call, Tool: w.Tool, Ceiling: w.Ceiling,
-			IdempotencyKey: w.IdempotencyKey, RequestID: w.Request, Detail: w.Detail, Demanded: w.Demanded,
-			Justification: w.Justification, Status: status(w.Status), Risk: w.Risk, DecidedBy: w.DecidedBy, Message: w.Message,
-			TokenHash: w.TokenHash, Method: w.Method, URL: w.URL, HTTPStatus: w.HTTPStatus, Outcome: jit.Outcome(w.Outcome),
-			Result: w.Result, Issued: w.Issued, Revoked: w.Revoked, Error: w.Error,
-		},
-		Seq: w.Seq, Owner: w.Owner, Attempt: w.Attempt,
-	}
-	if w.Args != "" {
-		r.Args = []byte(w.Args)
-	}
-	var errs [4]error
-	r.Time, errs[0] = parseStamp(w.Time)
-	r.ExpiresAt, errs[1] = parseStamp(w.ExpiresAt)
-	r.Until, errs[2] = parseStamp(w.Until)
-	r.NextAttempt, errs[3] = parseStamp(w.NextAttempt)
-	if errors.Join(errs[:]...) != nil {
-		return Record{}, errors.New("a time is not one")
-	}
-	if w.Ref != "" {
-		head, err := ParseHead(w.Ref)
-		if err != nil {
-			return Record{}, err
-		}
-		r.Ref = &head
-	}
-	again, err := encode(r)
-	if err != nil {
-		return Record{}, err
-	}
-	if !bytes.Equal(again, data) {
-		return Record{}, errors.New("it is not in the form in which entries are written")
-	}
-	return r, nil
-}
-
-// status returns the status of a name. A name that this program does not know is
-// caught by decode: it would be written otherwise.
-func status(name string) jit.Status {
-	for s := jit.StatusUnknown + 1; s.String() != jit.StatusUnknown.String(); s++ {
-		if s.String() == name {
-			return s
-		}
-	}
-	return jit.StatusUnknown
 }

@@ -86,25 +86,3 @@ func (t Task) After(r Record) Task {
 	}
 	return t
 }
-
-// until returns how long what e announces or reports can be valid at most.
-func until(e jit.Entry, longest time.Duration) time.Time {
-	switch e.Kind {
-	case jit.EntryDemand:
-		return e.Time.Add(longest)
-	case jit.EntryDecision:
-		switch {
-		case e.Status == jit.StatusDenied || e.Status == jit.StatusExpired:
-			return time.Time{}
-		case e.ExpiresAt.After(e.Time): // a person may still decide until then
-			return e.ExpiresAt.Add(longest)
-		}
-		return e.Time.Add(longest)
-	case jit.EntryGrant:
-		if e.ExpiresAt.IsZero() {
-			return e.Time.Add(longest)
-		}
-		return e.ExpiresAt
-	}
-	return time.Time{}
-}

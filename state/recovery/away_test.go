@@ -20,6 +20,7 @@ import (
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A wire leads to a development server without a socket, so that its time can be
@@ -233,7 +234,7 @@ func leave(t *testing.T, dir string, client *lumoauth.Client, n int) {
 
 // honest checks that each task is called completed if and only if the server has
 // ended it, or, if its answer was lost, that it is not called anything better.
-func honest(t *testing.T, j *journal.Journal, dev *lumodev.Server, r recovery.Report) {
+func honest(t *testing.T, j *sqlite.Journal, dev *lumodev.Server, r recovery.Report) {
 	t.Helper()
 	atServer := map[string]string{}
 	for _, k := range dev.Snapshot().Tasks {

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // dieAtOnce is die for many: their entries share the waits for the disk.
 func dieAtOnce(b *testing.B, dir string, tasks []task) {
 	b.Helper()
-	j, err := journal.Open(b.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(b.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		b.Fatal(err)
 	}

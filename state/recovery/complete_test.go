@@ -10,6 +10,7 @@ import (
 
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 func TestCompleteRefusesTheTaskOfALivingProcess(t *testing.T) {
@@ -17,7 +18,7 @@ func TestCompleteRefusesTheTaskOfALivingProcess(t *testing.T) {
 	alive := open(t, dir)
 	begin(t, alive, several("alive", 1)...)
 	var s server
-	for name, j := range map[string]*journal.Journal{"another": open(t, dir), "its own": alive} {
+	for name, j := range map[string]*sqlite.Journal{"another": open(t, dir), "its own": alive} {
 		k, err := recovery.Complete(t.Context(), config(j, &s), find(t, alive, "alive-0"))
 		if !errors.Is(err, journal.ErrOwned) || s.asked() != 0 || k.State != journal.StateOpen {
 			t.Errorf("%s: Complete() = %s, %v after %d calls, want ErrOwned after none", name, k.State, err, s.asked())

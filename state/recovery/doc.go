@@ -8,7 +8,7 @@
 // # Invariants
 //
 //   - The tasks of a living process are never touched, and no two sweepers work on
-//     the same task: each owner's tasks are claimed first ([journal.Claim]), and the
+//     the same task: each owner's tasks are claimed first ([Journal]), and the
 //     kernel decides who is alive.
 //   - A task is completed at the authorization server and as the agent that it was
 //     opened with ([Config.Authority]). Others are left, and reported.

@@ -14,6 +14,7 @@ import (
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,9 +26,9 @@ const here = "https://auth.test/acme-corp/agent-1"
 func stateDir(t testing.TB) string { return filepath.Join(t.TempDir(), "state") }
 
 // open opens a journal for the length of a test.
-func open(t testing.TB, dir string) *journal.Journal {
+func open(t testing.TB, dir string) *sqlite.Journal {
 	t.Helper()
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +40,7 @@ func open(t testing.TB, dir string) *journal.Journal {
 	return j
 }
 
-func shut(t testing.TB, j *journal.Journal) {
+func shut(t testing.TB, j *sqlite.Journal) {
 	t.Helper()
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func (k task) entries(now time.Time) []jit.Entry {
 }
 
 // begin writes tasks into a journal.
-func begin(t testing.TB, j *journal.Journal, tasks ...task) {
+func begin(t testing.TB, j *sqlite.Journal, tasks ...task) {
 	t.Helper()
 	now := time.Now()
 	for _, k := range tasks {
@@ -108,7 +109,7 @@ func several(prefix string, n int) []task {
 }
 
 // states returns the state of each task by its run.
-func states(t testing.TB, j *journal.Journal) map[string]journal.State {
+func states(t testing.TB, j *sqlite.Journal) map[string]journal.State {
 	t.Helper()
 	tasks, err := j.Tasks(t.Context(), journal.TaskFilter{})
 	if err != nil {
@@ -121,7 +122,7 @@ func states(t testing.TB, j *journal.Journal) map[string]journal.State {
 	return got
 }
 
-func find(t testing.TB, j *journal.Journal, run string) journal.Task {
+func find(t testing.TB, j *sqlite.Journal, run string) journal.Task {
 	t.Helper()
 	k, err := j.Task(t.Context(), run)
 	if err != nil {
@@ -182,7 +183,7 @@ func (f fault) Temporary() (time.Duration, bool) { return f.wait, f.again }
 
 var _ jit.Temporary = fault{}
 
-func config(j *journal.Journal, c recovery.Completer) recovery.Config {
+func config(j *sqlite.Journal, c recovery.Completer) recovery.Config {
 	return recovery.Config{Journal: j, Authority: here, Completer: c}
 }
 

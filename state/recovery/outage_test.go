@@ -11,9 +11,10 @@ import (
 
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
-func dirOf(j *journal.Journal) string { return filepath.Dir(j.Path()) }
+func dirOf(j *sqlite.Journal) string { return filepath.Dir(j.Path()) }
 
 // A server that is down is asked by a few calls, not by one for each task.
 func TestDeadServerIsNotAskedForEachTask(t *testing.T) {
@@ -278,14 +279,14 @@ func TestExpiryInOtherHandsIsLeftThere(t *testing.T) {
 		cfg := recovery.Config{Journal: j}
 		must(t)(recovery.Sweep(t.Context(), cfg))
 		time.Sleep(time.Hour)
-		claim, err := other.Claim(t.Context(), find(t, j, "a").Owner)
+		release, err := other.Claim(t.Context(), find(t, j, "a").Owner)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := must(t)(recovery.Sweep(t.Context(), cfg)); got.Done() != 0 || got.Left() != 0 {
 			t.Errorf("%+v, want nothing", got)
 		}
-		if err := claim.Release(); err != nil {
+		if err := release(); err != nil {
 			t.Fatal(err)
 		}
 		must(t)(recovery.Sweep(t.Context(), cfg))

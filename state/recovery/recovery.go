@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -29,10 +30,26 @@ type Completer interface {
 	CompleteTask(ctx context.Context, taskID string) error
 }
 
+// A Journal is what recovery needs of one. The one of package sqlite documents the
+// methods.
+type Journal interface {
+	Owner() string
+	Task(ctx context.Context, run string) (journal.Task, error)
+	Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Task, error)
+	Orphans(ctx context.Context) ([]journal.Task, error)
+	Claim(ctx context.Context, owner string) (release func() error, err error)
+	CleanOwners(ctx context.Context) (removed int, err error)
+	Note(e jit.Entry)
+	RecordAttempt(ctx context.Context, run, reason string, next time.Time) error
+	MarkCompleted(ctx context.Context, run string) error
+	MarkExpired(ctx context.Context, run string) error
+	MarkUnknown(ctx context.Context, run, reason string) error
+}
+
 // Config says what to recover, and how.
 type Config struct {
 	// Journal knows the tasks. Required; opened for writing.
-	Journal *journal.Journal
+	Journal Journal
 
 	// Authority names the authorization server and agent that Completer speaks for,
 	// as jit.Config.AuthorityName did when the task was opened. "" is nobody's name:
@@ -47,7 +64,7 @@ type Config struct {
 	TryTimeout time.Duration
 
 	// Progress is told how far the work is after each task that something came of,
-	// and when a pause begins, from one goroutine. nil tells nobody.
+	// and when a pause begins, by one call at a time. nil tells nobody.
 	Progress func(Report)
 
 	// Logger receives what goes wrong with single tasks. nil discards.
@@ -115,7 +132,7 @@ func work(ctx context.Context, cfg Config, patient bool) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	s := &sweep{Config: cfg, patient: patient, ended: make(chan ending), skip: map[string]bool{}}
+	s := newSweep(cfg, patient)
 	err = s.run(ctx)
 	// What is left is counted from the journal, whatever happened.
 	err = errors.Join(err, s.count(context.WithoutCancel(ctx)))
@@ -137,11 +154,11 @@ func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Tas
 	if task.State.Finished() {
 		return task, nil
 	}
-	claim, err := cfg.Journal.Claim(ctx, task.Owner)
+	release, err := cfg.Journal.Claim(ctx, task.Owner)
 	if err != nil {
 		return task, fmt.Errorf("recovery: %w", err)
 	}
-	defer func() { err = errors.Join(err, claim.Release()) }()
+	defer func() { err = errors.Join(err, release()) }()
 	// It may have changed before the claim.
 	if task, err = cfg.Journal.Task(ctx, task.Run); err != nil || task.State.Finished() {
 		return task, err
@@ -173,7 +190,7 @@ func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Tas
 // process finds it. A task that the server never named is closed: nothing can be under
 // it. Leave returns how many tasks are left. Call it at the end, when no run is under
 // way; reason must hold no secret.
-func Leave(ctx context.Context, j *journal.Journal, reason string) (left int, err error) {
+func Leave(ctx context.Context, j Journal, reason string) (left int, err error) {
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{Owner: j.Owner(), Unfinished: true})
 	if err != nil {
 		return 0, fmt.Errorf("recovery: %w", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
@@ -209,7 +210,7 @@ func TestTwoCrashesInARowChangeNothing(t *testing.T) {
 	die(t, dir, several("dead", 3)...)
 	var s server
 	for range 2 {
-		j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+		j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -287,7 +288,7 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	ro, err := journal.Open(t.Context(), journal.Options{Dir: dirOf(j), ReadOnly: true})
+	ro, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dirOf(j), ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,320 +2,297 @@ package recovery
 
 import (
 	"cmp"
-	"container/heap"
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// recheck is how long to leave tasks alone that another process is recovering.
-const recheck = time.Second
+const (
+	// patience is how many failures in a row mean that it is the server, not the task.
+	patience = 3
 
-// A sweep is one call of Pass or Sweep. Its fields belong to one goroutine; the tries
-// run in others and report through ended.
+	// recheck is how long to leave tasks alone that another process is recovering.
+	recheck = time.Second
+)
+
+// A sweep is one call of Pass or Sweep: rounds of look and recover, with pauses.
 type sweep struct {
 	Config
 	patient bool
 
-	waiting estates
-	open    []*estate // claimed; no more than Parallel, so that files are
-	gate    gate
-	running int
-	ended   chan ending
-	busy    map[string]int  // tasks by owner that another process recovers
-	skip    map[string]bool // owners that cannot be claimed
-	found   []journal.Task  // all orphans, at the last look
-	settled bool            // at which there was nothing to do
-	report  Report
+	busy  map[string]busy // owners whose tasks another process recovers
+	skip  map[string]bool // owners that are not for us to wait for
+	found []journal.Task  // all orphans, at the last look
+	done  bool            // at which there was nothing to do
+
+	alone chan struct{} // held by each try while the server fails: one at a time
+
+	mu       sync.Mutex // of what follows, which the tries under way change
+	report   Report
+	failures int       // one after the other
+	opens    time.Time // when to ask the server again that does not answer
 }
 
-// run looks for orphans and works on them, again if more came meanwhile. The end of
-// ctx ends it, and is no error.
+type busy struct {
+	tasks int
+	again time.Time // to be looked at, for that process may die too
+}
+
+func newSweep(cfg Config, patient bool) *sweep {
+	return &sweep{Config: cfg, patient: patient, busy: map[string]busy{}, skip: map[string]bool{}, alone: make(chan struct{}, 1)}
+}
+
+// run makes rounds until nothing is left to do or to wait for. The end of ctx ends
+// it, and is no error. When it returns, nothing is under way and nothing is claimed.
 func (s *sweep) run(ctx context.Context) error {
-	for {
-		err := s.find(ctx)
+	for ctx.Err() == nil {
+		owners, next, err := s.look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil || len(s.waiting) == 0:
-			s.settled = err == nil
+		case err != nil:
 			return err
-		}
-		if err := s.work(ctx); err != nil || ctx.Err() != nil {
-			return err
-		}
-		if _, err := s.Journal.CleanOwners(ctx); err != nil {
-			s.Logger.WarnContext(ctx, "lock files of dead processes stay", "error", err)
+		case len(owners) > 0:
+			if err := s.round(ctx, owners); err != nil {
+				return err
+			}
+			if _, err := s.Journal.CleanOwners(ctx); err != nil && ctx.Err() == nil {
+				s.Logger.WarnContext(ctx, "lock files of dead processes stay", "error", err)
+			}
+		case next.IsZero():
+			s.done = true
+			return nil
 		}
 		if !s.patient {
 			return nil
 		}
-	}
-}
-
-// find collects the estates in which something can be done, now or later.
-func (s *sweep) find(ctx context.Context) error {
-	now := time.Now()
-	s.busy = map[string]int{}
-	byOwner := map[string]*estate{}
-	at := func(owner string, due time.Time) *estate {
-		e := byOwner[owner]
-		if e == nil {
-			e = &estate{owner: owner, due: due}
-			byOwner[owner] = e
+		if len(owners) == 0 {
+			s.pause(ctx, next)
 		}
-		if due.Before(e.due) {
-			e.due = due
-		}
-		return e
-	}
-	orphans, err := s.Journal.Orphans(ctx)
-	if err != nil {
-		return err
-	}
-	s.report.Waiting, s.found = 0, orphans
-	for _, t := range orphans {
-		if due, ok := s.due(t, now); ok && !s.skip[t.Owner] {
-			at(t.Owner, due)
-			s.report.Waiting++
-		}
-	}
-	unknown, err := s.Journal.Tasks(ctx, journal.TaskFilter{State: journal.StateUnknown})
-	if err != nil {
-		return err
-	}
-	for _, t := range unknown {
-		if over(t, now) && t.Owner != s.Journal.Owner() && !s.skip[t.Owner] {
-			e := at(t.Owner, now)
-			e.stale = append(e.stale, t.Run)
-		}
-	}
-	s.waiting = s.waiting[:0]
-	for _, e := range byOwner {
-		heap.Push(&s.waiting, e)
 	}
 	return nil
 }
 
+// look returns the owners who left something that can be done now or, if there are
+// none, when there will be; zero for never.
+func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err error) {
+	now := time.Now()
+	at := map[string]time.Time{} // when something can be done, by owner
+	note := func(owner string, due time.Time) {
+		if was, ok := at[owner]; !ok || due.Before(was) {
+			at[owner] = due
+		}
+	}
+	if s.found, err = s.Journal.Orphans(ctx); err != nil {
+		return nil, next, err
+	}
+	unknown, err := s.Journal.Tasks(ctx, journal.TaskFilter{State: journal.StateUnknown})
+	if err != nil {
+		return nil, next, err
+	}
+	waiting := 0
+	for _, t := range slices.Concat(s.found, unknown) {
+		if due, ok := s.due(t, now); ok && !s.skip[t.Owner] && t.Owner != s.Journal.Owner() {
+			note(t.Owner, due)
+			if !t.State.Finished() {
+				waiting++
+			}
+		}
+	}
+	for owner, b := range s.busy {
+		at[owner] = b.again
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Waiting = waiting
+	for owner, due := range at {
+		if due.Before(s.opens) {
+			due = s.opens // for all, since most need the server
+		}
+		if due.After(now) {
+			if next.IsZero() || due.Before(next) {
+				next = due
+			}
+			delete(at, owner)
+		}
+	}
+	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return at[a].Compare(at[b]) }), next, nil
+}
+
 // due returns when something can be done about a task, if that is for us to wait for.
 func (s *sweep) due(t journal.Task, now time.Time) (time.Time, bool) {
-	switch kind := s.kind(t); {
-	case kind == foreign:
+	switch {
+	case t.State == journal.StateUnknown || s.kind(t) == foreign:
 		return time.Time{}, over(t, now)
-	case kind == ours && !s.expired(t, now):
+	case t.State.Finished():
+		return time.Time{}, false
+	case s.tryable(t, now):
 		return t.NextAttempt, true
 	}
 	return time.Time{}, true
 }
 
-// expired reports whether a task of ours need not be tried any more: it was, and has
-// ended by the clock since.
-func (s *sweep) expired(t journal.Task, now time.Time) bool {
-	return t.Attempts > 0 && over(t, now)
+// tryable reports whether a task is to be completed at the server. One that was tried,
+// and has ended by the clock since, is not.
+func (s *sweep) tryable(t journal.Task, now time.Time) bool {
+	return s.kind(t) == ours && !t.State.Finished() && (t.Attempts == 0 || !over(t, now))
 }
 
-// work empties the list of what waits. When it returns, nothing is under way and
-// nothing is claimed.
-func (s *sweep) work(ctx context.Context) (err error) {
-	defer func() {
-		for s.running > 0 {
-			err = errors.Join(err, s.end(<-s.ended))
+// round recovers what owners left, until the server turns out not to answer.
+func (s *sweep) round(ctx context.Context, owners []string) error {
+	// An error is the journal's, which ends all.
+	tries, ctx := errgroup.WithContext(ctx)
+	tries.SetLimit(s.Parallel)
+	var err error
+	for _, owner := range owners {
+		tries.Go(func() error { return nil }) // begins when there is room: nothing is claimed before its turn
+		if ctx.Err() != nil || s.away() {
+			break
 		}
-		for len(s.open) > 0 {
-			err = errors.Join(err, s.close(s.open[0]))
-		}
-	}()
-	for {
-		wake, err := s.start(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var timer <-chan time.Time
-		switch {
-		case s.running > 0 && wake.IsZero():
-		case s.running == 0 && (wake.IsZero() || !s.patient):
-			return nil
-		case s.patient:
-			timer = time.After(time.Until(wake))
-		}
-		if s.running == 0 {
-			s.report.Next = wake
-			s.Progress(s.report)
-			s.report.Next = time.Time{}
-		}
-		select {
-		case e := <-s.ended:
-			if err := s.end(e); err != nil {
-				return err
-			}
-		case <-timer:
-		case <-ctx.Done():
-			return nil
+		if err = s.recover(ctx, tries, owner); err != nil {
+			break
 		}
 	}
+	return errors.Join(err, tries.Wait())
 }
 
-// start begins as many tries as may run now. It returns when to look again if nothing
-// ends before; zero for never.
-func (s *sweep) start(ctx context.Context) (wake time.Time, err error) {
-	for s.running < s.gate.width(s.Parallel) {
-		now := time.Now()
-		if s.gate.closed(now) {
-			// Others may try their luck meanwhile.
-			for i := len(s.open) - 1; i >= 0; i-- {
-				if e := s.open[i]; e.running == 0 {
-					if err := s.close(e); err != nil {
-						return wake, err
-					}
-				}
-			}
-			if len(s.waiting) > 0 {
-				wake = s.gate.opens
-			}
-			return wake, nil
-		}
-		i := slices.IndexFunc(s.open, func(e *estate) bool { return len(e.queue) > 0 })
-		if i < 0 {
-			switch {
-			case len(s.waiting) == 0:
-				return wake, nil
-			case s.waiting[0].due.After(now):
-				return s.waiting[0].due, nil
-			}
-			if err := s.claim(ctx, heap.Pop(&s.waiting).(*estate)); err != nil {
-				return wake, err
-			}
-			continue
-		}
-		e := s.open[i]
-		t := e.queue[0]
-		e.queue = e.queue[1:]
-		e.running++
-		s.running++
-		go func() {
-			ended := s.try(ctx, t)
-			ended.estate = e
-			s.ended <- ended
-		}()
-	}
-	return wake, nil
-}
-
-// claim takes an estate over, if it can be had, and does what needs no server.
-func (s *sweep) claim(ctx context.Context, e *estate) error {
-	claim, err := s.Journal.Claim(ctx, e.owner)
+// recover takes the tasks of an owner over, if they can be had, does what needs no
+// server, and begins the tries. The claim is given up when the last of them is over.
+func (s *sweep) recover(ctx context.Context, tries *errgroup.Group, owner string) error {
+	release, err := s.Journal.Claim(ctx, owner)
 	switch {
 	case errors.Is(err, journal.ErrOwned):
-		return s.occupied(ctx, e)
+		return s.occupied(ctx, owner)
 	case errors.Is(err, journal.ErrDamaged):
 		// A name that no process ever had. It must not keep us from the others.
 		s.Logger.WarnContext(ctx, "tasks cannot be recovered", "error", err)
-		s.skip[e.owner] = true
+		s.skip[owner] = true
+		return nil
+	case ctx.Err() != nil:
 		return nil
 	case err != nil:
 		return err
 	}
-	delete(s.busy, e.owner)
-	e.claim, e.next = claim, time.Time{}
-	s.open = append(s.open, e)
+	delete(s.busy, owner)
+	var users atomic.Int32
+	users.Store(1)
+	leave := func() error {
+		if users.Add(-1) > 0 {
+			return nil
+		}
+		return release()
+	}
 	// What is begun is recorded though ctx may end meanwhile.
 	keep := context.WithoutCancel(ctx)
-	for _, run := range e.stale {
-		if err := s.Journal.MarkExpired(keep, run); err != nil && !errors.Is(err, journal.ErrFinished) {
-			return err
-		}
-	}
-	e.stale = nil
-	tasks, err := claim.Tasks(ctx)
-	if err != nil {
-		return err
-	}
+	tasks, err := s.Journal.Tasks(keep, journal.TaskFilter{Owner: owner})
 	now := time.Now()
 	for _, t := range tasks {
 		due, ok := s.due(t, now)
+		if err != nil || ctx.Err() != nil || s.away() {
+			break
+		}
 		switch {
-		case !ok:
-			continue
-		case due.After(now):
-			e.later(due)
-			continue
-		case s.kind(t) == ours && !s.expired(t, now):
-			e.queue = append(e.queue, t)
-			continue
+		case !ok || due.After(now):
+		case s.tryable(t, now):
+			users.Add(1)
+			tries.Go(func() error { return errors.Join(s.attempt(ctx, t), leave()) })
+		default:
+			var state journal.State
+			state, err = s.settle(keep, t)
+			s.finished(state)
 		}
-		state, err := s.settle(keep, t)
-		if err != nil {
-			return err
-		}
-		s.done(state)
 	}
-	if len(e.queue) == 0 {
-		return s.close(e)
-	}
-	return nil
+	return errors.Join(err, leave())
 }
 
-// occupied notes that another process holds an estate. It is looked at again later,
-// for that process may die too.
-func (s *sweep) occupied(ctx context.Context, e *estate) error {
-	tasks, err := s.Journal.Tasks(ctx, journal.TaskFilter{Owner: e.owner, Unfinished: true})
+// occupied notes that another process holds the tasks of an owner.
+func (s *sweep) occupied(ctx context.Context, owner string) error {
+	tasks, err := s.Journal.Tasks(context.WithoutCancel(ctx), journal.TaskFilter{Owner: owner, Unfinished: true})
 	if err != nil {
 		return err
 	}
-	n := 0
-	for _, t := range tasks {
-		if s.kind(t) == ours {
-			n++
-		}
-	}
-	if n == 0 {
-		s.skip[e.owner] = true // nothing to wait for
-		delete(s.busy, e.owner)
+	tasks = slices.DeleteFunc(tasks, func(t journal.Task) bool { return s.kind(t) != ours })
+	if len(tasks) == 0 { // nothing to wait for
+		s.skip[owner] = true
+		delete(s.busy, owner)
 		return nil
 	}
-	s.busy[e.owner] = n
-	if s.patient {
-		e.due = time.Now().Add(recheck)
-		heap.Push(&s.waiting, e)
-	}
+	s.busy[owner] = busy{len(tasks), time.Now().Add(recheck)}
 	return nil
 }
 
-// end takes what came of a try.
-func (s *sweep) end(ending ending) error {
-	e := ending.estate
-	s.running--
-	e.running--
-	if ending.failure != nil || ending.state == journal.StateCompleted {
+// attempt tries one task, alone while the server fails.
+func (s *sweep) attempt(ctx context.Context, t journal.Task) error {
+	if s.failing() {
+		select {
+		case s.alone <- struct{}{}:
+			defer func() { <-s.alone }()
+		case <-ctx.Done():
+		}
+		if s.away() {
+			return nil
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	e := s.try(ctx, t)
+	s.ended(e)
+	return e.err
+}
+
+// ended takes what came of a try. After some failures one after the other the server
+// is left alone for growing pauses, between which one try finds out if it is back.
+func (s *sweep) ended(e ending) {
+	s.mu.Lock()
+	if e.failure != nil || e.state == journal.StateCompleted {
 		s.report.Tries++
 	}
 	switch {
-	case ending.err != nil:
-		return ending.err
-	case ending.state == journal.StateCompleted:
-		s.gate.worked()
-	case !ending.next.IsZero(): // else we broke it off
-		s.report.Failure = ending.failure.Error()
-		s.gate.failed(time.Now(), ending.wait)
-		if !ending.state.Finished() {
-			e.later(ending.next)
+	case e.err != nil:
+	case e.state == journal.StateCompleted:
+		s.failures, s.opens = 0, time.Time{}
+	case !e.next.IsZero(): // else we broke it off
+		s.report.Failure = e.failure.Error()
+		s.failures++
+		wait := e.wait
+		if s.failures >= patience {
+			wait = max(wait, pause(s.failures-patience))
+		}
+		if opens := time.Now().Add(wait); wait > 0 && opens.After(s.opens) {
+			s.opens = opens
 		}
 	}
-	s.done(ending.state)
-	if e.running == 0 && len(e.queue) == 0 {
-		return s.close(e)
-	}
-	return nil
+	s.mu.Unlock()
+	s.finished(e.state)
 }
 
-// done counts a task that is finished.
-func (s *sweep) done(state journal.State) {
+// failing reports whether the last try failed.
+func (s *sweep) failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures > 0
+}
+
+// away reports whether the server is to be left alone for now.
+func (s *sweep) away() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Before(s.opens)
+}
+
+// finished counts a task that is finished.
+func (s *sweep) finished(state journal.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch state {
 	case journal.StateCompleted:
 		s.report.Completed++
@@ -330,49 +307,45 @@ func (s *sweep) done(state journal.State) {
 	s.Progress(s.report)
 }
 
-// close releases an estate, and lets it wait if something of it is left for later.
-func (s *sweep) close(e *estate) error {
-	s.open = slices.DeleteFunc(s.open, func(o *estate) bool { return o == e })
-	if len(e.queue) > 0 { // the gate closed before they were tried
-		e.later(time.Now())
-		e.queue = nil
+// pause waits until next, and tells so.
+func (s *sweep) pause(ctx context.Context, next time.Time) {
+	s.mu.Lock()
+	report := s.report
+	s.mu.Unlock()
+	report.Next = next
+	s.Progress(report)
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
-	if err := e.claim.Release(); err != nil {
-		return err
-	}
-	e.claim = nil
-	if !e.next.IsZero() {
-		e.due = e.next
-		heap.Push(&s.waiting, e)
-	}
-	return nil
 }
 
 // count fills in what is left, from the journal. A process that dies after the last
 // look, at which all was done, is for the next sweep: it was not left by this one.
 func (s *sweep) count(ctx context.Context) (err error) {
 	orphans := s.found
-	if !s.settled {
+	if !s.done {
 		if orphans, err = s.Journal.Orphans(ctx); err != nil {
 			return err
 		}
 	}
-	s.report.Waiting, s.report.Foreign, s.report.Busy, s.report.Authorities = 0, 0, 0, nil
+	r := &s.report
+	r.Waiting, r.Foreign, r.Busy, r.Authorities = 0, 0, 0, nil
 	for _, t := range orphans {
 		if s.kind(t) != foreign {
-			s.report.Waiting++
+			r.Waiting++
 			continue
 		}
-		s.report.Foreign++
-		name := cmp.Or(t.Authority, nameless)
-		if !slices.Contains(s.report.Authorities, name) {
-			s.report.Authorities = append(s.report.Authorities, name)
-		}
+		r.Foreign++
+		r.Authorities = append(r.Authorities, cmp.Or(t.Authority, nameless))
 	}
-	slices.Sort(s.report.Authorities)
-	for owner, n := range s.busy {
+	slices.Sort(r.Authorities)
+	r.Authorities = slices.Compact(r.Authorities)
+	for owner, b := range s.busy {
 		if !slices.ContainsFunc(orphans, func(t journal.Task) bool { return t.Owner == owner }) {
-			s.report.Busy += n
+			r.Busy += b.tasks
 		}
 	}
 	return nil

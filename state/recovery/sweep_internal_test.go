@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 type willing struct{ Completer }
@@ -16,7 +16,7 @@ func TestDeathAfterTheLastLookIsNotLeft(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	die := func(run string) {
 		t.Helper()
-		j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+		j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 		if err == nil {
 			err = j.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: run, Authority: "here"})
 		}
@@ -28,7 +28,7 @@ func TestDeathAfterTheLastLookIsNotLeft(t *testing.T) {
 		}
 	}
 	die("before")
-	j, err := journal.Open(t.Context(), journal.Options{Dir: dir})
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestDeathAfterTheLastLookIsNotLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sweep{Config: cfg, patient: true, ended: make(chan ending), skip: map[string]bool{}}
+	s := newSweep(cfg, true)
 	if err := s.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

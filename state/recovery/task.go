@@ -50,7 +50,6 @@ func (cfg *Config) settle(ctx context.Context, t journal.Task) (journal.State, e
 
 // An ending is what came of one try.
 type ending struct {
-	estate  *estate
 	state   journal.State // completed, expired, or completing when it is to be tried again
 	next    time.Time     // when
 	wait    time.Duration // that the server asked for

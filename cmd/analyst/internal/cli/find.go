@@ -11,6 +11,7 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A Subject is what a command is asked about: some runs, and perhaps one call.
@@ -32,7 +33,7 @@ const maxNamed = 6
 // FindSubject returns what id names: a task by its run or its id at the
 // authorization server, a session, or a call, in that order; or else the only one
 // of which it is the beginning. "" and "last" mean the newest task.
-func FindSubject(ctx context.Context, j *journal.Journal, id string) (Subject, error) {
+func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, error) {
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{})
 	if err != nil {
 		return Subject{}, StateError(err, "")
@@ -65,7 +66,7 @@ func FindSubject(ctx context.Context, j *journal.Journal, id string) (Subject, e
 }
 
 // FindTask returns the task that a person means by id; see [FindSubject].
-func FindTask(ctx context.Context, j *journal.Journal, id string) (journal.Task, error) {
+func FindTask(ctx context.Context, j *sqlite.Journal, id string) (journal.Task, error) {
 	s, err := FindSubject(ctx, j, id)
 	switch {
 	case err != nil:
@@ -97,7 +98,7 @@ func exactly(tasks []journal.Task, id string) (Subject, bool) {
 }
 
 // callsLike returns the runs of each call whose id begins with prefix.
-func callsLike(ctx context.Context, j *journal.Journal, prefix string) (map[string][]string, error) {
+func callsLike(ctx context.Context, j *sqlite.Journal, prefix string) (map[string][]string, error) {
 	calls := map[string][]string{}
 	for r, err := range j.Query(ctx, journal.Filter{CallID: prefix}) {
 		if err != nil {
@@ -173,7 +174,7 @@ const (
 
 // Owners tells which unfinished tasks belong to processes that are gone; "" is of a
 // finished one, or where that cannot be told.
-func Owners(ctx context.Context, j *journal.Journal) func(journal.Task) string {
+func Owners(ctx context.Context, j *sqlite.Journal) func(journal.Task) string {
 	orphans, err := j.Orphans(ctx)
 	gone := map[string]bool{}
 	for _, t := range orphans {

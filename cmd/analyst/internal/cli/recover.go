@@ -12,8 +12,8 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // Bounds of the round that other commands make for the tasks of dead processes.
@@ -25,7 +25,7 @@ const (
 
 // RecoveryFor says how to recover tasks of the configured authorization server. The
 // embedded ones end with their process: there is no server to ask.
-func RecoveryFor(s Settings, j *journal.Journal, logger *slog.Logger) (recovery.Config, error) {
+func RecoveryFor(s Settings, j *sqlite.Journal, logger *slog.Logger) (recovery.Config, error) {
 	cfg := recovery.Config{Journal: j, Authority: AuthorityName(s), Logger: logger}
 	if s.Embedded {
 		return cfg, nil

@@ -11,9 +11,10 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
-// EnvState names the directory of the journal, which journal.Dir reads.
+// EnvState names the directory of the journal, which sqlite.Dir reads.
 const EnvState = "ANALYST_STATE_DIR"
 
 // StateHelp says in help texts where the journal is.
@@ -23,12 +24,12 @@ const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/a
 // OpenState opens the journal of the state directory; the caller closes it. To read
 // it nothing is created or changed, and a directory without a journal is an error
 // that wraps [journal.ErrNotFound]. Every error says what to do.
-func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*journal.Journal, error) {
-	dir, err := journal.Dir(p.Getenv)
+func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
+	dir, err := sqlite.Dir(p.Getenv)
 	if err != nil {
 		return nil, StateError(err, "")
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
 	if err != nil {
 		return nil, StateError(err, "")
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A runState is the journal of one run, and what it has to say at the end.
 type runState struct {
-	*journal.Journal
+	*sqlite.Journal
 	ephemeral bool
 	log       *slog.Logger
 	refused   atomic.Pointer[error] // of the first entry that the journal did not take
@@ -39,7 +39,7 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, say io.Wr
 		}
 		return s, err
 	}
-	if s.Journal, err = journal.Memory(ctx, journal.Options{Logger: logger}); err != nil {
+	if s.Journal, err = sqlite.Memory(ctx, sqlite.Options{Logger: logger}); err != nil {
 		return nil, cli.StateError(err, "")
 	}
 	_, _ = fmt.Fprintln(say, "analyst: --ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")

@@ -18,6 +18,7 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // recentTasks is how many finished tasks a list shows without --all.
@@ -128,7 +129,7 @@ func viewTask(t journal.Task, owner string) taskView {
 }
 
 // readState opens the journal for reading. There may be none yet: then it is nil.
-func readState(ctx context.Context, p *cli.Program) (*journal.Journal, error) {
+func readState(ctx context.Context, p *cli.Program) (*sqlite.Journal, error) {
 	j, err := p.OpenState(ctx, true, nil)
 	if errors.Is(err, journal.ErrNotFound) {
 		return nil, nil
@@ -169,7 +170,7 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 }
 
 // selected returns the tasks that a list shows, in its order.
-func (o listOptions) selected(ctx context.Context, j *journal.Journal) ([]taskView, error) {
+func (o listOptions) selected(ctx context.Context, j *sqlite.Journal) ([]taskView, error) {
 	list, err := j.Tasks(ctx, journal.TaskFilter{State: journal.State(o.state)})
 	if err != nil {
 		return nil, err

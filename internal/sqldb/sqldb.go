@@ -1,0 +1,104 @@
+// Package sqldb opens SQLite databases, the one place that knows the driver and its
+// settings. What is committed survives the death of the process and the loss of power.
+package sqldb
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/glebarez/go-sqlite"
+
+	"github.com/jitagent/jitagent/internal/disk"
+)
+
+// Patience is how long a statement waits for a lock that another process holds.
+const Patience = 10 * time.Second
+
+// Open opens the database at path with at most n connections, none of which is ever
+// closed before the database is. A file that is missing is made with mode 0600, which
+// SQLite then gives its other files.
+func Open(path string, n int) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err == nil {
+		err = create(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return open(uri(path, "rw", "immediate", "journal_mode(WAL)", "synchronous(FULL)",
+		"fullfsync(1)", "checkpoint_fullfsync(1)"), n) // on macOS a plain fsync does not reach the disk
+}
+
+// create makes the file if there is none. An existing one is neither opened nor
+// touched: closing any descriptor of it would drop the locks that SQLite holds on it in
+// this process (https://sqlite.org/howtocorrupt.html, section 2.2).
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close(), disk.SyncDir(filepath.Dir(path)))
+}
+
+// OpenReading opens a database that exists, and changes nothing.
+func OpenReading(path string, n int) (*sql.DB, error) {
+	return open(uri(path, "ro", "deferred"), n)
+}
+
+// Memory opens a database that lives in memory, with its one connection.
+func Memory() (*sql.DB, error) {
+	return open("file::memory:?_txlock=immediate&_pragma=temp_store(2)", 1)
+}
+
+func open(dsn string, n int) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// uri names a database for the driver. With the lock "immediate" no transaction finds
+// out at its end that another process was faster.
+func uri(path, mode, lock string, pragmas ...string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a Windows drive
+	}
+	query := url.Values{"mode": {mode}, "_txlock": {lock}, "_pragma": append([]string{
+		fmt.Sprintf("busy_timeout(%d)", Patience.Milliseconds()),
+		"trusted_schema(0)",  // a schema that was tampered with runs no functions
+		"cell_size_check(1)", // damaged pages are noticed when they are read
+		"temp_store(2)",      // nothing of it goes to files elsewhere
+	}, pragmas...)}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
+}
+
+// Primary result codes (https://sqlite.org/rescode.html).
+const (
+	Busy     = 5
+	ReadOnly = 8
+	Corrupt  = 11
+	Full     = 13
+	CantOpen = 14
+	NotADB   = 26
+)
+
+// Code returns the primary result code of an error of a database; 0 for another error.
+func Code(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}

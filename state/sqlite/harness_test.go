@@ -1,0 +1,121 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
+)
+
+// stateDir returns a private directory that does not exist yet.
+func stateDir(t testing.TB) string { return filepath.Join(t.TempDir(), "state") }
+
+// open opens a journal for the length of a test.
+func open(t testing.TB, opts sqlite.Options) *sqlite.Journal {
+	t.Helper()
+	j, err := sqlite.Open(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return j
+}
+
+// closed closes a journal before its test is over.
+func closed(t testing.TB, j *sqlite.Journal) {
+	t.Helper()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func add(t testing.TB, j *sqlite.Journal, entries ...jit.Entry) {
+	t.Helper()
+	for _, e := range entries {
+		if err := j.Append(t.Context(), e); err != nil {
+			t.Fatalf("Append(%s) = %v", e.Kind, err)
+		}
+	}
+}
+
+// life is what one task writes, as far as demand.
+func life(run string) []jit.Entry {
+	detail := rar.Detail{Type: "document", Actions: []string{"read"}, Identifier: "doc_9982"}
+	now := time.Now()
+	return []jit.Entry{
+		{Kind: jit.EntryTaskOpening, Time: now, Run: run, Authority: "lumodev", Session: "s1", Name: "quarterly numbers"},
+		{Kind: jit.EntryTaskOpened, Time: now, Run: run, TaskID: "task_" + run, ExpiresAt: now.Add(time.Hour)},
+		{Kind: jit.EntryDemand, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", Tool: "fetch_document",
+			Detail: &detail, Justification: "the user asked for doc_9982"},
+		{Kind: jit.EntryGrant, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", RequestID: "jit_1",
+			Detail: &detail, ExpiresAt: now.Add(5 * time.Minute), TokenHash: "0123456789abcdef"},
+	}
+}
+
+func all(t testing.TB, j *sqlite.Journal) []journal.Record {
+	t.Helper()
+	var list []journal.Record
+	for r, err := range j.Query(t.Context(), journal.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// database opens the file of a journal behind its back.
+func database(t testing.TB, dir string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func exec(t testing.TB, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(context.Background(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// copyDir copies the files of a state directory, as a backup would.
+func copyDir(t testing.TB, from string) string {
+	t.Helper()
+	to := stateDir(t)
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(to, e.Name()), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return to
+}

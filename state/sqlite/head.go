@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// headTitle begins the head file.
+const headTitle = "jitagent journal head v1 "
+
+// A headFile names the last entry that is known to be on disk, outside the
+// database. SQLite takes a WAL whose end is damaged for a shorter one, and says
+// nothing: only a record elsewhere shows that acknowledged entries are gone.
+//
+// It is written after the commit and not synced: after a power cut it may name an
+// older entry, never one that is not there.
+type headFile struct {
+	f    *os.File
+	keys keys
+}
+
+// line is the content of the file, always of the same length, so that it is
+// replaced by one write.
+func (h *headFile) line(head journal.Head) []byte {
+	text := fmt.Sprintf("%s%019d:%x ", headTitle, head.Seq, head.Hash)
+	return fmt.Appendf(nil, "%s%x\n", text, mac(h.keys.head, []byte(text)))
+}
+
+// read returns what the file says. The caller holds its lock.
+func (h *headFile) read() (journal.Head, error) {
+	want := len(h.line(journal.Head{}))
+	buf := make([]byte, want+1)
+	n, _ := h.f.ReadAt(buf, 0)
+	var head journal.Head
+	var hash []byte
+	// Whatever is read from it, only the line that would be written for that counts.
+	_, err := fmt.Sscanf(string(buf[:n]), headTitle+"%d:%x", &head.Seq, &hash)
+	copy(head.Hash[:], hash)
+	if err != nil || !hmac.Equal(buf[:n], h.line(head)) {
+		return journal.Head{}, damaged(h.f.Name(), "it was not written by a journal with this key")
+	}
+	return head, nil
+}
+
+// current returns what the file says.
+func (h *headFile) current(ctx context.Context) (head journal.Head, err error) {
+	if err := lockBriefly(ctx, h.f); err != nil {
+		return journal.Head{}, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
+	return h.read()
+}
+
+// advance has the file name head, unless it names a later entry already. With
+// force it does so in any case, whatever the file holds.
+func (h *headFile) advance(ctx context.Context, head journal.Head, force bool) (err error) {
+	if err := lockBriefly(ctx, h.f); err != nil {
+		return failure(h.f.Name(), err, true)
+	}
+	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
+	if !force {
+		now, err := h.read()
+		if err != nil {
+			return err
+		}
+		if now.Seq >= head.Seq {
+			return nil
+		}
+	}
+	if _, err := h.f.WriteAt(h.line(head), 0); err != nil {
+		return failure(h.f.Name(), err, true)
+	}
+	return nil
+}
+
+// openHead opens the head file; [fs.ErrNotExist] if there is none.
+func openHead(dir string, k keys, flag int) (*headFile, error) {
+	f, err := disk.Open(filepath.Join(dir, headFileName), flag)
+	if err != nil {
+		return nil, err
+	}
+	return &headFile{f: f, keys: k}, nil
+}
+
+// createHead makes the head file of a journal without entries.
+func createHead(dir string, k keys) error {
+	path := filepath.Join(dir, headFileName)
+	err := disk.Replace(path, (&headFile{keys: k}).line(journal.Head{}), 0o600)
+	return failure(path, err, true)
+}
+
+// readHead returns what the head file says, and whether there is one.
+func readHead(ctx context.Context, dir string, k keys) (journal.Head, bool, error) {
+	h, err := openHead(dir, k, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return journal.Head{}, false, nil
+	}
+	if err != nil {
+		return journal.Head{}, false, fmt.Errorf("journal: %w", err)
+	}
+	head, err := h.current(ctx)
+	return head, true, errors.Join(err, h.f.Close())
+}

@@ -1,0 +1,214 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// owners are the lock files of the processes that share a state directory. A
+// process is alive as long as its file is locked; a file that is missing belongs
+// to nobody alive.
+//
+// Files are opened, locked and removed only while the lock of the directory is
+// held. So nobody locks a file that was just removed, and nobody who only looks is
+// taken for an owner.
+type owners struct{ dir string }
+
+func (o owners) path(id string) string { return filepath.Join(o.dir, id+".lock") }
+
+// under runs do while it holds the lock of the directory.
+func (o owners) under(ctx context.Context, do func() error) error {
+	return locked(ctx, filepath.Join(o.dir, "lock"), do)
+}
+
+// prepare makes the directory.
+func (o owners) prepare() error {
+	if err := os.Mkdir(o.dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return failure(o.dir, err, true)
+	}
+	info, err := os.Lstat(o.dir)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("journal: %s is %w: it is not a directory: remove it", o.dir, disk.ErrShared)
+	}
+	return checkPrivate(o.dir, info)
+}
+
+// isOwnerID reports whether id can be one that this package made. Others may come
+// from a database that was tampered with, and would name files elsewhere.
+func isOwnerID(id string) bool {
+	return len(id) == len(rand.Text()) && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// take locks the file of an owner, and creates it if need be. It returns nil if
+// somebody else holds it. The caller holds the directory.
+func (o owners) take(id string) (*os.File, error) {
+	f, err := disk.Open(o.path(id), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	if ok, err := disk.TryLock(f); !ok {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// alive reports whether somebody holds the file of an owner. The caller holds the
+// directory.
+func (o owners) alive(id string) (bool, error) {
+	f, err := disk.Open(o.path(id), os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	free, err := disk.TryLock(f)
+	return !free, errors.Join(err, f.Close())
+}
+
+// clean removes the files that nobody holds, and returns how many.
+func (o owners) clean(ctx context.Context) (removed int, err error) {
+	err = o.under(ctx, func() error {
+		entries, err := os.ReadDir(o.dir)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			id, isLock := strings.CutSuffix(e.Name(), ".lock")
+			if !isLock || !isOwnerID(id) {
+				continue
+			}
+			f, err := o.take(id)
+			if err != nil {
+				return err
+			}
+			if f == nil {
+				continue
+			}
+			if err := disk.RemoveLocked(f); err != nil {
+				return err
+			}
+			removed++
+		}
+		return nil
+	})
+	return removed, err
+}
+
+// Claim takes over the tasks of an owner that is gone, so that no two processes
+// work on them: until release is called, or this process ends, this journal may change
+// them. It fails with [journal.ErrOwned] if the owner is alive, or claimed by somebody
+// else (or by this journal). After release, which may be called more than once, what is
+// not finished can be claimed again.
+func (j *Journal) Claim(ctx context.Context, owner string) (release func() error, err error) {
+	if err := j.writable(); err != nil {
+		return nil, err
+	}
+	if !isOwnerID(owner) {
+		return nil, fmt.Errorf("journal: owner %q is not the name of one: %w", plain.Line(owner, 100), journal.ErrDamaged)
+	}
+	if j.dir == "" { // nobody but this process ever sees it
+		return nil, fmt.Errorf("journal: owner %s: %w", owner, journal.ErrOwned)
+	}
+	var lock *os.File
+	err = j.owners().under(ctx, func() (err error) {
+		lock, err = j.owners().take(owner)
+		return err
+	})
+	if err != nil {
+		return nil, failure(j.owners().path(owner), err, true)
+	}
+	if lock == nil {
+		return nil, fmt.Errorf("journal: owner %s: %w", owner, journal.ErrOwned)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.claims[owner] = lock
+	return func() error { return j.release(owner, lock) }, nil
+}
+
+// release gives a claim up, unless that was done.
+func (j *Journal) release(owner string, lock *os.File) error {
+	j.mu.Lock()
+	held := j.claims[owner] == lock
+	if held {
+		delete(j.claims, owner)
+	}
+	j.mu.Unlock()
+	if !held {
+		return nil
+	}
+	if err := j.owners().under(context.Background(), func() error { return disk.RemoveLocked(lock) }); err != nil {
+		return fmt.Errorf("journal: release owner %s: %w", owner, err)
+	}
+	return nil
+}
+
+// Orphans returns the unfinished tasks whose owner is gone, the oldest first, and
+// among them those that somebody is about to claim. It changes nothing.
+func (j *Journal) Orphans(ctx context.Context) ([]journal.Task, error) {
+	tasks, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
+	if err != nil || j.dir == "" || len(tasks) == 0 {
+		return nil, err
+	}
+	var orphans []journal.Task
+	alive := map[string]bool{j.id: true}
+	err = j.owners().under(ctx, func() error {
+		for _, t := range tasks {
+			lives, known := alive[t.Owner]
+			if !known && isOwnerID(t.Owner) {
+				if lives, err = j.owners().alive(t.Owner); err != nil {
+					return err
+				}
+				alive[t.Owner] = lives
+			}
+			if !lives {
+				orphans = append(orphans, t)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("journal: orphans: %w", err)
+	}
+	return orphans, nil
+}
+
+// CleanOwners removes the lock files of processes that are gone, and returns how
+// many. Their tasks stay as they are: a missing file belongs to nobody alive.
+func (j *Journal) CleanOwners(ctx context.Context) (int, error) {
+	if err := j.writable(); err != nil {
+		return 0, err
+	}
+	if j.dir == "" {
+		return 0, nil
+	}
+	n, err := j.owners().clean(ctx)
+	if err != nil {
+		return n, fmt.Errorf("journal: clean owners: %w", err)
+	}
+	return n, nil
+}
+
+func (j *Journal) owners() owners { return owners{filepath.Join(j.dir, ownersDir)} }
+
+// mayChange reports whether this journal may write to the tasks of an owner.
+func (j *Journal) mayChange(owner string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, claimed := j.claims[owner]
+	return owner == j.id || claimed
+}

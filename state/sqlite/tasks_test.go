@@ -1,0 +1,188 @@
+package sqlite_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/sqlite"
+)
+
+func TestTaskChangesRefused(t *testing.T) {
+	both(t, func(t *testing.T, j *sqlite.Journal) {
+		add(t, j, life("done")...)
+		add(t, j, life("live")...)
+		if err := j.MarkCompleted(t.Context(), "done"); err != nil {
+			t.Fatal(err)
+		}
+		before, err := j.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, tt := range map[string]struct {
+			err  error
+			want error
+		}{
+			"no such run":              {j.MarkCompleted(t.Context(), "nobody"), journal.ErrNotFound},
+			"its server's id":          {j.MarkCompleted(t.Context(), "task_live"), journal.ErrNotFound},
+			"attempt after completion": {j.RecordAttempt(t.Context(), "done", "503", time.Now()), journal.ErrFinished},
+			"expired after completion": {j.MarkExpired(t.Context(), "done"), journal.ErrFinished},
+			"unknown after completion": {j.MarkUnknown(t.Context(), "done", "lost"), journal.ErrFinished},
+			"expired too early":        {j.MarkExpired(t.Context(), "live"), journal.ErrStillValid},
+			"completed again":          {j.MarkCompleted(t.Context(), "done"), nil},
+		} {
+			if !errors.Is(tt.err, tt.want) {
+				t.Errorf("%s: %v, want %v", name, tt.err, tt.want)
+			}
+		}
+		if after, err := j.Head(t.Context()); err != nil || after != before {
+			t.Errorf("head %v, %v, want %v: something was written", after, err, before)
+		}
+		if _, err := j.Task(t.Context(), ""); !errors.Is(err, journal.ErrNotFound) {
+			t.Errorf("Task of no name: %v", err)
+		}
+	})
+}
+
+// A day passes at once; SQLite in memory does not mind.
+func TestTaskStates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		j, err := sqlite.Memory(ctx, sqlite.Options{Longest: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		start := time.Now().UTC()
+		state := func(want journal.Task) {
+			t.Helper()
+			want.Run, want.Owner, want.Authority, want.Session, want.Name = "a", j.Owner(), "lumodev", "s1", "quarterly numbers"
+			got, err := j.Task(ctx, "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(journal.Task{}, "Updated", "FirstSeq", "LastSeq", "Opened")); diff != "" {
+				t.Errorf("task (-want +got):\n%s", diff)
+			}
+		}
+		change := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		steps := life("a")
+		add(t, j, steps[0])
+		want := journal.Task{State: journal.StateOpen}
+		state(want)
+		add(t, j, steps[1])
+		want.ID, want.ExpiresAt = "task_a", start.Add(time.Hour)
+		state(want)
+		add(t, j, steps[2]) // anything may come of a demand
+		want.Until = start.Add(time.Hour)
+		state(want)
+		// A person may decide for half an hour, and the token lives from then.
+		pending := jit.Entry{Kind: jit.EntryDecision, Run: "a", TaskID: "task_other", Status: jit.StatusPending, ExpiresAt: start.Add(30 * time.Minute)}
+		add(t, j, pending)
+		want.Until = start.Add(90 * time.Minute)
+		state(want) // and still the first id
+		add(t, j, steps[3])
+		state(want) // a grant that ends sooner changes nothing: there may be another
+
+		add(t, j, jit.Entry{Kind: jit.EntryTaskCompleting, Run: "a"})
+		want.State = journal.StateCompleting
+		state(want)
+		for n := range 3 {
+			next := time.Now().Add(time.Minute)
+			change(j.RecordAttempt(ctx, "a", "503", next))
+			want.Attempts, want.LastError, want.NextAttempt = n+1, "503", next.UTC().Truncate(time.Microsecond)
+			state(want)
+		}
+		if err := j.MarkExpired(ctx, "a"); !errors.Is(err, journal.ErrStillValid) {
+			t.Errorf("MarkExpired() = %v, want ErrStillValid", err)
+		}
+		time.Sleep(90 * time.Minute)
+		change(j.MarkExpired(ctx, "a"))
+		change(j.MarkExpired(ctx, "a"))
+		want.State, want.NextAttempt = journal.StateExpired, time.Time{}
+		state(want)
+		change(j.MarkUnknown(ctx, "a", "the server forgot it"))
+		want.State, want.LastError = journal.StateUnknown, "the server forgot it"
+		state(want)
+		// Somebody found out after all.
+		change(j.MarkCompleted(ctx, "a"))
+		want.State = journal.StateCompleted
+		state(want)
+		late := jit.Entry{Kind: jit.EntryTaskOpened, Run: "a", ExpiresAt: start.Add(9 * time.Hour)}
+		add(t, j, jit.Entry{Kind: jit.EntryTaskCompleting, Run: "a"}, late) // of no consequence any more
+		state(want)
+		if tasks, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true}); err != nil || len(tasks) != 0 {
+			t.Errorf("unfinished: %v, %v", tasks, err)
+		}
+		var kinds []jit.EntryKind
+		for _, r := range all(t, j) {
+			kinds = append(kinds, r.Kind)
+		}
+		wantKinds := []jit.EntryKind{
+			"task_opening", "task_opened", "demand", "decision", "grant", "task_completing", "task_attempt", "task_attempt",
+			"task_attempt", "task_expired", "task_unknown", "task_completed", "task_completing", "task_opened",
+		}
+		if diff := cmp.Diff(wantKinds, kinds); diff != "" {
+			t.Errorf("kinds (-want +got):\n%s", diff)
+		}
+		if _, err := j.Verify(ctx); err != nil {
+			t.Errorf("Verify() = %v", err)
+		}
+	})
+}
+
+func TestTasks(t *testing.T) {
+	both(t, func(t *testing.T, j *sqlite.Journal) {
+		for _, run := range []string{"c", "a", "b"} {
+			add(t, j, life(run)...)
+		}
+		other := life("d")
+		other[0].Session = "s2"
+		add(t, j, other...)
+		if err := errors.Join(j.MarkCompleted(t.Context(), "a"), j.RecordAttempt(t.Context(), "b", "500", time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		for name, tt := range map[string]struct {
+			filter journal.TaskFilter
+			want   []string
+		}{
+			"all":           {journal.TaskFilter{}, []string{"c", "a", "b", "d"}},
+			"unfinished":    {journal.TaskFilter{Unfinished: true}, []string{"c", "b", "d"}},
+			"limit":         {journal.TaskFilter{Unfinished: true, Limit: 2}, []string{"c", "b"}},
+			"state":         {journal.TaskFilter{State: journal.StateCompleted}, []string{"a"}},
+			"session":       {journal.TaskFilter{Session: "s2"}, []string{"d"}},
+			"owner":         {journal.TaskFilter{Owner: j.Owner(), State: journal.StateCompleting}, []string{"b"}},
+			"another owner": {journal.TaskFilter{Owner: "nobody"}, nil},
+		} {
+			tasks, err := j.Tasks(t.Context(), tt.filter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, task := range tasks {
+				got = append(got, task.Run)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		if task, err := j.Task(t.Context(), "task_b"); err != nil || task.Run != "b" {
+			t.Errorf("Task(by the server's id) = %v, %v", task, err)
+		}
+	})
+}
