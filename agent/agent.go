@@ -11,6 +11,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 
 	adk "google.golang.org/adk/v2/agent"
@@ -36,6 +37,14 @@ type Config struct {
 	// are text.
 	Instruction string
 }
+
+// documentID is an identifier as documents have them, such as doc_9982: no word and
+// no number alone, which a message may well hold and mean nothing by.
+var documentID = regexp.MustCompile(`\b[A-Za-z][A-Za-z0-9-]*_[A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*\b`)
+
+// Named returns the documents that a message names by their identifiers. An answer
+// about one that was never read is made up; see runner.Config.
+func Named(message string) []string { return documentID.FindAllString(message, 20) }
 
 // New returns the analyst. The agent may be shared by concurrent runs.
 func New(cfg Config) (adk.Agent, error) {

@@ -167,3 +167,17 @@ func TestToolsAreTheAgentsOwn(t *testing.T) {
 		t.Errorf("the caller's slice got %v", spare)
 	}
 }
+
+func TestNamed(t *testing.T) {
+	for message, want := range map[string]string{
+		"Summarize doc_9982 and q4_review_2024, please.": "doc_9982 q4_review_2024",
+		"What is GPT-4, in 2024?":                        "",
+		"Hello":                                          "",
+		"compare (doc_1) with DOC_2":                     "doc_1 DOC_2",
+		"call fetch_document":                            "",
+	} {
+		if got := strings.Join(agent.Named(message), " "); got != want {
+			t.Errorf("Named(%q) = %q, want %q", message, got, want)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 type callIDs struct {
 	mu   sync.Mutex
 	seen map[string]bool
+	args map[string]bool // texts that are an argument of a call
 }
 
 // learn takes note of the ids in a history.
@@ -27,6 +28,7 @@ func (c *callIDs) learn(history []*genai.Content) {
 		for _, p := range content.Parts {
 			if p != nil && p.FunctionCall != nil {
 				c.note(p.FunctionCall.ID)
+				c.noteArgs(p.FunctionCall.Args)
 			}
 		}
 	}
@@ -40,6 +42,24 @@ func (c *callIDs) note(id string) bool {
 	known := c.seen[id]
 	c.seen[id] = true
 	return !known
+}
+
+func (c *callIDs) noteArgs(args map[string]any) {
+	if c.args == nil {
+		c.args = map[string]bool{}
+	}
+	for _, v := range args {
+		if s, ok := v.(string); ok {
+			c.args[s] = true
+		}
+	}
+}
+
+// called reports whether the text was an argument of a call in the history.
+func (c *callIDs) called(text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.args[text]
 }
 
 // unique returns an answer without the ids that were there before; ADK makes new

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 )
@@ -50,15 +51,22 @@ func newGuard() (*plugin.Plugin, error) {
 				return nil, fmt.Errorf("%w (%d)", ErrModelCalls, limit)
 			}
 			r.ids.learn(req.Contents)
+			r.calls.offered(req.Tools)
 			return nil, nil
 		},
 		AfterModelCallback: func(ctx adk.Context, resp *model.LLMResponse, _ error) (*model.LLMResponse, error) {
-			if r := runOf(ctx); r != nil && resp != nil && !resp.Partial {
-				resp.Content = r.ids.unique(resp.Content)
+			r := runOf(ctx)
+			if r == nil || resp == nil {
+				return nil, nil
 			}
-			return nil, nil
+			resp.Content = withoutNUL(resp.Content)
+			if resp.Partial {
+				return nil, nil
+			}
+			resp.Content = r.ids.unique(resp.Content)
+			return nil, r.calls.thinks(resp.Content)
 		},
-		BeforeToolCallback: func(ctx adk.Context, _ tool.Tool, _ map[string]any) (map[string]any, error) {
+		BeforeToolCallback: func(ctx adk.Context, t tool.Tool, args map[string]any) (map[string]any, error) {
 			r := runOf(ctx)
 			if r == nil {
 				return nil, errors.New("runner: tool called outside a run")
@@ -70,13 +78,40 @@ func newGuard() (*plugin.Plugin, error) {
 					Advice:  "Call no more tools. Answer with what you have, and say what is missing.",
 				}), nil
 			}
+			switch r.calls.again(t.Name(), args) {
+			case repeatsOnce:
+				return r.refuse(ctx, jit.Result{
+					Message: fmt.Sprintf("this call was made %d times with the same result, so it was not made again", maxSame),
+					Advice:  "Use the result that you have, or call with other arguments; otherwise answer, and say what is missing.",
+				}), nil
+			case repeatsOn:
+				r.abort(ErrRepeats)
+				return r.refuse(ctx, jit.Result{Message: ErrRepeats.Error()}), nil
+			}
+			return nil, nil
+		},
+		AfterToolCallback: func(ctx adk.Context, t tool.Tool, args, result map[string]any, err error) (map[string]any, error) {
+			if r := runOf(ctx); r != nil && err == nil {
+				r.calls.returned(t.Name(), args, result)
+			}
 			return nil, nil
 		},
 		// Of tools without a guard, and of names that no tool has.
-		OnToolErrorCallback: func(ctx adk.Context, _ tool.Tool, _ map[string]any, err error) (map[string]any, error) {
-			if r := runOf(ctx); r != nil {
-				r.outcome.end(ctx.FunctionCallID(), jit.Result{Status: jit.CallFailed, Message: r.task.Scrub(err.Error())})
+		OnToolErrorCallback: func(ctx adk.Context, t tool.Tool, _ map[string]any, err error) (map[string]any, error) {
+			r := runOf(ctx)
+			if r == nil {
+				return nil, nil
 			}
+			if _, there := t.(interface {
+				Declaration() *genai.FunctionDeclaration
+			}); !there { // ADK's stand-in for a tool that it does not find
+				r.outcome.unknownTool(t.Name())
+				return r.refuse(ctx, jit.Result{
+					Message: fmt.Sprintf("tool %q not found: there are %s", peer.Clean(t.Name(), 64), r.calls.names()),
+					Advice:  "Call one of these, by exactly its name.",
+				}), nil
+			}
+			r.outcome.end(ctx.FunctionCallID(), jit.Result{Status: jit.CallFailed, Message: r.task.Scrub(err.Error())})
 			return nil, nil
 		},
 	})

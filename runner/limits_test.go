@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 	"google.golang.org/adk/v2/agent/llmagent"
 	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
@@ -50,7 +52,10 @@ func TestNewRefusesHalfAConfiguration(t *testing.T) {
 func TestModelCallsAreBounded(t *testing.T) {
 	for name, tt := range map[string]struct{ limit, want int }{"set": {3, 3}, "one": {1, 1}, "default": {0, 24}} {
 		t.Run(name, func(t *testing.T) {
-			llm := plays(asks("act"))
+			var llm *script
+			llm = plays(func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool) {
+				asks(fmt.Sprint("act ", len(llm.seen)))(ctx, req, stream, yield)
+			})
 			w := &world{llm: llm, tools: []tool.Tool{act(t, "act", nothing)}, config: func(c *runner.Config) { c.Limits.ModelCalls = tt.limit }}
 			got := follow(t.Context(), t, w.runner(t), runner.Input{})
 			if llm.calls != tt.want || got.finished.ModelCalls != tt.want || got.finished.ToolCalls != tt.want {
@@ -67,10 +72,83 @@ func TestThoughtsAreBounded(t *testing.T) {
 	llm := plays(func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
 		yield(&model.LLMResponse{Content: &genai.Content{Role: genai.RoleModel, Parts: []*genai.Part{{Text: "hm", Thought: true}}}}, nil)
 	})
-	w := &world{llm: llm, config: func(c *runner.Config) { c.Limits.ModelCalls = 5 }}
-	got := follow(t.Context(), t, w.runner(t), runner.Input{})
-	if llm.calls != 5 || got.err == nil || strings.Contains(got.kinds(), "text") {
-		t.Errorf("after %d model calls: %v with the events %s, want an error after 5 and no text", llm.calls, got.err, got.kinds())
+	for _, stream := range []bool{false, true} {
+		llm.calls = 0
+		w := &world{llm: llm, config: func(c *runner.Config) { c.Stream = stream }}
+		got := follow(t.Context(), t, w.runner(t), runner.Input{})
+		if llm.calls != 3 || !errors.Is(got.err, runner.ErrNoAnswer) || strings.Contains(got.kinds(), "text") {
+			t.Errorf("after %d model calls: %v with the events %s, want no answer after 3, and no text", llm.calls, got.err, got.kinds())
+		}
+	}
+}
+
+// A call that gives the same thing three times is not made again: the model is told
+// so once, and then the run ends.
+func TestRepeatsEnd(t *testing.T) {
+	made := 0
+	same := func(tools.Context, string) (map[string]any, error) {
+		made++
+		return map[string]any{"status": "pending"}, nil
+	}
+	other := func(tools.Context, string) (map[string]any, error) { made++; return map[string]any{"n": made}, nil }
+	for name, tt := range map[string]struct {
+		tool  func(tools.Context, string) (map[string]any, error)
+		turns []step
+		made  int
+		err   error
+	}{
+		"to the end":      {same, []step{asks("act a")}, 3, runner.ErrRepeats},
+		"heard":           {same, []step{asks("act a"), asks("act a"), asks("act a"), asks("act a"), says("done")}, 3, nil},
+		"with others":     {same, []step{asks("act a"), asks("act b"), asks("act a"), asks("act b"), asks("act a"), asks("act b"), says("done")}, 6, nil},
+		"other results":   {other, []step{asks("act a"), asks("act a"), asks("act a"), asks("act a"), asks("act a"), says("done")}, 5, nil},
+		"other arguments": {same, []step{asks("act a"), asks("act b"), asks("act c"), asks("act d"), asks("act e"), says("done")}, 5, nil},
+	} {
+		made = 0
+		w := &world{llm: plays(tt.turns...), tools: []tool.Tool{act(t, "act", tt.tool)}}
+		got := follow(t.Context(), t, w.runner(t), runner.Input{})
+		if !errors.Is(got.err, tt.err) || made != tt.made {
+			t.Errorf("%s: the run ended with %v after %d calls, want %v after %d", name, got.err, made, tt.err, tt.made)
+		}
+		if told := fmt.Sprint(got.events); (name == "heard" || name == "to the end") != strings.Contains(told, "made 3 times with the same result") {
+			t.Errorf("%s: the model is told %s", name, told)
+		}
+		w.balanced(t, 1)
+	}
+}
+
+// A model that is not given its tools makes up an answer about what it never read.
+func TestAnswersWithoutReading(t *testing.T) {
+	names := func(text string) []string {
+		if strings.Contains(text, "doc_1") {
+			return []string{"doc_1"}
+		}
+		return nil
+	}
+	service := session.InMemoryService()
+	for _, tt := range []struct {
+		name, text, session string
+		turns               []step
+		err                 error
+	}{
+		{"invented", "summarize doc_1", "a", []step{says("it is about churn")}, runner.ErrUnread},
+		{"nothing named", "hello", "a", []step{says("hello")}, nil},
+		{"read", "summarize doc_1", "b", []step{asks("fetch doc_1"), says("churn rose")}, nil},
+		{"read before", "and who wrote doc_1?", "b", []step{says("finance")}, nil},
+	} {
+		w := &world{llm: plays(tt.turns...), tools: []tool.Tool{act(t, "fetch", nothing)}, config: func(c *runner.Config) { c.Names, c.Sessions = names, service }}
+		got := follow(t.Context(), t, w.runner(t), runner.Input{Text: tt.text, Session: tt.session})
+		if !errors.Is(got.err, tt.err) || (tt.err == nil) != (got.finished.Outcome == runner.Done) {
+			t.Errorf("%s: the run is %s with %v, want %v", tt.name, got.finished.Outcome, got.err, tt.err)
+		}
+	}
+}
+
+func TestNoNULGoesFurther(t *testing.T) {
+	llm := plays(says("an\x00swer"))
+	w := &world{llm: llm}
+	got := follow(t.Context(), t, w.runner(t), runner.Input{Text: "ques\x00tion"})
+	if got.finished.Answer != "an\ufffdswer" || llm.seen[0].Contents[0].Parts[0].Text != "ques\ufffdtion" {
+		t.Errorf("the answer is %q to %q", got.finished.Answer, llm.seen[0].Contents[0].Parts[0].Text)
 	}
 }
 

@@ -41,6 +41,8 @@ func TestOutcomes(t *testing.T) {
 		"wrong arguments, then corrected": {[]string{"a invalid_arguments", "a ok"}, runner.Done},
 		"not found":                       {[]string{"a not_found"}, runner.Failed},
 		"unknown tool":                    {[]string{"none ok"}, runner.Failed},
+		"unknown tool, then corrected":    {[]string{"none ok", "a ok"}, runner.Done},
+		"unknown and worked at once":      {[]string{"none ok, a ok"}, runner.Failed},
 		"own status":                      {[]string{"a teapot"}, runner.Failed},
 		"error without status":            {[]string{"a plain"}, runner.Failed},
 		"no status with a failed field":   {[]string{"a empty"}, runner.Done},
@@ -124,7 +126,7 @@ func TestResultsAreNotRead(t *testing.T) {
 			continue
 		}
 		w := want[e.Tool]
-		if e.Tool == "missing" && strings.Contains(e.Error, "'missing' not found") {
+		if e.Tool == "missing" && e.Error == `tool "missing" not found: there are bare, broken, guarded` {
 			w.Error, w.Result = e.Error, e.Result
 		}
 		w.Time, w.CallID, w.Tool = e.Time, e.CallID, e.Tool

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 )
 
@@ -26,6 +27,11 @@ var (
 	// ErrModelCalls and ErrWall: a limit of the run was reached.
 	ErrModelCalls = errors.New("limit of model calls reached")
 	ErrWall       = errors.New("limit of wall time reached")
+	// ErrRepeats: the model makes one call again and again, though it was told that
+	// nothing comes of it.
+	ErrRepeats = errors.New("the model makes the same call again and again, with the same result")
+	// ErrUnread: the model answered about something by name, and never looked at it.
+	ErrUnread = errors.New("the model read no document")
 	// ErrBusy: the session has a run under way.
 	ErrBusy = errors.New("the session has a run under way")
 )
@@ -61,6 +67,7 @@ type run struct {
 	start   time.Time
 	counts  counts
 	ids     callIDs
+	calls   calls
 	outcome *tally
 	answer  strings.Builder
 	usage   Usage
@@ -203,8 +210,8 @@ func (r *run) stopped(ctx context.Context) error {
 	switch {
 	case errors.Is(cause, ErrWall):
 		return fmt.Errorf("runner: %w (%s)", ErrWall, r.r.cfg.Limits.Wall)
-	case errors.Is(cause, errPanic):
-		return fmt.Errorf("runner: %w", errPanic)
+	case errors.Is(cause, errPanic), errors.Is(cause, ErrRepeats):
+		return fmt.Errorf("runner: %w", cause)
 	case errors.Is(cause, err):
 		return fmt.Errorf("runner: %w", cause)
 	}
@@ -245,6 +252,25 @@ func (r *run) turn(ctx context.Context) error {
 	}
 	if strings.TrimSpace(r.answer.String()) == "" {
 		return fmt.Errorf("runner: %w", ErrNoAnswer)
+	}
+	return r.unread()
+}
+
+// unread fails when the model answered about something that the message names
+// without a call, in this run or, about that, in an earlier one: a server that drops
+// tools gives invented prose.
+func (r *run) unread() error {
+	if r.r.cfg.Names == nil || r.counts.tool() > 0 {
+		return nil
+	}
+	var text strings.Builder
+	for _, p := range r.content.Parts {
+		text.WriteString(p.Text)
+	}
+	for _, name := range r.r.cfg.Names(text.String()) {
+		if !r.ids.called(name) {
+			return fmt.Errorf("runner: %w: it answered about %s without a call of a tool", ErrUnread, peer.Clean(name, 64))
+		}
 	}
 	return nil
 }

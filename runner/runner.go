@@ -69,6 +69,11 @@ type Config struct {
 	// Sessions keeps conversations. nil keeps them in memory, for this Runner's
 	// life.
 	Sessions session.Service
+	// Names returns what a message names and an answer must have been read for, such
+	// as documents by their ids. A run without any call then ends with [ErrUnread],
+	// unless each name stands among the arguments of an earlier call in the session.
+	// nil asks for nothing.
+	Names func(message string) []string
 	// Stream asks the model for its answer in pieces.
 	Stream bool
 	Limits Limits
@@ -153,7 +158,7 @@ func (in Input) content() (*genai.Content, error) {
 		if strings.TrimSpace(in.Text) == "" {
 			return nil, errors.New("runner: the message is empty")
 		}
-		return genai.NewContentFromText(in.Text, genai.RoleUser), nil
+		return genai.NewContentFromText(cleared(in.Text), genai.RoleUser), nil
 	}
 	if in.Text != "" {
 		return nil, errors.New("runner: both Text and Content are given")
@@ -167,7 +172,7 @@ func (in Input) content() (*genai.Content, error) {
 	if err := onlyMedia(in.Content); err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
-	return &genai.Content{Role: genai.RoleUser, Parts: slices.Clone(in.Content.Parts)}, nil
+	return withoutNUL(&genai.Content{Role: genai.RoleUser, Parts: slices.Clone(in.Content.Parts)}), nil
 }
 
 // Run sends one message to the agent and yields what happens. The last event is a

@@ -12,15 +12,16 @@ type tally struct {
 	mu              sync.Mutex
 	results         map[string]jit.Result // of the current turn's calls, by id
 	denied, pending bool
-	failed          map[string]int // tool -> turn of its last failure
-	worked          map[string]int // tool -> turn of its last success
+	failed          map[string]int  // tool -> turn of its last failure
+	worked          map[string]int  // tool -> turn of its last success
+	unknown         map[string]bool // names that the model called and no tool has
 	turn            int
 	doubts          map[string]bool // idempotency keys of effects, and whether they are still in doubt
 	said            bool            // a tool says of itself that it may have done something
 }
 
 func newTally() *tally {
-	return &tally{results: map[string]jit.Result{}, failed: map[string]int{}, worked: map[string]int{}}
+	return &tally{results: map[string]jit.Result{}, failed: map[string]int{}, worked: map[string]int{}, unknown: map[string]bool{}}
 }
 
 func (t *tally) see(e jit.Event) {
@@ -72,6 +73,13 @@ func (t *tally) returned(id, tool string) jit.Result {
 	return r
 }
 
+// unknownTool takes note of a name that no tool has.
+func (t *tally) unknownTool(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.unknown[name] = true
+}
+
 func (t *tally) nextTurn() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +99,8 @@ func (t *tally) inDoubt() bool {
 }
 
 // decide returns the outcome. A failed call is made up for when the same tool
-// works in a later turn: the model corrected itself.
+// works in a later turn, or any tool where the name was wrong: the model corrected
+// itself.
 func (t *tally) decide(err error) Outcome {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,9 +115,18 @@ func (t *tally) decide(err error) Outcome {
 		return Denied
 	}
 	for tool, turn := range t.failed {
-		if worked, ok := t.worked[tool]; !ok || worked <= turn {
+		if last, ok := t.worked[tool]; (!ok || last <= turn) && !(t.unknown[tool] && t.workedAfter(turn)) {
 			return Failed
 		}
 	}
 	return Done
+}
+
+func (t *tally) workedAfter(turn int) bool {
+	for _, last := range t.worked {
+		if last > turn {
+			return true
+		}
+	}
+	return false
 }

@@ -74,7 +74,7 @@ var allowed = map[string][]string{
 	"jitmw":         {"jit", "rar", "internal/peer", "internal/strictjson"},
 	"tools":         {"jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
-	"runner":        {"jitmw", "jit", "internal/strictjson"},
+	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.

@@ -205,6 +205,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 	}
 	return runner.New(runner.Config{
 		App: "analyst", Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
+		Names: agent.Named,
 	})
 }
 
