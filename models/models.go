@@ -37,9 +37,9 @@ type Options struct {
 	// Retry bounds how temporary failures are tried again. The zero policy is four
 	// attempts; its Logger is the one below unless set.
 	Retry provider.RetryPolicy
-	// Logger hears at debug level which provider, model and host were opened, and at
-	// info level about retries. It is never given a key, a prompt or an answer. nil
-	// discards.
+	// Logger hears at debug level which provider, model and host were opened and what
+	// a provider says to a failed call, which may quote the prompt, at info level
+	// about retries, and at warning level of an address that was mended. It is never given a key or an answer. nil discards.
 	Logger *slog.Logger
 }
 
@@ -128,6 +128,9 @@ func Open(ctx context.Context, name string, opts Options) (model.LLM, error) {
 		if o.key, err = findKey(e.Provider, o.to, opts.Getenv); err != nil {
 			return nil, err
 		}
+	}
+	if o.to.mended != "" {
+		opts.Logger.WarnContext(ctx, "the base URL of "+e.Name+" was mended: "+o.to.mended, "used", o.to.base.String())
 	}
 	llm, err := e.open(ctx, o)
 	if err != nil {

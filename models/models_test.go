@@ -290,3 +290,30 @@ func ExampleDestination() {
 	fmt.Println(where, err)
 	// Output: documents go to 127.0.0.1:11434 on this machine <nil>
 }
+
+// A base URL that is the whole path of an endpoint works, and it is said what of it is
+// not used.
+func TestAWholePathIsMended(t *testing.T) {
+	for path, mended := range map[string]bool{"/v1": false, "/v1/": false, "/v1/chat/completions": true, "/v1/chat/completions/": true, "/v1/responses": true, "/v1/models": true} {
+		var paths []string
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			paths = append(paths, r.URL.Path)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"choices":[{"index":0,"message":{"content":"ok"},"finish_reason":"stop"}]}`)
+		}))
+		var log bytes.Buffer
+		llm, err := models.Open(t.Context(), "openai/m", models.Options{Getenv: env(), BaseURL: srv.URL + path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range llm.GenerateContent(t.Context(), &model.LLMRequest{Contents: genai.Text("hi")}, false) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		srv.Close()
+		if len(paths) != 1 || paths[0] != "/v1/chat/completions" || strings.Contains(log.String(), "was mended") != mended {
+			t.Errorf("%s: asked %v, said %q", path, paths, &log)
+		}
+	}
+}

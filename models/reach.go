@@ -83,8 +83,18 @@ func reachOpenAI(p Provider, opts Options) (destination, error) {
 	if base == nil {
 		return destination{base: &url.URL{Scheme: "https", Host: p.Host, Path: "/v1"}, whose: " (OpenAI)"}, err
 	}
+	if err != nil {
+		return destination{}, err
+	}
 	// Servers on this machine, such as Ollama's, ask for no key.
-	return destination{base: base, keyless: provider.Loopback(base)}, err
+	d := destination{base: base, keyless: provider.Loopback(base)}
+	for _, end := range []string{"/chat/completions", "/responses", "/completions", "/models"} {
+		if path, whole := strings.CutSuffix(base.Path, end); whole && d.mended == "" {
+			d.base, d.mended = new(*base), "its end "+end+" is left out: it is one of the API's paths"
+			d.base.Path = path
+		}
+	}
+	return d, nil
 }
 
 func reachAzure(p Provider, opts Options) (destination, error) {

@@ -162,6 +162,8 @@ type destination struct {
 	// vertex is set for Vertex AI, version for Azure's older API.
 	vertex  *gemini.Vertex
 	version string
+	// mended says what of the configured address is not used; empty for nothing.
+	mended string
 }
 
 func (d destination) host() string {

@@ -52,3 +52,8 @@ func NumbersAsText(v any) any {
 	}
 	return v
 }
+
+// Malformed is the one name in the arguments of a call that the model wrote as
+// something other than a JSON object; its value is the beginning of that text. Such a
+// call is refused like any whose arguments are not valid, before anything is done.
+const Malformed = "arguments that are no JSON object"

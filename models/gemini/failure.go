@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"google.golang.org/genai"
 
@@ -40,53 +39,31 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if !ok {
 		return to.Unanswered(err)
 	}
-	reason := provider.Code(answer.Status)
-	for _, detail := range answer.Details {
-		if r, ok := detail["reason"].(string); ok && provider.Code(r) != "" {
-			reason = provider.Code(r)
-		}
-	}
-	e := to.Fail(a.status(to, answer.Code, reason, answer.Message), genai.APIError{Code: answer.Code, Status: reason})
-	e.Status, e.Reason = answer.Code, reason
-	e.RetryAfter = cmp.Or(retryDelay(answer.Details), x.RetryAfter())
+	kind := provider.Code(answer.Status)
+	e := to.Refused(provider.Refusal{
+		Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(),
+	}, genai.APIError{Code: answer.Code, Status: kind})
+	a.reword(to, e)
 	return e
 }
 
-// status words an HTTP status. Google answers a wrong key with 400.
-func (a *attempt) status(to provider.Target, status int, reason, message string) provider.Problem {
-	behind := "the project behind " + to.Key
-	if a.backend == genai.BackendVertexAI {
-		behind = "the Google Cloud project"
-	}
+// reword puts what Google's statuses mean at Google.
+func (a *attempt) reword(to provider.Target, e *provider.Error) {
+	var p provider.Problem
+	vertex := a.backend == genai.BackendVertexAI
 	switch {
-	case status == http.StatusBadRequest && provider.ContextTooLong("", "", message):
-		return provider.TooLong
-	case a.backend == genai.BackendVertexAI && status == http.StatusUnauthorized:
-		return provider.Problem{Text: "the access token was refused", Remedy: tokenless.Remedy}
-	case a.backend == genai.BackendVertexAI && status == http.StatusForbidden:
-		return provider.Problem{Text: "the credentials may not use this model", Remedy: "check the project, that its Vertex AI API is enabled, and the role of the credentials"}
-	case reason == "API_KEY_INVALID":
-		return to.Status(http.StatusUnauthorized, reason)
-	case status == http.StatusNotFound:
-		return provider.Problem{Text: "there is no such model", Remedy: "choose another name, for example gemini/" + DefaultModel}
-	case status == http.StatusTooManyRequests:
-		return provider.Problem{Text: "the quota is used up", Remedy: "wait, or raise the quota of " + behind}
-	case reason == "FAILED_PRECONDITION":
-		return provider.Problem{Text: "the provider does not serve this project or region", Remedy: "check billing and region of " + behind}
+	case vertex && e.Status == http.StatusUnauthorized:
+		p = provider.Problem{Text: "the access token was refused", Remedy: tokenless.Remedy}
+	case vertex && e.Status == http.StatusForbidden:
+		p = provider.Problem{Text: "the credentials may not use this model", Remedy: "check the project, that its Vertex AI API is enabled, and the role of the credentials"}
+	case e.Status == http.StatusNotFound:
+		p = provider.Problem{Text: "there is no such model", Remedy: "choose another name, for example gemini/" + DefaultModel}
+	case e.Reason == "FAILED_PRECONDITION":
+		p = provider.Problem{Text: "the provider does not serve this project or region", Remedy: "check billing and region of " + cmp.Or(to.Account, "the project behind "+to.Key)}
+	default:
+		return
 	}
-	return to.Status(status, reason)
-}
-
-// retryDelay finds google.rpc.RetryInfo among the details of an error.
-func retryDelay(details []map[string]any) time.Duration {
-	for _, detail := range details {
-		if s, ok := detail["retryDelay"].(string); ok {
-			if d, err := time.ParseDuration(s); err == nil && d > 0 {
-				return d
-			}
-		}
-	}
-	return 0
+	e.Problem, e.Remedy = p.Text, p.Remedy
 }
 
 // blockReason returns why the provider blocked the prompt, and "" when it did not.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 
 	"google.golang.org/adk/v2/model"
 	adkgemini "google.golang.org/adk/v2/model/gemini"
@@ -85,12 +86,13 @@ func New(ctx context.Context, c Config) (*Model, error) {
 		}
 		base = &url.URL{Scheme: "https", Host: host}
 	}
+	account := ""
 	// Every field that genai would otherwise fill from the process environment is
 	// set: GOOGLE_GEMINI_BASE_URL or GOOGLE_GENAI_USE_VERTEXAI must not send
 	// documents where nobody asked for.
 	config := &genai.ClientConfig{
 		Backend:     genai.BackendGeminiAPI,
-		HTTPClient:  provider.Client(c.HTTPClient),
+		HTTPClient:  exact(provider.Client(c.HTTPClient)),
 		HTTPOptions: genai.HTTPOptions{BaseURL: base.String()},
 	}
 	if c.Vertex == nil {
@@ -99,6 +101,7 @@ func New(ctx context.Context, c Config) (*Model, error) {
 		}
 		config.APIKey = c.Key.Reveal()
 	} else {
+		account = "the Google Cloud project"
 		config.Backend, config.Project, config.Location = genai.BackendVertexAI, c.Vertex.Project, c.Vertex.Location
 		var err error
 		if config.HTTPClient, err = c.Vertex.authorized(ctx, config.HTTPClient, base); err != nil {
@@ -112,7 +115,8 @@ func New(ctx context.Context, c Config) (*Model, error) {
 	}
 	once := &attempt{
 		LLM: llm, settings: c.Settings, backend: config.Backend,
-		target: provider.Target{Provider: "gemini", Model: c.Model, Host: base.Host, Key: c.KeyVariable},
+		target: provider.Target{Provider: "gemini", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Account: account, Secret: c.Key},
+		server: base.String(),
 	}
 	if own, ok := llm.(interface{ Client() *genai.Client }); ok {
 		once.client = own.Client()
@@ -152,6 +156,7 @@ type attempt struct {
 	backend  genai.Backend
 	settings provider.Settings
 	target   provider.Target
+	server   string // whose state [provider.Seal] marks
 }
 
 // names is narrower than what Google accepts: the name becomes a path segment of a
@@ -181,7 +186,11 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 			return yield(resp, err)
 		}
 		if left := a.answer(ctx, own, stream, to, x, next); !left && !ended {
-			yield(nil, a.incomplete(ctx, to, x, provider.NoAnswer))
+			nothing := provider.NoAnswer
+			if stream {
+				nothing = provider.BrokenOff // a stream has an event at least
+			}
+			yield(nil, a.incomplete(ctx, to, x, nothing))
 		}
 	}
 }
@@ -226,7 +235,7 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 			continue
 		}
 		resp.ModelVersion = version // ADK's aggregate has none
-		if err := a.final(ctx, resp, to, x); err != nil {
+		if err := a.final(ctx, resp, to, x, req.Config.MaxOutputTokens > 0); err != nil {
 			next(nil, err)
 		} else {
 			next(resp, nil)
@@ -247,8 +256,8 @@ func piece(resp *model.LLMResponse) bool {
 	return resp.Content != nil && len(resp.Content.Parts) > 0
 }
 
-// final checks that resp is a whole answer.
-func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange) error {
+// final checks that resp is a whole answer, and takes from it what Google wants back.
+func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange, bounded bool) error {
 	resp.Content = keep(resp.Content, func(int, *genai.Part) bool { return true })
 	empty := resp.Content == nil || len(resp.Content.Parts) == 0
 	switch {
@@ -257,6 +266,8 @@ func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provide
 	case resp.FinishReason == "":
 		// Whatever arrived may be half an answer, or half of a call's arguments.
 		return a.incomplete(ctx, to, x, provider.BrokenOff)
+	case resp.FinishReason != genai.FinishReasonStop && calls(resp.Content):
+		return to.Stopped(resp.FinishReason, "", bounded)
 	case empty && resp.FinishReason == genai.FinishReasonStop:
 		return to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
 	case empty:
@@ -266,10 +277,21 @@ func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provide
 		resp.ErrorMessage = "the provider stopped the answer" // its own text may quote the prompt
 	}
 	resp.TurnComplete = true
-	if resp.Content != nil {
-		resp.Content.Role = genai.RoleModel
+	if resp.Content == nil {
+		return nil
+	}
+	resp.Content.Role = genai.RoleModel
+	for _, p := range resp.Content.Parts {
+		p.ThoughtSignature = provider.Seal(a.server, p.ThoughtSignature)
+		if p.FunctionCall != nil {
+			p.FunctionCall.Args = unmark(p.FunctionCall.Args)
+		}
 	}
 	return nil
+}
+
+func calls(content *genai.Content) bool {
+	return content != nil && slices.ContainsFunc(content.Parts, func(p *genai.Part) bool { return p.FunctionCall != nil })
 }
 
 // incomplete is an answer that ended early: by an error that genai did not see, or
@@ -285,7 +307,7 @@ func (a *attempt) incomplete(ctx context.Context, to provider.Target, x *provide
 // sets headers in Config.HTTPOptions and may append to Contents.
 func (a *attempt) copy(req *model.LLMRequest) *model.LLMRequest {
 	out := *req
-	out.Contents = history(req.Contents)
+	out.Contents = history(req.Contents, a.server)
 	config := a.settings.Apply(req.Config)
 	sane(config)
 	if config.ThinkingConfig == nil && (a.settings.ThinkingBudget != nil || a.settings.ReasoningEffort != "") {

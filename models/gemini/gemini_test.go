@@ -105,7 +105,7 @@ func TestGeminiFailures(t *testing.T) {
 		{"400 region", apiError(400, "FAILED_PRECONDITION"), provider.Error{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
 		{"403", apiError(403, "PERMISSION_DENIED"), provider.Error{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
 		{"404", apiError(404, "NOT_FOUND"), provider.Error{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
-		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), provider.Error{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "the quota is used up", Remedy: "wait, or raise the quota of the project behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
+		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), provider.Error{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "too many requests", Remedy: "wait 34s, or raise the rate limit of the account behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
 		{"500", apiError(500, "INTERNAL"), provider.Error{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},
 		{"503, no JSON", raw(503, "<html>"+poison), provider.Error{Status: 503, Problem: "the provider failed", Remedy: "try again later"}},
 		{"reason is free text", apiError(400, canary+" "+poison), provider.Error{Status: 400, Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
@@ -147,7 +147,7 @@ func TestGeminiEmptyAndBrokenAnswers(t *testing.T) {
 		partials   int
 	}{
 		{"no candidates", `{}`, false, "the answer could not be read", 0},
-		{"no events", "", true, "there was no answer", 0},
+		{"no events", "", true, "the answer broke off", 0},
 		{"ends without a finish reason", "data: " + part + "\n\n", true, "the answer broke off", 1},
 		{"error in the middle", "data: " + part + "\n\n" + `{"error":{"code":503,"status":"UNAVAILABLE","message":"` + poison + `"}}` + "\n\n", true, "the provider failed", 1},
 		{"garbage in the middle", "data: " + part + "\n\ndata: " + poison + "\n\n", true, "the answer could not be read", 1},

@@ -1,17 +1,21 @@
 package gemini
 
 import (
+	"slices"
+
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
 // history returns contents as the API takes them: each turn of calls is followed by
 // one of their results, in their order and as many. What a crash, a cancel or a call
 // still pending leaves behind is refused with 400 otherwise. Nil and empty contents
-// and nil parts, on which Google's library panics, are left out. Nothing of contents
-// is changed; what needs no change is shared.
-func history(contents []*genai.Content) []*genai.Content {
+// and nil parts, on which Google's library panics, are left out. State goes to the
+// server that it came from alone. Nothing of contents is changed; what needs no change
+// is shared.
+func history(contents []*genai.Content, server string) []*genai.Content {
 	results := provider.Results(contents)
 	out := make([]*genai.Content, 0, len(contents)+1) // ADK's adapter may append one
 	for i, content := range contents {
@@ -32,6 +36,10 @@ func history(contents []*genai.Content) []*genai.Content {
 			return p.FunctionResponse == nil
 		})
 		if len(kept.Parts) > 0 {
+			kept = &genai.Content{Role: kept.Role, Parts: slices.Clone(kept.Parts)}
+			for j, p := range kept.Parts {
+				kept.Parts[j] = outgoing(p, server)
+			}
 			out = append(out, kept)
 		}
 		if len(answers.Parts) > 0 {
@@ -39,6 +47,21 @@ func history(contents []*genai.Content) []*genai.Content {
 		}
 	}
 	return out
+}
+
+// outgoing returns p as it may be sent: its state unsealed, or left out where it is of
+// another server, and large numbers as text, since Google's library rounds them.
+func outgoing(p *genai.Part, server string) *genai.Part {
+	if p.ThoughtSignature == nil && p.FunctionCall == nil {
+		return p
+	}
+	p = new(*p)
+	p.ThoughtSignature, _ = provider.Unseal(server, p.ThoughtSignature)
+	if f := p.FunctionCall; f != nil && f.Args != nil {
+		p.FunctionCall = new(*f)
+		p.FunctionCall.Args, _ = strictjson.NumbersAsText(f.Args).(map[string]any)
+	}
+	return p
 }
 
 // keep returns content with those parts alone that are wanted, nil ones never.

@@ -88,7 +88,7 @@ func TestVertexFailures(t *testing.T) {
 		"no token": {tokens("", errors.New(poison)), status(200), "no access token could be had for Vertex AI: run gcloud auth application-default login"},
 		"401":      {tokens(token, nil), status(401), "the access token was refused (401 SOME_STATUS): run gcloud"},
 		"403":      {tokens(token, nil), status(403), "the credentials may not use this model (403 SOME_STATUS): check the project"},
-		"429":      {tokens(token, nil), status(429), "the quota is used up (429 SOME_STATUS): wait, or raise the quota of the Google Cloud project"},
+		"429":      {tokens(token, nil), status(429), "too many requests (429 SOME_STATUS): wait, or raise the rate limit of the Google Cloud project"},
 	} {
 		for _, stream := range []bool{false, true} {
 			asked := false
@@ -284,7 +284,7 @@ func TestContextTooLong(t *testing.T) {
 // there.
 func TestHistoryIsPutRight(t *testing.T) {
 	call := func(id, name string) *genai.Part {
-		return &genai.Part{FunctionCall: &genai.FunctionCall{ID: id, Name: name}, ThoughtSignature: []byte{1}}
+		return &genai.Part{FunctionCall: &genai.FunctionCall{ID: id, Name: name}, ThoughtSignature: []byte("another server's")}
 	}
 	result := func(id, name string) *genai.Part {
 		return &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: name, Response: map[string]any{"ok": true}}}
@@ -308,7 +308,7 @@ func TestHistoryIsPutRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `{"contents":[{"parts":[{"text":"go"}],"role":"user"},` +
-		`{"parts":[{"functionCall":{"name":"f"},"thoughtSignature":"AQ=="},{"functionCall":{"id":"2","name":"g"},"thoughtSignature":"AQ=="}],"role":"model"},` +
+		`{"parts":[{"functionCall":{"name":"f"}},{"functionCall":{"id":"2","name":"g"}}],"role":"model"},` +
 		`{"parts":[{"functionResponse":{"name":"f","response":{"ok":true}}},{"functionResponse":{"id":"2","name":"g","response":{"error":"no result recorded"}}}],"role":"user"},` +
 		`{"parts":[{"text":"hurry"}],"role":"user"}]`
 	if !strings.HasPrefix(body, want) {

@@ -268,7 +268,7 @@ func failureFlaws() []flaw {
 		return good.GenerateContent(context.WithoutCancel(ctx), req, stream)
 	})
 	return []flaw{
-		{name: "takes half an answer", breaks: swallows, seen: []string{
+		{name: "takes half an answer", breaks: swallows, attempts: 1, seen: []string{
 			"a stream cut at every event", "a stream cut at every byte", "an answer cut at every byte", "an error within a stream",
 			"nothing is retried after the first piece", "errors by status", "garbage",
 		}},

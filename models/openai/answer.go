@@ -4,37 +4,45 @@ import (
 	"math"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
 // answer collects what the server says, in one piece or in many.
 type answer struct {
+	server string            // whose state it holds
+	known  func(string) bool // whether a tool of that name is declared
+	bound  int32             // the most tokens that were asked for, 0 for no bound
+
 	id, model, fingerprint string
 	text, thought          strings.Builder
+	raw                    strings.Builder // the text with the thoughts within it
+	splitter               splitter
+	state                  map[string]jsontext.Value
+	items                  []jsontext.Value
 	refused                bool
 	calls                  []*building
 	finishReason           string
-	usage                  *usage
+	usage                  usage
 	logprobs               []logprob
 }
 
-// building is a function call whose arguments are still coming.
-type building struct {
-	index int
-	id    string
-	name  strings.Builder
-	args  strings.Builder
+// A delta is text or thought that is new in the answer.
+type delta struct{ text, thought string }
+
+// say adds d to the answer and returns what of it may be shown. last says that
+// nothing follows.
+func (a *answer) say(d delta, last bool) delta {
+	a.raw.WriteString(d.text)
+	text, thought := a.splitter.split(d.text, last)
+	d = delta{text, d.thought + thought}
+	a.text.WriteString(d.text)
+	a.thought.WriteString(d.thought)
+	return d
 }
-
-// maxCalls bounds the calls of one answer. OpenAI makes fewer than 128 at once.
-const maxCalls = 256
-
-// usage counts tokens. completion holds reasoning.
-type usage struct{ prompt, completion, total, cached, reasoning int64 }
 
 // complete reports whether the server has said why it ended.
 func (a *answer) complete() bool { return a.finishReason != "" }
@@ -45,12 +53,12 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 	if err := decode(data, &in); err != nil {
 		return delta{}, err
 	}
-	if len(in.Error) > 0 && in.Error.Kind() != 'n' {
-		return delta{}, readFailure(in.Error)
+	if stated(in.Error) {
+		return delta{}, readFailure(data)
 	}
-	a.id, a.model, a.fingerprint = or(a.id, in.ID), or(a.model, in.Model), or(a.fingerprint, in.Fingerprint)
-	if u := in.Usage; u != nil {
-		a.usage = &usage{u.Prompt, u.Completion, u.Total, u.PromptDetails.Cached, u.CompletionDetails.Reasoning}
+	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
+	if u := readUsage(in.Usage, "prompt_tokens", "completion_tokens"); u != (usage{}) {
+		a.usage = u
 	}
 	var out delta
 	for i := range in.Choices {
@@ -58,40 +66,37 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 		if c.Index != 0 {
 			continue // one was asked for; others are nobody's answer
 		}
-		m := &c.Message
+		raw := c.Message
 		if streamed {
-			m = &c.Delta
+			raw = c.Delta
 		}
-		thought := string(m.ReasoningContent)
-		if thought == "" {
-			thought = string(m.Reasoning)
+		var m chatMessage
+		var members map[string]jsontext.Value
+		if len(raw) > 0 && raw.Kind() != 'n' && (decode(raw, &m) != nil || decode(raw, &members) != nil) {
+			return delta{}, errUnreadable
 		}
-		out.thought += thought
+		a.state = merge(a.state, pick(members, messageState))
+		out.thought += or(string(m.ReasoningContent), or(string(m.Reasoning), string(m.ReasoningText)))
 		out.text += string(m.Content) + string(m.Refusal)
 		a.refused = a.refused || m.Refusal != ""
 		for j := range m.ToolCalls {
 			t := &m.ToolCalls[j]
 			if !streamed {
-				t.Index = &j
+				t.Index = new(position(j))
 			}
 			if !a.addCall(t) {
 				return delta{}, errUnreadable
 			}
 		}
 		if f := m.FunctionCall; f != nil {
-			zero := 0
-			if !a.addCall(&chatToolCall{Index: &zero, Function: *f}) {
+			if !a.addCall(&chatToolCall{Index: new(position(0)), Function: *f}) {
 				return delta{}, errUnreadable
 			}
 		}
-		a.finishReason = or(c.FinishReason, a.finishReason)
-		if c.Logprobs != nil {
-			a.logprobs = append(a.logprobs, c.Logprobs.Content...)
-		}
+		a.finishReason = or(string(c.FinishReason), a.finishReason)
+		a.logprobs = append(a.logprobs, readLogprobs(c.Logprobs)...)
 	}
-	a.thought.WriteString(out.thought)
-	a.text.WriteString(out.text)
-	return out, nil
+	return a.say(out, false), nil
 }
 
 func or(a, b string) string {
@@ -101,77 +106,70 @@ func or(a, b string) string {
 	return b
 }
 
-// addCall adds a call or a piece of one. Pieces of one call share an index; the
-// first has id and name. Some servers send every call under index 0, or under none,
-// so an id other than the last one's begins a call too.
-func (a *answer) addCall(t *chatToolCall) bool {
-	var b *building
-	for i := len(a.calls) - 1; i >= 0 && b == nil; i-- {
-		same := t.ID == "" || a.calls[i].id == t.ID
-		if t.Index != nil {
-			same = a.calls[i].index == *t.Index
-		}
-		if same {
-			b = a.calls[i]
-		}
-	}
-	if b == nil || t.ID != "" && b.id != "" && t.ID != b.id {
-		if len(a.calls) == maxCalls {
-			return false
-		}
-		b = &building{index: -1}
-		if t.Index != nil {
-			b.index = *t.Index
-		}
-		a.calls = append(a.calls, b)
-	}
-	// A piece with an id is a head. One that is sent again repeats the name.
-	if t.ID == "" || b.id == "" {
-		b.name.WriteString(t.Function.Name)
-	}
-	b.id = or(b.id, t.ID)
-	b.args.WriteString(string(t.Function.Arguments))
-	return true
-}
-
-// finishReasons are Google's words for OpenAI's.
+// finishReasons are Google's words for those of OpenAI and of other servers, in lower
+// case.
 var finishReasons = map[string]genai.FinishReason{
 	"stop": genai.FinishReasonStop, "tool_calls": genai.FinishReasonStop, "function_call": genai.FinishReasonStop,
-	"length": genai.FinishReasonMaxTokens, "content_filter": genai.FinishReasonSafety,
+	"eos": genai.FinishReasonStop, "eos_token": genai.FinishReasonStop, "end": genai.FinishReasonStop, "end_turn": genai.FinishReasonStop,
+	"stop_sequence": genai.FinishReasonStop, "complete": genai.FinishReasonStop, "completed": genai.FinishReasonStop, "tool_use": genai.FinishReasonStop,
+	"length": genai.FinishReasonMaxTokens, "max_tokens": genai.FinishReasonMaxTokens, "max_output_tokens": genai.FinishReasonMaxTokens,
+	"model_length": genai.FinishReasonMaxTokens, "model_context_window_exceeded": genai.FinishReasonMaxTokens,
+	"content_filter": genai.FinishReasonSafety, "content_filtered": genai.FinishReasonSafety, "guardrail_intervened": genai.FinishReasonSafety,
+	"safety": genai.FinishReasonSafety, "sensitive": genai.FinishReasonSafety, "refusal": genai.FinishReasonSafety,
+}
+
+// finish returns why the answer ended, in Google's words.
+func (a *answer) finish() genai.FinishReason {
+	f, known := finishReasons[strings.ToLower(a.finishReason)]
+	switch {
+	case a.refused:
+		return genai.FinishReasonSafety
+	case !known:
+		return genai.FinishReasonOther
+	}
+	return f
 }
 
 // response returns the whole answer, the final response of a call. An answer without
-// its end, one without anything in it, and a call that cannot be read are errors.
+// its end, one without anything in it, a call in an answer that was stopped, and a
+// call in words are errors: nothing is done that the model did not finish asking for.
 func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 	if !a.complete() {
 		return nil, to.Fail(provider.BrokenOff, nil)
 	}
+	finish, text := a.finish(), a.text.String()
+	if thought, rest, found := late(text); found && !a.splitter.marked {
+		a.thought.WriteString(thought)
+		text, a.splitter.marked, a.splitter.hold = rest, true, true
+	}
 	resp := &model.LLMResponse{
 		ModelVersion: provider.Shorten(a.model), UsageMetadata: a.usage.metadata(), TurnComplete: true,
-		LogprobsResult: logprobsResult(a.logprobs),
+		LogprobsResult: logprobsResult(a.logprobs), FinishReason: finish, CustomMetadata: a.metadata(),
 	}
-	finish, known := finishReasons[a.finishReason]
-	switch {
-	case a.refused:
-		finish = genai.FinishReasonSafety
-	case !known:
-		finish = genai.FinishReasonOther
-	}
-	resp.FinishReason = finish
-	resp.CustomMetadata = a.metadata()
-	parts := make([]*genai.Part, 0, 2+len(a.calls))
+	var parts []*genai.Part
 	if a.thought.Len() > 0 {
 		parts = append(parts, &genai.Part{Text: a.thought.String(), Thought: true})
 	}
-	if a.text.Len() > 0 {
-		parts = append(parts, &genai.Part{Text: a.text.String()})
+	if text != "" {
+		parts = append(parts, &genai.Part{Text: text})
 	}
-	for _, b := range a.calls {
-		f, problem := b.call(finish)
-		if f == nil {
-			return nil, to.Fail(problem, nil)
+	calls, named := a.callParts()
+	switch {
+	case len(a.calls) > 0 && finish != genai.FinishReasonStop:
+		return nil, to.Stopped(finish, a.finishReason, a.bound > 0)
+	case !named:
+		return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
+	case len(calls) == 0:
+		if name := writtenCall(text, a.known); name != "" {
+			return nil, to.Fail(provider.Problem{
+				Text:   "the server handed out a call of " + toolName(name) + " as text, so nothing was done",
+				Remedy: "start it with its parser of tool calls: llama.cpp --jinja, vLLM --enable-auto-tool-choice --tool-call-parser NAME, SGLang --tool-call-parser NAME; or use another model",
+			}, nil)
 		}
-		parts = append(parts, &genai.Part{FunctionCall: f})
+	}
+	parts = append(parts, calls...)
+	if len(calls) > 0 {
+		a.keep(parts)
 	}
 	switch {
 	case len(parts) > 0:
@@ -184,23 +182,16 @@ func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 	return resp, nil
 }
 
-// call returns the finished call, or says what is wrong with it.
-func (b *building) call(finish genai.FinishReason) (*genai.FunctionCall, provider.Problem) {
-	name := b.name.String()
-	if name == "" {
-		return nil, provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}
+// keep seals the message's state into the first of its parts.
+func (a *answer) keep(parts []*genai.Part) {
+	s := state{Message: a.state, Items: a.items}
+	if a.splitter.marked { // some models' templates want the tags, others cut them off
+		s.Message = merge(s.Message, map[string]jsontext.Value{"content": encode(a.raw.String(), nil)})
 	}
-	var args map[string]any
-	if text := b.args.String(); strings.TrimSpace(text) != "" && strictjson.Unmarshal([]byte(text), &args) != nil {
-		if finish == genai.FinishReasonMaxTokens {
-			return nil, provider.Problem{Text: "the answer was cut off within its call of " + toolName(name), Remedy: "raise max_tokens"}
-		}
-		return nil, provider.Problem{Text: "the model called " + toolName(name) + " with arguments that are no JSON object", Remedy: "try again, or use another model"}
+	if parts[0].FunctionCall != nil {
+		s.Call = a.calls[0].state
 	}
-	if args == nil {
-		args = map[string]any{}
-	}
-	return &genai.FunctionCall{ID: b.id, Name: name, Args: args}, provider.Problem{}
+	parts[0].ThoughtSignature = a.seal(s)
 }
 
 // toolName returns a name that the model wrote for use in an error.
@@ -229,11 +220,29 @@ func (a *answer) metadata() map[string]any {
 	return m
 }
 
+// usage counts tokens. completion holds reasoning.
+type usage struct{ prompt, completion, total, cached, reasoning float64 }
+
+// readUsage reads counts under the names of one of the APIs. Servers write them as
+// whole numbers, as others, as text, or as nothing at all; no answer is lost for it.
+func readUsage(v jsontext.Value, prompt, completion string) usage {
+	var members, in, out map[string]jsontext.Value
+	if len(v) == 0 || decode(v, &members) != nil {
+		return usage{}
+	}
+	_, _ = decode(members[prompt+"_details"], &in), decode(members[completion+"_details"], &out)
+	return usage{
+		prompt: amount(members[prompt]), completion: amount(members[completion]), total: amount(members["total_tokens"]),
+		cached: amount(in["cached_tokens"]), reasoning: amount(out["reasoning_tokens"]),
+	}
+}
+
 // metadata counts as ADK does: what it calls candidates is without the thoughts.
-func (u *usage) metadata() *genai.GenerateContentResponseUsageMetadata {
-	if u == nil || *u == (usage{}) {
+func (u usage) metadata() *genai.GenerateContentResponseUsageMetadata {
+	if u == (usage{}) {
 		return nil
 	}
+	count := func(n float64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
 	return &genai.GenerateContentResponseUsageMetadata{
 		PromptTokenCount:        count(u.prompt),
 		CachedContentTokenCount: count(u.cached),
@@ -243,8 +252,15 @@ func (u *usage) metadata() *genai.GenerateContentResponseUsageMetadata {
 	}
 }
 
-func count(n int64) int32 {
-	return int32(max(0, min(n, math.MaxInt32))) //nolint:gosec // bounded on this line
+// readLogprobs reads log probabilities, none where they are of another form.
+func readLogprobs(v jsontext.Value) []logprob {
+	var in struct {
+		Content []logprob `json:"content"`
+	}
+	if len(v) == 0 || decode(v, &in) != nil {
+		return nil
+	}
+	return in.Content
 }
 
 func logprobsResult(all []logprob) *genai.LogprobsResult {

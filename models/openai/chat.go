@@ -2,21 +2,64 @@ package openai
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"math"
 
+	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
-	"google.golang.org/adk/v2/model"
-	"google.golang.org/genai"
 )
 
+// chatRequest is the library's, with messages that hold what its own do not.
+type chatRequest struct {
+	Model    string    `json:"model"`
+	Messages []message `json:"messages"`
+	api.ChatCompletionRequest
+}
+
+// message is one of a request. Content is never left out: servers refuse a message
+// without it, where it is null beside calls.
+type message struct {
+	Role       string        `json:"role"`
+	Content    any           `json:"content"`
+	ToolCalls  []messageCall `json:"tool_calls,omitempty"`
+	ToolCallID string        `json:"tool_call_id,omitempty"`
+
+	state map[string]jsontext.Value
+}
+
+type messageCall struct {
+	api.ToolCall
+
+	state map[string]jsontext.Value
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (m message) MarshalJSON() ([]byte, error) {
+	type plain message
+	return withState(plain(m), m.state)
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (c messageCall) MarshalJSON() ([]byte, error) { return withState(c.ToolCall, c.state) }
+
+// withState returns v, an object, with further members.
+func withState(v any, members map[string]jsontext.Value) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil || len(members) == 0 {
+		return b, err
+	}
+	more, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(b[:len(b)-1], ','), more[1:]...), nil
+}
+
 // chatRequest writes q for chat completions.
-func (c *call) chatRequest(q *query) api.ChatCompletionRequest {
+func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 	config := q.config
-	req := api.ChatCompletionRequest{
+	req := chatRequest{Model: c.to.Model, Messages: make([]message, 0, len(q.turns)+1), ChatCompletionRequest: api.ChatCompletionRequest{
 		Model:            c.to.Model,
-		Messages:         make([]api.ChatCompletionMessage, 0, len(q.turns)+1),
+		Stream:           stream,
 		ReasoningEffort:  q.effort,
 		Stop:             config.StopSequences,
 		Temperature:      number(config.Temperature),
@@ -25,6 +68,9 @@ func (c *call) chatRequest(q *query) api.ChatCompletionRequest {
 		FrequencyPenalty: deref(config.FrequencyPenalty),
 		LogProbs:         config.ResponseLogprobs,
 		TopLogProbs:      int(deref(config.Logprobs)),
+	}}
+	if stream {
+		req.StreamOptions = &api.StreamOptions{IncludeUsage: true}
 	}
 	if config.Seed != nil {
 		seed := int(*config.Seed)
@@ -41,7 +87,7 @@ func (c *call) chatRequest(q *query) api.ChatCompletionRequest {
 		if c.family.reasoning {
 			role = api.ChatMessageRoleDeveloper
 		}
-		req.Messages = append(req.Messages, api.ChatCompletionMessage{Role: role, Content: q.system})
+		req.Messages = append(req.Messages, message{Role: role, Content: q.system})
 	}
 	for _, t := range q.turns {
 		req.Messages = appendMessages(req.Messages, t)
@@ -66,31 +112,38 @@ func (c *call) chatRequest(q *query) api.ChatCompletionRequest {
 			}
 		}
 	}
-	return req
+	return req, api.NewReasoningValidator().Validate(req.ChatCompletionRequest)
 }
 
 // appendMessages writes t: its results come right after their calls, as the API
 // demands.
-func appendMessages(to []api.ChatCompletionMessage, t *turn) []api.ChatCompletionMessage {
-	m := api.ChatCompletionMessage{Role: api.ChatMessageRoleUser, Content: t.text.String()}
+func appendMessages(to []message, t *turn) []message {
+	m := message{Role: api.ChatMessageRoleUser, state: t.state.Message}
 	if t.assistant {
 		m.Role = api.ChatMessageRoleAssistant
 	}
+	var parts []api.ChatMessagePart
 	for _, p := range t.pieces {
 		part := api.ChatMessagePart{Type: api.ChatMessagePartTypeText, Text: p.text}
 		if p.image != "" {
 			part = api.ChatMessagePart{Type: api.ChatMessagePartTypeImageURL, ImageURL: &api.ChatMessageImageURL{URL: p.image}}
 		}
-		m.MultiContent = append(m.MultiContent, part)
+		parts = append(parts, part)
+	}
+	switch {
+	case parts != nil:
+		m.Content = parts
+	case t.text.Len() > 0:
+		m.Content = t.text.String()
 	}
 	for _, call := range t.calls {
-		m.ToolCalls = append(m.ToolCalls, api.ToolCall{
+		m.ToolCalls = append(m.ToolCalls, messageCall{state: call.state, ToolCall: api.ToolCall{
 			ID: call.id, Type: api.ToolTypeFunction, Function: api.FunctionCall{Name: call.name, Arguments: call.args},
-		})
+		}})
 	}
 	to = append(to, m)
 	for _, call := range t.calls {
-		to = append(to, api.ChatCompletionMessage{Role: api.ChatMessageRoleTool, ToolCallID: call.id, Content: call.result})
+		to = append(to, message{Role: api.ChatMessageRoleTool, ToolCallID: call.id, Content: call.result})
 	}
 	return to
 }
@@ -110,88 +163,4 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// chat asks chat completions for the whole answer at once.
-func (c *call) chat(q *query) error {
-	if _, err := c.client.CreateChatCompletion(c.ctx, c.chatRequest(q)); err != nil {
-		return c.explain(err)
-	}
-	return c.whole(readChat)
-}
-
-// chatStream asks chat completions for a stream. It ends when the consumer leaves.
-func (c *call) chatStream(q *query) error {
-	req := c.chatRequest(q)
-	req.StreamOptions = &api.StreamOptions{IncludeUsage: true}
-	stream, err := c.client.CreateChatCompletionStream(c.ctx, req)
-	if err != nil {
-		return c.explain(err)
-	}
-	defer func() { _ = stream.Close() }()
-	return c.follow(stream.RecvRaw, readChat)
-}
-
-// follow reads a stream's events with read, yields what may be shown at once, and
-// at the end the whole answer.
-func (c *call) follow(next func() ([]byte, error), read reader) error {
-	for {
-		event, err := next()
-		switch {
-		case errors.Is(err, io.EOF) && c.taken != nil:
-			return c.whole(read) // the server does not stream
-		case errors.Is(err, io.EOF):
-			return c.finish()
-		case err != nil && c.answer.complete() && c.ctx.Err() == nil:
-			return c.finish() // cut after the end: nothing is missed but the usage
-		case err != nil:
-			return c.explain(err)
-		case event == nil:
-			return c.explain(&failure{}) // the library found an error that it cannot read
-		}
-		d, err := read(&c.answer, event, true)
-		if err != nil {
-			return c.explain(err)
-		}
-		if d != (delta{}) && !c.yield(partial(d), nil) {
-			return errLeft
-		}
-	}
-}
-
-// whole reads an answer that came in one piece, and yields it.
-func (c *call) whole(read reader) error {
-	if _, err := read(&c.answer, c.taken, false); err != nil {
-		return c.explain(err)
-	}
-	return c.finish()
-}
-
-// finish yields the final response.
-func (c *call) finish() error {
-	resp, err := c.answer.response(c.to)
-	if err != nil {
-		if ended := c.to.Ended(c.ctx); ended != nil {
-			return ended
-		}
-		return err
-	}
-	if !c.yield(resp, nil) {
-		return errLeft
-	}
-	return nil
-}
-
-// errLeft ends a call whose consumer has left. Nobody hears it.
-var errLeft = errors.New("the consumer has left")
-
-func partial(d delta) *model.LLMResponse {
-	parts := make([]*genai.Part, 0, 2)
-	if d.thought != "" {
-		parts = append(parts, &genai.Part{Text: d.thought, Thought: true})
-	}
-	if d.text != "" {
-		parts = append(parts, &genai.Part{Text: d.text})
-	}
-	return &model.LLMResponse{Content: &genai.Content{Role: genai.RoleModel, Parts: parts}, Partial: true}
 }

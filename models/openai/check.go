@@ -3,6 +3,7 @@ package openai
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,21 +19,33 @@ func (m *Model) Check(ctx context.Context) error {
 	ctx, x := provider.Observe(ctx, provider.Keep{})
 	c := call{attempt: a, to: a.target, ctx: ctx, exchange: x}
 	if !a.azure { // Azure knows models there, not deployments
-		var body []byte
 		segments := strings.Split(a.target.Model, "/")
 		for i := range segments {
 			segments[i] = url.PathEscape(segments[i])
 		}
-		_, err := a.client.GetModel(taking(ctx, &body), strings.Join(segments, "/"))
-		if err == nil {
-			return nil
-		}
-		err = c.explain(err)
+		err := c.get("models/"+strings.Join(segments, "/"), nil)
 		if e, ok := errors.AsType[*provider.Error](err); !ok || !missing(e.Status) || e.Reason == "model_not_found" {
 			return err
 		}
 	}
 	return c.checkList()
+}
+
+// get asks for one of the API's lists and reads it into v, or only sees that it is there.
+func (c *call) get(path string, v any) error {
+	resp, err := c.do(c.ctx, http.MethodGet, c.endpoint(path, ""), nil, false)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && v != nil {
+		err = decode(body, v)
+	}
+	if err != nil {
+		return c.explain(err)
+	}
+	return nil
 }
 
 func missing(status int) bool {
@@ -42,21 +55,16 @@ func missing(status int) bool {
 // checkList looks for the model in the server's list. A server with one model
 // answers under any name.
 func (c *call) checkList() error {
-	var body []byte
-	if _, err := c.client.ListModels(taking(c.ctx, &body)); err != nil {
-		err = c.explain(err)
-		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) {
-			return nil
-		}
-		return err
-	}
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	if err := decode(body, &list); err != nil {
-		return c.explain(err)
+	if err := c.get("models", &list); err != nil {
+		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) {
+			return nil
+		}
+		return err
 	}
 	if c.azure || len(list.Data) < 2 {
 		return nil
@@ -66,7 +74,7 @@ func (c *call) checkList() error {
 			return nil
 		}
 	}
-	e := c.to.Fail(c.to.Status(http.StatusNotFound, ""), nil)
+	e := c.to.Fail(c.to.Status(http.StatusNotFound), nil)
 	e.Status = http.StatusNotFound
 	return e
 }

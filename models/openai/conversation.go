@@ -2,11 +2,11 @@ package openai
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
@@ -21,24 +21,29 @@ type turn struct {
 	text      strings.Builder
 	pieces    []piece // of a user's turn with images; text is empty then
 	calls     []*toolCall
+	state     state // what the server wants back with the calls
 }
 
 // A piece is a text or an image of a user's turn.
 type piece struct{ text, image string }
 
 // A toolCall is a call and its result, which always go out together.
-type toolCall struct{ id, name, args, result string }
+type toolCall struct {
+	id, name, args, result string
+	state                  map[string]jsontext.Value
+}
 
 // conversation writes turns from contents.
 type conversation struct {
+	server  string // whose state may go out
 	turns   []*turn
 	results map[provider.Place]*genai.FunctionResponse
 	taken   map[string]bool // by id: whether a call has it, or only wants it
 }
 
-// converse returns the turns of contents.
-func converse(contents []*genai.Content) ([]*turn, error) {
-	c := &conversation{results: provider.Results(contents), taken: map[string]bool{}}
+// converse returns the turns of contents, for a server.
+func converse(contents []*genai.Content, server string) ([]*turn, error) {
+	c := &conversation{server: server, results: provider.Results(contents), taken: map[string]bool{}}
 	for _, content := range contents {
 		if content == nil {
 			continue
@@ -128,7 +133,14 @@ func separator(part int) string {
 func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 	var text strings.Builder
 	var calls []*toolCall
+	var kept state
 	for j, p := range parts {
+		var own state
+		if p != nil {
+			if own = unseal(c.server, p.ThoughtSignature); own.Message != nil || own.Items != nil {
+				kept = own
+			}
+		}
 		switch {
 		case p == nil:
 		case p.FunctionCall != nil:
@@ -136,6 +148,7 @@ func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 			if err != nil {
 				return err
 			}
+			call.state = own.Call
 			calls = append(calls, call)
 		case p.FunctionResponse != nil:
 			return unsupported("a function response in a turn of the model")
@@ -154,10 +167,16 @@ func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 	if t.text.Len() > 0 && text.Len() > 0 {
 		t.text.WriteString("\n\n")
 	}
-	t.text.WriteString(text.String())
 	if len(calls) > 0 {
-		t.calls = calls
+		t.calls, t.state = calls, kept
+		var content string
+		if raw := kept.Message["content"]; raw != nil && t.text.Len() == 0 && decode(raw, &content) == nil {
+			text.Reset() // as it came, thoughts included
+			text.WriteString(content)
+		}
+		delete(kept.Message, "content")
 	}
+	t.text.WriteString(text.String())
 	return nil
 }
 
@@ -209,8 +228,10 @@ func object(m map[string]any) (string, error) {
 		return "{}", nil
 	}
 	var b strings.Builder
-	err := json.MarshalWrite(&b, m, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
-	return b.String(), err
+	enc := json.NewEncoder(&b) // writes a json.Number as it is, and members in order
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(m)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 // pieceOf returns what p says, empty for a part that says nothing. Thoughts are not

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -12,50 +11,48 @@ import (
 	"github.com/jitagent/jitagent/models/provider"
 )
 
-// A failure is an error as the server states it. message is looked at for known
-// phrases and goes no further.
-type failure struct {
-	status              int
-	code, kind, message string
-	typed               error // the library's, without what the server wrote
-}
+// A failure is an error as the server states it, before its answer or within.
+type failure struct{ provider.Refusal }
 
 func (f *failure) Error() string { return "the server answered with an error" }
 
-// readFailure reads the error object of an event, or of an answer with status 200.
-func readFailure(v jsontext.Value) error {
+// stating is where servers put an error, and what they say of it.
+type stating struct {
+	Error    jsontext.Value `json:"error"`
+	Code     text           `json:"code"`
+	Type     text           `json:"type"`
+	Status   text           `json:"status"` // Google's word for the kind
+	Message  text           `json:"message"`
+	Details  jsontext.Value `json:"details"`
+	Inner    jsontext.Value `json:"innererror"` // Azure
+	Metadata jsontext.Value `json:"metadata"`   // OpenRouter
+}
+
+// readFailure reads an error object, alone or as the member "error" of another, or a
+// bare text in its place.
+func readFailure(data []byte) *failure {
 	f := &failure{}
-	f.read(v)
-	f.status = statusOf(f.code, f.kind)
-	f.typed = f.apiError()
+	var s stating
+	if decode(data, &s) != nil {
+		f.Message = string(data)
+		return f
+	}
+	f.Code, f.Kind, f.Message = string(s.Code), or(string(s.Type), string(s.Status)), string(s.Message)
+	// These are of another form at other servers: then there is nothing to read in them.
+	var inner stating
+	var behind struct {
+		Raw text `json:"raw"` // what the provider behind a gateway says
+	}
+	_, _, _ = decode(s.Details, &f.Details), decode(s.Inner, &inner), decode(s.Metadata, &behind)
+	f.Code, f.Message = or(f.Code, string(inner.Code)), f.Message+string(behind.Raw)
+	if stated(s.Error) {
+		if s.Error.Kind() == '{' {
+			return readFailure(s.Error)
+		}
+		_ = decode(s.Error, &f.Message)
+	}
+	f.Status = statusOf(f.Code, f.Kind)
 	return f
-}
-
-// read reads an error object, or a bare text in its place.
-func (f *failure) read(v jsontext.Value) {
-	var object struct {
-		Code    jsontext.Value `json:"code"`
-		Type    text           `json:"type"`
-		Message text           `json:"message"`
-	}
-	if decode(v, &object) != nil {
-		f.message = string(v)
-		return
-	}
-	f.code, f.kind, f.message = unquote(object.Code), string(object.Type), string(object.Message)
-}
-
-// apiError is the library's error without what the server wrote.
-func (f *failure) apiError() error {
-	return &api.APIError{HTTPStatusCode: f.status, HTTPStatus: http.StatusText(f.status), Code: provider.Code(f.code), Type: provider.Code(f.kind)}
-}
-
-func unquote(v jsontext.Value) string {
-	var s string
-	if decode(v, &s) == nil {
-		return s
-	}
-	return string(v)
 }
 
 // statusOf returns the status that an error within an answer would have had before
@@ -91,84 +88,25 @@ func (c *call) explain(err error) error {
 		api.ErrReasoningSamplingUnsupported:      noSampling,
 		api.ErrReasoningModelLimitationsOther:    noSampling,
 		api.ErrReasoningModelLimitationsLogprobs: noSampling,
-		api.ErrChatCompletionInvalidModel:        {Text: "the model does not chat", Remedy: "choose another name"},
 	} {
 		if errors.Is(err, sentinel) {
 			return c.to.Fail(p, sentinel)
 		}
 	}
-	if f := failureOf(err, c.exchange); f != nil {
-		return c.failed(f)
+	if f, ok := errors.AsType[*failure](err); ok {
+		f.RetryAfter = c.exchange.RetryAfter()
+		e := c.to.Refused(f.Refusal, &api.APIError{
+			HTTPStatusCode: f.Status, HTTPStatus: http.StatusText(f.Status), Code: provider.Code(f.Code), Type: provider.Code(f.Kind),
+		})
+		if f.Status == http.StatusNotFound && c.bare && f.Code != "model_not_found" {
+			e.Problem, e.Remedy = "there is no such model or API at this address", "check the name, and the base URL: most servers want /v1 at its end"
+		}
+		return e
 	}
-	if errors.Is(err, errUnreadable) || errors.Is(err, api.ErrTooManyEmptyStreamMessages) {
+	if errors.Is(err, errUnreadable) {
 		return c.to.Fail(provider.Unreadable, nil)
 	}
 	return c.to.Unanswered(err)
 }
 
 var noSampling = provider.Problem{Text: "the model takes no temperature, top_p, penalties or log probabilities", Remedy: "leave them out"}
-
-// failureOf returns the error that the server stated, nil when it stated none.
-func failureOf(err error, x *provider.Exchange) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f
-	}
-	f := &failure{status: x.Status()}
-	if e, ok := errors.AsType[*api.RequestError](err); ok { // first: it may wrap half an APIError
-		f.status = e.HTTPStatusCode
-		var body struct {
-			Error jsontext.Value `json:"error"`
-		}
-		if decode(e.Body, &body) == nil && len(body.Error) > 0 {
-			f.read(body.Error)
-		} else {
-			f.read(e.Body) // vLLM's older form, or no JSON at all
-		}
-		f.typed = &api.RequestError{HTTPStatusCode: f.status, HTTPStatus: http.StatusText(f.status)}
-		return f
-	}
-	if e, ok := errors.AsType[*api.APIError](err); ok {
-		f.kind, f.message = e.Type, e.Message
-		switch code := e.Code.(type) {
-		case string:
-			f.code = code
-		case int:
-			f.code = strconv.Itoa(code)
-		}
-		if f.code == "" && e.InnerError != nil {
-			f.code = e.InnerError.Code
-		}
-		f.status = cmp.Or(e.HTTPStatusCode, statusOf(f.code, f.kind))
-		f.typed = f.apiError()
-		return f
-	}
-	if f.status >= 300 {
-		f.typed = &api.RequestError{HTTPStatusCode: f.status, HTTPStatus: http.StatusText(f.status)}
-		return f // its body could not be read
-	}
-	return nil
-}
-
-// failed words f.
-func (c *call) failed(f *failure) error {
-	reason := provider.Code(f.code)
-	if reason == "" {
-		reason = provider.Code(f.kind)
-	}
-	var p provider.Problem
-	switch {
-	case provider.ContextTooLong(f.code, f.kind, f.message):
-		p = provider.TooLong
-	case f.code == "content_filter":
-		p = provider.Problem{Text: "the provider blocked the prompt", Remedy: "its content policy forbids this content: use another document or model"}
-	case f.status == http.StatusNotFound && c.bare && f.code != "model_not_found":
-		p = provider.Problem{Text: "there is no such model or API at this address", Remedy: "check the name, and the base URL: most servers want /v1 at its end"}
-	case f.status == 0:
-		p = provider.Problem{Text: "the provider failed", Remedy: "try again later"}
-	default:
-		p = c.to.Status(f.status, reason)
-	}
-	e := c.to.Fail(p, f.typed)
-	e.Status, e.Reason, e.RetryAfter = f.status, reason, c.exchange.RetryAfter()
-	return e
-}

@@ -30,7 +30,7 @@ func TestFailures(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{
-				"message": "Incorrect API key " + r.Header.Get("Authorization") + poison, "type": kind, "code": code, "param": nil,
+				"message": "It went wrong for " + r.Header.Get("Authorization") + poison, "type": kind, "code": code, "param": nil,
 			}})
 		}
 	}
@@ -212,8 +212,8 @@ func TestHugeAnswersAreCut(t *testing.T) {
 	}{
 		"unary":     {endless("application/json", strings.Repeat(" ", 1<<16)), false, "the answer is over 16 MiB: ask for less"},
 		"one line":  {endless("text/event-stream", strings.Repeat("x", 1<<16)), true, "the answer is over 64 MiB: ask for less"},
-		"comments":  {endless("text/event-stream", strings.Repeat(":\n", 1<<15)), true, "the answer could not be read"},
-		"all calls": {endless("text/event-stream", `data: {"choices":[{"delta":{"tool_calls":[{"id":"","function":{"name":"x"}},{"index":1,"id":"x"},{"index":1,"id":"y"}]}}]}`+"\n\n"), true, "the answer could not be read"},
+		"comments":  {endless("text/event-stream", strings.Repeat(":\n", 1<<15)), true, "the answer is over 64 MiB: ask for less"},
+		"all calls": {endless("text/event-stream", `data: {"choices":[{"delta":{"tool_calls":[{"id":"","function":{"name":"x","arguments":"{}"}},{"index":1,"id":"x","function":{"name":"y"}}]}}]}`+"\n\n"), true, "the answer could not be read"},
 	} {
 		if _, err := ask(t.Context(), serve(t, tt.handler).model(t, openai.Config{}), user("hi"), tt.stream); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %s", what, err, tt.want)

@@ -54,7 +54,10 @@ func TestMapping14Stream(t *testing.T) {
 
 func TestMapping15FinishReasons(t *testing.T) {
 	for reason, want := range map[string]genai.FinishReason{
-		"stop": "STOP", "tool_calls": "STOP", "function_call": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "eos_token": "OTHER",
+		"stop": "STOP", "tool_calls": "STOP", "function_call": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "a_reason_of_tomorrow": "OTHER", "error": "OTHER",
+		// Those of other servers.
+		"eos": "STOP", "eos_token": "STOP", "end_turn": "STOP", "end": "STOP", "STOP": "STOP", "stop_sequence": "STOP", "COMPLETE": "STOP",
+		"MAX_TOKENS": "MAX_TOKENS", "max_tokens": "MAX_TOKENS", "model_length": "MAX_TOKENS", "sensitive": "SAFETY",
 	} {
 		final, _ := answered(t, whole(hello, reason), false)
 		streamed, _ := answered(t, events(`"delta":{"content":"hello"}`, `"delta":{},"finish_reason":"`+reason+`"`), true)
@@ -72,13 +75,8 @@ func TestMapping15FinishReasons(t *testing.T) {
 		}
 	}
 	cut := `{"tool_calls":[{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"id\":\"doc_"}}]}`
-	broken(t, "arguments cut off", whole(cut, "length"), "the answer was cut off within its call of fetch: raise max_tokens")
-	broken(t, "arguments broken", whole(cut, "tool_calls"), "the model called fetch with arguments that are no JSON object: try again, or use another model")
-	for what, args := range map[string]string{"a list": `[1]`, "a string": `\"x\"`, "twice the same name": `{\"a\":1,\"a\":2}`} {
-		broken(t, what, whole(`{"tool_calls":[{"id":"a","type":"function","function":{"name":"fetch","arguments":"`+args+`"}}]}`, "stop"), "with arguments that are no JSON object")
-	}
+	broken(t, "arguments cut off", whole(cut, "length"), "the answer was cut off within a call, which is not made (length): give the server a longer context")
 	broken(t, "no name", whole(`{"tool_calls":[{"id":"a","type":"function","function":{"arguments":"{}"}}]}`, "stop"), "called a tool without naming it")
-	broken(t, "a hostile name", whole(`{"tool_calls":[{"id":"a","type":"function","function":{"name":"`+poison+` \n","arguments":"{"}}]}`, "stop"), "called a tool with arguments that are no")
 	for _, none := range []string{``, `null`, `{}`} {
 		final, _ := answered(t, whole(`{"tool_calls":[{"id":"a","type":"function","function":{"name":"fetch","arguments":"`+none+`"}}]}`, "stop"), false)
 		equal(t, "no arguments", calling("a", "fetch", map[string]any{}), final.Content.Parts[0])
@@ -142,7 +140,7 @@ func TestMapping18Errors(t *testing.T) {
 	}
 	s = serve(t, fail(502, "<html>"+poison))
 	_, err = ask(t.Context(), s.model(t, openai.Config{}), user("hi"), true)
-	if typed, ok := errors.AsType[*api.RequestError](err); !ok || typed.HTTPStatusCode != 502 || typed.Body != nil {
+	if typed, ok := errors.AsType[*api.APIError](err); !ok || typed.HTTPStatusCode != 502 || typed.Message != "" {
 		t.Errorf("the library's error is %#v, of %v", typed, err)
 	}
 }

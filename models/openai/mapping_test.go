@@ -82,7 +82,7 @@ func TestMapping05EmptyIDs(t *testing.T) {
 	got := sent(t, openai.Config{}, contents(all...))
 	equal(t, "the same request twice", got, sent(t, openai.Config{}, contents(all...)))
 	want := func(at, n int) string {
-		return fmt.Sprintf(`{"role":"assistant","tool_calls":[`+
+		return fmt.Sprintf(`{"role":"assistant","content":null,"tool_calls":[`+
 			`{"id":"call_%[1]d_0","type":"function","function":{"name":"fetch","arguments":"{\"n\":%[2]d}"}},`+
 			`{"id":"call_%[1]d_1","type":"function","function":{"name":"list","arguments":"{}"}},`+
 			`{"id":"call_%[1]d_2","type":"function","function":{"name":"fetch","arguments":"{\"n\":%[3]d}"}}]},`+
@@ -126,7 +126,7 @@ func TestMapping06DanglingCalls(t *testing.T) {
 	)
 	want := `{"role":"tool","content":"{\"ok\":1}","tool_call_id":"a"},` +
 		`{"role":"tool","content":"{\"error\":\"no result recorded\"}","tool_call_id":"b"},` +
-		`{"role":"assistant","tool_calls":[{"id":"call_3_0","type":"function","function":{"name":"list","arguments":"{}"}}]},` +
+		`{"role":"assistant","content":null,"tool_calls":[{"id":"call_3_0","type":"function","function":{"name":"list","arguments":"{}"}}]},` +
 		`{"role":"tool","content":"{\"error\":\"no result recorded\"}","tool_call_id":"call_3_0"},` +
 		`{"role":"user","content":"go on"}],"stream":false}`
 	if got := sent(t, openai.Config{}, req); !strings.HasSuffix(got, want) || strings.Contains(got, poison) {

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"sync/atomic"
 
-	api "github.com/sashabaranov/go-openai"
 	"google.golang.org/adk/v2/model"
 
 	"github.com/jitagent/jitagent/models/provider"
@@ -86,33 +86,22 @@ func New(c Config) (*Model, error) {
 	if c.BaseURL != nil {
 		base = *c.BaseURL
 	}
-	config := api.DefaultConfig("")
-	doer := &doer{client: provider.Client(c.HTTPClient), key: c.Key}
-	name := "openai"
+	once := &attempt{
+		client: provider.Client(c.HTTPClient), key: c.Key, settings: c.Settings, azure: c.Azure != nil, own: c.Azure != nil || base.Host == Host,
+		target: provider.Target{Provider: "openai", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key},
+		family: familyOf(c.Model),
+		bare:   c.Azure == nil && base.Path == "",
+	}
 	if c.Azure != nil {
 		if c.BaseURL == nil || c.Key.Reveal() == "" {
 			return nil, fmt.Errorf("models: azure needs its resource's address and a key")
 		}
-		name, doer.azure = "azure", true
-		if c.Azure.APIVersion == "" {
+		once.target.Provider, once.version = "azure", c.Azure.APIVersion
+		if once.version == "" {
 			base = *base.JoinPath("openai", "v1")
-		} else {
-			// go-openai puts in the deployment and the version. It gets no key: doer sends it.
-			config = api.DefaultAzureConfig("", "")
-			config.APIType, config.APIVersion = api.APITypeAzureAD, c.Azure.APIVersion
-			config.AzureModelMapperFunc = func(deployment string) string { return deployment }
 		}
 	}
-	config.BaseURL, config.HTTPClient = base.String(), doer
-	// Servers keep a connection alive by comments while a model reasons; the library's
-	// 300 lines are a few minutes of that. The body's bound is below this one's.
-	config.EmptyMessagesLimit = 100_000
-	once := &attempt{
-		client: api.NewClientWithConfig(config), settings: c.Settings, azure: c.Azure != nil, own: c.Azure != nil || base.Host == Host,
-		target: provider.Target{Provider: name, Model: c.Model, Host: base.Host, Key: c.KeyVariable},
-		family: familyOf(c.Model),
-		bare:   c.Azure == nil && base.Path == "",
-	}
+	once.base, once.server = base, base.String()
 	return &Model{retrying: provider.Retry(once, c.Retry), once: once}, nil
 }
 
@@ -129,14 +118,19 @@ var deployments = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // attempt asks the server once.
 type attempt struct {
-	client   *api.Client
+	client   *http.Client // a [provider.Client]
+	key      secret.String
+	base     url.URL
+	server   string // base, whose state [provider.Seal] marks
+	version  string // of Azure's older API
 	settings provider.Settings
 	target   provider.Target
 	azure    bool
 	own      bool // OpenAI's server or Azure's, not a compatible one
 	bare     bool // the base URL has no path, which is a common slip
 	family   family
-	tools    toolCache
+	// startless says that the server was seen to send thoughts without a start tag.
+	startless atomic.Bool
 }
 
 // Name implements [model.LLM].

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -8,7 +9,7 @@ import (
 )
 
 // responsesRequest writes q for the Responses API.
-func (c *call) responsesRequest(q *query) (api.CreateResponseRequest, error) {
+func (c *call) responsesRequest(q *query, stream bool) (api.CreateResponseRequest, error) {
 	config := q.config
 	for what, asked := range map[string]bool{
 		"stop sequences":    len(config.StopSequences) > 0,
@@ -22,7 +23,7 @@ func (c *call) responsesRequest(q *query) (api.CreateResponseRequest, error) {
 	}
 	store := false // documents stay with nobody
 	req := api.CreateResponseRequest{
-		Model: c.to.Model, Instructions: q.system, Store: &store,
+		Model: c.to.Model, Instructions: q.system, Store: &store, Stream: stream,
 		MaxOutputTokens: int(config.MaxOutputTokens), Temperature: config.Temperature, TopP: config.TopP,
 	}
 	thoughts := config.ThinkingConfig != nil && config.ThinkingConfig.IncludeThoughts
@@ -31,6 +32,10 @@ func (c *call) responsesRequest(q *query) (api.CreateResponseRequest, error) {
 		if thoughts {
 			req.Reasoning.Summary = "auto"
 		}
+	}
+	if c.own && c.family.reasoning {
+		// What is not stored there must come from here: the thoughts that led to a call.
+		req.Include = []api.ResponseInclude{"reasoning.encrypted_content"}
 	}
 	items := make([]any, 0, len(q.turns))
 	for _, t := range q.turns {
@@ -81,6 +86,9 @@ func appendItems(to []any, t *turn) []any {
 	if content != nil {
 		to = append(to, api.ResponseInputMessage{Role: role, Content: content})
 	}
+	for _, item := range t.state.Items {
+		to = append(to, item)
+	}
 	for _, call := range t.calls {
 		to = append(to, functionCall{Type: "function_call", CallID: call.id, Name: call.name, Arguments: call.args})
 	}
@@ -99,80 +107,44 @@ type functionCall struct {
 	Arguments string `json:"arguments"`
 }
 
-// responses asks the Responses API for the whole answer at once.
-func (c *call) responses(q *query) error {
-	req, err := c.responsesRequest(q)
-	if err != nil {
-		return c.explain(err)
-	}
-	if _, err := c.client.CreateResponse(c.ctx, req); err != nil {
-		return c.explain(err)
-	}
-	return c.whole(readResponses)
-}
-
-// responsesStream asks the Responses API for a stream.
-func (c *call) responsesStream(q *query) error {
-	req, err := c.responsesRequest(q)
-	if err != nil {
-		return c.explain(err)
-	}
-	stream, err := c.client.CreateResponseStream(c.ctx, req)
-	if err != nil {
-		return c.explain(err)
-	}
-	defer func() { _ = stream.Close() }()
-	return c.follow(stream.RecvRaw, readResponses)
-}
-
 // responsesAnswer is an answer of the Responses API.
 type responsesAnswer struct {
-	ID         string          `json:"id"`
-	Model      string          `json:"model"`
-	Status     string          `json:"status"`
-	Output     []responsesItem `json:"output"`
-	Error      jsontext.Value  `json:"error"`
-	Incomplete struct {
+	ID         text             `json:"id"`
+	Model      text             `json:"model"`
+	Status     string           `json:"status"`
+	Output     []jsontext.Value `json:"output"`
+	Error      jsontext.Value   `json:"error"`
+	Incomplete *struct {
 		Reason string `json:"reason"`
 	} `json:"incomplete_details"`
-	Usage *struct {
-		Input        int64 `json:"input_tokens"`
-		Output       int64 `json:"output_tokens"`
-		Total        int64 `json:"total_tokens"`
-		InputDetails struct {
-			Cached int64 `json:"cached_tokens"`
-		} `json:"input_tokens_details"`
-		OutputDetails struct {
-			Reasoning int64 `json:"reasoning_tokens"`
-		} `json:"output_tokens_details"`
-	} `json:"usage"`
+	Usage jsontext.Value `json:"usage"`
 }
 
 // responsesItem is a message, a call or a piece of reasoning.
 type responsesItem struct {
-	ID        string          `json:"id"`
 	Type      string          `json:"type"`
-	CallID    string          `json:"call_id"`
+	CallID    text            `json:"call_id"`
 	Name      string          `json:"name"`
-	Arguments string          `json:"arguments"`
+	Arguments text            `json:"arguments"`
 	Content   []responsesPart `json:"content"`
 	Summary   []responsesPart `json:"summary"`
+	Encrypted string          `json:"encrypted_content"`
 }
 
 type responsesPart struct {
-	Type    string `json:"type"`
 	Text    string `json:"text"`
 	Refusal string `json:"refusal"`
 }
 
 // responsesEvent is an event of a stream.
 type responsesEvent struct {
-	Type     string           `json:"type"`
-	Response *responsesAnswer `json:"response"`
-	Item     *responsesItem   `json:"item"`
-	Index    int              `json:"output_index"`
-	Delta    text             `json:"delta"`
-	Error    jsontext.Value   `json:"error"`
+	Type      string           `json:"type"`
+	Response  *responsesAnswer `json:"response"`
+	Item      jsontext.Value   `json:"item"`
+	Index     position         `json:"output_index"`
+	Delta     text             `json:"delta"`
+	Arguments text             `json:"arguments"`
+	Error     jsontext.Value   `json:"error"`
 }
 
 // readResponses is a [reader] of the Responses API.
@@ -182,7 +154,7 @@ func readResponses(a *answer, data []byte, streamed bool) (delta, error) {
 		if err := decode(data, &in); err != nil {
 			return delta{}, err
 		}
-		return delta{}, a.end(&in)
+		return a.end(&in)
 	}
 	var e responsesEvent
 	if err := decode(data, &e); err != nil {
@@ -190,120 +162,118 @@ func readResponses(a *answer, data []byte, streamed bool) (delta, error) {
 	}
 	switch e.Type {
 	case "response.output_text.delta":
-		return a.say(delta{text: string(e.Delta)}), nil
+		return a.say(delta{text: string(e.Delta)}, false), nil
 	case "response.refusal.delta":
 		a.refused = true
-		return a.say(delta{text: string(e.Delta)}), nil
+		return a.say(delta{text: string(e.Delta)}, false), nil
 	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
-		return a.say(delta{thought: string(e.Delta)}), nil
+		return a.say(delta{thought: string(e.Delta)}, false), nil
 	case "response.reasoning_summary_part.added":
 		if a.thought.Len() > 0 {
-			return a.say(delta{thought: "\n\n"}), nil
+			return a.say(delta{thought: "\n\n"}, false), nil
 		}
 	case "response.output_item.added", "response.output_item.done":
-		if e.Item != nil && e.Item.Type == "function_call" && !a.setCall(e.Index, e.Item) {
-			return delta{}, errUnreadable
-		}
-	case "response.function_call_arguments.delta":
+		done := e.Type == "response.output_item.done"
+		return delta{}, a.item(int(e.Index), e.Item, done, func(item *responsesItem) bool { return item.Type == "function_call" || item.Type == "reasoning" })
+	case "response.function_call_arguments.delta", "response.function_call_arguments.done":
 		for _, b := range a.calls {
-			if b.index == e.Index {
-				b.args.WriteString(string(e.Delta))
+			if b.index == int(e.Index) && e.Arguments != "" {
+				b.args = arguments{text: []byte(e.Arguments)} // all of them: they replace what came in pieces
+			} else if b.index == int(e.Index) {
+				b.args.text = append(b.args.text, e.Delta...)
 			}
 		}
 	case "response.completed", "response.incomplete", "response.failed":
 		if e.Response == nil {
 			return delta{}, errUnreadable
 		}
-		return delta{}, a.end(e.Response)
-	case "error":
-		if len(e.Error) == 0 || e.Error.Kind() == 'n' {
+		return a.end(e.Response)
+	default:
+		if e.Type == "error" || stated(e.Error) {
 			return delta{}, readFailure(data)
 		}
-		return delta{}, readFailure(e.Error)
 	}
 	return delta{}, nil
 }
 
-// say adds d to the answer.
-func (a *answer) say(d delta) delta {
-	a.text.WriteString(d.text)
-	a.thought.WriteString(d.thought)
-	return d
-}
-
-// setCall begins the call at index, or replaces what came of it by the whole.
-func (a *answer) setCall(index int, item *responsesItem) bool {
-	var b *building
-	for _, known := range a.calls {
-		if known.index == index {
-			b = known
-		}
-	}
-	if b == nil {
-		if len(a.calls) == maxCalls {
-			return false
-		}
-		b = &building{index: index}
-		a.calls = append(a.calls, b)
-	}
-	b.id = item.CallID
-	b.name.Reset()
-	b.name.WriteString(item.Name)
-	b.args.Reset()
-	b.args.WriteString(item.Arguments)
-	return true
-}
-
 // end reads the answer's last word: why it ended, what it used and, where it was not
 // streamed, all of it.
-func (a *answer) end(in *responsesAnswer) error {
-	if len(in.Error) > 0 && in.Error.Kind() != 'n' {
-		return readFailure(in.Error)
+func (a *answer) end(in *responsesAnswer) (delta, error) {
+	if stated(in.Error) {
+		return delta{}, readFailure(in.Error)
 	}
+	a.id, a.model = string(in.ID), string(in.Model)
+	a.usage = readUsage(in.Usage, "input_tokens", "output_tokens")
 	switch in.Status {
 	case "completed":
 		a.finishReason = "stop"
+		if a.bound > 0 && a.usage.completion >= float64(a.bound) {
+			a.finishReason = "length" // llama.cpp's server says completed of what it cut off
+		}
 	case "incomplete":
-		a.finishReason = or(in.Incomplete.Reason, "unknown")
-		if a.finishReason == "max_output_tokens" {
-			a.finishReason = "length"
+		a.finishReason = "unknown"
+		if in.Incomplete != nil {
+			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
 		}
 	case "failed", "cancelled":
-		return &failure{}
+		return delta{}, &failure{}
 	}
-	a.id, a.model = in.ID, in.Model
-	if u := in.Usage; u != nil {
-		a.usage = &usage{u.Input, u.Output, u.Total, u.InputDetails.Cached, u.OutputDetails.Reasoning}
+	if a.raw.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
+		return delta{}, nil
 	}
-	if a.text.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
-		return nil
+	for i, v := range in.Output {
+		err := a.item(i, v, true, func(item *responsesItem) bool {
+			var d delta
+			switch item.Type {
+			case "message":
+				for _, p := range item.Content {
+					a.refused = a.refused || p.Refusal != ""
+					d.text += p.Text + p.Refusal
+				}
+			case "reasoning":
+				var thoughts []string
+				if a.thought.Len() > 0 {
+					thoughts = append(thoughts, "")
+				}
+				for _, p := range append(item.Summary, item.Content...) {
+					thoughts = append(thoughts, p.Text)
+				}
+				d.thought = strings.Join(thoughts, "\n\n")
+			}
+			a.say(d, false)
+			return true
+		})
+		if err != nil {
+			return delta{}, err
+		}
 	}
-	for i := range in.Output {
-		if !a.addItem(i, &in.Output[i]) {
-			return errUnreadable
+	return delta{}, nil
+}
+
+// item reads one of the output's items, the last time when it is done. wanted says
+// which, and may read more of it.
+func (a *answer) item(index int, v jsontext.Value, done bool, wanted func(*responsesItem) bool) error {
+	var item responsesItem
+	if decode(v, &item) != nil {
+		return errUnreadable
+	}
+	switch {
+	case !wanted(&item):
+	case item.Type == "reasoning" && done && item.Encrypted != "":
+		a.items = append(a.items, v.Clone())
+	case item.Type == "function_call":
+		i := slices.IndexFunc(a.calls, func(b *building) bool { return b.index == index })
+		if i < 0 {
+			if i = len(a.calls); i == maxCalls {
+				return errUnreadable
+			}
+			a.calls = append(a.calls, &building{index: index})
+		}
+		b := a.calls[i]
+		b.id, b.name = string(item.CallID), item.Name
+		if item.Arguments != "" || len(b.args.text) == 0 {
+			b.args = arguments{text: []byte(item.Arguments)}
 		}
 	}
 	return nil
-}
-
-func (a *answer) addItem(i int, item *responsesItem) bool {
-	switch item.Type {
-	case "function_call":
-		return a.setCall(i, item)
-	case "message":
-		for _, p := range item.Content {
-			a.refused = a.refused || p.Refusal != ""
-			a.say(delta{text: p.Text + p.Refusal})
-		}
-	case "reasoning":
-		var thoughts []string
-		for _, p := range append(item.Summary, item.Content...) {
-			thoughts = append(thoughts, p.Text)
-		}
-		if a.thought.Len() > 0 {
-			thoughts = append([]string{""}, thoughts...)
-		}
-		a.say(delta{thought: strings.Join(thoughts, "\n\n")})
-	}
-	return true
 }

@@ -165,7 +165,7 @@ func TestResponsesEnds(t *testing.T) {
 	}
 	call := `"output":[{"type":"function_call","call_id":"a","name":"fetch","arguments":"{\"id\":"}]`
 	for body, want := range map[string]string{
-		`{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},` + call + `}`:   "cut off within its call of fetch: raise max_tokens",
+		`{"status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},` + call + `}`:   "the answer was cut off within a call, which is not made",
 		`{"status":"failed","error":{"code":"server_error","message":"` + poison + `"},"output":[]}`: "the provider failed (500 server_error)",
 		`{"status":"cancelled","output":[]}`:   "the provider failed: try again later",
 		`{"status":"in_progress","output":[]}`: "the answer broke off",

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -20,6 +21,11 @@ type query struct {
 	config *genai.GenerateContentConfig // for what is a number
 }
 
+// declares reports whether a tool of that name is declared.
+func (q *query) declares(name string) bool {
+	return slices.ContainsFunc(q.tools, func(t tool) bool { return t.name == name })
+}
+
 // A format is the wanted form of the answer: kind is "", json_object or json_schema.
 type format struct {
 	kind, name string
@@ -33,7 +39,7 @@ func (c *call) query(contents []*genai.Content) (*query, error) {
 		return nil, err
 	}
 	q := &query{config: config, system: system(config.SystemInstruction), effort: c.family.effort(config.ThinkingConfig, c.settings.ReasoningEffort)}
-	all, err := c.tools.tools(config)
+	all, err := declared(config)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +49,7 @@ func (c *call) query(contents []*genai.Content) (*query, error) {
 	if q.format, err = wanted(config); err != nil {
 		return nil, err
 	}
-	if q.turns, err = converse(contents); err != nil {
+	if q.turns, err = converse(contents, c.server); err != nil {
 		return nil, err
 	}
 	if len(q.turns) == 0 && q.system == "" {

@@ -4,7 +4,6 @@ import (
 	stdjson "encoding/json"
 	"reflect"
 	"slices"
-	"sync"
 
 	"google.golang.org/genai"
 
@@ -17,56 +16,8 @@ type tool struct {
 	parameters        stdjson.RawMessage
 }
 
-// toolCache keeps the schemas of declarations, which are the same from call to call.
-// It goes by a schema's address and holds the schema, so no other can come to lie
-// there; a schema must not be changed once it was sent.
-type toolCache struct {
-	mu sync.Mutex
-	m  map[uintptr]cached
-}
-
-type cached struct {
-	schema     any // keeps the address taken
-	parameters stdjson.RawMessage
-}
-
-// maxCached bounds the cache: programs have few tools, or make them anew each time.
-const maxCached = 256
-
-func (c *toolCache) parameters(d *genai.FunctionDeclaration) (stdjson.RawMessage, error) {
-	var schema any = d.ParametersJsonSchema
-	if schema == nil && d.Parameters != nil {
-		schema = d.Parameters
-	}
-	var address uintptr
-	if v := reflect.ValueOf(schema); v.IsValid() && (v.Kind() == reflect.Pointer || v.Kind() == reflect.Map) {
-		address = v.Pointer()
-	}
-	if address != 0 {
-		c.mu.Lock()
-		hit, ok := c.m[address]
-		c.mu.Unlock()
-		if ok && reflect.TypeOf(hit.schema) == reflect.TypeOf(schema) {
-			return hit.parameters, nil
-		}
-	}
-	b, err := parameters(d)
-	if err != nil {
-		return nil, unsupported("the tool " + provider.Shorten(d.Name) + ": its schema is no JSON object")
-	}
-	if address != 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if len(c.m) >= maxCached || c.m == nil {
-			c.m = make(map[uintptr]cached)
-		}
-		c.m[address] = cached{schema, b}
-	}
-	return b, nil
-}
-
-// tools returns the functions that config declares.
-func (c *toolCache) tools(config *genai.GenerateContentConfig) ([]tool, error) {
+// declared returns the functions that config declares.
+func declared(config *genai.GenerateContentConfig) ([]tool, error) {
 	var out []tool
 	for _, t := range config.Tools {
 		if t == nil {
@@ -81,9 +32,9 @@ func (c *toolCache) tools(config *genai.GenerateContentConfig) ([]tool, error) {
 			if d == nil {
 				continue
 			}
-			p, err := c.parameters(d)
+			p, err := parameters(d)
 			if err != nil {
-				return nil, err
+				return nil, unsupported("the tool " + provider.Shorten(d.Name) + ": its schema is no JSON object")
 			}
 			out = append(out, tool{d.Name, d.Description, p})
 		}

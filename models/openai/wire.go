@@ -2,6 +2,7 @@ package openai
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -10,26 +11,26 @@ import (
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
-// The library's own types for answers know reasoning_content but not reasoning,
-// which vLLM, Ollama and OpenRouter send, and decode with encoding/json, which takes
-// the last of two members of one name. These are read in their place.
+// Requests are written in the library's types. Answers are not read in them: those
+// types know no server's state but one, take the last of two members of one name, and
+// lose an answer over a count that is not a whole number.
 
 // chatAnswer is an answer of chat completions, or one event of its stream.
 type chatAnswer struct {
-	ID          string         `json:"id"`
-	Model       string         `json:"model"`
-	Fingerprint string         `json:"system_fingerprint"`
+	ID          text           `json:"id"`
+	Model       text           `json:"model"`
+	Fingerprint text           `json:"system_fingerprint"`
 	Choices     []chatChoice   `json:"choices"`
-	Usage       *chatUsage     `json:"usage"`
+	Usage       jsontext.Value `json:"usage"`
 	Error       jsontext.Value `json:"error"`
 }
 
 type chatChoice struct {
-	Index        int           `json:"index"`
-	Message      chatMessage   `json:"message"`
-	Delta        chatMessage   `json:"delta"`
-	FinishReason string        `json:"finish_reason"`
-	Logprobs     *chatLogprobs `json:"logprobs"`
+	Index        position       `json:"index"`
+	Message      jsontext.Value `json:"message"`
+	Delta        jsontext.Value `json:"delta"`
+	FinishReason text           `json:"finish_reason"`
+	Logprobs     jsontext.Value `json:"logprobs"`
 }
 
 type chatMessage struct {
@@ -37,35 +38,25 @@ type chatMessage struct {
 	Refusal          text           `json:"refusal"`
 	ReasoningContent text           `json:"reasoning_content"`
 	Reasoning        text           `json:"reasoning"`
+	ReasoningText    text           `json:"reasoning_text"`
 	ToolCalls        []chatToolCall `json:"tool_calls"`
 	FunctionCall     *chatFunction  `json:"function_call"`
 }
 
 type chatToolCall struct {
-	Index    *int         `json:"index"`
-	ID       string       `json:"id"`
+	Index    *position    `json:"index"`
+	ID       text         `json:"id"`
 	Function chatFunction `json:"function"`
+	// State is every other member.
+	State map[string]jsontext.Value `json:",embed"`
 }
+
+// state returns what must come back with the call.
+func (t *chatToolCall) state() map[string]jsontext.Value { return pick(t.State, callState) }
 
 type chatFunction struct {
-	Name      string `json:"name"`
-	Arguments text   `json:"arguments"`
-}
-
-type chatUsage struct {
-	Prompt        int64 `json:"prompt_tokens"`
-	Completion    int64 `json:"completion_tokens"`
-	Total         int64 `json:"total_tokens"`
-	PromptDetails struct {
-		Cached int64 `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
-	CompletionDetails struct {
-		Reasoning int64 `json:"reasoning_tokens"`
-	} `json:"completion_tokens_details"`
-}
-
-type chatLogprobs struct {
-	Content []logprob `json:"content"`
+	Name      text `json:"name"`
+	Arguments text `json:"arguments"`
 }
 
 type logprob struct {
@@ -74,8 +65,8 @@ type logprob struct {
 	Top     []logprob `json:"top_logprobs"`
 }
 
-// text is a string, or what servers send in its place: null, an array of parts of
-// which the texts count, or an object, which is kept as its JSON.
+// text is a string, or what servers send in its place: null, a number, an array of
+// parts of which the texts count, or an object, which is kept as its JSON.
 type text string
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
@@ -97,13 +88,33 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		*t = text(b.String())
 		return err
-	case '{':
+	case '{', '0':
 		v, err := dec.ReadValue()
 		*t = text(v)
 		return err
 	}
 	*t = ""
 	return dec.SkipValue()
+}
+
+// position is where a call or a choice stands. Servers write it as any number, or as
+// text; what is neither counts as the first.
+type position int
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (p *position) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	v, err := dec.ReadValue()
+	*p = position(max(0, min(amount(v), 1<<20)))
+	return err
+}
+
+// amount is a number, whatever form a server gives it; 0 for what is none.
+func amount(v jsontext.Value) float64 {
+	n, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64)
+	if err != nil || n != n {
+		return 0
+	}
+	return n
 }
 
 // errUnreadable is an answer that is not of the API's form. What was wrong with it
@@ -118,9 +129,9 @@ func decode(data []byte, v any) error {
 	return nil
 }
 
+// stated reports whether a member is there and says something.
+func stated(v jsontext.Value) bool { return len(v) > 0 && v.Kind() != 'n' }
+
 // A reader adds an answer, or an event of a stream, to a, and returns what of it may
 // be shown at once.
 type reader func(a *answer, data []byte, streamed bool) (delta, error)
-
-// A delta is text or thought that is new in the answer.
-type delta struct{ text, thought string }

@@ -1,10 +1,10 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,16 +12,17 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/peer"
 )
 
 // Bounds of one answer in bytes, after decompression. A streamed answer repeats its
 // frame with each token, a few hundred bytes of it, so it may be longer.
 const (
-	MaxAnswer   = 16 << 20
-	MaxStream   = 64 << 20
-	maxProblem  = 64 << 10 // the body of an answer that is no success
-	maxHead     = 4 << 10
-	longestWait = 24 * time.Hour
+	MaxAnswer  = 16 << 20
+	MaxStream  = 64 << 20
+	maxProblem = 64 << 10 // the body of an answer that is no success
+	maxHead    = 4 << 10
 )
 
 // A TooLargeError is an answer over its bound.
@@ -53,8 +54,9 @@ func Loopback(u *url.URL) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Client returns a copy of c that follows no redirect, caps bodies, and tells the
-// [Exchange] in a request's context what came back. nil means a client with
+// Client returns a copy of c that follows no redirect, caps bodies, writes streams of
+// events one event a line, and tells the [Exchange] in a request's context what came
+// back. nil means a client with
 // [http.DefaultTransport]. c itself is not changed.
 func Client(c *http.Client) *http.Client {
 	var out http.Client
@@ -69,7 +71,7 @@ func Client(c *http.Client) *http.Client {
 	return &out
 }
 
-// transport caps bodies and reports to exchanges.
+// transport caps bodies, makes streams uniform, and reports to exchanges.
 type transport struct{ base http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -80,15 +82,24 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	x, _ := req.Context().Value(exchangeKey{}).(*Exchange)
 	x.begin(resp)
+	streamed := Streams(resp)
 	b := &body{ReadCloser: resp.Body, limit: MaxAnswer, exchange: x}
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		b.limit, b.cut = maxProblem, true
-	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
+	case streamed:
 		b.limit = MaxStream
 	}
 	b.left = b.limit
 	resp.Body = b
+	switch {
+	case b.cut:
+		problem, _ := io.ReadAll(b) // what there is of it: the status is what counts
+		_ = b.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(unwrapped(problem)))
+	case streamed:
+		resp.Body = newEvents(b)
+	}
 	return resp, nil
 }
 
@@ -205,27 +216,11 @@ func (x *Exchange) read(p []byte, err error) error {
 	return err
 }
 
-// retryAfter reads Retry-After, which holds seconds or a date (RFC 9110, section
-// 10.2.3), and OpenAI's finer retry-after-ms.
+// retryAfter reads Retry-After and OpenAI's finer retry-after-ms.
 func retryAfter(h http.Header, now time.Time) time.Duration {
-	plain, fine := h.Get("Retry-After"), h.Get("Retry-After-Ms")
-	if plain == "" && fine == "" {
-		return 0
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil {
+		return peer.Seconds(ms / 1000)
 	}
-	var wait time.Duration
-	if ms, err := strconv.ParseFloat(fine, 64); err == nil {
-		wait = seconds(ms / 1000)
-	} else if s, err := strconv.ParseFloat(plain, 64); err == nil {
-		wait = seconds(s)
-	} else if date, err := http.ParseTime(plain); err == nil {
-		wait = date.Sub(now)
-	}
-	return max(0, min(wait, longestWait))
-}
-
-func seconds(s float64) time.Duration {
-	if math.IsNaN(s) || s <= 0 {
-		return 0
-	}
-	return time.Duration(min(s, longestWait.Seconds()) * float64(time.Second))
+	wait, _ := peer.RetryAfter(h, now)
+	return wait
 }

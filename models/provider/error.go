@@ -2,18 +2,18 @@ package provider
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/peer"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // An Error is a call that a provider did not answer, or not to the end. Its texts
@@ -34,8 +34,16 @@ type Error struct {
 	// RetryAfter is the wait that the provider asked for, 0 when it asked for none.
 	RetryAfter time.Duration
 
-	cause error // never holds text of the provider's
+	cause     error // never holds text of the provider's
+	permanent bool  // or passing: whatever the status says
+	passing   bool
+	said      secret.String
 }
+
+// Said returns the provider's own words, for whoever debugs: one line, cut, without
+// the API key. They may quote the prompt, so they are no part of the error's text,
+// of what it prints as, or of what is shown without being asked for.
+func (e *Error) Said() string { return e.said.Reveal() }
 
 // Error is one line: models: PROVIDER/MODEL: problem (status reason): remedy.
 func (e *Error) Error() string {
@@ -56,24 +64,22 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.cause }
 
 // Temporary reports whether the same call may succeed later, and the least wait
-// before it (0 when the provider named none). It may after 408, 429, 5xx and a
-// connection that was refused, reset or closed before an answer; not once an
-// account's means are used up, which no wait brings back.
+// before it (0 when the provider named none). It may after 408, 429, 5xx, a connection
+// that was refused, reset or closed before an answer, and an answer that broke off; not where the
+// provider says something that no wait of seconds changes: an account without means,
+// the quota of a day, a prompt that does not fit, a server without support for tools.
 func (e *Error) Temporary() (time.Duration, bool) {
 	switch {
-	case e.Reason == reasonNoQuota, e.Problem == TooLong.Text:
+	case e.permanent:
 		return e.RetryAfter, false
 	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooManyRequests, e.Status >= 500:
 		return e.RetryAfter, true
 	case e.Status != 0:
 		return e.RetryAfter, false
 	}
-	return e.RetryAfter, errors.Is(e.cause, syscall.ECONNREFUSED) || errors.Is(e.cause, syscall.ECONNRESET) ||
+	return e.RetryAfter, e.passing || errors.Is(e.cause, syscall.ECONNREFUSED) || errors.Is(e.cause, syscall.ECONNRESET) ||
 		errors.Is(e.cause, syscall.EPIPE) || errors.Is(e.cause, errHungUp)
 }
-
-// reasonNoQuota is OpenAI's code for an account without means, sent with 429.
-const reasonNoQuota = "insufficient_quota"
 
 // errHungUp is a connection that the server closed before it answered.
 var errHungUp = errors.New("the connection was closed before an answer")
@@ -102,12 +108,16 @@ type Target struct {
 	Host string
 	// Key is the variable that holds the API key; empty when there is none.
 	Key string
+	// Account names who pays, for errors; empty means the account behind Key.
+	Account string
+	// Secret is the key itself, which [Error.Said] never holds.
+	Secret secret.String
 }
 
 // Fail returns an error of t. cause is what [Error.Unwrap] gives, and must hold no
 // text that the provider wrote; nil is fine.
 func (t Target) Fail(p Problem, cause error) *Error {
-	return &Error{Provider: t.Provider, Model: Shorten(t.Model), Problem: p.Text, Remedy: p.Remedy, cause: cause}
+	return &Error{Provider: t.Provider, Model: Shorten(t.Model), Problem: p.Text, Remedy: p.Remedy, cause: cause, passing: p == BrokenOff}
 }
 
 // Ended returns the end of ctx as an error that names t, and nil while ctx goes on.
@@ -129,37 +139,35 @@ func (t Target) Unanswered(err error) *Error {
 
 func (t Target) network(err error) (Problem, error) {
 	to := "no connection to " + t.Host
-	if e, ok := errors.AsType[*net.DNSError](err); ok {
-		return Problem{to + ": the host name was not found", "check the base URL and the network"}, e
-	}
-	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return Problem{to + ": its certificate is not trusted", "check the base URL and the system's certificates"}, e
-	}
-	if e, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return Problem{to + ": its certificate is not trusted", "check the base URL and the system's certificates"}, e
-	}
 	if e, ok := errors.AsType[*TooLargeError](err); ok {
 		return Problem{fmt.Sprintf("the answer is over %d MiB", e.Limit>>20), "ask for less"}, e
 	}
 	// A url.Error is the client's: no answer had begun. Later errors are the body's.
 	_, early := errors.AsType[*url.Error](err)
-	if number, ok := errors.AsType[syscall.Errno](err); ok {
-		switch {
-		case number == syscall.ECONNREFUSED:
-			return Problem{to + ": connection refused", "check that it runs, the base URL, and network and proxy settings"}, number
-		case early:
-			return Problem{to, "check the network and proxy settings"}, number
-		}
-		return BrokenOff, number
+	number, _ := errors.AsType[syscall.Errno](err)
+	var cause error
+	if number != 0 {
+		cause = number
 	}
-	switch {
+	switch fault := peer.Broke(err); {
+	case fault == peer.NoProxy && strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired)):
+		return proxyLogin, nil
+	case fault == peer.NoProxy:
+		return Problem{to + ": the proxy does not connect", "check HTTPS_PROXY, and NO_PROXY for hosts that need none"}, nil
+	case fault == peer.NoSuchHost:
+		return Problem{to + ": the host name was not found", "check the base URL and the network"}, nil
+	case fault == peer.Untrusted:
+		return Problem{to + ": its certificate is not trusted", "check the base URL; where a proxy or a company signs certificates, name its authority's file in SSL_CERT_FILE"}, nil
+	case fault == peer.NotTLS:
+		return Problem{to + ": it does not speak TLS", "check the base URL: http is for servers on this machine"}, nil
+	case fault == peer.Refused:
+		return Problem{to + ": connection refused", "check that it runs, the base URL, and network and proxy settings"}, cause
 	case early && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
 		return Problem{to + ": it closed the connection without an answer", "try again; if it stays so, check the base URL"}, errHungUp
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return BrokenOff, nil
-	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return Problem{to, "check the network and proxy settings"}, nil
+	case early && fault != peer.Unknown, fault == peer.Unreachable:
+		return Problem{to, "check the network and proxy settings"}, cause
+	case fault == peer.BrokenOff:
+		return BrokenOff, cause
 	}
 	return Unreadable, nil
 }

@@ -28,7 +28,7 @@ type RetryPolicy struct {
 	// 0 means 30 s.
 	MaxRetryAfter time.Duration
 	// Logger hears each retry at info level: provider, model, status, reason, number
-	// of the attempt and wait. nil discards.
+	// of the attempt and wait; and at debug level [Error.Said]. nil discards.
 	Logger *slog.Logger
 }
 
@@ -113,8 +113,11 @@ func (r *retrying) GenerateContent(ctx context.Context, req *model.LLMRequest, s
 func (r *retrying) attempt(ctx context.Context, req *model.LLMRequest, stream bool, n int, yield func(*model.LLMResponse, error) bool) (*Error, bool) {
 	fresh := true
 	for resp, err := range r.LLM.GenerateContent(ctx, req, stream) {
-		if err != nil && fresh && n < r.policy.Attempts && ctx.Err() == nil {
-			if failure, ok := errors.AsType[*Error](err); ok {
+		if failure, ok := errors.AsType[*Error](err); ok && ctx.Err() == nil {
+			if words := failure.Said(); words != "" {
+				r.policy.Logger.DebugContext(ctx, "the provider says", "provider", failure.Provider, "model", failure.Model, "status", failure.Status, "message", words)
+			}
+			if fresh && n < r.policy.Attempts {
 				if wait, temporary := failure.Temporary(); temporary && wait <= r.policy.MaxRetryAfter {
 					return failure, true
 				}

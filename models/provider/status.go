@@ -1,8 +1,10 @@
 package provider
 
 import (
+	"cmp"
 	"net/http"
-	"strings"
+
+	"google.golang.org/genai"
 )
 
 // Problems that read alike whoever the provider is.
@@ -19,12 +21,12 @@ var (
 	BadName = Problem{"the model name is malformed", "choose another"}
 
 	redirected = Problem{"the server answered with a redirect, which is not followed", "check the base URL"}
+	proxyLogin = Problem{"the proxy wants a login", "put user and password into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT"}
 )
 
-// Status words an HTTP status that is no success, for t. reason is the provider's
-// code or empty. A provider whose statuses mean something of their own decides
-// about those first and asks here for the rest.
-func (t Target) Status(status int, reason string) Problem {
+// Status words an HTTP status that is no success, for t. A provider whose statuses
+// mean something of their own decides about those first and asks here for the rest.
+func (t Target) Status(status int) Problem {
 	switch {
 	case status == http.StatusUnauthorized:
 		return Problem{"the API key was refused", "check the key" + t.inKey()}
@@ -32,10 +34,12 @@ func (t Target) Status(status int, reason string) Problem {
 		return Problem{"the API key may not use this model", "check the key" + t.inKey() + " and what its project is allowed"}
 	case status == http.StatusNotFound:
 		return Problem{"there is no such model", "choose another name"}
-	case reason == reasonNoQuota, status == http.StatusPaymentRequired:
-		return Problem{"the quota is used up", "check plan and billing of the account behind " + t.account()}
+	case status == http.StatusProxyAuthRequired:
+		return proxyLogin
+	case status == http.StatusPaymentRequired:
+		return t.noMeans()
 	case status == http.StatusTooManyRequests:
-		return Problem{"too many requests", "wait, or raise the rate limit of the account behind " + t.account()}
+		return Problem{"too many requests", "wait, or raise the rate limit of " + t.account()}
 	case status == http.StatusRequestEntityTooLarge:
 		return Problem{"the request is too large", "use a shorter document or conversation"}
 	case status >= 300 && status < 400:
@@ -48,6 +52,10 @@ func (t Target) Status(status int, reason string) Problem {
 	return Unreadable
 }
 
+func (t Target) noMeans() Problem {
+	return Problem{"the quota is used up", "check plan and billing of " + t.account()}
+}
+
 // inKey names the key's variable within a sentence.
 func (t Target) inKey() string {
 	if t.Key == "" {
@@ -57,50 +65,28 @@ func (t Target) inKey() string {
 }
 
 func (t Target) account() string {
-	if t.Key == "" {
-		return "the API key"
-	}
-	return t.Key
+	return cmp.Or(t.Account, "the account behind "+cmp.Or(t.Key, "the API key"))
 }
 
-// tooLongCodes are codes and types of errors for a conversation that does not fit:
-// OpenAI's, and llama.cpp's, which it sends with 400 or 500.
-var tooLongCodes = []string{"context_length_exceeded", "exceed_context_size_error"}
-
-// tooLongPhrases are what servers without a code for it write, in lower case: all
-// the fragments of one line must occur.
-var tooLongPhrases = [][]string{
-	{"maximum context length"},                // OpenAI before it had the code, vLLM to 0.15, LiteLLM
-	{"model's context length is"},             // vLLM from 0.16
-	{"longer than the model's context"},       // SGLang
-	{"longer than the maximum model length"},  // vLLM
-	{"exceeds the available context size"},    // llama.cpp
-	{"greater than the context length"},       // LM Studio
-	{"exceeds the context window"},            // OpenAI, Responses
-	{"input token count", "exceeds the maxi"}, // Gemini
-	{"exceeds", "maximum number of tokens"},   // Gemini on Vertex AI
+// Stopped returns the error for an answer that its maker stopped when it had begun a
+// call: no call of such an answer is made. finish is why, reason the provider's own
+// word for it; bounded says whether the request set a bound for the answer.
+func (t Target) Stopped(finish genai.FinishReason, reason string, bounded bool) *Error {
+	p := Problem{"the provider stopped the answer within a call, which is not made", "try again, or use another model"}
+	if finish == genai.FinishReasonMaxTokens {
+		p = CutOff(bounded)
+		p.Text += " within a call, which is not made"
+	}
+	e := t.Fail(p, nil)
+	e.Reason = cmp.Or(Code(reason), Code(string(finish)))
+	return e
 }
 
-// ContextTooLong reports whether an error of a provider means that the conversation
-// does not fit the model. code and kind are the error's code and type, message its
-// text, which is looked at for known phrases and never repeated.
-func ContextTooLong(code, kind, message string) bool {
-	for _, c := range tooLongCodes {
-		if code == c || kind == c {
-			return true
-		}
+// CutOff is an answer that reached a bound: that of the request, or else the one
+// that the server and its context have.
+func CutOff(bounded bool) Problem {
+	if bounded {
+		return Problem{"the answer was cut off", "raise max_tokens"}
 	}
-	// A message that quotes the conversation could hold a phrase by chance further on.
-	const most = 512
-	message = strings.ToLower(message[:min(len(message), most)])
-	for _, phrase := range tooLongPhrases {
-		found := true
-		for _, fragment := range phrase {
-			found = found && strings.Contains(message, fragment)
-		}
-		if found {
-			return true
-		}
-	}
-	return false
+	return Problem{"the answer was cut off", "give the server a longer context, or ask about fewer or shorter documents"}
 }

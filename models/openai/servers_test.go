@@ -1,0 +1,377 @@
+package openai_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/models/openai"
+)
+
+// What servers besides OpenAI's were seen to do.
+
+// goesOn returns what is sent after the answer: the history ends with it and a result
+// for each of its calls. other asks another server than the one that answered.
+func goesOn(t *testing.T, content *genai.Content, s *server, other bool) map[string]any {
+	t.Helper()
+	// As a session keeps it.
+	b, err := json.Marshal(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept genai.Content
+	if err := json.Unmarshal(b, &kept); err != nil {
+		t.Fatal(err)
+	}
+	req := contents(turn(genai.RoleUser, text("hi")), &kept, &genai.Content{Role: genai.RoleUser})
+	for _, p := range kept.Parts {
+		if f := p.FunctionCall; f != nil {
+			req.Contents[2].Parts = append(req.Contents[2].Parts, result(f.ID, f.Name, map[string]any{"ok": true}))
+		}
+	}
+	c := openai.Config{}
+	if other {
+		c.BaseURL = address(t, s.URL+"/other/v1")
+	}
+	_, _ = ask(t.Context(), s.model(t, c), req, false) // the server's answer is of no account
+	_, _, asked := s.seen()
+	var sent struct {
+		Messages []map[string]any `json:"messages"`
+	}
+	if err := json.Unmarshal([]byte(asked[len(asked)-1]), &sent); err != nil {
+		t.Fatal(err)
+	}
+	return sent.Messages[1]
+}
+
+// State goes back with the calls, as it came and where it came, to the server that
+// sent it and to no other. Nobody is shown it.
+func TestStateComesBack(t *testing.T) {
+	const call = `"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}%s}]`
+	for name, tt := range map[string]struct {
+		message string   // in one piece
+		deltas  []string // in several
+		want    string   // members of the message that goes back
+		shown   string   // as a thought
+	}{
+		"reasoning_content": {`"content":"","reasoning_content":"I must read.",` + fmt.Sprintf(call, ""),
+			[]string{`"reasoning_content":"I must"`, `"reasoning_content":" read."`, fmt.Sprintf(call, "")}, `{"reasoning_content":"I must read."}`, "I must read."},
+		"reasoning, with details": {`"reasoning":"Hm.","reasoning_details":[{"type":"reasoning.text","text":"Hm.","signature":"s1","index":0},{"type":"reasoning.encrypted","data":"xyz","index":1}],` + fmt.Sprintf(call, ""),
+			[]string{
+				`"reasoning":"H","reasoning_details":[{"type":"reasoning.text","text":"H","index":0}]`, `"reasoning":"m.","reasoning_details":[{"type":"reasoning.text","text":"m.","index":0}]`,
+				`"reasoning_details":[{"type":"reasoning.text","signature":"s1","index":0}]`, `"reasoning_details":[{"type":"reasoning.encrypted","data":"xyz","index":1}],` + fmt.Sprintf(call, ""),
+			},
+			`{"reasoning":"Hm.","reasoning_details":[{"index":0,"signature":"s1","text":"Hm.","type":"reasoning.text"},{"data":"xyz","index":1,"type":"reasoning.encrypted"}]}`, "Hm."},
+		"thinking_blocks": {`"reasoning_content":"Hm.","thinking_blocks":[{"type":"thinking","thinking":"Hm.","signature":"s1"},{"type":"thinking","thinking":"So.","signature":"s2"}],` + fmt.Sprintf(call, ""),
+			[]string{
+				`"reasoning_content":"Hm.","thinking_blocks":[{"type":"thinking","thinking":"H","signature":null}]`, `"thinking_blocks":[{"type":"thinking","thinking":"m.","signature":""}]`,
+				`"thinking_blocks":[{"type":"thinking","thinking":"","signature":"s1"}]`, `"thinking_blocks":[{"type":"thinking","thinking":"So.","signature":"s2"}],` + fmt.Sprintf(call, ""),
+			},
+			`{"reasoning_content":"Hm.","thinking_blocks":[{"signature":"s1","thinking":"Hm.","type":"thinking"},{"signature":"s2","thinking":"So.","type":"thinking"}]}`, "Hm."},
+		"a call's extra_content": {fmt.Sprintf(call, `,"extra_content":{"google":{"thought_signature":"c2ln"}}`), []string{fmt.Sprintf(call, `,"extra_content":{"google":{"thought_signature":"c2ln"}}`)}, `{}`, ""},
+		"opaque":                 {`"reasoning_opaque":"xyz",` + fmt.Sprintf(call, ""), []string{`"reasoning_opaque":"xyz"`, fmt.Sprintf(call, "")}, `{"reasoning_opaque":"xyz"}`, ""},
+		"tags in the text": {`"content":"<think>\nHm.\n</think>\n\nI read.",` + fmt.Sprintf(call, ""), []string{`"content":"<thi"`, `"content":"nk>\nHm.\n</th"`, `"content":"ink>\n\nI read."`, fmt.Sprintf(call, "")},
+			`{"content":"\u003cthink\u003e\nHm.\n\u003c/think\u003e\n\nI read."}`, "Hm.\n"},
+		"nothing": {`"reasoning_content":null,"annotations":[],"audio":null,` + fmt.Sprintf(call, ""), []string{`"reasoning_content":null,"content":null`, fmt.Sprintf(call, "")}, `{}`, ""},
+	} {
+		for _, stream := range []bool{false, true} {
+			body := whole("{"+tt.message+"}", "tool_calls")
+			if stream {
+				var choices []string
+				for _, d := range tt.deltas {
+					choices = append(choices, `"delta":{`+d+`}`)
+				}
+				body = events(append(choices, `"delta":{},"finish_reason":"tool_calls"`)...)
+			}
+			s := serve(t, say(body))
+			all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+			if err != nil {
+				t.Errorf("%s, streamed %v: %v", name, stream, err)
+				continue
+			}
+			content, thought := all[len(all)-1].Content, ""
+			for _, p := range content.Parts {
+				if p.Thought {
+					thought += p.Text
+				}
+			}
+			equal(t, name+": thoughts", tt.shown, thought)
+			back := goesOn(t, content, s, false)
+			calls, _ := back["tool_calls"].([]any)
+			first, _ := calls[0].(map[string]any)
+			if strings.HasPrefix(name, "a call's") != (first["extra_content"] != nil) {
+				t.Errorf("%s, streamed %v: the call that goes back is %v", name, stream, first)
+			}
+			got := map[string]any{}
+			for member, v := range back {
+				if member != "role" && member != "tool_calls" && v != nil {
+					got[member] = v
+				}
+			}
+			b, _ := json.Marshal(got)
+			equal(t, fmt.Sprintf("%s, streamed %v", name, stream), tt.want, string(b))
+			if _, null := back["content"]; !null {
+				t.Errorf("%s: content is left out", name)
+			}
+			elsewhere := goesOn(t, content, s, true)
+			delete(elsewhere, "content")
+			b, _ = json.Marshal(elsewhere)
+			equal(t, name+", to another server", `{"role":"assistant","tool_calls":[{"function":{"arguments":"{}","name":"f"},"id":"a","type":"function"}]}`, string(b))
+		}
+	}
+}
+
+// An answer that its maker stopped makes no call, whatever the call looks like.
+func TestNoCallOfAStoppedAnswer(t *testing.T) {
+	for _, args := range []string{`{\"id\":\"x\"}`, `{\"id\":`, ``} {
+		call := `"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"` + args + `"}}]`
+		for _, reason := range []string{"content_filter", "error", "length", "max_tokens", "a_reason_of_tomorrow"} {
+			for body, stream := range map[string]bool{whole("{"+call+"}", reason): false, events(`"delta":{`+call+`}`, `"delta":{},"finish_reason":"`+reason+`"`): true} {
+				all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), stream)
+				if err == nil || !strings.Contains(err.Error(), "("+reason+")") || !strings.Contains(err.Error(), "within a call, which is not made") || len(all) > 0 {
+					t.Errorf("%s after %q: %v, %v", reason, args, all, err)
+				}
+			}
+		}
+		refusal := whole(`{"refusal":"No.",`+call+`}`, "stop")
+		if all, err := ask(t.Context(), serve(t, say(refusal)).model(t, openai.Config{}), user("hi"), false); err == nil || len(all) > 0 {
+			t.Errorf("a call beside a refusal: %v", all)
+		}
+	}
+	// A bound of ours has another remedy than the server's.
+	req := user("hi")
+	req.Config = &genai.GenerateContentConfig{MaxOutputTokens: 5}
+	_, err := ask(t.Context(), serve(t, say(whole(`{"tool_calls":[{"id":"a","function":{"name":"f"}}]}`, "length"))).model(t, openai.Config{}), req, false)
+	if err == nil || !strings.Contains(err.Error(), "raise max_tokens") {
+		t.Errorf("at our bound: %v", err)
+	}
+}
+
+// The same call under its id, sent again, is one; with other arguments it is two.
+func TestACallTwiceUnderItsID(t *testing.T) {
+	call := func(index int, id, args string) string {
+		return fmt.Sprintf(`{"index":%d,"id":%q,"function":{"name":"f","arguments":%q}}`, index, id, args)
+	}
+	for name, tt := range map[string]struct {
+		calls []string
+		want  int
+	}{
+		"two indices":            {[]string{call(0, "x", `{"a":1}`), call(1, "x", `{"a":1}`)}, 1},
+		"the same index":         {[]string{call(0, "x", `{"a":1}`), call(0, "x", `{"a":1}`)}, 1},
+		"other spacing":          {[]string{call(0, "x", `{"a":1}`), call(1, "x", `{ "a": 1 }`)}, 1},
+		"growing over indices":   {[]string{call(0, "x", ``), call(1, "x", `{"a":`), call(2, "x", `1}`)}, 1},
+		"arguments sent again":   {[]string{call(0, "x", `{"a":1}`), `{"index":0,"function":{"arguments":"{\"a\":1}"}}`}, 1},
+		"other arguments":        {[]string{call(0, "x", `{"a":1}`), call(1, "x", `{"a":2}`)}, 2},
+		"neighbors beyond 2^53":  {[]string{call(0, "x", `{"a":9007199254740992}`), call(1, "x", `{"a":9007199254740993}`)}, 2},
+		"no id, the same twice":  {[]string{call(0, "", `{"a":1}`), call(1, "", `{"a":1}`)}, 2},
+		"another id, same words": {[]string{call(0, "x", `{"a":1}`), call(1, "y", `{"a":1}`)}, 2},
+	} {
+		var choices []string
+		for _, c := range tt.calls {
+			choices = append(choices, `"delta":{"tool_calls":[`+c+`]}`)
+		}
+		final, _ := answered(t, events(append(choices, `"delta":{},"finish_reason":"tool_calls"`)...), true)
+		if got := len(final.Content.Parts); got != tt.want {
+			t.Errorf("%s: %d calls, want %d", name, got, tt.want)
+		}
+	}
+}
+
+// Whole numbers reach the tool as they were written, and go back so.
+func TestLongNumbersStayAsTheyAre(t *testing.T) {
+	const id = "1234567890123456789"
+	s := serve(t, say(whole(`{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"id\":`+id+`,\"n\":7.0}"}}]}`, "tool_calls")))
+	all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := all[0].Content
+	equal(t, "arguments", map[string]any{"id": json.Number(id), "n": 7.0}, content.Parts[0].FunctionCall.Args)
+	_, _ = ask(t.Context(), s.model(t, openai.Config{}), contents(turn(genai.RoleUser, text("hi")), content), false)
+	_, _, asked := s.seen()
+	if !strings.Contains(asked[1], `{\"id\":`+id+`,\"n\":7}`) {
+		t.Errorf("the call goes back as %s", asked[1])
+	}
+}
+
+// Arguments that are no JSON object end no run: the call carries them to where it is
+// refused, and the model told.
+func TestMalformedArgumentsAreTheModelsToMend(t *testing.T) {
+	for _, args := range []string{`{"id":`, `not JSON`, `[1]`, `7`, `{"a":1,"a":2}`, `{"a":1}{"a":2}`} {
+		b, _ := json.Marshal(args)
+		final, _ := answered(t, whole(`{"tool_calls":[{"id":"a","function":{"name":"f","arguments":`+string(b)+`}}]}`, "tool_calls"), false)
+		equal(t, args, map[string]any{strictjson.Malformed: args}, final.Content.Parts[0].FunctionCall.Args)
+	}
+}
+
+// Thoughts between tags at the beginning of the text are thoughts.
+func TestThoughtsInTheText(t *testing.T) {
+	for name, tt := range map[string]struct{ content, thought, text string }{
+		"tags":               {"<think>\nHm.\n</think>\n\nIt rose.", "Hm.\n", "It rose."},
+		"blank before":       {"\n <think>Hm.</think>It rose.", "Hm.", "It rose."},
+		"several":            {"<think>A</think>\n<think>B</think>\nIt rose.", "AB", "It rose."},
+		"other tags":         {"[THINK]Hm.[/THINK]It rose.", "Hm.", "It rose."},
+		"the end alone":      {"Hm.\n</think>\n\nIt rose.", "Hm.", "It rose."},
+		"named in a text":    {"Models write <think> and </think> around thoughts.", "", "Models write <think> and </think> around thoughts."},
+		"a comparison first": {"<thin> is no tag", "", "<thin> is no tag"},
+		"blank only":         {" \n", "", " \n"},
+	} {
+		b, _ := json.Marshal(tt.content)
+		for _, size := range []int{0, 1, 3, 1000} { // 0 is no stream
+			body := whole(`{"content":`+string(b)+`}`, "stop")
+			if size > 0 {
+				var choices []string
+				for rest := tt.content; rest != ""; rest = rest[min(size, len(rest)):] {
+					b, _ := json.Marshal(rest[:min(size, len(rest))])
+					choices = append(choices, `"delta":{"content":`+string(b)+`}`)
+				}
+				body = events(append(choices, `"delta":{},"finish_reason":"stop"`)...)
+			}
+			final, partial := answered(t, body, size > 0)
+			var text, thought, shown string
+			for _, p := range final.Content.Parts {
+				if p.Thought {
+					thought += p.Text
+				} else {
+					text += p.Text
+				}
+			}
+			if text != tt.text || thought != tt.thought {
+				t.Errorf("%s, pieces of %d: text %q, thought %q", name, size, text, thought)
+			}
+			for _, resp := range partial {
+				for _, p := range resp.Content.Parts {
+					if !p.Thought {
+						shown += p.Text
+					}
+				}
+			}
+			if size > 0 && shown != tt.text && name != "the end alone" {
+				t.Errorf("%s, pieces of %d: %q was shown", name, size, shown)
+			}
+		}
+	}
+}
+
+// A server that once sent thoughts without their first tag is not trusted with the
+// beginning of an answer again.
+func TestThoughtsWithoutAStartAreShownOnceAtMost(t *testing.T) {
+	body := events(`"delta":{"content":"Hm."}`, `"delta":{"content":"\n</think>\n\n"}`, `"delta":{"content":"It rose."}`, `"delta":{},"finish_reason":"stop"`)
+	llm := serve(t, say(body)).model(t, openai.Config{})
+	for n, want := range []string{"Hm.\n</think>\n\nIt rose.", "It rose."} {
+		all, err := ask(t.Context(), llm, user("hi"), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := ""
+		for _, resp := range all[:len(all)-1] {
+			for _, p := range resp.Content.Parts {
+				if !p.Thought {
+					shown += p.Text
+				}
+			}
+		}
+		equal(t, fmt.Sprint("answer ", n), want, shown)
+		equal(t, "the final one", turn(genai.RoleModel, &genai.Part{Text: "Hm.", Thought: true}, text("It rose.")), all[len(all)-1].Content)
+	}
+}
+
+// A call in words did nothing: it is no answer, if it names a tool that is declared.
+func TestCallsWrittenAsText(t *testing.T) {
+	for name, written := range map[string]string{
+		"Hermes, Qwen":   "<tool_call>\n{\"name\": \"create_report\", \"arguments\": {}}\n</tool_call>",
+		"after words":    "I write it.\n<tool_call>\n{\"arguments\": 1, \"name\": \"create_report\"}",
+		"GLM":            "<tool_call>create_report\n<arg_key>title</arg_key>",
+		"harmony":        "<|channel|>commentary to=functions.create_report <|constrain|>json<|message|>{}",
+		"Mistral":        `[TOOL_CALLS][{"name": "create_report", "arguments": {}}]`,
+		"Mistral, newer": `[TOOL_CALLS]create_report[ARGS]{}`,
+		"Llama":          `{"name": "create_report", "parameters": {"title": "T"}}`,
+		"Llama, fenced":  "```json\n{\"name\": \"create_report\", \"arguments\": {}}\n```",
+		"Llama, tagged":  `<|python_tag|>{"name": "create_report", "parameters": {}}`,
+		"Qwen's coder":   "<function=create_report>\n<parameter=title>T</parameter>",
+		"MiniMax":        `<minimax:tool_call><invoke name="create_report">`,
+		"Kimi":           `<|tool_calls_section_begin|><|tool_call_begin|>functions.create_report:0<|tool_call_argument_begin|>{}`,
+		"DeepSeek":       `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>create_report`,
+	} {
+		b, _ := json.Marshal(written)
+		for tool, isCall := range map[string]bool{"create_report": true, "fetch_document": false} {
+			req := user("hi")
+			req.Config = declare(tool)
+			all, err := ask(t.Context(), serve(t, say(whole(`{"content":`+string(b)+`}`, "stop"))).model(t, openai.Config{}), req, false)
+			if isCall != (err != nil) || isCall && !strings.Contains(err.Error(), "a call of create_report as text, so nothing was done: start it with its parser of tool calls: llama.cpp --jinja") {
+				t.Errorf("%s, with %s declared: %v, %v", name, tool, all, err)
+			}
+		}
+	}
+}
+
+// Metadata of other types, and errors in other places, lose no answer.
+func TestMetadataOfOtherTypes(t *testing.T) {
+	for _, more := range []string{
+		`"usage":{"prompt_tokens":812.0,"completion_tokens":4.0,"total_tokens":816.0}`, `"usage":{"prompt_tokens":"812","completion_tokens":"4","total_tokens":"816"}`,
+		`"usage":{"prompt_tokens":812,"completion_tokens":4,"total_tokens":816,"prompt_tokens_details":[],"completion_tokens_details":{"reasoning_tokens":null}}`,
+		`"usage":null`, `"usage":[]`, `"usage":"none"`, `"created":1746709563.5,"service_tier":{}`, `"system_fingerprint":7`,
+	} {
+		body := strings.Replace(whole(hello, "stop"), `"id":"chatcmpl-1"`, `"id":17,`+more, 1)
+		body = strings.Replace(body, `"index":0`, `"index":"0","logprobs":[]`, 1)
+		final, _ := answered(t, body, false)
+		u := final.UsageMetadata
+		if final.Content.Parts[0].Text != "hello" || strings.Contains(more, "812") && (u == nil || u.PromptTokenCount != 812 || u.TotalTokenCount != 816) {
+			t.Errorf("%s: %+v, %+v", more, final, u)
+		}
+	}
+	for body, want := range map[string]string{
+		`[{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}]`: "the API key was refused (400 API_KEY_INVALID)",
+		`{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"prompt is too long: 9 tokens"}}}`:                 "longer than the model's context",
+		`{"error":"This model's maximum prompt length is 8192","code":"Client specified an invalid argument"}`:                         "longer than the model's context",
+		`{"error":{"message":"x","metadata":[],"details":"y","innererror":7,"type":"odd"}}`:                                            "refused the request (400 odd)",
+	} {
+		if _, err := ask(t.Context(), serve(t, fail(400, body)).model(t, openai.Config{}), user("hi"), false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// llama.cpp's server says completed of what it cut off at the bound.
+func TestResponsesCompletedAtTheBound(t *testing.T) {
+	for bound, want := range map[int32]genai.FinishReason{0: "STOP", 5: "MAX_TOKENS", 6: "STOP"} {
+		req := user("hi")
+		req.Config = &genai.GenerateContentConfig{MaxOutputTokens: bound}
+		body := `{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"half"}]}],"usage":{"input_tokens":1,"output_tokens":5,"total_tokens":6}}`
+		all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{Settings: settings("responses")}), req, false)
+		if err != nil || all[0].FinishReason != want {
+			t.Errorf("with a bound of %d: %v, %v", bound, all, err)
+		}
+	}
+}
+
+// What the Responses API encrypts of its thoughts goes back before the calls.
+func TestResponsesReasoningComesBack(t *testing.T) {
+	const reasoning = `{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"}`
+	const call = `{"type":"function_call","call_id":"a","name":"f","arguments":"{}"}`
+	for body, stream := range map[string]bool{
+		`{"status":"completed","output":[` + reasoning + `,` + call + `]}`: false,
+		responses(`{"type":"response.output_item.added","output_index":0,"item":`+reasoning+`}`, `{"type":"response.output_item.done","output_index":0,"item":`+reasoning+`}`,
+			`{"type":"response.output_item.added","output_index":1,"item":{"type":"function_call","call_id":"a","name":"f","arguments":""}}`,
+			`{"type":"response.function_call_arguments.done","output_index":1,"arguments":"{}"}`, `{"type":"response.completed","response":{"status":"completed","output":[]}}`): true,
+	} {
+		s := serve(t, say(body))
+		llm := s.model(t, openai.Config{Settings: settings("responses")})
+		var content *genai.Content
+		for resp, err := range llm.GenerateContent(t.Context(), user("hi"), stream) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			content = resp.Content
+		}
+		_, _ = ask(t.Context(), llm, contents(turn(genai.RoleUser, text("hi")), content), false)
+		_, _, asked := s.seen()
+		if want := reasoning + `,{"type":"function_call","call_id":"a"`; !strings.Contains(asked[1], want) {
+			t.Errorf("streamed %v: %s is not in %s", stream, want, asked[1])
+		}
+	}
+}

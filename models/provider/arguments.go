@@ -1,0 +1,128 @@
+package provider
+
+import (
+	"bytes"
+	stdjson "encoding/json"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// Arguments reads the arguments of a call as a model wrote them. Text that is no
+// JSON object is read where it can mean one thing only: a line break within a
+// string, a comma before a closing bracket, an object within a string or within an
+// array of one, the same object twice. Anything else comes back under the one name
+// [strictjson.Malformed], so that the call is refused and the model told. Blank text
+// and null are no arguments. Numbers are as [strictjson.Numbers] has them.
+func Arguments(text string) map[string]any {
+	text = strings.TrimSpace(text)
+	if text == "" || text == "null" {
+		return map[string]any{}
+	}
+	for _, reading := range []func(string) string{
+		func(s string) string { return s },
+		mended,
+		func(s string) string { return mended(unquoted(mended(s))) },
+		only,
+		once,
+	} {
+		if args, ok := object(reading(text)); ok {
+			return args
+		}
+	}
+	const most = 2 << 10
+	return map[string]any{strictjson.Malformed: strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD")}
+}
+
+func object(text string) (map[string]any, bool) {
+	var strict map[string]jsontext.Value
+	if text == "" || strictjson.Unmarshal([]byte(text), &strict) != nil || strict == nil {
+		return nil, false
+	}
+	dec := stdjson.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var args map[string]any
+	if dec.Decode(&args) != nil {
+		return nil, false
+	}
+	strictjson.Numbers(args)
+	return args, true
+}
+
+// mended escapes control characters within strings, and leaves out commas before
+// closing brackets.
+func mended(text string) string {
+	var b strings.Builder
+	inString, escaped := false, false
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case inString && c < ' ':
+			quoted, _ := jsontext.AppendQuote(nil, string(c)) // one ASCII character is always quoted
+			b.Write(quoted[1 : len(quoted)-1])
+			escaped = false
+			continue
+		case inString:
+			if c == '"' && !escaped {
+				inString = false
+			}
+			escaped = c == '\\' && !escaped
+		case c == '"':
+			inString = true
+		case c == ',':
+			if rest := strings.TrimLeft(text[i+1:], " \t\r\n"); rest != "" && (rest[0] == '}' || rest[0] == ']') {
+				continue
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// unquoted returns the text of a string, twice if need be.
+func unquoted(text string) string {
+	for range 2 {
+		if text == "" || text[0] != '"' {
+			break
+		}
+		b, err := jsontext.AppendUnquote(nil, text)
+		if err != nil {
+			return ""
+		}
+		text = strings.TrimSpace(string(b))
+	}
+	return text
+}
+
+// only returns the one element of an array.
+func only(text string) string {
+	var list []jsontext.Value
+	if text[0] != '[' || strictjson.Unmarshal([]byte(text), &list) != nil || len(list) != 1 {
+		return ""
+	}
+	return string(list[0])
+}
+
+// once returns the first of several values that are all the same.
+func once(text string) string {
+	dec := jsontext.NewDecoder(strings.NewReader(text))
+	var first []byte
+	for n := 0; ; n++ {
+		v, err := dec.ReadValue()
+		switch {
+		case err != nil && n > 1 && dec.PeekKind() == 0 && int(dec.InputOffset()) == len(text):
+			return string(first)
+		case err != nil:
+			return ""
+		}
+		v = v.Clone()
+		_ = v.Compact() // it was read as a value
+		if n == 0 {
+			first = v
+		} else if !bytes.Equal(v, first) {
+			return ""
+		}
+	}
+}
