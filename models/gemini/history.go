@@ -30,7 +30,7 @@ func history(contents []*genai.Content, server string) []*genai.Content {
 					r = &genai.FunctionResponse{Response: provider.NoResult()}
 				}
 				r = new(*r)
-				r.ID, r.Name = f.ID, f.Name
+				r.ID, r.Name = f.ID, provider.Name(f.Name)
 				answers.Parts = append(answers.Parts, &genai.Part{FunctionResponse: r})
 			}
 			return p.FunctionResponse == nil
@@ -57,8 +57,9 @@ func outgoing(p *genai.Part, server string) *genai.Part {
 	}
 	p = new(*p)
 	p.ThoughtSignature, _ = provider.Unseal(server, p.ThoughtSignature)
-	if f := p.FunctionCall; f != nil && f.Args != nil {
+	if f := p.FunctionCall; f != nil {
 		p.FunctionCall = new(*f)
+		p.FunctionCall.Name = provider.Name(f.Name)
 		p.FunctionCall.Args, _ = strictjson.NumbersAsText(f.Args).(map[string]any)
 	}
 	return p

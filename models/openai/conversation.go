@@ -202,7 +202,7 @@ func (c *conversation) call(at provider.Place, f *genai.FunctionCall) (*toolCall
 	if err != nil {
 		return nil, unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
 	}
-	call := &toolCall{id: f.ID, name: f.Name, args: args, result: result}
+	call := &toolCall{id: f.ID, name: provider.Name(f.Name), args: args, result: result}
 	if !wireIDs.MatchString(f.ID) || c.taken[f.ID] {
 		call.id = c.invent(at)
 	}

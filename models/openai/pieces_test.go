@@ -172,4 +172,3 @@ func show(t *rapid.T, v any) string {
 	}
 	return string(b)
 }
-

@@ -1,6 +1,19 @@
 package provider
 
-import "google.golang.org/genai"
+import (
+	"regexp"
+
+	"google.golang.org/genai"
+)
+
+var notOfNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
+
+// Name returns a tool's name in the form that every provider takes in a history. One
+// that a model made up may hold anything, tokens of its template among it.
+func Name(name string) string {
+	name = notOfNames.ReplaceAllLiteralString(name, "_")
+	return name[:min(len(name), 64)]
+}
 
 // NoResult is sent as the result of a call that has none: the process died, the call
 // was cancelled or denied, or its tool is still at work. Providers demand a result

@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +58,16 @@ func TestResults(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, fmt.Sprint(got)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func TestNamesAreOfOneForm(t *testing.T) {
+	for name, want := range map[string]string{
+		"fetch_document": "fetch_document", "a-B_9": "a-B_9", "fetch<|channel|>x": "fetch__channel__x", "functions.f": "functions_f", " f": "_f", "é": "_", strings.Repeat("x", 70): strings.Repeat("x", 64),
+	} {
+		if got := provider.Name(name); got != want {
+			t.Errorf("Name(%q) = %q", name, got)
 		}
 	}
 }
