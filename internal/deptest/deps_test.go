@@ -78,10 +78,10 @@ var allowed = map[string][]string{
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
-	"models/provider":  {"internal/peer"},
+	"models/provider":  {"secret", "internal/strictjson", "internal/peer"},
 	"models/offline":   {"internal/markdown"},
-	"models/gemini":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
-	"models/openai":    {"models/provider", "secret", "internal/strictjson", "internal/peer"},
+	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
+	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
 	"models":           {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "models/provider"},
