@@ -53,6 +53,11 @@ func TestParse(t *testing.T) {
 		// Identifiers.
 		{"Fetch document 42", read("42")},
 		{"Fetch document #42.", read("42")},
+		{"Summarize document memo", read("memo")},
+		{"Summarise doc list, briefly", ask{ids: []string{"list"}, want: lengths{brief: true}}},
+		{"Fetch document report and create a report titled 'T'", ask{ids: []string{"report"}, report: true, title: "T"}},
+		{"Summarise document and say how long it is", ask{}},
+		{"Use document document_id", ask{}},
 		{"Summarise documents a, b and c", read("a", "b", "c")},
 		{"Summarise documents alpha, beta and gamma and keep it short", ask{ids: []string{"alpha", "beta", "gamma"}, want: lengths{brief: true}}},
 		{"documents 1, 2, 3", read("1", "2", "3")},

@@ -21,6 +21,9 @@
 //   - Work is linear in the length of history and documents, and bounded in the
 //     number of calls.
 //
+// What it does not do, such as deleting, it refuses: the response then ends with
+// [genai.FinishReasonSafety], so that no program takes it for done.
+//
 // It understands English requests, and identifiers, quoted titles and documents in
 // any script. It does not translate, compare, compute or reason, knows no document
 // but those in the conversation, and says so when a request is beyond it.

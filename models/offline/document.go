@@ -29,6 +29,7 @@ type unitKind uint8
 
 const (
 	sentenceUnit unitKind = iota
+	lineUnit              // a line that stands by itself, as in a log
 	itemUnit              // a list item
 	factUnit              // a line "key: value", as memos and letters begin with
 	rowUnit               // a table row, written as "label: header value; ..."
@@ -64,11 +65,14 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 	body = strings.ReplaceAll(strings.ReplaceAll(body, "\r\n", "\n"), "\r", "\n")
 	meta, body, _ := markdown.SplitFrontMatter(body) // what cannot be read is no text either
 	d := &document{id: id, sections: []string{""}, partial: partial, addressed: make(map[int]bool)}
-	root, source := markdown.Parse(body)
-	r := reader{doc: d, source: source}
-	r.blocks(root, false)
-	if len(d.units) == 0 {
-		r.prose(r.code.String())
+	r := reader{doc: d}
+	if !r.values(body) {
+		var root ast.Node
+		root, r.source = markdown.Parse(body)
+		r.blocks(root, false)
+		if len(d.units) == 0 {
+			r.lines(r.code.String())
+		}
 	}
 	d.title = firstNonEmpty(tidy(title), tidy(meta["title"]), r.heading, r.subject, id)
 	return d
@@ -108,7 +112,7 @@ func (r *reader) blocks(n ast.Node, inList bool) {
 		case *east.Table:
 			r.table(c)
 		case *ast.CodeBlock: // indented: in plain text this is prose
-			r.prose(string(c.Lines().Value(r.source)))
+			r.lines(markdown.Lines(c, r.source))
 		case *ast.FencedCodeBlock:
 			r.code.Write(c.Lines().Value(r.source))
 		case *ast.HTMLBlock:
@@ -127,7 +131,7 @@ func (r *reader) html(s string) {
 		if heading := strings.TrimLeft(part, "#"); heading != part {
 			r.newSection(tidy(heading))
 		} else {
-			r.prose(part)
+			r.lines(part)
 		}
 	}
 }
@@ -147,12 +151,13 @@ func (r *reader) newSection(heading string) {
 const shortItem = 320
 
 func (r *reader) paragraph(n ast.Node, inList bool) {
-	s := r.inline(n)
-	switch lines := keyValueLines(string(n.Lines().Value(r.source))); {
-	case inList && len(s) <= shortItem:
-		r.add(s, itemUnit)
-	case lines != nil:
-		for _, line := range lines {
+	text := markdown.Inline(n, r.source)
+	item := tidy(markdown.Join(text))
+	switch facts := keyValueLines(markdown.Lines(n, r.source)); {
+	case inList && len(item) <= shortItem && !madeOfLines(text):
+		r.add(item, itemUnit)
+	case facts != nil:
+		for _, line := range facts {
 			line = tidy(line)
 			key, value, _ := strings.Cut(line, ": ")
 			if r.subject == "" && subjectKeys[strings.ToLower(key)] {
@@ -161,7 +166,7 @@ func (r *reader) paragraph(n ast.Node, inList bool) {
 			r.add(line, factUnit)
 		}
 	default:
-		r.prose(s)
+		r.lines(text)
 	}
 }
 

@@ -67,6 +67,8 @@ func (f *idFinder) accepts(i int, w word) bool {
 	switch {
 	case w.quoted:
 		return len(w.text) <= 128 && (cued || listed || looksLikeID(w.text) || f.verbBefore(i))
+	case cued && f.named(i, cue):
+		return true
 	case f.reserved[w.lower]:
 		return false
 	case looksLikeID(w.text):
@@ -114,6 +116,17 @@ func (f *idFinder) weak(i, cue int) bool {
 		named = named || readWords[f.words[j].lower] || sumWords[f.words[j].lower]
 	}
 	return ends && named
+}
+
+// named reports whether the word at i names a document whatever it means elsewhere,
+// since it stands right behind "document": "document memo", "doc list".
+func (f *idFinder) named(i, cue int) bool {
+	w := f.words[i]
+	if strings.Contains(w.text, "_") && f.reserved[w.lower] || cue != i-1 || f.words[cue].lower != "document" && f.words[cue].lower != "doc" || cue > 0 && determiners[f.words[cue-1].lower] {
+		return false
+	}
+	return len(w.text) > 1 && len(w.text) <= 64 && idShape.MatchString(w.text) && !functionWords[w.lower] && !cueFillers[w.lower] &&
+		!connectors[w.lower] && !fillers[w.lower] && !negations[w.lower]
 }
 
 // plain reports whether a word without the form of an identifier can be one. A

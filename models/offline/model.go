@@ -12,7 +12,7 @@ import (
 
 // Version is what responses carry as the model's version. It changes whenever the
 // same input may give another output.
-const Version = "offline-1"
+const Version = "offline-2"
 
 // Model is the offline model. It holds no state: its methods may be called from
 // many goroutines, and equal requests give equal responses.
@@ -68,6 +68,10 @@ func response(req *model.LLMRequest, s step) *model.LLMResponse {
 	for _, call := range s.calls {
 		content.Parts = append(content.Parts, &genai.Part{FunctionCall: call})
 	}
+	finish := genai.FinishReasonStop
+	if s.refused { // no wire has a code for "not able to": this is how each says that a model would not
+		finish = genai.FinishReasonSafety
+	}
 	prompt, answer := estimate(req.Contents...), estimate(content)
 	if req.Config != nil {
 		prompt += estimate(req.Config.SystemInstruction)
@@ -82,7 +86,7 @@ func response(req *model.LLMRequest, s step) *model.LLMResponse {
 		CustomMetadata: map[string]any{"token_counts": "estimated"},
 		ModelVersion:   Version,
 		TurnComplete:   true,
-		FinishReason:   genai.FinishReasonStop,
+		FinishReason:   finish,
 	}
 }
 

@@ -556,3 +556,15 @@ func BenchmarkMebibyte(b *testing.B) {
 		}
 	}
 }
+
+// What is beyond the model is not done and not called done.
+func TestEffectsAreRefused(t *testing.T) {
+	for prompt, want := range map[string]genai.FinishReason{
+		"delete doc_9982": genai.FinishReasonSafety, "Email doc_1 to Bob": genai.FinishReasonSafety, "hello": genai.FinishReasonStop,
+	} {
+		req := &model.LLMRequest{Contents: []*genai.Content{genai.NewContentFromText(prompt, genai.RoleUser)}, Config: analystTools()}
+		if got := one(t, req, false); got.FinishReason != want || len(got.Content.Parts) != 1 || text(got.Content) == "" {
+			t.Errorf("%q ended with %s and %v, want %s", prompt, got.FinishReason, got.Content.Parts, want)
+		}
+	}
+}

@@ -77,7 +77,7 @@ func readOutcome(id string, x *exchange, wantText bool) outcome {
 		o.failure.reason = "the call was interrupted and no result was recorded"
 		return o
 	}
-	found := lookup{x.result}
+	found := newLookup(x.result)
 	o.title = found.text(titleNames)
 	if f, bad := readFailure(x.result); bad {
 		o.failure = f
@@ -112,7 +112,8 @@ func readFailure(m map[string]any) (failure, bool) {
 			break
 		}
 	}
-	whole := lookup{m}.text(titleNames) != "" && textMember(m) != ""
+	found := newLookup(m)
+	whole := found.text(titleNames) != "" && textMember(m) != ""
 	bad = bad && !whole
 	switch e := member(m, "error").(type) {
 	case nil:
@@ -132,9 +133,9 @@ func readFailure(m map[string]any) (failure, bool) {
 	if f.reason == "" {
 		f.reason = reason(m, &f)
 	}
-	f.requestID = clip(tidy(lookup{m}.text(requestNames)), 128)
-	f.decideAt = clip(tidy(lookup{m}.text(decideNames)), 512)
-	f.expiresAt = clip(tidy(lookup{m}.text(expiryNames)), 64)
+	f.requestID = clip(tidy(found.text(requestNames)), 128)
+	f.decideAt = clip(tidy(found.text(decideNames)), 512)
+	f.expiresAt = clip(tidy(found.text(expiryNames)), 64)
 	return f, bad
 }
 
@@ -154,18 +155,18 @@ func reason(m map[string]any, f *failure) string {
 	return clip(strings.TrimRight(best, ". "), 300)
 }
 
-// lookup finds members of a result by meaning, also inside the objects that tools
-// wrap around it.
-type lookup struct{ m map[string]any }
+// lookup finds members of a result by meaning: in the result and in the objects
+// wrapped in it, outermost first. A wrapped object may be written as JSON text, as
+// in {"result": "{\"id\": ...}"}, which tools make that hand on a body.
+type lookup []map[string]any
 
 // maxWrap bounds how many objects may be wrapped around a result.
 const maxWrap = 4
 
 // text returns the member with the likeliest of the names that holds a scalar.
 func (l lookup) text(names []string) string {
-	levels := l.levels()
 	for _, name := range names {
-		for _, m := range levels {
+		for _, m := range l {
 			if s := scalar(member(m, name)); s != "" {
 				return s
 			}
@@ -175,7 +176,7 @@ func (l lookup) text(names []string) string {
 }
 
 func (l lookup) partial() bool {
-	for _, m := range l.levels() {
+	for _, m := range l {
 		switch t := member(m, "truncated").(type) {
 		case bool:
 			return t
@@ -186,21 +187,16 @@ func (l lookup) partial() bool {
 	return false
 }
 
-// levels returns the result and the objects wrapped in it, outermost first.
-func (l lookup) levels() []map[string]any {
-	out := []map[string]any{l.m}
-	for m := l.m; len(out) <= maxWrap; {
+func newLookup(m map[string]any) lookup {
+	out := lookup{m}
+	for len(out) <= maxWrap && m != nil {
 		var inner map[string]any
 		for _, name := range wrapNames {
-			if v, ok := member(m, name).(map[string]any); ok {
-				inner = v
+			if inner = object(member(m, name)); inner != nil {
+				out = append(out, inner)
 				break
 			}
 		}
-		if inner == nil {
-			break
-		}
-		out = append(out, inner)
 		m = inner
 	}
 	return out
@@ -209,20 +205,33 @@ func (l lookup) levels() []map[string]any {
 // content returns the document's text: the member that holds it, or what a wrapper
 // holds directly, or all the text there is under one of these names.
 func (l lookup) content() string {
-	levels := l.levels()
-	for _, m := range slices.Backward(levels) {
+	for _, m := range slices.Backward(l) {
 		if s := textMember(m); s != "" {
 			return s
 		}
 	}
-	for _, m := range slices.Backward(levels) {
+	for _, m := range slices.Backward(l) {
 		for _, name := range wrapNames {
 			if s := flatten(member(m, name), 0); s != "" {
 				return s
 			}
 		}
 	}
-	return longestText(l.m)
+	return longestText(l[0])
+}
+
+// object returns v as an object, nil when it is none.
+func object(v any) map[string]any {
+	switch v := v.(type) {
+	case map[string]any:
+		return v
+	case string:
+		var m map[string]any
+		if s := strings.TrimSpace(v); strings.HasPrefix(s, "{") && len(s) <= maxText && json.Unmarshal([]byte(s), &m) == nil {
+			return m
+		}
+	}
+	return nil
 }
 
 func textMember(m map[string]any) string {

@@ -37,6 +37,10 @@ func TestReadOutcome(t *testing.T) {
 		{`{"name":"T","body":"words"}`, read("T", "words")},
 		{`{"result":{"document":{"Title":"T","Text":"words"}}}`, read("T", "words")},
 		{`{"result":"words"}`, read("", "words")},
+		{`{"result":"{\"id\":\"d\",\"title\":\"T\",\"content\":\"words\"}"}`, read("T", "words")},
+		{`{"result":"{\"document_id\":\"d\",\"body\":\"words\"}"}`, read("", "words")},
+		{`{"result":"{\"data\":{\"text\":\"words\"}}"}`, read("", "words")},
+		{`{"result":"{no JSON"}`, read("", "{no JSON")},
 		{`{"output":["one","two"]}`, read("", "one\n\ntwo")},
 		{`{"content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]}`, read("", "one\n\ntwo")},
 		{`{"status":"draft","title":"T","content":"words"}`, read("T", "words")},
@@ -63,6 +67,10 @@ func TestReadOutcomeOfAReport(t *testing.T) {
 	got := readOutcome("", x, false)
 	if !got.ok || got.id != "rep_1" || got.where != "reports/t.md" {
 		t.Errorf("got %+v", got)
+	}
+	x.result = map[string]any{"result": `{"id":"rep_2","url":"https://x.test/2"}`}
+	if got := readOutcome("", x, false); !got.ok || got.id != "rep_2" || got.where != "https://x.test/2" {
+		t.Errorf("a body handed on as text: got %+v", got)
 	}
 	x.result = map[string]any{"status": "denied", "error": "no"}
 	if got := readOutcome("", x, false); got.ok || got.failure.kind != denied {

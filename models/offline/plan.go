@@ -13,6 +13,8 @@ import (
 type step struct {
 	calls []*genai.FunctionCall
 	text  string
+	// refused says that the request is beyond this model, so that nothing was done.
+	refused bool
 }
 
 // plan decides the next step from the history and the declared tools alone.
@@ -33,7 +35,7 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 	p := readPast(turns[:last], box)
 	j := resolve(now.text, p, box)
 	if j.help {
-		return step{text: declineText(j, box)}
+		return step{text: declineText(j, box), refused: j.effect != ""}
 	}
 	docs, report := box.current(now)
 	if need := j.missing(p, docs); len(need) > 0 {

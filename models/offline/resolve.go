@@ -56,7 +56,7 @@ type past struct {
 func readPast(turns []turn, box toolbox) past {
 	p := past{library: library{docs: make(map[string]outcome)}}
 	for _, t := range turns {
-		a := parse(t.text, box.reserved)
+		a := box.parse(t.text)
 		if len(a.ids) > 0 || a.report {
 			inherit(&a, p.last)
 			p.last, p.reported = a, false
@@ -75,6 +75,15 @@ func readPast(turns []turn, box toolbox) past {
 	return p
 }
 
+// parse reads a prompt, with the identifiers as the tool takes them.
+func (b toolbox) parse(prompt string) ask {
+	a := parse(prompt, b.reserved)
+	for i, id := range a.ids {
+		a.ids[i] = b.fetch.fit(id)
+	}
+	return a
+}
+
 // inherit completes an ask that only names documents, when the one before it asked
 // for a report and named none.
 func inherit(a *ask, before ask) {
@@ -86,7 +95,7 @@ func inherit(a *ask, before ask) {
 
 // resolve says what the current turn is to do.
 func resolve(prompt string, p past, box toolbox) job {
-	j := job{ask: parse(prompt, box.reserved)}
+	j := job{ask: box.parse(prompt)}
 	inherit(&j.ask, p.last)
 	switch {
 	case j.effect != "":

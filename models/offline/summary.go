@@ -3,6 +3,7 @@ package offline
 import (
 	"cmp"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -118,6 +119,8 @@ func placeFactor(u unit, at int, heavy bool) float64 {
 		f *= 0.3
 	case u.kind == factUnit:
 		f *= 0.5
+	case u.kind == lineUnit && alarm.MatchString(u.text):
+		f *= 4 // what a log is read for
 	case strings.HasSuffix(u.text, "?"), strings.HasSuffix(u.text, "？"):
 		f *= 0.6
 	}
@@ -126,6 +129,9 @@ func placeFactor(u unit, at int, heavy bool) float64 {
 	}
 	return f
 }
+
+// alarm matches the levels of log lines that tell of something wrong.
+var alarm = regexp.MustCompile(`\b(ERROR|FATAL|CRITICAL|PANIC|ALERT|SEVERE|WARN|WARNING)\b`)
 
 func eachHeadingWord(heading string, f func(string)) {
 	f(strings.ToLower(heading))

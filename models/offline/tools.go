@@ -2,6 +2,8 @@ package offline
 
 import (
 	"encoding/json"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -21,8 +23,25 @@ type toolbox struct {
 
 // fetchTool reads one document.
 type fetchTool struct {
-	name string
-	id   string // the parameter that takes the identifier
+	name    string
+	id      string         // the parameter that takes the identifier
+	pattern *regexp.Regexp // that identifiers match; nil when they may be anything
+}
+
+// notInPattern matches what identifiers of files seldom hold.
+var notInPattern = regexp.MustCompile(`[^\pL\pN_-]+`)
+
+// fit returns an identifier as the tool takes it. Where its pattern takes no file
+// name, "Q4 Report.md" is Q4-Report.
+func (t *fetchTool) fit(id string) string {
+	if t == nil || t.pattern == nil || t.pattern.MatchString(id) {
+		return id
+	}
+	stem := strings.Trim(notInPattern.ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
+	if t.pattern.MatchString(stem) {
+		return stem
+	}
+	return id
 }
 
 // reportTool stores a titled text.
@@ -39,6 +58,7 @@ type schema struct {
 	Defs        map[string]schema `json:"$defs"`
 	Type        any               `json:"type"` // a string, or a list of them
 	Description string            `json:"description"`
+	Pattern     string            `json:"pattern"`
 	Properties  map[string]schema `json:"properties"`
 	Required    []string          `json:"required"`
 	Items       *schema           `json:"items"`
@@ -172,7 +192,11 @@ func asFetch(d *genai.FunctionDeclaration, s schema, name, first []string) (*fet
 	if best < 2 || best+about < 3 || !fillable(s, param) {
 		return nil, 0
 	}
-	return &fetchTool{name: d.Name, id: param}, best + 2*about
+	t := &fetchTool{name: d.Name, id: param}
+	if p := s.Properties[param].Pattern; p != "" && len(p) <= 256 {
+		t.pattern, _ = regexp.Compile(p) // one that Go does not read binds nobody here
+	}
+	return t, best + 2*about
 }
 
 // asReport rates d likewise as a tool that stores a titled text.

@@ -49,12 +49,12 @@ func TestFindTools(t *testing.T) {
 		{"weather", decl("get_weather", "Get the weather of a city.", object(nil, map[string]any{"city": str("name of the city")})), nil, nil},
 
 		// Tools, under several names and kinds of schema.
-		{"as the analyst has it", decl("fetch_document", "Fetch one protected document by its identifier.", documentID), &fetchTool{"fetch_document", "document_id"}, nil},
-		{"renamed", decl("kb_article", "Returns one article of the knowledge base.", object([]any{"slug"}, map[string]any{"slug": str("identifier of the article"), "format": str("")})), &fetchTool{"kb_article", "slug"}, nil},
-		{"camel case, jsonschema-go", decl("loadFile", "", inferred), &fetchTool{"loadFile", "documentRef"}, nil},
-		{"genai schema", &genai.FunctionDeclaration{Name: "read_doc", Parameters: &genai.Schema{Type: genai.TypeObject, Properties: map[string]*genai.Schema{"doc": {Type: genai.TypeString}}}}, &fetchTool{"read_doc", "doc"}, nil},
-		{"reference to a definition", decl("fetch_document", "", map[string]any{"$ref": "#/$defs/Args", "$defs": map[string]any{"Args": documentID}}), &fetchTool{"fetch_document", "document_id"}, nil},
-		{"nullable id and a default", decl("open_record", "", object([]any{"id", "lang"}, map[string]any{"id": map[string]any{"type": []any{"string", "null"}}, "lang": map[string]any{"type": "string", "default": "en"}})), &fetchTool{"open_record", "id"}, nil},
+		{"as the analyst has it", decl("fetch_document", "Fetch one protected document by its identifier.", documentID), &fetchTool{name: "fetch_document", id: "document_id"}, nil},
+		{"renamed", decl("kb_article", "Returns one article of the knowledge base.", object([]any{"slug"}, map[string]any{"slug": str("identifier of the article"), "format": str("")})), &fetchTool{name: "kb_article", id: "slug"}, nil},
+		{"camel case, jsonschema-go", decl("loadFile", "", inferred), &fetchTool{name: "loadFile", id: "documentRef"}, nil},
+		{"genai schema", &genai.FunctionDeclaration{Name: "read_doc", Parameters: &genai.Schema{Type: genai.TypeObject, Properties: map[string]*genai.Schema{"doc": {Type: genai.TypeString}}}}, &fetchTool{name: "read_doc", id: "doc"}, nil},
+		{"reference to a definition", decl("fetch_document", "", map[string]any{"$ref": "#/$defs/Args", "$defs": map[string]any{"Args": documentID}}), &fetchTool{name: "fetch_document", id: "document_id"}, nil},
+		{"nullable id and a default", decl("open_record", "", object([]any{"id", "lang"}, map[string]any{"id": map[string]any{"type": []any{"string", "null"}}, "lang": map[string]any{"type": "string", "default": "en"}})), &fetchTool{name: "open_record", id: "id"}, nil},
 		{"report", decl("create_report", "Create one report.", titled), nil, &reportTool{name: "create_report", title: "title", content: "content"}},
 		{"renamed report", decl("publish_note", "", object([]any{"headline", "body"}, map[string]any{"headline": str(""), "body": str("Markdown")})), nil, &reportTool{name: "publish_note", title: "headline", content: "body"}},
 		{"report with sources", decl("save_summary", "", object([]any{"title", "text"}, map[string]any{"title": str(""), "text": str(""), "sources": map[string]any{"type": "array", "items": map[string]any{"type": "string"}}})), nil, &reportTool{name: "save_summary", title: "title", content: "text", sources: "sources"}},
@@ -68,6 +68,21 @@ func TestFindTools(t *testing.T) {
 			}
 		})
 	}
+	t.Run("identifiers as the tool takes them", func(t *testing.T) {
+		pattern := object([]any{"document_id"}, map[string]any{"document_id": map[string]any{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}})
+		box := findTools(&genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{decl("fetch_document", "", pattern)}}}})
+		for prompt, want := range map[string]string{
+			"Summarize memo.md": "memo", "Summarize 'Q4 Report.md'": "Q4-Report", "Fetch doc_1": "doc_1", "Summarize document über": "über",
+		} {
+			if got := box.parse(prompt).ids; len(got) != 1 || got[0] != want {
+				t.Errorf("%q names %q, want %q", prompt, got, want)
+			}
+		}
+		var none *fetchTool
+		if got := none.fit("memo.md"); got != "memo.md" {
+			t.Errorf("without a tool: %q", got)
+		}
+	})
 	t.Run("the best of several", func(t *testing.T) {
 		box := findTools(&genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{
 			decl("get_user", "Get a user.", object(nil, map[string]any{"user_id": str("")})),
