@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // Acquire obtains a grant for detail, or returns a live one, for a tool that
@@ -23,28 +24,36 @@ func Acquire(ctx context.Context, detail rar.Detail) (*Grant, error) {
 	if s == nil {
 		return nil, fmt.Errorf("jit: acquire: %w", ErrNoCall)
 	}
-	if _, err := s.checkCeiling(Origin{}, detail); err != nil {
+	d, _, err := s.checkCeiling(Origin{}, detail)
+	if err != nil {
 		return nil, err
 	}
-	return s.acquire(ctx, Origin{}, detail, true)
+	return s.acquire(ctx, Origin{}, d, true)
 }
 
-// checkCeiling returns which element of the ceiling holds d. It refuses, and
-// reports, a demand outside the ceiling, and one that the API at origin makes for
-// another origin's resources.
-func (s *scope) checkCeiling(origin Origin, d rar.Detail) (index int, err error) {
-	index, err = s.task.engine.within(d, s.call.Ceiling)
-	if err == nil {
-		err = elsewhere(origin, d)
+// checkCeiling returns what to ask for when the API at origin demands d, and which
+// element of the ceiling holds it. It refuses, and reports, a demand outside the
+// ceiling, and one that the API makes for another origin's resources.
+func (s *scope) checkCeiling(origin Origin, d rar.Detail) (ask rar.Checked, index int, err error) {
+	if ask, index, err = s.withinCeiling(origin, d); err == nil {
+		return ask, index, nil
 	}
-	if err == nil {
-		return index, nil
+	e := s.entry(EntryBlocked)
+	e.Detail, e.Error = &d, err.Error()
+	s.task.engine.note(e)
+	s.task.emit(Blocked{About: s.about(), Demanded: d, Reason: err.Error()})
+	return rar.Checked{}, -1, &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: err}
+}
+
+func (s *scope) withinCeiling(origin Origin, d rar.Detail) (ask rar.Checked, index int, err error) {
+	if err := elsewhere(origin, d); err != nil {
+		return rar.Checked{}, -1, err
 	}
-	s.task.engine.note(Entry{
-		Kind: EntryBlocked, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool, Detail: &d, Error: err.Error(),
-	})
-	s.task.emit(Blocked{About: s.aboutNow(), Demanded: d, Reason: err.Error()})
-	return -1, &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: err}
+	if ask, err = d.Check(); err != nil {
+		return rar.Checked{}, -1, fmt.Errorf("what is asked is not valid: %w", err)
+	}
+	index, err = s.task.engine.within(ask, s.ceiling())
+	return ask, index, err
 }
 
 // elsewhere reports a location of d at another origin than o. A ceiling may name
@@ -67,116 +76,68 @@ func elsewhere(o Origin, d rar.Detail) error {
 	return nil
 }
 
-func (s *scope) aboutNow() About {
-	a := s.about()
-	a.Time = time.Now()
-	return a
-}
-
-// acquire returns a grant for a demand that lies within the ceiling: a live one
-// that covers it, or a new one. It waits for a person's decision as long as the
-// engine's Wait, the context and the request allow.
-func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Detail, ahead bool) (*Grant, error) {
-	key, err := keyOf(origin, d)
-	if err != nil {
-		return nil, fmt.Errorf("jit: demand: %w", err)
-	}
-	if g := s.task.covering(key, d, s.call.Ceiling); g != nil {
-		return g, nil
-	}
-	f, g, err := s.join(key, d, ahead)
-	if err != nil || g != nil {
-		return g, err
-	}
-	defer s.task.leave(key, f)
-
-	waiting := f.waiting
-	var giveUp <-chan time.Time
-	for {
-		select {
-		case <-f.done:
-			return f.grant, f.err
-		case <-waiting:
-			waiting = nil
-			timer := time.NewTimer(s.task.engine.cfg.Wait)
-			defer timer.Stop()
-			giveUp = timer.C
-		case <-giveUp:
-			return nil, pendingError(d, f.pending)
-		case <-ctx.Done():
-			if open, ok := s.task.openRequest(key); ok && open.Status == StatusPending { // and it stays so
-				return nil, fmt.Errorf("%w (%w)", pendingError(d, open.Decision), whyDone(ctx))
-			}
-			return nil, whyDone(ctx)
-		}
-	}
-}
-
-// whyDone returns the error of a context that is done, with its cause if it has
-// one of its own.
-func whyDone(ctx context.Context) error {
-	err, cause := ctx.Err(), context.Cause(ctx)
-	if errors.Is(cause, err) {
-		return cause
-	}
-	return fmt.Errorf("%w: %w", err, cause)
-}
-
-func pendingError(d rar.Detail, dec Decision) *PendingError {
-	return &PendingError{
-		RequestID: dec.RequestID, TaskID: dec.TaskID, Detail: d, Risk: dec.Risk,
-		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, ConsentRequired: dec.ConsentRequired,
-	}
-}
-
-// report tells journal and observer of a decision. A crash may lose the note: a
-// decision by itself lets nobody do anything, and a grant has an entry of its own.
-func (s *scope) report(d rar.Detail, dec Decision, waited time.Duration) {
-	t := s.task
-	t.engine.note(Entry{
-		Kind: EntryDecision, Run: t.run, TaskID: dec.TaskID, CallID: s.call.ID, Tool: s.call.Tool, RequestID: dec.RequestID,
-		Detail: &d, Status: dec.Status, Risk: dec.Risk, DecidedBy: dec.DecidedBy, Message: dec.Message, ExpiresAt: dec.ExpiresAt,
-	})
-	t.emit(Decided{
-		About: s.aboutNow(), Detail: d, RequestID: dec.RequestID, Status: dec.Status, Risk: dec.Risk, TTL: dec.TTL,
-		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, DecidedBy: dec.DecidedBy, Message: dec.Message, Waited: waited,
-	})
-}
-
-// redeem fetches the token of an approved request and checks what it covers.
-func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Detail, dec Decision) (*Grant, error) {
-	t := s.task
-	start := time.Now()
+// redeem fetches the token of an approved request. One that is not to be used is given
+// back at once.
+func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Decision) (*Grant, error) {
+	t, start := s.task, time.Now()
 	issued, err := t.engine.cfg.Authority.Token(ctx, dec.RequestID)
 	if err != nil {
 		return nil, &AuthorityError{opToken, err}
 	}
 	t.secrets.add(issued.Token)
 	ttl := lifetime(issued.ExpiresIn, dec.TTL, t.engine.cfg.TTL)
-	t.mu.Lock()
-	t.issued = append(t.issued, start.Add(ttl)) // used or not, it is alive
-	t.mu.Unlock()
+	g, err := s.accept(ctx, key, d, dec, issued, start, ttl)
+	if err != nil && t.revoke(ctx, issued.Token) {
+		ttl = 0
+	}
+	t.grants.count(start.Add(ttl)) // used or not, it is alive until then
+	if err != nil {
+		return nil, err
+	}
+	if !t.grants.add(g, time.Now()) {
+		return nil, fmt.Errorf("jit: grant for %s: %w", d.Detail(), ErrTaskEnded)
+	}
+	t.emit(Granted{About: s.about(), Detail: g.Detail, RequestID: g.RequestID, Origin: key.origin.String(), ExpiresAt: g.ExpiresAt})
+	return g, nil
+}
+
+// accept checks what a token covers, and records it: an unrecorded token is never used.
+func (s *scope) accept(ctx context.Context, key grantKey, d rar.Checked, dec Decision, issued Issued, start time.Time, ttl time.Duration) (*Grant, error) {
 	if err := usable(issued, dec); err != nil {
 		return nil, &AuthorityError{opToken, err}
 	}
-	granted, err := t.engine.granted(issued, d)
+	if issued.Details == nil {
+		return nil, fmt.Errorf("jit: request %s for %s: %w", dec.RequestID, d.Detail(), ErrSilent)
+	}
+	granted, err := s.task.engine.granted(issued.Details, d)
 	if err != nil {
-		return nil, &OvergrantError{RequestID: dec.RequestID, Asked: d, Reason: err}
+		return nil, &OvergrantError{RequestID: dec.RequestID, Asked: d.Detail(), Reason: err}
 	}
 	issued.TaskID, issued.RequestID = dec.TaskID, dec.RequestID
 	g := newGrant(issued, granted, key, start, ttl)
-	err = t.engine.record(ctx, Entry{
-		Kind: EntryGrant, Run: t.run, TaskID: g.TaskID, CallID: s.call.ID, Tool: s.call.Tool, RequestID: dec.RequestID,
-		Detail: &granted, ExpiresAt: g.ExpiresAt, TokenHash: issued.Token.Fingerprint(t.engine.cfg.TokenHashKey),
-	})
+	e := s.entry(EntryGrant)
+	e.TaskID, e.RequestID, e.Detail, e.ExpiresAt = g.TaskID, g.RequestID, &g.Detail, g.ExpiresAt
+	e.TokenHash = issued.Token.Fingerprint(s.task.engine.cfg.TokenHashKey)
+	return g, s.task.engine.record(ctx, e)
+}
+
+// revokeTimeout bounds how long a call waits until a token that it cannot use is void.
+// The end of the task makes it so in any case.
+const revokeTimeout = 5 * time.Second
+
+// revoke gives a token back that is not to be used, and reports whether that is done.
+func (t *Task) revoke(ctx context.Context, token secret.String) bool {
+	a, ok := t.engine.cfg.Authority.(Revoker)
+	if !ok || token.IsZero() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	err := a.Revoke(ctx, token)
 	if err != nil {
-		return nil, err // an unrecorded token is never used
+		t.engine.log.WarnContext(ctx, "a token that is not used lives until the task ends", "task_id", t.knownID(), "error", err)
 	}
-	if !t.keep(g) {
-		return nil, fmt.Errorf("jit: grant for %s: %w", d, ErrTaskEnded)
-	}
-	t.emit(Granted{About: s.aboutNow(), Detail: g.Detail, RequestID: g.RequestID, Origin: key.origin.String(), ExpiresAt: g.ExpiresAt})
-	return g, nil
+	return err == nil
 }
 
 // usable reports why a token cannot be sent as a bearer token, or is not the one
@@ -196,17 +157,15 @@ func usable(issued Issued, dec Decision) error {
 }
 
 // granted returns what a token covers, if that lies within what was asked.
-func (e *Engine) granted(issued Issued, asked rar.Detail) (rar.Detail, error) {
-	if issued.Details == nil {
-		return asked, nil // RFC 9396, section 7: not said means as asked
+func (e *Engine) granted(details []rar.Detail, asked rar.Checked) (rar.Checked, error) {
+	if len(details) != 1 {
+		return rar.Checked{}, fmt.Errorf("%d authorization details for one that was asked", len(details))
 	}
-	if len(issued.Details) != 1 {
-		return rar.Detail{}, fmt.Errorf("%d authorization details for one that was asked", len(issued.Details))
+	d, err := details[0].Check()
+	if err != nil {
+		return rar.Checked{}, err
 	}
-	if _, err := e.withinAny(issued.Details[0], []rar.Detail{asked}); err != nil {
-		return rar.Detail{}, err
-	}
-	return issued.Details[0], nil
+	return d, e.cfg.Rules.Within(d, asked)
 }
 
 // lifetime picks the first lifetime that was said; a server that says none gets

@@ -115,8 +115,8 @@ func TestTransportNeverSendsAnAcquiredGrant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority.Issue = func(string, rar.Detail) jit.Issued {
-		return jit.Issued{Token: secret.New("for-http")}
+	authority.Issue = func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New("for-http"), Details: []rar.Detail{d}}
 	}
 	c.over(tripper(func(r *http.Request) (*http.Response, error) {
 		if r.Header.Get("Authorization") == "Bearer "+acquired.Token.Reveal() {
@@ -164,7 +164,7 @@ func TestLifetimeIsWhatTheServerSays(t *testing.T) {
 				},
 				Issue: func(_ string, d rar.Detail) jit.Issued {
 					time.Sleep(time.Second) // on its way
-					return jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: test.expiresIn}
+					return jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: test.expiresIn, Details: []rar.Detail{d}}
 				},
 			}
 			c, start := offline(t, jit.Config{Authority: authority}, nil), time.Now()

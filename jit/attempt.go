@@ -21,14 +21,14 @@ type attempt struct {
 	resent bool    // after an answer that was lost
 	using  string  // the request whose grant is sent; "" for the base token
 
-	scouting chan struct{} // closed at the first answer, if others wait for it; nil if not
+	answered chan struct{} // to be closed at the first answer, since others wait for it; nil otherwise
 }
 
 func (a *attempt) roundTrip() (*http.Response, error) {
 	if _, own := field(a.req.Header, "Authorization"); own {
 		return nil, a.errorf("the request has an Authorization header of its own")
 	}
-	defer a.scouted()
+	defer a.firstAnswer()
 	exact := exactKind(a.s.call.Tool, a.req, a.t.Origin)
 	grant, err := a.ahead(exact)
 	if err != nil {
@@ -45,7 +45,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		if errors.Is(err, challenge.ErrNone) {
 			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() {
 				// The token expired or was revoked. Start over without it.
-				a.s.task.drop(grant)
+				a.s.task.grants.drop(grant)
 				drain(resp)
 				grant = nil
 				continue
@@ -76,16 +76,17 @@ func (a *attempt) errorf(format string, args ...any) error {
 // endpoint that never demanded anything may not know the narrow token of another.
 func (a *attempt) ahead(exact kind) (*Grant, error) {
 	task, ceiling := a.s.task, a.s.call.Ceiling
-	if g := task.picked(exact, ceiling); g != nil {
+	if g := task.grants.lastServed(exact, ceiling); g != nil {
 		return g, nil
 	}
 	k, named := kindOf(exact, ceiling)
-	need, known := task.expect(k, named, ceiling)
+	need, known := task.endpoints.expect(task.engine, k, named, a.s.ceiling())
 	if !known && len(ceiling) > 0 {
-		if waited, err := a.scout(k); err != nil {
+		var err error
+		if a.answered, err = task.endpoints.goFirst(a.req.Context(), k); err != nil {
 			return nil, err
-		} else if waited {
-			need, known = task.expect(k, named, ceiling)
+		} else if a.answered == nil { // another went first
+			need, known = task.endpoints.expect(task.engine, k, named, a.s.ceiling())
 		}
 	}
 	if !known {
@@ -95,8 +96,16 @@ func (a *attempt) ahead(exact kind) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	task.pick(exact, ceiling, g)
+	task.grants.serves(exact, ceiling, g)
 	return g, nil
+}
+
+// firstAnswer tells those that wait that the first answer is there.
+func (a *attempt) firstAnswer() {
+	if a.answered != nil {
+		close(a.answered)
+		a.answered = nil
+	}
 }
 
 func (a *attempt) replayable() bool {
@@ -105,7 +114,7 @@ func (a *attempt) replayable() bool {
 
 // send makes one round trip with the grant's token, or the base token.
 func (a *attempt) send(grant *Grant) (*http.Response, error) {
-	if a.s.task.over() {
+	if a.s.task.ended.Load() {
 		return nil, a.errorf("%w", ErrTaskEnded)
 	}
 	req := new(http.Request)
@@ -141,10 +150,9 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	if a.using != "" && safe(req.Method) && a.s.task.engine.cfg.Journal != nil {
-		a.s.task.engine.note(Entry{
-			Kind: EntryUse, Run: a.s.task.run, TaskID: a.s.task.knownID(), CallID: a.s.call.ID, Tool: a.s.call.Tool,
-			RequestID: a.using, Method: a.req.Method, URL: a.shown(), HTTPStatus: resp.StatusCode,
-		})
+		e := a.entry(EntryUse)
+		e.HTTPStatus = resp.StatusCode
+		a.s.task.engine.note(e)
 	}
 	resp.Request = a.req // what was sent holds a token, and responses get logged
 	return resp, nil
@@ -153,18 +161,14 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 // escalate turns a demand into a grant, or into the reason why not.
 func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exact kind) (*Grant, error) {
 	s, req := a.s, a.req
-	s.task.engine.note(Entry{
-		Kind: EntryRefused, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool,
-		Method: req.Method, URL: a.shown(), HTTPStatus: status, Demanded: ch.Details,
-	})
-	s.task.emit(Refused{
-		About: s.aboutNow(), Method: req.Method, URL: a.shown(), StatusCode: status, Demanded: ch.Details,
-	})
+	e := s.entry(EntryRefused)
+	e.Method, e.URL, e.HTTPStatus, e.Demanded = req.Method, a.shown(), status, ch.Details
+	s.task.engine.note(e)
+	s.task.emit(Refused{About: s.about(), Method: req.Method, URL: e.URL, StatusCode: status, Demanded: ch.Details})
 	if len(ch.Details) > 1 {
 		return nil, a.severalDemands(ch)
 	}
-	d := ch.Details[0]
-	index, err := s.checkCeiling(a.t.Origin, d)
+	d, index, err := s.checkCeiling(a.t.Origin, ch.Details[0])
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +176,10 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 		return nil, a.errorf("%w", ErrNotReplayable)
 	}
 	k, named := kindOf(exact, s.call.Ceiling)
-	s.task.remember(k, named, d, s.call.Ceiling[index])
-	a.scouted()
-	if used != nil {
-		key, err := keyOf(a.t.Origin, d)
-		if err == nil && (used.key == key || s.task.engine.cfg.Rules.Within(d, used.Detail) == nil) {
-			s.task.drop(used) // it should have been enough: it is void at the API
-		}
+	s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
+	a.firstAnswer()
+	if used != nil && (used.key == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
+		s.task.grants.drop(used) // it should have been enough: it is void at the API
 	}
 	return s.acquire(req.Context(), a.t.Origin, d, false)
 }
@@ -188,7 +189,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 // satisfy it.
 func (a *attempt) severalDemands(ch *challenge.Challenge) error {
 	for _, d := range ch.Details {
-		if _, err := a.s.checkCeiling(a.t.Origin, d); err != nil {
+		if _, _, err := a.s.checkCeiling(a.t.Origin, d); err != nil {
 			return err
 		}
 	}

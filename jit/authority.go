@@ -38,6 +38,12 @@ type Authority interface {
 	Token(ctx context.Context, requestID string) (Issued, error)
 }
 
+// A Revoker is an [Authority] that can revoke one token by itself (RFC 7009), before
+// its task ends. The engine does so with one that it will not use.
+type Revoker interface {
+	Revoke(ctx context.Context, token secret.String) error
+}
+
 // TaskSpec says what a task is for. All fields are optional.
 type TaskSpec struct {
 	Name       string // label for people
@@ -119,8 +125,10 @@ type Issued struct {
 	Token     secret.String
 	Type      string        // "Bearer"
 	ExpiresIn time.Duration // 0 when the server does not say
-	// Details is what the token covers, as the server says; nil when it does not
-	// say, which means exactly what was asked (RFC 9396, section 7).
+	// Details is what the token covers, as the server says or the token itself; nil
+	// when neither does. The token is then revoked and not used ([ErrSilent]): a server
+	// must return what it granted (RFC 9396, section 7), and one that knows nothing of
+	// authorization details says nothing of a token that may do anything.
 	Details   []rar.Detail
 	TaskID    string
 	RequestID string

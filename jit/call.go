@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jitagent/jitagent/rar"
 )
@@ -33,6 +34,10 @@ type Call struct {
 	// Args is what the tool was called with, for the journal. Anything that encodes
 	// as JSON; nil leaves it out.
 	Args any
+	// Repeats says that an effect may be meant twice. Without it a request of this
+	// task that was answered as done (same tool, method, URL and body) is not sent
+	// again, whichever call makes it: it is answered as it was the first time.
+	Repeats bool
 	// IdempotencyKey names the intended effect: the same from the first attempt
 	// through refusal, grant and retry. "" derives one from the task and ID.
 	IdempotencyKey string
@@ -43,6 +48,10 @@ type scope struct {
 	call Call
 	n    int64        // tells calls without an ID apart
 	seq  atomic.Int64 // counts bodies that cannot be hashed
+
+	// ceiling is the call's, checked once it is needed. In an element that is not
+	// valid lies nothing.
+	ceiling func() []rar.Checked
 
 	mu     sync.Mutex
 	doubts []*MaybeExecutedError
@@ -73,14 +82,14 @@ func FromContext(ctx context.Context) *Task {
 // ceiling and does not inherit.
 func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	s := &scope{task: t, call: c}
+	s.ceiling = sync.OnceValue(func() []rar.Checked { all, _ := rar.CheckAll(c.Ceiling); return all })
 	if c.ID == "" {
 		s.n = t.calls.Add(1)
 	}
 	if t.engine.cfg.Journal != nil {
-		t.engine.note(Entry{
-			Kind: EntryCall, Run: t.run, TaskID: t.knownID(), CallID: c.ID, Tool: c.Tool,
-			Args: t.shownArgs(c.Args), Ceiling: c.Ceiling, Justification: c.Justification,
-		})
+		e := s.entry(EntryCall)
+		e.Args, e.Ceiling, e.Justification = t.shownArgs(c.Args), c.Ceiling, c.Justification
+		t.engine.note(e)
 	}
 	return context.WithValue(ctx, scopeKey{}, s)
 }
@@ -129,7 +138,12 @@ func scopeOf(ctx context.Context) *scope {
 }
 
 func (s *scope) about() About {
-	return About{TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
+	return About{Time: time.Now(), TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
+}
+
+// entry is a journal entry about the call.
+func (s *scope) entry(kind EntryKind) Entry {
+	return Entry{Kind: kind, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
 }
 
 // effectOf names what a request that is not read-only does. Its key is the same for

@@ -2,15 +2,14 @@ package jit
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/jitagent/jitagent/internal/peer"
 )
 
 // An effect is what a request that is not read-only is meant to do at the API. It
@@ -19,10 +18,6 @@ type effect struct {
 	key    string // Idempotency-Key
 	digest string // of tool, method, URL and body; "" when the body cannot be read twice
 }
-
-// maxKept bounds how much of an answer to an effect is read before it is handed
-// on, so that an answer that breaks off can be asked for again.
-const maxKept = 1 << 20
 
 // deliver hands a request on. One that may change something is known to the journal
 // before it leaves, and to the API by its key.
@@ -39,7 +34,7 @@ func (a *attempt) read(req *http.Request) (*http.Response, error) {
 	for {
 		a.sent = true
 		resp, err := a.t.base().RoundTrip(req)
-		if err == nil || !brokeOff(err) {
+		if err == nil || !peer.Broke(err).Passing() {
 			return resp, err
 		}
 		if pause == nil {
@@ -54,26 +49,36 @@ func (a *attempt) read(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// affect sends a request that may change something. It is sent again only if it
-// cannot have arrived, or under a key that the API honours.
-func (a *attempt) affect(req *http.Request) (*http.Response, error) {
+// affect sends a request that may change something, unless the task knows the answer.
+// It is sent again only if it cannot have arrived, or under a key that the API honors.
+func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	task, ctx := a.s.task, req.Context()
 	if a.effect == nil {
 		e := a.newEffect()
 		a.effect = &e
 	}
-	if lost := task.lostEffect(a.effect.digest); lost != nil {
-		if !a.t.HonoursIdempotencyKey {
-			a.s.lose(lost) // asking again does not make it known
-			return nil, lost
+	known, doubt, err := task.effects.begin(ctx, a.effect.digest, a.s.call.Repeats)
+	if err != nil || known != nil {
+		closeCopy(a, req)
+		if err != nil {
+			return nil, err
 		}
-		a.effect.key = lost.IdempotencyKey // it is the same effect, so the API must see the same key
+		task.emit(Repeated{About: a.s.about(), Method: req.Method, URL: a.shown(), StatusCode: known.status})
+		return known.response(req)
+	}
+	var done *answer
+	defer func() { task.effects.end(a.effect.digest, done, doubt) }()
+	if doubt != nil {
+		if !a.t.HonoursIdempotencyKey {
+			closeCopy(a, req)
+			a.s.lose(doubt) // asking again does not make it known
+			return nil, doubt
+		}
+		a.effect.key = doubt.IdempotencyKey // it is the same effect, so the API must see the same key
 	}
 	a.setKey(req.Header)
 	if err := task.engine.record(ctx, a.entry(EntryCallSent)); err != nil {
-		if a.sent && req.Body != nil {
-			_ = req.Body.Close() // our copy
-		}
+		closeCopy(a, req)
 		return nil, err
 	}
 	pause := a.pauses()
@@ -83,18 +88,37 @@ func (a *attempt) affect(req *http.Request) (*http.Response, error) {
 		if err == nil && resp != nil && a.t.HonoursIdempotencyKey {
 			err = keepBody(resp)
 		}
-		retry, after := a.retryable(resp, err, pause.tries)
-		if !retry {
-			return a.outcome(ctx, resp, err)
+		again, after := a.retryable(resp, err, pause.tries)
+		if again {
+			next, fault := a.again(req)
+			if again = fault == nil && pause.wait(ctx, after); again {
+				if resp != nil {
+					drain(resp)
+				}
+				req = next
+				continue
+			}
 		}
-		next, rerr := a.again(req)
-		if rerr != nil || !pause.wait(ctx, after) {
-			return a.outcome(ctx, resp, err)
+		was := doubt
+		resp, doubt, err = a.outcome(ctx, resp, err)
+		if done = answerOf(resp); resp != nil && resp.Body != nil && doubt == nil && !refused(resp) {
+			resp.Body = &effectBody{ReadCloser: resp.Body, attempt: a, ctx: ctx, status: resp.StatusCode, answer: done}
+		} else if done != nil {
+			close(done.whole)
 		}
-		if resp != nil {
-			drain(resp)
+		if doubt == nil && was != nil && resp != nil && !refused(resp) {
+			task.emit(Settled{About: a.s.about(), IdempotencyKey: a.effect.key}) // the API has answered under the key
+		} else if doubt == nil {
+			doubt = was
 		}
-		req = next
+		return resp, err
+	}
+}
+
+// closeCopy closes the body of a request that is not sent, if it is a copy of ours.
+func closeCopy(a *attempt, req *http.Request) {
+	if a.sent && req.Body != nil {
+		_ = req.Body.Close()
 	}
 }
 
@@ -102,54 +126,49 @@ func (a *attempt) affect(req *http.Request) (*http.Response, error) {
 // answer or error, and the least wait before it.
 func (a *attempt) retryable(resp *http.Response, err error, tries int) (bool, time.Duration) {
 	switch {
-	case err != nil && neverSent(err):
-		return brokeOff(err), 0
-	case !a.t.HonoursIdempotencyKey:
-		return false, 0
-	case err != nil:
-		return brokeOff(err), 0
-	case resp == nil:
+	case err != nil && (a.t.HonoursIdempotencyKey || peer.NeverSent(err)):
+		return peer.Broke(err).Passing(), 0
+	case err != nil || resp == nil || !a.t.HonoursIdempotencyKey:
 		return false, 0
 	}
+	wait, _ := peer.RetryAfter(resp.Header, time.Now())
 	switch resp.StatusCode {
 	case http.StatusConflict:
 		// Under our own key: an earlier try is still being worked on. A first try that
 		// conflicts with something else has its answer.
-		return tries > 0, retryAfter(resp)
+		return tries > 0, wait
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true, retryAfter(resp)
+		return true, wait
 	}
 	return false, 0
 }
 
 // outcome records what became of an effect's request, and turns an answer that is
-// lost for good into a [MaybeExecutedError].
-func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (*http.Response, error) {
+// lost for good into a [MaybeExecutedError], which is the doubt.
+func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (_ *http.Response, doubt *MaybeExecutedError, _ error) {
 	entry := a.entry(EntryCallReturned)
 	if resp != nil {
 		entry.HTTPStatus = resp.StatusCode
 	}
 	switch {
-	case err != nil && neverSent(err):
+	case err != nil && peer.NeverSent(err):
 		entry.Outcome, entry.Error = OutcomeNotSent, a.s.task.Scrub(err.Error())
+	case err == nil && resp == nil:
+		err = errors.New("the base transport returned neither a response nor an error")
+		fallthrough
 	case err != nil:
-		return nil, a.lost(ctx, entry.HTTPStatus, err)
-	case resp == nil:
-		return nil, a.lost(ctx, 0, errors.New("the base transport returned neither a response nor an error"))
+		doubt = a.lost(ctx, entry.HTTPStatus, err)
+		return nil, doubt, doubt
 	case refused(resp):
 		entry.Outcome = OutcomeRefused
 	case a.doubtful(resp):
-		_ = a.lost(ctx, resp.StatusCode, errors.New("a gateway answered in the API's place"))
-		return resp, nil
+		return resp, a.lost(ctx, resp.StatusCode, errors.New("a gateway answered in the API's place")), nil
 	default:
 		entry.Outcome = OutcomeAnswered
-		a.settle()
-		if !a.t.HonoursIdempotencyKey && resp.Body != nil {
-			resp.Body = &effectBody{ReadCloser: resp.Body, attempt: a, ctx: ctx, status: resp.StatusCode}
-		}
+		a.s.settle(a.effect.key)
 	}
 	a.s.task.engine.note(entry)
-	return resp, err
+	return resp, nil, err
 }
 
 // doubtful reports whether an answer leaves open if the API got the request: a
@@ -172,32 +191,24 @@ func (a *attempt) lost(ctx context.Context, status int, cause error) *MaybeExecu
 		Tool: a.s.call.Tool, CallID: a.s.call.ID, Method: a.req.Method, URL: a.shown(),
 		IdempotencyKey: a.effect.key, StatusCode: status, Err: cause,
 	}
-	task.remindLost(a.effect.digest, e)
 	a.s.lose(e)
 	entry := a.entry(EntryCallReturned)
 	entry.Outcome, entry.HTTPStatus, entry.Error = OutcomeMaybeExecuted, status, task.Scrub(cause.Error())
 	if err := task.engine.record(context.WithoutCancel(ctx), entry); err != nil {
 		task.engine.log.WarnContext(ctx, "lost answer without a journal entry", "call_id", a.s.call.ID, "error", err)
 	}
-	task.emit(Uncertain{About: a.s.aboutNow(), Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: entry.Error})
+	task.emit(Uncertain{About: a.s.about(), Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: entry.Error})
 	return e
 }
 
-// settle takes back what lost said, if it did: the API has answered under the key.
-func (a *attempt) settle() {
-	a.s.settle(a.effect.key)
-	if a.s.task.forgetLost(a.effect.digest) {
-		a.s.task.emit(Settled{About: a.s.aboutNow(), IdempotencyKey: a.effect.key})
-	}
-}
-
-// entry is a journal entry about the attempt's effect.
+// entry is a journal entry about the attempt's request.
 func (a *attempt) entry(kind EntryKind) Entry {
-	t := a.s.task
-	return Entry{
-		Kind: kind, Run: t.run, TaskID: t.knownID(), CallID: a.s.call.ID, Tool: a.s.call.Tool,
-		IdempotencyKey: a.effect.key, Method: a.req.Method, URL: a.shown(), RequestID: a.using,
+	e := a.s.entry(kind)
+	e.Method, e.URL, e.RequestID = a.req.Method, a.shown(), a.using
+	if a.effect != nil {
+		e.IdempotencyKey = a.effect.key
 	}
+	return e
 }
 
 // again copies req for another try, with a new body.
@@ -276,39 +287,4 @@ func (p *pauses) wait(ctx context.Context, least time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// neverSent reports whether err came before any byte of the request could leave.
-func neverSent(err error) bool {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
-}
-
-// brokeOff reports whether err is a fault of the connection, which another one may
-// not have. The end of a context, a certificate that is not trusted and a malformed
-// answer are none.
-func brokeOff(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return false
-	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return true
-	}
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
-}
-
-// retryAfter is the wait that an answer asks for in seconds (RFC 9110, section
-// 10.2.3); a date counts as none.
-func retryAfter(resp *http.Response) time.Duration {
-	d, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s")
-	if err != nil || d < 0 {
-		return 0
-	}
-	return d
 }

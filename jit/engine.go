@@ -81,8 +81,9 @@ const DefaultTTL = 5 * time.Minute
 // is safe for concurrent use. It holds nothing that needs closing; each [Task]
 // must be completed.
 type Engine struct {
-	cfg Config
-	log *slog.Logger
+	cfg    Config
+	policy []rar.Checked // of cfg.Policy
+	log    *slog.Logger
 }
 
 // New checks cfg and returns an engine. It does no I/O.
@@ -90,8 +91,11 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Authority == nil {
 		return nil, errors.New("jit: config: no Authority")
 	}
+	// What is checked now must be what holds later.
+	policy := make([]rar.Checked, len(cfg.Policy))
 	for i, d := range cfg.Policy {
-		if err := d.Valid(); err != nil {
+		var err error
+		if policy[i], err = d.Clone().Check(); err != nil {
 			return nil, fmt.Errorf("jit: config: Policy[%d]: %w", i, err)
 		}
 	}
@@ -118,11 +122,6 @@ func New(cfg Config) (*Engine, error) {
 	setDefault(&cfg.MaxEscalations, 2)
 	setDefault(&cfg.MaxResends, 3)
 	setDefault(&cfg.CompleteTimeout, 30*time.Second)
-	// What is checked now must be what holds later.
-	cfg.Policy = slices.Clone(cfg.Policy)
-	for i, d := range cfg.Policy {
-		cfg.Policy[i] = d.Clone()
-	}
 	cfg.Rules = maps.Clone(cfg.Rules)
 	cfg.TokenHashKey = slices.Clone(cfg.TokenHashKey)
 	if cfg.TokenHashKey == nil {
@@ -133,7 +132,7 @@ func New(cfg Config) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, log: log}, nil
+	return &Engine{cfg: cfg, policy: policy, log: log}, nil
 }
 
 func setDefault[T comparable](v *T, def T) {
@@ -174,51 +173,26 @@ func (e *Engine) Open(ctx context.Context, spec TaskSpec) (*Task, error) {
 func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) *Task {
 	ctx = context.WithoutCancel(ctx)
 	t := &Task{
-		engine:     e,
-		run:        rand.Text(),
-		observe:    observe,
-		opened:     make(chan struct{}),
-		completing: make(chan struct{}, 1),
-		flights:    map[grantKey]*flight{},
-		open:       map[grantKey]openRequest{},
-		kinds:      map[kind]demand{},
-		picks:      map[kind]pick{},
+		engine: e, run: rand.Text(), observe: observe, opened: make(chan struct{}), completing: make(chan struct{}, 1),
+		grants: newGrants(e), requests: newRequests(ctx),
 	}
-	t.flying, t.ground = context.WithCancel(ctx)
 	go t.create(ctx, spec)
 	return t
 }
 
 // within reports whether d lies within the ceiling and the operator's policy, and
 // which element of the ceiling holds it.
-func (e *Engine) within(d rar.Detail, ceiling []rar.Detail) (int, error) {
-	i, err := e.withinAny(d, ceiling)
+func (e *Engine) within(d rar.Checked, ceiling []rar.Checked) (int, error) {
+	i, err := e.cfg.Rules.WithinAny(d, ceiling)
 	if err != nil {
 		return -1, err
 	}
 	if e.cfg.Policy != nil {
-		if _, err := e.withinAny(d, e.cfg.Policy); err != nil {
+		if _, err := e.cfg.Rules.WithinAny(d, e.policy); err != nil {
 			return -1, fmt.Errorf("operator's policy: %w", err)
 		}
 	}
 	return i, nil
-}
-
-// withinAny is WithinAny of the rules.
-func (e *Engine) withinAny(d rar.Detail, ceilings []rar.Detail) (int, error) {
-	if i := slices.IndexFunc(ceilings, func(c rar.Detail) bool { return e.same(d, c) }); i >= 0 {
-		return i, nil
-	}
-	return e.cfg.Rules.WithinAny(d, ceilings)
-}
-
-// same reports whether d is the very detail that it is compared to, and so lies
-// within it: a detail lies within itself, unless a rule of its type says otherwise.
-// That is the usual case, and the full comparison reads both details again and
-// again. One that is not valid is no demand: see keyOf.
-func (e *Engine) same(d, ceiling rar.Detail) bool {
-	_, rule := e.cfg.Rules[d.Type]
-	return !rule && identical(d, ceiling)
 }
 
 // note keeps what only reports, if there is a journal.

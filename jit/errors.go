@@ -20,6 +20,9 @@ var (
 	// ErrOvergrant: the authorization server issued more than was asked; the
 	// token is not used.
 	ErrOvergrant = errors.New("granted more than was asked")
+	// ErrSilent: the authorization server did not say what the token covers, so it
+	// may be more than was asked. It was revoked, where that is possible, and not used.
+	ErrSilent = errors.New("it is not said what was granted")
 	// ErrMaybeExecuted: a request that may change something was sent and its answer
 	// was lost, so nobody here knows whether it took effect.
 	ErrMaybeExecuted = errors.New("maybe executed")

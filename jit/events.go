@@ -100,6 +100,15 @@ type CallEnded struct {
 	Result
 }
 
+// Repeated reports that a request that may change something was not sent: the task had
+// its answer from an earlier call, which is given to this one.
+type Repeated struct {
+	About
+	Method     string `json:"method"`
+	URL        string `json:"url"` // without query
+	StatusCode int    `json:"status_code"`
+}
+
 // Completed reports that the task ended and its tokens were revoked, or why not.
 type Completed struct {
 	About
@@ -134,6 +143,9 @@ func (Settled) Kind() string { return "settled" }
 
 // Kind implements [Event].
 func (CallEnded) Kind() string { return "call_ended" }
+
+// Kind implements [Event].
+func (Repeated) Kind() string { return "repeated" }
 
 // Kind implements [Event].
 func (Completed) Kind() string { return "completed" }

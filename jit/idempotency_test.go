@@ -34,6 +34,13 @@ func reports() jit.Call {
 	return jit.Call{ID: "call-1", Tool: "create", Ceiling: []rar.Detail{write("reports")}}
 }
 
+// repeated is reports for a tool whose repeats are meant.
+func repeated() jit.Call {
+	call := reports()
+	call.Repeats = true
+	return call
+}
+
 // keyOf makes one call and returns the key that all its requests had.
 func (c *client) keyOf(t *testing.T, keys *[]string, call jit.Call, method, url, body string, header ...string) string {
 	t.Helper()
@@ -65,7 +72,7 @@ func TestKeyIsTheSameBeforeAndAfterEscalation(t *testing.T) {
 // a tool does that repeats what failed, and another one.
 func TestKeyIsTheSameWhenAToolRetries(t *testing.T) {
 	c, keys := keyed(t, jit.Config{})
-	ctx := c.task.Call(t.Context(), reports())
+	ctx := c.task.Call(t.Context(), repeated())
 	for _, body := range []string{"text", "text", "text", "other"} {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+"/reports", strings.NewReader(body))
 		if err != nil {
@@ -86,11 +93,11 @@ func TestKeyIsTheSameWhenAToolRetries(t *testing.T) {
 func TestKeyNamesTheEffect(t *testing.T) {
 	c, keys := keyed(t, jit.Config{})
 	url := c.base + "/reports"
-	first := c.keyOf(t, keys, reports(), "POST", url, "text")
-	if again := c.keyOf(t, keys, reports(), "POST", url, "text"); again != first {
+	first := c.keyOf(t, keys, repeated(), "POST", url, "text")
+	if again := c.keyOf(t, keys, repeated(), "POST", url, "text"); again != first {
 		t.Errorf("the same call with the same body: %q, want %q", again, first)
 	}
-	otherTool := reports()
+	otherTool := repeated()
 	otherTool.Justification, otherTool.Tool = "other words", "other"
 	if again := c.keyOf(t, keys, otherTool, "POST", url, "text"); again != first {
 		t.Errorf("other words for the same effect: %q, want %q", again, first)
@@ -103,26 +110,26 @@ func TestKeyNamesTheEffect(t *testing.T) {
 		}
 		seen[key] = name
 	}
-	differs("another body", c.keyOf(t, keys, reports(), "POST", url, "text2"))
-	differs("no body", c.keyOf(t, keys, reports(), "POST", url, ""))
-	differs("another query", c.keyOf(t, keys, reports(), "POST", url+"?a=b", "text"))
-	differs("another path", c.keyOf(t, keys, reports(), "POST", url+"/x", "text"))
-	other := reports()
+	differs("another body", c.keyOf(t, keys, repeated(), "POST", url, "text2"))
+	differs("no body", c.keyOf(t, keys, repeated(), "POST", url, ""))
+	differs("another query", c.keyOf(t, keys, repeated(), "POST", url+"?a=b", "text"))
+	differs("another path", c.keyOf(t, keys, repeated(), "POST", url+"/x", "text"))
+	other := repeated()
 	other.ID = "call-2"
 	differs("another call", c.keyOf(t, keys, other, "POST", url, "text"))
-	named := reports()
+	named := repeated()
 	named.IdempotencyKey = "order 66"
 	ofNamed := c.keyOf(t, keys, named, "POST", url, "text")
 	differs("a named effect", ofNamed)
 	named.IdempotencyKey = "order 67"
 	differs("another named effect", c.keyOf(t, keys, named, "POST", url, "text"))
-	anonymous := reports()
+	anonymous := repeated()
 	anonymous.ID = ""
 	differs("a call without an id", c.keyOf(t, keys, anonymous, "POST", url, "text"))
 	differs("another call without an id", c.keyOf(t, keys, anonymous, "POST", url, "text"))
 
 	next, nextKeys := keyed(t, jit.Config{})
-	differs("another task", next.keyOf(t, nextKeys, reports(), "POST", url, "text"))
+	differs("another task", next.keyOf(t, nextKeys, repeated(), "POST", url, "text"))
 	named.IdempotencyKey = "order 66"
 	if again := next.keyOf(t, nextKeys, named, "POST", url, "text"); again != ofNamed {
 		t.Errorf("a named effect under another task: %q, want %q, or a crash would do it twice", again, ofNamed)
@@ -156,7 +163,7 @@ func TestCallersOwnKeyIsRespected(t *testing.T) {
 		t.Errorf("keys %q, want the caller's own, twice", *keys)
 	}
 	*keys = nil
-	req := must(http.NewRequestWithContext(c.task.Call(t.Context(), reports()), "POST", c.base+"/reports", strings.NewReader("text")))
+	req := must(http.NewRequestWithContext(c.task.Call(t.Context(), repeated()), "POST", c.base+"/reports", strings.NewReader("text")))
 	req.Header["IDEMPOTENCY-KEY"] = []string{"mine"}
 	resp, err := c.Do(req)
 	if err != nil {

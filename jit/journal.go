@@ -36,7 +36,7 @@ const (
 	EntryCall           EntryKind = "call"            // notes that a call begins, and its ceiling
 	EntryRefused        EntryKind = "refused"         // notes what the API demanded
 	EntryBlocked        EntryKind = "blocked"         // notes a demand outside the ceiling
-	EntryDemand         EntryKind = "demand"          // announces Request
+	EntryRequest        EntryKind = "demand"          // announces Request
 	EntryDecision       EntryKind = "decision"        // notes the answer
 	EntryGrant          EntryKind = "grant"           // reports a token, before its first use
 	EntryUse            EntryKind = "use"             // notes a read-only request that a grant was sent with

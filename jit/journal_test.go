@@ -39,11 +39,11 @@ func TestJournalHasEveryKindInOrder(t *testing.T) {
 				t.Errorf("entry %s of run %q, task %q at %s, want all of one", e.Kind, e.Run, e.TaskID, e.Time)
 			}
 			switch e.Kind {
-			case jit.EntryDemand, jit.EntryDecision, jit.EntryGrant:
+			case jit.EntryRequest, jit.EntryDecision, jit.EntryGrant:
 				if e.Detail == nil || !rar.Equal(*e.Detail, write("reports")) || e.CallID != "call-1" || e.Tool != "create" {
 					t.Errorf("entry %s of call %q, tool %q: %v", e.Kind, e.CallID, e.Tool, e.Detail)
 				}
-				if e.Kind != jit.EntryDemand && e.RequestID != "jit_1" {
+				if e.Kind != jit.EntryRequest && e.RequestID != "jit_1" {
 					t.Errorf("entry %s of request %q, want jit_1", e.Kind, e.RequestID)
 				}
 			}
@@ -61,7 +61,7 @@ func TestNothingHappensThatTheJournalDoesNotHave(t *testing.T) {
 		jit.EntryTaskOpening:   {0, 1, 0, 0, 0},
 		jit.EntryTaskOpened:    {1, 1, 0, 0, 0},
 		jit.EntryCallSent:      {1, 0, 0, 0, 0},
-		jit.EntryDemand:        {1, 1, 0, 0, 0},
+		jit.EntryRequest:       {1, 1, 0, 0, 0},
 		jit.EntryGrant:         {1, 1, 1, 1, 0},
 		jit.EntryTaskCompleted: {1, 2, 1, 1, 1}, // reports: too late to refuse
 	} {

@@ -23,7 +23,9 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	var body []byte
 	if len(resp.Header.Values(challenge.Header)) == 0 {
 		var err error
+		tooLong := time.AfterFunc(maxRefusal, func() { _ = resp.Body.Close() })
 		body, err = io.ReadAll(io.LimitReader(resp.Body, challenge.MaxBody+1))
+		tooLong.Stop()
 		rest := io.Reader(resp.Body)
 		if err != nil {
 			rest = broken{err} // the caller must not take a part for the whole
@@ -65,6 +67,10 @@ func (a *attempt) echoes(details []rar.Detail) bool {
 	}
 	return false
 }
+
+// maxRefusal bounds how long the body of a refusal is waited for. What is not there by
+// then demands nothing.
+const maxRefusal = 5 * time.Second
 
 // rejoined is a body whose start was read and put back.
 type rejoined struct {

@@ -43,9 +43,8 @@ func EndCall(ctx context.Context, r Result) {
 		r.Status = CallFailed
 	}
 	r.Message = s.task.Scrub(r.Message)
-	s.task.engine.note(Entry{
-		Kind: EntryCallEnded, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool,
-		Result: string(r.Status), Error: r.Message,
-	})
-	s.task.emit(CallEnded{About: s.aboutNow(), Result: r})
+	e := s.entry(EntryCallEnded)
+	e.Result, e.Error = string(r.Status), r.Message
+	s.task.engine.note(e)
+	s.task.emit(CallEnded{About: s.about(), Result: r})
 }

@@ -23,9 +23,9 @@ import (
 func knowing(t testing.TB, tokens ...string) *jit.Task {
 	t.Helper()
 	n := 0
-	authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
+	authority := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
 		n++
-		return jit.Issued{Token: secret.New(tokens[n-1]), ExpiresIn: time.Minute}
+		return jit.Issued{Token: secret.New(tokens[n-1]), ExpiresIn: time.Minute, Details: []rar.Detail{d}}
 	}}
 	task := must(jit.New(jit.Config{Authority: authority})).Start(context.Background(), jit.TaskSpec{}, nil)
 	for i := range tokens {

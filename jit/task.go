@@ -20,34 +20,21 @@ type Task struct {
 	run     string
 	observe func(Event)
 
-	// flying is the life of the requests that calls share, which is not the life
-	// of any one call; ground ends it.
-	flying context.Context
-	ground context.CancelFunc
-
 	opened  chan struct{} // closed when info or openErr is set
 	info    TaskInfo
 	openErr error
 
+	ended      atomic.Bool   // by Complete, whatever became of it: nothing more is sent
+	completed  atomic.Bool   // and the server knows
 	completing chan struct{} // one completion at a time
 	observing  sync.Mutex    // one event at a time
+	calls      atomic.Int64  // counts the calls without a name of their own
 
-	secrets  scrubber
-	inFlight sync.WaitGroup
-	calls    atomic.Int64 // counts the calls without a name of their own
-
-	mu        sync.Mutex
-	ended     bool
-	completed bool
-	grants    grantSet
-	issued    []time.Time // when each token ever issued expires
-	flights   map[grantKey]*flight
-	open      map[grantKey]openRequest
-	lost      map[string]*MaybeExecutedError // effects by digest; nil until there is one
-	denied    []*DeniedError                 // asked once, answered for the whole task; only ever appended to
-	kinds     map[kind]demand
-	picks     map[kind]pick
-	scouts    map[kind]chan struct{} // the first call of each kind that nothing was known of; closed at its first answer
+	secrets   scrubber
+	grants    *grants
+	requests  *requests
+	effects   effects
+	endpoints endpoints
 }
 
 // create opens the task at the authorization server. ctx is not cancelled with
@@ -110,25 +97,27 @@ func (t *Task) waitOpened(ctx context.Context) error {
 // out. Complete is idempotent, and after a failure it can be called again. Give it
 // a context that outlives the run: context.WithoutCancel(ctx).
 func (t *Task) Complete(ctx context.Context) error {
-	if t.end() {
+	t.ended.Store(true)
+	t.grants.close()
+	if t.completed.Load() {
 		return nil
 	}
 	select {
 	case t.completing <- struct{}{}:
-	default:
-		select {
-		case t.completing <- struct{}{}:
-		case <-ctx.Done():
-			return fmt.Errorf("jit: complete task: another completion is under way: %w", ctx.Err())
-		}
+	case <-ctx.Done():
+		return fmt.Errorf("jit: complete task: another completion is under way: %w", ctx.Err())
 	}
 	defer func() { <-t.completing }()
-	if t.end() {
+	if t.completed.Load() {
 		return nil // the other one did it
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
-	t.settle(ctx)
+	// An authority that does not let go of a request costs a part of the time only:
+	// completing matters more.
+	part, enough := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout/4)
+	t.requests.close(part)
+	enough()
 	if err := t.waitOpened(ctx); err != nil {
 		return t.finish(Completed{}, fmt.Errorf("jit: complete task: it is still being opened: %w", err))
 	}
@@ -140,36 +129,6 @@ func (t *Task) Complete(ctx context.Context) error {
 	t.engine.note(Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id})
 	err := t.complete(ctx, id)
 	return t.finish(t.tally(id), err)
-}
-
-// end marks the task as ended and reports whether it was completed already.
-func (t *Task) end() (done bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.ended = true
-	return t.completed
-}
-
-// over reports whether Complete was called.
-func (t *Task) over() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.ended
-}
-
-// settle stops the requests under way and waits for them, so that none of them
-// creates authority after the completion. An authority that does not let go of a
-// request costs a part of the time only: completing matters more.
-func (t *Task) settle(ctx context.Context) {
-	t.ground()
-	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout/4)
-	defer cancel()
-	settled := make(chan struct{})
-	go func() { t.inFlight.Wait(); close(settled) }()
-	select {
-	case <-settled:
-	case <-ctx.Done():
-	}
 }
 
 // knownID returns the task's id if the server gave one.
@@ -212,29 +171,18 @@ func (t *Task) complete(ctx context.Context, id string) error {
 
 // tally counts what the completion takes back.
 func (t *Task) tally(id string) Completed {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := Completed{About: About{TaskID: id}, Issued: len(t.issued)}
-	now := time.Now()
-	for _, expiry := range t.issued {
-		if now.Before(expiry) {
-			c.Revoked++
-		}
-	}
+	c := Completed{About: About{TaskID: id}}
+	c.Issued, c.Revoked = t.grants.tally(time.Now())
 	return c
 }
 
-// finish reports the end of the task, and on success forgets its tokens.
+// finish reports the end of the task.
 func (t *Task) finish(c Completed, err error) error {
 	c.Time = time.Now()
 	if err != nil {
 		c.Revoked, c.Error = 0, t.Scrub(err.Error())
 	} else {
-		t.mu.Lock()
-		t.completed = true
-		t.grants = grantSet{}
-		clear(t.picks)
-		t.mu.Unlock()
+		t.completed.Store(true)
 	}
 	t.emit(c)
 	return err

@@ -328,7 +328,7 @@ func TestCompletedCountsTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority, seen := &fake.Authority{}, &events{}
 		authority.Issue = func(id string, d rar.Detail) jit.Issued {
-			issued := jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: 2 * time.Minute}
+			issued := jit.Issued{Token: secret.New(fake.TokenFor(d)), ExpiresIn: 2 * time.Minute, Details: []rar.Detail{d}}
 			if id == "jit_3" { // granted too much: never used, but alive
 				issued.Details = []rar.Detail{read("*")}
 			}

@@ -25,8 +25,8 @@ const grantToken = "grant-canary-8e17b2d94c605fa3"
 
 // newAuthority approves every request and has one token for all.
 func newAuthority() *fake.Authority {
-	return &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
-		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}
+	return &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute, Details: []rar.Detail{d}}
 	}}
 }
 

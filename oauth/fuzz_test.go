@@ -40,7 +40,7 @@ func FuzzTokenResponse(f *testing.F) {
 			t.Fatalf("accepted the lifetime %v", got.Lifetime)
 		}
 		for _, d := range got.Details {
-			if err := d.Valid(); err != nil {
+			if _, err := d.Check(); err != nil {
 				t.Fatalf("accepted an invalid detail: %v", err)
 			}
 		}

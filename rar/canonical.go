@@ -1,37 +1,83 @@
 package rar
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
+	"unicode/utf16"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Canonical returns d as one JSON object in canonical form (RFC 8785): members
-// sorted, no white space, one spelling for each string and number. Lists keep
-// their order. It fails where [Detail.Valid] does.
-func (d Detail) Canonical() ([]byte, error) {
-	text, _, err := d.checked()
-	if err != nil {
-		return nil, fmt.Errorf("rar: %w", err)
-	}
-	return text, nil
+// A Checked is a detail that was found valid, with its canonical form. Comparisons
+// take Checked values, so that a detail is looked at once, however often it is
+// compared. The zero Checked is the zero Detail, which is valid nowhere and lies
+// within nothing. A Checked shares the lists of the detail that it was made of,
+// which must not change any more. It is safe for concurrent use.
+type Checked struct {
+	detail Detail // with Extra in canonical form
+	text   string
 }
 
+// Check returns d as a checked value, or why [Parse] would not accept it. A list
+// that is empty but not nil is an error, so that a filter which leaves nothing never
+// reads as "left out", which is wider.
+func (d Detail) Check() (Checked, error) {
+	c, err := d.check()
+	if err != nil {
+		return Checked{}, fmt.Errorf("rar: %w", err)
+	}
+	return c, nil
+}
+
+// CheckAll checks each detail, in order. One that is not valid is the zero Checked,
+// and the error is that of the first such.
+func CheckAll(details []Detail) (all []Checked, err error) {
+	all = make([]Checked, len(details))
+	for i, d := range details {
+		c, fault := d.Check()
+		if all[i] = c; err == nil {
+			err = fault
+		}
+	}
+	return all, err
+}
+
+// Detail returns the detail, with Extra in canonical form.
+func (c Checked) Detail() Detail { return c.detail }
+
+// Canonical returns the canonical form, see [Detail.Canonical].
+func (c Checked) Canonical() string { return c.text }
+
 // Digest returns the SHA-256 of the canonical form in base64url without padding.
-// Two valid details have the same digest exactly when they are [Equal].
+// Two details have the same digest exactly when they are [Equal].
+func (c Checked) Digest() string {
+	sum := sha256.Sum256([]byte(c.text))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Canonical returns d as one JSON object in canonical form (RFC 8785): members
+// sorted, no white space, one spelling for each string and number. Lists keep
+// their order. It fails where [Detail.Check] does.
+func (d Detail) Canonical() ([]byte, error) {
+	c, err := d.Check()
+	if err != nil {
+		return nil, err
+	}
+	return []byte(c.text), nil
+}
+
+// Digest is [Checked.Digest]. It fails where [Detail.Check] does.
 func (d Detail) Digest() (string, error) {
-	text, err := d.Canonical()
+	c, err := d.Check()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(text)
-	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
+	return c.Digest(), nil
 }
 
-// MarshalJSON returns the canonical form. It fails where [Detail.Valid] does:
+// MarshalJSON returns the canonical form. It fails where [Detail.Check] does:
 // what a peer would have to refuse is not sent.
 func (d Detail) MarshalJSON() ([]byte, error) { return d.Canonical() }
 
@@ -39,122 +85,62 @@ func (d Detail) MarshalJSON() ([]byte, error) { return d.Canonical() }
 // Lists that hold the same elements in another order are not equal; each lies
 // [Within] the other.
 func Equal(a, b Detail) bool {
-	x, _, err := a.checked()
+	x, err := a.check()
 	if err != nil {
 		return false
 	}
-	y, _, err := b.checked()
-	return err == nil && bytes.Equal(x, y)
+	y, err := b.check()
+	return err == nil && x.text == y.text
 }
 
-// assemble writes a checked detail.
-func assemble(d Detail) ([]byte, error) {
-	if len(d.Extra) == 0 {
-		return assemblePlain(d)
-	}
-	var buf bytes.Buffer
-	enc := jsontext.NewEncoder(&buf)
-	w := writer{enc: enc}
-	w.token(jsontext.BeginObject)
-	w.member(memberType, d.Type)
-	if d.Identifier != "" {
-		w.member(memberIdentifier, d.Identifier)
-	}
-	for _, name := range known() {
+// assemble writes the canonical form of a detail whose members are in theirs.
+func assemble(d Detail) (string, error) {
+	// The members that are there, the known ones in canonical order.
+	names := make([]string, 0, 8)
+	for _, name := range [...]string{memberActions, memberDataTypes, memberIdentifier, memberLocations, memberPrivileges, memberType} {
 		list := d.list(name)
-		if list == nil || *list == nil {
-			continue
+		if name == memberType || name == memberIdentifier && d.Identifier != "" || list != nil && *list != nil {
+			names = append(names, name)
 		}
-		w.token(jsontext.String(name))
-		w.token(jsontext.BeginArray)
-		for _, s := range *list {
-			w.token(jsontext.String(s))
+	}
+	if len(d.Extra) > 0 {
+		for name := range d.Extra {
+			names = append(names, name)
 		}
-		w.token(jsontext.EndArray)
+		slices.SortFunc(names, func(a, b string) int { // RFC 8785, section 3.2.3
+			return slices.Compare(utf16.Encode([]rune(a)), utf16.Encode([]rune(b)))
+		})
 	}
-	for name, value := range d.Extra { // in any order: Canonicalize sorts
-		w.token(jsontext.String(name))
-		w.value(jsontext.Value(value))
-	}
-	w.token(jsontext.EndObject)
-	if w.err != nil {
-		return nil, plainError(w.err)
-	}
-	text := jsontext.Value(bytes.TrimSpace(buf.Bytes()))
-	if err := text.Canonicalize(); err != nil {
-		return nil, plainError(err)
-	}
-	return text, nil
-}
-
-// assemblePlain is assemble for a detail without Extra, which nearly every one is:
-// its members are written in canonical order, so there is nothing to sort.
-func assemblePlain(d Detail) ([]byte, error) {
 	text := append(make([]byte, 0, 128), '{')
 	var err error
-	quote := func(s string) {
+	write := func(s string) {
 		if err == nil {
 			text, err = jsontext.AppendQuote(text, s)
 		}
 	}
-	member := func(name string) {
-		if len(text) > 1 {
+	for i, name := range names {
+		if i > 0 {
 			text = append(text, ',')
 		}
-		quote(name)
+		write(name)
 		text = append(text, ':')
-	}
-	one := func(name, value string) {
-		if value != "" {
-			member(name)
-			quote(value)
-		}
-	}
-	list := func(name string, values []string) {
-		if values == nil {
-			return
-		}
-		member(name)
-		text = append(text, '[')
-		for i, v := range values {
-			if i > 0 {
-				text = append(text, ',')
+		switch list := d.list(name); {
+		case name == memberType:
+			write(d.Type)
+		case name == memberIdentifier:
+			write(d.Identifier)
+		case list != nil:
+			for j, s := range *list {
+				text = append(text, "[,"[min(j, 1)])
+				write(s)
 			}
-			quote(v)
+			text = append(text, ']')
+		default:
+			text = append(text, d.Extra[name]...)
 		}
-		text = append(text, ']')
 	}
-	list(memberActions, d.Actions)
-	list(memberDataTypes, d.DataTypes)
-	one(memberIdentifier, d.Identifier)
-	list(memberLocations, d.Locations)
-	list(memberPrivileges, d.Privileges)
-	one(memberType, d.Type)
 	if err != nil {
-		return nil, plainError(err)
+		return "", plainError(err)
 	}
-	return append(text, '}'), nil
-}
-
-// A writer keeps the first error, so that assemble reads as what it writes.
-type writer struct {
-	enc *jsontext.Encoder
-	err error
-}
-
-func (w *writer) token(t jsontext.Token) {
-	if w.err == nil {
-		w.err = w.enc.WriteToken(t)
-	}
-}
-
-func (w *writer) value(v jsontext.Value) {
-	if w.err == nil {
-		w.err = w.enc.WriteValue(v)
-	}
-}
-
-func (w *writer) member(name, value string) {
-	w.token(jsontext.String(name))
-	w.token(jsontext.String(value))
+	return string(append(text, '}')), nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/cases"
 )
 
 // rawMessage keeps the rest of the package free of encoding/json, whose lenient
@@ -48,47 +50,35 @@ func (d *Detail) list(name string) *[]string {
 	return nil
 }
 
-// Valid reports why d would not be accepted by [Parse], or nil. A list that is
-// empty but not nil is an error, so that a filter which leaves nothing never
-// reads as "left out", which is wider.
-func (d Detail) Valid() error {
-	_, _, err := d.checked()
-	if err != nil {
-		return fmt.Errorf("rar: %w", err)
-	}
-	return nil
-}
-
-// checked returns the canonical form of d, and d with each member of Extra in
-// canonical form; or why d is not valid.
-func (d Detail) checked() ([]byte, Detail, error) {
+// check is [Detail.Check] for this package: its errors have no prefix.
+func (d Detail) check() (Checked, error) {
 	if err := d.checkKnown(); err != nil {
-		return nil, Detail{}, err
-	}
-	if err := d.checkNames(); err != nil {
-		return nil, Detail{}, err
+		return Checked{}, err
 	}
 	var extra map[string]rawMessage
 	if len(d.Extra) > 0 {
+		if err := d.checkNames(); err != nil { // the others have names of their own
+			return Checked{}, err
+		}
 		extra = make(map[string]rawMessage, len(d.Extra))
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Extra)) {
 		value, err := canonicalExtra(d.Extra[name])
 		if err != nil {
-			return nil, Detail{}, fmt.Errorf("%s: %w", quote(name), plainError(err))
+			return Checked{}, fmt.Errorf("%s: %w", quote(name), plainError(err))
 		}
 		extra[name] = value
 	}
 	d.Extra = extra
 	text, err := assemble(d)
 	if err != nil {
-		return nil, Detail{}, err
+		return Checked{}, err
 	}
 	// Canonical numbers can be longer than those of the text: 1e20 has 21 digits.
 	if len(text) > MaxBytes {
-		return nil, Detail{}, fmt.Errorf("%d bytes in canonical form, over the limit of %d", len(text), MaxBytes)
+		return Checked{}, fmt.Errorf("%d bytes in canonical form, over the limit of %d", len(text), MaxBytes)
 	}
-	return text, d, nil
+	return Checked{d, text}, nil
 }
 
 func (d Detail) checkKnown() error {
@@ -124,18 +114,19 @@ func (d Detail) checkKnown() error {
 	return nil
 }
 
-// checkNames checks the names of the outermost members.
+// checkNames checks the names and number of the outermost members.
 func (d Detail) checkNames() error {
-	if n := d.members(); n > MaxMembers {
-		return fmt.Errorf("%d members, over the limit of %d", n, MaxMembers)
-	}
-	if len(d.Extra) == 0 {
-		return nil // the others have names of their own
-	}
-	names := newNameSet()
+	names := nameSet{}
+	n := 1 + len(d.Extra)
 	for _, name := range known() {
 		// Taken whether present or not: "Actions" alone is refused as well.
-		_ = names.add(name)
+		names[fold(name)] = name
+		if list := d.list(name); list != nil && *list != nil || name == memberIdentifier && d.Identifier != "" {
+			n++
+		}
+	}
+	if n > MaxMembers {
+		return fmt.Errorf("%d members, over the limit of %d", n, MaxMembers)
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Extra)) {
 		if err := names.add(name); err != nil {
@@ -145,24 +136,8 @@ func (d Detail) checkNames() error {
 	return nil
 }
 
-// members counts the members of d's object.
-func (d Detail) members() int {
-	n := 1 + len(d.Extra)
-	if d.Identifier != "" {
-		n++
-	}
-	for _, name := range known() {
-		if list := d.list(name); list != nil && *list != nil {
-			n++
-		}
-	}
-	return n
-}
-
 // A nameSet collects the member names of one object.
 type nameSet map[string]string // folded name to name
-
-func newNameSet() nameSet { return make(nameSet) }
 
 // add refuses a name that is no plain text, or that differs from an earlier one
 // in nothing but case: a lenient reader would take one for the other.
@@ -213,46 +188,12 @@ func hidden(r rune) bool {
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// fold maps names that differ in case only to the same text. It applies simple
-// case folding, as encoding/json does; full folding where that gives ASCII, as
-// Python and PHP do; and takes the Turkic i for i, as Java does.
+// fold maps names that differ in case only to the same text, for whichever reader:
+// full case folding, as Python and PHP do it, and with it the simple one of
+// encoding/json; and the Turkic i counts as i, as in Java.
 func fold(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch r {
-		case '\u0131', '\u0130': // dotless i, I with dot above
-			b.WriteString("I")
-		case '\u00df', '\u1e9e': // sharp s
-			b.WriteString("SS")
-		case '\ufb00':
-			b.WriteString("FF")
-		case '\ufb01':
-			b.WriteString("FI")
-		case '\ufb02':
-			b.WriteString("FL")
-		case '\ufb03':
-			b.WriteString("FFI")
-		case '\ufb04':
-			b.WriteString("FFL")
-		case '\ufb05', '\ufb06': // long s with t, s with t
-			b.WriteString("ST")
-		default:
-			b.WriteRune(smallestFold(r))
-		}
-	}
-	return b.String()
-}
-
-// smallestFold returns the first of the characters that r folds to: the orbit of
-// SimpleFold goes up until it wraps.
-func smallestFold(r rune) rune {
-	for {
-		next := unicode.SimpleFold(r)
-		if next <= r {
-			return next
-		}
-		r = next
-	}
+	s = strings.NewReplacer("\u0130", "i", "\u0131", "i").Replace(s)
+	return cases.Fold().String(s)
 }
 
 // quote returns s for an error message: escaped, and cut after 64 bytes.

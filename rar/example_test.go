@@ -52,12 +52,16 @@ func ExampleRules() {
 		asked.Extra["max_cents"] = ceiling.Extra["max_cents"]
 		return rar.Within(asked, ceiling)
 	}}
-	payment := func(cents string) rar.Detail {
+	payment := func(cents string) rar.Checked {
 		d, err := rar.ParseOne([]byte(`{"type":"payment","identifier":"inv_7","max_cents":` + cents + `}`))
 		if err != nil {
 			panic(err)
 		}
-		return d
+		checked, err := d.Check()
+		if err != nil {
+			panic(err)
+		}
+		return checked
 	}
 	fmt.Println(rules.Within(payment("1200"), payment("5000")))
 	fmt.Println(rules.Within(payment("9900"), payment("5000")))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,7 @@ func walkArray(dec *jsontext.Decoder, depth int) error {
 }
 
 func walkObject(dec *jsontext.Decoder, depth int) error {
-	names := newNameSet()
+	names := nameSet{}
 	for dec.PeekKind() != '}' {
 		if len(names) == MaxMembers {
 			return fmt.Errorf("an object of more than %d members", MaxMembers)
@@ -98,46 +99,22 @@ func checkNumber(text string) error {
 	if err != nil {
 		return lossy
 	}
-	was, ok := parseDecimal(text)
-	if !ok {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(text), "e")
+	if zero := strings.Trim(mantissa, "-0.") == ""; zero || f == 0 {
+		if zero {
+			return nil
+		}
 		return lossy
 	}
-	if is, ok := parseDecimal(jsontext.Float(f).String()); !ok || is != was {
+	// Neither 0 nor infinite, so the exponent is no larger than the text is long: big
+	// numbers do not cost more than their digits. One of absurd length is left out.
+	if len(exponent) > 8 {
+		return lossy
+	}
+	was, ok := new(big.Rat).SetString(text)
+	is, same := new(big.Rat).SetString(jsontext.Float(f).String())
+	if !ok || !same || was.Cmp(is) != 0 {
 		return lossy
 	}
 	return nil
-}
-
-// A decimal is the number 0.digits x 10^exp, with neither a leading nor a
-// trailing zero in digits, so equal numbers are equal decimals. It costs as much
-// as the text is long, whatever the exponent. The zero decimal is 0 (and -0).
-type decimal struct {
-	negative bool
-	digits   string
-	exp      int
-}
-
-// parseDecimal reads a JSON number. It fails on an exponent of absurd size.
-func parseDecimal(text string) (decimal, bool) {
-	var d decimal
-	text, d.negative = strings.CutPrefix(text, "-")
-	mantissa, exponent := text, ""
-	if i := strings.IndexAny(text, "eE"); i >= 0 {
-		mantissa, exponent = text[:i], text[i+1:]
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	d.digits = strings.TrimLeft(whole+fraction, "0")
-	if d.digits == "" {
-		return decimal{}, true
-	}
-	d.exp = len(d.digits) - len(fraction)
-	d.digits = strings.TrimRight(d.digits, "0")
-	if exponent != "" {
-		e, err := strconv.ParseInt(exponent, 10, 32)
-		if err != nil {
-			return decimal{}, false
-		}
-		d.exp += int(e)
-	}
-	return d, true
 }

@@ -49,7 +49,7 @@ func FuzzParse(f *testing.F) {
 
 func checkRoundTrip(t *testing.T, d rar.Detail) {
 	t.Helper()
-	if err := d.Valid(); err != nil {
+	if _, err := d.Check(); err != nil {
 		t.Fatalf("Parse gave %v, which is not valid: %v", d, err)
 	}
 	text, err := d.Canonical()

@@ -11,7 +11,7 @@ import (
 
 // Parse decodes one authorization details object, or an array of at least one,
 // and returns the details in the order of the text. It holds the text to the
-// limits of this package and to everything that [Detail.Valid] asks, so each
+// limits of this package and to everything that [Detail.Check] asks, so each
 // detail that it returns has a canonical form which Parse accepts again.
 // Members of Extra come back in canonical form.
 //
@@ -62,35 +62,22 @@ func parse(data []byte) ([]Detail, error) {
 		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(data), MaxBytes)
 	}
 	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
-	var details []Detail
-	var err error
-	switch dec.PeekKind() {
-	case '{':
-		var d Detail
-		d, err = decodeDetail(dec)
-		details = []Detail{d}
-	case '[':
-		details, err = decodeDetails(dec)
-	default:
-		// Reading the token tells bad syntax from a value of another kind.
-		if _, err = dec.ReadToken(); err == nil {
-			err = errors.New("neither an object nor an array of objects")
-		}
-	}
+	details, err := decodeDetails(dec)
 	if err != nil {
 		return nil, plainError(err)
 	}
-	if err := expectEnd(dec); err != nil {
-		return nil, err
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more text after the value")
 	}
 	return details, nil
 }
 
-func decodeDetails(dec *jsontext.Decoder) ([]Detail, error) {
-	if _, err := dec.ReadToken(); err != nil { // '['
-		return nil, err
+// decodeDetails reads an object, or an array of them.
+func decodeDetails(dec *jsontext.Decoder) (details []Detail, err error) {
+	array := dec.PeekKind() == '['
+	if array {
+		_, _ = dec.ReadToken() // it is there
 	}
-	var details []Detail
 	for dec.PeekKind() == '{' {
 		if len(details) == MaxDetails {
 			return nil, fmt.Errorf("more than %d details", MaxDetails)
@@ -99,12 +86,16 @@ func decodeDetails(dec *jsontext.Decoder) ([]Detail, error) {
 		if err != nil {
 			return nil, err
 		}
-		details = append(details, d)
+		if details = append(details, d); !array {
+			return details, nil
+		}
 	}
-	tok, err := dec.ReadToken()
+	tok, err := dec.ReadToken() // tells bad syntax from a value of another kind
 	switch {
 	case err != nil:
 		return nil, err
+	case !array:
+		return nil, errors.New("neither an object nor an array of objects")
 	case tok.Kind() != ']':
 		return nil, errors.New("an element of the array is not an object")
 	case len(details) == 0:
@@ -115,7 +106,7 @@ func decodeDetails(dec *jsontext.Decoder) ([]Detail, error) {
 
 // decodeDetail reads one object. It checks what only the text can show: types,
 // duplicates, and null or an empty string where a Detail would read "left out".
-// The rest is left to checked, so that a text and a Detail built in Go meet the
+// The rest is left to check, so that a text and a Detail built in Go meet the
 // same rules.
 func decodeDetail(dec *jsontext.Decoder) (Detail, error) {
 	if _, err := dec.ReadToken(); err != nil { // '{'
@@ -137,8 +128,8 @@ func decodeDetail(dec *jsontext.Decoder) (Detail, error) {
 	if _, err := dec.ReadToken(); err != nil { // '}'
 		return Detail{}, err
 	}
-	_, normal, err := d.checked()
-	return normal, err
+	c, err := d.check()
+	return c.detail, err
 }
 
 func decodeMember(dec *jsontext.Decoder, d *Detail, name string) error {
@@ -184,7 +175,7 @@ func decodeList(dec *jsontext.Decoder, name string, to *[]string) error {
 	if tok.Kind() != '[' {
 		return fmt.Errorf("%s: not an array", name)
 	}
-	*to = []string{} // empty, not left out: checked refuses it
+	*to = []string{} // empty, not left out: check refuses it
 	for dec.PeekKind() != ']' {
 		if len(*to) == MaxList {
 			return fmt.Errorf("%s: more than %d elements", name, MaxList)
@@ -197,14 +188,6 @@ func decodeList(dec *jsontext.Decoder, name string, to *[]string) error {
 	}
 	_, err = dec.ReadToken() // ']'
 	return err
-}
-
-// expectEnd refuses anything but white space after the value.
-func expectEnd(dec *jsontext.Decoder) error {
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("more text after the value")
-	}
-	return nil
 }
 
 // plainError replaces an error of the JSON decoder, which may quote long parts of

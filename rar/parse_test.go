@@ -360,10 +360,10 @@ func TestValidRefuses(t *testing.T) {
 		"canonical form grows": extra("x", strings.TrimPrefix(bigNumbers(), `"x":`)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := d.Valid(); err == nil || !strings.HasPrefix(err.Error(), "rar: ") {
-				t.Errorf("Valid() = %v, want an error of rar", err)
+			if _, err := d.Check(); err == nil || !strings.HasPrefix(err.Error(), "rar: ") {
+				t.Errorf("Check() = %v, want an error of rar", err)
 			} else if strings.Contains(name, "UTF-8") && !strings.Contains(err.Error(), "UTF-8") {
-				t.Errorf("Valid() = %v, want it to name UTF-8", err)
+				t.Errorf("Check() = %v, want it to name UTF-8", err)
 			}
 			if text, err := d.Canonical(); err == nil {
 				t.Errorf("Canonical() = %s, want an error", text)

@@ -16,19 +16,25 @@ type Rule func(asked, ceiling Detail) error
 // the map.
 type Rules map[string]Rule
 
-// Within reports whether asked lies within ceiling by the rule of their type, or
-// by the function [Within] where the type has none. Whatever the rule, both
-// details must be valid and of one type. A rule that panics, or is nil, puts
-// everything outside. The error is always an [*OutsideError]; it wraps that of
-// the rule.
-func (r Rules) Within(asked, ceiling Detail) error {
-	a, c, err := prepare(asked, ceiling)
-	if err != nil {
-		return err
-	}
-	rule, ok := r[a.Type]
-	if !ok {
-		return Within(a, c)
+// Within reports whether asked lies within ceiling by the rule of their type, or as
+// the function [Within] says where the type has none. Whatever the rule, both
+// details must be of one type. A rule that panics, or is nil, puts everything
+// outside. The error is always an [*OutsideError]; it wraps that of the rule.
+func (r Rules) Within(asked, ceiling Checked) error {
+	a, c := asked.detail, ceiling.detail
+	rule, own := r[a.Type]
+	switch {
+	case asked.text == "" || ceiling.text == "":
+		return &OutsideError{Reason: "one of the two is not valid"}
+	case a.Type != c.Type:
+		return &OutsideError{
+			Member: memberType,
+			Reason: fmt.Sprintf("%s is not the ceiling's %s", quote(a.Type), quote(c.Type)),
+		}
+	case !own && asked.text == ceiling.text:
+		return nil // the usual case
+	case !own:
+		return within(a, c)
 	}
 	if err := apply(rule, a.Clone(), c.Clone()); err != nil {
 		return err
@@ -57,13 +63,9 @@ func apply(rule Rule, asked, ceiling Detail) (outside *OutsideError) {
 // WithinAny returns the index of the first ceiling that asked lies within. When
 // there is none it returns -1 and an [*OutsideError] that says why not, for each
 // ceiling in turn.
-func (r Rules) WithinAny(asked Detail, ceilings []Detail) (index int, err error) {
+func (r Rules) WithinAny(asked Checked, ceilings []Checked) (index int, err error) {
 	if len(ceilings) == 0 {
 		return -1, &OutsideError{Reason: "there is no ceiling"}
-	}
-	// Checked once: with an invalid one each ceiling would give the same answer.
-	if _, _, err := asked.checked(); err != nil {
-		return -1, &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
 	}
 	causes := make([]error, 0, len(ceilings))
 	for i, ceiling := range ceilings {
@@ -77,6 +79,17 @@ func (r Rules) WithinAny(asked Detail, ceilings []Detail) (index int, err error)
 		return -1, causes[0]
 	}
 	return -1, &OutsideError{Reason: summary(causes), causes: causes}
+}
+
+// WithinAny is [Rules.WithinAny] for details that were not checked, by the default
+// comparison.
+func WithinAny(asked Detail, ceilings []Detail) (index int, err error) {
+	a, err := asked.check()
+	if err != nil {
+		return -1, &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
+	}
+	all, _ := CheckAll(ceilings) // nothing lies within an invalid one
+	return Rules(nil).WithinAny(a, all)
 }
 
 // summary puts the reasons of several ceilings into one line, the first few in

@@ -50,13 +50,24 @@ func label(name string) string {
 //   - Extra has the same members on both sides, with the same canonical JSON.
 //   - An invalid detail, on either side, is outside.
 //
+// Whoever compares often checks first, and uses [Rules.Within].
+//
 // Strings compare byte by byte: there are no wildcards, no prefixes, and no two
 // spellings of one URL.
 func Within(asked, ceiling Detail) error {
-	a, c, err := prepare(asked, ceiling)
+	a, err := asked.check()
 	if err != nil {
-		return err
+		return &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
 	}
+	c, err := ceiling.check()
+	if err != nil {
+		return &OutsideError{Reason: "the ceiling is not valid: " + err.Error()}
+	}
+	return Rules(nil).Within(a, c)
+}
+
+// within is the default comparison, of details of one type.
+func within(a, c Detail) error {
 	if a.Identifier != c.Identifier {
 		return &OutsideError{Member: memberIdentifier, Reason: identifierReason(a.Identifier, c.Identifier)}
 	}
@@ -70,22 +81,28 @@ func Within(asked, ceiling Detail) error {
 	return extraWithin(a.Extra, c.Extra)
 }
 
-// prepare checks what every comparison starts with, and returns both details
-// with Extra in canonical form.
-func prepare(asked, ceiling Detail) (a, c Detail, err error) {
-	if _, a, err = asked.checked(); err != nil {
-		return Detail{}, Detail{}, &OutsideError{Reason: "what is asked is not valid: " + err.Error()}
+// Covers reports whether wide, read as RFC 9396 means it, includes all that narrow
+// includes: what is left out is no limit, and a longer list is a wider one. It is for
+// finding out what a refusal of narrow also refuses, never for allowing anything: see
+// [Within].
+func Covers(wide, narrow Checked) bool {
+	w, n := wide.detail, narrow.detail
+	if wide.text == "" || w.Type != n.Type || w.Identifier != "" && w.Identifier != n.Identifier {
+		return false
 	}
-	if _, c, err = ceiling.checked(); err != nil {
-		return Detail{}, Detail{}, &OutsideError{Reason: "the ceiling is not valid: " + err.Error()}
-	}
-	if a.Type != c.Type {
-		return Detail{}, Detail{}, &OutsideError{
-			Member: memberType,
-			Reason: fmt.Sprintf("%s is not the ceiling's %s", quote(a.Type), quote(c.Type)),
+	for _, name := range known() {
+		if list := w.list(name); list != nil && *list != nil {
+			if have := *n.list(name); have == nil || listReason(have, *list) != "" {
+				return false
+			}
 		}
 	}
-	return a, c, nil
+	for name, limit := range w.Extra {
+		if !bytes.Equal(n.Extra[name], limit) {
+			return false
+		}
+	}
+	return true
 }
 
 func identifierReason(asked, ceiling string) string {

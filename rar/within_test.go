@@ -112,10 +112,10 @@ func TestWithinRefusesWidenings(t *testing.T) {
 			}
 			// By the rules, too, with and without one for another type.
 			for _, rules := range []rar.Rules{nil, {"other": func(rar.Detail, rar.Detail) error { return nil }}} {
-				if err := rules.Within(asked, ceiling()); err == nil {
+				if err := rules.Within(check(asked), check(ceiling())); err == nil {
 					t.Errorf("Rules.Within(%v) = nil", asked)
 				}
-				if i, err := rules.WithinAny(asked, []rar.Detail{ceiling(), ceiling()}); err == nil || i != -1 {
+				if i, err := rules.WithinAny(check(asked), []rar.Checked{check(ceiling()), check(ceiling())}); err == nil || i != -1 {
 					t.Errorf("Rules.WithinAny(%v) = %d, %v", asked, i, err)
 				}
 			}
@@ -185,6 +185,12 @@ func TestOutsideErrorQuotesSafely(t *testing.T) {
 	}
 }
 
+// check is the checked value of a detail, or none.
+func check(d rar.Detail) rar.Checked {
+	c, _ := d.Check()
+	return c
+}
+
 func TestRules(t *testing.T) {
 	cause := errors.New("over the budget")
 	rules := rar.Rules{
@@ -212,23 +218,23 @@ func TestRules(t *testing.T) {
 		"nil":       "panicked",
 	} {
 		d := rar.Detail{Type: typ}
-		err := rules.Within(d, d)
+		err := rules.Within(check(d), check(d))
 		if _, ok := errors.AsType[*rar.OutsideError](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: Within = %v, want an *OutsideError with %q", typ, err, want)
 		} else if strings.Contains(err.Error(), "token") {
 			t.Errorf("%s: Within: %q tells what was panicked with", typ, err)
 		}
-		if i, err := rules.WithinAny(d, []rar.Detail{d}); i != -1 || err == nil {
+		if i, err := rules.WithinAny(check(d), []rar.Checked{check(d)}); i != -1 || err == nil {
 			t.Errorf("%s: WithinAny = %d, %v", typ, i, err)
 		}
 	}
-	if err := rules.Within(rar.Detail{Type: "refuses"}, rar.Detail{Type: "refuses"}); !errors.Is(err, cause) {
+	if err := rules.Within(check(rar.Detail{Type: "refuses"}), check(rar.Detail{Type: "refuses"})); !errors.Is(err, cause) {
 		t.Errorf("Within = %v, want the rule's error in it", err)
 	}
 
 	// A rule decides in place of the default, but not on other types or invalid details.
 	wide := rar.Detail{Type: "allows", Actions: []string{"anything"}}
-	if err := rules.Within(wide, rar.Detail{Type: "allows"}); err != nil {
+	if err := rules.Within(check(wide), check(rar.Detail{Type: "allows"})); err != nil {
 		t.Errorf("Within = %v, want what the rule says", err)
 	}
 	for name, tt := range map[string][2]rar.Detail{
@@ -237,7 +243,7 @@ func TestRules(t *testing.T) {
 		"invalid asked":   {{Type: "allows", Actions: []string{}}, wide},
 		"invalid ceiling": {wide, {Type: "allows", Actions: []string{}}},
 	} {
-		if err := rules.Within(tt[0], tt[1]); err == nil {
+		if err := rules.Within(check(tt[0]), check(tt[1])); err == nil {
 			t.Errorf("%s: Within = nil although the rule must not be asked", name)
 		}
 	}
@@ -245,7 +251,7 @@ func TestRules(t *testing.T) {
 	// A rule works on copies, with Extra in canonical form.
 	asked := rar.Detail{Type: "scribbles", Actions: []string{"read"}, Extra: extra("x", "1")}
 	limit := rar.Detail{Type: "scribbles", Actions: []string{"read"}}
-	if err := rules.Within(asked, limit); err != nil {
+	if err := rules.Within(check(asked), check(limit)); err != nil {
 		t.Fatal(err)
 	}
 	if asked.Actions[0] != "read" || limit.Actions[0] != "read" || string(asked.Extra["x"]) != "1" {
@@ -253,25 +259,24 @@ func TestRules(t *testing.T) {
 	}
 }
 
-func TestRulesWithinAny(t *testing.T) {
+func TestWithinAny(t *testing.T) {
 	detail := func(identifier string) rar.Detail {
 		return rar.Detail{Type: "a", Actions: []string{"read"}, Identifier: identifier}
 	}
-	var none rar.Rules
 	for _, ceilings := range [][]rar.Detail{nil, {}} {
-		i, err := none.WithinAny(detail("x"), ceilings)
+		i, err := rar.WithinAny(detail("x"), ceilings)
 		if _, ok := errors.AsType[*rar.OutsideError](err); !ok || i != -1 || !strings.Contains(err.Error(), "no ceiling") {
 			t.Errorf("WithinAny without ceilings = %d, %v", i, err)
 		}
 	}
-	if i, err := none.WithinAny(rar.Detail{}, []rar.Detail{{}}); i != -1 || err == nil {
+	if i, err := rar.WithinAny(rar.Detail{}, []rar.Detail{{}}); i != -1 || err == nil {
 		t.Errorf("WithinAny of the zero detail = %d, %v", i, err)
 	}
 
 	// Two ceilings together do not hold what neither holds.
 	both := rar.Detail{Type: "a", Actions: []string{"read", "write"}}
 	halves := []rar.Detail{{Type: "a", Actions: []string{"read"}}, {Type: "a", Actions: []string{"write"}}}
-	i, err := none.WithinAny(both, halves)
+	i, err := rar.WithinAny(both, halves)
 	if want := `rar: outside the ceiling: in none of 2 ceilings: ` +
 		`(1) actions: "write" is not in the ceiling's list (2) actions: "read" is not in the ceiling's list`; i != -1 || err.Error() != want {
 		t.Errorf("WithinAny = %d, %v\nwant -1, %s", i, err, want)
@@ -284,18 +289,18 @@ func TestRulesWithinAny(t *testing.T) {
 	for i := range many {
 		many[i] = detail(fmt.Sprint(i))
 	}
-	if i, err := none.WithinAny(detail("x"), many); i != -1 || !strings.HasSuffix(err.Error(), " and 5 more") {
+	if i, err := rar.WithinAny(detail("x"), many); i != -1 || !strings.HasSuffix(err.Error(), " and 5 more") {
 		t.Errorf("WithinAny = %d, %v", i, err)
 	}
-	if i, err := none.WithinAny(detail("5"), many); i != 5 || err != nil {
+	if i, err := rar.WithinAny(detail("5"), many); i != 5 || err != nil {
 		t.Errorf("WithinAny = %d, %v, want 5", i, err)
 	}
 	// One invalid ceiling does not hide a valid one, and the first that holds counts.
-	if i, err := none.WithinAny(detail("5"), []rar.Detail{{}, detail("4"), detail("5"), detail("5")}); i != 2 || err != nil {
+	if i, err := rar.WithinAny(detail("5"), []rar.Detail{{}, detail("4"), detail("5"), detail("5")}); i != 2 || err != nil {
 		t.Errorf("WithinAny = %d, %v, want 2", i, err)
 	}
 	single := rar.Within(detail("x"), detail("y"))
-	if _, err := none.WithinAny(detail("x"), []rar.Detail{detail("y")}); !cmp.Equal(err.Error(), single.Error()) {
+	if _, err := rar.WithinAny(detail("x"), []rar.Detail{detail("y")}); !cmp.Equal(err.Error(), single.Error()) {
 		t.Errorf("WithinAny with one ceiling = %v, want %v", err, single)
 	}
 }

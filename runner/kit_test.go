@@ -31,8 +31,8 @@ const grantToken = "grant-canary-8e17b2d94c605fa3"
 
 // newAuthority approves everything, with one token for all, as each change says.
 func newAuthority(changes ...func(*fake.Authority)) *fake.Authority {
-	a := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
-		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute}
+	a := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(grantToken), ExpiresIn: time.Minute, Details: []rar.Detail{d}}
 	}}
 	for _, change := range changes {
 		change(a)

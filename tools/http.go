@@ -185,7 +185,7 @@ func (e *AcceptedError) result() map[string]any {
 // of a context, jitmw words; the rest names addresses of the network.
 func unanswered(err error) error {
 	for _, known := range []error{
-		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrStillRefused, jit.ErrTaskEnded,
+		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrSilent, jit.ErrStillRefused, jit.ErrTaskEnded,
 		jit.ErrNotReplayable, jit.ErrMaybeExecuted,
 	} {
 		if errors.Is(err, known) {

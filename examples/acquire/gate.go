@@ -62,7 +62,7 @@ func (g *gate) check(ctx context.Context, token secret.String, need rar.Detail) 
 	if !about.Active {
 		return fmt.Errorf("%w: not active", errRefused)
 	}
-	if _, err := rar.Rules(nil).WithinAny(need, about.Details); err != nil {
+	if _, err := rar.WithinAny(need, about.Details); err != nil {
 		return fmt.Errorf("%w: it does not cover %s", errRefused, need)
 	}
 	return nil

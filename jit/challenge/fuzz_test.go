@@ -71,7 +71,7 @@ func checkBounds(t *testing.T, c *challenge.Challenge) {
 		t.Fatalf("%d details, error %q", len(c.Details), c.Error)
 	}
 	for i, d := range c.Details {
-		if err := d.Valid(); err != nil {
+		if _, err := d.Check(); err != nil {
 			t.Error(err)
 		}
 		for _, other := range c.Details[:i] {

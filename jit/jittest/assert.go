@@ -46,7 +46,7 @@ func (w *World) AskedWithin(ceiling ...rar.Detail) {
 	w.t.Helper()
 	var outside []string
 	for _, d := range w.asked() {
-		if _, err := (rar.Rules)(nil).WithinAny(d, ceiling); err != nil {
+		if _, err := rar.WithinAny(d, ceiling); err != nil {
 			outside = append(outside, line(d)+": "+err.Error())
 		}
 	}

@@ -65,7 +65,7 @@ func TestAssertions(t *testing.T) {
 		"not issued":                  {nil, fetch, func(w *jittest.World) { w.UsedOnce(doc2) }, "0 tokens were issued for"},
 		"one key":                     {nil, post, (*jittest.World).OneKey, ""},
 		"no key":                      {nil, fetch, (*jittest.World).OneKey, "so there was no key"},
-		"two keys":                    {nil, func(w *jittest.World) { post(w); post(w) }, (*jittest.World).OneKey, "POST /reports with the key"},
+		"two keys":                    {nil, func(w *jittest.World) { post(w); _, _, _ = w.Post("/reports", `{"title":"Q3"}`, reports) }, (*jittest.World).OneKey, "POST /reports with the key"},
 		"a call without a key": {nil, func(w *jittest.World) {
 			resp, err := w.Client().Post(w.API.String()+"/reports", "application/json", strings.NewReader("{}")) //nolint:noctx // as above
 			if err == nil {
@@ -185,7 +185,7 @@ func TestFailuresShowNoCredential(t *testing.T) {
 		w.Note("the tool said %s", planted)
 		w.Observe(jit.Blocked{Reason: hex.EncodeToString([]byte(planted))})
 		for _, key := range []string{planted, "another"} {
-			req, err := http.NewRequestWithContext(w.Call(reports), http.MethodPost, w.API.String()+"/reports", nil)
+			req, err := http.NewRequestWithContext(w.Call(reports), http.MethodPost, w.API.String()+"/reports", strings.NewReader(key))
 			if err != nil {
 				t.Fatalf("%v", err)
 			}

@@ -45,7 +45,7 @@ func known(ctx context.Context, j *sqlite.Journal, name string) (knowledge, erro
 // see takes one entry, in their order.
 func (k *knowledge) see(e jit.Entry) {
 	switch {
-	case e.Kind == jit.EntryDemand:
+	case e.Kind == jit.EntryRequest:
 		k.demands++
 	case e.Method != http.MethodPost:
 	case e.Kind == jit.EntryCallSent:

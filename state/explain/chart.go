@@ -324,7 +324,7 @@ func (c *Call) tone() Tone {
 // ordinary reports whether a step is what every call goes through.
 func (s Step) ordinary() bool {
 	switch s.Kind {
-	case jit.EntryCall, jit.EntryRefused, jit.EntryDemand, jit.EntryGrant, jit.EntryUse, jit.EntryCallSent:
+	case jit.EntryCall, jit.EntryRefused, jit.EntryRequest, jit.EntryGrant, jit.EntryUse, jit.EntryCallSent:
 		return true
 	case jit.EntryDecision, jit.EntryCallReturned, jit.EntryCallEnded:
 		return s.Tone == Good || s.Tone == Warn && s.Kind == jit.EntryCallReturned

@@ -62,7 +62,7 @@ func (s *source) records() []journal.Record {
 	for len(s.data) > 0 && len(out) < maxFuzzed {
 		d := rar.Detail{Type: choose(s, "file_access", "x", ""), Identifier: choose(s, "doc_1", "doc_2", s.text())}
 		e := jit.Entry{
-			Kind: choose(s, jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryDemand,
+			Kind: choose(s, jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryRequest,
 				jit.EntryDecision, jit.EntryGrant, jit.EntryUse, jit.EntryCallSent, jit.EntryCallReturned, jit.EntryCallEnded,
 				jit.EntryTaskCompleting, jit.EntryTaskCompleted, journal.EntryTaskAttempt, journal.EntryTaskExpired,
 				journal.EntryTaskUnknown, journal.EntryPruned, journal.EntryLoss, jit.EntryKind(s.text())),

@@ -66,7 +66,7 @@ func poisoned(t *testing.T, r journal.Record, poison string) journal.Record {
 
 func TestHostileTextsStayTexts(t *testing.T) {
 	kinds := []jit.EntryKind{
-		jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryDemand, jit.EntryDecision,
+		jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryRequest, jit.EntryDecision,
 		jit.EntryGrant, jit.EntryUse, jit.EntryCallSent, jit.EntryCallReturned, jit.EntryCallEnded, jit.EntryTaskCompleting,
 		journal.EntryTaskAttempt, journal.EntryTaskUnknown, journal.EntryTaskExpired, jit.EntryTaskCompleted,
 		journal.EntryPruned, journal.EntryLoss, "moon_phase",

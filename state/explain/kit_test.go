@@ -133,7 +133,7 @@ func (m *made) refused() {
 }
 
 func (m *made) asked() {
-	m.add(jit.Entry{Kind: jit.EntryDemand, Detail: &m.want, Justification: m.because})
+	m.add(jit.Entry{Kind: jit.EntryRequest, Detail: &m.want, Justification: m.because})
 	m.w.plus(14 * time.Millisecond)
 }
 

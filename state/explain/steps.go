@@ -67,7 +67,7 @@ func (t *teller) ofCall(r journal.Record, c *Call) Step {
 			Label: "blocked", Tone: Bad,
 			Text: sentence("Not asked for: %s. That is more than this call may ask for%s.", detailOf(r.Detail).text(), because(r.Error)),
 		}
-	case jit.EntryDemand:
+	case jit.EntryRequest:
 		return t.demand(r, c)
 	case jit.EntryDecision:
 		return t.decision(r, c)

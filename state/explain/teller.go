@@ -226,7 +226,7 @@ func (t *teller) callOf(r journal.Record) *Call {
 // ofACall reports whether records of this kind are about a call.
 func ofACall(kind jit.EntryKind) bool {
 	return slices.Contains([]jit.EntryKind{
-		jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryDemand, jit.EntryDecision, jit.EntryGrant,
+		jit.EntryCall, jit.EntryRefused, jit.EntryBlocked, jit.EntryRequest, jit.EntryDecision, jit.EntryGrant,
 		jit.EntryUse, jit.EntryCallSent, jit.EntryCallReturned, jit.EntryCallEnded,
 	}, kind)
 }

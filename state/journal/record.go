@@ -167,7 +167,7 @@ func (r *Record) encode() ([]byte, error) {
 // from the last moment for that.
 func Until(e jit.Entry, longest time.Duration) time.Time {
 	switch e.Kind {
-	case jit.EntryDemand:
+	case jit.EntryRequest:
 		return e.Time.Add(longest)
 	case jit.EntryDecision:
 		switch {

@@ -339,7 +339,7 @@ func TestFilesTakenAwayWhileRunning(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryDemand, Run: "a"})
+				err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest, Run: "a"})
 				if !errors.Is(err, journal.ErrMoved) || !strings.Contains(err.Error(), dir) {
 					t.Errorf("Append() = %v, want ErrMoved and the path", err)
 				}

@@ -148,7 +148,7 @@ func TestSettings(t *testing.T) {
 		want string
 	}{
 		{func() error { return j.RecordAttempt(ctx, "a", "no answer", time.Time{}) }, "1"},
-		{func() error { return j.Append(ctx, jit.Entry{Kind: jit.EntryDemand, Run: "a"}) }, "2"},
+		{func() error { return j.Append(ctx, jit.Entry{Kind: jit.EntryRequest, Run: "a"}) }, "2"},
 		{func() error { return j.MarkCompleted(ctx, "a") }, "1"},
 	} {
 		if err := step.do(); err != nil {

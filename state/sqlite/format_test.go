@@ -68,7 +68,7 @@ func TestJournalOfTheFirstVersion(t *testing.T) {
 			kinds = append(kinds, r.Kind)
 		}
 	}
-	for _, kind := range []jit.EntryKind{jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryDemand,
+	for _, kind := range []jit.EntryKind{jit.EntryTaskOpening, jit.EntryTaskOpened, jit.EntryCall, jit.EntryRefused, jit.EntryRequest,
 		jit.EntryDecision, jit.EntryGrant, jit.EntryUse, jit.EntryCallEnded, jit.EntryTaskCompleting, jit.EntryTaskCompleted} {
 		if !slices.Contains(kinds, kind) {
 			t.Errorf("no entry of kind %s was read", kind)

@@ -46,13 +46,13 @@ func childLimited(dir string) error {
 	}
 	written := 0
 	for ; err == nil && written < 1000; written++ {
-		err = j.Append(ctx, jit.Entry{Kind: jit.EntryDemand, Run: "a", CallID: fmt.Sprint(written)})
+		err = j.Append(ctx, jit.Entry{Kind: jit.EntryRequest, Run: "a", CallID: fmt.Sprint(written)})
 	}
 	say("%d %t %v", written-1, errors.Is(err, journal.ErrUnwritable), err)
 	if err := limit(1 << 62); err != nil {
 		return err
 	}
-	if err := j.Append(ctx, jit.Entry{Kind: jit.EntryDemand, Run: "a", CallID: "after"}); err != nil {
+	if err := j.Append(ctx, jit.Entry{Kind: jit.EntryRequest, Run: "a", CallID: "after"}); err != nil {
 		return err
 	}
 	_, err = j.Verify(ctx)
@@ -120,7 +120,7 @@ func TestDiskFull(t *testing.T) {
 	// The page that the WAL ends in may have room for one more.
 	before := len(all(t, j))
 	for err = nil; err == nil && before < 100; before++ {
-		err = j.Append(t.Context(), jit.Entry{Kind: jit.EntryDemand, Run: "a"})
+		err = j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest, Run: "a"})
 	}
 	before--
 	if !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "the disk is full: free some space") {

@@ -56,7 +56,7 @@ func life(run string) []jit.Entry {
 	return []jit.Entry{
 		{Kind: jit.EntryTaskOpening, Time: now, Run: run, Authority: "lumodev", Session: "s1", Name: "quarterly numbers"},
 		{Kind: jit.EntryTaskOpened, Time: now, Run: run, TaskID: "task_" + run, ExpiresAt: now.Add(time.Hour)},
-		{Kind: jit.EntryDemand, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", Tool: "fetch_document",
+		{Kind: jit.EntryRequest, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", Tool: "fetch_document",
 			Detail: &detail, Justification: "the user asked for doc_9982"},
 		{Kind: jit.EntryGrant, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", RequestID: "jit_1",
 			Detail: &detail, ExpiresAt: now.Add(5 * time.Minute), TokenHash: "0123456789abcdef"},

@@ -49,11 +49,11 @@ func TestAppendRefuses(t *testing.T) {
 			"a token as its hash": {Kind: jit.EntryGrant, TokenHash: "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"},
 			"an opaque token":     {Kind: jit.EntryGrant, TokenHash: "0123456789abcdefg"},
 			"a short hash":        {Kind: jit.EntryGrant, TokenHash: "0123456789abcde"},
-			"a long run":          {Kind: jit.EntryDemand, Run: long},
-			"a long task":         {Kind: jit.EntryDemand, TaskID: long},
+			"a long run":          {Kind: jit.EntryRequest, Run: long},
+			"a long task":         {Kind: jit.EntryRequest, TaskID: long},
 			"a long key":          {Kind: jit.EntryCallSent, IdempotencyKey: long},
 			"no UTF-8":            {Kind: jit.EntryCallSent, CallID: "a\xff"},
-			"an empty detail":     {Kind: jit.EntryDemand, Detail: &rar.Detail{}},
+			"an empty detail":     {Kind: jit.EntryRequest, Detail: &rar.Detail{}},
 			"a bad ceiling":       {Kind: jit.EntryCall, Ceiling: []rar.Detail{{}}},
 		} {
 			if err := j.Append(t.Context(), e); err == nil || !strings.HasPrefix(err.Error(), "journal: ") || len(err.Error()) > 300 {
@@ -64,7 +64,7 @@ func TestAppendRefuses(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		_ = j.Append(ended, jit.Entry{Kind: jit.EntryDemand, Run: "left"}) // written or not, it must not harm
+		_ = j.Append(ended, jit.Entry{Kind: jit.EntryRequest, Run: "left"}) // written or not, it must not harm
 		if got := all(t, j); len(got) > 1 || len(got) == 1 && got[0].Run != "left" {
 			t.Errorf("%d entries were written", len(got))
 		}
@@ -239,7 +239,7 @@ func TestClosed(t *testing.T) {
 	both(t, func(t *testing.T, j *sqlite.Journal) {
 		closed(t, j)
 		closed(t, j)
-		if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryDemand}); !errors.Is(err, journal.ErrClosed) {
+		if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest}); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("Append() = %v", err)
 		}
 		if err := j.MarkCompleted(t.Context(), "a"); !errors.Is(err, journal.ErrClosed) {

@@ -265,9 +265,9 @@ func TestNarrowerGrantIsUsedAgain(t *testing.T) {
 // A grant that the API refuses is not sent again.
 func TestRevokedGrantIsNotSentAgain(t *testing.T) {
 	n := 0
-	authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
+	authority := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
 		n++
-		return jit.Issued{Token: secret.New(fmt.Sprintf("grant-%d", n))}
+		return jit.Issued{Token: secret.New(fmt.Sprintf("grant-%d", n)), Details: []rar.Detail{d}}
 	}}
 	var sent []string
 	valid := "grant-1"

@@ -1,0 +1,283 @@
+package jit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A MaybeExecutedError reports an effect of which it is not known whether it
+// happened. The same request made again under the same task is not sent, unless
+// the API honours idempotency keys: then it is sent under the same key. It unwraps
+// to [ErrMaybeExecuted] and to the cause.
+type MaybeExecutedError struct {
+	Tool, CallID   string
+	Method, URL    string // URL without query
+	IdempotencyKey string // to look for at the API
+	StatusCode     int    // of an answer whose body was lost; 0 when there was none
+	Err            error  // how the answer was lost
+}
+
+func (e *MaybeExecutedError) Error() string {
+	return fmt.Sprintf("jit: %s %s: %v: %v", e.Method, e.URL, ErrMaybeExecuted, e.Err)
+}
+
+// Unwrap returns [ErrMaybeExecuted] and the cause.
+func (e *MaybeExecutedError) Unwrap() []error { return []error{ErrMaybeExecuted, e.Err} }
+
+// Doubts returns the effects of the context's call of which it is not known whether
+// they happened, oldest first. A tool that hides the error does not hide the doubt.
+func Doubts(ctx context.Context) []*MaybeExecutedError {
+	s := scopeOf(ctx)
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.doubts)
+}
+
+// lose keeps e among the doubts of the call.
+func (s *scope) lose(e *MaybeExecutedError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.doubts, e) {
+		s.doubts = append(s.doubts, e)
+	}
+}
+
+// settle drops the doubt about the effect with the key.
+func (s *scope) settle(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doubts = slices.DeleteFunc(s.doubts, func(e *MaybeExecutedError) bool { return e.IdempotencyKey == key })
+}
+
+// effects are what requests that may change something did at APIs during a task, as
+// far as that is known: an effect is under way, or it was answered, or it is in doubt.
+// One that was answered is not sent again, and of two at once one waits. The zero
+// value knows of none.
+type effects struct {
+	mu    sync.Mutex
+	known map[string]*outcome // by the effect's digest
+	order []string            // digests of answered effects, oldest first
+	kept  int                 // bytes of their bodies
+}
+
+// outcome is what is known of one effect.
+type outcome struct {
+	underWay chan struct{}       // closed when it is not any more; nil when nobody is at it
+	doubt    *MaybeExecutedError // of an effect in doubt
+	answer   *answer             // of one that took effect
+}
+
+// answer is what the API said of an effect that it did.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte        // to be read once whole is closed
+	whole  chan struct{} // closed when the body was read to its end, or never will be
+	gone   bool          // nobody asks for it any more
+}
+
+// Bounds of what is kept of answers, for calls that repeat an effect. A longer body is
+// not kept, nor any beyond the sum; the oldest answer goes when there are too many.
+const (
+	maxAnswer     = 64 << 10
+	maxAnswers    = 1024
+	maxAllAnswers = 4 << 20
+)
+
+// begin takes an effect on, or returns the answer that there is to it; it waits while
+// another request is at it. In an effect that was taken on there may be a doubt; end
+// must be called for it. A repeat that is meant is taken on in any case.
+func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answer, *MaybeExecutedError, error) {
+	if digest == "" {
+		return nil, nil, nil // its body cannot be read twice, so nothing is known
+	}
+	for {
+		s.mu.Lock()
+		if s.known == nil {
+			s.known = map[string]*outcome{}
+		}
+		o := s.known[digest]
+		if o == nil {
+			o = &outcome{}
+			s.known[digest] = o
+		}
+		underWay, known, doubt := o.underWay, o.answer, o.doubt
+		if repeat || underWay == nil && known == nil {
+			if underWay == nil {
+				o.underWay = make(chan struct{})
+			}
+			s.mu.Unlock()
+			return nil, doubt, nil
+		}
+		s.mu.Unlock()
+		if known != nil {
+			return known, nil, nil
+		}
+		select {
+		case <-underWay:
+		case <-ctx.Done():
+			return nil, nil, whyDone(ctx)
+		}
+	}
+}
+
+// end says what became of an effect that was taken on: an answer, a doubt, or neither
+// when it did not happen.
+func (s *effects) end(digest string, a *answer, doubt *MaybeExecutedError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.known[digest]
+	if o == nil && doubt != nil && digest != "" {
+		o = &outcome{}
+		s.known[digest] = o
+	}
+	if o == nil {
+		return
+	}
+	if o.underWay != nil {
+		close(o.underWay)
+		o.underWay = nil
+	}
+	if o.answer != nil {
+		return // of an earlier time, where repeats are meant
+	}
+	o.answer, o.doubt = a, doubt
+	switch {
+	case a != nil:
+		s.order = append(s.order, digest)
+		if len(s.order) > maxAnswers {
+			oldest := s.known[s.order[0]].answer
+			s.kept -= len(oldest.body)
+			oldest.gone = true
+			delete(s.known, s.order[0])
+			s.order = s.order[1:]
+		}
+	case doubt == nil:
+		delete(s.known, digest)
+	}
+}
+
+// keep keeps the body of an answer.
+func (s *effects) keep(a *answer, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !a.gone && s.kept+len(body) <= maxAllAnswers {
+		a.body = body
+		s.kept += len(body)
+	}
+	close(a.whole)
+}
+
+// answerOf returns the answer in resp, if it says that the request took effect
+// (RFC 9110, sections 15.3 and 15.4.4), and nil otherwise.
+func answerOf(resp *http.Response) *answer {
+	if resp == nil || resp.StatusCode/100 != 2 && resp.StatusCode != http.StatusSeeOther {
+		return nil
+	}
+	return &answer{status: resp.StatusCode, header: resp.Header.Clone(), whole: make(chan struct{})}
+}
+
+// bodyWait bounds how long a repeat waits until the first call has read the body. It
+// gets the status alone then.
+const bodyWait = 10 * time.Second
+
+// response is the answer as the API gave it, to the same request made again.
+func (a *answer) response(req *http.Request) (*http.Response, error) {
+	enough := time.NewTimer(bodyWait)
+	defer enough.Stop()
+	var body []byte
+	select {
+	case <-a.whole:
+		body = a.body
+	case <-enough.C:
+	case <-req.Context().Done():
+		return nil, whyDone(req.Context())
+	}
+	return &http.Response{
+		Status: strconv.Itoa(a.status) + " " + http.StatusText(a.status), StatusCode: a.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header.Clone(),
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: req,
+	}, nil
+}
+
+// maxKept bounds how much of an answer to an effect is read before it is handed
+// on, so that an answer that breaks off can be asked for again.
+const maxKept = 1 << 20
+
+// keepBody reads an answer to the end, unless it is long, so that one that breaks
+// off is known to before anybody has seen a part of it.
+func keepBody(resp *http.Response) error {
+	if resp.Body == nil || refused(resp) {
+		return nil // a refusal is read with bounds of its own
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKept+1))
+	if err != nil {
+		_ = resp.Body.Close()
+		return fmt.Errorf("the answer broke off: %w", err)
+	}
+	resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return nil
+}
+
+// effectBody is the body of an answer to an effect. It keeps what the caller reads of
+// it, for a repeat. If it breaks off the caller may think that the call failed, though
+// it did not.
+type effectBody struct {
+	io.ReadCloser
+	attempt *attempt
+	ctx     context.Context
+	status  int
+	err     error   // how it ended
+	answer  *answer // nil when there is none to keep, or it is kept
+	read    []byte  // for answer; of a longer one, too much
+}
+
+func (b *effectBody) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.answer != nil && len(b.read) <= maxAnswer {
+		b.read = append(b.read, p[:n]...)
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+		b.err = io.EOF
+	default:
+		doubt := b.attempt.lost(b.ctx, b.status, fmt.Errorf("the answer broke off: %w", err))
+		b.attempt.s.task.effects.end(b.attempt.effect.digest, nil, doubt)
+		b.err = doubt
+	}
+	b.finish()
+	return n, b.err
+}
+
+// finish keeps the answer's body, if it was read to its end.
+func (b *effectBody) finish() {
+	if b.answer == nil {
+		return
+	}
+	if !errors.Is(b.err, io.EOF) || len(b.read) > maxAnswer {
+		b.read = nil
+	}
+	b.attempt.s.task.effects.keep(b.answer, b.read)
+	b.answer, b.read = nil, nil
+}
+
+func (b *effectBody) Close() error {
+	b.finish()
+	return b.ReadCloser.Close()
+}

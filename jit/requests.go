@@ -1,0 +1,430 @@
+package jit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// requests are what a task asks the authorization server for. Each demand is asked
+// for once, however many calls make it at a time: they share a [flight]. What was
+// denied stays denied, and what is open is gone on with, never asked again. After
+// close nothing is asked.
+type requests struct {
+	ctx    context.Context // the life of what calls share, which is not the life of any one call
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // of the flights
+
+	mu      sync.Mutex
+	closed  bool
+	flights map[grantKey]*flight
+	open    map[grantKey]openRequest
+	denied  []denial // only ever appended to
+}
+
+// An openRequest is one that the authorization server knows and that is not done
+// with: pending, or approved and not redeemed. A call with the same demand goes on
+// from there; nobody is asked twice.
+type openRequest struct {
+	Decision
+	asked time.Time
+}
+
+// A denial is a demand that was denied, and the answer to whoever makes it again.
+type denial struct {
+	demand rar.Checked
+	err    *DeniedError
+}
+
+// A flight is one request for authority under way. It lives under the task, not under
+// the call that started it. When its last waiter leaves while a person is waited for,
+// polling stops; a request or redemption that is under way is still brought to its
+// end, so that its answer is not lost. Its fields are guarded by requests.mu.
+type flight struct {
+	state   flightState
+	changed chan struct{} // closed when state changes
+	waiters int
+	pending Decision           // in state waiting
+	stop    context.CancelFunc // in state waiting: ends the polling
+	grant   *Grant             // with err, in state landed
+	err     error
+}
+
+type flightState uint8
+
+const (
+	talking flightState = iota // the server is being asked
+	waiting                    // a person is
+	landed                     // there is a grant, or an error
+)
+
+// errAbandoned ends a flight that nobody waits for.
+var errAbandoned = errors.New("jit: nobody waits for this request any more")
+
+func newRequests(ctx context.Context) *requests {
+	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	return r
+}
+
+// close stops the requests under way and waits for them, so that none of them
+// creates authority afterwards, but no longer than ctx.
+func (r *requests) close(ctx context.Context) {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.cancel()
+	done := make(chan struct{})
+	go func() { r.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// join gets on the flight for key, and has fly start one where there is none. It
+// returns nil after close.
+func (r *requests) join(key grantKey, fly func(*flight) (*Grant, error)) *flight {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	f := r.flights[key]
+	if f == nil {
+		f = &flight{changed: make(chan struct{})}
+		r.flights[key] = f
+		r.wg.Go(func() {
+			grant, err := fly(f)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if f.stop != nil {
+				f.stop()
+			}
+			f.grant, f.err = grant, err
+			f.enter(landed)
+			r.forget(key, f)
+		})
+	}
+	f.waiters++
+	return f
+}
+
+// enter changes a flight's state and tells those who wait.
+func (f *flight) enter(s flightState) {
+	f.state = s
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// look returns a flight as it is, and what is closed at its next change.
+func (r *requests) look(f *flight) (now flight, changed <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return *f, f.changed
+}
+
+// leave gets off a flight. The last one to leave stops the polling; a later call with
+// the same demand starts a new flight, which goes on with the pending request.
+func (r *requests) leave(key grantKey, f *flight) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.waiters--; f.waiters == 0 && f.state == waiting {
+		f.stop()
+		r.forget(key, f)
+	}
+}
+
+// forget takes a flight off the list.
+func (r *requests) forget(key grantKey, f *flight) {
+	if r.flights[key] == f {
+		delete(r.flights, key)
+	}
+}
+
+// await puts a flight into state waiting, and returns the context to poll under. It
+// fails when nobody is on the flight any more.
+func (r *requests) await(key grantKey, f *flight, pending Decision) (context.Context, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.waiters == 0 {
+		r.forget(key, f)
+		return nil, errAbandoned
+	}
+	var ctx context.Context
+	ctx, f.stop = context.WithCancel(r.ctx)
+	f.pending = pending
+	f.enter(waiting)
+	return ctx, nil
+}
+
+// decided ends the state waiting: from here on nobody's leaving stops the flight. It
+// fails when the flight was given up in the last moment: the next call looks for
+// itself, or is doing so.
+func (r *requests) decided(key grantKey, f *flight) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.stop()
+	if r.flights[key] != f {
+		return errAbandoned
+	}
+	f.enter(talking)
+	return nil
+}
+
+// opened returns the request that earlier calls left open for key.
+func (r *requests) opened(key grantKey) (openRequest, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	req, ok := r.open[key]
+	return req, ok
+}
+
+// keep keeps what a decision means for later calls.
+func (r *requests) keep(key grantKey, d rar.Checked, req openRequest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch req.Status {
+	case StatusPending, StatusApproved:
+		r.open[key] = req
+		return
+	case StatusDenied:
+		r.denied = append(r.denied, denial{d, deniedError(d, req.Decision)})
+	}
+	delete(r.open, key)
+}
+
+// done forgets an open request: it was redeemed, or never will be.
+func (r *requests) done(key grantKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.open, key)
+}
+
+// lapse forgets a request whose state could not be read and whose window is over.
+func (r *requests) lapse(key grantKey, req openRequest) {
+	if !time.Now().Before(req.ExpiresAt) {
+		r.done(key)
+	}
+}
+
+// deniedBefore returns the answer to a demand of which all or part was denied. A
+// person's no stands for the whole task: asking again until they tire, or packed
+// into something larger, would make the decision worthless.
+func (r *requests) deniedBefore(d rar.Checked, rules rar.Rules) error {
+	r.mu.Lock()
+	denied := r.denied[:len(r.denied):len(r.denied)]
+	r.mu.Unlock()
+	for _, no := range denied {
+		if rar.Covers(d, no.demand) || rules.Within(no.demand, d) == nil {
+			return no.err
+		}
+	}
+	return nil
+}
+
+// request runs the whole exchange with the authorization server for one demand.
+func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Grant, error) {
+	t, r := s.task, s.task.requests
+	id, err := t.ID(r.ctx)
+	if err != nil {
+		return nil, err
+	}
+	sent := time.Now()
+	req, err := s.ask(r.ctx, id, key, d, ahead)
+	if err != nil {
+		return nil, err
+	}
+	if req.Status == StatusPending {
+		polling, err := r.await(key, f, req.Decision)
+		if err != nil {
+			return nil, err
+		}
+		dec, err := s.poll(polling, req.Decision, sent)
+		if err != nil {
+			r.lapse(key, req) // otherwise it stays open: a later call resumes it
+			return nil, err
+		}
+		if err := r.decided(key, f); err != nil {
+			return nil, err
+		}
+		req.Decision = dec
+		r.keep(key, d, req)
+		s.report(d, dec, time.Since(req.asked))
+	}
+	if req.Status != StatusApproved {
+		return nil, deniedError(d, req.Decision)
+	}
+	g, err := s.redeem(r.ctx, key, d, req.Decision)
+	if _, again := temporary(err); !again {
+		r.done(key)
+	}
+	return g, err
+}
+
+// ask sends the request, or goes on with the one that an earlier call left open,
+// or repeats a denial.
+func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Checked, ahead bool) (openRequest, error) {
+	t := s.task
+	if open, ok := t.requests.opened(key); ok {
+		return s.resume(ctx, key, d, open)
+	}
+	if err := t.requests.deniedBefore(d, t.engine.cfg.Rules); err != nil {
+		return openRequest{}, err
+	}
+	detail := d.Detail()
+	entry := s.entry(EntryRequest)
+	entry.TaskID, entry.Detail, entry.Justification = taskID, &detail, s.call.Justification
+	if err := t.engine.record(ctx, entry); err != nil {
+		return openRequest{}, err
+	}
+	t.emit(Requested{About: s.about(), Detail: detail, Justification: s.call.Justification, Ahead: ahead})
+	req := openRequest{asked: time.Now()}
+	var err error
+	req.Decision, err = t.engine.cfg.Authority.Request(ctx, Request{
+		TaskID: taskID, Detail: detail, Justification: s.call.Justification, TTL: t.engine.cfg.TTL,
+	})
+	if err == nil {
+		err = identify(&req.Decision, "", taskID)
+	}
+	if err != nil {
+		return openRequest{}, &AuthorityError{opRequest, err}
+	}
+	if req.Status == StatusPending && !req.ExpiresAt.After(time.Now()) {
+		// The server names no end, or one that has passed as soon as it is named:
+		// the clocks differ.
+		req.ExpiresAt = req.asked.Add(t.engine.cfg.MaxPending)
+	}
+	t.requests.keep(key, d, req)
+	s.report(d, req.Decision, time.Since(req.asked))
+	return req, nil
+}
+
+// resume looks at once at a request that was left open: the decision may have
+// come while nobody waited.
+func (s *scope) resume(ctx context.Context, key grantKey, d rar.Checked, open openRequest) (openRequest, error) {
+	if open.Status != StatusPending {
+		return open, nil
+	}
+	dec, err := s.look(ctx, open.Decision)
+	if err != nil {
+		s.task.requests.lapse(key, open)
+		return openRequest{}, err
+	}
+	open.Decision = dec
+	if dec.Status == StatusPending {
+		if time.Now().Before(dec.ExpiresAt) {
+			return open, nil
+		}
+		open.Status = StatusExpired
+	}
+	s.task.requests.keep(key, d, open)
+	s.report(d, open.Decision, time.Since(open.asked))
+	return open, nil
+}
+
+// identify fills in the ids that an answer leaves out, and refuses an answer that
+// is about another request or task. requestID is "" for a new request.
+func identify(dec *Decision, requestID, taskID string) error {
+	if dec.RequestID == "" {
+		dec.RequestID = requestID
+	}
+	if dec.TaskID == "" {
+		dec.TaskID = taskID
+	}
+	switch {
+	case requestID != "" && dec.RequestID != requestID:
+		return errors.New("the answer is about another request")
+	case dec.TaskID != taskID:
+		return errors.New("the answer is about another task")
+	case dec.RequestID == "" && (dec.Status == StatusPending || dec.Status == StatusApproved):
+		return errors.New("the answer names no request")
+	}
+	return nil
+}
+
+func deniedError(d rar.Checked, dec Decision) *DeniedError {
+	return &DeniedError{RequestID: dec.RequestID, Detail: d.Detail(), Risk: dec.Risk, Status: dec.Status, Message: dec.Message}
+}
+
+// report tells journal and observer of a decision. A crash may lose the note: a
+// decision by itself lets nobody do anything, and a grant has an entry of its own.
+func (s *scope) report(d rar.Checked, dec Decision, waited time.Duration) {
+	detail := d.Detail()
+	e := s.entry(EntryDecision)
+	e.TaskID, e.RequestID, e.Detail, e.Status = dec.TaskID, dec.RequestID, &detail, dec.Status
+	e.Risk, e.DecidedBy, e.Message, e.ExpiresAt = dec.Risk, dec.DecidedBy, dec.Message, dec.ExpiresAt
+	s.task.engine.note(e)
+	s.task.emit(Decided{
+		About: s.about(), Detail: detail, RequestID: dec.RequestID, Status: dec.Status, Risk: dec.Risk, TTL: dec.TTL,
+		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, DecidedBy: dec.DecidedBy, Message: dec.Message, Waited: waited,
+	})
+}
+
+// acquire returns a grant for a demand that lies within the ceiling: a live one
+// that covers it, or a new one. It waits for a person's decision as long as the
+// engine's Wait, the context and the request allow.
+func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead bool) (*Grant, error) {
+	t, key := s.task, keyOf(origin, d)
+	if g := t.grants.covering(key, d, s.ceiling()); g != nil {
+		return g, nil
+	}
+	f := t.requests.join(key, func(f *flight) (*Grant, error) {
+		if g := t.grants.of(key); g != nil { // it came since we looked
+			return g, nil
+		}
+		g, err := s.request(f, key, d, ahead)
+		if err != nil && t.requests.ctx.Err() != nil {
+			err = fmt.Errorf("jit: demand for %s: %w (%v)", d.Detail(), ErrTaskEnded, err)
+		}
+		return g, err
+	})
+	if f == nil {
+		return nil, fmt.Errorf("jit: demand for %s: %w", d.Detail(), ErrTaskEnded)
+	}
+	defer t.requests.leave(key, f)
+
+	var giveUp <-chan time.Time
+	for {
+		now, changed := t.requests.look(f)
+		switch {
+		case now.state == landed:
+			return now.grant, now.err
+		case now.state == waiting && giveUp == nil:
+			timer := time.NewTimer(t.engine.cfg.Wait)
+			defer timer.Stop()
+			giveUp = timer.C
+		}
+		select {
+		case <-changed:
+		case <-giveUp:
+			return nil, pendingError(d, now.pending)
+		case <-ctx.Done():
+			if open, ok := t.requests.opened(key); ok && open.Status == StatusPending { // and it stays so
+				return nil, fmt.Errorf("%w (%w)", pendingError(d, open.Decision), whyDone(ctx))
+			}
+			return nil, whyDone(ctx)
+		}
+	}
+}
+
+// whyDone returns the error of a context that is done, with its cause if it has
+// one of its own.
+func whyDone(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+func pendingError(d rar.Checked, dec Decision) *PendingError {
+	return &PendingError{
+		RequestID: dec.RequestID, TaskID: dec.TaskID, Detail: d.Detail(), Risk: dec.Risk,
+		ExpiresAt: dec.ExpiresAt, DecideAt: dec.DecideAt, ConsentRequired: dec.ConsentRequired,
+	}
+}
