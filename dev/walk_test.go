@@ -1,4 +1,4 @@
-package lumodev
+package dev_test
 
 import (
 	"bytes"
@@ -8,6 +8,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
 )
 
 // fence matches a fenced block that a reader may run, and one of output.
@@ -21,7 +25,7 @@ func TestDocumentedWalk(t *testing.T) {
 			t.Skipf("the walk needs %s", tool)
 		}
 	}
-	doc, err := os.ReadFile("../../docs/lumodev.md")
+	doc, err := os.ReadFile("../docs/lumodev.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,15 +44,24 @@ func TestDocumentedWalk(t *testing.T) {
 		t.Fatalf("%d blocks in docs/lumodev.md, want the whole walk", len(wants))
 	}
 
-	e := start(t, nil)
+	servers, err := dev.Start(t.Context(), dev.Config{Documents: &docapi.Config{Reports: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = servers.Close() })
+	reviewer, err := servers.Auth.UserToken(lumodev.DefaultReviewerEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent, rs := servers.Client(), servers.Guard()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail")
 	cmd.Stdin = strings.NewReader(script.String())
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"),
-		"LUMOAUTH_URL=" + e.url, "LUMOAUTH_ORG_ID=" + DefaultOrg,
-		"AGENT_CLIENT_ID=" + DefaultAgentClientID, "AGENT_CLIENT_SECRET=" + e.secretOf(DefaultAgentClientID),
-		"LUMODEV_REVIEWER_TOKEN=" + e.reviewerToken(),
-		"LUMODEV_RS_CLIENT_ID=" + DefaultResourceServerID, "LUMODEV_RS_CLIENT_SECRET=" + e.secretOf(DefaultResourceServerID),
+		"LUMOAUTH_URL=" + agent.URL, "LUMOAUTH_ORG_ID=" + agent.Org, "ANALYST_API_URL=" + servers.API.String(),
+		"AGENT_CLIENT_ID=" + agent.ClientID, "AGENT_CLIENT_SECRET=" + agent.ClientSecret.Reveal(),
+		"LUMODEV_REVIEWER_TOKEN=" + reviewer.Reveal(),
+		"LUMODEV_RS_CLIENT_ID=" + rs.ClientID, "LUMODEV_RS_CLIENT_SECRET=" + rs.ClientSecret.Reveal(),
 	}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -64,7 +77,7 @@ func TestDocumentedWalk(t *testing.T) {
 			t.Errorf("block %d printed\n%s\nthe document shows\n%s", i+1, got[i], want)
 		}
 	}
-	if n := e.Snapshot().LiveTokens; n != 0 {
+	if n := servers.Auth.Snapshot().LiveTokens; n != 0 {
 		t.Errorf("LiveTokens = %d after the walk, want 0", n)
 	}
 }
