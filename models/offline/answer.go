@@ -180,16 +180,26 @@ func helpText(box toolbox) string {
 		b.WriteString("I fetch documents by their identifiers, summarise them, answer questions about them, and write reports.")
 	}
 	b.WriteString("\n\nFor example:")
-	examples := []string{"What does doc_1 say about risks?"}
+	id := box.example()
+	examples := []string{"What does " + id + " say about risks?"}
+	if box.search != nil {
+		examples = append(examples, "Which documents are there?")
+	}
 	if box.report != nil {
-		examples = append(examples,
-			"Fetch document doc_1, summarise it, and create a report titled 'My Report'.",
-			"Read doc_1 and doc_2 and make one combined report.")
+		examples = append(examples, "Fetch document "+id+", summarise it, and create a report titled 'My Report'.")
 	}
 	for _, e := range examples {
 		b.WriteString("\n- " + e)
 	}
 	return b.String()
+}
+
+// example returns an identifier to show, one that exists if the tool names one.
+func (b toolbox) example() string {
+	if b.fetch == nil || b.fetch.example == "" {
+		return "doc_1"
+	}
+	return b.fetch.example
 }
 
 // declineText answers what this model does not do.
@@ -198,7 +208,7 @@ func declineText(j job, box toolbox) string {
 	case j.effect != "":
 		return fmt.Sprintf("That is beyond me (“%s”), so I did nothing.\n\n%s", j.effect, helpText(box))
 	case (j.report || j.summary || len(j.question) > 0) && box.fetch != nil:
-		return "I need to know which document you mean: name its identifier, such as doc_1.\n\n" + helpText(box)
+		return "I need to know which document you mean: name its identifier, such as " + box.example() + ".\n\n" + helpText(box)
 	}
 	return helpText(box)
 }

@@ -5,7 +5,8 @@
 // else. It recognises a tool that takes a document's identifier and a tool that
 // takes a title and a text by what they declare, calls them for what the person
 // asked, and answers by quoting: summaries are extracted sentences, list items and
-// table rows, word for word. Any other declared tool is called when the person
+// table rows, word for word. Where a tool finds documents by words, it is used for
+// what the person names so, and for "which documents are there?". Any other declared tool is called when the person
 // names it, in the form "Call NAME with {JSON object}".
 //
 // Invariants:

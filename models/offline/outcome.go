@@ -3,7 +3,6 @@ package offline
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -50,7 +49,7 @@ var (
 	decideNames  = []string{"decide_at", "approval_url", "approve_url", "decision_url", "verification_uri"}
 	expiryNames  = []string{"expires_at", "expiry", "valid_until"}
 	whereNames   = []string{"path", "url", "location", "link", "href", "file", "uri"}
-	idNames      = []string{"report_id", "id", "identifier", "document_id"}
+	idNames      = []string{"report_id", "id", "identifier", "document_id", "slug"}
 )
 
 // statusKinds sorts the values that a failed result has in "status" or "code".
@@ -247,7 +246,7 @@ func textMember(m map[string]any) string {
 // tools that name it in a way of their own.
 func longestText(m map[string]any) string {
 	var best string
-	for _, name := range slices.Sorted(maps.Keys(m)) {
+	for _, name := range sortedNames(m) {
 		if s, ok := m[name].(string); ok && len(s) >= 40 && len(s) > len(best) {
 			best = s
 		}
@@ -275,7 +274,7 @@ func flatten(v any, depth int) string {
 		if s := textMember(v); s != "" {
 			return s
 		}
-		for _, name := range slices.Sorted(maps.Keys(v)) {
+		for _, name := range sortedNames(v) {
 			if name != "type" {
 				parts = append(parts, flatten(v[name], depth+1))
 			}

@@ -34,6 +34,13 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 	}
 	p := readPast(turns[:last], box)
 	j := resolve(now.text, p, box)
+	if q, ok := j.quest(now.text); ok && box.search != nil {
+		doc, s := box.search.find(q, now, id)
+		if doc == "" {
+			return s
+		}
+		j.docs, j.explicit, j.help = []string{doc}, true, false
+	}
 	if j.help {
 		return step{text: declineText(j, box), refused: j.effect != ""}
 	}

@@ -67,6 +67,9 @@ func readPast(turns []turn, box toolbox) past {
 		for _, x := range t.calls {
 			if id, ok := box.fetched(x); ok {
 				p.put(readOutcome(id, x, true))
+				if box.searched(t) && len(a.ids) == 0 {
+					p.focus = []string{id}
+				}
 			} else if box.reports(x) && readOutcome("", x, false).ok {
 				p.reported = true
 			}
@@ -149,6 +152,11 @@ func (b toolbox) fetched(x *exchange) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// searched reports whether a turn's document was found by a search.
+func (b toolbox) searched(t turn) bool {
+	return b.search != nil && slices.ContainsFunc(t.calls, func(x *exchange) bool { return x.name == b.search.name })
 }
 
 // reports reports whether a call was one to create a report.

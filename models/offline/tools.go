@@ -2,6 +2,7 @@ package offline
 
 import (
 	"encoding/json"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 type toolbox struct {
 	fetch  *fetchTool  // nil when no tool fetches a document
 	report *reportTool // nil when no tool writes a report
+	search *searchTool // nil when no tool finds documents
 	// reserved holds the words that tools are called by, lower case. They are not
 	// documents.
 	reserved map[string]bool
@@ -26,6 +28,7 @@ type fetchTool struct {
 	name    string
 	id      string         // the parameter that takes the identifier
 	pattern *regexp.Regexp // that identifiers match; nil when they may be anything
+	example string         // an identifier that the declaration names; empty when it names none
 }
 
 // notInPattern matches what identifiers of files seldom hold.
@@ -112,6 +115,8 @@ var (
 		send email mail notify approve deny revoke grant transfer pay execute run lock unlock restore deletes removes
 		erases archives moves renames updates edits modifies replaces overwrites shares sends emails approves revokes
 		search list query`)
+	searchVerbs   = set("search searches find finds")
+	queryWords    = set("query q words keywords terms search text")
 	documentWords = set("document documents doc docs file files record page text article note memo policy contract")
 	reportWords   = set("report reports document note memo article brief summary page text")
 	idWords       = set("id ids identifier identifiers uuid ref reference slug key number")
@@ -140,6 +145,9 @@ func findTools(config *genai.GenerateContentConfig) toolbox {
 		name, first := nameWords(d.Name), firstSentence(d.Description)
 		if t, score := asFetch(d, s, name, first); score > bestFetch {
 			box.fetch, bestFetch = t, score
+		}
+		if t := asSearch(d, s, name, first); t != nil && box.search == nil {
+			box.search = t
 		}
 		if t, score := asReport(d, s, name, first); score > bestReport {
 			box.report, bestReport = t, score
@@ -196,7 +204,22 @@ func asFetch(d *genai.FunctionDeclaration, s schema, name, first []string) (*fet
 	if p := s.Properties[param].Pattern; p != "" && len(p) <= 256 {
 		t.pattern, _ = regexp.Compile(p) // one that Go does not read binds nobody here
 	}
+	for _, w := range splitWords(s.Properties[param].Description) {
+		if t.example == "" && looksLikeID(w.text) {
+			t.example = w.text
+		}
+	}
 	return t, best + 2*about
+}
+
+// asSearch returns d as a tool that finds documents by words, nil when it is none.
+func asSearch(d *genai.FunctionDeclaration, s schema, name, first []string) *searchTool {
+	finds := overlap(name, searchVerbs) > 0 || len(first) > 0 && searchVerbs[first[0]]
+	param := bestParam(s, queryWords, "")
+	if !finds || overlap(name, documentWords)+overlap(first, documentWords) == 0 || param == "" || !fillable(s, param) {
+		return nil
+	}
+	return &searchTool{name: d.Name, query: param}
 }
 
 // asReport rates d likewise as a tool that stores a titled text.
@@ -253,14 +276,7 @@ func fillable(s schema, params ...string) bool {
 	})
 }
 
-func sortedNames(m map[string]schema) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func sortedNames[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
 // nameWords cuts a name or a text into lower-case words: at anything that is no
 // letter, and before a capital that follows a small letter.

@@ -1,0 +1,143 @@
+package offline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/genai"
+)
+
+// A searchTool finds documents by words.
+type searchTool struct {
+	name  string
+	query string // the parameter that takes the words
+}
+
+// everything is the query that finds every document, as far as the tool knows it.
+const everything = "*"
+
+// A quest is what a prompt that names no document by its identifier calls one.
+type quest struct {
+	query string   // for the tool
+	words []string // lower case; a title that holds them all is the one meant
+}
+
+// quest returns how to find what a prompt is about. ok is false where it is about
+// no document, or beyond this model.
+func (j job) quest(prompt string) (q quest, ok bool) {
+	if !j.help || j.effect != "" || len(j.ids) > 0 {
+		return quest{}, false
+	}
+	words := splitWords(prompt)
+	_, from, to, titled := findTitle(prompt, words)
+	var telling []string
+	cued, before := false, false // a telling word stands right before
+	for i, w := range words {
+		cued = cued || pluralCues[w.lower]
+		switch inTitle := titled && i >= from && i < to; {
+		case inTitle || w.text == "":
+			before = false
+		case w.quoted, !common(w.lower):
+			telling = append(telling, w.text)
+			q.words = append(q.words, w.lower)
+			before = true
+		case before && (sumWords[w.lower] || reportNouns[w.lower]): // "the Q4 review"
+			q.words = append(q.words, w.lower)
+		default:
+			before = false
+		}
+	}
+	q.query = strings.Join(telling[:min(len(telling), 8)], " ")
+	if q.query == "" {
+		q.query = everything
+		return q, cued && !j.report
+	}
+	return q, j.verbs || j.summary || j.report || len(j.question) > 0
+}
+
+// common reports whether a word tells of no document in particular.
+func common(w string) bool {
+	for _, words := range []map[string]bool{
+		functionWords, generic, fillers, readWords, sumWords, makeWords, askWords, documentCues, reportNouns, titleCues, determiners,
+		negations, focusCues, againWords, freshWords, allWords,
+	} {
+		if words[w] {
+			return true
+		}
+	}
+	return numbers[w] > 0
+}
+
+// A hit is a document that the tool found.
+type hit struct{ id, title string }
+
+// find answers a prompt that names no document: with a call of the search tool, with
+// the document that it found, or with what it found.
+func (t *searchTool) find(q quest, now turn, id func(string, map[string]any) string) (doc string, next step) {
+	i := slices.IndexFunc(now.calls, func(x *exchange) bool { return x.name == t.name })
+	if i < 0 {
+		args := map[string]any{t.query: q.query}
+		return "", step{calls: []*genai.FunctionCall{{ID: id(t.name, args), Name: t.name, Args: args}}}
+	}
+	x := now.calls[i]
+	if f, bad := readFailure(x.result); bad || !x.answered {
+		return "", step{text: f.sentence("The search for documents", "done")}
+	}
+	hits := readHits(x.result)
+	var meant []hit
+	for _, h := range hits {
+		title := strings.ToLower(h.title)
+		if !slices.ContainsFunc(q.words, func(w string) bool { return !strings.Contains(title, w) }) {
+			meant = append(meant, h)
+		}
+	}
+	switch {
+	case len(hits) == 0 && q.query == everything:
+		return "", step{text: "I find no document."}
+	case len(hits) == 0:
+		return "", step{text: fmt.Sprintf("I find no document with “%s”: name its identifier, or other words that stand in it.", q.query)}
+	case q.query == everything:
+		return "", step{text: listHits("I find these documents:", hits)}
+	case len(meant) == 1:
+		return meant[0].id, step{}
+	case len(hits) == 1:
+		return hits[0].id, step{}
+	}
+	return "", step{text: listHits(fmt.Sprintf("Several documents have “%s” in them. Which one do you mean?", q.query), hits)}
+}
+
+func listHits(lead string, hits []hit) string {
+	var b strings.Builder
+	b.WriteString(lead + "\n")
+	for _, h := range hits {
+		fmt.Fprintf(&b, "\n- %s", (&document{id: h.id, title: h.title}).heading())
+	}
+	return b.String()
+}
+
+// maxHits bounds how many documents are listed.
+const maxHits = 50
+
+// readHits returns the documents of a result: the first list of objects with
+// identifiers in it.
+func readHits(result map[string]any) []hit {
+	var hits []hit
+	for _, level := range newLookup(result) {
+		for _, name := range sortedNames(level) {
+			list, _ := level[name].([]any)
+			for _, e := range list[:min(len(list), maxHits)] {
+				m, _ := e.(map[string]any)
+				found := lookup{m}
+				if id := tidy(found.text(idNames)); id != "" && len(id) <= 128 {
+					title := tidy(found.text(titleNames))
+					hits = append(hits, hit{id, firstNonEmpty(title, id)})
+				}
+			}
+			if len(hits) > 0 {
+				return hits
+			}
+		}
+	}
+	return nil
+}
