@@ -1,25 +1,37 @@
 package jit
 
 import (
+	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/jitagent/jitagent/secret"
 )
 
-// minScrub is the length from which a token is worth hiding: shorter ones would
-// match by chance. No form of a token is shorter than the token.
-const minScrub = 8
+const (
+	// minScrub is the length from which a token is worth hiding: shorter ones would
+	// match by chance. It is also the length of a [block].
+	minScrub = 8
+	// minRun is how many characters a text may share with a token's signature, less
+	// one. What is left of a shorter run cannot be guessed into a token.
+	minRun = 16
+)
 
-// A scrubber hides known credentials in text. The zero scrubber knows none. It is
-// safe for concurrent use.
+// A scrubber hides known credentials in text, in whatever spelling: it looks at the
+// letters and digits of base64url alone, with escapes (URL, JSON, HTML) undone and all
+// else left out, and hides every run that the text shares with a token, or with its
+// reverse, its base64 or its hex. The zero scrubber knows none. It is safe for
+// concurrent use.
 //
-// It finds a form of a credential by its last bytes, which in a signed token are
-// what it shares with no other. So neither a new token nor a text costs more when
-// many tokens are known, as they are late in a long task.
+// A run of minRun characters holds one of the blocks of minScrub characters into which
+// a token is cut. So a text is read once, block by block, however many tokens are
+// known, as they are late in a long task. Only the end of a signed token counts, its
+// signature: the rest is no secret by itself, and is shared with others.
 type scrubber struct {
 	mu    sync.RWMutex
-	known *endings // a pointer, at which fmt stops; nil when nothing is known
+	known *blocks // a pointer, at which fmt stops; nil when nothing is known
 }
 
 func (s *scrubber) add(tok secret.String) {
@@ -29,7 +41,7 @@ func (s *scrubber) add(tok secret.String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = &endings{tokens: map[ending][]secret.String{}}
+		s.known = &blocks{at: map[block][]part{}}
 	}
 	s.known.add(tok)
 }
@@ -40,122 +52,275 @@ func (s *scrubber) scrub(text string) string {
 	if s.known == nil || len(text) < minScrub {
 		return text
 	}
-	return redact(text, s.known.find(text))
-}
-
-// An ending is the last minScrub bytes of a text.
-type ending uint64
-
-// then is the ending of a text that goes on with one more byte.
-func (e ending) then(b byte) ending { return e<<8 | ending(b) }
-
-func endingOf(text string) (e ending) {
-	for _, b := range []byte(text[len(text)-minScrub:]) {
-		e = e.then(b)
+	for _, tok := range s.known.odd {
+		for _, form := range tok.Forms() {
+			text = strings.ReplaceAll(text, form, secret.Redacted)
+		}
 	}
-	return e
+	// What looks like an escape may be a token's own letters behind a stray mark.
+	var spans []span
+	for _, read := range []reading{unescaped, literally} {
+		if s.known.touches(text, read) {
+			spans = append(spans, s.known.runs(text, read)...)
+		}
+		if !strings.ContainsAny(text, "%\\&") {
+			break // they are one
+		}
+	}
+	return redact(text, spans)
 }
 
-// endings are tokens by the endings of their forms.
-type endings struct {
-	tokens map[ending][]secret.String
-	filter [1 << 10]uint64 // one bit for each hash of an ending that is in tokens
+// A reading returns the character that text has at i, as it counts, and how many bytes
+// it is written in. It is 0 for what does not count.
+type reading func(text string, i int) (c byte, n int)
+
+// A block is minScrub characters of a text.
+type block uint64
+
+// then is the block that ends with one more character.
+func (b block) then(c byte) block { return b<<8 | block(c) }
+
+func blockOf(chars string) (b block) {
+	for i := range minScrub {
+		b = b.then(chars[i])
+	}
+	return b
 }
 
-// bit is the place of an ending in the filter.
-func (e ending) bit() (word, mask uint64) {
-	hash := uint64(e) * 0x9e3779b97f4a7c15 >> 48 // Fibonacci hashing, 16 bits
+// A part is where a block lies in a form of a token.
+type part struct {
+	token secret.String
+	form  int // index in formsOf
+	start int // of the block in the form
+}
+
+// blocks are known tokens, by the blocks of their signatures' forms.
+type blocks struct {
+	at     map[block][]part
+	filter [1 << 11]uint64 // one bit for each hash of a block in at
+	odd    []secret.String // tokens made of other characters, which are found as they are
+}
+
+// bit is the place of a block in the filter.
+func (b block) bit() (word, mask uint64) {
+	hash := uint64(b) * 0x9e3779b97f4a7c15 >> 47 // Fibonacci hashing, 17 bits
 	return hash / 64, 1 << (hash % 64)
 }
 
-func (x *endings) add(tok secret.String) {
-	if x.has(endingOf(tok.Reveal()), tok) {
-		return // its first form is there, so all are
-	}
-	// An ending is made of few bytes, so the token's own end has the same: each form
-	// writes byte by byte, or three bytes at a time at each of the three alignments.
-	value := tok.Reveal()
-	for _, form := range secret.New(value[max(0, len(value)-3*minScrub):]).Forms() {
-		end := endingOf(form)
-		if x.has(end, tok) {
-			continue
+func (x *blocks) add(tok secret.String) {
+	same := func(p part) bool { return p.token.Equal(tok) }
+	for i, form := range formsOf(tok) {
+		if len(form.chars) < minScrub {
+			if i == 0 && !slices.ContainsFunc(x.odd, tok.Equal) {
+				x.odd = append(x.odd, tok)
+			}
+			return
 		}
-		x.tokens[end] = append(x.tokens[end], tok)
-		word, mask := end.bit()
-		x.filter[word] |= mask
+		for start := form.from; ; start += minScrub {
+			start = min(start, form.to-minScrub) // the last one ends with the form
+			b := blockOf(form.chars[start:])
+			if i == 0 && start == form.from && slices.ContainsFunc(x.at[b], same) {
+				return // it is known
+			}
+			x.at[b] = append(x.at[b], part{tok, i, start})
+			word, mask := b.bit()
+			x.filter[word] |= mask
+			if start == form.to-minScrub {
+				break
+			}
+		}
 	}
 }
 
-func (x *endings) has(end ending, tok secret.String) bool {
-	for _, have := range x.tokens[end] {
-		if have.Equal(tok) {
+// A form is a token in one spelling, as [unescaped] reads it.
+type form struct {
+	chars    string
+	from, to int // the signature in it
+}
+
+// least is how long a run of the form must be to be hidden.
+func (f form) least() int { return min(minRun, f.to-f.from) }
+
+// formsOf returns the spellings of a token: as it is, reversed, and in hex and base64.
+func formsOf(tok secret.String) []form {
+	value := tok.Reveal()
+	plain := significant(value)
+	signed := significant(value[strings.LastIndexByte(value, '.')+1:])
+	if len(signed) < minScrub {
+		signed = plain
+	}
+	reversed := []byte(plain)
+	slices.Reverse(reversed)
+	forms := []form{{plain, len(plain) - len(signed), len(plain)}, {string(reversed), 0, len(signed)}}
+	for _, encoded := range tok.Forms() {
+		chars := significant(encoded)
+		if chars == plain || slices.ContainsFunc(forms, func(f form) bool { return f.chars == chars }) {
+			continue
+		}
+		// The end of the token is in the end of the encoded text.
+		from := len(chars) - len(chars)*len(signed)/len(plain)
+		forms = append(forms, form{chars, max(min(from, len(chars)-minScrub), 0), len(chars)})
+	}
+	return forms
+}
+
+// significant returns the characters of a text that count.
+func significant(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		c, n := unescaped(text, i)
+		if c != 0 {
+			b.WriteByte(c)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// literally reads escapes as what they are written with.
+func literally(text string, i int) (c byte, n int) { return countsAs[text[i]], 1 }
+
+// unescaped reads escapes as what they stand for: %2D, \u002d, \x2d, &#45; and &#x2d;.
+func unescaped(text string, i int) (c byte, n int) {
+	switch c := text[i]; c {
+	case '%':
+		return escaped(text, i, 1, 2, 16)
+	case '\\':
+		if i+1 < len(text) {
+			switch text[i+1] {
+			case 'u':
+				return escaped(text, i, 2, 4, 16)
+			case 'x':
+				return escaped(text, i, 2, 2, 16)
+			case 'n', 'r', 't':
+				return 0, 2 // white space, not a letter
+			}
+		}
+	case '&':
+		if rest, ok := strings.CutPrefix(text[i:], "&#"); ok {
+			if end := strings.IndexByte(rest[:min(len(rest), 8)], ';'); end > 0 {
+				if digits, hex := strings.CutPrefix(strings.ToLower(rest[:end]), "x"); hex {
+					return escaped(text, i, 3, len(digits), 16)
+				}
+				return escaped(text, i, 2, end, 10)
+			}
+		}
+	default:
+		return countsAs[c], 1
+	}
+	return 0, 1
+}
+
+// escaped reads the digits of an escape: so many, behind its first skip bytes. What is
+// none is a byte that does not count.
+func escaped(text string, i, skip, digits, base int) (c byte, n int) {
+	if i+skip+digits > len(text) {
+		return 0, 1
+	}
+	v, err := strconv.ParseUint(text[i+skip:i+skip+digits], base, 32)
+	if err != nil {
+		return 0, 1
+	}
+	if v >= 0x80 {
+		v = 0
+	}
+	return countsAs[byte(v)], skip + digits
+}
+
+// countsAs maps characters to base64url, and what does not count to 0.
+var countsAs = func() (as [256]byte) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		as[c] = c
+	}
+	as['+'], as['/'] = '-', '_'
+	return as
+}()
+
+// touches reports whether text has a block of any token, which nearly none does.
+func (x *blocks) touches(text string, read reading) bool {
+	var last block
+	for i := 0; i < len(text); {
+		c, n := countsAs[text[i]], 1
+		if c == 0 && isMark(text[i]) {
+			c, n = read(text, i)
+		}
+		i += n
+		if c == 0 {
+			continue
+		}
+		last = last.then(c)
+		if word, mask := last.bit(); x.filter[word]&mask != 0 && x.at[last] != nil {
 			return true
 		}
 	}
 	return false
 }
 
+// isMark reports a character that begins escapes.
+func isMark(c byte) bool { return c == '%' || c == '\\' || c == '&' }
+
 // A span is a part of a text: from the byte at start to the one before end.
 type span struct{ start, end int }
 
-// find returns where text holds a form of a token, in the order of their ends.
-// Spans that overlap are one: a token that begins, ends or contains another leaves
-// nothing of either.
-func (x *endings) find(text string) (spans []span) {
-	forms := map[ending][]string{} // of this text's matches
-	var last ending
-	for i := range len(text) {
-		last = last.then(text[i])
-		word, mask := last.bit()
-		if x.filter[word]&mask == 0 || i+1 < minScrub {
+// runs returns what text shares with tokens.
+func (x *blocks) runs(text string, read reading) (spans []span) {
+	chars := make([]byte, 0, len(text))
+	where := make([]span, 0, len(text)) // of each of chars
+	for i := 0; i < len(text); {
+		c, n := read(text, i)
+		if c != 0 {
+			chars, where = append(chars, c), append(where, span{i, i + n})
+		}
+		i += n
+	}
+	type seen struct{ token, form int }
+	until := map[seen]int{} // how far a form was followed, so that nothing is followed twice
+	forms := map[string][]form{}
+	ids := map[string]int{}
+	var last block
+	for i, c := range chars {
+		last = last.then(c)
+		if word, mask := last.bit(); x.filter[word]&mask == 0 || i+1 < minScrub {
 			continue
 		}
-		tokens := x.tokens[last]
-		if len(tokens) == 0 {
-			continue
-		}
-		candidates, known := forms[last]
-		if !known {
-			candidates = formsWith(last, tokens)
-			forms[last] = candidates
-		}
-		for _, form := range candidates {
-			if strings.HasSuffix(text[:i+1], form) {
-				spans = merge(spans, span{i + 1 - len(form), i + 1})
+		for _, p := range x.at[last] {
+			value := p.token.Reveal()
+			if forms[value] == nil {
+				forms[value], ids[value] = formsOf(p.token), len(ids)
+			}
+			if key := (seen{ids[value], p.form}); i < until[key] {
+				continue
+			} else if a, b := run(chars, i+1-minScrub, forms[value][p.form], p.start); b-a >= forms[value][p.form].least() {
+				until[key] = b
+				spans = append(spans, span{where[a].start, where[b-1].end})
 			}
 		}
 	}
 	return spans
 }
 
-// formsWith returns the forms of tokens that have this ending.
-func formsWith(end ending, tokens []secret.String) (forms []string) {
-	for _, tok := range tokens {
-		for _, form := range tok.Forms() {
-			if endingOf(form) == end {
-				forms = append(forms, form)
-			}
-		}
+// run returns how far chars are those of f around a block that both have.
+func run(chars []byte, at int, f form, start int) (from, to int) {
+	from, to = at, at+minScrub
+	for from > 0 && start > 0 && chars[from-1] == f.chars[start-1] {
+		from, start = from-1, start-1
 	}
-	return forms
+	for at := start + to - from; to < len(chars) && at < len(f.chars) && chars[to] == f.chars[at]; at++ {
+		to++
+	}
+	return from, to
 }
 
-// merge adds a span that ends after all of spans, or with the last of them.
-func merge(spans []span, s span) []span {
-	for len(spans) > 0 && spans[len(spans)-1].end > s.start {
-		s.start = min(s.start, spans[len(spans)-1].start)
-		spans = spans[:len(spans)-1]
-	}
-	return append(spans, s)
-}
-
+// redact hides spans of a text; those that overlap are one.
 func redact(text string, spans []span) string {
-	if len(spans) == 0 {
-		return text
-	}
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	var b strings.Builder
 	from := 0
-	for _, s := range spans {
+	for i := 0; i < len(spans); {
+		s := spans[i]
+		for i++; i < len(spans) && spans[i].start < s.end; i++ {
+			s.end = max(s.end, spans[i].end)
+		}
 		b.WriteString(text[from:s.start])
 		b.WriteString(secret.Redacted)
 		from = s.end

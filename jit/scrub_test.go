@@ -1,11 +1,14 @@
 package jit_test
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -101,7 +104,7 @@ func TestScrubLeavesOtherTextAlone(t *testing.T) {
 	defer end(t, task)
 	for _, text := range []string{
 		"", " ", "short", "a short text", "shorts", hex.EncodeToString([]byte("short")), base64.StdEncoding.EncodeToString([]byte("short")),
-		token[:len(token)-1], token[1:], "Bearer eyJhbGciOiJFUzI1NiJ9.other", secret.Redacted, "\x00\xff", "[redacted",
+		token[:len(token)-1], token[1:24], "Bearer eyJhbGciOiJFUzI1NiJ9.other", secret.Redacted, "\x00\xff", "[redacted",
 	} {
 		if got := task.Scrub(text); got != text {
 			t.Errorf("Scrub(%q) = %q, want it as it was", text, got)
@@ -168,4 +171,100 @@ func TestScrubWhileTokensComeIn(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// spellings are ways in which an API may write a token that it wants to be read.
+func spellings(tok string) map[string]string {
+	reversed := []byte(tok)
+	slices.Reverse(reversed)
+	wrapped := func(s string, n int, sep string) string {
+		var lines []string
+		for chunk := range slices.Chunk([]byte(s), n) {
+			lines = append(lines, string(chunk))
+		}
+		return strings.Join(lines, sep)
+	}
+	each := func(format string) string {
+		var b strings.Builder
+		for _, c := range []byte(tok) {
+			if format == "" || c == '.' || c == '-' || c == '_' {
+				fmt.Fprintf(&b, cmp.Or(format, `\u%04x`), c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return b.String()
+	}
+	b64 := base64.StdEncoding.EncodeToString([]byte("token=" + tok))
+	flip := map[bool]string{true: "w", false: "g"}[strings.HasSuffix(tok, "A")]
+	return map[string]string{
+		"as it is":               tok,
+		"escaped for a URL":      each("%%%02X"),
+		"escaped for JSON":       each(`\u%04x`),
+		"each of it escaped":     each(""),
+		"escaped for HTML":       each("&#%d;"),
+		"escaped for HTML, hex":  each("&#x%x;"),
+		"in base64":              b64,
+		"in base64, at 76":       wrapped(b64, 76, "\r\n"),
+		"in base64, as a string": wrapped(b64, 76, `\n`),
+		"in hex, by twos":        wrapped(hex.EncodeToString([]byte(tok)), 2, " "),
+		"reversed":               string(reversed),
+		"spaced":                 wrapped(tok, 1, " "),
+		"quoted and spaced":      wrapped(tok, 5, `", "`),
+		"behind marks":           wrapped(tok, 1, "%"),
+		"other unused bits":      tok[:len(tok)-1] + flip,
+		"without its head":       tok[strings.LastIndexByte(tok, '.')+1:],
+		"half of the signature":  tok[len(tok)-40:],
+		"in standard base64":     strings.NewReplacer("-", "+", "_", "/").Replace(tok),
+	}
+}
+
+// TestScrubHidesEverySpelling: nothing of a signed token's signature that is as long as
+// a run is left, however the API spells it.
+func TestScrubHidesEverySpelling(t *testing.T) {
+	var tokens []string
+	for i := range 5 {
+		random := sha512.Sum512([]byte{byte(i)})
+		tokens = append(tokens, "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJhZ2VudF8xIiwiZXhwIjoxNzk1ODcxMTc1fQ."+base64.RawURLEncoding.EncodeToString(random[:]))
+	}
+	task := knowing(t, tokens...)
+	defer end(t, task)
+	for _, tok := range tokens {
+		for name, spelling := range spellings(tok) {
+			got := task.Scrub("before " + spelling + " after")
+			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") || !strings.Contains(got, secret.Redacted) || len(got) > 150 {
+				t.Errorf("%s: Scrub(%q) = %q", name, spelling, got)
+			}
+		}
+	}
+	// What tokens share with others is no secret, and stays.
+	other := sha512.Sum512([]byte("other"))
+	for _, text := range []string{
+		tokens[0][:strings.LastIndexByte(tokens[0], '.')],
+		tokens[0][:strings.LastIndexByte(tokens[0], '.')+1] + base64.RawURLEncoding.EncodeToString(other[:]),
+		tokens[0][len(tokens[0])-minRun+1:],
+	} {
+		if got := task.Scrub(text); got != text {
+			t.Errorf("Scrub(%q) = %q, want it as it was", text, got)
+		}
+	}
+}
+
+const minRun = 16
+
+// TestScrubTakesLinearTime: a text made of what it looks for costs what its length is.
+func TestScrubTakesLinearTime(t *testing.T) {
+	random := sha512.Sum512([]byte("token"))
+	tok := "eyJhbGciOiJFUzI1NiJ9.e30." + base64.RawURLEncoding.EncodeToString(random[:])
+	task := knowing(t, tok)
+	defer end(t, task)
+	for name, text := range map[string]string{
+		"the token": strings.Repeat(tok, 5_000), "its blocks": strings.Repeat(tok[len(tok)-9:len(tok)-1], 50_000), "marks": strings.Repeat("%\\u&#", 80_000),
+	} {
+		start := time.Now()
+		task.Scrub(text)
+		if d := time.Since(start) / time.Duration(len(text)); d > 5*time.Microsecond {
+			t.Errorf("%s: %s a byte", name, d)
+		}
+	}
 }
