@@ -282,22 +282,7 @@ func readText(r io.Reader, limit int64) (string, error) {
 }
 
 // oneLine returns s on one line, without controls and within [maxTitle].
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unfitForTitle(r) {
-			return ' '
-		}
-		return r
-	}, s)
-	return shorten(strings.Join(strings.Fields(s), " "))
-}
-
-func shorten(s string) string {
-	if r := []rune(s); len(r) > maxTitle {
-		return string(r[:maxTitle-3]) + "..."
-	}
-	return s
-}
+func oneLine(s string) string { return plain.Line(strings.Join(strings.Fields(s), " "), maxTitle-1) }
 
 // dates are the ways in which sites write a time. One without a zone is in UTC.
 var dates = []string{

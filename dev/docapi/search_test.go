@@ -134,7 +134,7 @@ func TestSearchTellsNothingOfRestrictedDocuments(t *testing.T) {
 		words := append(strings.Fields(strings.ToLower(d.Content)), d.ID, d.Title)
 		slices.Sort(words)
 		for _, word := range slices.Compact(words) {
-			result := f.search(shorten(word))
+			result := f.search(oneLine(word))
 			if result.Total > 0 && result.Total != count(f.server, word) {
 				t.Errorf("search %q: total %d counts restricted documents", word, result.Total)
 			}

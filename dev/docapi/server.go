@@ -123,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.docs, s.remarks = lib.docs, lib.remarks()
 	for _, line := range s.remarks {
-		s.log.Warn("documents: " + line)
+		s.log.Warn("documents", "remark", line)
 	}
 	s.reports, s.write = cmp.Or(cfg.Reports, "reports"), disk.Create
 	if s.keys, err = openKeys(cfg.StateDir, s.limits, s.now); err != nil {
