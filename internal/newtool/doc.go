@@ -7,11 +7,10 @@
 //
 // Invariants:
 //
-//   - [New] reads and checks, and writes nothing. [Plan.Write] writes all of it or,
-//     as far as the file system lets it, nothing.
-//   - No file is replaced unless Options.Force says so, and then its old content
-//     stays beside it.
-//   - What is written is formatted, and compiles in a module that requires this one.
+//   - [New] reads and checks, and writes nothing.
+//   - No file that is there is replaced or removed.
+//   - What is written is formatted, and compiles in a module that requires this one,
+//     unless the package has the names already, which the compiler says.
 //
 // It needs no network and does not run the go command.
 package newtool

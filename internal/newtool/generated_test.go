@@ -114,9 +114,7 @@ func TestGeneratedInTheCheckout(t *testing.T) {
 		for i, f := range p.Files {
 			switch {
 			case f.Changed:
-				if list, err = insert(list, "tools."+p.Function); err != nil {
-					t.Fatal(err)
-				}
+				list = bytes.Replace(list, []byte(marker), []byte("tools."+p.Function+",\n\t\t"+marker), 1)
 			case i == 0 && change != nil:
 				shown.add(t, f.Path, []byte(change(string(f.content))))
 			default:
@@ -130,6 +128,10 @@ func TestGeneratedInTheCheckout(t *testing.T) {
 		generate(Options{Name: "generated_key"}, nil): true,
 		generate(Options{
 			Name: "generated_search", APIPath: "/v1/documents?query={query}&page=1", Type: "file_access", Action: "search",
+		}, nil): true,
+		generate(Options{
+			Name:    "generated_kinds",
+			APIPath: "/v1/orders/{number:int}/lines?state={state:open|paid}&tag={tags:list}&min={least:number?}&all={all:bool?}&page={page:int?}&sort={sort:up|down?}&q={q?}",
 		}, nil): true,
 		generate(Options{Name: "generated_effect", APIPath: "/v1/keys/{key_id}/parts/{part}", Effect: true}, nil): true,
 		generate(Options{Name: "generated_effect_without_arguments", Effect: true}, nil):                          true,
@@ -196,7 +198,7 @@ func TestGeneratedInAModuleOfOnesOwn(t *testing.T) {
 	for _, o := range []Options{
 		{Name: "get_invoice", APIPath: "/v1/invoices/{number}"},
 		{Name: "send_reminder", APIPath: "/v1/invoices/{number}/reminders", Effect: true, Dir: "tools"},
-		{Name: "find_invoices", APIPath: "/v1/invoices?customer={customer}", Dir: "billing/rar"},
+		{Name: "find_invoices", APIPath: "/v1/invoices?customer={customer}&state={state:open|paid?}", Dir: "billing/rar"},
 	} {
 		o.WorkDir = dir
 		p, err := New(o)
@@ -204,6 +206,14 @@ func TestGeneratedInAModuleOfOnesOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := p.Write(); err != nil {
+			t.Fatal(err)
+		}
+		// The lines that it tells to add are a program's.
+		program := filepath.Join(dir, "cmd", o.Name, "main.go")
+		if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(program, []byte("package main\n\n"+p.Program+"\nfunc main() { _, _ = newTools(nil) }\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

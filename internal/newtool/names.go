@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"go/build"
-	"go/token"
 	"io"
 	"regexp"
 	"slices"
@@ -72,12 +71,4 @@ func lowerCamel(name string) string {
 		return first
 	}
 	return first + camel(rest)
-}
-
-// checkPackage refuses what is no name of a package that tests can be beside.
-func checkPackage(name string) error {
-	if !regexp.MustCompile(`^[a-z][a-z0-9]*$`).MatchString(name) || token.IsKeyword(name) {
-		return fmt.Errorf("%q is no name for a package: use lower case letters and digits, and no keyword", name)
-	}
-	return nil
 }

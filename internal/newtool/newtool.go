@@ -1,16 +1,26 @@
 package newtool
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/disk"
 )
 
 // home is the module whose analyst takes new tools.
 const home = "github.com/jitagent/jitagent"
+
+// marker is the line of the analyst's list that new entries go above.
+const marker = "// analyst new-tool adds its entry above this line."
+
+// mode is that of source files.
+const mode = 0o644
 
 // Options say what to write. Name is required.
 type Options struct {
@@ -29,8 +39,10 @@ type Options struct {
 	Package string
 
 	// APIPath is the path that the tool calls, such as /v1/invoices/{number} or
-	// /v1/documents?query={query}. What stands in braces becomes an argument. "" is
-	// made from the name.
+	// /v1/invoices?status={status:open|paid}&page={page:int?}. What stands in braces
+	// becomes an argument: a text, or one of the kind that follows a colon (int,
+	// number, bool, list, or its choices); "?" makes it optional. "" is made from the
+	// name.
 	APIPath string
 
 	// Type and Action are those of the authorization detail that a call may ask for.
@@ -39,39 +51,28 @@ type Options struct {
 
 	// Effect makes a tool that changes something, by POST. Otherwise it reads.
 	Effect bool
-
-	// Force replaces files that are there already; see [File].
-	Force bool
 }
 
 // A File is one file that a plan writes.
 type File struct {
-	Path string // absolute
-	// Kept is where the old content goes, when there is a file at Path that is not
-	// the plan's to change; else "".
-	Kept string
-	// Changed says that the file is there already and gets a line more.
-	Changed bool
+	Path    string // absolute
+	Changed bool   // it is there already and gets a line more
 
 	content []byte
-	old     []byte // nil when there is none
 }
 
 // A Plan is what would be written. Nothing is until [Plan.Write].
 type Plan struct {
 	Name     string // of the tool
 	Function string // that makes it, such as SearchDocuments
-	Package  string
-	// Import is the import path of the package.
-	Import string
-	Dir    string // of the package, absolute
-	Module string // path of the enclosing module
-	Root   string // its folder, absolute
-	Files  []File
-	// Listed says that the tool is in the analyst's list, or will be.
-	Listed bool
-	// Example holds arguments that the tool accepts, as a JSON object.
-	Example string
+	Import   string // path of the package
+	Dir      string // of the package, absolute
+	Root     string // folder of the enclosing module, absolute
+	Files    []File
+	Listed   bool   // the tool gets into the analyst's list
+	Example  string // arguments that the tool accepts, as a JSON object
+	// Program is Go code, without its package clause, of a program that has the tool.
+	Program string
 }
 
 // New checks the options against what is there and returns what would be written.
@@ -80,11 +81,7 @@ func New(o Options) (*Plan, error) {
 	if err := checkName(o.Name); err != nil {
 		return nil, err
 	}
-	work := o.WorkDir
-	if work == "" {
-		work = "."
-	}
-	work, err := filepath.Abs(work)
+	work, err := filepath.Abs(cmp.Or(o.WorkDir, "."))
 	if err != nil {
 		return nil, err
 	}
@@ -92,104 +89,108 @@ func New(o Options) (*Plan, error) {
 	if dir != "" && !filepath.IsAbs(dir) {
 		dir = filepath.Join(work, dir)
 	}
-	mod, err := findModule(firstOf(dir, work))
+	mod, err := findModule(cmp.Or(dir, work))
 	if err != nil {
 		return nil, err
 	}
-	if dir == "" {
-		dir = filepath.Join(mod.root, "tools")
-	}
-	pkg, err := lookAt(dir, o.Package)
+	dir = cmp.Or(dir, filepath.Join(mod.root, "tools"))
+	name, err := packageName(dir, o.Package)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSkeleton(o, mod, pkg, dir)
+	importPath, err := mod.importPath(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := pkg.free(s.idents(), s.Name+".go", s.Name+"_test.go"); err != nil {
+	s, err := newSkeleton(o, name, importPath)
+	if err != nil {
 		return nil, err
 	}
-	p := &Plan{
-		Name: s.Name, Function: s.Ident, Package: s.Package, Import: s.ImportPath, Dir: dir,
-		Module: mod.path, Root: mod.root, Example: s.example(),
-	}
-	if err := p.add(s, mod, o.Force); err != nil {
+	p := &Plan{Name: s.Name, Function: s.Ident, Import: importPath, Dir: dir, Root: mod.root, Example: s.example()}
+	if err := p.add(s); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
 // add renders the files.
-func (p *Plan) add(s *skeleton, mod module, force bool) error {
+func (p *Plan) add(s *skeleton) error {
 	description := filepath.Join(p.Dir, s.Name+".md")
 	if !s.Own {
-		description = filepath.Join(mod.root, "prompts", s.Name+".md")
+		description = filepath.Join(p.Root, "prompts", s.Name+".md")
 	}
-	var there []string
 	for _, f := range []struct{ path, template string }{
 		{filepath.Join(p.Dir, s.Name+".go"), "tool.go"},
 		{filepath.Join(p.Dir, s.Name+"_test.go"), "tool_test.go"},
 		{description, "description.md"},
 	} {
+		if _, err := os.Lstat(f.path); err == nil {
+			return &ExistsError{Path: f.path}
+		}
 		content, err := s.render(f.template)
 		if err != nil {
 			return err
 		}
-		file := File{Path: f.path, content: content}
-		switch old, err := os.ReadFile(f.path); {
-		case err == nil:
-			file.old, file.Kept = old, f.path+".old"
-			there = append(there, f.path)
-			if _, err := os.Lstat(file.Kept); err == nil && force {
-				return fmt.Errorf("%s holds what an earlier run replaced: move it away first", file.Kept)
-			}
-		case !errors.Is(err, os.ErrNotExist):
-			return err
-		}
-		p.Files = append(p.Files, file)
+		p.Files = append(p.Files, File{Path: f.path, content: content})
 	}
-	if len(there) > 0 && !force {
-		return &ExistsError{Paths: there}
+	if s.Own {
+		program, err := s.render("program.go")
+		p.Program = string(program)
+		return err
 	}
-	if !s.Own {
-		return p.list(s, mod)
-	}
-	return nil
-}
-
-// list adds the tool to the analyst's list.
-func (p *Plan) list(s *skeleton, mod module) error {
-	path := filepath.Join(mod.root, "cmd", "analyst", "toolkit.go")
-	old, err := os.ReadFile(path)
+	list := filepath.Join(p.Root, "cmd", "analyst", "toolkit.go")
+	old, err := os.ReadFile(list)
 	if err != nil {
 		return fmt.Errorf("the analyst's list of tools: %w", err)
 	}
-	content, err := insert(old, "tools."+s.Ident)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	if bytes.Count(old, []byte(marker)) != 1 {
+		return fmt.Errorf("%s: there must be exactly one line: %s", list, marker)
 	}
 	p.Listed = true
-	if string(content) != string(old) {
-		p.Files = append(p.Files, File{Path: path, Changed: true, content: content, old: old})
-	}
+	p.Files = append(p.Files, File{Path: list, Changed: true, content: bytes.Replace(old, []byte(marker), []byte("tools."+s.Ident+",\n\t\t"+marker), 1)})
 	return nil
 }
 
-// An ExistsError says that files are there already.
-type ExistsError struct{ Paths []string }
-
-func (e *ExistsError) Error() string {
-	names := slices.Clone(e.Paths)
-	for i, p := range names {
-		names[i] = filepath.Base(p)
+// Write writes the files, the analyst's list last. It stops at the first that
+// cannot be written, and the error says which were.
+func (p *Plan) Write() error {
+	//nolint:gosec // G301: a folder of source code, as any other
+	err := os.MkdirAll(p.Dir, 0o755)
+	var written []string
+	for _, f := range p.Files {
+		if err != nil {
+			break
+		}
+		write := disk.Create
+		if f.Changed {
+			write = disk.Replace
+		}
+		if err = write(f.Path, f.content, mode); err == nil {
+			written = append(written, filepath.Base(f.Path))
+		}
 	}
-	return "already there: " + strings.Join(names, ", ")
+	if err != nil && len(written) > 0 {
+		return fmt.Errorf("%w; written before that: %s", err, strings.Join(written, ", "))
+	}
+	return err
 }
+
+// An ExistsError says that a file is there already.
+type ExistsError struct{ Path string }
+
+func (e *ExistsError) Error() string { return filepath.Base(e.Path) + " is there already" }
+
+// example is a JSON object of arguments that the tool takes.
+func (s *skeleton) example() string {
+	args := map[string]any{}
+	for _, a := range s.Args {
+		args[a.JSON] = a.Example()
+	}
+	text, err := json.Marshal(args)
+	if err != nil {
+		return "{}" // plain values always encode
+	}
+	return string(text)
+}
+
+var errNoArgument = errors.New("it takes no argument: put one in braces, as in /v1/invoices/{number}")

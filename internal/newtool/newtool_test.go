@@ -54,15 +54,8 @@ module github.com/jitagent/jitagent
 package prompts
 -- tools/tools.go --
 package tools
-
-// Spec and New are taken.
-type Spec struct{}
-
-func New() {}
--- tools/tools_test.go --
-package tools_test
-
-func startListKeys() {}
+-- tools/taken.go --
+package tools
 -- cmd/analyst/toolkit.go --
 package main
 
@@ -77,12 +70,6 @@ const module1 = `
 module "example.com/acme" // the shop
 -- billing/billing.go --
 package billing
--- broken/broken.go --
-package broken {
--- two/a.go --
-package a
--- two/b.go --
-package b
 -- 2025/x.txt --
 `
 
@@ -96,22 +83,21 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"bad name", home, Options{Name: "X"}, "snake case"},
 		{"no module", t.TempDir(), Options{Name: "x"}, "no go.mod"},
+		{"a file that is there", home, Options{Name: "taken"}, "taken.go is there already"},
 		{"module without a path", tree(t, "-- go.mod --\ngo 1.26\n"), Options{Name: "x"}, "names no module"},
-		{"identifier taken", home, Options{Name: "new"}, "declares New already, in tools.go"},
-		{"type taken", home, Options{Name: "spec"}, "declares Spec already"},
-		{"taken in a test", home, Options{Name: "list_keys"}, "declares startListKeys already, in tools_test.go"},
-		{"the instruction", home, Options{Name: "instruction", Force: true}, "instruction"},
-		{"broken package", other, Options{Name: "x", Dir: "broken"}, "does not compile"},
-		{"two packages", other, Options{Name: "x", Dir: "two"}, "two packages"},
+		{"the instruction", home, Options{Name: "instruction"}, "instruction"},
 		{"a folder that names no package", other, Options{Name: "x", Dir: "2025"}, "no name for a package"},
 		{"keyword for a package", other, Options{Name: "x", Package: "func"}, "no name for a package"},
 		{"another package", other, Options{Name: "x", Dir: "billing", Package: "bills"}, "is called billing"},
-		{"a file for a folder", other, Options{Name: "x", Dir: "billing/billing.go"}, "not a directory"},
 		{"type that is no word", other, Options{Name: "x", Type: `a"b`}, "no type"},
 		{"action that is no word", other, Options{Name: "x", Action: "read,write"}, "no action"},
 		{"wildcard action", other, Options{Name: "x", Action: "*"}, "no action"},
 		{"bad path", other, Options{Name: "x", APIPath: "x"}, "begin with a slash"},
 		{"no argument", other, Options{Name: "x", APIPath: "/v1/x"}, "takes no argument"},
+		{"kind that is none", other, Options{Name: "x", APIPath: "/v1/{id:date}"}, "the kinds are"},
+		{"list in the path", other, Options{Name: "x", APIPath: "/v1/{id:list}"}, "no place in the path"},
+		{"optional in the path", other, Options{Name: "x", APIPath: "/v1/{id?}"}, "cannot be absent"},
+		{"choice that is no word", other, Options{Name: "x", APIPath: "/v1/{id:a|b c}"}, "no plain word"},
 		{"two contents", other, Options{Name: "x", APIPath: "/v1/{content}", Effect: true}, "content"},
 	} {
 		before := files(t, test.work)
@@ -160,7 +146,7 @@ func TestWriteInTheCheckout(t *testing.T) {
 			t.Errorf("%s was not written", name)
 		}
 	}
-	want := "var kit = []any{\n\ttools.FetchDocument,\n\ttools.GetKey,\n\t" + marker + "\n}\n"
+	want := "var kit = []any{\n\ttools.FetchDocument,\n\ttools.GetKey,\n\t\t" + marker + "\n}\n"
 	if list := got["cmd/analyst/toolkit.go"]; !strings.HasSuffix(list, want) {
 		t.Errorf("the list is\n%s\nwant its end to be\n%s", list, want)
 	}
@@ -173,91 +159,31 @@ func TestWriteInTheCheckout(t *testing.T) {
 		}
 	}
 
-	// Again: an error, and by force the old text is kept and the list has one entry.
-	if err := os.WriteFile(filepath.Join(dir, "tools", "get_key.go"), []byte("package tools // mine\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	// Again: an error, and nothing is touched.
 	_, err = New(Options{Name: "get_key", WorkDir: dir})
 	var exists *ExistsError
-	if !errors.As(err, &exists) || len(exists.Paths) != 3 {
-		t.Fatalf("New() = %v, want an ExistsError for 3 files", err)
+	if !errors.As(err, &exists) || filepath.Base(exists.Path) != "get_key.go" {
+		t.Fatalf("New() = %v, want an ExistsError", err)
 	}
-	if p, err = New(Options{Name: "get_key", WorkDir: dir, Force: true}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Write(); err != nil {
-		t.Fatal(err)
-	}
-	again := files(t, dir)
-	if again["tools/get_key.go.old"] != "package tools // mine\n" || again["tools/get_key.go"] != got["tools/get_key.go"] {
-		t.Errorf("by force: old %q, new %q", again["tools/get_key.go.old"], again["tools/get_key.go"])
-	}
-	if again["cmd/analyst/toolkit.go"] != got["cmd/analyst/toolkit.go"] {
-		t.Errorf("the list was changed again:\n%s", again["cmd/analyst/toolkit.go"])
-	}
-	if _, err = New(Options{Name: "get_key", WorkDir: dir, Force: true}); err == nil || !strings.Contains(err.Error(), ".old") {
-		t.Errorf("a second force: %v, want an error that saves the kept file", err)
+	if diff := cmp.Diff(got, files(t, dir)); diff != "" {
+		t.Errorf("a second New wrote:\n%s", diff)
 	}
 }
 
-// Whatever write fails, the folder is as it was.
-func TestWriteIsAllOrNothing(t *testing.T) {
+// A write that fails stops there, and says what is there by then.
+func TestWriteThatFails(t *testing.T) {
 	t.Parallel()
-	for name, obstacle := range map[string]func(*Plan){
-		"the test": func(p *Plan) { p.Files[1].Path = filepath.Join(p.Root, "nowhere", "x_test.go") },
-		"the description": func(p *Plan) {
-			p.Files[2].Path = filepath.Join(p.Root, "nowhere", "x.md")
-		},
-		"the list": func(p *Plan) {
-			last := &p.Files[len(p.Files)-1]
-			last.Path, last.old = filepath.Join(p.Root, "nowhere", "toolkit.go"), nil
-		},
-		"where the old test is kept": func(p *Plan) { p.Files[1].Kept = filepath.Join(p.Root, "nowhere", "x.old") },
-	} {
-		for _, o := range []Options{{Name: "get_key"}, {Name: "get_key", Dir: "new/folder"}, {Name: "get_key", Force: true}} {
-			dir := tree(t, checkout)
-			o.WorkDir = dir
-			if o.Force {
-				for _, file := range []string{"tools/get_key.go", "tools/get_key_test.go", "prompts/get_key.md"} {
-					if err := os.WriteFile(filepath.Join(dir, file), []byte("package tools\n"), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			before := files(t, dir)
-			p, err := New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			obstacle(p)
-			if err := p.Write(); err == nil {
-				t.Errorf("%s, %+v: Write() = nil", name, o)
-			}
-			if diff := cmp.Diff(before, files(t, dir)); diff != "" {
-				t.Errorf("%s, %+v: a failed Write left:\n%s", name, o, diff)
-			}
-		}
+	dir := tree(t, checkout)
+	p, err := New(Options{Name: "get_key", WorkDir: dir})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestWriteRefusesWhatHasChanged(t *testing.T) {
-	t.Parallel()
-	for _, file := range []string{"tools/get_key.go", "cmd/analyst/toolkit.go"} {
-		dir := tree(t, checkout)
-		p, err := New(Options{Name: "get_key", WorkDir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte("somebody else's"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		before := files(t, dir)
-		if err := p.Write(); err == nil || !strings.Contains(err.Error(), "changed by somebody else") {
-			t.Errorf("%s: Write() = %v", file, err)
-		}
-		if diff := cmp.Diff(before, files(t, dir)); diff != "" {
-			t.Errorf("%s: Write() wrote:\n%s", file, diff)
-		}
+	p.Files[2].Path = filepath.Join(dir, "nowhere", "get_key.md")
+	if err := p.Write(); err == nil || !strings.HasSuffix(err.Error(), "; written before that: get_key.go, get_key_test.go") {
+		t.Errorf("Write() = %v", err)
+	}
+	if list := files(t, dir)["cmd/analyst/toolkit.go"]; strings.Contains(list, "GetKey") {
+		t.Errorf("the list names a tool that is not whole:\n%s", list)
 	}
 }
 
@@ -286,7 +212,7 @@ func TestInAModuleOfOnesOwn(t *testing.T) {
 		if !strings.HasPrefix(got[test.file], test.pkg+"\n") || got[strings.TrimSuffix(test.file, ".go")+".md"] == "" {
 			t.Errorf("%s begins with %.40q", test.file, got[test.file])
 		}
-		if p.Import != test.at || p.Listed || p.Module != "example.com/acme" {
+		if p.Import != test.at || p.Listed || !strings.Contains(p.Program, test.at) {
 			t.Errorf("plan is %+v, want the import path %s", p, test.at)
 		}
 	}

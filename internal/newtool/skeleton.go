@@ -2,8 +2,8 @@ package newtool
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
-	"encoding/json"
 	"fmt"
 	"go/format"
 	"path/filepath"
@@ -27,165 +27,126 @@ type skeleton struct {
 	Pkg        string // "tools." or nothing
 	Method     string
 	Path       string // as it was given
-	PlainPath  string // without braces, which mean something in a prompt
-	Pattern    string
+	Pattern    string // as http.ServeMux takes it
 	Type       string
 	Action     string
 	Effect     bool
 	Args       []*arg
-	Query      []struct{ Name, Value string } // Value is Go
-	Body       []*arg
-	Identifier identifier
-	Join       string // arguments of JoinPath, in Go
-	Justify    string // in Go
+	Query      []string // statements in Go
+	Body       *arg     // of an effect
+	Identifier string   // in Go
+	About      string   // the identifier in the tests' call
+	Authority  string   // what a call may ask for, as one line for a comment
+	Join       string   // arguments of JoinPath, in Go
+	Justify    string   // in Go
 	Sentence   string
 }
 
-// An identifier is that of the authority.
-type identifier struct {
-	Field   string // of the argument that gives it, or ""
-	Example string // in the tests' call, and always without Field
-}
-
-// String is the identifier in Go.
-func (i identifier) String() string {
-	if i.Field != "" {
-		return "a." + i.Field
-	}
-	return strconv.Quote(i.Example)
-}
-
-func newSkeleton(o Options, mod module, p *pkg, dir string) (*skeleton, error) {
-	importPath, err := mod.importPath(dir)
-	if err != nil {
-		return nil, err
-	}
+func newSkeleton(o Options, pkg, importPath string) (*skeleton, error) {
 	words := strings.Split(o.Name, "_")
 	object := strings.Join(words[min(1, len(words)-1):], "_")
 	s := &skeleton{
-		Name: o.Name, Ident: camel(o.Name), Var: lowerCamel(o.Name), Package: p.name, ImportPath: importPath,
-		Own: importPath != home+"/tools", Method: "GET", Path: o.APIPath, Type: o.Type, Action: o.Action, Effect: o.Effect,
+		Name: o.Name, Ident: camel(o.Name), Var: lowerCamel(o.Name), Package: pkg, ImportPath: importPath,
+		Own: importPath != home+"/tools", Method: "GET", Effect: o.Effect,
+		Type: cmp.Or(o.Type, object), Action: cmp.Or(o.Action, "read"), Path: cmp.Or(o.APIPath, "/v1/"+object+"/{id}"),
 		Sentence: strings.ToUpper(o.Name[:1]) + strings.ReplaceAll(o.Name[1:], "_", " "),
+	}
+	if o.Effect {
+		s.Method, s.Action, s.Path = "POST", cmp.Or(o.Action, "write"), cmp.Or(o.APIPath, "/v1/"+object)
 	}
 	if s.Own {
 		s.Pkg = "tools."
+	} else if o.Name == "instruction" {
+		return nil, fmt.Errorf("%q is the analyst's own instruction", o.Name)
 	}
-	set(&s.Type, object)
-	set(&s.Action, map[bool]string{false: "read", true: "write"}[o.Effect])
-	set(&s.Path, map[bool]string{false: "/v1/" + object + "/{id}", true: "/v1/" + object}[o.Effect])
 	for what, text := range map[string]string{"type": s.Type, "action": s.Action} {
 		if !member.MatchString(text) {
 			return nil, fmt.Errorf("%q is no %s for an authorization detail: use letters, digits and . _ : / -", text, what)
 		}
 	}
-	if !s.Own && o.Name == "instruction" {
-		return nil, fmt.Errorf("%q is the analyst's own instruction", o.Name)
-	}
-	path, err := parsePath(s.Path)
+	path, query, err := parsePath(s.Path)
 	if err != nil {
 		return nil, err
 	}
-	s.Args, s.Pattern = path.args(), path.pattern()
 	if o.Effect {
-		s.Method = "POST"
-		body := &arg{JSON: "content", Field: "Content", Description: "What is sent", Example: "content_1", Max: 100_000}
-		if slices.ContainsFunc(s.Args, func(a *arg) bool { return a.JSON == body.JSON }) {
-			return nil, fmt.Errorf("the API's path %q: an effect takes an argument content of its own", s.Path)
-		}
-		s.Args, s.Body = append(s.Args, body), []*arg{body}
+		s.Body = &arg{JSON: "content", Field: "Content", Description: "What is sent", kind: "text", most: 100_000}
 	}
-	if len(s.Args) == 0 {
-		return nil, fmt.Errorf("the API's path %q takes no argument: put one in braces, as in /v1/invoices/{number}", s.Path)
+	s.goParts(path, query)
+	switch {
+	case len(s.Args) == 0:
+		return nil, fmt.Errorf("the API's path %q: %w", s.Path, errNoArgument)
+	case o.Effect && slices.ContainsFunc(s.Args[:len(s.Args)-1], func(a *arg) bool { return a.JSON == s.Body.JSON }):
+		return nil, fmt.Errorf("the API's path %q: an effect takes an argument content of its own", s.Path)
 	}
-	s.goParts(path)
 	return s, nil
 }
 
-func set(s *string, otherwise string) {
-	if *s == "" {
-		*s = otherwise
-	}
-}
-
 // goParts writes what the templates hold in Go.
-func (s *skeleton) goParts(path *apiPath) {
+func (s *skeleton) goParts(path, query []part) {
 	var join []string
-	literal := ""
-	flush := func() {
-		if literal != "" {
-			join, literal = append(join, strconv.Quote(literal)), ""
+	last := path[len(path)-1].literal
+	s.Identifier, s.About, s.Justify = strconv.Quote(last), last, strconv.Quote(s.Sentence)
+	s.Authority = s.Type + " " + s.Action + " " + last
+	// The model chose the arguments, and a person reads this: one with a pattern can be
+	// shown as it is, another only quoted.
+	justify := func(a *arg, value string) {
+		if len(s.Args) == 1 && a.kind != "list" {
+			s.Justify = strconv.Quote(s.Sentence+": ") + " + " + value
 		}
 	}
-	for _, seg := range path.segments {
-		if seg.arg != nil {
-			flush()
-			join = append(join, "a."+seg.arg.Field)
+	for _, p := range path {
+		if p.arg == nil {
+			s.Pattern += "/" + p.literal
+			join = append(join, strconv.Quote(p.literal))
 			continue
 		}
-		literal = strings.TrimPrefix(literal+"/"+seg.literal, "/")
+		s.Pattern += "/{" + p.arg.JSON + "}"
+		join = append(join, p.arg.text())
+		if s.Args = append(s.Args, p.arg); len(s.Args) == 1 { // the authority is over the first
+			s.Identifier, s.About = p.arg.text(), fmt.Sprint(p.arg.Example())
+			s.Authority = s.Type + " " + s.Action + " {" + p.arg.JSON + "}"
+		}
+		justify(p.arg, p.arg.text())
 	}
-	flush()
+	for _, p := range query {
+		if p.arg == nil {
+			s.Query = append(s.Query, fmt.Sprintf("query.Set(%q, %q)", p.name, p.literal))
+			continue
+		}
+		s.Query = append(s.Query, p.arg.setQuery(p.name))
+		s.Args = append(s.Args, p.arg)
+		justify(p.arg, "strconv.Quote("+p.arg.text()+")")
+	}
+	if s.Body != nil {
+		s.Args = append(s.Args, s.Body)
+	}
 	s.Join = strings.Join(join, ", ")
-	for _, q := range path.query {
-		value := strconv.Quote(q.literal)
-		if q.arg != nil {
-			value = "a." + q.arg.Field
-		}
-		s.Query = append(s.Query, struct{ Name, Value string }{q.name, value})
-	}
-	switch id := path.identifier(); {
-	case id.arg != nil:
-		s.Identifier = identifier{id.arg.Field, id.arg.Example}
-	default:
-		s.Identifier = identifier{"", id.literal}
-	}
-	s.PlainPath = strings.NewReplacer("{", "", "}", "").Replace(s.Pattern)
-	s.Justify = strconv.Quote(s.Sentence)
-	if args := path.args(); len(args) > 0 {
-		// The model chose the arguments, and a person reads this: one with a pattern
-		// can be shown as it is, another only quoted.
-		value := "a." + args[0].Field
-		if !args[0].Segment {
-			value = `strconv.Quote(` + value + `)`
-		}
-		s.Justify = strconv.Quote(s.Sentence+": ") + " + " + value
-	}
 }
 
-// Authority is what a call may ask for, as one line for a comment.
-func (s *skeleton) Authority() string {
-	on := s.Identifier.Example
-	if s.Identifier.Field != "" {
-		on = "{" + s.Args[0].JSON + "}"
-	}
-	return s.Type + " " + s.Action + " " + on
+// Uses reports whether the tool's Go has an expression of a package.
+func (s *skeleton) Uses(pkg string) bool {
+	return strings.Contains(s.Identifier+s.Join+s.Justify+strings.Join(s.Query, ""), pkg+".")
 }
 
-// JustifiesArgs reports whether the justification quotes an argument.
-func (s *skeleton) JustifiesArgs() bool { return strings.Contains(s.Justify, "a.") }
+// OfArgs reports whether an expression is made of an argument.
+func (s *skeleton) OfArgs(expression string) bool { return strings.Contains(expression, "a.") }
 
-// Alias is the name under which the test imports the tool's package, where that
+// Ref is what others call the tool's package.
+func (s *skeleton) Ref() string { return cmp.Or(s.Alias(), s.Package) }
+
+// Alias is the name under which others import the tool's package, where that
 // package's own name is another import's too; else "".
 func (s *skeleton) Alias() string {
-	if s.Own && slices.Contains([]string{"io", "http", "testing", "tool", "jittest", "adktest", "rar", "tools"}, s.Package) {
+	if s.Own && slices.Contains([]string{"io", "http", "url", "testing", "tool", "jittest", "adktest", "rar", "tools"}, s.Package) {
 		return "my" + s.Package
 	}
 	return ""
 }
 
-// Ref is what the test calls the tool's package.
-func (s *skeleton) Ref() string {
-	if alias := s.Alias(); alias != "" {
-		return alias
-	}
-	return s.Package
+// PlainPath is the path without braces, which mean something in a prompt.
+func (s *skeleton) PlainPath() string {
+	return strings.NewReplacer("{", "", "}", "").Replace(s.Pattern)
 }
-
-// Quotes reports whether the tool quotes an argument.
-func (s *skeleton) Quotes() bool { return strings.Contains(s.Justify, "strconv.") }
-
-// Other is an identifier that the call is not about.
-func (s *skeleton) Other() string { return s.Identifier.Example + "_other" }
 
 // OtherActions are those that the call may not ask for.
 func (s *skeleton) OtherActions() []string {
@@ -193,46 +154,20 @@ func (s *skeleton) OtherActions() []string {
 	return slices.DeleteFunc(all, func(a string) bool { return a == s.Action })
 }
 
+// Go is a value in Go.
+func (s *skeleton) Go(v any) string { return fmt.Sprintf("%#v", v) }
+
 // BadArgs is a call in Go in which one argument is wrong and the others are right.
 func (s *skeleton) BadArgs(wrong *arg) string {
 	var pairs []string
 	for _, a := range s.Args {
-		value := a.Example
-		switch {
-		case a == wrong && a.Segment:
-			value += "/../other"
-		case a == wrong:
-			value = ""
+		value := a.Example()
+		if a == wrong {
+			value = a.wrong()
 		}
-		pairs = append(pairs, fmt.Sprintf("%q: %q", a.JSON, value))
+		pairs = append(pairs, fmt.Sprintf("%q: %#v", a.JSON, value))
 	}
 	return "{" + strings.Join(pairs, ", ") + "}"
-}
-
-// example is a JSON object of arguments that the tool takes.
-func (s *skeleton) example() string {
-	args := map[string]string{}
-	for _, a := range s.Args {
-		args[a.JSON] = a.Example
-	}
-	text, err := json.Marshal(args)
-	if err != nil {
-		return "{}" // strings always encode
-	}
-	return string(text)
-}
-
-// idents are the package-level names that the files declare.
-func (s *skeleton) idents() []string {
-	names := []string{
-		s.Ident, s.Ident + "Args", s.Var + "Args", s.Var + "Needs", "start" + s.Ident, "call" + s.Ident,
-		"Test" + s.Ident, "Test" + s.Ident + "Denied", "Test" + s.Ident + "Arguments", "Test" + s.Ident + "CeilingHolds",
-		"Test" + s.Ident + "Hostile",
-	}
-	if s.Own {
-		names = append(names, s.Var+"Description")
-	}
-	return names
 }
 
 // render executes a template; Go comes out formatted.
@@ -250,7 +185,7 @@ func (s *skeleton) render(name string) ([]byte, error) {
 	}
 	formatted, err := format.Source(b.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("newtool: template %s: %w", name, err)
+		return nil, fmt.Errorf("template %s: %w", name, err)
 	}
 	return formatted, nil
 }

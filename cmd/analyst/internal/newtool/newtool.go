@@ -31,10 +31,11 @@ func Command(p *cli.Program) *cobra.Command {
 In a checkout of this module the tool is entered into the analyst's list too; in a
 module of your own the lines to add are printed.
 
-Nothing is written unless all of it can be. A file that is there already is an
-error; --force replaces it and keeps the old one beside it, as FILE.old.`,
+A file that is there already is an error, and nothing is written. What stands in
+braces in --api-path becomes an argument: a text, or of the kind after a colon (int,
+number, bool, list, or its choices, as in {state:open|paid}); "?" makes it optional.`,
 		Example: `  analyst new-tool get_invoice --api-path '/v1/invoices/{number}' --type invoice
-  analyst new-tool search_documents --api-path '/v1/documents?query={query}' --type file_access --action search
+  analyst new-tool list_invoices --api-path '/v1/invoices?state={state:open|paid}&page={page:int?}' --type invoice --action list
   analyst new-tool send_reminder --api-path '/v1/invoices/{number}/reminders' --effect --dir ./billing`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -53,7 +54,6 @@ error; --force replaces it and keeps the old one beside it, as FILE.old.`,
 	flags.StringVar(&o.Action, "action", "", "its action (default read, or write with --effect)")
 	flags.BoolVar(&o.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
 	flags.BoolVar(&o.Effect, "effect", false, "the tool changes something, and calls with POST")
-	flags.BoolVar(&o.Force, "force", false, "replace files that are there, keeping the old ones as FILE.old")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
 }
@@ -66,13 +66,13 @@ func (o options) run(p *cli.Program) error {
 	case errors.As(err, &exists):
 		return &cli.ExitError{
 			Code: cli.ExitUsage, Err: fmt.Errorf("new-tool %s: %w", o.Name, err),
-			Hint: "choose another name, or --force to replace them and keep the old ones as FILE.old",
+			Hint: "choose another name, or move it away first",
 		}
 	case err != nil:
 		return cli.Usagef("new-tool: %w", err)
 	}
 	if err := plan.Write(); err != nil {
-		return fmt.Errorf("new-tool: nothing was written: %w", err)
+		return fmt.Errorf("new-tool: %w", err)
 	}
 	said := describeNewTool(plan)
 	if o.json {
@@ -93,25 +93,21 @@ type newToolResult struct {
 	Function string        `json:"function"` // that makes it
 	Package  string        `json:"package"`  // import path
 	Files    []newToolFile `json:"files"`
-	Add      []string      `json:"add,omitempty"` // lines that the program needs; none when the analyst has the tool
+	Add      string        `json:"add,omitempty"` // Go code that a program needs; "" when the analyst has the tool
 	Next     []string      `json:"next"`          // commands
 }
 
 type newToolFile struct {
 	Path   string `json:"path"`
-	Action string `json:"action"`         // written, replaced, changed
-	Kept   string `json:"kept,omitempty"` // where the old content is
+	Action string `json:"action"` // written, changed
 }
 
 func describeNewTool(plan *newtool.Plan) newToolResult {
 	r := newToolResult{Tool: plan.Name, Function: plan.Function, Package: plan.Import}
 	for _, f := range plan.Files {
 		file := newToolFile{Path: near(f.Path), Action: "written"}
-		switch {
-		case f.Changed:
+		if f.Changed {
 			file.Action = "changed"
-		case f.Kept != "":
-			file.Action, file.Kept = "replaced", near(f.Kept)
 		}
 		r.Files = append(r.Files, file)
 	}
@@ -128,11 +124,7 @@ func describeNewTool(plan *newtool.Plan) newToolResult {
 		r.Next = []string{test, fmt.Sprintf("go run %s run 'Call %s with %s'", command, plan.Name, plan.Example)}
 		return r
 	}
-	call := fmt.Sprintf("made, err := %s.%s(api, tools.Options{})", plan.Package, plan.Function)
-	r.Add = []string{
-		call + " // tools is github.com/jitagent/jitagent/tools",
-		fmt.Sprintf("%-*s // or your own agent's tools; run it under a task", len(call), "agent.Config{Tools: []tool.Tool{made}}"),
-	}
+	r.Add = strings.TrimSpace(plan.Program)
 	r.Next = []string{"go mod tidy", test}
 	return r
 }
@@ -142,15 +134,9 @@ func (r newToolResult) String() string {
 	var b strings.Builder
 	for _, f := range r.Files {
 		fmt.Fprintf(&b, "%-8s  %s\n", f.Action, f.Path)
-		if f.Kept != "" {
-			fmt.Fprintf(&b, "%-8s  %s\n", "old one", f.Kept)
-		}
 	}
-	if len(r.Add) > 0 {
-		fmt.Fprintf(&b, "\nadd to your program (%s):\n", r.Package)
-		for _, line := range r.Add {
-			fmt.Fprintf(&b, "  %s\n", line)
-		}
+	if r.Add != "" {
+		fmt.Fprintf(&b, "\nadd to your program:\n\n%s\n", r.Add)
 	}
 	b.WriteString("\nnext:\n")
 	for _, line := range r.Next {
