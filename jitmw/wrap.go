@@ -46,6 +46,9 @@ type Plan struct {
 	Ceiling []rar.Detail
 	// Justification is shown to the person who decides. "" means the tool's name.
 	Justification string
+	// Repeats says that the same request may be meant twice within a task; see
+	// [jit.Call].
+	Repeats bool
 	// Args, if not nil, is handed to the tool in place of the model's arguments,
 	// so that what was planned for is what runs.
 	Args any
@@ -290,7 +293,7 @@ func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error)
 	if plan.Args != nil {
 		args = plan.Args
 	}
-	call.Ceiling, call.Justification = plan.Ceiling, cmp.Or(plan.Justification, g.Name())
+	call.Ceiling, call.Justification, call.Repeats = plan.Ceiling, cmp.Or(plan.Justification, g.Name()), plan.Repeats
 	return args, nil
 }
 

@@ -131,9 +131,11 @@ func TestDrippingAnswersEnd(t *testing.T) {
 				}),
 			}, func(ctx tools.Context, _ none) (out map[string]any, err error) {
 				if method == "GET" {
-					return out, ctx.GetJSON(api.String(), &out)
+					err = ctx.GetJSON(api.String(), &out)
+				} else {
+					err = ctx.PostJSON(api.String(), "x", &out)
 				}
-				return out, ctx.PostJSON(api.String(), "x", &out)
+				return out, err
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
@@ -65,6 +66,32 @@ func TestEffectsThatBreakOff(t *testing.T) {
 		}{true: {2, nil}, false: {1, "in_doubt"}}[honours]
 		if seen != want.requests || got["status"] != want.status {
 			t.Errorf("honours %t: %v after %d requests, want status %v after %d", honours, got, seen, want.status, want.requests)
+		}
+	}
+}
+
+// An effect that was made is not made again under the task, unless that is meant.
+func TestSpecRepeats(t *testing.T) {
+	for repeats, want := range map[bool]int{false: 1, true: 2} {
+		made := 0
+		api := serve(t, func(w http.ResponseWriter, _ *http.Request) { made++; _, _ = io.WriteString(w, `{"id":"x"}`) })
+		act, err := tools.New(tools.Spec[none]{
+			Name: "act", Description: "acts", API: api, Repeats: repeats, Ceiling: func(none) []rar.Detail { return nil },
+		}, func(ctx tools.Context, _ none) (out map[string]any, err error) {
+			err = ctx.PostJSON(api.String(), "x", &out)
+			return out, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := jit.NewContext(t.Context(), fake.Task(t, &fake.Authority{}))
+		for range 2 {
+			if got, err := runnable(t, act).Run(newCtx(ctx), map[string]any{}); err != nil || got["id"] != "x" {
+				t.Errorf("Run() = %v, %v", got, err)
+			}
+		}
+		if made != want {
+			t.Errorf("with Repeats %t there were %d effects, want %d", repeats, made, want)
 		}
 	}
 }

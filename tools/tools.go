@@ -49,6 +49,11 @@ type Spec[A any] struct {
 	// "in_doubt". See [jit.Transport].
 	HonoursIdempotencyKey bool
 
+	// Repeats says that a call with the same arguments may be meant to take effect
+	// again within one task, such as adding 1 to a counter. Otherwise a request that
+	// may change something is sent once: the same one again gets the first answer.
+	Repeats bool
+
 	// Ceiling returns the most that may be asked for on behalf of a call with
 	// these arguments, which have passed the schema. Required: a tool that never
 	// needs authority returns nil.
@@ -128,7 +133,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		if err != nil {
 			return jitmw.Plan{}, err
 		}
-		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a}
+		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a, Repeats: spec.Repeats}
 		if spec.Justify != nil {
 			p.Justification = spec.Justify(a)
 		}
