@@ -113,7 +113,9 @@ func (r *responsesRequest) add(item *responsesItem) *problem {
 		for _, p := range item.Summary {
 			m.Reasoning += p.Text
 		}
-		m.Signature = item.Encrypted
+		if item.Encrypted != "" {
+			m.Signature = item.Encrypted
+		}
 	case "function_call":
 		m, c := r.assistant(), chatCall{ID: item.CallID, Type: "function"}
 		c.Function.Name, c.Function.Arguments = item.Name, item.Arguments
@@ -220,7 +222,7 @@ func (e *responsesEncoder) parts(r *model.LLMResponse, parts []*genai.Part) erro
 	for _, p := range parts {
 		var err error
 		if p.FunctionCall != nil {
-			err = e.toolCall(p.FunctionCall)
+			err = e.toolCall(r, p)
 		} else {
 			err = e.delta(r, p)
 		}
@@ -303,8 +305,12 @@ func (e *responsesEncoder) close() error {
 }
 
 // toolCall writes a call: its name first, its arguments in pieces.
-func (e *responsesEncoder) toolCall(f *genai.FunctionCall) error {
+func (e *responsesEncoder) toolCall(r *model.LLMResponse, p *genai.Part) error {
+	f := p.FunctionCall
 	id, args, err := callOf(f)
+	if err == nil && len(p.ThoughtSignature) > 0 { // calls have no place for it on this wire
+		err = e.delta(r, &genai.Part{Thought: true, ThoughtSignature: p.ThoughtSignature})
+	}
 	if err == nil {
 		err = e.close()
 	}

@@ -46,7 +46,7 @@ func retried(c *trial) {
 	now := http.Header{"Retry-After": {"0"}}
 	for name, fault := range map[string]Fault{
 		"429": Status(429, "", now), "500": Status(500, "", nil), "503": Status(503, "", now),
-		"a cut connection": Cut(0),
+		"a cut connection": Cut(0), "a cut within the first event": cutBytes(3),
 	} {
 		for range runs {
 			b := c.before(Text("At last."))

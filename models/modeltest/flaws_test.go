@@ -96,6 +96,7 @@ func requestFlaws() []flaw {
 		{name: "sends the first tools alone", seen: []string{"tools are declared"}, breaks: asks(func(req ask) { req.Config.Tools = req.Config.Tools[:1] })},
 		{name: "drops the tool choice", breaks: asks(func(req ask) { req.Config.ToolConfig = nil }), seen: []string{"tool choice"}},
 		{name: "drops the allowed names", breaks: asks(func(req ask) { req.Config.ToolConfig.FunctionCallingConfig.AllowedFunctionNames = nil }), seen: []string{"tool choice"}},
+		{name: "forgets state", breaks: asks(func(req ask) { eachPart(req.Contents, func(p *genai.Part) { p.ThoughtSignature = nil }) }), seen: []string{"state comes back with its call"}},
 		{name: "cannot send zero", breaks: asks(func(req ask) { req.Config.Temperature = nil }), seen: []string{"settings"}},
 		{name: "knows one model", breaks: asks(func(req ask) { req.Model = "" }), seen: []string{"the request names the model"}},
 		{name: "cleans the model's name", breaks: asks(func(req ask) { req.Model = strings.ReplaceAll(req.Model, "/", "-") }), seen: []string{"a model name with slashes"}},

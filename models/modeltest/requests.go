@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/models/provider"
@@ -147,6 +148,30 @@ func resultsPaired(c *trial) {
 	seen := b.seen().Contents
 	if got := pairs(seen); got != "lookup=A lookup=B lookup=C" || show(seen[1]) != show(calls) {
 		c.Errorf("the provider saw the calls %s and reads the results as %s", show(seen[1]), got)
+	}
+}
+
+// stateComesBack: providers refuse a history whose calls lack the state that they came
+// with, such as a thought's signature. It survives a stored session, and only the
+// server that sent it gets it back.
+func stateComesBack(c *trial) {
+	turn := full()
+	turn.Signature = []byte("state-0451")
+	b := c.before(turn, Text("ok"))
+	stored, err := clone(&model.LLMRequest{Contents: []*genai.Content{b.ask(simple()).final.Content}})
+	if err != nil {
+		c.Fatalf("the answer cannot be stored: %v", err)
+	}
+	req := request(user(say("Hello.")), stored.Contents[0], user(result("call_a", "lookup", nil), result("call_b", "lookup", nil)))
+	held := func(r *model.LLMRequest) bool {
+		return slices.ContainsFunc(r.Contents[1].Parts, func(p *genai.Part) bool { return string(p.ThoughtSignature) == string(turn.Signature) })
+	}
+	if b.ask(req); !held(b.script.Requests()[1]) {
+		c.Errorf("the provider saw %s without the state", show(b.script.Requests()[1].Contents[1]))
+	}
+	other := c.before(Text("ok"))
+	if other.ask(req); held(other.seen()) {
+		c.Errorf("another server saw the state of the first")
 	}
 }
 

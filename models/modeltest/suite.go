@@ -96,6 +96,7 @@ var contract = []subtest{
 	{wire: true, name: "tool choice", run: toolChoice},
 	{wire: true, name: "settings", run: settings},
 	{wire: true, name: "results go to their calls", run: resultsPaired},
+	{wire: true, name: "state comes back with its call", run: stateComesBack},
 	{wire: true, name: "the request names the model", run: requestedModel},
 	{wire: true, name: "a model name with slashes", run: slashes},
 
