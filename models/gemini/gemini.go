@@ -260,6 +260,9 @@ func piece(resp *model.LLMResponse) bool {
 func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange, bounded bool) error {
 	resp.Content = keep(resp.Content, func(int, *genai.Part) bool { return true })
 	empty := resp.Content == nil || len(resp.Content.Parts) == 0
+	if resp.FinishReason == "FUNCTION_CALL" { // no word of Google's: servers that take OpenAI's reasons over say so
+		resp.FinishReason = genai.FinishReasonStop
+	}
 	switch {
 	case resp.FinishReason == "" && resp.ErrorCode != "":
 		return blocked(to, resp.ErrorCode)

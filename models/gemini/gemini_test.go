@@ -282,6 +282,28 @@ func TestGeminiAnswers(t *testing.T) {
 	}
 }
 
+// Servers besides Google's name a call as the reason for which an answer ended: that is
+// no answer which its maker stopped.
+func TestGeminiAnswerThatEndsForACall(t *testing.T) {
+	const answer = `{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"f","args":{"x":"y"}}}]},"finishReason":"FUNCTION_CALL"}]}`
+	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
+		before, after := "", ""
+		if strings.HasSuffix(r.URL.Path, ":streamGenerateContent") {
+			before, after = "data: ", "\n\n"
+		}
+		_, _ = io.WriteString(w, before+answer+after)
+	})
+	for _, stream := range []bool{false, true} {
+		all, err := ask(t.Context(), llm, request(), stream)
+		if err != nil {
+			t.Fatalf("stream %v: %v", stream, err)
+		}
+		if last := all[len(all)-1]; last.FinishReason != genai.FinishReasonStop || last.Content.Parts[0].FunctionCall == nil {
+			t.Errorf("stream %v: last response %+v", stream, last)
+		}
+	}
+}
+
 // tripper is an [http.RoundTripper].
 type tripper func(*http.Request) (*http.Response, error)
 
