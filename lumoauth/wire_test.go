@@ -278,7 +278,7 @@ func TestIssuedTokens(t *testing.T) {
 
 func TestIntrospection(t *testing.T) {
 	for _, body := range []string{``, `{}`, `{"active":"true"}`, `{"active":1}`, `{"active":null}`, `{"Active":true}`,
-		`{"active":true,"exp":-1}`, `{"active":true,"exp":"never"}`, `{"active":true,"sub":5}`,
+		`{"active":true,"exp":-1}`, `{"active":true,"exp":"never"}`, `{"active":true,"exp":"1900000000"}`, `{"active":true,"sub":5}`,
 		`{"active":false,"active":true}`} {
 		c := inMemory(t, newFake(map[string]http.HandlerFunc{"POST /oauth/introspect": replies(200, body)}))
 		if in, err := c.Introspect(t.Context(), secret.New("some-token")); !errors.Is(err, ErrInvalidResponse) || in.Active {
@@ -287,7 +287,7 @@ func TestIntrospection(t *testing.T) {
 	}
 	f := newFake(map[string]http.HandlerFunc{"POST /oauth/introspect": inTurn(
 		replies(200, `{"active":true,"token_type":"Bearer","scope":"a b","client_id":null,"sub":"agent_1","exp":1900000000,
-			"iat":"1800000000","iss":"https://lumo.test","aud":["x","y"],"jti":"j","task_id":"task_1","authorization_details":[{"type":"t"}]}`),
+			"iat":1800000000,"iss":"https://lumo.test","aud":["x","y"],"jti":"j","task_id":"task_1","authorization_details":[{"type":"t"}]}`),
 		replies(200, `{"active":false,"sub":"leaked"}`),
 		replies(401, `{"error":"invalid_client"}`))})
 	c := inMemory(t, f)

@@ -142,14 +142,16 @@ func (o Object) Time(name string) time.Time {
 	return time.Time{}
 }
 
-// Unix reads a time in Unix seconds (RFC 7519, section 2); zero when absent.
+// Unix reads a NumericDate, a number of seconds (RFC 7519, section 2); zero when
+// absent. Unlike the lifetimes of token responses, which some servers write as text,
+// a date as text is an error.
 func (o Object) Unix(name string) (time.Time, error) {
 	n, ok, err := o.Number(name)
 	if err != nil || !ok {
 		return time.Time{}, err
 	}
-	if n < 0 || n > 1<<40 {
-		return time.Time{}, fmt.Errorf("%s is out of range", name)
+	if n < 0 || n > 1<<40 || o[name].Kind() != '0' {
+		return time.Time{}, fmt.Errorf("%s is no date in seconds", name)
 	}
 	return time.Unix(int64(n), 0), nil
 }

@@ -82,6 +82,7 @@ func TestIntrospectionThatDecidesNothing(t *testing.T) {
 		"duplicate":    text(`{"active":false,"active":true}`),
 		"two values":   text(`{"active":true}{}`),
 		"bad date":     text(`{"active":true,"exp":"soon"}`),
+		"date as text": text(`{"active":true,"exp":"9999999999"}`),
 		"bad details":  text(`{"active":true,"authorization_details":[{"type":"file_access","TYPE":"x"}]}`),
 		"endless":      func(w http.ResponseWriter, r *http.Request) { endless(w, r) },
 		"gzip bomb":    gzipBomb,
