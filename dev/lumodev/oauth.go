@@ -95,24 +95,15 @@ func (c *call) issue(std jwt.Claims, own claims, ttl time.Duration, issuedType s
 
 func seconds(d time.Duration) int { return int(d / time.Second) }
 
-// introspection is RFC 7662, section 2.2, with the JIT members that RFC 9396,
-// section 9.2, and LumoAuth's tokens have.
+// introspection is RFC 7662, section 2.2: what the token says, with the JIT members
+// that RFC 9396, section 9.2, and LumoAuth's tokens have.
 type introspection struct {
-	Active    bool             `json:"active"`
-	TokenType string           `json:"token_type"`
-	Scope     string           `json:"scope,omitempty"`
-	ClientID  string           `json:"client_id"`
-	Sub       string           `json:"sub"`
-	Username  string           `json:"username,omitempty"`
-	Exp       *jwt.NumericDate `json:"exp"`
-	Iat       *jwt.NumericDate `json:"iat"`
-	Nbf       *jwt.NumericDate `json:"nbf"`
-	Iss       string           `json:"iss"`
-	Aud       jwt.Audience     `json:"aud"`
-	Jti       string           `json:"jti"`
-	TokenUse  string           `json:"token_use"`
-	AgentID   string           `json:"agent_id,omitempty"`
-	Act       *actor           `json:"act,omitempty"`
+	Active    bool   `json:"active"`
+	TokenType string `json:"token_type"`
+	Username  string `json:"username,omitempty"`
+	jwt.Claims
+	claims
+	*jitClaims // nil but of a JIT token
 }
 
 // introspect serves POST /oauth/introspect. What cannot be told is inactive, with
@@ -127,21 +118,14 @@ func (c *call) introspect() (any, error) {
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
 		return object{"active": false}, nil
 	}
-	answer := introspection{
-		Active: true, TokenType: "Bearer", Scope: v.Scope, ClientID: v.ClientID, Sub: v.Subject,
-		Exp: v.Expiry, Iat: v.IssuedAt, Nbf: v.NotBefore, Iss: v.Issuer, Aud: v.Audience, Jti: v.ID,
-		TokenUse: v.TokenUse, AgentID: v.AgentID, Act: v.Act,
-	}
+	answer := introspection{Active: true, TokenType: "Bearer", Claims: v.Claims, claims: v.claims}
 	if p.user != nil {
 		answer.Username = p.user.Email
 	}
-	if p.kind != aTask {
-		return answer, nil
+	if p.kind == aTask {
+		answer.jitClaims = &v.jitClaims
 	}
-	return struct {
-		introspection
-		jitClaims
-	}{answer, v.jitClaims}, nil
+	return answer, nil
 }
 
 // askedAbout returns who asks about a token, and the token (RFC 7662 and RFC 7009,

@@ -2,15 +2,12 @@ package lumodev
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-
-	jsonv2 "github.com/go-json-experiment/json"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
@@ -131,24 +128,9 @@ func (c *call) decode(v any) error {
 		return invalid("content type must be application/json")
 	}
 	if err := strictjson.Unmarshal(c.body, v); err != nil {
-		return invalid("%s", describe(err))
+		return invalid("the body is not as this endpoint wants it: %s", err) // strictjson quotes no values
 	}
 	return nil
-}
-
-// describe says where a body is wrong, and quotes nothing of its values.
-func describe(err error) string {
-	var semantic *jsonv2.SemanticError
-	if errors.As(err, &semantic) {
-		where := string(semantic.JSONPointer)
-		if len(where) > 100 {
-			where = where[:100]
-		}
-		if where != "" {
-			return fmt.Sprintf("the body has a value of the wrong kind at %q", where)
-		}
-	}
-	return "the body is not one JSON object as this endpoint wants it"
 }
 
 func (c *call) mediaType() string {
