@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -132,41 +131,12 @@ func orWord(s, word string) string {
 	return s
 }
 
-// leftover shows all that a record says, for one that is not understood.
+// leftover shows all that a record says, for one that is not understood, and is not
+// told anyway.
 func leftover(r journal.Record) string {
-	type shown struct {
-		Task      string `json:"task_id,omitempty"`
-		Call      string `json:"call_id,omitempty"`
-		Tool      string `json:"tool,omitempty"`
-		Args      string `json:"args,omitempty"`
-		Request   string `json:"request_id,omitempty"`
-		Detail    string `json:"detail,omitempty"`
-		Key       string `json:"idempotency_key,omitempty"`
-		Because   string `json:"justification,omitempty"`
-		Status    string `json:"status,omitempty"`
-		Risk      string `json:"risk,omitempty"`
-		DecidedBy string `json:"decided_by,omitempty"`
-		Message   string `json:"message,omitempty"`
-		Method    string `json:"method,omitempty"`
-		URL       string `json:"url,omitempty"`
-		HTTP      int    `json:"http_status,omitempty"`
-		Outcome   string `json:"outcome,omitempty"`
-		Result    string `json:"result,omitempty"`
-		Error     string `json:"error,omitempty"`
-	}
-	v := shown{
-		Task: r.TaskID, Call: r.CallID, Tool: r.Tool, Args: string(r.Args), Request: r.RequestID, Key: r.IdempotencyKey,
-		Because: r.Justification, Risk: r.Risk, DecidedBy: r.DecidedBy, Message: r.Message, Method: r.Method, URL: r.URL,
-		HTTP: r.HTTPStatus, Outcome: string(r.Outcome), Result: r.Result, Error: r.Error,
-	}
-	if r.Detail != nil {
-		v.Detail = r.Detail.String()
-	}
-	if r.Status != jit.StatusUnknown {
-		v.Status = r.Status.String()
-	}
-	text, err := json.Marshal(v)
-	if err != nil || string(text) == "{}" {
+	r.Seq, r.Time, r.Run, r.Owner = 0, time.Time{}, "", ""
+	text, err := r.JSON()
+	if err != nil {
 		return ""
 	}
 	return ": " + plain.Line(string(text), maxText)

@@ -1,0 +1,172 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// What is shown of a story, as text or as a page: words that need nothing but wrapping
+// or escaping.
+type (
+	storyView struct {
+		Of, At, Entries string
+		Tasks           []taskView
+		Elsewhere       []stepView
+	}
+	taskView struct {
+		ID, Title, Start, Omitted string
+		Summary, Notes            []string
+		Facts                     []fact
+		Chart                     chart // of a page
+		Steps                     []stepView
+		Calls                     []callView
+		Grants                    []grantView
+		Effects                   []effectView
+	}
+	fact     struct{ Name, Value string }
+	stepView struct{ Time, Since, Text, Tone string }
+	callView struct {
+		ID            string
+		Number        int
+		Name, Verdict string
+		Tone          Tone
+		Facts         []fact
+		Steps         []stepView
+	}
+	grantView  struct{ Time, For, Life string }
+	effectView struct {
+		Outcome, Request, Key, Sent, Why string
+		Tone                             Tone
+	}
+)
+
+func (s *Story) view(zone *time.Location) storyView {
+	if zone == nil {
+		zone = time.UTC
+	}
+	anyDay := calendar{zone: zone}
+	v := storyView{Of: orWord(ident(s.Of), "the journal"), At: anyDay.full(s.At), Entries: fmt.Sprintf("%d %s", s.Entries, plural(s.Entries, "entry", "entries"))}
+	for i, t := range s.Tasks {
+		v.Tasks = append(v.Tasks, t.view(fmt.Sprintf("task%d", i+1), calendar{zone, t.Opened}))
+	}
+	for _, g := range s.Gaps {
+		v.Elsewhere = append(v.Elsewhere, stepView{Time: anyDay.clock(g.Time), Text: g.Text, Tone: string(Warn)})
+	}
+	for _, st := range s.Strays {
+		v.Elsewhere = append(v.Elsewhere, stepView{Time: anyDay.clock(st.Time), Text: st.Text, Tone: string(Warn)})
+	}
+	return v
+}
+
+func (t *Task) view(id string, c calendar) taskView {
+	v := taskView{ID: id, Title: t.title(), Start: c.full(t.Opened), Facts: t.facts(c), Summary: t.Summary, Notes: t.Notes, Steps: t.stepViews(t.Steps, c)}
+	if t.Omitted > 0 {
+		v.Omitted = fmt.Sprintf("The other %s of the task %s left out here.", plain.Count(t.Omitted, "call"), plural(t.Omitted, "is", "are"))
+	}
+	for _, call := range t.Calls {
+		cv := callView{
+			ID: fmt.Sprintf("%s-call%d", id, call.Number), Number: call.Number, Name: call.invocation(), Verdict: call.verdict(), Tone: call.tone(),
+			Steps: t.stepViews(call.Steps, c),
+		}
+		if call.ID != "" {
+			cv.Facts = append(cv.Facts, fact{"id", ident(call.ID)})
+		}
+		cv.Facts = append(cv.Facts, fact{"may ask for", join(call.Ceiling, "or")})
+		if call.Justification != "" {
+			cv.Facts = append(cv.Facts, fact{"because", quote(call.Justification)})
+		}
+		v.Calls = append(v.Calls, cv)
+	}
+	for _, g := range t.Grants {
+		v.Grants = append(v.Grants, grantView{c.exact(g.Issued), fmt.Sprintf("%s (request %s)", g.Detail.text(), ident(g.Request)), g.life(c)})
+	}
+	for _, e := range t.Effects {
+		v.Effects = append(v.Effects, effectView{
+			Outcome: ident(strings.ReplaceAll(string(e.Outcome), "_", " ")), Request: ident(e.Method) + " " + address(e.URL),
+			Key: orWord(ident(e.Key), "not recorded"), Sent: times(len(e.Sends)), Why: e.Why, Tone: e.tone(),
+		})
+	}
+	return v
+}
+
+func (t *Task) stepViews(steps []Step, c calendar) []stepView {
+	out := make([]stepView, len(steps))
+	for i, s := range steps {
+		out[i] = stepView{Time: c.exact(s.Time), Since: span(s.Time.Sub(t.Opened)), Text: s.Text, Tone: orWord(string(s.Tone), "plain")}
+	}
+	return out
+}
+
+func (t *Task) title() string {
+	name := t.ID
+	if name == "" {
+		name = "of run " + t.Run
+	}
+	if t.Name == "" {
+		return "Task " + ident(name)
+	}
+	return fmt.Sprintf("Task %s: %s", ident(name), quote(t.Name))
+}
+
+// facts are what a task's head says.
+func (t *Task) facts(c calendar) []fact {
+	facts := []fact{{"state", string(t.State)}}
+	if t.OnBehalfOf != "" {
+		facts = append(facts, fact{"for", ident(t.OnBehalfOf)})
+	}
+	if t.Authority != "" {
+		facts = append(facts, fact{"authority", address(t.Authority)})
+	}
+	if t.Session != "" {
+		facts = append(facts, fact{"session", ident(t.Session)})
+	}
+	facts = append(facts, fact{"run", ident(t.Run)}, fact{"began", c.full(t.Opened)})
+	ends := map[journal.State]string{journal.StateCompleted: "ended", journal.StateExpired: "expired", journal.StateUnknown: "given up"}
+	if name := ends[t.State]; name != "" {
+		facts = append(facts, fact{name, fmt.Sprintf("%s,%s", c.clock(t.Ended), after(t.Opened, t.Ended))})
+	}
+	return facts
+}
+
+// life words how long a token was valid and how often it was used.
+func (g *Grant) life(c calendar) string {
+	uses := "used " + times(len(g.Uses))
+	if len(g.Uses) == 0 {
+		uses = "never used for a request"
+	}
+	granted := ""
+	if !g.Expires.IsZero() {
+		granted = " of " + span(g.Expires.Sub(g.Issued))
+	}
+	switch g.End {
+	case journal.GrantRevoked:
+		return fmt.Sprintf("revoked at %s,%s%s; %s", c.exact(g.Ended), after(g.Issued, g.Ended), granted, uses)
+	case journal.GrantExpired:
+		return fmt.Sprintf("expired by itself at %s,%s; %s", c.clock(g.Ended), after(g.Issued, g.Ended), uses)
+	case journal.GrantLive:
+		if g.Expires.IsZero() {
+			return "alive; " + uses
+		}
+		return fmt.Sprintf("alive, until %s; %s", c.clock(g.Expires), uses)
+	}
+	if g.End == journal.GrantUnknown {
+		return "not known whether it was revoked; " + uses
+	}
+	return fmt.Sprintf("not known whether it was revoked, ends by itself at %s; %s", c.clock(g.Expires), uses)
+}
+
+// tone is how the outcome of an effect is to be taken.
+func (e *Effect) tone() Tone {
+	switch e.Outcome {
+	case jit.OutcomeAnswered:
+		return ofStatus(e.Status)
+	case jit.OutcomeMaybeExecuted:
+		return Bad
+	}
+	return Warn
+}
