@@ -11,13 +11,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -35,11 +32,7 @@ func main() {
 	// Libraries below write to the standard logger, past our own and past what it
 	// may show. What matters of it comes back as errors.
 	log.SetOutput(io.Discard)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal ends the work in order; after it, the next one ends the
-	// process at once, as if nobody had listened.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(cli.Listen(os.Stderr), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the whole command. Nothing below it exits.
@@ -53,10 +46,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err == nil {
 		return cli.ExitDone
 	}
-	e, ok := errors.AsType[*cli.ExitError](err)
-	if !ok {
-		e = &cli.ExitError{Code: cli.ExitFailed, Err: err}
-	}
+	e := cli.Exit(err)
 	if e.Err != nil {
 		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", plain.Text(e.Err.Error()))
 	}

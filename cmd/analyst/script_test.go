@@ -6,11 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -281,61 +279,6 @@ func words(line string) []string {
 		}
 	}
 	return out
-}
-
-// TestSignalCompletesTheTask interrupts runs that wait for a person.
-func TestSignalCompletesTheTask(t *testing.T) {
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		t.Run(sig.String(), func(t *testing.T) {
-			ctx, stop := signal.NotifyContext(t.Context(), sig)
-			defer stop()
-			var stdout strings.Builder
-			stderr := &tripwire{trip: "waiting", then: func() { _ = signalSelf(sig) }}
-			code := run(ctx, []string{"run", "--wait", "5m", "Summarize " + sensitiveDocument(t)}, private(t, nil), strings.NewReader(""), &stdout, stderr)
-			if code != cli.ExitInterrupted || !strings.Contains(stderr.String(), "completed, 0 tokens revoked") {
-				t.Errorf("exit %d, want %d and a completed task:\n%s", code, cli.ExitInterrupted, stderr.String())
-			}
-		})
-	}
-}
-
-// tripwire is a writer that acts once when it sees a word.
-type tripwire struct {
-	strings.Builder
-	trip string
-	then func()
-}
-
-func (w *tripwire) Write(p []byte) (int, error) {
-	if w.then != nil && strings.Contains(string(p), w.trip) {
-		w.then()
-		w.then = nil
-	}
-	return w.Builder.Write(p)
-}
-
-func signalSelf(sig os.Signal) error {
-	self, err := os.FindProcess(os.Getpid())
-	if err != nil {
-		return err
-	}
-	return self.Signal(sig)
-}
-
-// sensitiveDocument names a document of the embedded corpus that a person must
-// release.
-func sensitiveDocument(t *testing.T) string {
-	t.Helper()
-	servers, err := cli.StartEmbedded(t.Context(), cli.Settings{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = servers.Close() }()
-	ids := servers.Docs.Sensitive()
-	if len(ids) == 0 {
-		t.Fatal("the corpus has no sensitive document")
-	}
-	return ids[0]
 }
 
 // waitline FILE REGEXP: waits until a background process has written such a line.

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,7 +22,9 @@ const (
 	ExitDenied      = 4
 	ExitPending     = 8
 	ExitInDoubt     = 9
+	ExitHangup      = 129 // the terminal was closed
 	ExitInterrupted = 130
+	ExitUnread      = 141 // nobody reads stdout any more
 )
 
 // A Program is one invocation: what main takes from the operating system.
@@ -46,6 +49,17 @@ func (e *ExitError) Error() string {
 }
 
 func (e *ExitError) Unwrap() error { return e.Err }
+
+// Exit returns the end that err, which is not nil, stands for.
+func Exit(err error) *ExitError {
+	if e, ok := errors.AsType[*ExitError](err); ok {
+		return e
+	}
+	if unread(err) { // nobody is there to be told, and nothing went wrong
+		return &ExitError{Code: ExitUnread}
+	}
+	return &ExitError{Code: ExitFailed, Err: err}
+}
 
 // Usagef is an error in what was typed or set: nothing was done.
 func Usagef(format string, args ...any) error {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -40,7 +41,7 @@ func (s *summary) see(e runner.Event) {
 
 // exit turns the outcome into an exit code and, where something is left to say,
 // one line.
-func (s *summary) exit() error {
+func (s *summary) exit(ctx context.Context) error {
 	if s.finished.Outcome == runner.InDoubt {
 		return &cli.ExitError{
 			Code: cli.ExitInDoubt,
@@ -49,7 +50,7 @@ func (s *summary) exit() error {
 		}
 	}
 	if s.finished.Outcome == runner.Interrupted {
-		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted")}
+		return cli.Interrupted(ctx)
 	}
 	if s.err != nil {
 		return &cli.ExitError{Code: cli.ExitFailed, Err: s.broken()}

@@ -61,7 +61,8 @@ func Command(p *cli.Program, kit Toolkit) *cobra.Command {
 stderr. PROMPT "-" reads standard input.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a person,
-9 a call's answer was lost and nobody knows whether it took effect, 130 interrupted.`,
+9 a call's answer was lost and nobody knows whether it took effect, 129 the terminal
+was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
@@ -218,7 +219,12 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 	show := o.viewer(p)
 	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
 	last := summary{model: model}
-	for event, err := range r.Run(ctx, in) {
+	// When the output cannot be written, the run is stopped, and still followed to its
+	// end: what became of the task must be known.
+	followed, stop := context.WithCancel(ctx)
+	defer stop()
+	var unwritten error
+	for event, err := range r.Run(followed, in) {
 		if err != nil {
 			last.err = err
 			continue
@@ -227,16 +233,19 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 		if c, ok := event.(jit.Completed); ok {
 			completed = &c
 		}
-		if err := errors.Join(show(event), out.see(event)); err != nil {
-			return completed, fmt.Errorf("write the output: %w", err)
+		if unwritten == nil {
+			if unwritten = errors.Join(show(event), out.see(event)); unwritten != nil {
+				stop()
+			}
 		}
 	}
-	if !o.json {
-		if err := out.finish(last.finished.Answer); err != nil {
-			return completed, fmt.Errorf("write the answer: %w", err)
-		}
+	if unwritten == nil && !o.json {
+		unwritten = out.finish(last.finished.Answer)
 	}
-	return completed, last.exit()
+	if unwritten != nil && ctx.Err() == nil { // or else it is the terminal that is gone
+		return completed, fmt.Errorf("write the output: %w", unwritten)
+	}
+	return completed, last.exit(ctx)
 }
 
 // viewer returns what shows each event: the timeline, JSON lines, or nothing.

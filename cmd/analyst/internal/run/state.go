@@ -72,9 +72,9 @@ func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Comple
 		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", plain.Line((*refused).Error(), 300))
 		return nil
 	}
-	e, ok := errors.AsType[*cli.ExitError](err)
-	if !ok {
-		e = &cli.ExitError{Code: cli.ExitFailed, Err: cmp.Or(err, errors.New("the run is over"))}
+	e := cli.Exit(cmp.Or(err, errors.New("the run is over")))
+	if e.Err == nil {
+		e.Err = errors.New("the output could not be written")
 	}
 	if refused != nil {
 		if !cli.Unrecorded(e.Err) {

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -82,7 +81,7 @@ func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return &cli.ExitError{Code: cli.ExitInterrupted, Err: errors.New("interrupted")}
+		return cli.Interrupted(ctx)
 	case report.Left() > 0:
 		return cli.Failf(cli.LeftHint(report), "not everything could be given back: %s", cli.Leftover(report))
 	}

@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// A Signal is the cause for which the context of [Listen] ends.
+type Signal struct{ Signal os.Signal }
+
+func (s Signal) Error() string { return s.Signal.String() }
+
+// Listen returns a context that the first signal to end ends, so that work ends in
+// order. A second one is answered with a line on stderr, since fingers repeat
+// themselves; a third ends the process at once. A terminal that closes may say so
+// twice, so SIGHUP counts only as the first; under nohup it does not count at all.
+//
+// A reader that goes away is an error of the write from then on and no signal, so that
+// the work can end in order then, too.
+func Listen(stderr io.Writer) context.Context {
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	ends := make(chan os.Signal, 4)
+	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(ends, syscall.SIGHUP)
+	}
+	go func() {
+		cancel(Signal{<-ends})
+		for s := range ends {
+			if s != syscall.SIGHUP {
+				break
+			}
+		}
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		_, _ = fmt.Fprintln(stderr, "analyst: ending: what was granted is being given back; once more leaves at once")
+	}()
+	return ctx
+}
+
+// Interrupted is the end of a command whose context has ended.
+func Interrupted(ctx context.Context) error {
+	code := ExitInterrupted
+	if s, ok := errors.AsType[Signal](context.Cause(ctx)); ok && s.Signal == syscall.SIGHUP {
+		code = ExitHangup
+	}
+	return &ExitError{Code: code, Err: errors.New("interrupted")}
+}
+
+// unread reports whether err is that nobody reads stdout any more. The errors of a
+// connection that breaks look alike, but have no file.
+func unread(err error) bool {
+	e, ok := errors.AsType[*fs.PathError](err)
+	return ok && e.Path == os.Stdout.Name() && errors.Is(e, syscall.EPIPE)
+}
