@@ -52,8 +52,24 @@ func (s *scope) withinCeiling(origin Origin, d rar.Detail) (ask rar.Checked, ind
 	if ask, err = d.Check(); err != nil {
 		return rar.Checked{}, -1, fmt.Errorf("what is asked is not valid: %w", err)
 	}
-	index, err = s.task.engine.within(ask, s.ceiling())
-	return ask, index, err
+	if index, err = s.task.engine.within(ask, s.ceiling()); err != nil || d.Locations != nil || origin == (Origin{}) {
+		return ask, index, err
+	}
+	// Where the ceiling has the same with a location at the origin, that is asked for:
+	// an API that leaves it out would get a token that others take as well.
+	for i, c := range s.ceiling() {
+		named := d
+		named.Locations = c.Detail().Locations
+		if named.Locations == nil || elsewhere(origin, named) != nil {
+			continue
+		}
+		if located, err := named.Check(); err == nil {
+			if _, err := s.task.engine.within(located, s.ceiling()[i:i+1]); err == nil {
+				return located, i, nil
+			}
+		}
+	}
+	return ask, index, nil
 }
 
 // elsewhere reports a location of d at another origin than o. A ceiling may name

@@ -50,7 +50,11 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 			WriteError(w, http.StatusBadRequest, "invalid_request", "the request does not say what it is for")
 			return
 		}
-		if !token.Covers(detail) {
+		here := detail
+		if here.Locations == nil && v.location != "" {
+			here.Locations = []string{v.location}
+		}
+		if !token.Covers(detail) && !token.Covers(here) {
 			v.log.InfoContext(ctx, "more authority needed", "method", r.Method, "task", token.TaskID)
 			Challenge(w, detail)
 			return

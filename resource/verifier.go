@@ -44,6 +44,11 @@ type Config struct {
 	// locations of a demand keep one API's tokens from another.
 	Audience string
 
+	// Location is the API's own origin, as tokens name it. Where a demand has no
+	// locations, a token for this one covers it too: clients ask for a location when
+	// they know it. Empty means that such a token does not.
+	Location string
+
 	// Realm is named in challenges; "" is "api".
 	Realm string
 
@@ -69,6 +74,7 @@ const defaultLeeway = 10 * time.Second
 type Verifier struct {
 	issuer   string
 	audience string
+	location string
 	realm    string
 	leeway   time.Duration
 	now      func() time.Time
@@ -128,6 +134,7 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	return &Verifier{
 		issuer:   cfg.Issuer,
 		audience: cfg.Audience,
+		location: cfg.Location,
 		realm:    cfg.Realm,
 		leeway:   max(cmp.Or(cfg.Leeway, defaultLeeway), 0),
 		now:      cfg.Now,

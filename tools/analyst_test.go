@@ -64,6 +64,13 @@ func newLibrary(t testing.TB) *library {
 	return l
 }
 
+// at is a detail for the library alone, which is asked for although the library names no
+// location.
+func (l *library) at(d rar.Detail) rar.Detail {
+	d.Locations = []string{"http://" + l.url.Host}
+	return d
+}
+
 func (l *library) tool(t testing.TB, name string) tool.Tool {
 	t.Helper()
 	return analystsTools(t, l.url)[name]
@@ -79,7 +86,7 @@ func TestFetchDocument(t *testing.T) {
 	if diff := cmp.Diff([]string{"GET /base/v1/documents/doc_1", "GET /base/v1/documents/doc_1"}, l.calls); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]rar.Detail{read("doc_1")}, a.Asked()); diff != "" {
+	if diff := cmp.Diff([]rar.Detail{l.at(read("doc_1"))}, a.Asked()); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
 	if a.Requests()[0].Justification != "Read document doc_1" {
@@ -113,6 +120,7 @@ func TestCallsThatDoNotWork(t *testing.T) {
 		return func(jit.Request) (jit.Decision, error) { return d, nil }
 	}
 	final := "This is final for this task: do not call the tool again for it; say so in your answer."
+	l := newLibrary(t)
 	for name, tt := range map[string]struct {
 		id     string
 		decide func(jit.Request) (jit.Decision, error)
@@ -122,16 +130,16 @@ func TestCallsThatDoNotWork(t *testing.T) {
 			"status": "not_found", "error": "document missing does not exist", "advice": "Say so in your answer; do not guess another id.",
 		}},
 		"denied": {id: "doc_1", decide: decided(jit.Decision{Status: jit.StatusDenied, Risk: "high", Message: "not yours"}), want: map[string]any{
-			"status": "denied", "error": "permission for " + read("doc_1").String() + " was denied: not yours", "advice": final, "request_id": "jit_1", "risk_level": "high",
+			"status": "denied", "error": "permission for " + l.at(read("doc_1")).String() + " was denied: not yours", "advice": final, "request_id": "jit_1", "risk_level": "high",
 		}},
 		"pending": {id: "doc_1", decide: decided(jit.Decision{Status: jit.StatusPending, Risk: "critical", ExpiresAt: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)}), want: map[string]any{
-			"status": "pending", "error": "permission for " + read("doc_1").String() + " is waiting for a person's decision",
+			"status": "pending", "error": "permission for " + l.at(read("doc_1")).String() + " is waiting for a person's decision",
 			"advice":     "Do not call the tool again for it now; say in your answer what is waiting.",
 			"request_id": "jit_1", "risk_level": "critical", "expires_at": "2100-01-01T00:00:00Z",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, a := newLibrary(t), &fake.Authority{Decide: tt.decide}
+			a := &fake.Authority{Decide: tt.decide}
 			got := call(t, a, l.tool(t, "fetch_document"), map[string]any{"document_id": tt.id})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("Run() (-want +got):\n%s", diff)
@@ -185,7 +193,7 @@ func TestCeilingsOfTheAnalystsTools(t *testing.T) {
 			a := &fake.Authority{}
 			got := call(t, a, l.tool(t, tt.tool), tt.args)
 			if tt.within {
-				if diff := cmp.Diff([]rar.Detail{tt.demand}, a.Asked()); diff != "" || got["error"] != nil {
+				if diff := cmp.Diff([]rar.Detail{l.at(tt.demand)}, a.Asked()); diff != "" || got["error"] != nil {
 					t.Errorf("Run() = %v; asked for (-want +got):\n%s", got, diff)
 				}
 				return

@@ -21,6 +21,8 @@ func TestAnalystsToolsInHostileWorlds(t *testing.T) {
 		for behaviour, hostile := range jittest.Hostile() {
 			t.Run(name+", "+behaviour, func(t *testing.T) {
 				w := jittest.Start(t, hostile)
+				located := call.within
+				located.Locations = []string{w.API.String()}
 				result, err := adktest.Call(t, w, analystsTools(t, w.API)[name], call.args)
 				if err != nil {
 					t.Errorf("Call() = %v, want a result", err)
@@ -28,7 +30,7 @@ func TestAnalystsToolsInHostileWorlds(t *testing.T) {
 				if behaviour != "API echoes tokens" && result["error"] == nil {
 					t.Errorf("the model is shown %v, want an error", result)
 				}
-				w.AskedWithin(call.within)
+				w.AskedWithin(call.within, located)
 				w.NothingLeft()
 				w.NothingLeaked(result)
 				if w.Elsewhere() != 0 {

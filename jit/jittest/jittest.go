@@ -278,6 +278,7 @@ func (w *World) verifier() (*resource.Verifier, error) {
 		ClientID:     rs.ClientID,
 		ClientSecret: rs.ClientSecret,
 		HTTPClient:   &http.Client{Transport: fake.Transport{Handler: w.auth}},
+		Location:     w.API.String(),
 		Leeway:       -1, // both servers have one clock
 		Now:          w.now,
 		Logger:       w.logger,

@@ -242,13 +242,20 @@ func Task(t TB, a *Authority, changes ...func(*jit.Config)) *jit.Task {
 }
 
 // Guard returns a handler that lets a request pass to next when it carries the
-// token for what need says, and else demands that.
+// token for what need says, and else demands that. Where need names no location, a
+// token for this API alone will do.
 func Guard(need func(*http.Request) rar.Detail, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := need(r)
-		if r.Header.Get("Authorization") == "Bearer "+TokenFor(d) {
-			next.ServeHTTP(w, r)
-			return
+		for _, scheme := range []string{"", "http://", "https://"} {
+			has := d
+			if scheme != "" && d.Locations == nil {
+				has.Locations = []string{scheme + r.Host}
+			}
+			if r.Header.Get("Authorization") == "Bearer "+TokenFor(has) {
+				next.ServeHTTP(w, r)
+				return
+			}
 		}
 		if err := challenge.Write(w, http.StatusForbidden, d, "more authority needed"); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
