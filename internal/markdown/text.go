@@ -89,7 +89,7 @@ func Title(s string) string {
 		found := ""
 		switch n := n.(type) {
 		case *ast.Heading:
-			heading = Join(inline(n, source, false))
+			heading = oneLine(Join(inline(n, source, false)))
 		case *ast.HTMLBlock:
 			for part := range strings.SplitSeq(HTML(Lines(n, source)), "\n\n") {
 				if h := strings.TrimLeft(part, "#"); h != part && heading == "" {
@@ -127,12 +127,15 @@ func PlainTitle(s string) string {
 }
 
 // Join makes running text of lines, with a space for each line feed but beside
-// characters of scripts without spaces.
+// characters of scripts without spaces. Space within a line stays.
 func Join(lines string) string {
+	if !strings.Contains(lines, "\n") {
+		return strings.TrimSpace(lines)
+	}
 	var b strings.Builder
 	var last rune
 	for line := range strings.Lines(lines) {
-		line = oneLine(line)
+		line = strings.TrimSpace(line)
 		if next, _ := utf8.DecodeRuneInString(line); b.Len() > 0 && line != "" && !Wide(last) && !Wide(next) {
 			b.WriteByte(' ')
 		}

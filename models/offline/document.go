@@ -153,7 +153,11 @@ const shortItem = 320
 func (r *reader) paragraph(n ast.Node, inList bool) {
 	text := markdown.Inline(n, r.source)
 	item := tidy(markdown.Join(text))
-	switch facts := keyValueLines(markdown.Lines(n, r.source)); {
+	var facts []string
+	if strings.Contains(text, "\n") {
+		facts = keyValueLines(markdown.Lines(n, r.source))
+	}
+	switch {
 	case inList && len(item) <= shortItem && !madeOfLines(text):
 		r.add(item, itemUnit)
 	case facts != nil:

@@ -17,6 +17,9 @@ const wrapWidth = 60
 // alike with a number, or if most of them end where the next word had room and a
 // new phrase begins.
 func madeOfLines(s string) bool {
+	if !strings.Contains(s, "\n") {
+		return false
+	}
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	width := wrapWidth
 	for _, l := range lines {
@@ -35,7 +38,8 @@ func madeOfLines(s string) bool {
 			broken++
 		}
 	}
-	return len(lines) > 1 && (alike == len(lines)-1 || 2*broken > len(lines)-1)
+	more := len(lines) - 1
+	return more > 0 && (alike == more || 2*broken > more)
 }
 
 // shape writes every digit as 0 and every letter as a.
