@@ -35,7 +35,7 @@ func env(pairs ...string) func(string) string {
 }
 
 func TestOpenFails(t *testing.T) {
-	const names = "offline, gemini, gemini/NAME, openai, openai/NAME or azure/DEPLOYMENT"
+	const names = "offline, gemini, gemini/NAME, openai, openai/NAME, azure/DEPLOYMENT, anthropic or anthropic/NAME"
 	with := func(pairs ...string) models.Options { return models.Options{Getenv: env(pairs...)} }
 	set := func(key, value string, pairs ...string) models.Options {
 		return models.Options{Getenv: env(pairs...), Settings: map[string]string{key: value}}
@@ -147,7 +147,7 @@ func TestProvidersSayWhereDocumentsGo(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{"offline", "gemini", "openai", "azure"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"offline", "gemini", "openai", "azure", "anthropic"}, names); diff != "" {
 		t.Errorf("providers (-want +got):\n%s", diff)
 	}
 	p, name, err := models.Describe("gemini")
@@ -280,6 +280,7 @@ func ExampleProviders() {
 	// gemini: documents leave this machine to generativelanguage.googleapis.com (Google), or to Vertex AI or the server that GOOGLE_GEMINI_BASE_URL names where those are chosen
 	// openai: documents leave this machine to api.openai.com (OpenAI), or go to the server that OPENAI_BASE_URL names where it is set
 	// azure: documents leave this machine to the Azure OpenAI resource that AZURE_OPENAI_ENDPOINT names (Microsoft)
+	// anthropic: documents leave this machine to api.anthropic.com (Anthropic), or go to the server that ANTHROPIC_BASE_URL names where it is set
 }
 
 func ExampleDestination() {

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
@@ -24,6 +25,8 @@ const (
 	vertexBase     = "GOOGLE_VERTEX_BASE_URL"
 	azureBase      = "AZURE_OPENAI_ENDPOINT"
 	azureVersion   = "AZURE_OPENAI_API_VERSION"
+	anthropicBase  = "ANTHROPIC_BASE_URL"
+	anthropicToken = "ANTHROPIC_AUTH_TOKEN" //nolint:gosec // a variable's name
 )
 
 // override returns the address that Options.BaseURL or else variable gives, and nil
@@ -87,14 +90,27 @@ func reachOpenAI(p Provider, opts Options) (destination, error) {
 		return destination{}, err
 	}
 	// Servers on this machine, such as Ollama's, ask for no key.
-	d := destination{base: base, keyless: provider.Loopback(base)}
-	for _, end := range []string{"/chat/completions", "/responses", "/completions", "/models"} {
-		if path, whole := strings.CutSuffix(base.Path, end); whole && d.mended == "" {
-			d.base, d.mended = new(*base), "its end "+end+" is left out: it is one of the API's paths"
+	return mended(destination{base: base, keyless: provider.Loopback(base)}, "/chat/completions", "/responses", "/completions", "/models"), nil
+}
+
+// mended leaves out what of d's address is one of the API's paths.
+func mended(d destination, ends ...string) destination {
+	for _, end := range ends {
+		if path, whole := strings.CutSuffix(d.base.Path, end); whole {
+			d.base, d.mended = new(*d.base), "its end "+end+" is left out: it is one of the API's paths"
 			d.base.Path = path
+			break
 		}
 	}
-	return d, nil
+	return d
+}
+
+func reachAnthropic(p Provider, opts Options) (destination, error) {
+	base, err := override(p.Name, p.BaseURLVariable, opts)
+	if base == nil {
+		return destination{base: &url.URL{Scheme: "https", Host: p.Host}, whose: " (Anthropic)"}, err
+	}
+	return mended(destination{base: base, keyless: provider.Loopback(base)}, "/v1/messages", "/v1"), err
 }
 
 func reachAzure(p Provider, opts Options) (destination, error) {
@@ -130,6 +146,13 @@ func openAzure(_ context.Context, o opening) (model.LLM, error) {
 	return orNil(openai.New(openai.Config{
 		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base,
 		Azure: &openai.Azure{APIVersion: o.to.version}, HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
+	}))
+}
+
+func openAnthropic(_ context.Context, o opening) (model.LLM, error) {
+	return orNil(anthropic.New(anthropic.Config{
+		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base,
+		HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
 	}))
 }
 

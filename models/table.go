@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/offline"
 	"github.com/jitagent/jitagent/models/openai"
@@ -94,6 +95,20 @@ func table() []entry {
 			names: plain,
 			reach: reachAzure,
 			open:  openAzure,
+		},
+		{
+			Provider: Provider{
+				Name:            "anthropic",
+				DefaultModel:    anthropic.DefaultModel,
+				KeyVariables:    []string{"ANTHROPIC_API_KEY", anthropicToken},
+				BaseURLVariable: anthropicBase,
+				Host:            anthropic.Host,
+				Data:            "documents leave this machine to " + anthropic.Host + " (Anthropic), or go to the server that " + anthropicBase + " names where it is set",
+				Settings:        anthropic.Settings(),
+			},
+			names: slashed,
+			reach: reachAnthropic,
+			open:  openAnthropic,
 		},
 	}
 }

@@ -82,7 +82,8 @@ var allowed = map[string][]string{
 	"models/offline":   {"internal/markdown"},
 	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
 	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
-	"models":           {"models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
+	"models/anthropic": {"models/provider", "secret", "internal/strictjson"},
+	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "models/provider"},
 

@@ -95,7 +95,7 @@ func (a *attempt) do(ctx context.Context, method, address string, body any, stre
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return nil, unsupported("what is no JSON")
+			return nil, provider.Unsupported("what is no JSON")
 		}
 		reader = bytes.NewReader(b)
 	}

@@ -95,14 +95,14 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 	for i := range q.tools {
 		t := &q.tools[i]
 		req.Tools = append(req.Tools, api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{
-			Name: t.name, Description: t.description, Parameters: t.parameters,
+			Name: t.Name, Description: t.Description, Parameters: t.Parameters,
 		}})
 	}
 	switch {
-	case q.choice.name != "":
-		req.ToolChoice = api.ToolChoice{Type: api.ToolTypeFunction, Function: api.ToolFunction{Name: q.choice.name}}
-	case q.choice.mode != "":
-		req.ToolChoice = q.choice.mode
+	case q.choice.Name != "":
+		req.ToolChoice = api.ToolChoice{Type: api.ToolTypeFunction, Function: api.ToolFunction{Name: q.choice.Name}}
+	case q.choice.Mode != "":
+		req.ToolChoice = q.choice.Mode
 	}
 	if q.format.kind != "" {
 		req.ResponseFormat = &api.ChatCompletionResponseFormat{Type: api.ChatCompletionResponseFormatType(q.format.kind)}

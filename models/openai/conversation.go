@@ -3,7 +3,6 @@ package openai
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"strings"
 
@@ -38,22 +37,12 @@ type conversation struct {
 	server  string // whose state may go out
 	turns   []*turn
 	results map[provider.Place]*genai.FunctionResponse
-	taken   map[string]bool // by id: whether a call has it, or only wants it
+	ids     map[provider.Place]string
 }
 
 // converse returns the turns of contents, for a server.
 func converse(contents []*genai.Content, server string) ([]*turn, error) {
-	c := &conversation{server: server, results: provider.Results(contents), taken: map[string]bool{}}
-	for _, content := range contents {
-		if content == nil {
-			continue
-		}
-		for _, p := range content.Parts {
-			if p != nil && p.FunctionCall != nil {
-				c.taken[p.FunctionCall.ID] = false
-			}
-		}
-	}
+	c := &conversation{server: server, results: provider.Results(contents), ids: provider.IDs(contents, wireIDs)}
 	for i, content := range contents {
 		if content == nil {
 			continue
@@ -151,11 +140,11 @@ func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 			call.state = own.Call
 			calls = append(calls, call)
 		case p.FunctionResponse != nil:
-			return unsupported("a function response in a turn of the model")
+			return provider.Unsupported("a function response in a turn of the model")
 		default:
 			said, err := pieceOf(p)
 			if err != nil || said.image != "" {
-				return unsupported("media in a turn of the model")
+				return provider.Unsupported("media in a turn of the model")
 			}
 			text.WriteString(said.text)
 		}
@@ -185,41 +174,24 @@ var wireIDs = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
 
 func (c *conversation) call(at provider.Place, f *genai.FunctionCall) (*toolCall, error) {
 	if f.Name == "" {
-		return nil, unsupported("a function call without a name")
+		return nil, provider.Unsupported("a function call without a name")
 	}
 	args, err := object(f.Args)
 	if err != nil {
-		return nil, unsupported("a call of " + provider.Shorten(f.Name) + " whose arguments are no JSON")
+		return nil, provider.Unsupported("a call of " + provider.Shorten(f.Name) + " whose arguments are no JSON")
 	}
 	r := c.results[at]
 	if r == nil {
 		r = &genai.FunctionResponse{Response: provider.NoResult()}
 	}
 	if len(r.Parts) > 0 {
-		return nil, unsupported("media in the response of " + provider.Shorten(f.Name))
+		return nil, provider.Unsupported("media in the response of " + provider.Shorten(f.Name))
 	}
 	result, err := object(r.Response)
 	if err != nil {
-		return nil, unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
+		return nil, provider.Unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
 	}
-	call := &toolCall{id: f.ID, name: provider.Name(f.Name), args: args, result: result}
-	if !wireIDs.MatchString(f.ID) || c.taken[f.ID] {
-		call.id = c.invent(at)
-	}
-	c.taken[call.id] = true
-	return call, nil
-}
-
-// invent makes up an id from a call's place: the same conversation gives the same
-// ids, which providers' prompt caches reward. It is nobody else's id in the request.
-func (c *conversation) invent(at provider.Place) string {
-	id := fmt.Sprintf("call_%d_%d", at.Content, at.Part)
-	for n := 1; ; n++ {
-		if _, known := c.taken[id]; !known {
-			return id
-		}
-		id = fmt.Sprintf("call_%d_%d_%d", at.Content, at.Part, n)
-	}
+	return &toolCall{id: c.ids[at], name: provider.Name(f.Name), args: args, result: result}, nil
 }
 
 // object returns m as JSON, and {} for nil: the library leaves out empty strings.
@@ -241,20 +213,20 @@ func pieceOf(p *genai.Part) (piece, error) {
 	case p.Thought && p.FunctionCall == nil:
 		return piece{}, nil
 	case p.FunctionCall != nil:
-		return piece{}, unsupported("a function call in a turn of the user")
+		return piece{}, provider.Unsupported("a function call in a turn of the user")
 	case p.InlineData != nil:
 		if !strings.HasPrefix(p.InlineData.MIMEType, "image/") {
-			return piece{}, unsupported("data of type " + mimeName(p.InlineData.MIMEType))
+			return piece{}, provider.Unsupported("data of type " + mimeName(p.InlineData.MIMEType))
 		}
 		return piece{image: "data:" + p.InlineData.MIMEType + ";base64," + base64.StdEncoding.EncodeToString(p.InlineData.Data)}, nil
 	case p.FileData != nil:
 		uri := p.FileData.FileURI
 		if !strings.HasPrefix(uri, "https://") && !strings.HasPrefix(uri, "http://") || !strings.HasPrefix(p.FileData.MIMEType, "image/") {
-			return piece{}, unsupported("a file of type " + mimeName(p.FileData.MIMEType) + " that is no image on the web")
+			return piece{}, provider.Unsupported("a file of type " + mimeName(p.FileData.MIMEType) + " that is no image on the web")
 		}
 		return piece{image: uri}, nil
 	case p.ExecutableCode != nil, p.CodeExecutionResult != nil, p.ToolCall != nil, p.ToolResponse != nil, p.VideoMetadata != nil, p.AudioTranscription != nil:
-		return piece{}, unsupported("a part that only Gemini knows")
+		return piece{}, provider.Unsupported("a part that only Gemini knows")
 	}
 	return piece{text: p.Text}, nil
 }
@@ -267,10 +239,3 @@ func mimeName(s string) string {
 	}
 	return "unknown"
 }
-
-// An unsupportedError is something in a request that the API cannot be asked.
-type unsupportedError string
-
-func unsupported(what string) error { return unsupportedError(what) }
-
-func (e unsupportedError) Error() string { return "models: openai cannot send " + string(e) }

@@ -79,8 +79,8 @@ func (c *call) explain(err error) error {
 	if e, ok := errors.AsType[*provider.Error](err); ok {
 		return e
 	}
-	if e, ok := errors.AsType[unsupportedError](err); ok {
-		return c.to.Fail(provider.Problem{Text: "the API cannot be asked for " + string(e), Remedy: "leave it out, or use another provider"}, nil)
+	if e, ok := errors.AsType[provider.Unsupported](err); ok {
+		return c.to.Unsupported(e)
 	}
 	for sentinel, p := range map[error]provider.Problem{
 		api.ErrReasoningToolsRequireResponses:    {Text: "the model takes tools over the Responses API only", Remedy: "leave out the setting api=chat"},

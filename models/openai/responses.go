@@ -6,6 +6,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
+
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // responsesRequest writes q for the Responses API.
@@ -18,7 +20,7 @@ func (c *call) responsesRequest(q *query, stream bool) (api.CreateResponseReques
 		"log probabilities": config.ResponseLogprobs,
 	} {
 		if asked {
-			return api.CreateResponseRequest{}, unsupported(what + " over the Responses API")
+			return api.CreateResponseRequest{}, provider.Unsupported(what + " over the Responses API")
 		}
 	}
 	store := false // documents stay with nobody
@@ -44,17 +46,17 @@ func (c *call) responsesRequest(q *query, stream bool) (api.CreateResponseReques
 	req.Input = items
 	for _, t := range q.tools {
 		// Here strict is the default, which would change the schema.
-		inline := map[string]any{"name": t.name, "parameters": t.parameters, "strict": false}
-		if t.description != "" {
-			inline["description"] = t.description
+		inline := map[string]any{"name": t.Name, "parameters": t.Parameters, "strict": false}
+		if t.Description != "" {
+			inline["description"] = t.Description
 		}
 		req.Tools = append(req.Tools, api.ResponseTool{Type: api.ToolTypeFunction, Parameters: inline})
 	}
 	switch {
-	case q.choice.name != "":
-		req.ToolChoice = map[string]string{"type": "function", "name": q.choice.name}
-	case q.choice.mode != "":
-		req.ToolChoice = q.choice.mode
+	case q.choice.Name != "":
+		req.ToolChoice = map[string]string{"type": "function", "name": q.choice.Name}
+	case q.choice.Mode != "":
+		req.ToolChoice = q.choice.Mode
 	}
 	if q.format.kind != "" {
 		f := &api.ResponseTextFormat{Type: q.format.kind}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // A query is a request in a form that both APIs are written from: what each of them
@@ -14,8 +16,8 @@ import (
 type query struct {
 	system string
 	turns  []*turn
-	tools  []tool
-	choice choice
+	tools  []provider.Tool
+	choice provider.Choice
 	format format
 	effort string
 	config *genai.GenerateContentConfig // for what is a number
@@ -23,7 +25,7 @@ type query struct {
 
 // declares reports whether a tool of that name is declared.
 func (q *query) declares(name string) bool {
-	return slices.ContainsFunc(q.tools, func(t tool) bool { return t.name == name })
+	return slices.ContainsFunc(q.tools, func(t provider.Tool) bool { return t.Name == name })
 }
 
 // A format is the wanted form of the answer: kind is "", json_object or json_schema.
@@ -39,11 +41,8 @@ func (c *call) query(contents []*genai.Content) (*query, error) {
 		return nil, err
 	}
 	q := &query{config: config, system: system(config.SystemInstruction), effort: c.family.effort(config.ThinkingConfig, c.settings.ReasoningEffort)}
-	all, err := declared(config)
-	if err != nil {
-		return nil, err
-	}
-	if q.tools, q.choice, err = choose(config, all); err != nil {
+	var err error
+	if q.tools, q.choice, err = provider.Tools(config); err != nil {
 		return nil, err
 	}
 	if q.format, err = wanted(config); err != nil {
@@ -53,7 +52,7 @@ func (c *call) query(contents []*genai.Content) (*query, error) {
 		return nil, err
 	}
 	if len(q.turns) == 0 && q.system == "" {
-		return nil, unsupported("an empty request")
+		return nil, provider.Unsupported("an empty request")
 	}
 	return q, nil
 }
@@ -75,12 +74,12 @@ func refuse(c *genai.GenerateContentConfig) error {
 		{c.ModelArmorConfig != nil, "Model Armor"},
 	} {
 		if r.asked {
-			return unsupported(r.what)
+			return provider.Unsupported(r.what)
 		}
 	}
 	for _, m := range c.ResponseModalities {
 		if !strings.EqualFold(m, "TEXT") {
-			return unsupported("a response other than text")
+			return provider.Unsupported("a response other than text")
 		}
 	}
 	return nil
@@ -109,7 +108,7 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 	case c.ResponseJsonSchema != nil:
 		schema = c.ResponseJsonSchema
 	case c.ResponseSchema != nil:
-		schema = fromGenai(c.ResponseSchema, 0)
+		schema = provider.FromGenai(c.ResponseSchema)
 	}
 	switch c.ResponseMIMEType {
 	case "", "text/plain":
@@ -121,12 +120,12 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 			return format{kind: "json_object"}, nil
 		}
 	default:
-		return format{}, unsupported("a response of type " + mimeName(c.ResponseMIMEType))
+		return format{}, provider.Unsupported("a response of type " + mimeName(c.ResponseMIMEType))
 	}
 	// The map is a copy: schemas are shared, and strict writes.
-	written, m, err := asMap(schema)
+	written, m, err := provider.AsMap(schema)
 	if err != nil || m == nil {
-		return format{}, unsupported("a response schema that is no JSON object")
+		return format{}, provider.Unsupported("a response schema that is no JSON object")
 	}
 	f := format{kind: "json_schema", name: "response", schema: written}
 	if title, _ := m["title"].(string); formatNames.MatchString(title) {
@@ -134,7 +133,7 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 	}
 	if f.strict = strict(m, 0); f.strict {
 		if f.schema, err = json.Marshal(m, json.Deterministic(true)); err != nil {
-			return format{}, unsupported("a response schema that is no JSON object")
+			return format{}, provider.Unsupported("a response schema that is no JSON object")
 		}
 	}
 	return f, nil

@@ -98,7 +98,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = b.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(unwrapped(problem)))
 	case streamed:
-		resp.Body = newEvents(b)
+		resp.Body = newEvents(b, x.named())
 	}
 	return resp, nil
 }
@@ -153,6 +153,8 @@ type Keep struct {
 	// Error ends a body that cannot be read further like one that is complete, and
 	// keeps the error: for libraries that print it, or bury it.
 	Error bool
+	// Names writes the events of a stream under their names, which are their types.
+	Names bool
 }
 
 // Observe returns a context whose requests, sent through a [Client], report to the
@@ -189,6 +191,8 @@ func (x *Exchange) Err() error {
 	defer x.mu.Unlock()
 	return x.err
 }
+
+func (x *Exchange) named() bool { return x != nil && x.keep.Names }
 
 func (x *Exchange) begin(resp *http.Response) {
 	if x == nil {

@@ -17,18 +17,20 @@ import (
 // event. Servers differ: they put one value on several data lines, as the standard
 // has it, end an event without an empty line, and write an error as an array or as
 // bare JSON after the events. An error is written bare, without "data: ", in every
-// case. A last event that is not whole is left out, like comments and other fields.
+// case, unless events are named: then each is under the name that it has as its type,
+// which gateways leave out. A last event that is not whole is left out, like comments and other fields.
 type events struct {
 	io.ReadCloser
 	lines *bufio.Reader
+	named bool
 	event []byte // what of an event has come
 	bare  bool   // what comes is JSON without a field's name, to the end
 	out   []byte
 	err   error
 }
 
-func newEvents(body io.ReadCloser) *events {
-	return &events{ReadCloser: body, lines: bufio.NewReader(body)}
+func newEvents(body io.ReadCloser, named bool) *events {
+	return &events{ReadCloser: body, lines: bufio.NewReader(body), named: named}
 }
 
 // Read implements [io.Reader].
@@ -79,10 +81,20 @@ func (e *events) flush() {
 	if len(e.event) == 0 {
 		return
 	}
-	if bytes.Contains(e.event, []byte(`"error"`)) && failed(e.event) {
-		e.out = append(e.out[:0], unwrapped(e.event)...)
-	} else {
-		e.out = append(append(e.out[:0], "data: "...), e.event...)
+	switch e.out = e.out[:0]; {
+	case e.named:
+		var v struct {
+			Type string `json:"type"`
+		}
+		_ = strictjson.Unmarshal(e.event, &v) // what is no JSON has no name, and is not looked at
+		if failed(e.event) {
+			v.Type = "error"
+		}
+		e.out = append(append(e.out, "event: "+Code(v.Type)+"\ndata: "...), unwrapped(e.event)...)
+	case bytes.Contains(e.event, []byte(`"error"`)) && failed(e.event):
+		e.out = append(e.out, unwrapped(e.event)...)
+	default:
+		e.out = append(append(e.out, "data: "...), e.event...)
 	}
 	e.out = append(e.out, "\n\n"...)
 	e.event = e.event[:0]

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"regexp"
 
 	"google.golang.org/genai"
@@ -96,4 +97,37 @@ func (p *pairing) find(r *genai.FunctionResponse) *openCall {
 		}
 	}
 	return nil
+}
+
+// IDs gives each function call of contents an id of its own, by the place of the call.
+// Ids that are there are kept, unless valid does not match or an earlier call has
+// them. Others are made up from the call's place: the same conversation gives the same
+// ids, which providers' prompt caches reward.
+func IDs(contents []*genai.Content, valid *regexp.Regexp) map[Place]string {
+	wanted, ids := map[string]bool{}, map[Place]string{}
+	each := func(f func(Place, *genai.FunctionCall)) {
+		for i, content := range contents {
+			if content == nil {
+				continue
+			}
+			for j, p := range content.Parts {
+				if p != nil && p.FunctionCall != nil {
+					f(Place{i, j}, p.FunctionCall)
+				}
+			}
+		}
+	}
+	each(func(_ Place, f *genai.FunctionCall) { wanted[f.ID] = true })
+	taken := map[string]bool{}
+	each(func(at Place, f *genai.FunctionCall) {
+		id := f.ID
+		if !valid.MatchString(id) || taken[id] {
+			id = fmt.Sprintf("call_%d_%d", at.Content, at.Part)
+			for n := 1; wanted[id] || taken[id]; n++ {
+				id = fmt.Sprintf("call_%d_%d_%d", at.Content, at.Part, n)
+			}
+		}
+		ids[at], taken[id] = id, true
+	})
+	return ids
 }

@@ -1,0 +1,171 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+
+	api "github.com/anthropics/anthropic-sdk-go/v2"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/provider"
+)
+
+// answer puts an answer together from its events. The library can do so too, but
+// makes {} of arguments that were cut off or are malformed, which would be called.
+type answer struct {
+	id, model string
+	blocks    []*block
+	reason    api.StopReason
+	usage     api.Usage
+	ended     bool
+}
+
+// block is a part of the answer that is still coming.
+type block struct {
+	kind, id, name            string
+	text, signature, redacted strings.Builder
+	input                     strings.Builder
+}
+
+// maxBlocks bounds the parts of one answer.
+const maxBlocks = 1024
+
+// add takes an event, and returns what of it may be shown at once.
+func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) {
+	switch e.Type {
+	case "message_start":
+		a.id, a.model, a.usage = e.Message.ID, string(e.Message.Model), e.Message.Usage
+	case "content_block_start":
+		if e.Index != int64(len(a.blocks)) || len(a.blocks) == maxBlocks {
+			return nil, errUnreadable
+		}
+		b := &block{kind: e.ContentBlock.Type, id: e.ContentBlock.ID, name: e.ContentBlock.Name}
+		b.signature.WriteString(e.ContentBlock.Signature)
+		b.redacted.WriteString(e.ContentBlock.Data)
+		if input, err := json.Marshal(e.ContentBlock.Input); err == nil && string(input) != "{}" && string(input) != "null" {
+			b.input.Write(input)
+		}
+		a.blocks = append(a.blocks, b)
+		return b.show(e.ContentBlock.Text + e.ContentBlock.Thinking), nil
+	case "content_block_delta":
+		if e.Index < 0 || e.Index >= int64(len(a.blocks)) {
+			return nil, errUnreadable
+		}
+		b := a.blocks[e.Index]
+		b.input.WriteString(e.Delta.PartialJSON)
+		b.signature.WriteString(e.Delta.Signature)
+		return b.show(e.Delta.Text + e.Delta.Thinking), nil
+	case "message_delta":
+		if e.Delta.StopReason != "" {
+			a.reason = e.Delta.StopReason
+		}
+		a.count(e.Usage)
+	case "message_stop":
+		a.ended = true
+	}
+	return nil, nil
+}
+
+// show adds text to b, and returns it as a piece.
+func (b *block) show(text string) *model.LLMResponse {
+	if text == "" {
+		return nil
+	}
+	b.text.WriteString(text)
+	return &model.LLMResponse{Partial: true, Content: genai.NewContentFromParts([]*genai.Part{{Text: text, Thought: b.kind == "thinking"}}, genai.RoleModel)}
+}
+
+// count takes over what the last event counts: totals, of which those that it does not
+// give stay as they were.
+func (a *answer) count(u api.MessageDeltaUsage) {
+	a.usage.OutputTokens = u.OutputTokens
+	a.usage.OutputTokensDetails.ThinkingTokens = max(a.usage.OutputTokensDetails.ThinkingTokens, u.OutputTokensDetails.ThinkingTokens)
+	a.usage.InputTokens = max(a.usage.InputTokens, u.InputTokens)
+	a.usage.CacheReadInputTokens = max(a.usage.CacheReadInputTokens, u.CacheReadInputTokens)
+	a.usage.CacheCreationInputTokens = max(a.usage.CacheCreationInputTokens, u.CacheCreationInputTokens)
+}
+
+// finishReasons are Google's words. A turn that paused was not finished.
+var finishReasons = map[api.StopReason]genai.FinishReason{
+	api.StopReasonEndTurn: genai.FinishReasonStop, api.StopReasonStopSequence: genai.FinishReasonStop, api.StopReasonToolUse: genai.FinishReasonStop,
+	api.StopReasonMaxTokens: genai.FinishReasonMaxTokens, api.StopReasonModelContextWindowExceeded: genai.FinishReasonMaxTokens,
+	api.StopReasonRefusal: genai.FinishReasonSafety,
+}
+
+// response returns the whole answer. What is not whole is an error.
+func (a *answer) response(to provider.Target, server string) (*model.LLMResponse, error) {
+	if a.reason == "" {
+		return nil, to.Fail(provider.BrokenOff, nil)
+	}
+	finish, known := finishReasons[a.reason]
+	if !known {
+		finish = genai.FinishReasonOther
+	}
+	resp := &model.LLMResponse{ModelVersion: provider.Shorten(a.model), UsageMetadata: a.metadata(), FinishReason: finish, TurnComplete: true}
+	if a.id != "" {
+		resp.CustomMetadata = map[string]any{"id": provider.Shorten(a.id)}
+	}
+	var parts []*genai.Part
+	says := false
+	for _, b := range a.blocks {
+		part := b.part(server)
+		switch {
+		case b.kind == "tool_use" && finish != genai.FinishReasonStop:
+			return nil, to.Stopped(finish, string(a.reason), a.reason == api.StopReasonMaxTokens)
+		case b.kind == "tool_use" && b.name == "":
+			return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
+		case part != nil:
+			parts, says = append(parts, part), says || part.Text != "" || part.FunctionCall != nil
+		}
+	}
+	switch {
+	case says:
+		resp.Content = genai.NewContentFromParts(parts, genai.RoleModel)
+	case finish == genai.FinishReasonStop:
+		return nil, to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
+	default:
+		resp.ErrorCode, resp.ErrorMessage = string(finish), "the provider stopped the answer"
+	}
+	return resp, nil
+}
+
+// part returns a finished block; nil for one of no account.
+func (b *block) part(server string) *genai.Part {
+	var p *genai.Part
+	switch b.kind {
+	case "text":
+		if b.text.Len() == 0 {
+			return nil
+		}
+		return &genai.Part{Text: b.text.String()}
+	case "tool_use":
+		return &genai.Part{FunctionCall: &genai.FunctionCall{ID: b.id, Name: b.name, Args: provider.Arguments(b.input.String())}}
+	case "thinking", "redacted_thinking":
+		p = &genai.Part{Text: b.text.String(), Thought: true}
+	default:
+		return nil
+	}
+	kept, err := json.Marshal(state{Signature: b.signature.String(), Redacted: b.redacted.String()})
+	if err == nil && b.signature.Len()+b.redacted.Len() > 0 {
+		p.ThoughtSignature = provider.Seal(server, kept)
+	}
+	return p
+}
+
+// metadata counts as Google does: the prompt with what was read from the cache or
+// written to it, and the candidates without the thoughts.
+func (a *answer) metadata() *genai.GenerateContentResponseUsageMetadata {
+	count := func(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) } //nolint:gosec // bounded on this line
+	u := a.usage
+	prompt := u.InputTokens + u.CacheReadInputTokens + u.CacheCreationInputTokens
+	if prompt == 0 && u.OutputTokens == 0 {
+		return nil
+	}
+	thoughts := u.OutputTokensDetails.ThinkingTokens
+	return &genai.GenerateContentResponseUsageMetadata{
+		PromptTokenCount: count(prompt), CachedContentTokenCount: count(u.CacheReadInputTokens), CandidatesTokenCount: count(u.OutputTokens - thoughts),
+		ThoughtsTokenCount: count(thoughts), TotalTokenCount: count(prompt + u.OutputTokens),
+	}
+}

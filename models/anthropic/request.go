@@ -1,0 +1,276 @@
+package anthropic
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	api "github.com/anthropics/anthropic-sdk-go/v2"
+	"github.com/anthropics/anthropic-sdk-go/v2/packages/param"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/provider"
+)
+
+// params writes req as the API takes it.
+func (a *attempt) params(req *model.LLMRequest, name string) (api.MessageNewParams, error) {
+	config := a.settings.Apply(req.Config)
+	out := api.MessageNewParams{Model: api.Model(name), MaxTokens: int64(config.MaxOutputTokens), StopSequences: config.StopSequences}
+	if out.MaxTokens == 0 {
+		out.MaxTokens = maxTokens
+	}
+	if err := refuse(config); err != nil {
+		return out, err
+	}
+	tools, choice, err := provider.Tools(config)
+	if err != nil {
+		return out, err
+	}
+	for _, t := range tools {
+		tool := api.ToolParam{Name: t.Name, InputSchema: param.Override[api.ToolInputSchemaParam](t.Parameters)}
+		if t.Description != "" {
+			tool.Description = param.NewOpt(t.Description)
+		}
+		out.Tools = append(out.Tools, api.ToolUnionParam{OfTool: &tool})
+	}
+	switch {
+	case choice.Name != "":
+		out.ToolChoice = api.ToolChoiceParamOfTool(choice.Name)
+	case choice.Mode == "required":
+		out.ToolChoice.OfAny = &api.ToolChoiceAnyParam{}
+	case choice.Mode == "none":
+		none := api.NewToolChoiceNoneParam()
+		out.ToolChoice.OfNone = &none
+	}
+	a.think(&out, config.ThinkingConfig)
+	if out.System, err = system(config.SystemInstruction); err != nil {
+		return out, err
+	}
+	turns, err := a.converse(req.Contents)
+	if err != nil {
+		return out, err
+	}
+	if len(turns) == 0 {
+		return out, provider.Unsupported("an empty request")
+	}
+	// What stands before a mark is cached: the tools and the instruction, which are the
+	// same in every request, and the conversation so far, with which the next begins.
+	if n := len(out.System); n > 0 {
+		out.System[n-1].CacheControl = api.NewCacheControlEphemeralParam()
+	}
+	last := turns[len(turns)-1].blocks
+	if mark := last[len(last)-1].GetCacheControl(); mark != nil {
+		*mark = api.NewCacheControlEphemeralParam()
+	}
+	for _, t := range turns {
+		if t.assistant {
+			out.Messages = append(out.Messages, api.NewAssistantMessage(t.blocks...))
+		} else {
+			out.Messages = append(out.Messages, api.NewUserMessage(t.blocks...))
+		}
+	}
+	return out, nil
+}
+
+// refuse names what config asks that the API does not have. Labels change no answer
+// and are left out.
+func refuse(c *genai.GenerateContentConfig) error {
+	for what, asked := range map[string]bool{
+		"a temperature, top_p or top_k": c.Temperature != nil || c.TopP != nil || c.TopK != nil,
+		"several candidates":            c.CandidateCount > 1,
+		"a seed":                        c.Seed != nil,
+		"penalties":                     c.PresencePenalty != nil || c.FrequencyPenalty != nil,
+		"log probabilities":             c.ResponseLogprobs,
+		"safety settings":               len(c.SafetySettings) > 0,
+		"cached content":                c.CachedContent != "",
+		"a form of the answer":          c.ResponseSchema != nil || c.ResponseJsonSchema != nil || c.ResponseMIMEType != "" && c.ResponseMIMEType != "text/plain",
+		"speech or images":              c.SpeechConfig != nil || c.AudioTimestamp || c.AudioTranscriptionConfig != nil || c.ImageConfig != nil,
+		"a routing or selection":        c.RoutingConfig != nil || c.ModelSelectionConfig != nil || c.ModelArmorConfig != nil,
+	} {
+		if asked {
+			return provider.Unsupported(what)
+		}
+	}
+	for _, m := range c.ResponseModalities {
+		if !strings.EqualFold(m, "TEXT") {
+			return provider.Unsupported("a response other than text")
+		}
+	}
+	return nil
+}
+
+// think writes how much the model thinks: an effort, whether it thinks at all, and
+// whether it tells what.
+func (a *attempt) think(out *api.MessageNewParams, config *genai.ThinkingConfig) {
+	effort := a.settings.ReasoningEffort
+	if config != nil {
+		switch {
+		case config.ThinkingLevel == genai.ThinkingLevelMinimal:
+			effort = "low"
+		case config.ThinkingLevel != "" && config.ThinkingLevel != genai.ThinkingLevelUnspecified:
+			effort = strings.ToLower(string(config.ThinkingLevel))
+		}
+		switch {
+		case config.ThinkingBudget != nil && *config.ThinkingBudget == 0:
+			off := api.NewThinkingConfigDisabledParam()
+			out.Thinking.OfDisabled = &off
+		case config.IncludeThoughts:
+			out.Thinking.OfAdaptive = &api.ThinkingConfigAdaptiveParam{Display: api.ThinkingConfigAdaptiveDisplaySummarized}
+		}
+	}
+	out.OutputConfig.Effort = api.OutputConfigEffort(effort)
+}
+
+func system(c *genai.Content) (out []api.TextBlockParam, err error) {
+	if c == nil {
+		return nil, nil
+	}
+	for _, p := range c.Parts {
+		switch {
+		case p == nil || p.Thought || blank(p.Text) && p.InlineData == nil && p.FileData == nil:
+		case p.InlineData != nil || p.FileData != nil:
+			return nil, provider.Unsupported("media in the instruction")
+		default:
+			out = append(out, api.TextBlockParam{Text: p.Text})
+		}
+	}
+	return out, nil
+}
+
+// blank texts are refused by the API.
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+var wireIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// state is what of a thought goes back with its text.
+type state struct {
+	Signature string `json:"signature,omitempty"`
+	Redacted  string `json:"redacted,omitempty"` // in place of text and signature
+}
+
+// turn is one message. Neighbors of one role are merged.
+type turn struct {
+	assistant bool
+	blocks    []api.ContentBlockParamUnion
+}
+
+// converse returns the turns of contents: each of the model's with calls is followed
+// by their results.
+func (a *attempt) converse(contents []*genai.Content) ([]turn, error) {
+	results, ids := provider.Results(contents), provider.IDs(contents, wireIDs)
+	var out []turn
+	add := func(assistant bool, blocks []api.ContentBlockParamUnion) {
+		switch n := len(out); {
+		case len(blocks) == 0:
+		case n > 0 && out[n-1].assistant == assistant:
+			out[n-1].blocks = append(out[n-1].blocks, blocks...)
+		default:
+			out = append(out, turn{assistant, blocks})
+		}
+	}
+	for i, content := range contents {
+		if content == nil {
+			continue
+		}
+		var said, answers []api.ContentBlockParamUnion
+		for j, p := range content.Parts {
+			if p == nil || p.FunctionResponse != nil {
+				continue // results stand with their calls
+			}
+			if p.FunctionCall == nil {
+				block, err := a.block(p, content.Role)
+				if err != nil {
+					return nil, err
+				}
+				if block != nil {
+					said = append(said, *block)
+				}
+				continue
+			}
+			if content.Role != genai.RoleModel || p.FunctionCall.Name == "" {
+				return nil, provider.Unsupported("a function call in a turn of the user, or without a name")
+			}
+			at := provider.Place{Content: i, Part: j}
+			call, result, err := pair(p.FunctionCall, results[at], ids[at])
+			if err != nil {
+				return nil, err
+			}
+			said, answers = append(said, call), append(answers, result)
+		}
+		add(content.Role == genai.RoleModel, said)
+		add(false, answers)
+	}
+	return out, nil
+}
+
+// pair returns a call and its result. The result of a call that failed is marked.
+func pair(f *genai.FunctionCall, r *genai.FunctionResponse, id string) (call, result api.ContentBlockParamUnion, err error) {
+	if r == nil {
+		r = &genai.FunctionResponse{Response: provider.NoResult()}
+	}
+	if len(r.Parts) > 0 {
+		return call, result, provider.Unsupported("media in the response of " + provider.Shorten(f.Name))
+	}
+	args := f.Args
+	if args == nil {
+		args = map[string]any{}
+	}
+	input, err := json.Marshal(args)
+	if err != nil {
+		return call, result, provider.Unsupported("a call of " + provider.Shorten(f.Name) + " whose arguments are no JSON")
+	}
+	answer := r.Response
+	if answer == nil {
+		answer = map[string]any{}
+	}
+	output, err := json.Marshal(answer)
+	if err != nil {
+		return call, result, provider.Unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
+	}
+	_, failed := answer["error"]
+	return api.NewToolUseBlock(id, json.RawMessage(input), provider.Name(f.Name)), api.NewToolResultBlock(id, string(output), failed), nil
+}
+
+// block returns what p says, nil for a part that says nothing here.
+func (a *attempt) block(p *genai.Part, role string) (*api.ContentBlockParamUnion, error) {
+	var out api.ContentBlockParamUnion
+	switch {
+	case p.Thought:
+		var s state
+		if b, ours := provider.Unseal(a.server, p.ThoughtSignature); !ours || json.Unmarshal(b, &s) != nil {
+			return nil, nil // of another model
+		}
+		if out = api.NewThinkingBlock(s.Signature, p.Text); s.Redacted != "" {
+			out = api.NewRedactedThinkingBlock(s.Redacted)
+		}
+	case p.InlineData != nil || p.FileData != nil:
+		if role == genai.RoleModel {
+			return nil, provider.Unsupported("media in a turn of the model")
+		}
+		return media(p)
+	case p.ExecutableCode != nil, p.CodeExecutionResult != nil, p.ToolCall != nil, p.ToolResponse != nil, p.VideoMetadata != nil, p.AudioTranscription != nil:
+		return nil, provider.Unsupported("a part that only Gemini knows")
+	case blank(p.Text):
+		return nil, nil
+	default:
+		out = api.NewTextBlock(p.Text)
+	}
+	return &out, nil
+}
+
+var images = regexp.MustCompile(`^image/(png|jpeg|gif|webp)$`)
+
+func media(p *genai.Part) (*api.ContentBlockParamUnion, error) {
+	var out api.ContentBlockParamUnion
+	switch {
+	case p.InlineData != nil && images.MatchString(p.InlineData.MIMEType):
+		out = api.NewImageBlockBase64(p.InlineData.MIMEType, base64.StdEncoding.EncodeToString(p.InlineData.Data))
+	case p.FileData != nil && images.MatchString(p.FileData.MIMEType) && strings.HasPrefix(p.FileData.FileURI, "https://"):
+		out = api.NewImageBlock(api.URLImageSourceParam{URL: p.FileData.FileURI})
+	default:
+		return nil, provider.Unsupported("data that is no image")
+	}
+	return &out, nil
+}
