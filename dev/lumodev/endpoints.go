@@ -109,6 +109,7 @@ func (s *Server) routes() *http.ServeMux {
 		handle("/.well-known/"+name, m)
 	}
 	for _, prefix := range []string{"/orgs/{org}", "/t/{org}"} {
+		handle(prefix, nil) // or the mux redirects to the next
 		handle(prefix+"/{rest...}", nil)
 		for path, m := range endpoints {
 			handle(prefix+"/api/v1/"+path, m)
@@ -145,8 +146,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request to the endpoint that has these methods.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, m methods) {
-	c := &call{s: s, r: r, now: s.cfg.Now(), status: http.StatusOK, header: w.Header()}
-	body, err := c.answer(m)
+	c := &call{s: s, r: r, methods: m, now: s.cfg.Now(), status: http.StatusOK, header: w.Header()}
+	body, err := c.answer()
 	var known *wireError
 	switch {
 	case err == nil:
@@ -175,7 +176,7 @@ var knownMethods = map[string]bool{
 }
 
 // answer turns a panic into an error, so that one bad request is one 500.
-func (c *call) answer(m methods) (body any, err error) {
+func (c *call) answer() (body any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value may hold anything, so only its type is told.
@@ -193,18 +194,18 @@ func (c *call) answer(m methods) (body any, err error) {
 	switch {
 	case org != "" && org != c.s.cfg.Org:
 		return nil, fail(http.StatusNotFound, codeInvalidTenant, "no such organization")
-	case m == nil:
+	case c.methods == nil:
 		return nil, fail(http.StatusNotFound, codeNotFound, "no such endpoint")
-	case m[method] == nil:
+	case c.methods[method] == nil:
 		e := fail(http.StatusMethodNotAllowed, codeMethodNotAllowed, "this endpoint wants another method")
-		e.header = http.Header{"Allow": {strings.Join(slices.Sorted(maps.Keys(m)), ", ")}}
+		e.header = http.Header{"Allow": {strings.Join(slices.Sorted(maps.Keys(c.methods)), ", ")}}
 		return nil, e
 	case errors.Is(readErr, strictjson.ErrTooLarge):
 		return nil, fail(http.StatusRequestEntityTooLarge, codeTooLarge, "the body is over %d bytes", maxBody)
 	case readErr != nil:
 		return nil, invalid("the body could not be read")
 	}
-	return m[method](c)
+	return c.methods[method](c)
 }
 
 // param is what a path holds in the place of {name}.
@@ -214,11 +215,10 @@ var param = regexp.MustCompile(`\{\w+\}`)
 // ours, and the parameter's name for all else, which may be a credential in the wrong
 // place.
 func (c *call) path() string {
-	pattern := c.r.Pattern
-	if pattern == "/" || strings.HasSuffix(pattern, "{rest...}") {
+	if c.methods == nil {
 		return "unmatched"
 	}
-	return param.ReplaceAllStringFunc(pattern, func(name string) string {
+	return param.ReplaceAllStringFunc(c.r.Pattern, func(name string) string {
 		value := c.r.PathValue(strings.Trim(name, "{}"))
 		if value == c.s.cfg.Org || ownID.MatchString(value) {
 			return value

@@ -1,6 +1,8 @@
 package lumodev
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -217,6 +219,19 @@ func TestNothingRedirectsOrIsEmpty(t *testing.T) {
 		"/orgs/ACME-CORP/api/v1/jit/task", "/api/v1/jit/task", "/jit/task", "/oauth/token",
 	} {
 		e.want(404, e.post(path, token, nil))
+	}
+	for _, path := range []string{
+		"/", "/orgs", "/orgs/acme-corp", "/t/acme-corp", "/orgs/acme-corp/", "/orgs/acme-corp/api", orgs, old, orgs + "/jit", "/.well-known",
+		"/orgs/acme-corp/.well-known", "/.well-known/jwks.json/orgs", orgs + "/jit/request/%2e%2e/status/..", orgs + "/jit/task/a%2Fb",
+	} {
+		e.wantError(404, codeNotFound, e.get(path, token))
+	}
+	for _, method := range []string{"OPTIONS", "CONNECT"} { // of the server as a whole, and of another
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, map[string]string{"OPTIONS": "*", "CONNECT": "other:1"}[method], nil))
+		if w.Code != 404 || !json.Valid(w.Body.Bytes()) {
+			t.Errorf("%s = %d %q, want 404 and an object", method, w.Code, w.Body)
+		}
 	}
 	a := e.wantError(405, codeMethodNotAllowed, e.get("jit/task", token))
 	if a.header.Get("Allow") != "POST" {

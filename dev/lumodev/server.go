@@ -138,12 +138,13 @@ func (s *Server) Config() Config { return s.cfg.clone() }
 
 // call is one request being served.
 type call struct {
-	s      *Server
-	r      *http.Request
-	now    time.Time
-	body   []byte
-	who    principal  // of the bearer token; the zero principal without one
-	whoErr *wireError // why there is none
+	s       *Server
+	r       *http.Request
+	methods methods // of the endpoint; nil when the path leads nowhere
+	now     time.Time
+	body    []byte
+	who     principal  // of the bearer token; the zero principal without one
+	whoErr  *wireError // why there is none
 
 	status int         // of the answer
 	header http.Header // of the answer
