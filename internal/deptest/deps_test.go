@@ -101,7 +101,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "dev", "dev/docapi", "internal/plain", "jit", "lumoauth", "models", "secret",
+		"cmd/analyst/internal/failpoints", "dev", "dev/docapi", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
 		"state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/run": {
@@ -109,7 +109,7 @@ var allowed = map[string][]string{
 		"internal/strictjson", "jit", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/dev": {
-		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "internal/disk", "models/offline",
+		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
 	"cmd/analyst/internal/doctor": {
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "state/recovery",
@@ -118,7 +118,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/audit": {
-		"cmd/analyst/internal/cli", "internal/disk", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
 	},
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
-	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
@@ -18,9 +17,10 @@ import (
 )
 
 type explainOptions struct {
-	id   string // "" is the newest task
-	json bool
-	html string
+	id    string // "" is the newest task
+	json  bool
+	html  string
+	force bool
 }
 
 // ExplainCommand returns analyst explain.
@@ -54,6 +54,7 @@ that is for analyst audit verify.
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print the story as JSON")
 	flags.StringVar(&o.html, "html", "", "write the story with a timeline picture to this file, one page that needs nothing else")
+	flags.BoolVar(&o.force, "force", false, "replace a file of --html that this command did not write")
 	return cmd
 }
 
@@ -84,7 +85,7 @@ func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
 	if err := story.WriteHTML(&page, time.Local); err != nil {
 		return err
 	}
-	if err := disk.Replace(o.html, page.Bytes(), 0o600); err != nil {
+	if _, err := cli.WriteFile(o.html, page.Bytes(), "<title>What happened: ", o.force); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	where, err := filepath.Abs(o.html)

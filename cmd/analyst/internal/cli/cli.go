@@ -58,6 +58,9 @@ func Exit(err error) *ExitError {
 	if unread(err) { // nobody is there to be told, and nothing went wrong
 		return &ExitError{Code: ExitUnread}
 	}
+	if hungUp(err) {
+		return &ExitError{Code: ExitHangup, Err: err}
+	}
 	return &ExitError{Code: ExitFailed, Err: err}
 }
 

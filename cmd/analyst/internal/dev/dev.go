@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -19,9 +18,11 @@ import (
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/dev/modelserver"
-	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/models/offline"
 )
+
+// mark begins a file of export lines: such a file may be replaced.
+const mark = "# written by analyst dev\n"
 
 // options are what dev is asked for.
 type options struct {
@@ -32,6 +33,7 @@ type options struct {
 	documents, reports string
 	org                string
 	allowRemote        bool
+	force              bool
 }
 
 // Command returns analyst dev.
@@ -61,6 +63,7 @@ otherwise, listen on loopback only.`,
 	flags.StringVar(&o.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
 	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
 	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
+	flags.BoolVar(&o.force, "force", false, "replace files of --env-file and --operator-env-file that this command did not write")
 	flags.StringVar(&o.documents, "documents", "", "serve the texts in this directory: .md, .txt, .log, .csv, .html")
 	flags.StringVar(&o.reports, "reports", "", "where reports are written (default ./reports)")
 	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "organization slug")
@@ -110,12 +113,13 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		if file.path == "" {
 			continue
 		}
-		if err := disk.Replace(file.path, []byte(file.text), 0o600); err != nil {
+		remove, err := cli.WriteFile(file.path, []byte(mark+file.text), mark, o.force)
+		if err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 		// The secrets in it are void with the servers, unless these come back.
 		if o.state == "" {
-			defer func() { _ = os.Remove(file.path) }()
+			defer remove()
 		}
 	}
 	if _, err := io.WriteString(p.Stdout, printed); err != nil {

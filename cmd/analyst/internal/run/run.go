@@ -257,7 +257,7 @@ func (o options) viewer(p *cli.Program) func(runner.Event) error {
 			if err != nil {
 				return err
 			}
-			_, err = p.Stdout.Write(append(line, '\n'))
+			_, err = p.Stdout.Write(append(plain.JSON(line), '\n'))
 			return err
 		}
 	case o.quiet:
