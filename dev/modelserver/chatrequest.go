@@ -1,6 +1,8 @@
 package modelserver
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -237,11 +239,14 @@ func choosable(at string, f *genai.FunctionCallingConfig, names []string) *probl
 	return nil
 }
 
-// object decodes a JSON object.
+// object decodes a JSON object, in which no number becomes another one.
 func object(at string, text []byte) (map[string]any, *problem) {
-	var m map[string]any
-	if err := strictjson.Unmarshal(text, &m); err != nil || m == nil {
+	var strict, m map[string]any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if strictjson.Unmarshal(text, &strict) != nil || strict == nil || dec.Decode(&m) != nil {
 		return nil, bad(at, at+": it must be a JSON object")
 	}
+	strictjson.Numbers(m)
 	return m, nil
 }

@@ -85,7 +85,7 @@ var allowed = map[string][]string{
 	"models/anthropic": {"models/provider", "secret", "internal/strictjson"},
 	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
-	"models/modeltest": {"dev/modelserver", "models/provider"},
+	"models/modeltest": {"dev/modelserver", "internal/strictjson", "models/provider"},
 
 	// For those who build tools and agents.
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},

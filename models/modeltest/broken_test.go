@@ -214,17 +214,6 @@ func swallows(good model.LLM) model.LLM {
 	})(good)
 }
 
-// eachPart changes the parts of the contents.
-func eachPart(contents []*genai.Content, change func(p *genai.Part)) {
-	for _, c := range contents {
-		if c != nil {
-			for _, p := range c.Parts {
-				change(p)
-			}
-		}
-	}
-}
-
 // transport changes what comes over the network.
 type transport func(req *http.Request) (*http.Response, error)
 

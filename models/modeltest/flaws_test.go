@@ -2,6 +2,7 @@ package modeltest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -205,6 +206,15 @@ func answerFlaws() []flaw {
 		{name: "drops ids", seen: []string{"parallel calls"}, breaks: part(func(p *genai.Part) {
 			if p.FunctionCall != nil {
 				p.FunctionCall.ID = ""
+			}
+		})},
+		{name: "reads numbers as floats", seen: []string{"numbers keep their digits"}, breaks: part(func(p *genai.Part) {
+			if p.FunctionCall != nil {
+				for name, v := range p.FunctionCall.Args {
+					if n, ok := v.(json.Number); ok {
+						p.FunctionCall.Args[name], _ = n.Float64()
+					}
+				}
 			}
 		})},
 		{name: "makes one call of several", seen: []string{"parallel calls", "streamed and unstreamed say the same"}, breaks: last(func(resp heard) {

@@ -1,6 +1,7 @@
 package modeltest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/dev/modelserver"
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // A Turn is one answer of a [Script]. The zero Turn is an answer without content.
@@ -108,9 +110,19 @@ func clone(req *model.LLMRequest) (*model.LLMRequest, error) {
 		return nil, fmt.Errorf("modeltest: record request: %w", err)
 	}
 	var out model.LLMRequest
-	if err := json.Unmarshal(text, &out); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&out); err != nil {
 		return nil, fmt.Errorf("modeltest: record request: %w", err)
 	}
+	eachPart(out.Contents, func(p *genai.Part) {
+		if p.FunctionCall != nil {
+			strictjson.Numbers(p.FunctionCall.Args)
+		}
+		if p.FunctionResponse != nil {
+			strictjson.Numbers(p.FunctionResponse.Response)
+		}
+	})
 	return &out, nil
 }
 
@@ -237,4 +249,18 @@ func copied(v any) any {
 		return out
 	}
 	return v
+}
+
+// eachPart goes through the parts that are there.
+func eachPart(contents []*genai.Content, do func(p *genai.Part)) {
+	for _, c := range contents {
+		if c == nil {
+			continue
+		}
+		for _, p := range c.Parts {
+			if p != nil {
+				do(p)
+			}
+		}
+	}
 }

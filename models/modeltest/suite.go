@@ -102,6 +102,7 @@ var contract = []subtest{
 
 	// What a provider's answer becomes.
 	{wire: true, name: "parallel calls", run: parallelCalls},
+	{wire: true, name: "numbers keep their digits", run: numbersKept},
 	{wire: true, name: "thoughts", run: thoughts},
 	{wire: true, name: "usage", run: usage},
 	{wire: true, name: "every finish reason", run: finishReasons},

@@ -259,15 +259,12 @@ func show(v any) string {
 }
 
 // responses lists the results in contents, in order.
-func responses(contents []*genai.Content) []*genai.FunctionResponse {
-	var out []*genai.FunctionResponse
-	for _, content := range contents {
-		for _, p := range content.Parts {
-			if p.FunctionResponse != nil {
-				out = append(out, p.FunctionResponse)
-			}
+func responses(contents []*genai.Content) (out []*genai.FunctionResponse) {
+	eachPart(contents, func(p *genai.Part) {
+		if p.FunctionResponse != nil {
+			out = append(out, p.FunctionResponse)
 		}
-	}
+	})
 	return out
 }
 
@@ -298,15 +295,10 @@ func pairs(contents []*genai.Content) string {
 // allText joins the texts that the contents hold, one line each.
 func allText(contents ...*genai.Content) string {
 	var lines []string
-	for _, c := range contents {
-		if c == nil {
-			continue
+	eachPart(contents, func(p *genai.Part) {
+		if p.Text != "" {
+			lines = append(lines, p.Text)
 		}
-		for _, p := range c.Parts {
-			if p.Text != "" {
-				lines = append(lines, p.Text)
-			}
-		}
-	}
+	})
 	return strings.Join(lines, "\n")
 }
