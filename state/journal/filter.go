@@ -12,8 +12,6 @@ type Filter struct {
 // A TaskFilter chooses tasks. Zero fields choose all.
 type TaskFilter struct {
 	Owner      string
-	Session    string
 	Unfinished bool  // those that are open or completing
 	State      State // those in one state
-	Limit      int   // no more than so many
 }

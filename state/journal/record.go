@@ -19,7 +19,7 @@ const (
 	EntryTaskExpired jit.EntryKind = "task_expired"   // reports that nothing under it can be valid any more
 	EntryTaskUnknown jit.EntryKind = "task_unknown"   // reports that nothing more can be found out or done
 	EntryPruned      jit.EntryKind = "journal_pruned" // the entries up to Ref were removed
-	EntryLoss        jit.EntryKind = "journal_loss"   // the entries after this one's predecessor, up to Ref, were found gone
+	EntryLoss        jit.EntryKind = "journal_loss"   // in older journals: the entries before this one, up to Ref, were found gone
 )
 
 // A Record is an entry as the journal keeps it. Its times are in UTC, cut to

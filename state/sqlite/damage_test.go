@@ -258,25 +258,6 @@ func TestDamagedJournalsCanBeRead(t *testing.T) {
 	unchanged(t, dir, before)
 }
 
-func TestAcceptLoss(t *testing.T) {
-	dir, want := running(t)
-	if err := os.Remove(filepath.Join(dir, "journal.db-wal")); err != nil {
-		t.Fatal(err)
-	}
-	j := open(t, sqlite.Options{Dir: dir, AcceptLoss: true})
-	add(t, j, life("new")...)
-	got := all(t, j)
-	if len(got) != 17 || got[12].Kind != journal.EntryLoss || got[12].Ref == nil || got[12].Ref.Hash != want[23].Hash || got[12].Ref.Seq != 24 {
-		t.Fatalf("%d entries, the 13th %+v", len(got), got[12])
-	}
-	closed(t, j)
-	j = open(t, sqlite.Options{Dir: dir})
-	rep, err := j.Verify(t.Context())
-	if err != nil || len(rep.Losses) != 1 || rep.Losses[0] != 13 {
-		t.Errorf("Verify() = %+v, %v, want the loss at 13", rep, err)
-	}
-}
-
 // What was written without waiting for the disk is on it after Close, and missed
 // when it is taken away.
 func TestCloseSettlesWhatDidNotWait(t *testing.T) {

@@ -59,21 +59,15 @@ func (h *headFile) current(ctx context.Context) (head journal.Head, err error) {
 	return h.read()
 }
 
-// advance has the file name head, unless it names a later entry already. With
-// force it does so in any case, whatever the file holds.
-func (h *headFile) advance(ctx context.Context, head journal.Head, force bool) (err error) {
+// advance has the file name head, unless it names a later entry already.
+func (h *headFile) advance(ctx context.Context, head journal.Head) (err error) {
 	if err := lockBriefly(ctx, h.f); err != nil {
 		return failure(h.f.Name(), err, true)
 	}
 	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
-	if !force {
-		now, err := h.read()
-		if err != nil {
-			return err
-		}
-		if now.Seq >= head.Seq {
-			return nil
-		}
+	now, err := h.read()
+	if err != nil || now.Seq >= head.Seq {
+		return err
 	}
 	if _, err := h.f.WriteAt(h.line(head), 0); err != nil {
 		return failure(h.f.Name(), err, true)

@@ -13,42 +13,37 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// inspect looks at a state directory before anything is changed in it. It returns
-// the keys, if there are any, and what was lost of the journal: the head that the head
-// file names, if the database ends before it.
+// inspect looks at a state directory before anything is changed in it. It returns the
+// keys, if there are any, and fails if the database ends before the entry that the head
+// file names.
 //
 // It reads through a connection that cannot write. A writing one would, when it is
 // closed, move what is left of a damaged WAL into the database and delete it, and
 // with it the traces.
-func inspect(ctx context.Context, dir string) (k keys, lost *journal.Head, err error) {
+func inspect(ctx context.Context, dir string) (keys, error) {
 	path := filepath.Join(dir, databaseFile)
-	_, err = os.Lstat(path)
+	_, err := os.Lstat(path)
 	exists := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return keys{}, nil, fmt.Errorf("journal: %w", err)
+		return keys{}, fmt.Errorf("journal: %w", err)
 	}
-	k, err = readKeys(dir)
+	k, err := readKeys(dir)
 	if errors.Is(err, journal.ErrNotFound) {
-		if err = emptyWithoutKey(ctx, dir, path, exists); err != nil {
-			return keys{}, nil, err
-		}
-		return keys{}, nil, nil
+		return keys{}, emptyWithoutKey(ctx, dir, path, exists)
 	}
 	if err != nil {
-		return keys{}, nil, err
+		return keys{}, err
 	}
 	head, hasHead, err := readHead(ctx, dir, k) // before the database, which may grow meanwhile
-	if err != nil {
-		return keys{}, nil, err
+	switch {
+	case err != nil:
+		return keys{}, err
+	case exists:
+		return k, compare(ctx, path, k, head, hasHead)
+	case head.Seq > 0:
+		return keys{}, damaged(path, fmt.Sprintf("it is gone, and it had %d entries", head.Seq))
 	}
-	if !exists {
-		if head.Seq > 0 {
-			return keys{}, nil, damaged(path, fmt.Sprintf("it is gone, and it had %d entries", head.Seq))
-		}
-		return k, nil, nil
-	}
-	lost, err = compare(ctx, path, k, head, hasHead)
-	return k, lost, err
+	return k, nil
 }
 
 // emptyWithoutKey fails unless the database is missing or empty, which it is when
@@ -72,54 +67,54 @@ func emptyWithoutKey(ctx context.Context, dir, path string, exists bool) error {
 }
 
 // compare checks the end of the chain against the head file.
-func compare(ctx context.Context, path string, k keys, head journal.Head, hasHead bool) (lost *journal.Head, err error) {
+func compare(ctx context.Context, path string, k keys, head journal.Head, hasHead bool) (err error) {
 	db, err := sqldb.OpenReading(path, 1)
 	if err != nil {
-		return nil, failure(path, err, false)
+		return failure(path, err, false)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	v, err := version(ctx, db, path, len(migrations()))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if v == 0 {
 		if head.Seq > 0 {
-			return nil, damaged(path, fmt.Sprintf("it is empty, and it had %d entries", head.Seq))
+			return damaged(path, fmt.Sprintf("it is empty, and it had %d entries", head.Seq))
 		}
-		return nil, nil
+		return nil
 	}
 	if v == len(migrations()) {
 		if err := sameSchema(ctx, db, path); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	anchor, err := readAnchor(ctx, db)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return unreadable(path, err)
 	}
 	last, err := readLast(ctx, db)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return unreadable(path, err)
 	}
 	switch {
 	case !hasHead && last.Seq > 0:
-		return nil, damaged(filepath.Join(filepath.Dir(path), headFileName), "it is gone, and without it nobody sees whether entries are missing")
+		return damaged(filepath.Join(filepath.Dir(path), headFileName), "it is gone, and without it nobody sees whether entries are missing")
 	case head.Seq > last.Seq:
-		return &head, nil
+		return damaged(path, fmt.Sprintf("entries up to %d were acknowledged and are gone", head.Seq))
 	case head.Seq < anchor.Seq: // it was pruned since
-		return nil, nil
+		return nil
 	}
 	there := anchor
 	if head.Seq > anchor.Seq {
 		there, err = readHash(ctx, db, "SELECT seq, hash FROM entries WHERE seq = ?", head.Seq)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return nil, unreadable(path, err)
+			return unreadable(path, err)
 		}
 	}
 	if there != head {
-		return nil, damaged(path, fmt.Sprintf("entry %d is not the one that was acknowledged", head.Seq))
+		return damaged(path, fmt.Sprintf("entry %d is not the one that was acknowledged", head.Seq))
 	}
-	return nil, lastFits(ctx, db, path, k, anchor, last)
+	return lastFits(ctx, db, path, k, anchor, last)
 }
 
 // lastFits checks the last entry, to which the next one will be chained.

@@ -29,11 +29,6 @@ type Options struct {
 	// a journal in Dir it is an error that wraps [journal.ErrNotFound].
 	ReadOnly bool
 
-	// AcceptLoss goes on with a journal of which acknowledged entries are gone. The
-	// chain gets an [journal.EntryLoss] that says which. Without it such a journal is an
-	// error that wraps [journal.ErrDamaged].
-	AcceptLoss bool
-
 	// Longest is the longest time that anything can be valid, counted from when it
 	// was asked for or, if a person decides, from the last moment for that. See
 	// [journal.Task]. 0 means 24 hours, far above the minutes that a token lives.
@@ -106,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Journal, error) {
 		err = j.openReading(ctx)
 	} else {
 		// One process at a time: two that make a key would each believe in their own.
-		err = locked(ctx, filepath.Join(j.dir, lockFile), func() error { return j.openWriting(ctx, opts.AcceptLoss) })
+		err = locked(ctx, filepath.Join(j.dir, lockFile), func() error { return j.openWriting(ctx) })
 	}
 	if err != nil {
 		close(j.written) // no writer
@@ -139,16 +134,13 @@ func (j *Journal) openReading(ctx context.Context) error {
 	return err
 }
 
-func (j *Journal) openWriting(ctx context.Context, acceptLoss bool) error {
+func (j *Journal) openWriting(ctx context.Context) error {
 	if err := checkFiles(j.dir); err != nil {
 		return err
 	}
-	k, lost, err := inspect(ctx, j.dir)
-	switch {
-	case err != nil:
+	k, err := inspect(ctx, j.dir)
+	if err != nil {
 		return err
-	case lost != nil && !acceptLoss:
-		return damaged(j.path, fmt.Sprintf("entries up to %d were acknowledged and are gone", lost.Seq))
 	}
 	if j.keys = k; k.chain.IsZero() {
 		if j.keys, err = createKeys(j.dir); err != nil {
@@ -172,11 +164,6 @@ func (j *Journal) openWriting(ctx context.Context, acceptLoss bool) error {
 	j.files, err = watchFiles(j.path, j.path+"-wal", j.path+"-shm", j.head.f.Name(), j.lock.Name())
 	if err != nil {
 		return err
-	}
-	if lost != nil {
-		if err := j.recordLoss(ctx, *lost); err != nil {
-			return err
-		}
 	}
 	go j.writer()
 	return nil
@@ -213,26 +200,9 @@ func (j *Journal) register(ctx context.Context) error {
 	return failure(o.path(j.id), err, true)
 }
 
-// recordLoss notes in the chain what is gone, and begins to count from there.
-func (j *Journal) recordLoss(ctx context.Context, lost journal.Head) error {
-	var last journal.Head
-	err := j.transact(ctx, false, func(tx *txn) error {
-		r := journal.Record{Ref: &lost}
-		r.Kind = journal.EntryLoss
-		err := tx.append(r)
-		last = tx.last
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	j.log.WarnContext(ctx, "acknowledged journal entries are gone", "up_to", lost.Seq, "now", last.Seq)
-	return j.head.advance(ctx, last, true)
-}
-
 // Memory returns a journal that lives in memory only: it behaves as one on disk,
 // chain and states included, but ends with the process, and nobody else can see or
-// recover its tasks. Options.Dir, ReadOnly and AcceptLoss are not used.
+// recover its tasks. Options.Dir and ReadOnly are not used.
 func Memory(ctx context.Context, opts Options) (*Journal, error) {
 	opts.ReadOnly = false
 	j, err := newJournal(opts)

@@ -70,7 +70,7 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	if f.Unfinished {
 		where = append(where, "state IN ('open', 'completing')")
 	}
-	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"state", string(f.State)}} {
+	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"state", string(f.State)}} {
 		if c.want != "" {
 			where, args = append(where, c.column+" = ?"), append(args, c.want)
 		}
@@ -79,11 +79,7 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	if where != nil {
 		clause = " WHERE " + strings.Join(where, " AND ")
 	}
-	clause += " ORDER BY first_seq"
-	if f.Limit > 0 {
-		clause, args = clause+" LIMIT ?", append(args, f.Limit)
-	}
-	tasks, err := queryTasks(ctx, j.read, clause, args...)
+	tasks, err := queryTasks(ctx, j.read, clause+" ORDER BY first_seq", args...)
 	return tasks, failure(j.path, err, false)
 }
 

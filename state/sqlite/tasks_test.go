@@ -163,9 +163,7 @@ func TestTasks(t *testing.T) {
 		}{
 			"all":           {journal.TaskFilter{}, []string{"c", "a", "b", "d"}},
 			"unfinished":    {journal.TaskFilter{Unfinished: true}, []string{"c", "b", "d"}},
-			"limit":         {journal.TaskFilter{Unfinished: true, Limit: 2}, []string{"c", "b"}},
 			"state":         {journal.TaskFilter{State: journal.StateCompleted}, []string{"a"}},
-			"session":       {journal.TaskFilter{Session: "s2"}, []string{"d"}},
 			"owner":         {journal.TaskFilter{Owner: j.Owner(), State: journal.StateCompleting}, []string{"b"}},
 			"another owner": {journal.TaskFilter{Owner: "nobody"}, nil},
 		} {

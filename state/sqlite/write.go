@@ -97,7 +97,7 @@ func (j *Journal) setHead(ctx context.Context, head journal.Head) error {
 	if j.head == nil {
 		return nil
 	}
-	return j.head.advance(ctx, head, false)
+	return j.head.advance(ctx, head)
 }
 
 // A txn is one transaction: the end of the chain, what is added to it, and the
