@@ -54,7 +54,7 @@ type scope struct {
 	ceiling func() []rar.Checked
 
 	mu     sync.Mutex
-	doubts []*MaybeExecutedError
+	doubts []*InDoubtError
 }
 
 type (

@@ -69,9 +69,9 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	var done *answer
 	defer func() { task.effects.end(a.effect.digest, done, doubt) }()
 	if doubt != nil {
-		if !a.t.HonoursIdempotencyKey {
+		if !a.t.HonorsIdempotencyKey {
 			closeCopy(a, req)
-			a.s.lose(doubt) // asking again does not make it known
+			a.s.addDoubt(doubt) // asking again does not make it known
 			return nil, doubt
 		}
 		a.effect.key = doubt.IdempotencyKey // it is the same effect, so the API must see the same key
@@ -85,7 +85,7 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	for {
 		a.sent = true
 		resp, err := a.t.base().RoundTrip(req)
-		if err == nil && resp != nil && a.t.HonoursIdempotencyKey {
+		if err == nil && resp != nil && a.t.HonorsIdempotencyKey {
 			err = keepBody(resp)
 		}
 		again, after := a.retryable(resp, err, pause.tries)
@@ -107,7 +107,7 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 			close(done.whole)
 		}
 		if doubt == nil && was != nil && resp != nil && !refused(resp) {
-			task.emit(Settled{About: a.s.about(), IdempotencyKey: a.effect.key}) // the API has answered under the key
+			task.emit(Cleared{About: a.s.about(), IdempotencyKey: a.effect.key}) // the API has answered under the key
 		} else if doubt == nil {
 			doubt = was
 		}
@@ -126,9 +126,9 @@ func closeCopy(a *attempt, req *http.Request) {
 // answer or error, and the least wait before it.
 func (a *attempt) retryable(resp *http.Response, err error, tries int) (bool, time.Duration) {
 	switch {
-	case err != nil && (a.t.HonoursIdempotencyKey || peer.NeverSent(err)):
+	case err != nil && (a.t.HonorsIdempotencyKey || peer.NeverSent(err)):
 		return peer.Broke(err).Passing(), 0
-	case err != nil || resp == nil || !a.t.HonoursIdempotencyKey:
+	case err != nil || resp == nil || !a.t.HonorsIdempotencyKey:
 		return false, 0
 	}
 	wait, _ := peer.RetryAfter(resp.Header, time.Now())
@@ -144,8 +144,8 @@ func (a *attempt) retryable(resp *http.Response, err error, tries int) (bool, ti
 }
 
 // outcome records what became of an effect's request, and turns an answer that is
-// lost for good into a [MaybeExecutedError], which is the doubt.
-func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (_ *http.Response, doubt *MaybeExecutedError, _ error) {
+// lost for good into a [InDoubtError], which is the doubt.
+func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (_ *http.Response, doubt *InDoubtError, _ error) {
 	entry := a.entry(EntryCallReturned)
 	if resp != nil {
 		entry.HTTPStatus = resp.StatusCode
@@ -157,15 +157,15 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 		err = errors.New("the base transport returned neither a response nor an error")
 		fallthrough
 	case err != nil:
-		doubt = a.lost(ctx, entry.HTTPStatus, err)
+		doubt = a.inDoubt(ctx, entry.HTTPStatus, err)
 		return nil, doubt, doubt
 	case refused(resp):
 		entry.Outcome = OutcomeRefused
 	case a.doubtful(resp):
-		return resp, a.lost(ctx, resp.StatusCode, errors.New("a gateway answered in the API's place")), nil
+		return resp, a.inDoubt(ctx, resp.StatusCode, errors.New("a gateway answered in the API's place")), nil
 	default:
 		entry.Outcome = OutcomeAnswered
-		a.s.settle(a.effect.key)
+		a.s.clearDoubt(a.effect.key)
 	}
 	a.s.task.engine.note(entry)
 	return resp, nil, err
@@ -184,20 +184,20 @@ func (a *attempt) doubtful(resp *http.Response) bool {
 	return false
 }
 
-// lost records that nobody knows whether the effect happened.
-func (a *attempt) lost(ctx context.Context, status int, cause error) *MaybeExecutedError {
+// inDoubt records that nobody knows whether the effect happened.
+func (a *attempt) inDoubt(ctx context.Context, status int, cause error) *InDoubtError {
 	task := a.s.task
-	e := &MaybeExecutedError{
+	e := &InDoubtError{
 		Tool: a.s.call.Tool, CallID: a.s.call.ID, Method: a.req.Method, URL: a.shown(),
 		IdempotencyKey: a.effect.key, StatusCode: status, Err: cause,
 	}
-	a.s.lose(e)
+	a.s.addDoubt(e)
 	entry := a.entry(EntryCallReturned)
-	entry.Outcome, entry.HTTPStatus, entry.Error = OutcomeMaybeExecuted, status, task.Scrub(cause.Error())
+	entry.Outcome, entry.HTTPStatus, entry.Error = OutcomeInDoubt, status, task.Scrub(cause.Error())
 	if err := task.engine.record(context.WithoutCancel(ctx), entry); err != nil {
 		task.engine.log.WarnContext(ctx, "lost answer without a journal entry", "call_id", a.s.call.ID, "error", err)
 	}
-	task.emit(Uncertain{About: a.s.about(), Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: entry.Error})
+	task.emit(LeftInDoubt{About: a.s.about(), Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: entry.Error})
 	return e
 }
 
@@ -234,7 +234,7 @@ func (a *attempt) again(req *http.Request) (*http.Request, error) {
 // The name is in lower case on purpose, which on the wire means the same. Under
 // its canonical name net/http takes the header as leave to send the request again
 // by itself when a connection breaks (golang.org/issue/19943). Whether the API
-// honours the key is for the Transport to say, and a second effect without a word
+// honors the key is for the Transport to say, and a second effect without a word
 // is what must not happen.
 func (a *attempt) setKey(h http.Header) {
 	for name := range h {
@@ -262,7 +262,7 @@ type pauses struct {
 }
 
 func (a *attempt) pauses() *pauses {
-	p := &pauses{most: a.s.task.engine.cfg.MaxResends}
+	p := &pauses{most: a.s.task.engine.cfg.Attempts - 1}
 	p.next = backoff.ExponentialBackOff{InitialInterval: 50 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 3, MaxInterval: 5 * time.Second}
 	return p
 }

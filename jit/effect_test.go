@@ -81,7 +81,7 @@ func effects(t *testing.T, api *lossy, honours bool, cfg jit.Config) (*client, *
 	if !ok {
 		t.Fatalf("the client's transport is a %T", c.Transport)
 	}
-	transport.Base, transport.HonoursIdempotencyKey = api, honours
+	transport.Base, transport.HonorsIdempotencyKey = api, honours
 	return c, seen
 }
 
@@ -109,7 +109,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		fault        func(int, *http.Request) (*http.Response, error)
 		honours      bool
 		requests     int
-		maybe        bool // the error is ErrMaybeExecuted
+		maybe        bool // the error is ErrInDoubt
 		fails        bool // there is another error
 		status       int
 		wantOutcomes string
@@ -153,7 +153,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 				c, seen := effects(t, api, tt.honours, jit.Config{Journal: log})
 				ctx := c.task.Call(t.Context(), reports())
 				status, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text")
-				if errors.Is(err, jit.ErrMaybeExecuted) != tt.maybe || (err != nil) != (tt.maybe || tt.fails) {
+				if errors.Is(err, jit.ErrInDoubt) != tt.maybe || (err != nil) != (tt.maybe || tt.fails) {
 					t.Errorf("POST = %v, want maybe executed %t, another error %t", err, tt.maybe, tt.fails)
 				}
 				if err == nil && status != tt.status {
@@ -177,7 +177,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 					t.Errorf("outcomes %q in the journal, want %q", got, tt.wantOutcomes)
 				}
 				doubtful := strings.Contains(tt.wantOutcomes, "maybe_executed")
-				if got := len(jit.Doubts(ctx)); (got == 1) != doubtful {
+				if got := len(jit.InDoubt(ctx)); (got == 1) != doubtful {
 					t.Errorf("%d doubts, want one: %t", got, doubtful)
 				}
 				if got := strings.Contains(strings.Join(seen.kinds(), " "), "uncertain"); got != doubtful {
@@ -196,13 +196,13 @@ func TestLostEffectIsNotSentByAnotherCall(t *testing.T) {
 		first, second := reports(), reports()
 		second.ID = "call-2"
 		_, _, err := c.send(t.Context(), first, "POST", c.base+"/reports", "text")
-		if !errors.Is(err, jit.ErrMaybeExecuted) {
+		if !errors.Is(err, jit.ErrInDoubt) {
 			t.Fatalf("POST = %v, want maybe executed", err)
 		}
 		ctx := c.task.Call(t.Context(), second)
 		_, _, err = c.sendCtx(ctx, "POST", c.base+"/reports", "text")
-		if !errors.Is(err, jit.ErrMaybeExecuted) || api.requests != 1 || len(jit.Doubts(ctx)) != 1 {
-			t.Errorf("POST again = %v after %d requests with the doubts %v, want maybe executed after 1", err, api.requests, jit.Doubts(ctx))
+		if !errors.Is(err, jit.ErrInDoubt) || api.requests != 1 || len(jit.InDoubt(ctx)) != 1 {
+			t.Errorf("POST again = %v after %d requests with the doubts %v, want maybe executed after 1", err, api.requests, jit.InDoubt(ctx))
 		}
 		if _, _, err := c.send(t.Context(), second, "POST", c.base+"/reports", "other"); err != nil || api.requests != 2 {
 			t.Errorf("POST of another body = %v after %d requests, want it sent", err, api.requests)
@@ -216,7 +216,7 @@ func TestLostEffectIsSettledUnderItsKey(t *testing.T) {
 		c, seen := effects(t, api, true, jit.Config{})
 		second := reports()
 		second.ID = "call-2"
-		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrMaybeExecuted) {
+		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrInDoubt) {
 			t.Fatalf("POST = %v, want maybe executed", err)
 		}
 		ctx := c.task.Call(t.Context(), second)
@@ -229,8 +229,8 @@ func TestLostEffectIsSettledUnderItsKey(t *testing.T) {
 			}
 		}
 		kinds := strings.Join(seen.kinds(), " ")
-		if !strings.HasSuffix(kinds, "uncertain settled") || len(jit.Doubts(ctx)) != 0 {
-			t.Errorf("events %q with the doubts %v, want the doubt settled", kinds, jit.Doubts(ctx))
+		if !strings.HasSuffix(kinds, "uncertain settled") || len(jit.InDoubt(ctx)) != 0 {
+			t.Errorf("events %q with the doubts %v, want the doubt settled", kinds, jit.InDoubt(ctx))
 		}
 	})
 }
@@ -240,7 +240,7 @@ func TestLostEffectIsAppendedNotNoted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &journal{fail: failOn(jit.EntryCallReturned, 1)}
 		c, _ := effects(t, &lossy{fault: failing(1, errReset)}, false, jit.Config{Journal: log})
-		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrMaybeExecuted) {
+		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrInDoubt) {
 			t.Errorf("POST = %v, want maybe executed though the journal fails", err)
 		}
 		for _, e := range log.all() {
@@ -255,23 +255,23 @@ func TestReadsAreRetriedWithinBounds(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err      error
 		times    int
-		resends  int
+		attempts int
 		requests int
 		ok       bool
 	}{
 		"reset once":           {errReset, 1, 0, 2, true},
 		"EOF thrice":           {io.EOF, 3, 0, 4, true},
 		"connection refused":   {errDial, 99, 0, 4, false},
-		"more often if told":   {errReset, 5, 5, 6, true},
-		"never if told":        {errReset, 1, -1, 1, false},
+		"more often if told":   {errReset, 5, 6, 6, true},
+		"never if told":        {errReset, 1, 1, 1, false},
 		"not for other causes": {errors.New("odd"), 1, 0, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := &lossy{fault: failing(tt.times, tt.err)}
-				c, _ := effects(t, api, false, jit.Config{MaxResends: tt.resends})
+				c, _ := effects(t, api, false, jit.Config{Attempts: tt.attempts})
 				_, _, err := c.send(t.Context(), jit.Call{ID: "1"}, "GET", c.base+"/docs/doc_1", "")
-				if (err == nil) != tt.ok || api.requests != tt.requests || errors.Is(err, jit.ErrMaybeExecuted) {
+				if (err == nil) != tt.ok || api.requests != tt.requests || errors.Is(err, jit.ErrInDoubt) {
 					t.Errorf("GET = %v after %d requests, want ok %t after %d", err, api.requests, tt.ok, tt.requests)
 				}
 			})

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// A MaybeExecutedError reports an effect of which it is not known whether it
+// A InDoubtError reports an effect of which it is not known whether it
 // happened. The same request made again under the same task is not sent, unless
-// the API honours idempotency keys: then it is sent under the same key. It unwraps
-// to [ErrMaybeExecuted] and to the cause.
-type MaybeExecutedError struct {
+// the API honors idempotency keys: then it is sent under the same key. It unwraps
+// to [ErrInDoubt] and to the cause.
+type InDoubtError struct {
 	Tool, CallID   string
 	Method, URL    string // URL without query
 	IdempotencyKey string // to look for at the API
@@ -25,16 +25,16 @@ type MaybeExecutedError struct {
 	Err            error  // how the answer was lost
 }
 
-func (e *MaybeExecutedError) Error() string {
-	return fmt.Sprintf("jit: %s %s: %v: %v", e.Method, e.URL, ErrMaybeExecuted, e.Err)
+func (e *InDoubtError) Error() string {
+	return fmt.Sprintf("jit: %s %s: %v: %v", e.Method, e.URL, ErrInDoubt, e.Err)
 }
 
-// Unwrap returns [ErrMaybeExecuted] and the cause.
-func (e *MaybeExecutedError) Unwrap() []error { return []error{ErrMaybeExecuted, e.Err} }
+// Unwrap returns [ErrInDoubt] and the cause.
+func (e *InDoubtError) Unwrap() []error { return []error{ErrInDoubt, e.Err} }
 
-// Doubts returns the effects of the context's call of which it is not known whether
+// InDoubt returns the effects of the context's call of which it is not known whether
 // they happened, oldest first. A tool that hides the error does not hide the doubt.
-func Doubts(ctx context.Context) []*MaybeExecutedError {
+func InDoubt(ctx context.Context) []*InDoubtError {
 	s := scopeOf(ctx)
 	if s == nil {
 		return nil
@@ -44,8 +44,8 @@ func Doubts(ctx context.Context) []*MaybeExecutedError {
 	return slices.Clone(s.doubts)
 }
 
-// lose keeps e among the doubts of the call.
-func (s *scope) lose(e *MaybeExecutedError) {
+// addDoubt keeps e among the doubts of the call.
+func (s *scope) addDoubt(e *InDoubtError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.Contains(s.doubts, e) {
@@ -53,11 +53,11 @@ func (s *scope) lose(e *MaybeExecutedError) {
 	}
 }
 
-// settle drops the doubt about the effect with the key.
-func (s *scope) settle(key string) {
+// clearDoubt drops the doubt about the effect with the key.
+func (s *scope) clearDoubt(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.doubts = slices.DeleteFunc(s.doubts, func(e *MaybeExecutedError) bool { return e.IdempotencyKey == key })
+	s.doubts = slices.DeleteFunc(s.doubts, func(e *InDoubtError) bool { return e.IdempotencyKey == key })
 }
 
 // effects are what requests that may change something did at APIs during a task, as
@@ -73,9 +73,9 @@ type effects struct {
 
 // outcome is what is known of one effect.
 type outcome struct {
-	underWay chan struct{}       // closed when it is not any more; nil when nobody is at it
-	doubt    *MaybeExecutedError // of an effect in doubt
-	answer   *answer             // of one that took effect
+	underWay chan struct{} // closed when it is not any more; nil when nobody is at it
+	doubt    *InDoubtError // of an effect in doubt
+	answer   *answer       // of one that took effect
 }
 
 // answer is what the API said of an effect that it did.
@@ -98,7 +98,7 @@ const (
 // begin takes an effect on, or returns the answer that there is to it; it waits while
 // another request is at it. In an effect that was taken on there may be a doubt; end
 // must be called for it. A repeat that is meant is taken on in any case.
-func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answer, *MaybeExecutedError, error) {
+func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answer, *InDoubtError, error) {
 	if digest == "" {
 		return nil, nil, nil // its body cannot be read twice, so nothing is known
 	}
@@ -134,7 +134,7 @@ func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answe
 
 // end says what became of an effect that was taken on: an answer, a doubt, or neither
 // when it did not happen.
-func (s *effects) end(digest string, a *answer, doubt *MaybeExecutedError) {
+func (s *effects) end(digest string, a *answer, doubt *InDoubtError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.known[digest]
@@ -257,7 +257,7 @@ func (b *effectBody) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		b.err = io.EOF
 	default:
-		doubt := b.attempt.lost(b.ctx, b.status, fmt.Errorf("the answer broke off: %w", err))
+		doubt := b.attempt.inDoubt(b.ctx, b.status, fmt.Errorf("the answer broke off: %w", err))
 		b.attempt.s.task.effects.end(b.attempt.effect.digest, nil, doubt)
 		b.err = doubt
 	}

@@ -63,9 +63,9 @@ type Config struct {
 	// repeated. 0 means 2.
 	MaxEscalations int
 
-	// MaxResends bounds how often one request is sent again because its answer was
-	// lost. 0 means 3; a negative number means never.
-	MaxResends int
+	// Attempts bounds how often one request is sent in all, because its answer was
+	// lost. 0 means 4; with 1 nothing is sent again.
+	Attempts int
 
 	// CompleteTimeout bounds the tries of one Task.Complete. 0 means 30 seconds.
 	CompleteTimeout time.Duration
@@ -110,8 +110,8 @@ func New(cfg Config) (*Engine, error) {
 			return nil, fmt.Errorf("jit: config: %s is negative", d.name)
 		}
 	}
-	if cfg.MaxEscalations < 0 {
-		return nil, errors.New("jit: config: MaxEscalations is negative")
+	if cfg.MaxEscalations < 0 || cfg.Attempts < 0 {
+		return nil, errors.New("jit: config: MaxEscalations or Attempts is negative")
 	}
 	if cfg.TTL%time.Second != 0 {
 		return nil, errors.New("jit: config: TTL is not a whole number of seconds")
@@ -120,7 +120,7 @@ func New(cfg Config) (*Engine, error) {
 	setDefault(&cfg.PollInterval, 5*time.Second)
 	setDefault(&cfg.MaxPending, 10*time.Minute)
 	setDefault(&cfg.MaxEscalations, 2)
-	setDefault(&cfg.MaxResends, 3)
+	setDefault(&cfg.Attempts, 4)
 	setDefault(&cfg.CompleteTimeout, 30*time.Second)
 	cfg.Rules = maps.Clone(cfg.Rules)
 	cfg.TokenHashKey = slices.Clone(cfg.TokenHashKey)

@@ -23,9 +23,9 @@ var (
 	// ErrSilent: the authorization server did not say what the token covers, so it
 	// may be more than was asked. It was revoked, where that is possible, and not used.
 	ErrSilent = errors.New("it is not said what was granted")
-	// ErrMaybeExecuted: a request that may change something was sent and its answer
+	// ErrInDoubt: a request that may change something was sent and its answer
 	// was lost, so nobody here knows whether it took effect.
-	ErrMaybeExecuted = errors.New("maybe executed")
+	ErrInDoubt = errors.New("in doubt, it may have taken effect")
 	// ErrTaskEnded: the task was completed, so nothing more can be asked or sent
 	// under it.
 	ErrTaskEnded = errors.New("the task has ended")

@@ -77,9 +77,9 @@ type Granted struct {
 	ExpiresAt time.Time  `json:"expires_at"`
 }
 
-// Uncertain reports that the answer to a request that may change something was lost
+// LeftInDoubt reports that the answer to a request that may change something was lost
 // for good: nobody here knows whether it took effect.
-type Uncertain struct {
+type LeftInDoubt struct {
 	About
 	Method         string `json:"method"`
 	URL            string `json:"url"` // without query
@@ -87,9 +87,9 @@ type Uncertain struct {
 	Error          string `json:"error"`
 }
 
-// Settled reports that an earlier Uncertain is none any more: the API has answered
+// Cleared reports that an earlier LeftInDoubt is none any more: the API has answered
 // under the same key.
-type Settled struct {
+type Cleared struct {
 	About
 	IdempotencyKey string `json:"idempotency_key"`
 }
@@ -136,10 +136,10 @@ func (Decided) Kind() string { return "decided" }
 func (Granted) Kind() string { return "granted" }
 
 // Kind implements [Event].
-func (Uncertain) Kind() string { return "uncertain" }
+func (LeftInDoubt) Kind() string { return "uncertain" }
 
 // Kind implements [Event].
-func (Settled) Kind() string { return "settled" }
+func (Cleared) Kind() string { return "settled" }
 
 // Kind implements [Event].
 func (CallEnded) Kind() string { return "call_ended" }

@@ -87,8 +87,8 @@ type Outcome string
 
 // The outcomes.
 const (
-	OutcomeAnswered      Outcome = "answered"       // the API answered, as the HTTP status says
-	OutcomeRefused       Outcome = "refused"        // 401 or 403: it had no effect
-	OutcomeNotSent       Outcome = "not_sent"       // it never left, so it had no effect
-	OutcomeMaybeExecuted Outcome = "maybe_executed" // the answer was lost
+	OutcomeAnswered Outcome = "answered"       // the API answered, as the HTTP status says
+	OutcomeRefused  Outcome = "refused"        // 401 or 403: it had no effect
+	OutcomeNotSent  Outcome = "not_sent"       // it never left, so it had no effect
+	OutcomeInDoubt  Outcome = "maybe_executed" // the answer was lost
 )

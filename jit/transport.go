@@ -23,10 +23,10 @@ const HeaderIdempotencyKey = "Idempotency-Key"
 // cannot be met it returns an error and no response, so that the reason is not
 // lost; and one RoundTrip may send the request more than once. It sends the
 // request again after a refusal; when the connection broke and the method is
-// read-only; and when the answer to an effect was lost and the API honours
+// read-only; and when the answer to an effect was lost and the API honors
 // idempotency keys. Each only with a replayable body, under the same
-// Idempotency-Key, and at most Config.MaxResends times. An effect whose answer is
-// lost for good is a [MaybeExecutedError]. The response's Request is the caller's,
+// Idempotency-Key, and at most Config.Attempts times in all. An effect whose answer is
+// lost for good is a [InDoubtError]. The response's Request is the caller's,
 // without the headers that were added.
 //
 // Leave http.Client.Timeout at zero where a person may have to decide: it runs
@@ -38,11 +38,11 @@ type Transport struct {
 	// Base makes the round trips. nil means a transport of the package that caps
 	// response headers at 256 KiB.
 	Base http.RoundTripper
-	// HonoursIdempotencyKey says that the API keeps the first response per
+	// HonorsIdempotencyKey says that the API keeps the first response per
 	// Idempotency-Key, answers 409 while one is in flight and never does the same
 	// key twice. Only then is a request that may change something sent again when
 	// its answer is lost. Do not set it on hearsay.
-	HonoursIdempotencyKey bool
+	HonorsIdempotencyKey bool
 }
 
 var _ http.RoundTripper = (*Transport)(nil)

@@ -229,7 +229,7 @@ func TestBrokenBaseTransportIsAnError(t *testing.T) {
 }
 
 // net/http sends a request again by itself when a kept connection breaks, if the
-// request has an Idempotency-Key. Whether the API honours the key is not known, so
+// request has an Idempotency-Key. Whether the API honors the key is not known, so
 // that would be a second effect behind the journal's back.
 func TestBrokenConnectionIsNoSilentSecondTry(t *testing.T) {
 	for _, own := range []string{"", "mine"} {
@@ -253,7 +253,7 @@ func TestBrokenConnectionIsNoSilentSecondTry(t *testing.T) {
 				header = []string{"Idempotency-Key", own}
 			}
 			_, _, err := c.send(t.Context(), jit.Call{ID: "2"}, "POST", srv.URL, body, header...)
-			if !errors.Is(err, jit.ErrMaybeExecuted) || posts.Load() != 1 {
+			if !errors.Is(err, jit.ErrInDoubt) || posts.Load() != 1 {
 				t.Errorf("own key %q, body %q: POST = %v after %d arrived, want maybe executed after 1", own, body, err, posts.Load())
 			}
 			c.opened(t)

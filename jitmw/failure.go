@@ -95,7 +95,7 @@ const (
 // text, as ADK's tools do; one that names addresses or files of this machine does
 // not. That a call may have taken effect comes before all that is said about it.
 func explain(err error) *Failure {
-	if errors.Is(err, jit.ErrMaybeExecuted) {
+	if errors.Is(err, jit.ErrInDoubt) {
 		return &Failure{
 			Status:  jit.CallInDoubt,
 			Message: "the answer to the call was lost, so it is not known whether the call took effect",

@@ -97,7 +97,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 			map[string]any{"status": "failed", "error": "the authorization server could not be reached, or it failed", "advice": sayso},
 		},
 		"in doubt": {
-			inHTTP(&jit.MaybeExecutedError{Method: "POST", URL: "http://10.1.2.3/x", Err: context.DeadlineExceeded}),
+			inHTTP(&jit.InDoubtError{Method: "POST", URL: "http://10.1.2.3/x", Err: context.DeadlineExceeded}),
 			map[string]any{
 				"status": "in_doubt", "error": "the answer to the call was lost, so it is not known whether the call took effect",
 				"advice": "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",

@@ -264,7 +264,7 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 // failed logs an error and returns what came of the call. A doubt about what the
 // call did outweighs whatever the tool made of it.
 func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) jit.Result {
-	if doubts := jit.Doubts(ctx); len(doubts) > 0 && !errors.Is(err, jit.ErrMaybeExecuted) {
+	if doubts := jit.InDoubt(ctx); len(doubts) > 0 && !errors.Is(err, jit.ErrInDoubt) {
 		err = fmt.Errorf("%w (%w)", doubts[0], err)
 	}
 	f := explain(err)

@@ -153,7 +153,7 @@ func post(ctx context.Context, honoured, lost bool) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &jit.Transport{Origin: origin, Base: tripper(base), HonoursIdempotencyKey: honoured}}
+	client := &http.Client{Transport: &jit.Transport{Origin: origin, Base: tripper(base), HonorsIdempotencyKey: honoured}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://api.test/reports", strings.NewReader("text"))
 	if err != nil {
 		return err

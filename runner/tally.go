@@ -30,12 +30,12 @@ func (t *tally) see(e jit.Event) {
 	switch e := e.(type) {
 	case jit.Blocked:
 		t.denied = true
-	case jit.Uncertain:
+	case jit.LeftInDoubt:
 		if t.doubts == nil {
 			t.doubts = map[string]bool{}
 		}
 		t.doubts[e.IdempotencyKey] = true
-	case jit.Settled:
+	case jit.Cleared:
 		t.doubts[e.IdempotencyKey] = false
 	}
 }

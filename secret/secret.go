@@ -64,5 +64,5 @@ func (String) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Redacted) }
 func (String) LogValue() slog.Value { return slog.StringValue(Redacted) }
 
 // MarshalText implements [encoding.TextMarshaler], which every encoder of the
-// standard library honours.
+// standard library honors.
 func (String) MarshalText() ([]byte, error) { return []byte(Redacted), nil }

@@ -17,9 +17,9 @@ import (
 
 // Options are what the analyst's tools share. The zero value is ready for use.
 type Options struct {
-	Base                  http.RoundTripper // see [Spec]
-	HonoursIdempotencyKey bool              // see [Spec]
-	Logger                *slog.Logger
+	Base                 http.RoundTripper // see [Spec]
+	HonorsIdempotencyKey bool              // see [Spec]
+	Logger               *slog.Logger
 }
 
 // ReportArgs are the arguments of create_report.
@@ -56,7 +56,7 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 		Base:        opts.Base,
 		Logger:      opts.Logger,
 
-		HonoursIdempotencyKey: opts.HonoursIdempotencyKey,
+		HonorsIdempotencyKey: opts.HonorsIdempotencyKey,
 
 		Ceiling: func(ReportArgs) []rar.Detail {
 			return atOrigin(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"})

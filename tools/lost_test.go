@@ -50,7 +50,7 @@ func TestEffectsThatBreakOff(t *testing.T) {
 		seen := 0
 		api := serve(t, cutOff(1, &seen))
 		act, err := tools.New(tools.Spec[none]{
-			Name: "act", Description: "acts", API: api, HonoursIdempotencyKey: honours, Ceiling: func(none) []rar.Detail { return nil },
+			Name: "act", Description: "acts", API: api, HonorsIdempotencyKey: honours, Ceiling: func(none) []rar.Detail { return nil },
 		}, func(ctx tools.Context, _ none) (tools.Document, error) {
 			var doc tools.Document
 			err := ctx.PostJSON(api.JoinPath("x").String(), struct{}{}, &doc)

@@ -43,11 +43,11 @@ type Spec[A any] struct {
 	// calls.
 	API *url.URL
 
-	// HonoursIdempotencyKey says that the API keeps the first response per
+	// HonorsIdempotencyKey says that the API keeps the first response per
 	// Idempotency-Key. A request that may change something and whose answer was lost
 	// is then sent again under the same key; otherwise its result is
 	// "in_doubt". See [jit.Transport].
-	HonoursIdempotencyKey bool
+	HonorsIdempotencyKey bool
 
 	// Repeats says that a call with the same arguments may be meant to take effect
 	// again within one task, such as adding 1 to a counter. Otherwise a request that
@@ -116,7 +116,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	if err != nil {
 		return fail(err)
 	}
-	client, err := newClient(spec.API, spec.Base, spec.HonoursIdempotencyKey)
+	client, err := newClient(spec.API, spec.Base, spec.HonorsIdempotencyKey)
 	if err != nil {
 		return fail(err)
 	}
@@ -148,7 +148,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 
 // newClient returns the client that a tool's handler works with.
 func newClient(api *url.URL, base http.RoundTripper, honoursKey bool) (*http.Client, error) {
-	transport := &jit.Transport{Base: base, HonoursIdempotencyKey: honoursKey}
+	transport := &jit.Transport{Base: base, HonorsIdempotencyKey: honoursKey}
 	if api != nil {
 		origin, err := jit.OriginOf(api)
 		if err != nil {

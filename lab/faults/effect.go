@@ -51,7 +51,7 @@ func (k *knowledge) see(e jit.Entry) {
 	case e.Kind == jit.EntryCallSent:
 		k.doubt = true
 	case e.Kind == jit.EntryCallReturned:
-		k.doubt = e.Outcome == jit.OutcomeMaybeExecuted
+		k.doubt = e.Outcome == jit.OutcomeInDoubt
 		k.made = k.made || e.Outcome == jit.OutcomeAnswered && e.HTTPStatus/100 == 2
 	}
 }

@@ -41,9 +41,9 @@ func TestSentWithoutOutcome(t *testing.T) {
 		not     string
 	}{
 		{"alive", midway().records, false, explain.OutcomeUnderWay, explain.FateRunning, 0, "no answer is recorded yet", "died"},
-		{"dead", midway().records, true, jit.OutcomeMaybeExecuted, explain.FateCut, 1, "nobody has taken the task over yet", "revoked at"},
-		{"recovered", recovered.records, false, jit.OutcomeMaybeExecuted, explain.FateCut, 1, "Another process took the task over after 1 min", "nobody has taken"},
-		{"finished without a word", finished.records, false, jit.OutcomeMaybeExecuted, explain.FateUnrecorded, 0, "no outcome is recorded: maybe executed", "died"},
+		{"dead", midway().records, true, jit.OutcomeInDoubt, explain.FateCut, 1, "nobody has taken the task over yet", "revoked at"},
+		{"recovered", recovered.records, false, jit.OutcomeInDoubt, explain.FateCut, 1, "Another process took the task over after 1 min", "nobody has taken"},
+		{"finished without a word", finished.records, false, jit.OutcomeInDoubt, explain.FateUnrecorded, 0, "no outcome is recorded: maybe executed", "died"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := build(t, tt.records, explain.Options{Gone: map[string]bool{theRun: tt.gone}})
@@ -94,11 +94,11 @@ func TestDoubtIsNotUndone(t *testing.T) {
 		{[]jit.Outcome{jit.OutcomeRefused}, jit.OutcomeRefused},
 		{[]jit.Outcome{jit.OutcomeNotSent}, jit.OutcomeNotSent},
 		{[]jit.Outcome{jit.OutcomeRefused, jit.OutcomeNotSent}, jit.OutcomeNotSent},
-		{[]jit.Outcome{jit.OutcomeMaybeExecuted, jit.OutcomeRefused}, jit.OutcomeMaybeExecuted},
-		{[]jit.Outcome{jit.OutcomeMaybeExecuted, jit.OutcomeNotSent}, jit.OutcomeMaybeExecuted},
-		{[]jit.Outcome{jit.OutcomeMaybeExecuted, jit.OutcomeAnswered}, jit.OutcomeAnswered},
-		{[]jit.Outcome{jit.OutcomeAnswered, jit.OutcomeMaybeExecuted}, jit.OutcomeMaybeExecuted},
-		{[]jit.Outcome{"teapot", jit.OutcomeRefused}, jit.OutcomeMaybeExecuted},
+		{[]jit.Outcome{jit.OutcomeInDoubt, jit.OutcomeRefused}, jit.OutcomeInDoubt},
+		{[]jit.Outcome{jit.OutcomeInDoubt, jit.OutcomeNotSent}, jit.OutcomeInDoubt},
+		{[]jit.Outcome{jit.OutcomeInDoubt, jit.OutcomeAnswered}, jit.OutcomeAnswered},
+		{[]jit.Outcome{jit.OutcomeAnswered, jit.OutcomeInDoubt}, jit.OutcomeInDoubt},
+		{[]jit.Outcome{"teapot", jit.OutcomeRefused}, jit.OutcomeInDoubt},
 		{[]jit.Outcome{jit.OutcomeAnswered, jit.OutcomeRefused}, jit.OutcomeAnswered},
 	} {
 		w := newWriter()
@@ -123,9 +123,9 @@ func TestOutcomeThatIsTakenBack(t *testing.T) {
 	m := w.report("call-1", "x")
 	m.sent("")
 	m.returned("", 201, jit.OutcomeAnswered, "")
-	m.returned("", 201, jit.OutcomeMaybeExecuted, "the answer broke off")
+	m.returned("", 201, jit.OutcomeInDoubt, "the answer broke off")
 	s := build(t, w.records, explain.Options{})
-	if e := s.Tasks[0].Effects[0]; e.Outcome != jit.OutcomeMaybeExecuted || !strings.Contains(e.Why, "the answer broke off") {
+	if e := s.Tasks[0].Effects[0]; e.Outcome != jit.OutcomeInDoubt || !strings.Contains(e.Why, "the answer broke off") {
 		t.Errorf("effect = %+v, want maybe executed", e)
 	}
 }
@@ -230,7 +230,7 @@ func TestRecoveredForReal(t *testing.T) {
 	if len(task.Deaths) != 1 || task.Deaths[0].Owner != one.Owner() || task.Deaths[0].RecoveredBy != two.Owner() || task.State != journal.StateCompleted {
 		t.Errorf("after recovery: %s, deaths %+v", task.State, task.Deaths)
 	}
-	if task.Effects[0].Outcome != jit.OutcomeMaybeExecuted {
+	if task.Effects[0].Outcome != jit.OutcomeInDoubt {
 		t.Errorf("the effect is %s, want maybe executed", task.Effects[0].Outcome)
 	}
 	if task.Issued != 1 {

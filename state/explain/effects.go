@@ -66,7 +66,7 @@ func (t *teller) returned(r journal.Record, c *Call) Step {
 	case jit.OutcomeNotSent:
 		s.Label, s.Tone = "not sent", Warn
 		s.Text = sentence("It never left, so it had no effect%s.", because(r.Error))
-	case jit.OutcomeMaybeExecuted:
+	case jit.OutcomeInDoubt:
 		s.Label, s.Tone = "answer lost", Bad
 		s.Text = sentence("The answer was lost%s: maybe executed. Nobody knows whether it took effect%s.", took, because(r.Error))
 	default:
@@ -95,7 +95,7 @@ func (t *teller) fold(e *Effect) {
 		case jit.OutcomeAnswered:
 			e.Outcome, e.Status, why = s.Outcome, s.Status, fmt.Sprintf("The API answered %d.", s.Status)
 		case jit.OutcomeRefused, jit.OutcomeNotSent:
-			if e.Outcome == jit.OutcomeMaybeExecuted || e.Outcome == jit.OutcomeAnswered || e.Outcome == OutcomeUnderWay {
+			if e.Outcome == jit.OutcomeInDoubt || e.Outcome == jit.OutcomeAnswered || e.Outcome == OutcomeUnderWay {
 				continue
 			}
 			e.Outcome, e.Status = s.Outcome, s.Status
@@ -105,7 +105,7 @@ func (t *teller) fold(e *Effect) {
 		case "":
 			e.Outcome, e.Status, why = OutcomeUnderWay, 0, "It was sent, and no answer is recorded yet."
 		default:
-			e.Outcome, e.Status, why = jit.OutcomeMaybeExecuted, s.Status, s.doubt()
+			e.Outcome, e.Status, why = jit.OutcomeInDoubt, s.Status, s.doubt()
 		}
 	}
 	e.Why = why
@@ -116,7 +116,7 @@ func (s *Send) doubt() string {
 	switch {
 	case s.Returned.IsZero():
 		return s.Error
-	case s.Outcome != jit.OutcomeMaybeExecuted:
+	case s.Outcome != jit.OutcomeInDoubt:
 		return fmt.Sprintf("Its outcome is recorded as %s, which this version does not know: maybe executed.", quote(string(s.Outcome)))
 	}
 	return sentence("The answer was lost: maybe executed%s.", because(s.Error))
@@ -126,7 +126,7 @@ func (s *Send) doubt() string {
 func (t *teller) cutEffects(why string) {
 	for _, e := range t.task.Effects {
 		if s := e.open(); s != nil {
-			s.Outcome, s.Error = jit.OutcomeMaybeExecuted, why
+			s.Outcome, s.Error = jit.OutcomeInDoubt, why
 		}
 		t.fold(e)
 	}

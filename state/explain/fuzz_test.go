@@ -70,7 +70,7 @@ func (s *source) records() []journal.Record {
 			Tool: choose(s, "fetch_document", "", s.text()), Args: []byte(s.text()), IdempotencyKey: choose(s, "k1", "k2", ""),
 			RequestID: choose(s, "jit_1", "jit_2", ""), Justification: s.text(), Status: jit.Status(s.next() % 7), Risk: s.text(),
 			DecidedBy: choose(s, "", s.text()), ExpiresAt: s.time(), HTTPStatus: s.next() * 4, Error: choose(s, "", s.text()), Method: choose(s, "GET", "POST"),
-			Outcome: choose(s, jit.OutcomeAnswered, jit.OutcomeRefused, jit.OutcomeNotSent, jit.OutcomeMaybeExecuted, "", jit.Outcome(s.text())),
+			Outcome: choose(s, jit.OutcomeAnswered, jit.OutcomeRefused, jit.OutcomeNotSent, jit.OutcomeInDoubt, "", jit.Outcome(s.text())),
 			Result:  choose(s, "ok", "denied", ""), Issued: s.next() - 8, Revoked: s.next() - 8,
 		}
 		if s.next()%4 > 0 {

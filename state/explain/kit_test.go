@@ -310,7 +310,7 @@ func long() []journal.Record {
 		m.token(request)
 		m.sent(request)
 		if i == 31 {
-			m.returned(request, 0, jit.OutcomeMaybeExecuted, "the answer broke off: unexpected EOF")
+			m.returned(request, 0, jit.OutcomeInDoubt, "the answer broke off: unexpected EOF")
 			m.ended("maybe_executed", "nobody knows whether it took effect")
 			continue
 		}

@@ -144,7 +144,7 @@ func (t *teller) effectsSummary(say func(string, ...any)) {
 		switch e.Outcome {
 		case jit.OutcomeAnswered:
 			n.add("answered")
-		case jit.OutcomeMaybeExecuted:
+		case jit.OutcomeInDoubt:
 			n.add("maybe executed")
 		case OutcomeUnderWay:
 			n.add("under way")

@@ -140,7 +140,7 @@ func (t *teller) died(owner, how string) {
 func (t *teller) silence(c *Call) string {
 	text := "Nothing more of this call is recorded: the process died."
 	for _, e := range t.task.Effects {
-		if e.call == c && e.Outcome == jit.OutcomeMaybeExecuted {
+		if e.call == c && e.Outcome == jit.OutcomeInDoubt {
 			text += fmt.Sprintf(" %s %s (Idempotency-Key %s) was sent and has no outcome: maybe executed.", ident(e.Method), address(e.URL), ident(e.Key))
 		}
 	}

@@ -165,7 +165,7 @@ func (e *Effect) tone() Tone {
 	switch e.Outcome {
 	case jit.OutcomeAnswered:
 		return ofStatus(e.Status)
-	case jit.OutcomeMaybeExecuted:
+	case jit.OutcomeInDoubt:
 		return Bad
 	}
 	return Warn

@@ -18,7 +18,7 @@ type summary struct {
 	finished runner.Finished
 	failure  runner.ToolReturned // the last call that did not work
 	pending  jit.Decided
-	doubt    jit.Uncertain // the last effect that is in doubt
+	doubt    jit.LeftInDoubt // the last effect that is in doubt
 	err      error
 }
 
@@ -30,7 +30,7 @@ func (s *summary) see(e runner.Event) {
 		if e.Error != "" {
 			s.failure = e
 		}
-	case jit.Uncertain:
+	case jit.LeftInDoubt:
 		s.doubt = e
 	case jit.Decided:
 		if e.Status == jit.StatusPending {

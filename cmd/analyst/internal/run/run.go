@@ -196,7 +196,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 	if err != nil {
 		return nil, err
 	}
-	kit, err := o.toolkit(s.API, tools.Options{Base: failpoints.Base(nil), HonoursIdempotencyKey: s.APIIdempotent, Logger: logger})
+	kit, err := o.toolkit(s.API, tools.Options{Base: failpoints.Base(nil), HonorsIdempotencyKey: s.APIIdempotent, Logger: logger})
 	if err != nil {
 		return nil, err
 	}

@@ -87,9 +87,9 @@ func (t *Timeline) Show(e runner.Event) {
 		t.returned(e)
 	case runner.HistoryCut:
 		t.line(e.Time, "warn", "history", "it is longer than the model is shown: the last %s", plain.Count(e.Kept, "event"))
-	case jit.Uncertain:
+	case jit.LeftInDoubt:
 		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, e.URL, e.Error, e.IdempotencyKey)
-	case jit.Settled:
+	case jit.Cleared:
 		t.line(e.Time, "good", "settled", "the API has answered under Idempotency-Key %s", e.IdempotencyKey)
 	case jit.Completed:
 		t.completed(e)
