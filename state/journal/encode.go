@@ -18,54 +18,55 @@ import (
 // stampLayout is how times are written: all of one length, so that they sort.
 const stampLayout = "2006-01-02T15:04:05.000000Z"
 
-// encode puts the value of a field into the form in which it can be kept, and returns
-// it as canonical JSON; nil for the zero value.
-func (f field) encode() ([]byte, error) {
+// appendTo puts the value of a field into the form in which it can be kept, and appends
+// it to a text as canonical JSON; nothing for the zero value.
+func (f field) appendTo(text []byte) ([]byte, error) {
 	switch v := f.at.(type) {
 	case *string:
 		if len(*v) > maxName || !utf8.ValidString(*v) {
 			return nil, errors.New("is too long or not UTF-8")
 		}
-		return quoted(*v)
+		return quote(text, *v)
 	case *freeText:
 		*v = freeText(clip(string(*v)))
-		return quoted(string(*v))
+		return quote(text, string(*v))
 	case *tokenHash:
 		if *v != "" && !isHash(string(*v)) {
 			return nil, errors.New("is not one")
 		}
-		return quoted(string(*v))
+		return quote(text, string(*v))
 	case *json.RawMessage: // as text: canonical form would round its numbers
 		if *v = json.RawMessage(clip(string(*v))); len(*v) == 0 {
 			*v = nil
 		}
-		return quoted(string(*v))
+		return quote(text, string(*v))
 	case *time.Time:
 		if *v = moment(*v); v.IsZero() {
-			return nil, nil
+			return text, nil
 		}
-		return quoted(v.Format(stampLayout))
+		return append(v.AppendFormat(append(text, '"'), stampLayout), '"'), nil
 	case *jit.Status:
 		if !known(*v) {
-			return nil, nil
+			return text, nil
 		}
-		return quoted(v.String())
+		return quote(text, v.String())
 	case **Head:
 		if *v == nil {
-			return nil, nil
+			return text, nil
 		}
-		return quoted((*v).String())
+		return quote(text, (*v).String())
 	case **rar.Detail:
 		if *v == nil {
-			return nil, nil
+			return text, nil
 		}
-		return (*v).Canonical()
+		one, err := (*v).Canonical()
+		return append(text, one...), err
 	case *[]rar.Detail:
-		return list(*v)
+		return appendList(text, *v)
 	case *int:
-		return number(int64(*v))
+		return appendInt(text, int64(*v))
 	case *int64:
-		return number(*v)
+		return appendInt(text, *v)
 	}
 	panic("journal: field " + f.name + " is of a type that is not kept")
 }
@@ -73,28 +74,28 @@ func (f field) encode() ([]byte, error) {
 // known reports whether a status has a name of its own.
 func known(s jit.Status) bool { return s.String() != jit.StatusUnknown.String() }
 
-func quoted(s string) ([]byte, error) {
+func quote(text []byte, s string) ([]byte, error) {
 	if s == "" {
-		return nil, nil
+		return text, nil
 	}
-	return jsontext.AppendQuote(nil, s) // as RFC 8785 has it
+	return jsontext.AppendQuote(text, s) // as RFC 8785 has it
 }
 
-func number(n int64) ([]byte, error) {
+func appendInt(text []byte, n int64) ([]byte, error) {
 	switch {
 	case n == 0:
-		return nil, nil
+		return text, nil
 	case n > maxInt || n < -maxInt:
 		return nil, errors.New("is too large")
 	}
-	return strconv.AppendInt(nil, n, 10), nil
+	return strconv.AppendInt(text, n, 10), nil
 }
 
-func list(details []rar.Detail) ([]byte, error) {
+func appendList(text []byte, details []rar.Detail) ([]byte, error) {
 	if details == nil {
-		return nil, nil
+		return text, nil
 	}
-	text := []byte{'['}
+	text = append(text, '[')
 	for i, d := range details {
 		one, err := d.Canonical()
 		if err != nil {
@@ -118,11 +119,12 @@ func Decode(text []byte) (Record, error) {
 	if len(text) > maxEntry {
 		return r, errForm
 	}
-	in := jsontext.NewDecoder(bytes.NewReader(text))
+	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true)) // see below
 	if start, err := in.ReadToken(); err != nil || start.Kind() != '{' {
 		return Record{}, errForm
 	}
-	fields := r.fields()
+	all := r.fields()
+	fields := all
 	for in.PeekKind() == '"' {
 		token, err := in.ReadToken()
 		if err != nil {
@@ -137,9 +139,10 @@ func Decode(text []byte) (Record, error) {
 			return Record{}, errForm
 		}
 	}
-	// However loosely it was read: only what is written alike counts.
-	again, err := r.encode()
-	if err != nil || !bytes.Equal(again, text) {
+	// However loosely it was read, twice the same name included: only what would be
+	// written alike counts.
+	again, err := encode(all)
+	if err != nil || !bytes.Equal(again, text) || r.Kind == "" {
 		return Record{}, errForm
 	}
 	return r, nil
@@ -153,10 +156,11 @@ func (f field) decode(value jsontext.Value) error {
 	case *int, *int64:
 		return json.Unmarshal(value, v)
 	}
-	var s string
-	if err := json.Unmarshal(value, &s); err != nil {
+	unquoted, err := jsontext.AppendUnquote(nil, value)
+	if err != nil {
 		return err
 	}
+	s := string(unquoted)
 	switch v := f.at.(type) {
 	case *string:
 		*v = s

@@ -140,25 +140,34 @@ func (r *Record) encode() ([]byte, error) {
 	if r.Kind == "" {
 		return nil, errors.New("journal: entry without a kind")
 	}
-	text := make([]byte, 1, 512)
-	text[0] = '{'
-	for _, f := range r.fields() {
-		value, err := f.encode()
-		if err != nil {
-			return nil, fmt.Errorf("journal: entry %s: its %s %w", clip(string(r.Kind)), f.name, err)
-		}
-		if value == nil {
-			continue
-		}
-		if len(text) > 1 {
+	text, err := encode(r.fields())
+	if err != nil {
+		return nil, fmt.Errorf("journal: entry %s: %w", clip(string(r.Kind)), err)
+	}
+	return text, nil
+}
+
+func encode(fields []field) ([]byte, error) {
+	text := append(make([]byte, 0, 512), '{')
+	for _, f := range fields {
+		before := len(text)
+		if before > 1 {
 			text = append(text, ',')
 		}
-		text = append(append(append(append(text, '"'), f.name...), '"', ':'), value...)
+		text = append(append(append(text, '"'), f.name...), '"', ':')
+		value := len(text)
+		var err error
+		if text, err = f.appendTo(text); err != nil {
+			return nil, fmt.Errorf("its %s %w", f.name, err)
+		}
+		if len(text) == value {
+			text = text[:before]
+		}
 	}
-	if len(text) >= maxEntry {
-		return nil, fmt.Errorf("journal: entry %s: %d bytes, over the limit of %d", r.Kind, len(text)+1, maxEntry)
+	if text = append(text, '}'); len(text) > maxEntry {
+		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(text), maxEntry)
 	}
-	return append(text, '}'), nil
+	return text, nil
 }
 
 // Until returns when the last of what e announces or reports ends to be valid at

@@ -80,6 +80,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"nothing":             "",
 		"null":                "null",
 		"a list":              "[]",
+		"no kind":             strings.Replace(sound, `"kind":"demand",`, "", 1),
 		"white space":         strings.Replace(sound, ",", ", ", 1),
 		"another order":       `{"seq":1,"kind":"demand","time":"2026-01-01T00:00:00.000000Z"}`,
 		"a twin":              strings.Replace(sound, `"seq":1`, `"seq":1,"seq":1`, 1),
