@@ -352,12 +352,12 @@ func TestWhichNameTheModelSees(t *testing.T) {
 		send(t, srv, chat, fmt.Sprintf(`{"model":%q,%s}`, name, messages))
 	}
 	got := ""
-	for _, s := range []*modeltest.Script{named, gemini, later, fallback} {
+	for i, s := range []*modeltest.Script{named, gemini, later, fallback} {
 		for _, r := range s.Requests() {
-			got += r.Model + " "
+			got += fmt.Sprintf("%d %s, ", i, r.Model)
 		}
 	}
-	if got != "script script script acme/large-2:free " {
+	if got != "0 script, 1 script, 2 script, 3 acme/large-2:free, " {
 		t.Errorf("the models saw %s", got)
 	}
 	if a := send(t, srv, "GET /v1/models", ""); strings.Contains(a.body, "gemini") {

@@ -1,11 +1,16 @@
 package modelserver_test
 
 import (
+	"context"
+	"encoding/json"
+	"iter"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/models/modeltest"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -67,6 +72,21 @@ func TestOpenAIRequestReachesTheModel(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+// A number is what models expect one to be, unless that would make another of it.
+func TestNumbersInAHistory(t *testing.T) {
+	var got map[string]any
+	srv := serve(t, generate(func(_ context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
+		got = req.Contents[1].Parts[0].FunctionCall.Args
+		return modeltest.Always(modeltest.Text("ok")).GenerateContent(t.Context(), req, false)
+	}))
+	send(t, srv, chat, `{"model":"m","messages":[{"role":"user","content":"hi"},
+		{"role":"assistant","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"half\":0.5,\"large\":1234567890123456789}"}}]},
+		{"role":"tool","tool_call_id":"a","content":"x"}]}`)
+	if diff := cmp.Diff(map[string]any{"half": 0.5, "large": json.Number("1234567890123456789")}, got); diff != "" {
+		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
 }
 
