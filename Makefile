@@ -20,8 +20,9 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
+run: export ANALYST_PROMPT = $(value PROMPT)
 run: ## run the analyst on the embedded servers (PROMPT="..." for another job)
-	$(GO) run ./cmd/analyst run "$(PROMPT)"
+	@$(GO) run ./cmd/analyst run "$$ANALYST_PROMPT"
 
 .PHONY: build
 build: ## build bin/analyst

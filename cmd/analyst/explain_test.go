@@ -237,14 +237,19 @@ func TestStoriesHoldNoCredential(t *testing.T) {
 	}
 }
 
-// TestExplainWritesThePageWhole has the page replace what was there, private.
+// TestExplainWritesThePageWhole has the page replace an earlier one, and what --force gives away, private.
 func TestExplainWritesThePageWhole(t *testing.T) {
 	dir, page := someTasks(t), filepath.Join(t.TempDir(), "story.html")
 	if err := os.WriteFile(page, []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := inState(t, dir, "explain", "--html", page, "task_1"); got.code != cli.ExitDone || !strings.Contains(got.stdout, page) {
-		t.Errorf("%+v, want the path of the page", got)
+	if got := inState(t, dir, "explain", "--html", page, "task_1"); got.code != cli.ExitUsage || !strings.Contains(got.stderr, "--force") {
+		t.Errorf("over somebody's file: %+v", got)
+	}
+	for _, args := range [][]string{{"--force"}, nil} { // the second one is over our own
+		if got := inState(t, dir, append([]string{"explain", "--html", page, "task_1"}, args...)...); got.code != cli.ExitDone || !strings.Contains(got.stdout, page) {
+			t.Errorf("%+v, want the path of the page", got)
+		}
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {

@@ -10,11 +10,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log"
 	"os"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +28,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
 	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
-	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/models"
 )
 
 func main() {
@@ -48,7 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 	e := cli.Exit(err)
 	if e.Err != nil {
-		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", plain.Text(e.Err.Error()))
+		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", cli.Say(e.Err))
 	}
 	if e.Hint != "" {
 		_, _ = fmt.Fprintf(stderr, "hint: %s\n", e.Hint)
@@ -70,6 +73,7 @@ offline model on loopback.`,
 		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
   analyst dev
   analyst doctor`,
+		Version:       cli.Build(),
 		SilenceErrors: true, // run words them
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -77,12 +81,11 @@ offline model on loopback.`,
 			return cmd.Help()
 		},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &cli.ExitError{Code: cli.ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}
-	})
+	root.SetFlagErrorFunc(cli.FlagError)
+	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
 		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p), tasks.Command(p), tasks.SweepCommand(p),
-		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p),
+		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p), catalog(p),
 	)
 	for _, cmd := range append(root.Commands(), root) {
 		cmd.Args = cli.Args(cmd.Args)
@@ -99,6 +102,33 @@ func version(p *cli.Program) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(p.Stdout, "analyst %s\n", cli.Build())
 			return err
+		},
+	}
+}
+
+func catalog(p *cli.Program) *cobra.Command {
+	return &cobra.Command{
+		Use:     "models",
+		Short:   "List the providers of models, and how to name a model",
+		Example: "  analyst models",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+			for _, m := range models.Providers() {
+				name := m.Name
+				switch {
+				case m.DefaultModel != "" && m.BaseURLVariable != "":
+					name += " or " + m.Name + "/NAME (" + m.DefaultModel + ")"
+				case m.BaseURLVariable != "":
+					name += "/NAME"
+				}
+				key := "no key"
+				if len(m.KeyVariables) > 0 {
+					key = "key in " + strings.Join(m.KeyVariables, " or ")
+				}
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", name, key, cmp.Or(m.BaseURLVariable, "in this process")) // Flush has the error
+			}
+			return w.Flush()
 		},
 	}
 }

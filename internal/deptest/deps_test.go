@@ -123,7 +123,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/tasks", "internal/plain", "tools",
+		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/tasks", "models", "tools",
 	},
 }
 

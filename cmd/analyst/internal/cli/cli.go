@@ -9,9 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 // The exit codes, documented in the README.
@@ -64,9 +68,61 @@ func Exit(err error) *ExitError {
 	return &ExitError{Code: ExitFailed, Err: err}
 }
 
+// rooms matches the names of packages that errors begin with. Journal, policy and tools
+// are words that a person knows, and stay.
+var rooms = regexp.MustCompile(`(^|: )((?:dev|docapi|jit|jitmw|lumoauth|lumodev|models|oauth|provider|rar|resource|runner): )+`)
+
+// Say words an error for a person: where in the program it comes from helps nobody.
+func Say(err error) string { return plain.Text(rooms.ReplaceAllString(err.Error(), "$1")) }
+
 // Usagef is an error in what was typed or set: nothing was done.
 func Usagef(format string, args ...any) error {
 	return &ExitError{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
+}
+
+// FlagError words a wrong flag, and names the one that is meant, where one is near.
+func FlagError(cmd *cobra.Command, err error) error {
+	e := &ExitError{Code: ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := Nearest(unknown.GetSpecifiedName(), names); near != "" {
+			e.Hint = "did you mean --" + near + "?"
+		}
+	}
+	return e
+}
+
+// Nearest returns which of some words is at most two slips of the finger away from
+// word; "" is none.
+func Nearest(word string, words []string) string {
+	best, least := "", 3
+	for _, w := range words {
+		if d := distance(word, w); d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters to change, add or leave out (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
 }
 
 // Failf is a failure with a hint; "" is none.
@@ -74,9 +130,18 @@ func Failf(hint, format string, args ...any) error {
 	return &ExitError{Code: ExitFailed, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
-// Args makes a wrong number of arguments a usage error.
+// Args makes a wrong number of arguments a usage error. A word in place of a command
+// is told the command that is meant, where one is near.
 func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		if cmd.HasSubCommands() && len(args) > 0 {
+			cmd.SuggestionsMinimumDistance = 2
+			hint := "see " + cmd.CommandPath() + " --help"
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				hint = "did you mean " + cmd.CommandPath() + " " + near[0] + "?"
+			}
+			return &ExitError{Code: ExitUsage, Err: fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), Hint: hint}
+		}
 		if err := check(cmd, args); err != nil {
 			return &ExitError{Code: ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}
 		}
@@ -84,15 +149,22 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// Terminal reports whether w is a terminal.
-func Terminal(w io.Writer) bool {
+// Width returns the width of the terminal that w is; 0 is none.
+func Width(w io.Writer) int {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width == 0 {
+		return 80
+	}
+	return width
 }
 
 // Color reports whether w is a terminal that wants color (https://no-color.org).
 func (p *Program) Color(w io.Writer) bool {
-	return p.Getenv("NO_COLOR") == "" && p.Getenv("TERM") != "dumb" && Terminal(w)
+	return p.Getenv("NO_COLOR") == "" && p.Getenv("TERM") != "dumb" && Width(w) > 0
 }
 
 // Logger returns a logger on stderr for --debug, else one that discards.

@@ -9,10 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/tool"
 
@@ -55,10 +58,11 @@ type options struct {
 func Command(p *cli.Program, kit Toolkit) *cobra.Command {
 	o := options{toolkit: kit}
 	cmd := &cobra.Command{
-		Use:   "run PROMPT",
+		Use:   "run [PROMPT...]",
 		Short: "Run the analyst on one request",
 		Long: `Run the analyst on one request. The answer goes to stdout, a live timeline to
-stderr. PROMPT "-" reads standard input.
+stderr. Several words are one prompt. Without any, or with "-", standard input is
+read. At a terminal the answer is shown as it is made, unless --stream=false.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a person,
 9 a call's answer was lost and nobody knows whether it took effect, 129 the terminal
@@ -68,12 +72,15 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
   analyst run --json "Summarize doc_9982" | jq -c .event
   analyst run --documents ./notes --reports ./out "Create a report about document notes titled 'Notes'"
   echo "Summarize doc_9982" | analyst run -`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("stream") {
+				o.stream = !o.json && cli.Width(p.Stdout) > 0
+			}
 			if !cmd.Flags().Changed("wait") {
 				o.wait = -1
 			}
-			o.prompt = args[0]
+			o.prompt = strings.Join(args, " ")
 			return o.run(cmd.Context(), p)
 		},
 	}
@@ -125,6 +132,10 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.json || o.quiet {
 		say = io.Discard
 	}
+	first := func(format string, args ...any) {
+		const name = "analyst: "
+		_, _ = fmt.Fprintln(say, name+timeline.Fold(fmt.Sprintf(format, args...), cli.Width(p.Stderr), len(name)))
+	}
 	// Before any server: what cannot be recorded must not be granted.
 	state, err := openRunState(ctx, p, o.ephemeral, say, logger)
 	if err != nil {
@@ -138,13 +149,13 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		}
 		defer func() { _ = servers.Close() }()
 		s.LumoAuth, s.API, s.APIIdempotent = cli.ClientOf(servers), servers.API, true
-		_, _ = fmt.Fprintf(say, "analyst: embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s\n",
-			servers.AuthURL, servers.API, len(servers.Docs.IDs()), cmp.Or(s.Reports, "./reports"), s.Model, s.Data)
+		first("embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s",
+			servers.AuthURL, servers.API, len(servers.Docs.IDs()), whole(cmp.Or(s.Reports, "reports")), s.Model, s.Data)
 		for _, line := range servers.Docs.Remarks() {
-			_, _ = fmt.Fprintf(say, "analyst: documents: %s\n", line)
+			first("documents: %s", line)
 		}
 	} else {
-		_, _ = fmt.Fprintf(say, "analyst: authorization %s (%s), documents %s; model %s: %s\n",
+		first("authorization %s (%s), documents %s; model %s: %s",
 			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
 	}
 	s.LumoAuth.Logger = logger
@@ -161,13 +172,28 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		report, err := recovered()
 		cli.SayRecovered(say, report, err)
 	}()
+	// A login that fails is said before the model has read the prompt.
+	if _, err := authority.AgentToken(ctx); err != nil {
+		if ctx.Err() != nil {
+			return cli.Interrupted(ctx)
+		}
+		return fmt.Errorf("log in at %s: %w", s.LumoAuth.URL, err)
+	}
 	completed, err = o.drive(ctx, p, r, s.Model)
 	return err
 }
 
+// whole returns a path by which a file is found from anywhere.
+func whole(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
 // readPrompt reads the request.
 func readPrompt(p *cli.Program, arg string) (string, error) {
-	if arg == "-" {
+	if stdin, ok := p.Stdin.(*os.File); arg == "-" || arg == "" && !(ok && term.IsTerminal(int(stdin.Fd()))) {
 		text, err := strictjson.ReadAll(p.Stdin, maxPrompt)
 		if err != nil {
 			return "", cli.Usagef("the prompt on standard input: %w", err)
@@ -216,7 +242,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 	in := runner.Input{Text: o.prompt, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
-	show := o.viewer(p)
+	show, clear := o.viewer(p)
 	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
 	last := summary{model: model}
 	// When the output cannot be written, the run is stopped, and still followed to its
@@ -234,11 +260,13 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 			completed = &c
 		}
 		if unwritten == nil {
-			if unwritten = errors.Join(show(event), out.see(event)); unwritten != nil {
+			clear()
+			if unwritten = errors.Join(out.see(event), show(event)); unwritten != nil {
 				stop()
 			}
 		}
 	}
+	clear()
 	if unwritten == nil && !o.json {
 		unwritten = out.finish(last.finished.Answer)
 	}
@@ -248,8 +276,9 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 	return completed, last.exit(ctx)
 }
 
-// viewer returns what shows each event: the timeline, JSON lines, or nothing.
-func (o options) viewer(p *cli.Program) func(runner.Event) error {
+// viewer returns what shows each event, as the timeline, JSON lines, or nothing, and
+// what makes room for others on the terminal.
+func (o options) viewer(p *cli.Program) (show func(runner.Event) error, clear func()) {
 	switch {
 	case o.json:
 		return func(e runner.Event) error {
@@ -259,10 +288,10 @@ func (o options) viewer(p *cli.Program) func(runner.Event) error {
 			}
 			_, err = p.Stdout.Write(append(plain.JSON(line), '\n'))
 			return err
-		}
+		}, func() {}
 	case o.quiet:
-		return func(runner.Event) error { return nil }
+		return func(runner.Event) error { return nil }, func() {}
 	}
-	shown := timeline.New(p.Stderr, p.Color(p.Stderr))
-	return func(e runner.Event) error { shown.Show(e); return nil }
+	shown := timeline.New(p.Stderr, timeline.Style{Color: p.Color(p.Stderr), Width: cli.Width(p.Stderr)})
+	return func(e runner.Event) error { shown.Show(e); shown.Wait(e); return nil }, shown.Clear
 }

@@ -22,16 +22,27 @@ import (
 	"github.com/jitagent/jitagent/runner"
 )
 
-// A Timeline writes events as they happen. It is for one goroutine.
-type Timeline struct {
-	w     io.Writer
-	start time.Time
-	paint map[string]*color.Color
+// Style is how a timeline looks. The zero value is for files and pipes: no color, and
+// one line an event, however long.
+type Style struct {
+	Color bool
+	// Width is that of the terminal, in columns: lines are folded under their text, and
+	// a line that is overwritten says what is waited for. 0 is no terminal.
+	Width int
 }
 
-// New returns a timeline that writes to w, with color or without.
-func New(w io.Writer, colored bool) *Timeline {
-	t := &Timeline{w: w, start: time.Now(), paint: map[string]*color.Color{
+// A Timeline writes events as they happen. It is for one goroutine.
+type Timeline struct {
+	w      io.Writer
+	start  time.Time
+	style  Style
+	paint  map[string]*color.Color
+	status bool // the line that is overwritten is there
+}
+
+// New returns a timeline that writes to w.
+func New(w io.Writer, style Style) *Timeline {
+	t := &Timeline{w: w, start: time.Now(), style: style, paint: map[string]*color.Color{
 		"dim":  color.New(color.Faint),
 		"good": color.New(color.FgGreen),
 		"warn": color.New(color.FgYellow),
@@ -39,7 +50,7 @@ func New(w io.Writer, colored bool) *Timeline {
 		"head": color.New(color.FgCyan),
 	}}
 	for _, c := range t.paint {
-		if colored {
+		if style.Color {
 			c.EnableColor()
 		} else {
 			c.DisableColor()
@@ -48,13 +59,80 @@ func New(w io.Writer, colored bool) *Timeline {
 	return t
 }
 
+// indent is how far to the right the text of a line begins, after time and label.
+const indent = 19
+
 // line writes one line: time, label, text.
 func (t *Timeline) line(at time.Time, paint, label, format string, args ...any) {
+	t.Clear()
 	elapsed := max(0, at.Sub(t.start)).Seconds()
 	_, _ = fmt.Fprintf(t.w, "%s %s %s\n",
 		t.paint["dim"].Sprintf("%7.3fs", elapsed),
 		t.paint[paint].Sprintf("%-9s", label),
-		plain.Line(fmt.Sprintf(format, args...), 400))
+		Fold(plain.Line(fmt.Sprintf(format, args...), 400), t.style.Width, indent))
+}
+
+// Fold breaks a text into lines of at most width columns and begins all but the first
+// under column indent, where the first is taken to begin. A width that leaves no room
+// changes nothing. Each character counts as one column.
+func Fold(text string, width, indent int) string {
+	room := width - indent
+	if room < 20 {
+		return text
+	}
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		runes := []rune(word)
+		switch {
+		case column > 0 && column+1+len(runes) <= room:
+			b.WriteByte(' ')
+			column++
+		case column > 0:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = 0
+		}
+		for len(runes) > room { // an address that fits no line
+			b.WriteString(string(runes[:room]) + "\n" + strings.Repeat(" ", indent))
+			runes = runes[room:]
+		}
+		b.WriteString(string(runes))
+		column += len(runes)
+	}
+	return b.String()
+}
+
+// Wait shows, until the next line, what is waited for after an event.
+func (t *Timeline) Wait(e runner.Event) {
+	if t.style.Width == 0 {
+		return
+	}
+	what := ""
+	switch e := e.(type) {
+	case runner.Started, runner.ToolReturned:
+		what = "the model is working"
+	case runner.ToolCalled, jit.Granted:
+		what = "the API is asked"
+	case jit.Requested:
+		what = "the authorization server decides"
+	case jit.Decided:
+		if e.Status == jit.StatusPending {
+			what = "waiting for a person"
+		}
+	}
+	if what != "" {
+		t.Clear()
+		_, _ = fmt.Fprintf(t.w, "%*s%s ...", indent, "", t.paint["dim"].Sprint(what))
+		t.status = true
+	}
+}
+
+// Clear takes away what [Timeline.Wait] shows, before others write to the terminal.
+func (t *Timeline) Clear() {
+	if t.status {
+		_, _ = io.WriteString(t.w, "\r\x1b[K")
+		t.status = false
+	}
 }
 
 // Note writes a line that belongs to no event.
@@ -169,11 +247,13 @@ func details(ds []rar.Detail) string {
 func arguments(args map[string]any) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(args)) {
-		value, err := json.Marshal(args[name])
-		if err != nil {
-			value = []byte("?")
+		var value strings.Builder
+		enc := json.NewEncoder(&value)
+		enc.SetEscapeHTML(false) // it is no page
+		if enc.Encode(args[name]) != nil {
+			value.WriteString("?")
 		}
-		parts = append(parts, name+": "+plain.Line(string(value), 60))
+		parts = append(parts, name+": "+plain.Line(strings.TrimSpace(value.String()), 60))
 	}
 	return strings.Join(parts, ", ")
 }

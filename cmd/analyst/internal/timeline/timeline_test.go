@@ -25,7 +25,7 @@ func TestTimeline(t *testing.T) {
 	read := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1"}
 	about := jit.About{Time: now, TaskID: "task_1", CallID: "call_1", Tool: "fetch_document"}
 	var out bytes.Buffer
-	timeline := timeline.New(&out, false)
+	timeline := timeline.New(&out, timeline.Style{})
 	for _, e := range []runner.Event{
 		runner.Started{Time: now, Session: "s", Agent: "a"},
 		jit.TaskOpened{About: about},
@@ -77,9 +77,40 @@ func TestTimeline(t *testing.T) {
 func TestColourOnlyWhenAsked(t *testing.T) {
 	for _, colour := range []bool{true, false} {
 		var out bytes.Buffer
-		timeline.New(&out, colour).Note("hello")
+		timeline.New(&out, timeline.Style{Color: colour}).Note("hello")
 		if got := strings.Contains(out.String(), "\x1b["); got != colour {
 			t.Errorf("NewTimeline(colour %v) wrote %q", colour, out.String())
 		}
+	}
+}
+
+// TestTerminal: at a terminal no line is longer than it, what continues a line stands
+// under its text, and what is waited for leaves nothing behind.
+func TestTerminal(t *testing.T) {
+	var out bytes.Buffer
+	shown := timeline.New(&out, timeline.Style{Width: 80})
+	call := runner.ToolCalled{Tool: "create_report", Args: map[string]any{"title": "a < b & c", "content": strings.Repeat("word ", 30), "url": "https://api.test/" + strings.Repeat("x", 90)}}
+	shown.Show(call)
+	shown.Wait(call)
+	shown.Show(runner.ToolReturned{Tool: "create_report", Status: "ok"})
+	text := out.String()
+	if !strings.Contains(text, `"a < b & c"`) {
+		t.Errorf("arguments are escaped:\n%s", text)
+	}
+	head, rest, ok := strings.Cut(text, "the API is asked ...\r\x1b[K")
+	if !ok {
+		t.Fatalf("nothing is waited for, or it stays:\n%q", text)
+	}
+	lines := strings.Split(strings.TrimRight(head, " "), "\n")
+	if len(lines) < 4 {
+		t.Errorf("the line is not folded:\n%s", head)
+	}
+	for i, line := range lines {
+		if len([]rune(line)) > 80 || i > 0 && i < len(lines)-1 && !strings.HasPrefix(line, strings.Repeat(" ", 19)) {
+			t.Errorf("line %d: %q", i, line)
+		}
+	}
+	if !strings.Contains(rest, "create_report: ok") {
+		t.Errorf("afterwards: %q", rest)
 	}
 }
