@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/peer"
 )
 
 // Limits of what [WWWAuthenticate] reads, beside [MaxHeader].
@@ -156,7 +158,7 @@ func readAuthenticate(h http.Header) authenticate {
 		switch code := c.Params[MemberError]; {
 		case code == ErrorCode && !a.demands:
 			a.demands = true
-			a.description = plainText(c.Params[MemberDescription])
+			a.description = peer.Clean(c.Params[MemberDescription], MaxDescription)
 		case code != ErrorCode && code != "" && a.foreign == "":
 			a.foreign = code
 		}

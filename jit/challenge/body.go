@@ -1,17 +1,15 @@
 package challenge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -98,7 +96,7 @@ func readBody(h http.Header, body []byte) (refusal, error) {
 	r := refusal{code: members[MemberError], hint: members[MemberHint]}
 	var description string
 	if strictjson.Unmarshal(members[MemberDescription], &description) == nil {
-		r.description = plainText(description)
+		r.description = peer.Clean(description, MaxDescription)
 	}
 	return r, nil
 }
@@ -115,36 +113,4 @@ func isJSON(contentType []string) bool {
 			strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"))
 	}
 	return false // more than one: nobody can tell which counts
-}
-
-// plainText makes a peer's text fit to be shown: one line of at most
-// [MaxDescription] bytes, without control or invisible characters.
-func plainText(s string) string {
-	if len(s) > 8*MaxDescription { // bounds the work, not the result
-		s = s[:8*MaxDescription]
-	}
-	var b bytes.Buffer
-	space := false
-	for _, r := range s {
-		switch {
-		case unicode.IsSpace(r) || unicode.Is(unicode.Zs, r):
-			space = b.Len() > 0
-			continue
-		case r == utf8.RuneError || !unicode.IsPrint(r) || unicode.In(r, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
-			continue
-		}
-		need := utf8.RuneLen(r)
-		if space {
-			need++
-		}
-		if b.Len()+need > MaxDescription {
-			break
-		}
-		if space {
-			b.WriteByte(' ')
-			space = false
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

@@ -399,11 +399,11 @@ func TestDescription(t *testing.T) {
 		body string
 		want string
 	}{
-		"controls":            {nil, body("a\x1b[2K\x00b\u009bc\x7f"), "a[2Kbc"},
+		"controls":            {nil, body("a\x1b[2K\x00b\u009bc\x7f"), "a [2K b c"},
 		"bidi and invisible":  {nil, body("a\u202eb\u200bc\u2066\ufe0f\u3164d\ufeff"), "abcd"},
 		"lines become spaces": {nil, body(" one\r\n\ttwo\u2028three\u00a0 "), "one two three"},
-		"long":                {nil, body(long), long[:challenge.MaxDescription]},
-		"very long":           {nil, body(strings.Repeat("x ", 10_000)), strings.Repeat("x ", 10_000)[:challenge.MaxDescription-1]},
+		"long":                {nil, body(long), long[:challenge.MaxDescription-4] + "…"},
+		"very long":           {nil, body(strings.Repeat("x ", 10_000)), strings.Repeat("x ", 10_000)[:challenge.MaxDescription-3] + "…"},
 		"not a string":        {nil, `{"error_description":["a"],` + hint(object)[1:], ""},
 		"bytes in the header": {header("Www-Authenticate", bearer+", error_description=\"a\xffb\x80\tc\""), hint(object), "ab c"},
 		"escapes":             {header("Www-Authenticate", bearer+`, error_description="say \"please\\\""`), hint(object), `say "please\"`},

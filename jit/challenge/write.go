@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -31,7 +32,7 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 	if n := base64.StdEncoding.EncodedLen(len(object)); n > MaxHeader {
 		return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
 	}
-	description = plainText(description)
+	description = peer.Clean(description, MaxDescription)
 	body, err := json.Marshal(struct {
 		Error       string     `json:"error"`
 		Description string     `json:"error_description,omitzero"`

@@ -132,7 +132,7 @@ func TestWriteParse(t *testing.T) {
 		"header injected": {doc("doc_1"), "a\r\nSet-Cookie: b", "a Set-Cookie: b"},
 		"beyond ASCII":    {doc("Übersicht 日本"), "bitte prüfen", "bitte prüfen"},
 		"HTML":            {doc("<script>&"), "<b>", "<b>"},
-		"long":            {doc("doc_1"), strings.Repeat("a", 10_000), strings.Repeat("a", challenge.MaxDescription)},
+		"long":            {doc("doc_1"), strings.Repeat("a", 10_000), strings.Repeat("a", challenge.MaxDescription-3) + "…"},
 		"all members": {
 			rar.Detail{
 				Type: "a", Locations: []string{"https://api.acme-corp.com"}, Actions: []string{"b"}, DataTypes: []string{"c"},
