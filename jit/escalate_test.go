@@ -175,7 +175,7 @@ func TestOvergrantIsNeverUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := newAPI(t)
-			authority := &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+			authority := &fake.Authority{Issue: func(string, rar.Detail) jit.Issued {
 				return jit.Issued{Token: secret.New(canary), Type: "Bearer", ExpiresIn: time.Minute, Details: details}
 			}}
 			c := newClient(t, jit.Config{Authority: authority}, api.origin(), api.URL, nil)

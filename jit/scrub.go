@@ -224,7 +224,7 @@ func escaped(text string, i, skip, digits, base int) (c byte, n int) {
 	if v >= 0x80 {
 		v = 0
 	}
-	return countsAs[byte(v)], skip + digits
+	return countsAs[v], skip + digits
 }
 
 // countsAs maps characters to base64url, and what does not count to 0.

@@ -66,7 +66,7 @@ func TestNoTokenInErrorsEventsJournalOrLogs(t *testing.T) {
 	denied := canaries()
 	denied.Decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusDenied}, nil }
 	overgrant := canaries()
-	overgrant.Issue = func(_ string, d rar.Detail) jit.Issued {
+	overgrant.Issue = func(string, rar.Detail) jit.Issued {
 		return jit.Issued{Token: secret.New(canaryGrant), Details: []rar.Detail{read("*")}}
 	}
 	pending := undecided(time.Hour, 0, 0)
