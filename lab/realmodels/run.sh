@@ -46,7 +46,8 @@ job() {
     rm -rf "$work/reports" "$work/state"
     local code=0
     # shellcheck disable=SC2086
-    env -i PATH="$PATH" HOME="$work" XDG_STATE_HOME="$work/state" OPENAI_BASE_URL="$base" GOOGLE_GEMINI_BASE_URL="$base" OPENAI_API_KEY="$key" GOOGLE_API_KEY=any-key \
+    env -i PATH="$PATH" HOME="$work" XDG_STATE_HOME="$work/state" OPENAI_BASE_URL="$base" GOOGLE_GEMINI_BASE_URL="$base" ANTHROPIC_BASE_URL="$base" \
+      OPENAI_API_KEY="$key" GOOGLE_API_KEY=any-key ANTHROPIC_API_KEY=any-key \
       timeout 300 "$work/analyst" run --quiet $way "$@" --reports "$work/reports" "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'." >"$work/out" 2>"$work/err" || code=$?
     local reports
     reports=$(cat "$work/reports"/*.md 2>/dev/null | grep -c '^# Q4 Analysis$' || true)
@@ -79,6 +80,7 @@ job "aimock, chat completions" 0 --model openai/gpt-4.1
 job "aimock, responses" 0 --model openai/gpt-4.1 --model-option api=responses
 base=$mock
 job "aimock, generateContent" 0 --model gemini/gemini-2.5-flash
+job "aimock, messages" 0 --model anthropic/claude-sonnet-4-5
 
 cat >"$work/litellm.yaml" <<YAML
 model_list:
