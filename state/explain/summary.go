@@ -191,6 +191,8 @@ func (t *teller) endSummary(say func(string, ...any)) {
 		switch {
 		case task.Issued == 1 && live == 1:
 			issued += ", and it is still valid"
+		case task.Issued == 1:
+			issued += ", and its time is over"
 		case task.Issued > 0:
 			issued += fmt.Sprintf(", and %d of them %s valid", live, plural(live, "is still", "are still"))
 		}
