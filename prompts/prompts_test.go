@@ -26,7 +26,7 @@ func TestToolFailsForWhatIsNotAToolsDescription(t *testing.T) {
 
 func TestTextsAreWhatModelsAreGiven(t *testing.T) {
 	texts := map[string]string{"instruction": prompts.Instruction()}
-	for _, tool := range []string{"fetch_document", "create_report"} {
+	for _, tool := range []string{"fetch_document", "create_report", "search_documents"} {
 		text, err := prompts.Tool(tool)
 		if err != nil {
 			t.Fatal(err)

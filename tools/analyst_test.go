@@ -3,6 +3,7 @@ package tools_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,7 +15,10 @@ import (
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest"
+	"github.com/jitagent/jitagent/jit/jittest/adktest"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -165,6 +169,12 @@ func TestCeilingsOfTheAnalystsTools(t *testing.T) {
 	}{
 		"read":                   {"fetch_document", fetch, read("doc_1"), true},
 		"read, located":          {"fetch_document", fetch, at(read("doc_1"), here), true},
+		"read, with a slash":     {"fetch_document", fetch, at(read("doc_1"), here+"/"), true},
+		"read, by its URL":       {"fetch_document", fetch, at(read("doc_1"), l.url.JoinPath("v1/documents/doc_1").String()), true},
+		"read, in a collection":  {"fetch_document", fetch, at(read("doc_1"), l.url.JoinPath("v1/documents").String()), true},
+		"read, in one, slashed":  {"fetch_document", fetch, at(read("doc_1"), l.url.JoinPath("v1/documents").String()+"/"), true},
+		"read, by another's URL": {"fetch_document", fetch, at(read("doc_1"), l.url.JoinPath("v1/documents/doc_2").String()), false},
+		"write, in a collection": {"create_report", report, at(write, l.url.JoinPath("v1/reports").String()), true},
 		"write":                  {"create_report", report, write, true},
 		"write, located":         {"create_report", report, at(write, here), true},
 		"another document":       {"fetch_document", fetch, read("doc_2"), false},
@@ -193,7 +203,11 @@ func TestCeilingsOfTheAnalystsTools(t *testing.T) {
 			a := &fake.Authority{}
 			got := call(t, a, l.tool(t, tt.tool), tt.args)
 			if tt.within {
-				if diff := cmp.Diff([]rar.Detail{l.at(tt.demand)}, a.Asked()); diff != "" || got["error"] != nil {
+				want := tt.demand
+				if want.Locations == nil {
+					want = l.at(want)
+				}
+				if diff := cmp.Diff([]rar.Detail{want}, a.Asked()); diff != "" || got["error"] != nil {
 					t.Errorf("Run() = %v; asked for (-want +got):\n%s", got, diff)
 				}
 				return
@@ -214,4 +228,61 @@ func TestAnalystsToolsNeedAnAPI(t *testing.T) {
 			t.Errorf("CreateReport(%v) = %v, want an error", api, got)
 		}
 	}
+}
+
+// What the operator's file names may be asked for, for calls with those arguments.
+func TestPolicyWidensACeiling(t *testing.T) {
+	p, err := policy.Parse([]byte(`tools: {fetch_document: {ceilings: [{type: document_access, actions: [read], identifier: "{document_id}", locations: ["{api}"]}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		policy *policy.Policy
+		id     string
+		asked  int
+	}{"named": {p, "doc_1", 1}, "another document": {p, "doc_2", 0}, "no policy": {nil, "doc_1", 0}} {
+		l, a := newLibrary(t), &fake.Authority{}
+		l.demand = func(*http.Request) rar.Detail {
+			return rar.Detail{Type: "document_access", Actions: []string{"read"}, Identifier: tt.id, Locations: []string{l.url.String()}}
+		}
+		fetch, err := tools.FetchDocument(l.url, tools.Options{Policy: tt.policy})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := call(t, a, fetch, map[string]any{"document_id": "doc_1"})
+		if len(a.Asked()) != tt.asked || (got["error"] == nil) != (tt.asked == 1) {
+			t.Errorf("%s: %v after asking for %v", name, got, a.Asked())
+		}
+	}
+	wrong, err := policy.Parse([]byte(`tools: {fetch_document: {ceilings: [{type: t, actions: [read], identifier: "{id}"}]}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tools.FetchDocument(newLibrary(t).url, tools.Options{Policy: wrong}); err == nil || !strings.Contains(err.Error(), "fetch_document has no argument id: it has document_id") {
+		t.Errorf("FetchDocument() = %v, want the argument named", err)
+	}
+}
+
+func TestSearchDocuments(t *testing.T) {
+	w := jittest.Start(t, jittest.Route("GET /v1/documents", func(r *http.Request) rar.Detail {
+		return rar.Detail{Type: "file_access", Actions: []string{"search"}, Identifier: "documents", Locations: []string{"http://" + r.Host}}
+	}, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("query") == "none" {
+			_, _ = io.WriteString(w, `{"documents":[],"total":0}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"documents":[{"id":"doc_1","title":"Q4","kind":"review","snippet":"rose"}],"total":1}`)
+	}))
+	search, err := tools.SearchDocuments(w.API, tools.Options{Logger: w.Logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]string{"Q4 & more": `{"documents":[{"id":"doc_1","kind":"review","snippet":"rose","title":"Q4"}],"total":1}`, "none": `{"documents":[],"total":0}`} {
+		got, err := adktest.Call(t, w, search, tools.SearchArgs{Query: query})
+		text, _ := json.Marshal(got)
+		if err != nil || string(text) != want {
+			t.Errorf("search_documents(%s) = %s, %v, want %s", query, text, err, want)
+		}
+	}
+	w.NothingLeft()
 }

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -19,6 +20,8 @@ import (
 type Options struct {
 	Base                 http.RoundTripper // see [Spec]
 	HonorsIdempotencyKey bool              // see [Spec]
+	Policy               *policy.Policy    // see [Spec]
+	Search               bool              // the API has a search, so search_documents is offered
 	Logger               *slog.Logger
 }
 
@@ -55,11 +58,12 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 		API:         api,
 		Base:        opts.Base,
 		Logger:      opts.Logger,
+		Policy:      opts.Policy,
 
 		HonorsIdempotencyKey: opts.HonorsIdempotencyKey,
 
 		Ceiling: func(ReportArgs) []rar.Detail {
-			return atOrigin(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"})
+			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"}, "v1/reports")
 		},
 		Justify: func(a ReportArgs) string { return "Create a report titled " + quoted(a.Title) },
 	}, func(ctx Context, a ReportArgs) (Report, error) {

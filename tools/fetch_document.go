@@ -46,8 +46,9 @@ func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
 		API:         api,
 		Base:        opts.Base,
 		Logger:      opts.Logger,
+		Policy:      opts.Policy,
 		Ceiling: func(a FetchArgs) []rar.Detail {
-			return atOrigin(api, rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: a.DocumentID})
+			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: a.DocumentID}, "v1/documents", a.DocumentID)
 		},
 		Justify: func(a FetchArgs) string { return "Read document " + a.DocumentID },
 	}, func(ctx Context, a FetchArgs) (Document, error) {
@@ -86,13 +87,25 @@ func documentOf(id string, answer *Answer) (Document, error) {
 	return doc, nil
 }
 
-// atOrigin returns a ceiling for d with the API's origin as its location, and for
-// d without a location: APIs differ in whether their demands name one. Either way
-// the token goes only to that origin.
-func atOrigin(api *url.URL, d rar.Detail) []rar.Detail {
-	located := d
+// wordings returns d as APIs word where it is: without a location, at the API's
+// origin, at the collection that the path begins with, and at the request's own URL;
+// the origin and the collection with and without a slash at the end. Whichever it is,
+// the token goes to that origin alone.
+func wordings(api *url.URL, d rar.Detail, path ...string) []rar.Detail {
+	var places []string
 	if origin, err := jit.OriginOf(api); err == nil {
-		located.Locations = []string{origin.String()}
+		places = append(places, origin.String(), origin.String()+"/")
 	}
-	return []rar.Detail{located, d}
+	collection := api.JoinPath(path[0]).String()
+	places = append(places, collection, collection+"/")
+	if len(path) > 1 {
+		places = append(places, api.JoinPath(path...).String())
+	}
+	all := []rar.Detail{}
+	for _, at := range places {
+		located := d
+		located.Locations = []string{at}
+		all = append(all, located)
+	}
+	return append(all, d)
 }

@@ -126,6 +126,14 @@ func bound(t reflect.Type, s *jsonschema.Schema) {
 	}
 }
 
+// arguments returns the names of the arguments.
+func (s argsSchema) arguments() (names []string) {
+	for p := s.checked.Properties.Oldest(); p != nil; p = p.Next() {
+		names = append(names, p.Key)
+	}
+	return names
+}
+
 // decode checks the model's arguments against the schema and decodes them. Its
 // errors are sentences for the model.
 func decode[A any](s argsSchema, args map[string]any) (A, error) {

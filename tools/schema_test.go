@@ -147,7 +147,7 @@ func TestEscapedCommaBelongsToThePattern(t *testing.T) {
 func analystsTools(t testing.TB, api *url.URL) map[string]tool.Tool {
 	t.Helper()
 	all := map[string]tool.Tool{}
-	for _, build := range []func(*url.URL, tools.Options) (tool.Tool, error){tools.FetchDocument, tools.CreateReport} {
+	for _, build := range []func(*url.URL, tools.Options) (tool.Tool, error){tools.FetchDocument, tools.CreateReport, tools.SearchDocuments} {
 		tool, err := build(api, tools.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
@@ -28,6 +29,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -58,6 +60,10 @@ type Spec[A any] struct {
 	// these arguments, which have passed the schema. Required: a tool that never
 	// needs authority returns nil.
 	Ceiling func(A) []rar.Detail
+
+	// Policy is the operator's: what it says of this tool may be asked for too. nil
+	// widens nothing.
+	Policy *policy.Policy
 
 	// Justify tells the person who decides what the call is for. nil means the
 	// tool's name. The model chose the arguments: quote, do not believe.
@@ -116,6 +122,9 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	if err != nil {
 		return fail(err)
 	}
+	if err := spec.Policy.Check(spec.Name, schema.arguments()); err != nil {
+		return fail(err)
+	}
 	client, err := newClient(spec.API, spec.Base, spec.HonorsIdempotencyKey)
 	if err != nil {
 		return fail(err)
@@ -134,6 +143,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 			return jitmw.Plan{}, err
 		}
 		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a, Repeats: spec.Repeats}
+		p.Ceiling = append(slices.Clip(p.Ceiling), spec.Policy.Ceiling(spec.Name, spec.API, args)...)
 		if spec.Justify != nil {
 			p.Justification = spec.Justify(a)
 		}

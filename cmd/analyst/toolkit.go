@@ -11,17 +11,22 @@ import (
 // toolkit lists the analyst's tools. A new tool is one file in package tools and
 // one entry here; analyst new-tool writes both.
 func toolkit(api *url.URL, opts tools.Options) ([]tool.Tool, error) {
-	var kit []tool.Tool
-	for _, build := range []func(*url.URL, tools.Options) (tool.Tool, error){
+	builders := []func(*url.URL, tools.Options) (tool.Tool, error){
 		tools.FetchDocument,
 		tools.CreateReport,
 		// analyst new-tool adds its entry above this line.
-	} {
+	}
+	if opts.Search {
+		builders = append(builders, tools.SearchDocuments)
+	}
+	var kit []tool.Tool
+	var names []string
+	for _, build := range builders {
 		t, err := build(api, opts)
 		if err != nil {
 			return nil, err
 		}
-		kit = append(kit, t)
+		kit, names = append(kit, t), append(names, t.Name())
 	}
-	return kit, nil
+	return kit, opts.Policy.CheckTools(names)
 }

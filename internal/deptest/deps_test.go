@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
+	"policy":              {"rar"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
 	"jit/challenge": {"rar", "internal/strictjson", "internal/peer"},
@@ -72,7 +73,7 @@ var allowed = map[string][]string{
 	// The agent, from the middleware up.
 	"prompts":       {},
 	"jitmw":         {"jit", "rar", "internal/peer", "internal/strictjson"},
-	"tools":         {"jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
+	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
@@ -101,7 +102,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "dev", "dev/docapi", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
+		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
 		"state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/run": {
@@ -130,6 +131,7 @@ var allowed = map[string][]string{
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
+	"policy",
 	"internal/markdown",
 	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
 	"internal/disk", "internal/sqldb", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",

@@ -53,7 +53,8 @@ func (j job) quest(prompt string) (q quest, ok bool) {
 		q.query = everything
 		return q, cued && !j.report
 	}
-	return q, j.verbs || j.summary || j.report || len(j.question) > 0
+	greets := slices.ContainsFunc(words, func(w word) bool { return greetings[w.lower] })
+	return q, j.verbs || j.summary || j.report || len(j.question) > 0 && !greets
 }
 
 // common reports whether a word tells of no document in particular.

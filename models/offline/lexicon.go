@@ -6,6 +6,7 @@ var (
 	documentCues = set("document documents doc docs file files id ids identifier identifiers")
 	pluralCues   = set("documents docs files ids identifiers")
 	cueFillers   = set("id ids identifier number no nr called named titled entitled")
+	greetings    = set("hello hi hey")
 	determiners  = set("the this that my your our each every these those which what any no said how many")
 	connectors   = set("and or & + plus also with together")
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -28,6 +29,8 @@ const (
 	EnvModel    = "ANALYST_MODEL"
 
 	EnvAPIIdempotent = "ANALYST_API_IDEMPOTENT"
+	EnvAPISearch     = "ANALYST_API_SEARCH"
+	EnvPolicy        = "ANALYST_POLICY"
 )
 
 // DefaultModel runs with nothing configured.
@@ -41,7 +44,8 @@ type Target struct {
 	legacyPrefix                   bool
 	api, model                     string
 	modelOptions                   []string
-	apiIdempotent                  bool
+	apiIdempotent, apiSearch       bool
+	policy                         string
 	documents, reports             string
 }
 
@@ -54,6 +58,8 @@ func (t *Target) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&t.secretFile, "client-secret-file", "", "file that holds the client secret (or set "+EnvSecret+")")
 	f.StringVar(&t.api, "api-url", "", "base URL of the protected API ("+EnvAPI+")")
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
+	f.BoolVar(&t.apiSearch, "api-search", false, "the protected API finds documents by words, so the model is offered search_documents ("+EnvAPISearch+"=true)")
+	f.StringVar(&t.policy, "policy", "", "file that says what calls may ask for beyond the usual wordings ("+EnvPolicy+"; see docs/ceilings.md)")
 	f.StringVar(&t.model, "model", "", "model as provider/name ("+EnvModel+"; default "+DefaultModel+")")
 	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as key=value, such as temperature=0 or max_tokens=2000; may be given again")
 	f.StringVar(&t.documents, "documents", "", "serve the texts in this directory (.md, .txt, .log, .csv, .html) from the embedded API")
@@ -65,7 +71,7 @@ func (t *Target) AddFlags(f *pflag.FlagSet) {
 // same servers.
 func (t *Target) AddServerFlags(f *pflag.FlagSet) {
 	t.AddFlags(f)
-	for _, name := range []string{"api-idempotent", "model", "model-option", "documents", "reports"} {
+	for _, name := range []string{"api-idempotent", "api-search", "policy", "model", "model-option", "documents", "reports"} {
 		_ = f.MarkHidden(name) // they are there
 	}
 }
@@ -77,6 +83,8 @@ type Settings struct {
 	LumoAuth           lumoauth.Config
 	API                *url.URL
 	APIIdempotent      bool // the API honors Idempotency-Key
+	APISearch          bool // the API finds documents by words
+	Policy             *policy.Policy
 	Model              string
 	ModelSettings      map[string]string
 	Data               string // where documents go
@@ -108,10 +116,25 @@ func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
 		bad("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}
 
-	s.APIIdempotent = t.apiIdempotent
-	if v := strings.TrimSpace(getenv(EnvAPIIdempotent)); v != "" && !t.apiIdempotent {
-		if s.APIIdempotent, err = strconv.ParseBool(v); err != nil {
-			bad("%s is neither true nor false", EnvAPIIdempotent)
+	yes := func(flag bool, name string) bool {
+		v := strings.TrimSpace(getenv(name))
+		if v == "" || flag {
+			return flag
+		}
+		said, err := strconv.ParseBool(v)
+		if err != nil {
+			bad("%s is neither true nor false", name)
+		}
+		return said
+	}
+	s.APIIdempotent, s.APISearch = yes(t.apiIdempotent, EnvAPIIdempotent), yes(t.apiSearch, EnvAPISearch)
+	if path := pick(t.policy, EnvPolicy); path != "" {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			s.Policy, err = policy.Parse(text)
+		}
+		if err != nil {
+			bad("%v", err)
 		}
 	}
 	clientSecret, err := t.secret(getenv)

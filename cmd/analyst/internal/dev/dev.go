@@ -146,6 +146,7 @@ func agentExports(servers *dev.Servers) string {
 		{cli.EnvSecret, client.ClientSecret.Reveal()},
 		{cli.EnvAPI, servers.API.String()},
 		{cli.EnvAPIIdempotent, "true"},
+		{cli.EnvAPISearch, "true"},
 		{"OPENAI_BASE_URL", servers.Model.JoinPath("v1").String()},
 		{"GOOGLE_GEMINI_BASE_URL", servers.Model.String()},
 	})

@@ -118,10 +118,14 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 }
 
 func describe(s cli.Settings) string {
-	if s.Embedded {
-		return "nothing set: embedded servers"
+	text := ""
+	if about := s.Policy.Tools(); len(about) > 0 {
+		text = "; the policy widens " + strings.Join(about, ", ")
 	}
-	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.LumoAuth.URL, s.LumoAuth.Org, s.LumoAuth.ClientID)
+	if s.Embedded {
+		return "nothing set: embedded servers" + text
+	}
+	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.LumoAuth.URL, s.LumoAuth.Org, s.LumoAuth.ClientID) + text
 }
 
 // checkState opens the journal and gives back what dead processes left, as every

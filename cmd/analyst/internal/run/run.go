@@ -148,7 +148,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			return err
 		}
 		defer func() { _ = servers.Close() }()
-		s.LumoAuth, s.API, s.APIIdempotent = cli.ClientOf(servers), servers.API, true
+		s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = cli.ClientOf(servers), servers.API, true, true
 		first("embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s",
 			servers.AuthURL, servers.API, len(servers.Docs.IDs()), whole(cmp.Or(s.Reports, "reports")), s.Model, s.Data)
 		for _, line := range servers.Docs.Remarks() {
@@ -222,7 +222,9 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 	if err != nil {
 		return nil, err
 	}
-	kit, err := o.toolkit(s.API, tools.Options{Base: failpoints.Base(nil), HonorsIdempotencyKey: s.APIIdempotent, Logger: logger})
+	kit, err := o.toolkit(s.API, tools.Options{
+		Base: failpoints.Base(nil), HonorsIdempotencyKey: s.APIIdempotent, Search: s.APISearch, Policy: s.Policy, Logger: logger,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,169 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// Parse reads a policy file: YAML, strictly. Its error names every mistake, with its
+// line.
+func Parse(text []byte) (*Policy, error) {
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("policy: larger than %d bytes", MaxBytes)
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	r := &reader{policy: &Policy{tools: map[string][]ceiling{}}}
+	if len(root.Content) != 1 {
+		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
+	}
+	r.members(root.Content[0], "the file", map[string]func(*yaml.Node){"tools": r.tools})
+	if err := errors.Join(r.errs...); err != nil {
+		return nil, err
+	}
+	return r.policy, nil
+}
+
+// A reader reads the tree and goes on after a mistake.
+type reader struct {
+	policy *Policy
+	errs   []error
+}
+
+func (r *reader) fail(n *yaml.Node, format string, args ...any) {
+	r.errs = append(r.errs, fmt.Errorf("policy, line %d: %s", n.Line, fmt.Sprintf(format, args...)))
+}
+
+// pairs calls each for the members of a mapping, and refuses what YAML has beside
+// plain ones.
+func (r *reader) pairs(n *yaml.Node, what string, each func(key, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode || n.Anchor != "" {
+		r.fail(n, "%s is not names with values", what)
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Tag == "!!merge":
+			r.fail(key, "in %s there is a name that is no plain text", what)
+		case seen[key.Value]:
+			r.fail(key, "%s has %s twice", what, key.Value)
+		default:
+			seen[key.Value] = true
+			each(key, value)
+		}
+	}
+}
+
+// members reads a mapping of known names.
+func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.Node)) {
+	r.pairs(n, what, func(key, value *yaml.Node) {
+		read := known[key.Value]
+		if read == nil {
+			r.fail(key, "%s has no %q", what, key.Value)
+			return
+		}
+		read(value)
+	})
+}
+
+func (r *reader) tools(n *yaml.Node) {
+	r.pairs(n, "tools", func(key, value *yaml.Node) {
+		tool := key.Value
+		r.members(value, tool, map[string]func(*yaml.Node){"ceilings": func(list *yaml.Node) {
+			for _, item := range r.list(list, "ceilings of "+tool) {
+				r.ceiling(tool, item)
+			}
+		}})
+		if len(r.policy.tools[tool]) == 0 && len(r.errs) == 0 {
+			r.fail(key, "%s has no ceilings", tool)
+		}
+	})
+}
+
+func (r *reader) ceiling(tool string, n *yaml.Node) {
+	c := ceiling{line: n.Line}
+	text := func(into *string) func(*yaml.Node) {
+		return func(n *yaml.Node) { *into = r.text(n) }
+	}
+	texts := func(into *[]string) func(*yaml.Node) {
+		return func(n *yaml.Node) {
+			for _, item := range r.list(n, "the list") {
+				*into = append(*into, r.text(item))
+			}
+		}
+	}
+	before := len(r.errs)
+	r.members(n, "a ceiling", map[string]func(*yaml.Node){
+		"type": text(&c.detail.Type), "actions": texts(&c.detail.Actions), "identifier": text(&c.detail.Identifier),
+		"locations": texts(&c.detail.Locations), "datatypes": texts(&c.detail.DataTypes), "privileges": texts(&c.detail.Privileges),
+	})
+	if len(r.errs) == before {
+		r.check(n, c.detail)
+	}
+	r.policy.tools[tool] = append(r.policy.tools[tool], c)
+	if len(c.detail.Locations) == 1 && c.detail.Locations[0] == api { // with a slash it is the same place
+		slashed := c
+		slashed.detail = c.detail.Clone()
+		slashed.detail.Locations[0] += "/"
+		r.policy.tools[tool] = append(r.policy.tools[tool], slashed)
+	}
+}
+
+// check refuses a ceiling that says less than it looks like.
+func (r *reader) check(n *yaml.Node, d rar.Detail) {
+	switch {
+	case d.Type == "":
+		r.fail(n, "a ceiling has no type")
+	case len(d.Actions) == 0:
+		r.fail(n, "a ceiling of type %s has no actions", d.Type)
+	}
+	for _, text := range append(append([]string{d.Type}, d.Actions...), append(d.DataTypes, d.Privileges...)...) {
+		if strings.ContainsAny(text, "{}") {
+			r.fail(n, "%q: braces stand in the identifier and the locations alone", text)
+		}
+	}
+	for i, text := range append([]string{d.Identifier}, d.Locations...) {
+		rest := placeholder.ReplaceAllString(text, "x")
+		if strings.ContainsAny(rest, "{}") {
+			r.fail(n, "%q: a brace that is no placeholder such as {document_id}", text)
+			continue
+		}
+		if strings.Contains(strings.TrimPrefix(text, api), api) || i == 0 && strings.Contains(text, api) {
+			r.fail(n, "%q: {api} stands at the beginning of a location", text)
+		}
+		if i == 0 || strings.HasPrefix(text, api) {
+			continue
+		}
+		if u, err := url.Parse(text); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(u.Host, "{}") || placeholder.MatchString(text[:len(u.Scheme)+3]) {
+			r.fail(n, "%q is no location: begin with {api}, or with https:// and a host", text)
+		}
+	}
+	if _, err := d.Check(); err != nil {
+		r.fail(n, "%v", err)
+	}
+}
+
+func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
+	if n.Kind != yaml.SequenceNode || n.Anchor != "" || len(n.Content) == 0 {
+		r.fail(n, "%s is not a list with something in it", what)
+		return nil
+	}
+	return n.Content
+}
+
+func (r *reader) text(n *yaml.Node) string {
+	if n.Kind != yaml.ScalarNode || n.Anchor != "" || n.Tag != "!!str" || n.Value == "" {
+		r.fail(n, "%q is no text: put it in quotes", n.Value)
+	}
+	return n.Value
+}

@@ -1,0 +1,159 @@
+// Package policy reads the operator's file: what calls of which tool may ask for
+// beyond the wordings that the tool itself knows.
+//
+//	tools:
+//	  fetch_document:
+//	    ceilings:
+//	      - type: document_access
+//	        actions: [read]
+//	        identifier: "{document_id}"
+//	        locations: ["{api}/v1/documents/{document_id}"]
+//
+// Each ceiling is one authorization detail, compared as exactly as the tool's own.
+// {api} is the base URL of the tool's API; any other name in braces is an argument
+// of the call. The model chooses arguments: a placeholder says that whatever it
+// chooses may be asked for.
+//
+// Invariants: what the file does not say widens nothing; a file with any mistake is
+// refused whole; a ceiling of which an argument is absent does not exist for that
+// call. The package knows no server and no tool.
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jitagent/jitagent/rar"
+)
+
+// MaxBytes bounds a file.
+const MaxBytes = 256 << 10
+
+// api is the placeholder of the API's base URL.
+const api = "{api}"
+
+var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_-]{1,64})\}`)
+
+// A Policy is a file that was read. nil, and the zero Policy, widen nothing. It is
+// safe for concurrent use.
+type Policy struct {
+	tools map[string][]ceiling
+}
+
+// A ceiling is one detail with its placeholders.
+type ceiling struct {
+	line   int
+	detail rar.Detail
+}
+
+// Tools returns the names of the tools that the policy is about, sorted.
+func (p *Policy) Tools() []string {
+	if p == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(p.tools))
+}
+
+// Check reports, all at once, what does not fit a tool with these arguments: names
+// in braces that are none of them.
+func (p *Policy) Check(tool string, arguments []string) error {
+	if p == nil {
+		return nil
+	}
+	var errs []error
+	for _, c := range p.tools[tool] {
+		for _, text := range c.texts() {
+			for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+				if found[0] != api && !slices.Contains(arguments, found[1]) {
+					errs = append(errs, fmt.Errorf("policy, line %d: %s has no argument %s: it has %s", c.line, tool, found[1], strings.Join(arguments, ", ")))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CheckTools reports, all at once, the tools of the policy that are not among these.
+func (p *Policy) CheckTools(known []string) error {
+	var errs []error
+	for _, tool := range p.Tools() {
+		if !slices.Contains(known, tool) {
+			errs = append(errs, fmt.Errorf("policy, line %d: there is no tool %s: there are %s", p.tools[tool][0].line, tool, strings.Join(known, ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Ceiling returns what a call of the tool with these arguments may ask for beside
+// the tool's own ceiling. base is the API's base URL; nil for a tool without one.
+func (p *Policy) Ceiling(tool string, base *url.URL, args map[string]any) []rar.Detail {
+	if p == nil {
+		return nil
+	}
+	var all []rar.Detail
+	for _, c := range p.tools[tool] {
+		if d, ok := c.fill(base, args); ok {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// texts are the parts of a ceiling that may hold placeholders.
+func (c ceiling) texts() []string {
+	return append([]string{c.detail.Identifier}, c.detail.Locations...)
+}
+
+// fill puts the arguments in. It reports false when one is absent.
+func (c ceiling) fill(base *url.URL, args map[string]any) (rar.Detail, bool) {
+	d, ok := c.detail.Clone(), true
+	put := func(text string, escape func(string) string) string {
+		return placeholder.ReplaceAllStringFunc(text, func(found string) string {
+			if found == api {
+				ok = ok && base != nil
+				return where(base)
+			}
+			value := textOf(args[found[1:len(found)-1]])
+			ok = ok && value != ""
+			return escape(value)
+		})
+	}
+	d.Identifier = put(d.Identifier, func(s string) string { return s })
+	for i, at := range d.Locations {
+		d.Locations[i] = put(at, url.PathEscape)
+	}
+	return d, ok
+}
+
+// where returns a base URL as locations name it: without a slash at its end.
+func where(base *url.URL) string {
+	if base == nil {
+		return ""
+	}
+	at := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path, RawPath: base.RawPath}
+	return strings.TrimRight(at.String(), "/")
+}
+
+// textOf is an argument as part of a text; "" for one that has no plain text.
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case int:
+		return strconv.Itoa(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+	}
+	return ""
+}
