@@ -141,7 +141,8 @@ func Open(ctx context.Context, name string, opts Options) (model.LLM, error) {
 }
 
 // Check reports whether llm can be reached with the key it was opened with, for
-// diagnosis. It sends no document. A model that needs no network is always
+// diagnosis. It sends no document. A server that does not say gives
+// [provider.ErrCannotTell]. A model that needs no network is always
 // reachable, and so, to Check, is a model that this package did not open.
 func Check(ctx context.Context, llm model.LLM) error {
 	if c, ok := llm.(interface{ Check(context.Context) error }); ok {

@@ -95,8 +95,8 @@ func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stre
 }
 
 // Check asks the server about the model: the key is accepted, and the model is there
-// as far as the server can be asked: a gateway without a list of models counts as
-// reachable. No document is sent.
+// as far as the server can be asked: a gateway without a list of models gives
+// [provider.ErrCannotTell]. No document is sent.
 func (m *Model) Check(ctx context.Context) error {
 	ctx, x := provider.Observe(ctx, provider.Keep{})
 	_, err := m.once.models.Get(ctx, m.Name(), api.ModelGetParams{})
@@ -105,7 +105,7 @@ func (m *Model) Check(ctx context.Context) error {
 	}
 	e := m.once.explain(ctx, m.once.target, x, err)
 	if failure, ok := errors.AsType[*provider.Error](e); ok && m.once.target.Host != Host && (failure.Status == http.StatusNotFound || failure.Status == http.StatusMethodNotAllowed) {
-		return nil
+		return provider.ErrCannotTell
 	}
 	return e
 }

@@ -379,7 +379,7 @@ func TestWhatCannotBeAskedIsNamed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for body, want := range map[string]string{
-		`200 {"id":"m","type":"model"}`: "", "404 {}": "", `401 {"type":"error","error":{"type":"authentication_error"}}`: "the API key was refused",
+		`200 {"id":"m","type":"model"}`: "", "404 {}": "cannot be told", `401 {"type":"error","error":{"type":"authentication_error"}}`: "the API key was refused",
 	} {
 		err := serve(t, body).model(t, anthropic.Config{}).Check(t.Context())
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -75,6 +75,11 @@ func response(req *model.LLMRequest, s step) *model.LLMResponse {
 	prompt, answer := estimate(req.Contents...), estimate(content)
 	if req.Config != nil {
 		prompt += estimate(req.Config.SystemInstruction)
+		for _, t := range req.Config.Tools {
+			if t != nil {
+				prompt += estimateTools(t.FunctionDeclarations)
+			}
+		}
 	}
 	return &model.LLMResponse{
 		Content: content,
@@ -151,4 +156,14 @@ func estimate(contents ...*genai.Content) int32 {
 		}
 	}
 	return int32(min(ascii/4+other, 1<<30))
+}
+
+// estimateTools is the same of the tools that a request declares.
+func estimateTools(all []*genai.FunctionDeclaration) (n int32) {
+	for _, d := range all {
+		if d != nil {
+			n += estimate(genai.NewContentFromText(d.Name+" "+d.Description, genai.RoleUser))
+		}
+	}
+	return n
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // Check asks the server about the model: the key is accepted, and the model is there
-// as far as the server can be asked. One that has no list of models counts as
-// reachable. No document is sent.
+// as far as the server can be asked: one that has no list of models gives
+// [provider.ErrCannotTell]. No document is sent.
 func (m *Model) Check(ctx context.Context) error {
 	a := m.once
 	ctx, x := provider.Observe(ctx, provider.Keep{})
@@ -61,8 +61,8 @@ func (c *call) checkList() error {
 		} `json:"data"`
 	}
 	if err := c.get("models", &list); err != nil {
-		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) {
-			return nil
+		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) && !c.bare {
+			return provider.ErrCannotTell
 		}
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 func TestCheck(t *testing.T) {
@@ -27,7 +28,7 @@ func TestCheck(t *testing.T) {
 		{"not in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"third"}]}`), "there is no such model (404)", 2},
 		{"Ollama's tag", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"acme/one:latest"}]}`), "", 2},
 		{"llama.cpp: one model for every name", fail(404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`), say(`{"data":[{"id":"model.gguf"}]}`), "", 2},
-		{"neither", fail(405, ``), fail(404, ``), "", 2},
+		{"neither", fail(405, ``), fail(404, ``), provider.ErrCannotTell.Error(), 2},
 		{"a key for the list", fail(404, ``), fail(401, ``), "the API key was refused (401)", 2},
 		{"a list of garbage", fail(404, ``), say("x"), "the answer could not be read", 2},
 	} {
@@ -46,6 +47,15 @@ func TestCheck(t *testing.T) {
 		if len(paths) != tt.asked || paths[0] != "GET /v1/models/acme/one" || heads[0].Get("Authorization") != "Bearer "+canary || strings.Join(bodies, "") != "" {
 			t.Errorf("%s: asked %v with %v", tt.name, paths, bodies)
 		}
+	}
+}
+
+// A base URL without /v1 is not passed over as a server without a list.
+func TestCheckSeesAMissingPath(t *testing.T) {
+	s := serve(t, fail(404, "404 page not found"))
+	err := s.model(t, openai.Config{BaseURL: address(t, s.URL)}).Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "most servers want /v1 at its end") {
+		t.Errorf("got %v", err)
 	}
 }
 

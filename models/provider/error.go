@@ -37,6 +37,7 @@ type Error struct {
 	cause     error // never holds text of the provider's
 	permanent bool  // or passing: whatever the status says
 	passing   bool
+	inCall    bool // the model had begun a call
 	said      secret.String
 }
 

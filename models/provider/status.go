@@ -78,6 +78,7 @@ func (t Target) Stopped(finish genai.FinishReason, reason string, bounded bool) 
 		p.Text += " within a call, which is not made"
 	}
 	e := t.Fail(p, nil)
+	e.inCall = true
 	e.Reason = cmp.Or(Code(reason), Code(string(finish)))
 	return e
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/state/recovery"
 )
 
@@ -238,11 +239,28 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	if err == nil {
 		err = models.Check(ctx, llm)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, provider.ErrCannotTell) {
 		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
 		return f
 	}
 	f.OK, f.Detail = true, s.Model+": "+s.Data
+	if err != nil {
+		f.Detail += "; " + err.Error()
+	}
+	if s.Model == "offline" {
+		return f
+	}
+	use, err := provider.ProbeTools(ctx, llm)
+	switch {
+	case err != nil:
+		f.OK, f.Detail, f.Fix = false, err.Error(), "see the message; --model offline needs no key"
+	case use == provider.ToolsDropped:
+		f.OK, f.Detail, f.Fix = false, s.Model+": the server leaves tools out of the prompt, so no document is ever read", "use a model whose chat template has a place for tools"
+	case use == provider.ToolsCalled:
+		f.Detail += "; it calls tools"
+	default:
+		f.Detail += "; it made no call of a tool when asked for one, so it cannot be told whether it does"
+	}
 	return f
 }
 

@@ -90,7 +90,7 @@ func (s *summary) broken() error {
 func endedWith(code string) (what, remedy string) {
 	switch code {
 	case "MAX_TOKENS":
-		return "the answer was cut off at the limit of tokens", "raise it with --model-option max_tokens=N, or ask for less"
+		return "the answer was cut off at the limit of tokens", "raise it with --model-option max_tokens=N or, where that is not set, give the server a longer context; or ask for less"
 	case "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE":
 		return "the model refused to answer", "word the request differently, or use another document or model"
 	}
