@@ -113,7 +113,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
 	"cmd/analyst/internal/doctor": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "state/recovery",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "state/recovery",
 	},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/sqlite", "state/recovery",
