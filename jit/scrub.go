@@ -108,21 +108,27 @@ func (b block) bit() (word, mask uint64) {
 }
 
 func (x *blocks) add(tok secret.String) {
-	same := func(p part) bool { return p.token.Equal(tok) }
-	for i, form := range formsOf(tok) {
-		if len(form.chars) < minScrub {
-			if i == 0 && !slices.ContainsFunc(x.odd, tok.Equal) {
-				x.odd = append(x.odd, tok)
-			}
-			return
+	plain := plainForm(tok)
+	if len(plain.chars) < minScrub {
+		if !slices.ContainsFunc(x.odd, tok.Equal) {
+			x.odd = append(x.odd, tok)
 		}
+		return
+	}
+	known := func(p part) bool { return p.token.Equal(tok) }
+	if slices.ContainsFunc(x.at[blockOf(plain.chars[plain.from:])], known) {
+		return // the base token comes with every call
+	}
+	parts := make([]part, 0, 128)
+	for i, form := range formsOf(tok) {
 		for start := form.from; ; start += minScrub {
 			start = min(start, form.to-minScrub) // the last one ends with the form
 			b := blockOf(form.chars[start:])
-			if i == 0 && start == form.from && slices.ContainsFunc(x.at[b], same) {
-				return // it is known
+			if parts = append(parts, part{tok, i, start}); x.at[b] == nil {
+				x.at[b] = parts[len(parts)-1 : len(parts) : len(parts)] // nearly every block is one token's
+			} else {
+				x.at[b] = append(x.at[b], part{tok, i, start})
 			}
-			x.at[b] = append(x.at[b], part{tok, i, start})
 			word, mask := b.bit()
 			x.filter[word] |= mask
 			if start == form.to-minScrub {
@@ -141,24 +147,32 @@ type form struct {
 // least is how long a run of the form must be to be hidden.
 func (f form) least() int { return min(minRun, f.to-f.from) }
 
-// formsOf returns the spellings of a token: as it is, reversed, and in hex and base64.
-func formsOf(tok secret.String) []form {
+// plainForm is a token as it is. Without a signature, or with a short one, all of it
+// counts.
+func plainForm(tok secret.String) form {
 	value := tok.Reveal()
 	plain := significant(value)
 	signed := significant(value[strings.LastIndexByte(value, '.')+1:])
 	if len(signed) < minScrub {
 		signed = plain
 	}
-	reversed := []byte(plain)
+	return form{plain, len(plain) - len(signed), len(plain)}
+}
+
+// formsOf returns the spellings of a token: as it is, reversed, and in hex and base64.
+func formsOf(tok secret.String) []form {
+	plain := plainForm(tok)
+	signed := plain.to - plain.from
+	reversed := []byte(plain.chars)
 	slices.Reverse(reversed)
-	forms := []form{{plain, len(plain) - len(signed), len(plain)}, {string(reversed), 0, len(signed)}}
+	forms := []form{plain, {string(reversed), 0, signed}}
 	for _, encoded := range tok.Forms() {
 		chars := significant(encoded)
-		if chars == plain || slices.ContainsFunc(forms, func(f form) bool { return f.chars == chars }) {
+		if slices.ContainsFunc(forms, func(f form) bool { return f.chars == chars }) {
 			continue
 		}
 		// The end of the token is in the end of the encoded text.
-		from := len(chars) - len(chars)*len(signed)/len(plain)
+		from := len(chars) - len(chars)*signed/len(plain.chars)
 		forms = append(forms, form{chars, max(min(from, len(chars)-minScrub), 0), len(chars)})
 	}
 	return forms
@@ -167,6 +181,7 @@ func formsOf(tok secret.String) []form {
 // significant returns the characters of a text that count.
 func significant(text string) string {
 	var b strings.Builder
+	b.Grow(len(text))
 	for i := 0; i < len(text); {
 		c, n := unescaped(text, i)
 		if c != 0 {
