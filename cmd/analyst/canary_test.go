@@ -2,17 +2,22 @@ package main
 
 import (
 	"context"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +35,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
@@ -45,47 +51,35 @@ var spans = sync.OnceValue(func() *tracetest.InMemoryExporter {
 	return exporter
 })
 
-// leaks returns the credentials that text holds: as they are, or in base64, hex or
-// URL escapes. It finds them by undoing the encodings, not by applying them.
+// leaks returns the credentials that text holds, in whatever spelling: a run of 16
+// characters of a credential's secret part, its signature if it has one, reversed or
+// not, in base64, in hex or as it is, between whatever other characters.
 func leaks(text string, credentials []string) []string {
-	texts := []string{text}
-	if un, err := url.QueryUnescape(strings.ReplaceAll(text, "%", "%25")); err == nil {
-		texts = append(texts, un)
-	}
-	texts = append(texts, regexp.MustCompile(`%[0-9A-Fa-f]{2}`).ReplaceAllStringFunc(text, func(s string) string {
-		b, _ := hex.DecodeString(s[1:])
-		return string(b)
-	}))
-	for _, run := range regexp.MustCompile(`[0-9A-Fa-f]{32,}`).FindAllString(text, -1) {
-		for shift := range 2 {
-			even := run[shift:]
-			if b, err := hex.DecodeString(even[:len(even)&^1]); err == nil {
-				texts = append(texts, string(b))
+	marks := map[int]map[string]string{} // runs by their length, and whose they are
+	add := func(form, of string, n int) {
+		for n = min(n, len(form)); len(form) >= n && n > 0; form = form[1:] {
+			if marks[n] == nil {
+				marks[n] = map[string]string{}
 			}
+			marks[n][form[:n]] = of
 		}
 	}
-	for _, run := range regexp.MustCompile(`[A-Za-z0-9+/_-]{24,}`).FindAllString(text, -1) {
-		run = strings.NewReplacer("-", "+", "_", "/").Replace(run)
-		for shift := range 4 {
-			part := run[min(shift, len(run)):]
-			if len(part)%4 == 1 {
-				part = part[:len(part)-1]
-			}
-			if b, err := base64.RawStdEncoding.DecodeString(part); err == nil {
-				texts = append(texts, string(b))
-			}
+	for _, c := range credentials {
+		secret := c[strings.LastIndexByte(c, '.')+1:]
+		add(significant(secret), secret, 16)
+		add(backwards(significant(secret)), secret, 16)
+		add(hex.EncodeToString([]byte(secret)), secret, 32)
+		for shift := range 3 {
+			encoded := base64.RawURLEncoding.EncodeToString([]byte("xx"[:shift] + secret))
+			add(encoded[min(4, len(encoded)):len(encoded)-1], secret, 24) // the ends mix with what is around
 		}
 	}
 	var found []string
-	for _, c := range credentials {
-		marks := []string{c}
-		if i := strings.LastIndexByte(c, '.'); i > 0 {
-			marks = append(marks, c[i+1:]) // the signature, without which a token is worth nothing
-		}
-		for _, m := range marks {
-			for _, t := range texts {
-				if strings.Contains(t, m) {
-					found = append(found, m[:8]+"…")
+	for _, reading := range []string{significant(text), significant(undone(text)), strings.ToLower(significant(text))} {
+		for n, known := range marks {
+			for i := 0; i+n <= len(reading); i++ {
+				if of, ok := known[reading[i:i+n]]; ok && !slices.Contains(found, of[:8]+"…") {
+					found = append(found, of[:8]+"…")
 				}
 			}
 		}
@@ -93,37 +87,125 @@ func leaks(text string, credentials []string) []string {
 	return found
 }
 
+var others = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+
+// significant is text without the characters that no token has.
+func significant(text string) string {
+	return others.ReplaceAllLiteralString(strings.NewReplacer("+", "-", "/", "_").Replace(text), "")
+}
+
+func backwards(s string) string {
+	b := []byte(s)
+	slices.Reverse(b)
+	return string(b)
+}
+
+var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})|\\+u([0-9A-Fa-f]{4})|&(?:amp;)*#x([0-9a-f]+);|&(?:amp;)*#([0-9]+);|\\+[nrt]`)
+
+// undone is text with the escapes of URLs, JSON and HTML read, also where they were
+// escaped once more.
+func undone(text string) string {
+	return escapes.ReplaceAllStringFunc(text, func(escape string) string {
+		m := escapes.FindStringSubmatch(escape)
+		v, err := strconv.ParseUint(m[1]+m[2]+m[3], 16, 32)
+		if m[4] != "" {
+			v, err = strconv.ParseUint(m[4], 10, 32)
+		}
+		if err != nil || v >= 0x80 {
+			return ""
+		}
+		return string(rune(v))
+	})
+}
+
+// spellings are ways in which an API may write a token that it wants to be read.
+func spellings(tok string) map[string]string {
+	chunks := func(s string, n int, sep string) string {
+		var all []string
+		for chunk := range slices.Chunk([]byte(s), n) {
+			all = append(all, string(chunk))
+		}
+		return strings.Join(all, sep)
+	}
+	each := func(format string) string {
+		var b strings.Builder
+		for _, c := range []byte(tok) {
+			fmt.Fprintf(&b, format, c)
+		}
+		return b.String()
+	}
+	encoded := base64.StdEncoding.EncodeToString([]byte("Authorization: Bearer " + tok + " more"))
+	return map[string]string{
+		"as it is":              tok,
+		"its dots escaped":      strings.ReplaceAll(url.QueryEscape(tok), ".", "%2E"),
+		"escaped for a URL":     each("%%%02X"),
+		"escaped for JSON":      each(`\u%04x`),
+		"escaped for HTML":      each("&#%d;"),
+		"base64":                encoded,
+		"base64 URL, shifted":   base64.RawURLEncoding.EncodeToString([]byte("x" + tok)),
+		"base64, shifted twice": base64.StdEncoding.EncodeToString([]byte("xy" + tok)),
+		"base64, at 76":         chunks(encoded, 76, "\r\n"),
+		"base64, as a string":   chunks(encoded, 76, `\n`),
+		"hex":                   hex.EncodeToString([]byte(tok)),
+		"upper hex, by twos":    strings.ToUpper(chunks(hex.EncodeToString([]byte(tok)), 2, " ")),
+		"reversed":              backwards(tok),
+		"spaced":                chunks(tok, 1, " "),
+		"behind marks":          chunks(tok, 1, "%"),
+		"other unused bits":     tok[:len(tok)-1] + string(tok[len(tok)-1]^1),
+		"half of its signature": tok[len(tok)-40:],
+	}
+}
+
 // TestLeaksFindsEveryForm checks the check.
 func TestLeaksFindsEveryForm(t *testing.T) {
-	const mark = "canary+token/0123456789=abcdef"
-	for name, text := range map[string]string{
-		"raw": "x" + mark, "base64": base64.StdEncoding.EncodeToString([]byte("Authorization: Bearer " + mark + " more")),
-		"base64 url": base64.RawURLEncoding.EncodeToString([]byte("a" + mark)), "base64 shifted": base64.StdEncoding.EncodeToString([]byte("ab" + mark)),
-		"hex": hex.EncodeToString([]byte("z" + mark)), "upper hex": strings.ToUpper(hex.EncodeToString([]byte(mark))), "url": "q=" + url.QueryEscape(mark),
-	} {
-		if len(leaks("before "+text+" after", []string{mark})) == 0 {
-			t.Errorf("%s: not found", name)
+	random := sha512.Sum512([]byte("token"))
+	signed := "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZ2VudF8xIn0." + base64.RawURLEncoding.EncodeToString(random[:])
+	for name, text := range spellings(signed) {
+		for where, text := range map[string]string{"text": text, "JSON": strconv.Quote(text), "JSON in a page": html.EscapeString(strconv.Quote(text))} {
+			if len(leaks("before "+text+" after", []string{signed})) == 0 {
+				t.Errorf("%s in %s: not found in %s", name, where, text)
+			}
 		}
 	}
-	if found := leaks("nothing here", []string{mark}); len(found) > 0 {
+	const plain = "canary+token/0123456789=abcdef"
+	for _, text := range []string{plain, url.QueryEscape(plain), hex.EncodeToString([]byte(plain))} {
+		if len(leaks(text, []string{plain})) == 0 {
+			t.Errorf("%s: not found", text)
+		}
+	}
+	if found := leaks("nothing here, and what tokens share: "+signed[:40], []string{plain, signed}); len(found) > 0 {
 		t.Errorf("found %v in nothing", found)
 	}
 }
 
-// echoing answers with the caller's credentials in every form: a careless API, or
-// one that wants them before the model.
+// echoing answers with the caller's credentials in every spelling: a careless API, or
+// one that wants them before the model. If it answers 200, it first demands what the
+// calls of the tests may ask for, so that there is a grant to be echoed.
 func echoing(status int) func(w *world) http.Handler {
-	return func(*world) http.Handler {
+	return func(world *world) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a := r.Header.Get("Authorization")
-			forms := strings.Join([]string{
-				a, base64.StdEncoding.EncodeToString([]byte(a)), base64.RawURLEncoding.EncodeToString([]byte("x" + a)), base64.StdEncoding.EncodeToString([]byte("xy" + a)),
-				hex.EncodeToString([]byte(a)), strings.ToUpper(hex.EncodeToString([]byte(a))), url.QueryEscape(a), url.PathEscape(a),
-			}, " . ")
+			var forms []string
+			for _, form := range spellings(strings.TrimPrefix(a, "Bearer ")) {
+				forms = append(forms, form)
+			}
+			status := status
+			if status == http.StatusOK && !world.granted(a) {
+				status = http.StatusForbidden
+				need := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: path.Base(r.URL.Path)}
+				if r.Method == http.MethodPost {
+					need.Actions = []string{"write"}
+				}
+				text, err := json.Marshal(need)
+				if err != nil {
+					world.t.Error(err)
+				}
+				w.Header().Set(challenge.Header, base64.StdEncoding.EncodeToString(text))
+			}
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			_ = json.NewEncoder(w).Encode(map[string]string{
-				"id": "doc_1", "title": "Echo " + a, "content": "The header was " + forms, "error_description": forms, "error": forms,
+				"id": "doc_1", "title": "Echo " + a, "content": "The header was " + strings.Join(forms, " . "), "error_description": backwards(a), // of errors only so much is shown
 			})
 		})
 	}
@@ -150,9 +232,11 @@ func TestNoCredentialIsShown(t *testing.T) {
 		{"API refuses and echoes", echoing(403), []string{"--debug", "--json", job}, false, cli.ExitFailed},
 		{"API answers and echoes", echoing(200), []string{"--debug", "Summarize doc_1"}, false, cli.ExitDone},
 		{"API answers and echoes, JSON", echoing(200), []string{"--debug", "--json", "Summarize doc_1"}, false, cli.ExitDone},
+		{"API answers and echoes, and takes a report", echoing(200), []string{"--json", job}, false, cli.ExitDone},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.api)
+			heard := w.listenedTo()
 			if tt.deny {
 				w.hijack(w.denying)
 			}
@@ -161,11 +245,11 @@ func TestNoCredentialIsShown(t *testing.T) {
 			if got.code != tt.code {
 				t.Errorf("exit %d, want %d: %s", got.code, tt.code, got.stderr)
 			}
-			if len(w.credentials()) < 2 {
-				t.Fatal("no token was issued, so nothing was tested")
+			if len(w.credentials()) < 2 || !strings.Contains(heard.String(), "doc_") {
+				t.Fatal("no token was issued or no model was asked, so nothing was tested")
 			}
 			for where, text := range map[string]string{
-				"stdout": got.stdout, "stderr": got.stderr, "spans": fmt.Sprintf("%+v", spans().GetSpans()), "journal": files(t, w.env[cli.EnvState]),
+				"stdout": got.stdout, "stderr": got.stderr, "the model's messages": heard.String(), "spans": fmt.Sprintf("%+v", spans().GetSpans()), "journal": files(t, w.env[cli.EnvState]),
 			} {
 				if found := leaks(text, w.credentials()); len(found) > 0 {
 					t.Errorf("%s holds %v:\n%s", where, found, text)

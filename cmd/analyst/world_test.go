@@ -9,11 +9,13 @@ import (
 	"net/http/httptest"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/logtest"
@@ -32,6 +34,7 @@ type world struct {
 
 	mu       sync.Mutex
 	secrets  []string       // every credential there is: client secret, base tokens, grants
+	grants   []string       // those that were issued for a request
 	requests map[string]int // authorization server calls by the last path element, ids left out
 	bodies   []string       // of requests for authority
 }
@@ -116,6 +119,9 @@ func (w *world) recorded(next http.Handler) http.Handler {
 		}
 		if json.Unmarshal(rec.Body.Bytes(), &issued) == nil && issued.AccessToken != "" {
 			w.secrets = append(w.secrets, issued.AccessToken)
+			if strings.Contains(r.URL.Path, "/jit/request/") {
+				w.grants = append(w.grants, issued.AccessToken)
+			}
 		}
 		w.mu.Unlock()
 		for name, values := range rec.Header() {
@@ -166,6 +172,34 @@ func (w *world) asked() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.bodies)
+}
+
+// granted reports whether a call's Authorization is a grant.
+func (w *world) granted(authorization string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Contains(w.grants, strings.TrimPrefix(authorization, "Bearer "))
+}
+
+// listenedTo serves the offline model by itself, has the command use it, and returns
+// what the command sends it.
+func (w *world) listenedTo() *logtest.Buffer {
+	w.t.Helper()
+	llms, err := dev.Models(slog.New(slog.DiscardHandler))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var heard logtest.Buffer
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		r.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(r.Body, &heard), r.Body}
+		llms.ServeHTTP(rw, r)
+	}))
+	w.t.Cleanup(srv.Close)
+	w.env[cli.EnvModel], w.env["OPENAI_BASE_URL"], w.env["OPENAI_API_KEY"] = "openai/offline", srv.URL+"/v1", "any"
+	return &heard
 }
 
 // credentials returns every credential known by now.
