@@ -94,6 +94,9 @@ func decodeLines(lines []string) ([]rar.Detail, error) {
 
 // unique drops details that are equal to an earlier one, and bounds the rest.
 func unique(all []rar.Detail) ([]rar.Detail, error) {
+	if len(all) == 1 {
+		return all, nil // the usual case
+	}
 	seen := make(map[string]bool, len(all))
 	kept := all[:0]
 	for _, d := range all {

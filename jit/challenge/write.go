@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/rar"
@@ -34,10 +35,10 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 	}
 	description = peer.Clean(description, MaxDescription)
 	body, err := json.Marshal(struct {
-		Error       string     `json:"error"`
-		Description string     `json:"error_description,omitzero"`
-		Hint        rar.Detail `json:"authorization_details_hint"`
-	}{ErrorCode, description, detail})
+		Error       string         `json:"error"`
+		Description string         `json:"error_description,omitzero"`
+		Hint        jsontext.Value `json:"authorization_details_hint"`
+	}{ErrorCode, description, object})
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
 	}
