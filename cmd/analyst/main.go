@@ -84,7 +84,7 @@ offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p), tasks.Command(p), tasks.SweepCommand(p),
+		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p),
 		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p), catalog(p),
 	)
 	for _, cmd := range append(root.Commands(), root) {

@@ -103,7 +103,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
-		"state/journal", "state/sqlite", "state/recovery",
+		"state/journal", "state/sqlite", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/run": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/plain",
@@ -113,7 +113,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
 	"cmd/analyst/internal/doctor": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "state/recovery",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/sqlite", "state/recovery",

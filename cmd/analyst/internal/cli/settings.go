@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
@@ -16,6 +17,7 @@ import (
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/tools"
 )
 
 // The environment variables. Flags win over them.
@@ -35,6 +37,9 @@ const (
 
 // DefaultModel runs with nothing configured.
 const DefaultModel = "offline"
+
+// A Toolkit makes the analyst's tools for an API.
+type Toolkit func(api *url.URL, opts tools.Options) ([]tool.Tool, error)
 
 // Target are the flags that say which servers and which model a command works
 // with. The client secret has no flag: arguments are visible to every user of the

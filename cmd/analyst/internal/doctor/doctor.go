@@ -20,6 +20,7 @@ import (
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/tools"
 )
 
 // Bounds of doctor's probes.
@@ -30,8 +31,11 @@ const (
 
 // A finding is what doctor learned from one check.
 type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
+	Check string `json:"check"`
+	OK    bool   `json:"ok"`
+	// Unknown is what a check could not find out; it counts as OK.
+	Unknown bool `json:"unknown,omitempty"`
+
 	Detail string `json:"detail"`
 	Fix    string `json:"fix,omitempty"`
 }
@@ -39,18 +43,20 @@ type finding struct {
 // options are what doctor is asked for.
 type options struct {
 	cli.Target
-	json bool
+	json    bool
+	toolkit cli.Toolkit
 }
 
 // Command returns analyst doctor.
-func Command(p *cli.Program) *cobra.Command {
-	var o options
+func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
+	o := options{toolkit: kit}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check configuration, journal, servers, credentials, clock, model and API",
 		Long: `Check everything that a run needs, and name the fix for each failure. With nothing
 configured the embedded servers are started and checked. The provider of a model
-that is not embedded is asked for that model, without any document.`,
+that is not embedded is asked for that model and for one small call of a tool,
+without any document. What cannot be told is marked with "?".`,
 		Example: `  analyst doctor
   analyst doctor --model gemini
   analyst doctor --json | jq '.[] | select(.ok | not)'`,
@@ -114,7 +120,7 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 	if server[0].OK {
 		found = append(found, checkCredentials(ctx, client))
 	}
-	found = append(found, checkAPI(ctx, s.API), checkModel(ctx, p, s))
+	found = append(found, o.checkAPI(ctx, s.API), checkModel(ctx, p, s))
 	return found, nil
 }
 
@@ -197,12 +203,32 @@ func checkCredentials(ctx context.Context, c *lumoauth.Client) finding {
 	return f
 }
 
+// probePath returns where the tools in use meet a protected endpoint; "" when that is
+// not known of them.
+func (o options) probePath(api *url.URL) (string, error) {
+	kit, err := o.toolkit(api, tools.Options{})
+	if err != nil {
+		return "", err
+	}
+	for _, t := range kit {
+		if t.Name() == "fetch_document" {
+			return "v1/documents/doctor", nil
+		}
+	}
+	return "", nil
+}
+
 // checkAPI calls the protected API without a token, which it must refuse.
-func checkAPI(ctx context.Context, api *url.URL) finding {
+func (o options) checkAPI(ctx context.Context, api *url.URL) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	f := finding{Check: "protected API"}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath("v1/documents/doctor").String(), nil)
+	path, err := o.probePath(api)
+	if err != nil {
+		f.Detail, f.Fix = err.Error(), "see the message: the tools cannot be made for this API"
+		return f
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath(path).String(), nil)
 	if err != nil {
 		f.Detail, f.Fix = "the URL does not parse", "check "+cli.EnvAPI
 		return f
@@ -223,6 +249,9 @@ func checkAPI(ctx context.Context, api *url.URL) finding {
 		f.Fix = "the API redirects: set " + cli.EnvAPI + " to where it redirects to"
 	case resp.StatusCode >= 500:
 		f.Fix = "the API is up but failing: see its log"
+	case path == "":
+		f.OK, f.Unknown = true, true
+		f.Detail += ": whether it protects what its tools call cannot be told from outside"
 	default:
 		f.Fix = "the API does not ask for a token there: check that " + cli.EnvAPI + " is its base URL and that it is protected"
 	}
@@ -245,7 +274,8 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	}
 	f.OK, f.Detail = true, s.Model+": "+s.Data
 	if err != nil {
-		f.Detail += "; " + err.Error()
+		f.Unknown = true
+		f.Detail += "; " + cli.Say(err)
 	}
 	if s.Model == "offline" {
 		return f
@@ -259,6 +289,7 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	case use == provider.ToolsCalled:
 		f.Detail += "; it calls tools"
 	default:
+		f.Unknown = true
 		f.Detail += "; it made no call of a tool when asked for one, so it cannot be told whether it does"
 	}
 	return f
@@ -270,8 +301,11 @@ func printFindings(p *cli.Program, found []finding, asJSON bool) error {
 	}
 	for _, f := range found {
 		mark := "ok  "
-		if !f.OK {
+		switch {
+		case !f.OK:
 			mark = "FAIL"
+		case f.Unknown:
+			mark = "?   "
 		}
 		line := fmt.Sprintf("%s  %-20s  %s", mark, f.Check, plain.Line(f.Detail, 300))
 		if f.Fix != "" {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	"google.golang.org/adk/v2/model"
-	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
@@ -40,12 +38,9 @@ const maxPrompt = 1 << 20
 // server. It is the window that LumoAuth's reviewers have.
 const defaultWait = 5 * time.Minute
 
-// A Toolkit makes the analyst's tools for an API.
-type Toolkit func(api *url.URL, opts tools.Options) ([]tool.Tool, error)
-
 // options are what run is asked for.
 type options struct {
-	toolkit Toolkit
+	toolkit cli.Toolkit
 	prompt  string
 	cli.Target
 	wait, ttl, timeout time.Duration
@@ -55,7 +50,7 @@ type options struct {
 }
 
 // Command returns analyst run.
-func Command(p *cli.Program, kit Toolkit) *cobra.Command {
+func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 	o := options{toolkit: kit}
 	cmd := &cobra.Command{
 		Use:   "run [PROMPT...]",
