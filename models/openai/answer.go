@@ -66,17 +66,12 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 		if c.Index != 0 {
 			continue // one was asked for; others are nobody's answer
 		}
-		raw := c.Message
+		m := &c.Message
 		if streamed {
-			raw = c.Delta
+			m = &c.Delta
 		}
-		var m chatMessage
-		var members map[string]jsontext.Value
-		if len(raw) > 0 && raw.Kind() != 'n' && (decode(raw, &m) != nil || decode(raw, &members) != nil) {
-			return delta{}, errUnreadable
-		}
-		a.state = merge(a.state, pick(members, messageState))
-		out.thought += or(string(m.ReasoningContent), or(string(m.Reasoning), string(m.ReasoningText)))
+		a.state = merge(a.state, pick(m.State, messageState))
+		out.thought += m.thought()
 		out.text += string(m.Content) + string(m.Refusal)
 		a.refused = a.refused || m.Refusal != ""
 		for j := range m.ToolCalls {

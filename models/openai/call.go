@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -159,18 +158,9 @@ func (c *call) whole(resp *http.Response, read reader) error {
 
 // follow reads a stream's events, one a line, and yields what may be shown at once.
 func (c *call) follow(body io.Reader, read reader) error {
-	lines := bufio.NewReader(body)
-	for {
-		line, err := lines.ReadBytes('\n')
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil && c.answer.complete() && c.ctx.Err() == nil:
-			return nil // cut after the end: nothing is missed but the usage
-		case err != nil:
-			return err
-		}
-		event := bytes.TrimSpace(bytes.TrimPrefix(line, []byte("data:")))
+	lines := provider.Lines(body)
+	for lines.Scan() {
+		event := bytes.TrimSpace(bytes.TrimPrefix(lines.Bytes(), []byte("data:")))
 		if len(event) == 0 {
 			continue
 		}
@@ -185,6 +175,10 @@ func (c *call) follow(body io.Reader, read reader) error {
 			return errLeft
 		}
 	}
+	if err := lines.Err(); err != nil && (!c.answer.complete() || c.ctx.Err() != nil) {
+		return err // after the end nothing is missed but the usage
+	}
+	return nil
 }
 
 // errLeft ends a call whose consumer has left. Nobody hears it.

@@ -27,20 +27,31 @@ type chatAnswer struct {
 
 type chatChoice struct {
 	Index        position       `json:"index"`
-	Message      jsontext.Value `json:"message"`
-	Delta        jsontext.Value `json:"delta"`
+	Message      chatMessage    `json:"message"`
+	Delta        chatMessage    `json:"delta"`
 	FinishReason text           `json:"finish_reason"`
 	Logprobs     jsontext.Value `json:"logprobs"`
 }
 
 type chatMessage struct {
-	Content          text           `json:"content"`
-	Refusal          text           `json:"refusal"`
-	ReasoningContent text           `json:"reasoning_content"`
-	Reasoning        text           `json:"reasoning"`
-	ReasoningText    text           `json:"reasoning_text"`
-	ToolCalls        []chatToolCall `json:"tool_calls"`
-	FunctionCall     *chatFunction  `json:"function_call"`
+	Role         text           `json:"role"`
+	Content      text           `json:"content"`
+	Refusal      text           `json:"refusal"`
+	ToolCalls    []chatToolCall `json:"tool_calls"`
+	FunctionCall *chatFunction  `json:"function_call"`
+	// State is every other member.
+	State map[string]jsontext.Value `json:",embed"`
+}
+
+// thought returns what the model tells of its thoughts, under whichever name.
+func (m *chatMessage) thought() string {
+	for _, name := range []string{"reasoning_content", "reasoning", "reasoning_text"} {
+		var t text
+		if v := m.State[name]; len(v) > 0 && decode(v, &t) == nil && t != "" {
+			return string(t)
+		}
+	}
+	return ""
 }
 
 type chatToolCall struct {

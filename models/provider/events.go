@@ -21,7 +21,7 @@ import (
 // which gateways leave out. A last event that is not whole is left out, like comments and other fields.
 type events struct {
 	io.ReadCloser
-	lines *bufio.Reader
+	lines *bufio.Scanner
 	named bool
 	event []byte // what of an event has come
 	bare  bool   // what comes is JSON without a field's name, to the end
@@ -30,7 +30,14 @@ type events struct {
 }
 
 func newEvents(body io.ReadCloser, named bool) *events {
-	return &events{ReadCloser: body, lines: bufio.NewReader(body), named: named}
+	return &events{ReadCloser: body, lines: Lines(body), named: named}
+}
+
+// Lines returns the lines of a stream that a [Client] bounds.
+func Lines(r io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 4<<10), MaxStream+1)
+	return lines
 }
 
 // Read implements [io.Reader].
@@ -39,10 +46,14 @@ func (e *events) Read(p []byte) (int, error) {
 		if e.err != nil {
 			return 0, e.err
 		}
-		var line []byte
-		line, e.err = e.lines.ReadBytes('\n')
-		e.take(bytes.TrimRight(line, "\r\n"))
-		if e.err != nil && whole(e.event) {
+		if e.lines.Scan() {
+			e.take(bytes.TrimRight(e.lines.Bytes(), "\r"))
+			continue
+		}
+		if e.err = e.lines.Err(); e.err == nil {
+			e.err = io.EOF
+		}
+		if whole(e.event) {
 			e.flush()
 		}
 	}
@@ -60,7 +71,7 @@ func (e *events) take(line []byte) {
 		if e.add(data); whole(e.event) {
 			e.flush()
 		}
-	case len(line) == 0 && e.err == nil:
+	case len(line) == 0:
 		e.flush()
 	case len(line) > 0 && (line[0] == '{' || line[0] == '['):
 		e.flush()
