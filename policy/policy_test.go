@@ -72,7 +72,7 @@ tools:
       - type: t
       - type: t
         actions: [read]
-        identifer: x
+        ident: x
       - {type: t, actions: read}
       - {type: t, actions: [1]}
       - {type: t, actions: [read], identifier: "{a"}
@@ -87,7 +87,7 @@ more: 1
 		t.Fatal("Parse() = nil")
 	}
 	for _, want := range []string{
-		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: a ceiling has no "identifer"`,
+		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: a ceiling has no "ident"`,
 		"line 12: the list is not a list", `line 13: "1" is no text`, `line 14: "{a": a brace`, `line 15: "{api}": {api} stands at the beginning`,
 		`line 16: "/v1" is no location`, `line 17: "{host}/v1" is no location`, "line 18: a ceiling has type twice", `line 20: the file has no "more"`,
 	} {

@@ -66,8 +66,9 @@ func tellAny(s *jsonschema.Schema) *jsonschema.Schema {
 // portable reports whether every engine takes a pattern for the same: anchored, of
 // literals, ASCII classes, groups and repetitions.
 func portable(pattern string) bool {
-	inside, ok := strings.CutPrefix(pattern, "^")
-	if inside, ok = strings.CutSuffix(inside, "$"); !ok || !strings.HasPrefix(pattern, "^") {
+	inside, begins := strings.CutPrefix(pattern, "^")
+	inside, ends := strings.CutSuffix(inside, "$")
+	if !begins || !ends {
 		return false
 	}
 	class := false
