@@ -130,7 +130,7 @@ func Open(ctx context.Context, name string, opts Options) (model.LLM, error) {
 		}
 	}
 	if o.to.mended != "" {
-		opts.Logger.WarnContext(ctx, "the base URL of "+e.Name+" was mended: "+o.to.mended, "used", o.to.base.String())
+		opts.Logger.WarnContext(ctx, "the base URL was mended", "provider", e.Name, "how", o.to.mended, "used", o.to.base.String())
 	}
 	llm, err := e.open(ctx, o)
 	if err != nil {

@@ -36,7 +36,7 @@ const maxBlocks = 1024
 func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) {
 	switch e.Type {
 	case "message_start":
-		a.id, a.model, a.usage = e.Message.ID, string(e.Message.Model), e.Message.Usage
+		a.id, a.model, a.usage = e.Message.ID, e.Message.Model, e.Message.Usage
 	case "content_block_start":
 		if e.Index != int64(len(a.blocks)) || len(a.blocks) == maxBlocks {
 			return nil, errUnreadable

@@ -18,7 +18,7 @@ import (
 )
 
 // DefaultModel is the model that is opened unless another is named.
-const DefaultModel = string(api.ModelClaudeSonnet5_5)
+const DefaultModel = api.ModelClaudeSonnet5_5
 
 // Host serves Anthropic's own API.
 const Host = "api.anthropic.com"

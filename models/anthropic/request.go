@@ -17,7 +17,7 @@ import (
 // params writes req as the API takes it.
 func (a *attempt) params(req *model.LLMRequest, name string) (api.MessageNewParams, error) {
 	config := a.settings.Apply(req.Config)
-	out := api.MessageNewParams{Model: api.Model(name), MaxTokens: int64(config.MaxOutputTokens), StopSequences: config.StopSequences}
+	out := api.MessageNewParams{Model: name, MaxTokens: int64(config.MaxOutputTokens), StopSequences: config.StopSequences}
 	if out.MaxTokens == 0 {
 		out.MaxTokens = maxTokens
 	}

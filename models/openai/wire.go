@@ -40,7 +40,7 @@ type chatMessage struct {
 	ToolCalls    []chatToolCall `json:"tool_calls"`
 	FunctionCall *chatFunction  `json:"function_call"`
 	// State is every other member.
-	State map[string]jsontext.Value `json:",embed"`
+	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 // thought returns what the model tells of its thoughts, under whichever name.
@@ -59,7 +59,7 @@ type chatToolCall struct {
 	ID       text         `json:"id"`
 	Function chatFunction `json:"function"`
 	// State is every other member.
-	State map[string]jsontext.Value `json:",embed"`
+	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 // state returns what must come back with the call.
