@@ -13,7 +13,7 @@ import (
 )
 
 // TestModelErrorsAreOneLine fails the model in every way that a provider has, over
-// both wires: one line with provider, model and remedy, the documented exit code,
+// each wire: one line with provider, model and remedy, the documented exit code,
 // and a task that is completed.
 func TestModelErrorsAreOneLine(t *testing.T) {
 	const key = "sk-canary-5d1c7f20b9e64a38"
@@ -21,23 +21,24 @@ func TestModelErrorsAreOneLine(t *testing.T) {
 		fault    modeltest.Fault
 		openai   string // what is said after "analyst: openai/offline: "
 		gemini   string
+		claude   string
 		streamed bool
 	}{
 		"wrong key": {
 			fault:  modeltest.Status(401, "", nil),
-			openai: "the API key was refused", gemini: "the API key was refused",
+			openai: "the API key was refused", gemini: "the API key was refused", claude: "the API key was refused",
 		},
 		"unknown model": {
 			fault:  modeltest.Status(404, "", nil),
-			openai: "there is no such model", gemini: "there is no such model",
+			openai: "there is no such model", gemini: "there is no such model", claude: "there is no such model",
 		},
 		"too many requests": {
 			fault:  modeltest.Status(429, "", http.Header{"Retry-After": {"3600"}}),
-			openai: "too many requests", gemini: "",
+			openai: "too many requests", gemini: "", claude: "too many requests",
 		},
 		"failed": {
 			fault:  modeltest.Status(500, "", nil),
-			openai: "the provider failed", gemini: "the provider failed",
+			openai: "the provider failed", gemini: "the provider failed", claude: "the provider failed",
 		},
 		"too long": {
 			fault:  modeltest.Answer(400, "application/json", `{"error":{"code":"context_length_exceeded","message":"maximum context length","type":"invalid_request_error"}}`),
@@ -49,11 +50,11 @@ func TestModelErrorsAreOneLine(t *testing.T) {
 		},
 		"cut stream": {
 			fault: modeltest.Cut(1), streamed: true,
-			openai: "the answer broke off", gemini: "the answer broke off",
+			openai: "the answer broke off", gemini: "the answer broke off", claude: "the answer broke off",
 		},
 	}
 	for name, tt := range faults {
-		for provider, want := range map[string]string{"openai": tt.openai, "gemini": tt.gemini} {
+		for provider, want := range map[string]string{"openai": tt.openai, "gemini": tt.gemini, "anthropic": tt.claude} {
 			if want == "" && name != "too many requests" && name != "garbage" {
 				continue
 			}
@@ -81,7 +82,7 @@ func TestModelEndsAreOneLine(t *testing.T) {
 		genai.FinishReasonMaxTokens: "the answer was cut off at the limit of tokens (MAX_TOKENS): raise it with --model-option",
 		genai.FinishReasonSafety:    "the model refused to answer (SAFETY): word the request differently",
 	} {
-		for _, provider := range []string{"openai", "gemini"} {
+		for _, provider := range []string{"openai", "gemini", "anthropic"} {
 			t.Run(string(reason)+" "+provider, func(t *testing.T) {
 				up := modeltest.Start(t, modeltest.NewScript(modeltest.Turn{Texts: []string{"half of it"}, FinishReason: reason}))
 				said := modelFails(t, up, "", []string{"run", "--model", provider + "/scripted", "hello"})
@@ -98,6 +99,7 @@ func modelFails(t *testing.T, up *modeltest.Upstream, key string, args []string)
 	t.Helper()
 	env := map[string]string{
 		"OPENAI_BASE_URL": up.OpenAIURL(), "OPENAI_API_KEY": key, "GOOGLE_GEMINI_BASE_URL": up.GeminiURL(), "GOOGLE_API_KEY": key,
+		"ANTHROPIC_BASE_URL": up.AnthropicURL(), "ANTHROPIC_API_KEY": key,
 	}
 	if key == "" {
 		env["GOOGLE_API_KEY"] = "none"

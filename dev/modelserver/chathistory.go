@@ -64,7 +64,10 @@ func (h *history) add(at string, m *chatMessage) *problem {
 		return bad(at, at+": only a user shows images: what others say is text")
 	}
 	if m.Role == "tool" {
-		return h.result(at, m, content)
+		if !h.result(m.ToolCallID, content, false) {
+			return bad(at, at+": a message of role tool must answer one of the tool_calls right before it, once")
+		}
+		return nil
 	}
 	if p := h.answered(at); p != nil {
 		return p
@@ -133,11 +136,13 @@ func (h *history) waiting(id string) int {
 	return slices.IndexFunc(h.open, func(c *genai.FunctionCall) bool { return c.ID == id })
 }
 
-// result adds a tool's answer to those of the same turn.
-func (h *history) result(at string, m *chatMessage, content []*genai.Part) *problem {
-	i := h.waiting(m.ToolCallID)
+// result adds a tool's answer to those of the same turn. It returns false for one that
+// answers no call of that turn, or a second time. failed marks the answer of a call
+// that failed.
+func (h *history) result(id string, content []*genai.Part, failed bool) bool {
+	i := h.waiting(id)
 	if i < 0 {
-		return bad(at, at+": a message of role tool must answer one of the tool_calls right before it, once")
+		return false
 	}
 	name := h.open[i].Name
 	h.open = slices.Delete(h.open, i, i+1)
@@ -145,17 +150,20 @@ func (h *history) result(at string, m *chatMessage, content []*genai.Part) *prob
 	for _, part := range content {
 		text += part.Text
 	}
-	// Tools answer with objects here; genai's word for any other answer is "output".
-	answer, p := object(at, []byte(text))
-	if p != nil {
+	// Tools answer with objects here; genai's words for any other answer are these.
+	answer, p := object("", []byte(text))
+	switch {
+	case p != nil && failed:
+		answer = map[string]any{"error": text}
+	case p != nil:
 		answer = map[string]any{"output": text}
 	}
 	if h.answers == nil {
 		h.answers = &genai.Content{Role: genai.RoleUser}
 		h.contents = append(h.contents, h.answers)
 	}
-	h.answers.Parts = append(h.answers.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: m.ToolCallID, Name: name, Response: answer}})
-	return nil
+	h.answers.Parts = append(h.answers.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: name, Response: answer}})
+	return true
 }
 
 // answered refuses a history that goes on while calls wait for their answers.

@@ -1,8 +1,9 @@
-// Package modelserver serves any [model.LLM] over the wires of two providers, so
-// that a client written for either, in any language, runs without a key:
+// Package modelserver serves any [model.LLM] over the wires of three providers, so
+// that a client written for one of them, in any language, runs without a key:
 //
 //	POST /v1/chat/completions                        OpenAI, one answer or events
 //	POST /v1/responses                               OpenAI, one answer or events
+//	POST /v1/messages                                Anthropic, one answer or events
 //	GET  /v1/models, /v1/models/{model}
 //	POST /v1beta/models/{model}:generateContent      Gemini
 //	POST /v1beta/models/{model}:streamGenerateContent, with ?alt=sse or a JSON array
@@ -11,8 +12,8 @@
 // Gemini's methods are also found under /v1/ and under Vertex AI's
 // /v1/projects/P/locations/L/publishers/google/models/{model}, without the project in
 // its express mode. GET /v1/models answers in Gemini's shape when the request carries
-// Google's key header or parameter, else in OpenAI's. Not served, and answered with
-// 404: countTokens and embeddings, since a model here counts no tokens and has no
+// Google's key header or parameter, in Anthropic's when it carries anthropic-version,
+// else in OpenAI's. Not served, and answered with 404: countTokens, count_tokens and embeddings, since a model here counts no tokens and has no
 // vectors, and all that would have to be stored.
 //
 // Invariants:
@@ -25,7 +26,8 @@
 //     could not read as it means to is refused before: n over 1, log probabilities, audio.
 //   - State that must come back with a call is kept where each provider keeps it, and
 //     reaches the model: reasoning_content, extra_content with Google's thought signature,
-//     encrypted_content, thoughtSignature.
+//     encrypted_content, thoughtSignature, a thinking block's signature; where Anthropic's
+//     wire has no place for it, a redacted_thinking block before the call.
 //   - Histories are checked as the providers check them: each tool call is answered
 //     right after it, and nothing answers a call that was not made.
 //   - A stream passes the model's pieces on as they come. What the client has seen

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/offline"
 	"github.com/jitagent/jitagent/models/openai"
@@ -15,7 +16,7 @@ import (
 	"github.com/jitagent/jitagent/secret"
 )
 
-// The offline model does the same work in this process and behind either wire,
+// The offline model does the same work in this process and behind each wire,
 // streamed or not.
 func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	srv := serve(t, offline.New())
@@ -36,11 +37,19 @@ func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	anthropicBase, err := provider.BaseURL("anthropic", srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	overAnthropic, err := anthropic.New(anthropic.Config{Model: "m", Key: key, BaseURL: anthropicBase})
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := work(t, offline.New(), false)
 	if len(want) != 7 { // two fetches and a report, each with its id, and the answer
 		t.Fatalf("the work has %d steps: %q", len(want), want)
 	}
-	for name, llm := range map[string]model.LLM{"offline": offline.New(), "openai": overOpenAI, "gemini": overGemini} {
+	for name, llm := range map[string]model.LLM{"offline": offline.New(), "openai": overOpenAI, "gemini": overGemini, "anthropic": overAnthropic} {
 		for _, stream := range []bool{false, true} {
 			if diff := cmp.Diff(want, work(t, llm, stream)); diff != "" {
 				t.Errorf("%s, stream %v (-in this process +over the wire):\n%s", name, stream, diff)

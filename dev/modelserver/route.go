@@ -15,7 +15,7 @@ type operation uint8
 const (
 	opNone operation = iota
 	opModels
-	opWhole  // one answer; of OpenAI's wires the body decides
+	opWhole  // one answer; of OpenAI's and Anthropic's wires the body decides
 	opStream // an answer in pieces
 )
 
@@ -23,7 +23,7 @@ const (
 type route struct {
 	wire  wire
 	op    operation
-	model string // empty for a list, and on OpenAI's wires, whose bodies name it
+	model string // empty for a list, and on wires whose bodies name it
 }
 
 // A wire is one provider's way to say things over HTTP.
@@ -42,7 +42,7 @@ type call struct {
 	stream  bool
 	events  bool // Gemini: the stream is events, not an array
 	usage   bool // chat completions: the stream ends with the usage
-	piece   int  // OpenAI: bytes of arguments in one event
+	piece   int  // OpenAI, Anthropic: bytes of arguments in one event
 	one     bool // the answer may hold one call of a tool at most
 }
 
@@ -92,6 +92,8 @@ func find(r *http.Request) route {
 	to := route{wire: chat{}}
 	if google || r.Header.Get("X-Goog-Api-Key") != "" || r.URL.Query().Has("key") {
 		to.wire = gemini{}
+	} else if r.Header.Get("Anthropic-Version") != "" || rest == "messages" || strings.HasPrefix(rest, "messages/") {
+		to.wire = messages{}
 	}
 	name, isModel := strings.CutPrefix(rest, "models/")
 	switch {
@@ -100,6 +102,8 @@ func find(r *http.Request) route {
 		to.wire, to.op = chat{}, opWhole
 	case !google && rest == "responses":
 		to.wire, to.op = responses{}, opWhole
+	case !google && rest == "messages":
+		to.wire, to.op = messages{}, opWhole
 	case rest == "models":
 		to.op = opModels
 	case isModel && name != "":

@@ -32,8 +32,9 @@ type Config struct {
 	Fallback model.LLM
 	// MaxBody bounds a request's body, in bytes. 0 means DefaultMaxBody.
 	MaxBody int64
-	// ArgumentPiece is how many bytes of a call's arguments one OpenAI event holds,
-	// rounded up to whole characters. 0 means 16, about what OpenAI sends.
+	// ArgumentPiece is how many bytes of a call's arguments one event of OpenAI's or
+	// Anthropic's holds, rounded up to whole characters. 0 means 16, about what OpenAI
+	// sends.
 	ArgumentPiece int
 	// Logger hears why a model failed, at error level, and of each call, at debug
 	// level. It is given no prompt and no answer; a model's error text is the
@@ -87,7 +88,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case to.op == opNone:
-		fail(w, to.wire, refuse(http.StatusNotFound, "", "nothing is served at this address: the model server has model lists, chat completions, responses, generateContent and streamGenerateContent"))
+		fail(w, to.wire, refuse(http.StatusNotFound, "", "nothing is served at this address: the model server has model lists, chat completions, responses, messages, generateContent and streamGenerateContent"))
 	case r.Method != allow:
 		w.Header().Set("Allow", allow)
 		fail(w, to.wire, refuse(http.StatusMethodNotAllowed, "", "this address takes "+allow))

@@ -63,7 +63,7 @@ func aConversation() *model.LLMRequest {
 		user(say("Thank you.")),
 	)
 	req.Config.SystemInstruction = user(say("Be brief."))
-	req.Config.Temperature = genai.Ptr[float32](0.5)
+	req.Config.MaxOutputTokens = 500
 	req.Config.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAuto}}
 	return req
 }

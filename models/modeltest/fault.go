@@ -29,7 +29,7 @@ func Status(status int, reason string, header http.Header) Fault {
 		for name, values := range header {
 			w.Header()[name] = values
 		}
-		modelserver.WriteError(w, r, status, reason, "refused for "+r.Header.Get("Authorization")+r.Header.Get("X-Goog-Api-Key"))
+		modelserver.WriteError(w, r, status, reason, "refused for "+r.Header.Get("Authorization")+r.Header.Get("X-Goog-Api-Key")+r.Header.Get("X-Api-Key"))
 	})
 }
 

@@ -47,7 +47,7 @@ func events(c *trial, turn Turn) (all []string, end int) {
 	b.up.Next(watch(&all))
 	b.ask(simple())
 	for i, event := range all {
-		if strings.Contains(event, `"finish_reason":"`) || strings.Contains(event, `"finishReason":"`) || strings.Contains(event, `event: response.completed`) {
+		if strings.Contains(event, `"finish_reason":"`) || strings.Contains(event, `"finishReason":"`) || strings.Contains(event, `"stop_reason":"`) || strings.Contains(event, `event: response.completed`) {
 			return all, i
 		}
 	}

@@ -14,8 +14,8 @@ import (
 // RunSuite holds a [model.LLM] to the contract that this module's callers rely on,
 // in subtests with plain names. Most ask twice: for a stream, and for one answer.
 //
-// newModel opens the model against up: with [Upstream.OpenAIURL] or
-// [Upstream.GeminiURL] as its base URL, an API key of 16 characters or more (so
+// newModel opens the model against up: with [Upstream.OpenAIURL],
+// [Upstream.AnthropicURL] or [Upstream.GeminiURL] as its base URL, an API key of 16 characters or more (so
 // that a leak can be told from chance), and waits between retries of a few
 // milliseconds. The model must retry at least once. It is called
 // several times. A model that speaks no wire calls [Upstream.InProcess] in its place, and

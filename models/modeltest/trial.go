@@ -178,7 +178,7 @@ func (b *bench) noSecrets(err error) {
 	secrets := []string{mark}
 	requests := b.up.Requests()
 	for _, r := range requests[max(0, len(requests)-32):] { // all carry the same key
-		for _, name := range []string{"Authorization", "X-Goog-Api-Key", "Api-Key"} {
+		for _, name := range []string{"Authorization", "X-Goog-Api-Key", "Api-Key", "X-Api-Key"} {
 			if _, key, _ := strings.Cut(" "+strings.TrimPrefix(r.Header.Get(name), "Bearer "), " "); len(key) >= 16 && !slices.Contains(secrets, key) {
 				secrets = append(secrets, key)
 			}

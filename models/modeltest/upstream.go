@@ -66,6 +66,9 @@ func (u *Upstream) close() {
 // OpenAIURL is the base URL for clients of OpenAI. It ends in /v1.
 func (u *Upstream) OpenAIURL() string { return u.url("/v1") }
 
+// AnthropicURL is the base URL for clients of Anthropic, which add /v1 themselves.
+func (u *Upstream) AnthropicURL() string { return u.url("") }
+
 // GeminiURL is the base URL for clients of Gemini. It ends in a slash.
 func (u *Upstream) GeminiURL() string { return u.url("/") }
 

@@ -76,7 +76,7 @@ otherwise, listen on loopback only.`,
 func Models(logger *slog.Logger) (*modelserver.Server, error) {
 	llm := offline.New()
 	return modelserver.New(modelserver.Config{
-		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm}, Logger: logger,
+		Models: map[string]model.LLM{"offline": llm, "gemini-*": llm, "gpt-*": llm, "claude-*": llm}, Logger: logger,
 	})
 }
 
@@ -149,6 +149,7 @@ func agentExports(servers *dev.Servers) string {
 		{cli.EnvAPISearch, "true"},
 		{"OPENAI_BASE_URL", servers.Model.JoinPath("v1").String()},
 		{"GOOGLE_GEMINI_BASE_URL", servers.Model.String()},
+		{"ANTHROPIC_BASE_URL", servers.Model.String()},
 	})
 }
 
