@@ -43,8 +43,10 @@ type Config struct {
 	// authorization server, unless Auth assesses risks itself.
 	Documents *docapi.Config
 
-	APIAddr string       // host:port; "" is a free port on loopback
-	Client  *http.Client // by which the API asks about tokens; nil is that of package resource
+	APIAddr string // host:port; "" is a free port on loopback
+
+	// Guard changes how the API at base checks tokens; nil changes nothing.
+	Guard func(cfg *resource.Config, base string)
 
 	// Model is served as well; nil is none.
 	Model     http.Handler
@@ -153,13 +155,17 @@ func (s *Servers) startAuth(ctx context.Context, cfg Config) error {
 }
 
 func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
-	guarded := s.Guard()
-	guarded.HTTPClient, guarded.Logger = cfg.Client, cfg.Logger
-	guard, err := resource.New(ctx, guarded)
-	if err != nil {
-		return err
-	}
+	var err error
 	s.API, err = s.listen("the protected API", cfg.APIAddr, cfg.AllowRemote, func(base string) (*http.Server, error) {
+		guarded := s.Guard()
+		guarded.Logger = cfg.Logger
+		if cfg.Guard != nil {
+			cfg.Guard(&guarded, base)
+		}
+		guard, err := resource.New(ctx, guarded)
+		if err != nil {
+			return nil, err
+		}
 		if cfg.API != nil {
 			h, err := cfg.API(guard, base)
 			return docapi.HTTPServer(h, cfg.Logger), err

@@ -29,7 +29,7 @@ import (
 func TestAnswersOfRealAPIs(t *testing.T) {
 	empty := map[string]bool{"201 empty": true, "204": true}
 	long := map[string]bool{"beyond the bound": true, "compressed": true, "endless": true}
-	for name, answer := range jittest.Answers() {
+	for name, answer := range apiAnswers() {
 		t.Run(name+"/GET", func(t *testing.T) {
 			got, _ := answered(t, answer, "GET /v1/documents/{id}", tools.FetchDocument, "fetch_document", map[string]any{"document_id": "doc_1"})
 			content, _ := got.Result["content"].(string)
@@ -152,7 +152,7 @@ func TestDrippingAnswersEnd(t *testing.T) {
 // An answer that is small on the wire and endless in memory costs no more than one
 // of the most bytes.
 func TestCompressedAnswersAreBounded(t *testing.T) {
-	api := serve(t, jittest.Answers()["compressed"])
+	api := serve(t, apiAnswers()["compressed"])
 	act, _ := caller(t, api, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -58,7 +58,7 @@ var allowed = map[string][]string{
 	// The test kit of both.
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
 	"jit/jittest": {
-		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "rar", "secret",
+		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "dev", "dev/lumodev", "resource", "rar", "secret",
 		"internal/logtest", "internal/strictjson",
 	},
 

@@ -30,17 +30,10 @@ func exchangeOf(r *http.Request) *exchange {
 
 // protectedAPI returns the API: every call is recorded, perhaps held, routed, and
 // lets pass whom package resource lets pass.
-func (w *World) protectedAPI() (http.Handler, error) {
-	verifier, err := w.verifier()
-	if err != nil {
-		return nil, err
-	}
+func (w *World) protectedAPI(verifier *resource.Verifier) (http.Handler, error) {
 	routes := w.cfg.routes
 	if len(routes) == 0 {
 		routes = []route{{pattern: "/"}}
-	}
-	if w.cfg.abuse != nil {
-		w.openElsewhere()
 	}
 	mux := http.NewServeMux()
 	for _, rt := range routes {
@@ -56,7 +49,7 @@ func (w *World) protectedAPI() (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		e := w.receive(r)
-		if !w.api.pass(r.Context(), func() { w.record.change(nil) }) {
+		if w.cfg.slowAPI && !w.hold(r.Context()) {
 			return
 		}
 		mux.ServeHTTP(&noted{ResponseWriter: rw, w: w, e: e}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))

@@ -54,7 +54,7 @@ func TestAssertions(t *testing.T) {
 		"granted nothing":             {denying(), fetch, func(w *jittest.World) { w.Granted() }, ""},
 		"granted another":             {nil, fetch, func(w *jittest.World) { w.Granted(doc2) }, "tokens were issued for something else"},
 		"not granted":                 {denying(), fetch, func(w *jittest.World) { w.Granted(doc1) }, "-> denied"},
-		"granted more than asked":     {[]jittest.Option{jittest.GrantsMore()}, fetch, func(w *jittest.World) { w.Granted(doc1) }, "delete_everything"},
+		"granted more than asked":     {[]jittest.Option{jittest.Hostile()["authority grants more"]}, fetch, func(w *jittest.World) { w.Granted(doc1) }, "delete_everything"},
 		"calls":                       {nil, fetch, func(w *jittest.World) { w.Calls(2) }, ""},
 		"fewer calls":                 {nil, fetch, func(w *jittest.World) { w.Calls(3) }, "the API received 2 calls, want 3"},
 		"used":                        {nil, twice, func(w *jittest.World) { w.Used(2) }, ""},

@@ -61,7 +61,7 @@ func (w *World) pass(rw http.ResponseWriter, r *http.Request, op operation) {
 	}
 	var asked *Asked
 	if op == ask {
-		if asked = w.ask(body); !w.asking.pass(r.Context(), func() { w.record.change(nil) }) {
+		if asked = w.ask(body); w.cfg.slowDecisions && !w.hold(r.Context()) {
 			return
 		}
 		if w.cfg.regrant != nil {

@@ -76,14 +76,33 @@ func (w *World) pending() (open []lumodev.RequestInfo) {
 // and ends the test when they do not come (see [Patience]).
 func (w *World) AwaitHeld(n int) {
 	w.t.Helper()
-	w.await("calls that are held", func() bool { return w.api.waiting()+w.asking.waiting() == n })
+	w.await("calls that are held", func() (all bool) {
+		w.record.read(func() { all = w.record.held == n })
+		return all
+	})
 }
 
 // Release lets go whom [SlowAPI] and [SlowDecisions] hold, and all who come later.
 func (w *World) Release() {
 	w.Note("what was held was released")
-	w.api.release()
-	w.asking.release()
+	w.release()
+}
+
+// hold waits for Release, and reports false when ctx ends first.
+func (w *World) hold(ctx context.Context) bool {
+	select {
+	case <-w.released:
+		return true
+	default:
+	}
+	w.record.change(func() { w.record.held++ })
+	defer w.record.change(func() { w.record.held-- })
+	select {
+	case <-w.released:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Advance moves the servers' clock. Tokens, tasks and the time in which a person

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"testing"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest"
@@ -15,6 +16,8 @@ import (
 // printer stands for the *testing.T of a test: it prints failures. An example has
 // none of its own.
 type printer struct {
+	testing.TB // nil: what is not below is not called
+
 	ctx      context.Context
 	cleanups []func()
 }

@@ -31,134 +31,76 @@ type (
 // words, so that one test can try a tool against them all. Whatever a tool makes of
 // them, these hold afterwards: [World.AskedWithin] its ceiling, [World.NothingLeft],
 // and [World.NothingLeaked] by what it hands on.
+//
+// An API that "demands more" or a server that "grants more" adds one action and one
+// privilege; "another" is authority over something else than the call is about. Of
+// the redirect (307) that follows a good token, [World.Elsewhere] counts what reaches
+// the other host. A token is echoed as it is and encoded, in a header and in the body.
+// A server that answers with garbage still opens and completes tasks.
 func Hostile() map[string]Option {
 	return map[string]Option{
-		"API demands more":               DemandsMore(),
-		"API demands another":            DemandsAnother(),
-		"API demands elsewhere":          DemandsElsewhere(),
-		"API demands an unknown type":    DemandsUnknownType(),
-		"API demands many":               DemandsMany(),
-		"API sends a huge header":        HugeHeader(),
-		"API sends a malformed demand":   MalformedDemand(),
-		"API names no demand":            NamesNoDemand(),
-		"API refuses forever":            RefusesForever(),
-		"API redirects away":             RedirectsAway(),
-		"API echoes tokens":              EchoesTokens(),
-		"authority grants more":          GrantsMore(),
-		"authority grants another":       GrantsAnother(),
-		"authority answers with garbage": AnswersGarbage(),
+		"API demands more":    demands(more),
+		"API demands another": demands(another),
+		"API demands elsewhere": demands(func(d rar.Detail) rar.Detail {
+			d.Locations = []string{"https://elsewhere.example"}
+			return d
+		}),
+		"API demands an unknown type": demands(func(d rar.Detail) rar.Detail {
+			d.Type = "everything"
+			return d
+		}),
+		"API demands many": refuses(func(rw http.ResponseWriter, e *exchange) {
+			text, err := json.Marshal([]rar.Detail{e.need, another(e.need), more(e.need)})
+			if err != nil {
+				http.Error(rw, "the demand cannot be written", http.StatusInternalServerError)
+				return
+			}
+			refuseWith(challenge.Header, base64.StdEncoding.EncodeToString(text))(rw, e)
+		}),
+		"API sends a huge header":      refuses(refuseWith(challenge.Header, strings.Repeat("A", 300<<10))),
+		"API sends a malformed demand": refuses(refuseWith(challenge.Header, "{ this is %% no base64")),
+		"API names no demand": refuses(refuseWith("WWW-Authenticate",
+			challenge.Scheme+" "+challenge.MemberError+`="`+challenge.ErrorCode+`"`)),
+		"API refuses forever":            demands(func(d rar.Detail) rar.Detail { return d }),
+		"API redirects away":             abuses(redirectAway),
+		"API echoes tokens":              abuses(echoToken),
+		"authority grants more":          grants(more),
+		"authority grants another":       grants(another),
+		"authority answers with garbage": tampers(garbage),
 	}
 }
 
-// DemandsMore is an API that demands one action and one privilege more than the
-// call needs.
-func DemandsMore() Option { return demands(more) }
+func redirectAway(w *World, rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Location", w.cfg.elsewhere+r.URL.EscapedPath())
+	rw.WriteHeader(http.StatusTemporaryRedirect)
+}
 
-// DemandsAnother is an API that demands authority over something else than the call
-// is about.
-func DemandsAnother() Option { return demands(another) }
-
-// DemandsElsewhere is an API that demands authority at another host.
-func DemandsElsewhere() Option {
-	return demands(func(d rar.Detail) rar.Detail {
-		d.Locations = []string{"https://elsewhere.example"}
-		return d
+func echoToken(_ *World, rw http.ResponseWriter, r *http.Request) {
+	header := "Bearer " + exchangeOf(r).token.Reveal() // to the client that sent it
+	raw := []byte(header)
+	rw.Header().Set("X-Echo", header)
+	writeJSON(rw, map[string]string{
+		"id": "echo", "title": header,
+		"content": strings.Join([]string{
+			base64.StdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(append([]byte("x"), raw...)),
+			hex.EncodeToString(raw), url.QueryEscape(header),
+		}, " . "),
 	})
 }
 
-// DemandsUnknownType is an API that demands authority of a type that nobody knows.
-func DemandsUnknownType() Option {
-	return demands(func(d rar.Detail) rar.Detail {
-		d.Type = "everything"
-		return d
-	})
+func garbage(op operation, status int, body []byte) (int, []byte) {
+	if op == ask || op == redeem {
+		return http.StatusOK, []byte("<html>502 Bad Gateway</html>")
+	}
+	return status, body
 }
 
-// DemandsMany is an API that demands what the call needs and more besides, at once.
-func DemandsMany() Option {
-	return refuses(func(rw http.ResponseWriter, e *exchange) {
-		text, err := json.Marshal([]rar.Detail{e.need, another(e.need), more(e.need)})
-		if err != nil {
-			http.Error(rw, "the demand cannot be written", http.StatusInternalServerError)
-			return
-		}
-		rw.Header().Set(challenge.Header, base64.StdEncoding.EncodeToString(text))
+// refuseWith refuses with one header.
+func refuseWith(name, value string) refusal {
+	return func(rw http.ResponseWriter, _ *exchange) {
+		rw.Header().Set(name, value)
 		rw.WriteHeader(http.StatusForbidden)
-	})
-}
-
-// HugeHeader is an API whose demand is a header of 300 KiB.
-func HugeHeader() Option {
-	return refuses(func(rw http.ResponseWriter, _ *exchange) {
-		rw.Header().Set(challenge.Header, strings.Repeat("A", 300<<10))
-		rw.WriteHeader(http.StatusForbidden)
-	})
-}
-
-// MalformedDemand is an API whose demand is not base64 of JSON.
-func MalformedDemand() Option {
-	return refuses(func(rw http.ResponseWriter, _ *exchange) {
-		rw.Header().Set(challenge.Header, "{ this is %% no base64")
-		rw.WriteHeader(http.StatusForbidden)
-	})
-}
-
-// NamesNoDemand is an API that says in WWW-Authenticate that something is missing,
-// and nowhere what.
-func NamesNoDemand() Option {
-	return refuses(func(rw http.ResponseWriter, _ *exchange) {
-		rw.Header().Set("WWW-Authenticate", challenge.Scheme+" "+challenge.MemberError+`="`+challenge.ErrorCode+`"`)
-		rw.WriteHeader(http.StatusForbidden)
-	})
-}
-
-// RefusesForever is an API that demands what the call needs, and goes on when it
-// gets it.
-func RefusesForever() Option { return demands(func(d rar.Detail) rar.Detail { return d }) }
-
-// RedirectsAway is an API that answers a call with a good token by a redirect (307)
-// to another host. See [World.Elsewhere] for what reaches that.
-func RedirectsAway() Option {
-	return abuses(func(w *World, rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Location", w.cfg.elsewhere+r.URL.EscapedPath())
-		rw.WriteHeader(http.StatusTemporaryRedirect)
-	})
-}
-
-// EchoesTokens is an API that answers a call with a good token with that token: in a
-// header and in the body, as it is and encoded.
-func EchoesTokens() Option {
-	return abuses(func(_ *World, rw http.ResponseWriter, r *http.Request) {
-		header := "Bearer " + exchangeOf(r).token.Reveal() // to the client that sent it
-		raw := []byte(header)
-		rw.Header().Set("X-Echo", header)
-		writeJSON(rw, map[string]string{
-			"id": "echo", "title": header,
-			"content": strings.Join([]string{
-				base64.StdEncoding.EncodeToString(raw), base64.RawURLEncoding.EncodeToString(append([]byte("x"), raw...)),
-				hex.EncodeToString(raw), url.QueryEscape(header),
-			}, " . "),
-		})
-	})
-}
-
-// GrantsMore is an authorization server whose tokens cover one action and one
-// privilege more than was asked.
-func GrantsMore() Option { return grants(more) }
-
-// GrantsAnother is an authorization server whose tokens cover something else than
-// was asked.
-func GrantsAnother() Option { return grants(another) }
-
-// AnswersGarbage is an authorization server whose answers to requests for authority
-// cannot be read. It opens and completes tasks as it should.
-func AnswersGarbage() Option {
-	return tampers(func(op operation, status int, body []byte) (int, []byte) {
-		if op == ask || op == redeem {
-			return http.StatusOK, []byte("<html>502 Bad Gateway</html>")
-		}
-		return status, body
-	})
+	}
 }
 
 func refuses(r refusal) Option   { return func(c *config) { c.refuse, c.abuse = r, nil } }

@@ -74,11 +74,11 @@ func TestHostile(t *testing.T) {
 }
 
 func TestLastHostileBehaviourCounts(t *testing.T) {
-	w := jittest.Start(t, jittest.DemandsMore(), jittest.EchoesTokens(), jittest.AnswersGarbage(), jittest.GrantsMore())
+	w := jittest.Start(t, jittest.Hostile()["API demands more"], jittest.Hostile()["API echoes tokens"], jittest.Hostile()["authority answers with garbage"], jittest.Hostile()["authority grants more"])
 	if _, _, err := w.Get("/documents/doc_1", doc1); !errors.Is(err, jit.ErrOvergrant) {
 		t.Errorf("Get() = %v, want ErrOvergrant", err)
 	}
-	w = jittest.Start(t, jittest.EchoesTokens(), jittest.RefusesForever(), jittest.GrantsMore(), jittest.AnswersGarbage())
+	w = jittest.Start(t, jittest.Hostile()["API echoes tokens"], jittest.Hostile()["API refuses forever"], jittest.Hostile()["authority grants more"], jittest.Hostile()["authority answers with garbage"])
 	fetch(w)
 	if got := w.Asked(); len(got) != 1 || got[0].Status != "garbage" {
 		t.Errorf("asked = %+v, want one request that got garbage", got)
@@ -88,7 +88,7 @@ func TestLastHostileBehaviourCounts(t *testing.T) {
 // A client that follows the redirect with its credentials is found out.
 func TestRedirectsAwayFindsTheTokenElsewhere(t *testing.T) {
 	failures := run(t, func(t *recorder) {
-		w := jittest.Start(t, jittest.RedirectsAway())
+		w := jittest.Start(t, jittest.Hostile()["API redirects away"])
 		must(t)(w.Get("/documents/doc_1", doc1))
 		if w.Elsewhere() != 1 {
 			t.T.Errorf("%d calls reached the other host, want one", w.Elsewhere())
@@ -127,7 +127,7 @@ func careless(t *testing.T, w *jittest.World) {
 
 func TestEchoesTokensIsFound(t *testing.T) {
 	failures := run(t, func(t *recorder) {
-		w := jittest.Start(t, jittest.EchoesTokens())
+		w := jittest.Start(t, jittest.Hostile()["API echoes tokens"])
 		w.NothingLeaked(must(t)(w.Get("/documents/doc_1", doc1)))
 	})
 	wantFailure(t, failures, "output 1 (string) holds token 1")

@@ -11,26 +11,18 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
-
-// TB is what a world needs of a test: a [testing.TB] has it all.
-type TB interface {
-	Helper()
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-	Context() context.Context
-}
 
 // A World is an authorization server, a protected API and a client of both. Its
 // methods are safe for concurrent use, except that those which may end the test
@@ -46,41 +38,36 @@ type World struct {
 	// runner; what works under a given task gets [World.Context].
 	Engine *jit.Engine
 
-	t    TB
-	cfg  config
-	auth *lumodev.Server
-	url  string // of the authorization server
+	t     testing.TB
+	cfg   config
+	auth  *lumodev.Server
+	login lumoauth.Config // at its front
 
-	record record
-	clock  atomic.Int64 // how far the servers' clock is ahead of ours, in nanoseconds
-	api    gate         // holds calls of the API
-	asking gate         // holds requests for authority
-	client *http.Client
-	task   func() *jit.Task
-	calls  atomic.Int64
-	log    logtest.Buffer
-	logger *slog.Logger
+	record   record
+	clock    atomic.Int64  // how far the servers' clock is ahead of ours, in nanoseconds
+	released chan struct{} // closed by Release
+	release  func()        // closes it once
+	client   *http.Client
+	task     func() *jit.Task
+	calls    atomic.Int64
+	log      logtest.Buffer
+	logger   *slog.Logger
 }
 
 // Start starts a world, which ends with the test. Without options everybody is
 // friendly: what lies within a ceiling is granted, the API demands what a path
 // names (see [Demanding]) and answers. A world that cannot be started ends the
 // test.
-func Start(t TB, options ...Option) *World {
+func Start(t testing.TB, options ...Option) *World {
 	t.Helper()
-	w := &World{t: t, cfg: defaults()}
+	w := &World{t: t, cfg: defaults(), released: make(chan struct{})}
+	w.release = sync.OnceFunc(func() { close(w.released) })
 	for _, option := range options {
 		option(&w.cfg)
 	}
 	w.record.init()
 	w.logger = slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.task = sync.OnceValue(w.open)
-	if !w.cfg.slowAPI {
-		w.api.release()
-	}
-	if !w.cfg.slowDecisions {
-		w.asking.release()
-	}
 	if err := w.start(); err != nil {
 		t.Fatalf("jittest: start: %v", err)
 	}
@@ -88,29 +75,35 @@ func Start(t TB, options ...Option) *World {
 }
 
 func (w *World) start() error {
-	authServer := httptest.NewUnstartedServer(nil)
-	w.url = "http://" + authServer.Listener.Addr().String()
-	w.t.Cleanup(authServer.Close)
-	var err error
-	if w.auth, err = lumodev.New(w.authConfig()); err != nil {
-		return err
+	if w.cfg.abuse != nil {
+		w.openElsewhere()
 	}
-	w.t.Cleanup(func() { _ = w.auth.Close() })
-	w.record.know(w.auth.Config().Agents[0].ClientSecret, "the client secret")
-	authServer.Config.Handler = w.front()
-	authServer.Start()
-
-	apiServer := httptest.NewUnstartedServer(nil)
-	w.API = &url.URL{Scheme: "http", Host: apiServer.Listener.Addr().String()}
-	w.t.Cleanup(apiServer.Close)
-	handler, err := w.protectedAPI()
+	transport := &http.Transport{MaxResponseHeaderBytes: 64 << 10}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	plain := &http.Client{Transport: transport}
+	// What the API asks goes to the authorization server itself, past the front: what
+	// the front pretends is meant for the client.
+	servers, err := dev.Start(w.t.Context(), dev.Config{
+		Auth: w.authConfig(), Logger: w.logger,
+		Guard: func(cfg *resource.Config, base string) {
+			cfg.Location = base
+			cfg.Leeway, cfg.Now = -1, w.now // both servers have one clock
+			cfg.HTTPClient = plain
+		},
+		API: func(guard *resource.Verifier, _ string) (http.Handler, error) { return w.protectedAPI(guard) },
+	})
 	if err != nil {
 		return err
 	}
-	apiServer.Config.Handler = handler
-	apiServer.Start()
-
-	if err := w.connect(); err != nil {
+	w.auth, w.API, w.login = servers.Auth, servers.API, servers.Client()
+	front := httptest.NewServer(w.front())
+	w.login.URL = front.URL
+	w.t.Cleanup(func() {
+		front.Close()
+		_ = servers.Close()
+	})
+	w.record.know(w.login.ClientSecret, "the client secret")
+	if err := w.connect(plain); err != nil {
 		return err
 	}
 	w.t.Cleanup(w.end)
@@ -118,11 +111,9 @@ func (w *World) start() error {
 }
 
 // connect makes the client's side.
-func (w *World) connect() error {
-	transport := &http.Transport{MaxResponseHeaderBytes: 64 << 10}
-	w.t.Cleanup(transport.CloseIdleConnections)
-	cfg := w.Login()
-	cfg.HTTPClient, cfg.Logger = &http.Client{Transport: transport}, w.logger
+func (w *World) connect(plain *http.Client) error {
+	cfg := w.login
+	cfg.HTTPClient, cfg.Logger = plain, w.logger
 	var err error
 	if w.Authority, err = lumoauth.New(cfg); err != nil {
 		return err
@@ -150,7 +141,6 @@ const pollInterval = 2 * time.Millisecond
 // of agents that outlive any advance of the clock by the tokens' few minutes.
 func (w *World) authConfig() lumodev.Config {
 	cfg := lumodev.Config{
-		BaseURL:       w.url,
 		Logger:        w.logger,
 		Now:           w.now,
 		AgentTokenTTL: 48 * time.Hour,
@@ -171,8 +161,7 @@ func (w *World) authConfig() lumodev.Config {
 // end gives back what is left, so that a test that fails midway leaves nothing
 // behind. The servers are closed after it.
 func (w *World) end() {
-	w.api.release()
-	w.asking.release()
+	w.release()
 	if w.record.task() != nil {
 		if err := w.complete(); err != nil {
 			w.fail("the task could not be completed: %v", err)
@@ -251,12 +240,7 @@ func (w *World) send(method, path, body string, ceiling []rar.Detail) (int, stri
 
 // Login returns what a program needs to log in at the authorization server as the
 // world's agent: URL, Org, ClientID and ClientSecret.
-func (w *World) Login() lumoauth.Config {
-	cfg := w.auth.Config()
-	return lumoauth.Config{
-		URL: w.url, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret,
-	}
-}
+func (w *World) Login() lumoauth.Config { return w.login }
 
 // Logger returns a logger whose lines [World.NothingLeaked] searches. The engine
 // and the servers log to it.
@@ -268,19 +252,3 @@ func (w *World) Observe(e jit.Event) { w.record.observe(e) }
 
 // Note adds a line to the story that failures tell.
 func (w *World) Note(format string, args ...any) { w.record.note(fmt.Sprintf(format, args...)) }
-
-// verifier is the API's own view of tokens. It asks the authorization server
-// directly, past the front: what the front pretends is meant for the client.
-func (w *World) verifier() (*resource.Verifier, error) {
-	rs := w.auth.Config().ResourceServers[0]
-	return resource.New(w.t.Context(), resource.Config{
-		Issuer:       w.auth.Issuer(),
-		ClientID:     rs.ClientID,
-		ClientSecret: rs.ClientSecret,
-		HTTPClient:   &http.Client{Transport: fake.Transport{Handler: w.auth}},
-		Location:     w.API.String(),
-		Leeway:       -1, // both servers have one clock
-		Now:          w.now,
-		Logger:       w.logger,
-	})
-}

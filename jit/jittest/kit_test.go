@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"github.com/jitagent/jitagent/jit/jittest"
 )
 
 // TestMain fails when the worlds leave a goroutine behind.
@@ -90,7 +88,7 @@ func wantFailure(t *testing.T, failures []string, want string) {
 }
 
 // must returns what a call answered, and fails the test when it failed.
-func must(t jittest.TB) func(status int, body string, err error) string {
+func must(t testing.TB) func(status int, body string, err error) string {
 	return func(status int, body string, err error) string {
 		t.Helper()
 		if err != nil || status != 200 {

@@ -91,9 +91,9 @@ func Engine(change func(*jit.Config)) Option {
 func AuthServer(change func(*lumodev.Config)) Option {
 	return func(c *config) {
 		c.server = append(c.server, func(cfg *lumodev.Config) {
-			now, base := cfg.Now, cfg.BaseURL
+			now := cfg.Now
 			change(cfg)
-			cfg.Now, cfg.BaseURL = now, base
+			cfg.Now, cfg.BaseURL = now, ""
 		})
 	}
 }

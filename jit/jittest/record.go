@@ -75,6 +75,7 @@ type record struct {
 	known     []credential
 	own       *jit.Task
 	elsewhere []string // what another host received, as text
+	held      int      // how many calls wait for [World.Release]
 }
 
 func (r *record) init() {
@@ -86,9 +87,7 @@ func (r *record) init() {
 func (r *record) change(fn func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if fn != nil {
-		fn()
-	}
+	fn()
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -199,8 +198,8 @@ func (w *World) Events() (all []jit.Event) {
 	return all
 }
 
-// Elsewhere returns how many calls reached the other host, to which [RedirectsAway]
-// sends.
+// Elsewhere returns how many calls reached the other host, to which an API
+// of [Hostile] redirects.
 func (w *World) Elsewhere() (n int) {
 	w.record.read(func() { n = len(w.record.elsewhere) })
 	return n

@@ -49,7 +49,7 @@ func newWorld(ctx context.Context, documents bool) (_ *world, err error) {
 			TaskTTL: 24 * time.Hour,
 			MaxTTL:  time.Hour,
 		},
-		Client: shared, // and memory for all state: a disk would hide what the rest costs
+		Guard: func(cfg *resource.Config, _ string) { cfg.HTTPClient = shared }, // and memory for all state: a disk would hide what the rest costs
 	}
 	if documents {
 		reports, err := os.MkdirTemp("", "bench-reports-")

@@ -19,6 +19,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/resource"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -75,7 +76,8 @@ func newEnds(ctx context.Context, b *bench) (*ends, error) {
 	e.Servers, err = dev.Start(ctx, dev.Config{
 		// Without the bounds that would end a task after so many requests.
 		Auth:      lumodev.Config{CAEP: lumodev.CAEPPolicy{RiskThreshold: -1, BurstRequests: -1}},
-		Documents: &docapi.Config{Documents: documents}, Client: shared,
+		Documents: &docapi.Config{Documents: documents},
+		Guard:     func(cfg *resource.Config, _ string) { cfg.HTTPClient = shared },
 	})
 	if err != nil {
 		return nil, err

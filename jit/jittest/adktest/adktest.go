@@ -26,6 +26,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"testing"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
@@ -48,14 +49,14 @@ import (
 // it shares the task's grants and nothing else with others, and may be made from
 // several goroutines. The model's agent has the tools beside, too, and calls none of
 // them.
-func Call(t jittest.TB, w *jittest.World, called tool.Tool, args any, beside ...tool.Tool) (map[string]any, error) {
+func Call(t testing.TB, w *jittest.World, called tool.Tool, args any, beside ...tool.Tool) (map[string]any, error) {
 	t.Helper()
 	return CallContext(w.Context(), t, w, called, args, beside...)
 }
 
 // CallContext is [Call] with a context of the caller's, for what a cancelled call
 // does. The context must come from [jittest.World.Context], or name another task.
-func CallContext(ctx context.Context, t jittest.TB, w *jittest.World, called tool.Tool, args any, beside ...tool.Tool) (map[string]any, error) {
+func CallContext(ctx context.Context, t testing.TB, w *jittest.World, called tool.Tool, args any, beside ...tool.Tool) (map[string]any, error) {
 	t.Helper()
 	given, err := object(args)
 	if err != nil {
@@ -110,7 +111,7 @@ func object(v any) (map[string]any, error) {
 	return m, json.Unmarshal(text, &m)
 }
 
-func agent(t jittest.TB, llm model.LLM, tools []tool.Tool) adk.Agent {
+func agent(t testing.TB, llm model.LLM, tools []tool.Tool) adk.Agent {
 	t.Helper()
 	a, err := llmagent.New(llmagent.Config{Name: "tester", Model: llm, Tools: tools, Mode: llmagent.ModeChat})
 	if err != nil {
@@ -142,13 +143,13 @@ func (r Report) Results(name string) (all []map[string]any) {
 // and under a task of its own, and returns when that task is completed. Each change
 // is made to the runner's configuration before it starts. The test fails when the
 // agent or the runner cannot be made.
-func Run(t jittest.TB, w *jittest.World, llm model.LLM, tools []tool.Tool, prompt string, changes ...func(*runner.Config)) Report {
+func Run(t testing.TB, w *jittest.World, llm model.LLM, tools []tool.Tool, prompt string, changes ...func(*runner.Config)) Report {
 	t.Helper()
 	return RunAgent(t, w, agent(t, llm, tools), prompt, changes...)
 }
 
 // RunAgent is [Run] for an agent that was made elsewhere.
-func RunAgent(t jittest.TB, w *jittest.World, a adk.Agent, prompt string, changes ...func(*runner.Config)) Report {
+func RunAgent(t testing.TB, w *jittest.World, a adk.Agent, prompt string, changes ...func(*runner.Config)) Report {
 	t.Helper()
 	cfg := runner.Config{App: "test", Agent: a, Engine: w.Engine, Logger: w.Logger()}
 	for _, change := range changes {

@@ -42,7 +42,7 @@ type fetchArgs struct {
 }
 
 // newFetch is a guarded tool as an application writes it.
-func newFetch(t jittest.TB, w *jittest.World) tool.Tool {
+func newFetch(t testing.TB, w *jittest.World) tool.Tool {
 	t.Helper()
 	made, err := tools.New(tools.Spec[fetchArgs]{
 		Name: "fetch", Description: "fetches a document", API: w.API, Logger: w.Logger(),
@@ -58,7 +58,7 @@ func newFetch(t jittest.TB, w *jittest.World) tool.Tool {
 }
 
 // newPlain is a tool of ADK's own, without a guard.
-func newPlain(t jittest.TB, fn func(map[string]any) (map[string]any, error)) tool.Tool {
+func newPlain(t testing.TB, fn func(map[string]any) (map[string]any, error)) tool.Tool {
 	t.Helper()
 	made, err := functiontool.New(functiontool.Config{Name: "plain", Description: "acts"},
 		func(_ agent.Context, args map[string]any) (map[string]any, error) { return fn(args) })
@@ -243,7 +243,7 @@ func TestRunReportsHowItEnds(t *testing.T) {
 	}{
 		"denied":       {jittest.Denying(), []modeltest.Turn{asks, modeltest.Text("I may not.")}, runner.Denied, false},
 		"pending":      {jittest.PersonDecides(), []modeltest.Turn{asks, modeltest.Text("Later.")}, runner.Pending, false},
-		"hostile":      {jittest.DemandsMore(), []modeltest.Turn{asks, modeltest.Text("No.")}, runner.Denied, false},
+		"hostile":      {jittest.Hostile()["API demands more"], []modeltest.Turn{asks, modeltest.Text("No.")}, runner.Denied, false},
 		"model breaks": {jittest.Friendly(), []modeltest.Turn{asks, {Err: errors.New("overloaded")}}, runner.Failed, true},
 	} {
 		t.Run(name, func(t *testing.T) {

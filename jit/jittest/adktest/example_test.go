@@ -3,6 +3,7 @@ package adktest_test
 import (
 	"context"
 	"fmt"
+	"testing"
 
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
@@ -13,7 +14,11 @@ import (
 )
 
 // printer stands for the *testing.T of a test.
-type printer struct{ cleanups []func() }
+type printer struct {
+	testing.TB // nil: what is not below is not called
+
+	cleanups []func()
+}
 
 func (p *printer) Helper()                           {}
 func (p *printer) Context() context.Context          { return context.Background() }

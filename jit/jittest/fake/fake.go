@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
@@ -210,19 +211,10 @@ func (a *Authority) Completed() []string {
 	return slices.Clone(a.completed)
 }
 
-// TB is what [Task] needs of a test: a [testing.TB] has it all.
-type TB interface {
-	Helper()
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-	Context() context.Context
-}
-
 // Task starts a task at a that is completed with the test, by an engine to whose
 // configuration each change is made. The test fails when the engine cannot be made,
 // or the task not completed.
-func Task(t TB, a *Authority, changes ...func(*jit.Config)) *jit.Task {
+func Task(t testing.TB, a *Authority, changes ...func(*jit.Config)) *jit.Task {
 	t.Helper()
 	cfg := jit.Config{Authority: a}
 	for _, change := range changes {

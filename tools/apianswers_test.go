@@ -1,4 +1,4 @@
-package jittest
+package tools_test
 
 import (
 	"bytes"
@@ -9,10 +9,9 @@ import (
 	"strings"
 )
 
-// Answers returns what real APIs answer when all went well, by name: a table to hold
-// a tool against, as handlers for [Route]. None of them is an error, and to a POST
-// each says that it took effect.
-func Answers() map[string]http.HandlerFunc {
+// apiAnswers returns what real APIs answer when all went well, by name. None of them
+// is an error, and to a POST each says that it took effect.
+func apiAnswers() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"201 empty":      answers(201, "application/json", ""),
 		"204":            answers(204, "", ""),
