@@ -17,9 +17,50 @@ import (
 type answer struct {
 	id, model string
 	blocks    []*block
+	from      int // where the blocks of the message that is coming begin
 	reason    api.StopReason
-	usage     api.Usage
+	usage     api.Usage // of that message
+	before    api.Usage // of those before it, which the server paused
 	ended     bool
+}
+
+// begin readies a for the next message: its first, or what goes on where the one
+// before it paused.
+func (a *answer) begin() {
+	a.before = total(a.before, a.usage)
+	a.from, a.reason, a.usage, a.ended = len(a.blocks), "", api.Usage{}, false
+}
+
+// paused returns the answer so far in the form in which it goes back for the server to
+// go on, nil where it is done or holds what cannot go back.
+func (a *answer) paused() (out []api.ContentBlockParamUnion) {
+	if a.reason != api.StopReasonPauseTurn {
+		return nil
+	}
+	for _, b := range a.blocks {
+		switch s := (state{Signature: b.signature.String(), Redacted: b.redacted.String()}); {
+		case b.kind == "text" && blank(b.text.String()): // is refused
+		case b.kind == "text":
+			out = append(out, api.NewTextBlock(b.text.String()))
+		case b.kind == "thinking" || b.kind == "redacted_thinking":
+			if s != (state{}) {
+				out = append(out, s.block(b.text.String()))
+			}
+		default:
+			return nil
+		}
+	}
+	return out
+}
+
+// total counts what two messages took.
+func total(a, b api.Usage) api.Usage {
+	a.InputTokens += b.InputTokens
+	a.CacheReadInputTokens += b.CacheReadInputTokens
+	a.CacheCreationInputTokens += b.CacheCreationInputTokens
+	a.OutputTokens += b.OutputTokens
+	a.OutputTokensDetails.ThinkingTokens += b.OutputTokensDetails.ThinkingTokens
+	return a
 }
 
 // block is a part of the answer that is still coming.
@@ -38,7 +79,7 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 	case "message_start":
 		a.id, a.model, a.usage = e.Message.ID, e.Message.Model, e.Message.Usage
 	case "content_block_start":
-		if e.Index != int64(len(a.blocks)) || len(a.blocks) == maxBlocks {
+		if e.Index != int64(len(a.blocks)-a.from) || len(a.blocks) == maxBlocks {
 			return nil, errUnreadable
 		}
 		b := &block{kind: e.ContentBlock.Type, id: e.ContentBlock.ID, name: e.ContentBlock.Name}
@@ -50,10 +91,10 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 		a.blocks = append(a.blocks, b)
 		return b.show(e.ContentBlock.Text + e.ContentBlock.Thinking), nil
 	case "content_block_delta":
-		if e.Index < 0 || e.Index >= int64(len(a.blocks)) {
+		if e.Index < 0 || e.Index >= int64(len(a.blocks)-a.from) {
 			return nil, errUnreadable
 		}
-		b := a.blocks[e.Index]
+		b := a.blocks[a.from+int(e.Index)]
 		b.input.WriteString(e.Delta.PartialJSON)
 		b.signature.WriteString(e.Delta.Signature)
 		return b.show(e.Delta.Text + e.Delta.Thinking), nil
@@ -87,7 +128,7 @@ func (a *answer) count(u api.MessageDeltaUsage) {
 	a.usage.CacheCreationInputTokens = max(a.usage.CacheCreationInputTokens, u.CacheCreationInputTokens)
 }
 
-// finishReasons are Google's words. A turn that paused was not finished.
+// finishReasons are Google's words. A turn that pauses again and again was not finished.
 var finishReasons = map[api.StopReason]genai.FinishReason{
 	api.StopReasonEndTurn: genai.FinishReasonStop, api.StopReasonStopSequence: genai.FinishReasonStop, api.StopReasonToolUse: genai.FinishReasonStop,
 	api.StopReasonMaxTokens: genai.FinishReasonMaxTokens, api.StopReasonModelContextWindowExceeded: genai.FinishReasonMaxTokens,
@@ -158,7 +199,7 @@ func (b *block) part(server string) *genai.Part {
 // written to it, and the candidates without the thoughts.
 func (a *answer) metadata() *genai.GenerateContentResponseUsageMetadata {
 	count := func(n int64) int32 { return int32(max(0, min(n, math.MaxInt32))) } //nolint:gosec // bounded on this line
-	u := a.usage
+	u := total(a.before, a.usage)
 	prompt := u.InputTokens + u.CacheReadInputTokens + u.CacheCreationInputTokens
 	if prompt == 0 && u.OutputTokens == 0 {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 
 	api "github.com/anthropics/anthropic-sdk-go/v2"
 	"github.com/anthropics/anthropic-sdk-go/v2/option"
@@ -25,6 +26,9 @@ const Host = "api.anthropic.com"
 
 // maxTokens bounds an answer where nobody else does: the API demands a bound.
 const maxTokens = 16_384
+
+// maxPauses bounds how often an answer that the server paused is asked to go on.
+const maxPauses = 3
 
 // Config says which model answers, and who asks.
 type Config struct {
@@ -135,33 +139,52 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 			yield(nil, a.explain(ctx, to, x, err))
 			return
 		}
-		events := a.messages.NewStreaming(ctx, params)
-		defer func() { _ = events.Close() }()
 		var answer answer
-		for events.Next() {
-			piece, err := answer.add(events.Current())
-			if err != nil {
+		show := func(piece *model.LLMResponse) bool { return !stream || yield(piece, nil) }
+		asked := params.Messages
+		for range maxPauses + 1 {
+			err := a.listen(ctx, params, &answer, show)
+			switch ended := to.Ended(ctx); {
+			case errors.Is(err, errLeft):
+				return
+			case err != nil && !answer.ended || errors.Is(err, errUnreadable) || x.Status() >= 300:
 				yield(nil, a.explain(ctx, to, x, err))
 				return
-			}
-			if stream && piece != nil && !yield(piece, nil) {
+			case ended != nil && !answer.ended:
+				yield(nil, ended)
 				return
 			}
-		}
-		if err := events.Err(); err != nil && !answer.ended || x.Status() >= 300 {
-			yield(nil, a.explain(ctx, to, x, err))
-			return
-		}
-		if ended := to.Ended(ctx); ended != nil && !answer.ended {
-			yield(nil, ended)
-			return
+			paused := answer.paused()
+			if len(paused) == 0 {
+				break
+			}
+			params.Messages = append(slices.Clip(asked), api.NewAssistantMessage(paused...))
 		}
 		yield(answer.response(to, a.server))
 	}
 }
 
-// errUnreadable is an answer that is not of the API's form.
-var errUnreadable = errors.New("unreadable answer")
+// listen adds what the server answers to answer, and shows what may be shown at once.
+func (a *attempt) listen(ctx context.Context, params api.MessageNewParams, answer *answer, show func(*model.LLMResponse) bool) error {
+	answer.begin()
+	events := a.messages.NewStreaming(ctx, params)
+	defer func() { _ = events.Close() }()
+	for events.Next() {
+		piece, err := answer.add(events.Current())
+		if err != nil {
+			return err
+		}
+		if piece != nil && !show(piece) {
+			return errLeft
+		}
+	}
+	return events.Err()
+}
+
+var (
+	errUnreadable = errors.New("unreadable answer") // it is not of the API's form
+	errLeft       = errors.New("the caller stopped listening")
+)
 
 // explain turns what went wrong into a [provider.Error]. A context's end stays what
 // it is. The library's errors hold the request, with its key, and are not passed on.

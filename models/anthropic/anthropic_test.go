@@ -290,7 +290,7 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 			}
 		}
 	}
-	for reason, want := range map[string]genai.FinishReason{"end_turn": "STOP", "stop_sequence": "STOP", "max_tokens": "MAX_TOKENS", "refusal": "SAFETY", "pause_turn": "OTHER"} {
+	for reason, want := range map[string]genai.FinishReason{"end_turn": "STOP", "stop_sequence": "STOP", "max_tokens": "MAX_TOKENS", "refusal": "SAFETY", "a_reason_of_tomorrow": "OTHER"} {
 		all, err := ask(t.Context(), serve(t, answer(reason, said("half"))).model(t, anthropic.Config{}), user("hi"), false)
 		if err != nil || all[0].FinishReason != want || all[0].Content.Parts[0].Text != "half" {
 			t.Errorf("%s: %v, %v", reason, all, err)
@@ -314,6 +314,84 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 			t.Errorf("nothing: %v, %v", all, err)
 		}
 	}
+}
+
+// A turn that the server paused goes on where it paused: what came so far goes back as
+// it came, and the caller sees one answer. It does so three times.
+func TestAPausedTurnGoesOn(t *testing.T) {
+	paused := answer("pause_turn", thought, said("One "))
+	for _, stream := range []bool{false, true} {
+		s := serve(t, paused, answer("pause_turn", redacted, said("and ")), answer("tool_use", said("two."), called("a", "f", `{"id":"x"}`)))
+		all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), stream)
+		if err != nil || len(s.asked) != 3 {
+			t.Fatalf("%v after %d requests", err, len(s.asked))
+		}
+		final, streamed := all[len(all)-1], ""
+		for _, piece := range all[:len(all)-1] {
+			streamed += piece.Content.Parts[0].Text
+		}
+		var text string
+		for _, p := range final.Content.Parts {
+			text += p.Text
+		}
+		if want := "I must read.One and two."; text != want || stream && streamed != want || final.FinishReason != "STOP" || final.Content.Parts[len(final.Content.Parts)-1].FunctionCall == nil {
+			t.Errorf("stream %v: %q, in pieces %q, %+v", stream, text, streamed, final)
+		}
+		if u := final.UsageMetadata; u.PromptTokenCount != 3*115 || u.CandidatesTokenCount != 3*10 || u.ThoughtsTokenCount != 3*30 {
+			t.Errorf("usage %+v", u)
+		}
+		const so = `{"role":"assistant","content":[{"signature":"c2ln","thinking":"I must read.","type":"thinking"},{"text":"One ","type":"text"}`
+		equal(t, "sent after the first pause", so+`]}`, lastMessage(t, s.asked[1]))
+		equal(t, "sent after the second pause", so+`,{"data":"ZW5j","type":"redacted_thinking"},{"text":"and ","type":"text"}]}`, lastMessage(t, s.asked[2]))
+	}
+	s := serve(t, paused)
+	all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false)
+	if err != nil || len(s.asked) != 4 || all[0].FinishReason != genai.FinishReasonOther {
+		t.Errorf("paused without end: %v, %v after %d requests", all, err, len(s.asked))
+	}
+	s = serve(t, paused, `500 {"type":"error","error":{"type":"api_error"}}`)
+	if all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false); err == nil || len(all) > 0 {
+		t.Errorf("failed after a pause: %v", all)
+	}
+}
+
+// lastMessage returns the last message of a request, its members in order.
+func lastMessage(t *testing.T, body string) string {
+	t.Helper()
+	var r struct {
+		Messages []struct {
+			Role    string           `json:"role"`
+			Content []map[string]any `json:"content"`
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal([]byte(body), &r); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(r.Messages[len(r.Messages)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What a tool returns is read by a model: nothing in it is spelled for a web page.
+func TestResultsAreNotEscaped(t *testing.T) {
+	s, req := serve(t, answer("end_turn", said("ok"))), user("hi")
+	req.Contents = append(req.Contents,
+		&genai.Content{Role: genai.RoleModel, Parts: []*genai.Part{{FunctionCall: &genai.FunctionCall{ID: "a", Name: "f", Args: map[string]any{"q": "a<b"}}}}},
+		&genai.Content{Role: genai.RoleUser, Parts: []*genai.Part{{FunctionResponse: &genai.FunctionResponse{ID: "a", Name: "f", Response: map[string]any{"html": "<b>R&D</b>"}}}}})
+	if _, err := ask(t.Context(), s.model(t, anthropic.Config{}), req, false); err != nil {
+		t.Fatal(err)
+	}
+	var m struct {
+		Content []struct {
+			Content []struct{ Text string }
+		}
+	}
+	if err := json.Unmarshal([]byte(lastMessage(t, s.asked[0])), &m); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "the result", `{"html":"<b>R&D</b>"}`, m.Content[0].Content[0].Text)
 }
 
 func TestFailures(t *testing.T) {

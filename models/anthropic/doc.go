@@ -12,6 +12,7 @@
 //   - the unchanged beginning of a conversation is marked to be cached;
 //   - every answer is streamed on the wire, asked for or not: long answers that are not
 //     are cut off by proxies. An answer without its end is an error;
+//   - an answer that the server paused goes on, three times at most;
 //   - an answer that was stopped makes no call.
 //
 // Errors are [provider.Error]. The package reads no environment variable, and the

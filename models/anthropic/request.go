@@ -150,6 +150,14 @@ type state struct {
 	Redacted  string `json:"redacted,omitempty"` // in place of text and signature
 }
 
+// block is the thought that says text, as it came.
+func (s state) block(text string) api.ContentBlockParamUnion {
+	if s.Redacted != "" {
+		return api.NewRedactedThinkingBlock(s.Redacted)
+	}
+	return api.NewThinkingBlock(s.Signature, text)
+}
+
 // turn is one message. Neighbors of one role are merged.
 type turn struct {
 	assistant bool
@@ -217,7 +225,7 @@ func pair(f *genai.FunctionCall, r *genai.FunctionResponse, id string) (call, re
 	if args == nil {
 		args = map[string]any{}
 	}
-	input, err := json.Marshal(args)
+	input, err := encode(args)
 	if err != nil {
 		return call, result, provider.Unsupported("a call of " + provider.Shorten(f.Name) + " whose arguments are no JSON")
 	}
@@ -225,12 +233,21 @@ func pair(f *genai.FunctionCall, r *genai.FunctionResponse, id string) (call, re
 	if answer == nil {
 		answer = map[string]any{}
 	}
-	output, err := json.Marshal(answer)
+	output, err := encode(answer)
 	if err != nil {
 		return call, result, provider.Unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
 	}
 	_, failed := answer["error"]
-	return api.NewToolUseBlock(id, json.RawMessage(input), provider.Name(f.Name)), api.NewToolResultBlock(id, string(output), failed), nil
+	return api.NewToolUseBlock(id, json.RawMessage(input), provider.Name(f.Name)), api.NewToolResultBlock(id, output, failed), nil
+}
+
+// encode writes m as JSON for a model, which is no web page.
+func encode(m map[string]any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(m)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 // block returns what p says, nil for a part that says nothing here.
@@ -242,9 +259,7 @@ func (a *attempt) block(p *genai.Part, role string) (*api.ContentBlockParamUnion
 		if b, ours := provider.Unseal(a.server, p.ThoughtSignature); !ours || json.Unmarshal(b, &s) != nil {
 			return nil, nil // of another model
 		}
-		if out = api.NewThinkingBlock(s.Signature, p.Text); s.Redacted != "" {
-			out = api.NewRedactedThinkingBlock(s.Redacted)
-		}
+		out = s.block(p.Text)
 	case p.InlineData != nil || p.FileData != nil:
 		if role == genai.RoleModel {
 			return nil, provider.Unsupported("media in a turn of the model")
