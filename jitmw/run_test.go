@@ -15,6 +15,7 @@ import (
 	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/internal/logtest"
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest"
 	"github.com/jitagent/jitagent/jit/jittest/adktest"
@@ -48,6 +49,14 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 		"arguments are a text": {
 			args: "doc_1",
 			want: map[string]any{"status": "invalid_arguments", "error": "invalid arguments: the arguments are not an object", "advice": "Correct the arguments and call again."},
+		},
+		"arguments that no wire could read, and a plan that takes any": {
+			plan: anything,
+			args: map[string]any{strictjson.Malformed: `{"id": `},
+			want: map[string]any{
+				"status": "invalid_arguments", "advice": "Correct the arguments and call again.",
+				"error": "invalid arguments: the arguments were no JSON object: write one object, with its quotes and brackets closed",
+			},
 		},
 		"no plan for the arguments": {
 			plan: refuse,

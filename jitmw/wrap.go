@@ -35,6 +35,7 @@ import (
 	"google.golang.org/adk/v2/tool/toolutils"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -284,6 +285,9 @@ func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error)
 	m, ok := args.(map[string]any)
 	if !ok && args != nil {
 		return nil, &argumentError{errors.New("the arguments are not an object")}
+	}
+	if _, bad := m[strictjson.Malformed]; bad && len(m) == 1 {
+		return nil, &argumentError{errors.New("the arguments were no JSON object: write one object, with its quotes and brackets closed")}
 	}
 	call.Args = m
 	plan, err := g.cfg.Plan(m)
