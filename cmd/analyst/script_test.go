@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -35,6 +34,7 @@ func TestScripts(t *testing.T) {
 			"source":   source,
 			"waitfile": waitfile,
 			"waitline": waitline,
+			"waitout":  waitout,
 			"deadport": deadport,
 			"jsonline": jsonline,
 		},
@@ -76,18 +76,48 @@ func waitfile(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: waitfile file")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	waitUntil(ts, args[0]+" was never written", func() bool {
+		info, err := os.Stat(ts.MkAbs(args[0]))
+		return err == nil && info.Size() > 0
+	})
+}
+
+// waitline FILE REGEXP: waits until a background process has written such a line.
+func waitline(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: waitline file regexp")
+	}
+	line, err := regexp.Compile(args[1])
+	ts.Check(err)
+	waitUntil(ts, "no line "+args[1]+" in "+args[0], func() bool {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && line.Match(text)
+	})
+}
+
+// waitout REGEXP CMD...: runs a command again until it succeeds and stdout matches.
+func waitout(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: waitout regexp command...")
+	}
+	text, err := regexp.Compile(args[0])
+	ts.Check(err)
+	waitUntil(ts, strings.Join(args[1:], " ")+" never said "+args[0], func() bool {
+		return ts.Exec(args[1], args[2:]...) == nil && text.MatchString(ts.ReadFile("stdout"))
+	})
+}
+
+// waitUntil returns when done does so with true, and fails the script after a minute.
+func waitUntil(ts *testscript.TestScript, never string, done func() bool) {
+	timeout := time.NewTimer(time.Minute)
+	defer timeout.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if info, err := os.Stat(ts.MkAbs(args[0])); err == nil && info.Size() > 0 {
-			return
-		}
+	for !done() {
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			ts.Fatalf("%s was never written", args[0])
+		case <-timeout.C:
+			ts.Fatalf("%s", never)
 		}
 	}
 }
@@ -284,28 +314,4 @@ func words(line string) []string {
 		}
 	}
 	return out
-}
-
-// waitline FILE REGEXP: waits until a background process has written such a line.
-func waitline(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: waitline file regexp")
-	}
-	line, err := regexp.Compile(args[1])
-	ts.Check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		text, err := os.ReadFile(ts.MkAbs(args[0]))
-		if err == nil && line.Match(text) {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			ts.Fatalf("%s: no line %s in\n%s", args[0], args[1], text)
-		}
-	}
 }
