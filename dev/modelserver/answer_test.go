@@ -25,7 +25,7 @@ import (
 	"github.com/jitagent/jitagent/models/modeltest"
 )
 
-var changing = regexp.MustCompile(`(chatcmpl-|resp_|message_|reasoning_|fc_|"responseId":"|"created":|"created_at":)[A-Z0-9]+`)
+var changing = regexp.MustCompile(`(chatcmpl-|resp_|message_|msg_|reasoning_|fc_|"responseId":"|"created":|"created_at":"?)[A-Z0-9][-:A-Z0-9]*`)
 
 var update = flag.Bool("update", false, "write testdata/answers.txtar anew")
 
@@ -40,6 +40,8 @@ const (
 	respBody   = `{"model":"m","input":"hi"}`
 	respStream = `{"model":"m","input":"hi","stream":true}`
 	genBody    = "{" + contents + "}"
+	msgBody    = `{"model":"m","max_tokens":9,` + messages + `}`
+	msgStream  = `{"model":"m","max_tokens":9,` + messages + `,"stream":true}`
 )
 
 var busy = modeltest.Turn{
@@ -61,6 +63,7 @@ func TestAnswers(t *testing.T) {
 		{chat, chatBody, "application/json"}, {chat, chatStream, "text/event-stream"},
 		{resp, respBody, "application/json"}, {resp, respStream, "text/event-stream"},
 		{gen, genBody, "application/json"}, {genStream, genBody, "text/event-stream"}, {genArray, genBody, "application/json"},
+		{msgs, msgBody, "application/json"}, {msgs, msgStream, "text/event-stream"},
 	} {
 		s, err := modelserver.New(modelserver.Config{Fallback: modeltest.NewScript(busy), ArgumentPiece: 9})
 		if err != nil {
@@ -91,30 +94,33 @@ func TestAnswers(t *testing.T) {
 
 func TestFinishReasons(t *testing.T) {
 	for _, tt := range []struct {
-		turn                      modeltest.Turn
-		openAI, gemini, responses string
+		turn                              modeltest.Turn
+		openAI, gemini, responses, claude string
 	}{
-		{modeltest.Text("x"), `"content":"x"*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`},
-		{modeltest.Turn{}, `"content":""*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`},
-		{modeltest.Turn{Texts: []string{"x"}, FinishReason: "MAX_TOKENS"}, `"finish_reason":"length"`, `"finishReason":"MAX_TOKENS"`, `"incomplete_details":{"reason":"max_output_tokens"}`},
-		{modeltest.Turn{FinishReason: "SAFETY"}, `"finish_reason":"content_filter"`, `"finishReason":"SAFETY"`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{FinishReason: "RECITATION"}, `"finish_reason":"content_filter"`, `"finishReason":"RECITATION"`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{FinishReason: "BLOCKLIST"}, `"finish_reason":"content_filter"`, `"finishReason":"BLOCKLIST"`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{FinishReason: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"finishReason":"PROHIBITED_CONTENT"`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{FinishReason: "SPII"}, `"finish_reason":"content_filter"`, `"finishReason":"SPII"`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{FinishReason: "OTHER"}, `"finish_reason":"other"`, `"finishReason":"OTHER"`, `"incomplete_details":{"reason":"other"}`},
-		{modeltest.Turn{FinishReason: "MALFORMED_FUNCTION_CALL"}, `"finish_reason":"malformed_function_call"`, `"finishReason":"MALFORMED_FUNCTION_CALL"`, `"incomplete_details":{"reason":"malformed_function_call"}`},
-		{modeltest.Turn{Blocked: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}`, `"incomplete_details":{"reason":"content_filter"}`},
-		{modeltest.Turn{Texts: []string{"I ", "won't."}, Refusal: true}, `"refusal":"*"finish_reason":"stop"`, `"finishReason":"SAFETY"`, `"refusal":"I won't.","type":"refusal"`},
-		{modeltest.Calls(&genai.FunctionCall{Name: "f"}), `"id":"call_*"finish_reason":"tool_calls"`, `"finishReason":"STOP"`, `"call_id":"call_`},
+		{modeltest.Text("x"), `"content":"x"*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`, `"stop_reason":"end_turn"`},
+		{modeltest.Turn{}, `"content":""*"finish_reason":"stop"`, `"finishReason":"STOP"`, `"status":"completed"`, `"stop_reason":"end_turn"`},
+		{modeltest.Turn{Texts: []string{"x"}, FinishReason: "MAX_TOKENS"}, `"finish_reason":"length"`, `"finishReason":"MAX_TOKENS"`, `"incomplete_details":{"reason":"max_output_tokens"}`, `"stop_reason":"max_tokens"`},
+		{modeltest.Turn{FinishReason: "SAFETY"}, `"finish_reason":"content_filter"`, `"finishReason":"SAFETY"`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{FinishReason: "RECITATION"}, `"finish_reason":"content_filter"`, `"finishReason":"RECITATION"`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{FinishReason: "BLOCKLIST"}, `"finish_reason":"content_filter"`, `"finishReason":"BLOCKLIST"`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{FinishReason: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"finishReason":"PROHIBITED_CONTENT"`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{FinishReason: "SPII"}, `"finish_reason":"content_filter"`, `"finishReason":"SPII"`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{FinishReason: "OTHER"}, `"finish_reason":"other"`, `"finishReason":"OTHER"`, `"incomplete_details":{"reason":"other"}`, `"stop_reason":"other"`},
+		{modeltest.Turn{FinishReason: "MALFORMED_FUNCTION_CALL"}, `"finish_reason":"malformed_function_call"`, `"finishReason":"MALFORMED_FUNCTION_CALL"`, `"incomplete_details":{"reason":"malformed_function_call"}`, `"stop_reason":"malformed_function_call"`},
+		{modeltest.Turn{Blocked: "PROHIBITED_CONTENT"}, `"finish_reason":"content_filter"`, `"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"}`, `"incomplete_details":{"reason":"content_filter"}`, `"stop_reason":"refusal"`},
+		{modeltest.Turn{Texts: []string{"I ", "won't."}, Refusal: true}, `"refusal":"*"finish_reason":"stop"`, `"finishReason":"SAFETY"`, `"refusal":"I won't.","type":"refusal"`, `"stop_reason":"refusal"`},
+		{modeltest.Calls(&genai.FunctionCall{Name: "f"}), `"id":"call_*"finish_reason":"tool_calls"`, `"finishReason":"STOP"`, `"call_id":"call_`, `"stop_reason":"tool_use"`},
 	} {
-		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody, resp: respBody, resp + "?s": respStream} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, gen: genBody, genStream: genBody, genArray: genBody, resp: respBody, resp + "?s": respStream, msgs: msgBody, msgs + "?s": msgStream} {
 			want := tt.gemini
 			if strings.HasPrefix(line, resp) {
 				want = tt.responses
 			}
 			if strings.HasPrefix(line, chat) {
 				want = tt.openAI
+			}
+			if strings.HasPrefix(line, msgs) {
+				want = tt.claude
 			}
 			a := send(t, serve(t, modeltest.NewScript(tt.turn)), line, body)
 			rest := a.body
@@ -204,7 +210,7 @@ func TestModelFailures(t *testing.T) {
 		"half a character":  {yields(piece("\xf0\x9f"), piece("\x91\xa9"), whole(&genai.Part{Text: "👩"})), false, true},
 		"odd arguments":     {yields(whole(&genai.Part{FunctionCall: &genai.FunctionCall{Name: "f", Args: cyclic}})), false, false},
 	} {
-		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, resp: respBody, resp + "?s": respStream, gen: genBody, genStream: genBody, genArray: genBody} {
+		for line, body := range map[string]string{chat: chatBody, chat + "?s": chatStream, resp: respBody, resp + "?s": respStream, gen: genBody, genStream: genBody, genArray: genBody, msgs: msgBody, msgs + "?s": msgStream} {
 			var log bytes.Buffer
 			s, err := modelserver.New(modelserver.Config{Fallback: tt.model, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
@@ -213,7 +219,7 @@ func TestModelFailures(t *testing.T) {
 			srv := httptest.NewServer(s)
 			a := send(t, srv, line, body)
 			srv.Close()
-			streams, openAI := line != chat && line != gen && line != resp, strings.HasPrefix(line, chat) || strings.HasPrefix(line, resp)
+			streams, openAI := line != chat && line != gen && line != resp && line != msgs, strings.HasPrefix(line, chat) || strings.HasPrefix(line, resp)
 			if tt.unaryOK && !streams {
 				if a.status != 200 {
 					t.Errorf("%s over %s: %d %s", name, line, a.status, a.body)
@@ -224,10 +230,13 @@ func TestModelFailures(t *testing.T) {
 			if openAI {
 				want = `{"error":{"message":"the model failed","type":"server_error","param":null,"code":null}}`
 			}
+			if strings.HasPrefix(line, msgs) {
+				want = `{"error":{"message":"the model failed","type":"api_error"},"type":"error"}`
+			}
 			if line == resp+"?s" && a.status == 200 {
 				want = `{"code":"server_error","message":"the model failed","param":null,"sequence_number":4,"type":"error"}`
 			}
-			if !strings.HasSuffix(strings.TrimSpace(a.body), want) || strings.Contains(a.body, canary) || strings.Contains(a.body, "DONE") {
+			if !strings.HasSuffix(strings.TrimSpace(a.body), want) || strings.Contains(a.body, canary) || strings.Contains(a.body, "DONE") || strings.Contains(a.body, "message_stop") {
 				t.Errorf("%s over %s: %s", name, line, a.body)
 			}
 			if begun := streams && tt.begun; begun && (a.status != 200 || a.err == nil) || !begun && (a.status != 500 || a.err != nil) {
@@ -322,6 +331,8 @@ func TestModelsAreListed(t *testing.T) {
 	for _, tt := range []struct{ line, header, want string }{
 		{"GET /v1/models", "Authorization: Bearer any", `{"data":[{"id":"acme/large-2:free","object":"model","created":,"owned_by":"modelserver"},{"id":"m","object":"model","created":,"owned_by":"modelserver"}],"object":"list"}`},
 		{"GET /v1/models/acme/large-2:free", "", `{"id":"acme/large-2:free","object":"model","created":,"owned_by":"modelserver"}`},
+		{"GET /v1/models", "Anthropic-Version: 2023-06-01", `{"data":[{"created_at":"","display_name":"acme/large-2:free","id":"acme/large-2:free","type":"model"},{"created_at":"","display_name":"m","id":"m","type":"model"}],"first_id":"acme/large-2:free","has_more":false,"last_id":"m"}`},
+		{"GET /v1/models/m", "Anthropic-Version: 2023-06-01", `{"created_at":"","display_name":"m","id":"m","type":"model"}`},
 		{"GET /v1beta/models/m", "", `{"name":"models/m","version":"1","displayName":"m","supportedGenerationMethods":["generateContent","streamGenerateContent"]}`},
 		{"GET /v1/models/m", "X-Goog-Api-Key: any", `{"name":"models/m","version":"1","displayName":"m","supportedGenerationMethods":["generateContent","streamGenerateContent"]}`},
 	} {

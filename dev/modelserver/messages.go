@@ -86,7 +86,7 @@ func tokens(u *genai.GenerateContentResponseUsageMetadata) members {
 		u = &genai.GenerateContentResponseUsageMetadata{}
 	}
 	return members{
-		"input_tokens": u.PromptTokenCount + u.ToolUsePromptTokenCount - u.CachedContentTokenCount, "cache_read_input_tokens": u.CachedContentTokenCount,
+		"input_tokens": u.PromptTokenCount + u.ToolUsePromptTokenCount - u.CachedContentTokenCount, "cache_read_input_tokens": u.CachedContentTokenCount, "cache_creation_input_tokens": 0,
 		"output_tokens": u.CandidatesTokenCount + u.ThoughtsTokenCount, "output_tokens_details": members{"thinking_tokens": u.ThoughtsTokenCount},
 	}
 }
@@ -144,15 +144,13 @@ func (e *messagesEncoder) say(kind string, v members) error {
 	return e.send("text/event-stream", "event: "+kind+"\ndata: ", v, "\n\n")
 }
 
-func (e *messagesEncoder) begin(r *model.LLMResponse) error {
-	if e.started {
-		return nil
-	}
-	return e.say("message_start", members{"message": e.message(r)})
-}
-
 // block begins a block, after the one before it has ended; nil only ends that.
-func (e *messagesEncoder) block(b members) error {
+func (e *messagesEncoder) block(of *model.LLMResponse, b members) error {
+	if !e.started {
+		if err := e.say("message_start", members{"message": e.message(of)}); err != nil {
+			return err
+		}
+	}
 	if e.open != "" {
 		if err := e.say("content_block_stop", members{"index": e.blocks - 1}); err != nil {
 			return err
@@ -172,15 +170,12 @@ func (e *messagesEncoder) add(kind, member, text string) error {
 }
 
 func (e *messagesEncoder) delta(of *model.LLMResponse, p *genai.Part) error {
-	if err := e.begin(of); err != nil {
-		return err
-	}
 	kind, delta, member, first := "text", "text_delta", "text", members{"type": "text", "text": ""}
 	if p.Thought {
 		kind, delta, member, first = "thinking", "thinking_delta", "thinking", members{"type": "thinking", "thinking": "", "signature": ""}
 	}
 	if e.open != kind {
-		if err := e.block(first); err != nil {
+		if err := e.block(of, first); err != nil {
 			return err
 		}
 	}
@@ -192,7 +187,7 @@ func (e *messagesEncoder) part(of *model.LLMResponse, p *genai.Part) error {
 	signature := len(p.ThoughtSignature) > 0
 	told := p.Thought && (p.Text != "" || e.open == "thinking")
 	if signature && !told {
-		if err := e.block(hidden(p)); err != nil {
+		if err := e.block(of, hidden(p)); err != nil {
 			return err
 		}
 	}
@@ -205,7 +200,7 @@ func (e *messagesEncoder) part(of *model.LLMResponse, p *genai.Part) error {
 		if err := e.add("signature_delta", "signature", signed(p.ThoughtSignature)); err != nil {
 			return err
 		}
-		return e.block(nil) // it is a thought's last
+		return e.block(of, nil) // it is a thought's last
 	}
 	if p.FunctionCall == nil {
 		return nil
@@ -215,7 +210,7 @@ func (e *messagesEncoder) part(of *model.LLMResponse, p *genai.Part) error {
 		return err
 	}
 	call["input"] = members{}
-	if err := e.block(call); err != nil {
+	if err := e.block(of, call); err != nil {
 		return err
 	}
 	for _, piece := range cut(args, e.call.piece) {
@@ -227,15 +222,12 @@ func (e *messagesEncoder) part(of *model.LLMResponse, p *genai.Part) error {
 }
 
 func (e *messagesEncoder) end(r *model.LLMResponse, rest []*genai.Part) error {
-	if err := e.begin(r); err != nil {
-		return err
-	}
 	for _, p := range rest {
 		if err := e.part(r, p); err != nil {
 			return err
 		}
 	}
-	if err := e.block(nil); err != nil {
+	if err := e.block(r, nil); err != nil {
 		return err
 	}
 	if err := e.say("message_delta", members{"delta": members{"stop_reason": stopReason(r), "stop_sequence": nil}, "usage": tokens(r.UsageMetadata)}); err != nil {

@@ -2,7 +2,6 @@ package modelserver
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,7 +21,7 @@ type messagesRequest struct {
 	Temperature   *float32       `json:"temperature"`
 	TopP          *float32       `json:"top_p"`
 	TopK          *float32       `json:"top_k"`
-	StopSequences []string       `json:"stop_sequences"`
+	StopSequences jsontext.Value `json:"stop_sequences"`
 	Tools         []struct {
 		Type        string         `json:"type"`
 		Name        string         `json:"name"`
@@ -42,8 +41,8 @@ type messagesRequest struct {
 	Output struct {
 		Effort string `json:"effort"`
 		Format struct {
-			Type   string         `json:"type"`
-			Schema jsontext.Value `json:"schema"`
+			Type string `json:"type"`
+			format
 		} `json:"format"`
 	} `json:"output_config"`
 }
@@ -222,9 +221,39 @@ func (h *history) resulted(at string) *problem {
 	return nil
 }
 
-// config turns settings and tools into genai's.
+// config turns settings and tools into genai's, by way of chat completions.
 func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
-	c := &genai.GenerateContentConfig{MaxOutputTokens: r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, TopK: r.TopK, StopSequences: r.StopSequences}
+	asked := chatRequest{MaxTokens: &r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Stop: r.StopSequences, Effort: r.Output.Effort}
+	if asked.Effort == "xhigh" || asked.Effort == "max" {
+		asked.Effort = "high" // there is nothing above it
+	}
+	asked.ResponseFormat.Type, asked.ResponseFormat.JSONSchema = r.Output.Format.Type, r.Output.Format.format
+	for i, t := range r.Tools {
+		if t.Type != "" && t.Type != "custom" || t.Schema.Kind() != '{' {
+			return nil, bad("", fmt.Sprintf("tools[%d]: only the caller's own tools are served: of type custom, with an input_schema", i))
+		}
+		asked.Tools = append(asked.Tools, chatTool{"function", function{t.Name, t.Description, t.Schema}})
+	}
+	switch c := r.ToolChoice; c.Type {
+	case "":
+	case "auto", "none":
+		asked.ToolChoice = jsontext.Value(`"` + c.Type + `"`)
+	case "any":
+		asked.ToolChoice = jsontext.Value(`"required"`)
+	case "tool":
+		name, err := jsontext.AppendQuote(nil, c.Name)
+		if err != nil {
+			return nil, bad("", "tool_choice: no tool has this name")
+		}
+		asked.ToolChoice = jsontext.Value(`{"type":"function","name":` + string(name) + `}`)
+	default:
+		return nil, bad("", "tool_choice: use auto, any, none or tool")
+	}
+	c, p := asked.config()
+	if p != nil {
+		return nil, p
+	}
+	c.TopK = r.TopK
 	system, p := texts("system", r.System)
 	if p != nil {
 		return nil, p
@@ -232,63 +261,14 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 	if len(system) > 0 {
 		c.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: system}
 	}
-	thinking := genai.ThinkingConfig{IncludeThoughts: r.Thinking.Type == "enabled" || r.Thinking.Display == "summarized", ThinkingBudget: r.Thinking.Budget}
-	if r.Thinking.Type == "disabled" {
-		thinking.ThinkingBudget = new(int32)
-	}
-	if e := r.Output.Effort; slices.Contains([]string{"low", "medium", "high"}, e) {
-		thinking.ThinkingLevel = genai.ThinkingLevel(strings.ToUpper(e))
-	} else if e != "" {
-		thinking.ThinkingLevel = genai.ThinkingLevelHigh // there is nothing above it
-	}
-	if thinking != (genai.ThinkingConfig{}) {
-		c.ThinkingConfig = &thinking
-	}
-	switch f := r.Output.Format; {
-	case f.Type == "":
-	case f.Type == "json_schema" && given(f.Schema):
-		schema, p := object("output_config.format.schema", f.Schema)
-		if p != nil {
-			return nil, p
+	if t := r.Thinking; t.Type != "" {
+		if c.ThinkingConfig == nil {
+			c.ThinkingConfig = &genai.ThinkingConfig{}
 		}
-		c.ResponseMIMEType, c.ResponseJsonSchema = "application/json", schema
-	default:
-		return nil, bad("", "output_config.format: use json_schema with a schema")
-	}
-	var declared []*genai.FunctionDeclaration
-	for i, t := range r.Tools {
-		at := fmt.Sprintf("tools[%d]", i)
-		schema, p := object(at+".input_schema", t.Schema)
-		switch {
-		case t.Type != "" && t.Type != "custom":
-			return nil, bad("", at+": only tools of the caller's own are served, of type custom")
-		case p != nil:
-			return nil, p
+		c.ThinkingConfig.IncludeThoughts, c.ThinkingConfig.ThinkingBudget = t.Type == "enabled" || t.Display == "summarized", t.Budget
+		if t.Type == "disabled" {
+			c.ThinkingConfig.ThinkingBudget = new(int32)
 		}
-		declared = append(declared, &genai.FunctionDeclaration{Name: t.Name, Description: t.Description, ParametersJsonSchema: schema})
 	}
-	names, p := declaredNames(declared)
-	if p != nil {
-		return nil, p
-	}
-	if len(declared) > 0 {
-		c.Tools = []*genai.Tool{{FunctionDeclarations: declared}}
-	}
-	f := &genai.FunctionCallingConfig{}
-	switch choice := r.ToolChoice; {
-	case choice.Type == "":
-		return c, nil
-	case choice.Type == "auto":
-		f.Mode = genai.FunctionCallingConfigModeAuto
-	case choice.Type == "none":
-		f.Mode = genai.FunctionCallingConfigModeNone
-	case choice.Type == "any":
-		f.Mode = genai.FunctionCallingConfigModeAny
-	case choice.Type == "tool" && choice.Name != "":
-		f.Mode, f.AllowedFunctionNames = genai.FunctionCallingConfigModeAny, []string{choice.Name}
-	default:
-		return nil, bad("", "tool_choice: use auto, any, none, or tool with a name")
-	}
-	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
-	return c, choosable("tool_choice", f, names)
+	return c, nil
 }

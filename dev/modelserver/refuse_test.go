@@ -17,6 +17,7 @@ import (
 const (
 	chat     = "POST /v1/chat/completions"
 	resp     = "POST /v1/responses"
+	msgs     = "POST /v1/messages"
 	gen      = "POST /v1beta/models/m:generateContent"
 	messages = `"messages":[{"role":"user","content":"hi"}]`
 	contents = `"contents":[{"role":"user","parts":[{"text":"hi"}]}]`
@@ -66,6 +67,11 @@ func TestAddressesRefused(t *testing.T) {
 		{chat, `{"model":"m",` + messages + `}`, "Content-Type: text/plain", 415, "", `"type":"invalid_request_error"`},
 		{gen, "{" + contents + "}", "Content-Type: ", 415, "", `"status":"INVALID_ARGUMENT"`},
 		{chat, strings.Repeat(" ", 2<<20), "", 413, "", `"type":"invalid_request_error"`},
+		{msgs, strings.Repeat(" ", 2<<20), "", 413, "", `"type":"request_too_large"`},
+		{msgs, `{"model":"none","max_tokens":9,` + messages + `}`, "", 404, "", `{"error":{"message":"there is no model none here","type":"not_found_error"},"type":"error"}`},
+		{"POST /v1/messages/count_tokens", "{}", "", 404, "", `"type":"not_found_error"`},
+		{"GET /v1/messages", "", "", 405, "POST", `"type":"invalid_request_error"},"type":"error"`},
+		{"GET /v1/models/none", "", "Anthropic-Version: 2023-06-01", 404, "", `"type":"not_found_error"`},
 		{gen, strings.Repeat(" ", 2<<20), "", 413, "", `"status":"INVALID_ARGUMENT"`},
 	} {
 		var headers []string
@@ -225,6 +231,7 @@ func TestWishesAreKeptOrRefused(t *testing.T) {
 	}
 	const tools = `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}],`
 	const declared = `"tools":[{"functionDeclarations":[{"name":"f"},{"name":"g"}]}],`
+	const claude = `"tools":[{"name":"f","input_schema":{"type":"object"}},{"name":"g","input_schema":{"type":"object"}}],`
 	const schema = `{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}`
 	const format = `"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":` + schema + `}}`
 	for _, tt := range []struct {
@@ -254,10 +261,19 @@ func TestWishesAreKeptOrRefused(t *testing.T) {
 		{gen, declared + `"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["g"]}}`, call("g"), true},
 		{gen, `"generationConfig":{"responseMimeType":"application/json"}`, modeltest.Text("no"), false},
 		{gen, `"generationConfig":{"responseMimeType":"application/json"}`, modeltest.Text("[]"), true},
+		{msgs, claude + `"tool_choice":{"type":"tool","name":"f"}`, call("f"), true},
+		{msgs, claude + `"tool_choice":{"type":"tool","name":"f"}`, call("g"), false},
+		{msgs, claude + `"tool_choice":{"type":"any"}`, modeltest.Text("no"), false},
+		{msgs, claude + `"tool_choice":{"type":"none"}`, call("f"), false},
+		{msgs, claude + `"tool_choice":{"type":"auto","disable_parallel_tool_use":true}`, call("f", "f"), false},
+		{msgs, `"output_config":{"format":{"type":"json_schema","schema":` + schema + `}}`, modeltest.Text(`{"n":"1"}`), false},
+		{msgs, `"output_config":{"format":{"type":"json_schema","schema":` + schema + `}}`, modeltest.Text(`{"n":1}`), true},
 	} {
 		line, body, stream := tt.line, `{"model":"m",`+messages+`,`+tt.members, `,"stream":true}`
 		streamed := line
 		switch line {
+		case msgs:
+			body = `{"model":"m","max_tokens":9,` + messages + `,` + tt.members
 		case resp:
 			body = `{"model":"m","input":"hi",` + tt.members
 		case gen:
