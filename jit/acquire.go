@@ -38,11 +38,16 @@ func (s *scope) checkCeiling(origin Origin, d rar.Detail) (ask rar.Checked, inde
 	if ask, index, err = s.withinCeiling(origin, d); err == nil {
 		return ask, index, nil
 	}
+	return rar.Checked{}, -1, s.block(d, err)
+}
+
+// block reports a demand that is not asked for, and why.
+func (s *scope) block(d rar.Detail, reason error) error {
 	e := s.entry(EntryBlocked)
-	e.Detail, e.Error = &d, err.Error()
+	e.Detail, e.Error = &d, reason.Error()
 	s.task.engine.note(e)
-	s.task.emit(Blocked{About: s.about(), Demanded: d, Reason: err.Error()})
-	return rar.Checked{}, -1, &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: err}
+	s.task.emit(Blocked{About: s.about(), Demanded: d, Reason: reason.Error()})
+	return &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: reason}
 }
 
 func (s *scope) withinCeiling(origin Origin, d rar.Detail) (ask rar.Checked, index int, err error) {

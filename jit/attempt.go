@@ -193,7 +193,7 @@ func (a *attempt) severalDemands(ch *challenge.Challenge) error {
 			return err
 		}
 	}
-	return a.errorf("the API demands %d authorization details at once; one token carries one", len(ch.Details))
+	return a.s.block(ch.Details[0], fmt.Errorf("it is one of %d details that are demanded at once, and a token carries one", len(ch.Details)))
 }
 
 // field returns the first value of a header field, whatever the case of its name

@@ -40,13 +40,16 @@ type world struct {
 }
 
 // newWorld starts a world. api makes the protected API; nil is the real one.
-func newWorld(t *testing.T, api func(w *world) http.Handler) *world {
+func newWorld(t *testing.T, api func(w *world) http.Handler, change ...func(*lumodev.Config)) *world {
 	t.Helper()
 	w := &world{t: t, requests: map[string]int{}}
 	authServer := httptest.NewUnstartedServer(nil)
 	base := "http://" + authServer.Listener.Addr().String()
 	cfg := lumodev.Config{BaseURL: base, Logger: slog.New(slog.DiscardHandler)}
 	cfg.Risk.SensitiveIdentifiers = []string{"doc_7310"}
+	for _, change := range change {
+		change(&cfg)
+	}
 	var err error
 	if w.auth, err = lumodev.New(cfg); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,8 @@ type summary struct {
 	failure  runner.ToolReturned // the last call that did not work
 	pending  jit.Decided
 	doubt    jit.LeftInDoubt // the last effect that is in doubt
+	demanded int             // how many details the API demanded last
+	blocked  int             // the same of the last demand that was not asked for
 	err      error
 }
 
@@ -32,6 +34,10 @@ func (s *summary) see(e runner.Event) {
 		}
 	case jit.LeftInDoubt:
 		s.doubt = e
+	case jit.Refused:
+		s.demanded = len(e.Demanded)
+	case jit.Blocked:
+		s.blocked = s.demanded
 	case jit.Decided:
 		if e.Status == jit.StatusPending {
 			s.pending = e
@@ -59,7 +65,14 @@ func (s *summary) exit(ctx context.Context) error {
 	case runner.Done:
 		return nil
 	case runner.Denied:
-		return &cli.ExitError{Code: cli.ExitDenied, Err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
+		denied := &cli.ExitError{Code: cli.ExitDenied, Err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
+		switch {
+		case s.blocked > 1:
+			denied.Hint = fmt.Sprintf("the API demands %d authorization details at once, and a token carries one: its owner can have it demand one", s.blocked)
+		case s.blocked == 1:
+			denied.Hint = "if you find the API's demand right, allow it in a file that --policy names (docs/ceilings.md)"
+		}
+		return denied
 	case runner.Pending:
 		return &cli.ExitError{
 			Code: cli.ExitPending,
