@@ -77,7 +77,7 @@ func fsync() (run func() error, closing func() error, err error) {
 func journalEntry() measure {
 	return measure{
 		name: "journal entry that waits for the disk", floor: "a page written and synced",
-		open: onRecorded(func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error) {
+		open: onRecorded(func(ctx context.Context, _ *calls, j *sqlite.Journal) (*pair, error) {
 			sync, closing, err := fsync()
 			if err != nil {
 				return nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,7 +175,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		}
 		return fmt.Errorf("log in at %s: %w", s.LumoAuth.URL, err)
 	}
-	completed, err = o.drive(ctx, p, r, s.Model)
+	completed, err = o.drive(ctx, p, r, s)
 	return err
 }
 
@@ -235,13 +236,13 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 
 // drive runs the agent, shows what happens, and words the end. completed is what
 // became of the task; nil when that was not seen.
-func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, model string) (completed *jit.Completed, err error) {
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: o.prompt, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
-	show, clear := o.viewer(p)
+	show, clear := o.viewer(p, s.API)
 	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
-	last := summary{model: model}
+	last := summary{model: s.Model}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
 	followed, stop := context.WithCancel(ctx)
@@ -275,7 +276,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, mo
 
 // viewer returns what shows each event, as the timeline, JSON lines, or nothing, and
 // what makes room for others on the terminal.
-func (o options) viewer(p *cli.Program) (show func(runner.Event) error, clear func()) {
+func (o options) viewer(p *cli.Program, api *url.URL) (show func(runner.Event) error, clear func()) {
 	switch {
 	case o.json:
 		return func(e runner.Event) error {
@@ -289,6 +290,7 @@ func (o options) viewer(p *cli.Program) (show func(runner.Event) error, clear fu
 	case o.quiet:
 		return func(runner.Event) error { return nil }, func() {}
 	}
-	shown := timeline.New(p.Stderr, timeline.Style{Color: p.Color(p.Stderr), Width: cli.Width(p.Stderr)})
+	origin, _ := jit.OriginOf(api) // the tools have refused an address without one
+	shown := timeline.New(p.Stderr, timeline.Style{Color: p.Color(p.Stderr), Width: cli.Width(p.Stderr), API: origin})
 	return func(e runner.Event) error { shown.Show(e); shown.Wait(e); return nil }, shown.Clear
 }

@@ -6,10 +6,12 @@
 package timeline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,9 @@ type Style struct {
 	// Width is that of the terminal, in columns: lines are folded under their text, and
 	// a line that is overwritten says what is waited for. 0 is no terminal.
 	Width int
+	// API is the origin that is called the API: addresses there are shown as paths. The
+	// zero Origin shortens nothing.
+	API jit.Origin
 }
 
 // A Timeline writes events as they happen. It is for one goroutine.
@@ -148,25 +153,25 @@ func (t *Timeline) Show(e runner.Event) {
 	case runner.ToolCalled:
 		t.line(e.Time, "head", "call", "%s(%s)", e.Tool, arguments(e.Args))
 	case jit.Refused:
-		t.line(e.Time, "warn", "refused", "%d %s %s; it demands %s", e.StatusCode, e.Method, e.URL, details(e.Demanded))
+		t.line(e.Time, "warn", "refused", "%d %s %s; it demands %s", e.StatusCode, e.Method, t.place(e.URL), t.details(e.Demanded...))
 	case jit.Blocked:
-		t.line(e.Time, "bad", "blocked", "not asked for: %s: %s", e.Demanded, e.Reason)
+		t.line(e.Time, "bad", "blocked", "not asked for: %s: %s", t.details(e.Demanded), e.Reason)
 	case jit.Requested:
 		how := ""
 		if e.Ahead {
 			how = ", ahead of a refusal"
 		}
-		t.line(e.Time, "head", "asked", "%s, because %q%s", e.Detail, e.Justification, how)
+		t.line(e.Time, "head", "asked", "%s, because %q%s", t.details(e.Detail), e.Justification, how)
 	case jit.Decided:
 		t.decided(e)
 	case jit.Granted:
-		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", e.Detail, round(e.ExpiresAt.Sub(e.Time)), orNone(e.Origin))
+		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", t.details(e.Detail), round(e.ExpiresAt.Sub(e.Time)), t.place(cmp.Or(e.Origin, "no origin")))
 	case runner.ToolReturned:
 		t.returned(e)
 	case runner.HistoryCut:
 		t.line(e.Time, "warn", "history", "it is longer than the model is shown: the last %s", plain.Count(e.Kept, "event"))
 	case jit.LeftInDoubt:
-		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, e.URL, e.Error, e.IdempotencyKey)
+		t.line(e.Time, "bad", "in doubt", "%s %s may have been carried out: %s; look there for Idempotency-Key %s", e.Method, t.place(e.URL), e.Error, e.IdempotencyKey)
 	case jit.Cleared:
 		t.line(e.Time, "good", "settled", "the API has answered under Idempotency-Key %s", e.IdempotencyKey)
 	case jit.Completed:
@@ -235,10 +240,36 @@ func (t *Timeline) finished(e runner.Finished) {
 		plain.Count(e.ModelCalls, "model call"), plain.Count(e.ToolCalls, "tool call"), round(e.Elapsed))
 }
 
-func details(ds []rar.Detail) string {
+// path returns the path of an address of the API, and whether it is one.
+func (t *Timeline) path(address string) (string, bool) {
+	u, err := url.Parse(address)
+	if err != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", false
+	}
+	origin, err := jit.OriginOf(u)
+	return u.EscapedPath(), err == nil && origin == t.style.API
+}
+
+// place names an address: its path where it is of the API.
+func (t *Timeline) place(address string) string {
+	if path, ok := t.path(address); ok {
+		return cmp.Or(path, "the API")
+	}
+	return address
+}
+
+// details words demands and grants. Where the API is the only location, it is named last
+// and not among the members, so that no value of a member reads like it.
+func (t *Timeline) details(ds ...rar.Detail) string {
 	texts := make([]string, len(ds))
 	for i, d := range ds {
-		texts[i] = d.String()
+		where := ""
+		if len(d.Locations) == 1 {
+			if path, ok := t.path(d.Locations[0]); ok && path == "" {
+				d.Locations, where = nil, " at the API"
+			}
+		}
+		texts[i] = d.String() + where
 	}
 	return strings.Join(texts, " and ")
 }
@@ -287,13 +318,6 @@ func by(who string) string {
 		return ""
 	}
 	return " by " + who
-}
-
-func orNone(s string) string {
-	if s == "" {
-		return "no origin"
-	}
-	return s
 }
 
 func round(d time.Duration) string {

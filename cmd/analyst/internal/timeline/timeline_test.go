@@ -3,6 +3,7 @@ package timeline_test
 import (
 	"bytes"
 	"flag"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -112,5 +113,38 @@ func TestTerminal(t *testing.T) {
 	}
 	if !strings.Contains(rest, "create_report: ok") {
 		t.Errorf("afterwards: %q", rest)
+	}
+}
+
+// TestAddresses: what is at the API is named without its address, and nothing else is.
+func TestAddresses(t *testing.T) {
+	u, err := url.Parse("https://api.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := jit.OriginOf(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(locations ...string) rar.Detail {
+		return rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1", Locations: locations}
+	}
+	for _, tt := range []struct {
+		event runner.Event
+		want  string
+	}{
+		{jit.Refused{Method: "GET", URL: "https://api.test/v1/documents/a%2Fb", StatusCode: 403, Demanded: []rar.Detail{at("https://api.test")}}, "403 GET /v1/documents/a%2Fb; it demands file_access read doc_1 at the API\n"},
+		{jit.Refused{Method: "GET", URL: "https://api.test.example/v1", StatusCode: 403, Demanded: []rar.Detail{at("https://api.test:8443")}}, "403 GET https://api.test.example/v1; it demands file_access read doc_1 locations=https://api.test:8443\n"},
+		{jit.Blocked{Demanded: at("https://api.test", "https://other.test"), Reason: "no"}, "locations=https://api.test,https://other.test: no\n"},
+		{jit.Requested{Detail: at("the API")}, "locations=\"the API\", because"},
+		{jit.Granted{Detail: at(), Origin: "https://api.test"}, "bound to the API\n"},
+		{jit.Granted{Detail: at(), Origin: "https://other.test"}, "bound to https://other.test\n"},
+		{jit.LeftInDoubt{Method: "POST", URL: "https://api.test/v1/reports"}, "POST /v1/reports may have"},
+	} {
+		var out bytes.Buffer
+		timeline.New(&out, timeline.Style{API: api}).Show(tt.event)
+		if !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%T is shown as %q, want %q in it", tt.event, out.String(), tt.want)
+		}
 	}
 }
