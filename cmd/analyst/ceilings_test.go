@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -16,6 +22,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
@@ -237,5 +244,94 @@ func TestWordings(t *testing.T) {
 				t.Errorf("%s is refused, and was asked for: %v", row.name, w.asked())
 			}
 		}
+	}
+}
+
+// returned is what a tool handed to the model, in our words: the text of a document,
+// or the id of a report; "" for a call that did not work.
+type returned map[string]string
+
+// ofOurs reads the events of a run.
+func ofOurs(t *testing.T, events string) returned {
+	all := returned{}
+	for line := range strings.Lines(events) {
+		var e struct {
+			Event, Tool, Status string
+			Result              struct{ ID, Content string }
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Errorf("%v in %s", err, line)
+		}
+		if e.Event == "tool_returned" {
+			all[e.Tool] = ""
+			if e.Status == "ok" {
+				all[e.Tool] = cmp.Or(e.Result.Content, e.Result.ID)
+			}
+		}
+	}
+	return all
+}
+
+// TestPublishedExample has a program that does what LumoAuth's page on Google's ADK
+// shows do the same jobs at the same API, by LumoAuth's SDK and Google's ADK: wherever
+// the operator's ceiling says so, ours brings the same documents and reports.
+func TestPublishedExample(t *testing.T) {
+	python, _, _ := strings.Cut(os.Getenv("LUMODEV_PYTHON_SDK"), string(os.PathListSeparator))
+	if python == "" {
+		t.Skip("needs LumoAuth's SDK and Google's ADK for Python: python3 -m venv V && V/bin/pip install lumoauth==1.1.0 google-adk==2.13.0 && " +
+			"LUMODEV_PYTHON_SDK=$PWD/V/bin/python go test ./cmd/analyst -run TestPublishedExample")
+	}
+	if out, err := exec.CommandContext(t.Context(), python, "-c", "import lumoauth.jit, google.adk").CombinedOutput(); err != nil {
+		t.Skipf("%s has not both lumoauth and google-adk: %s", python, out)
+	}
+	llms, err := dev.Models(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := httptest.NewServer(llms)
+	t.Cleanup(models.Close)
+	w, api := inWords(t)
+	var prompts []string
+	for _, row := range api.wordings {
+		prompts = append(prompts, row.prompt())
+	}
+	in, err := json.Marshal(prompts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), python, "testdata/clients/published_example.py")
+	cmd.Stdin, cmd.Env = bytes.NewReader(in), []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GOOGLE_API_KEY=any", "GOOGLE_GEMINI_BASE_URL=" + models.URL, "DOCUMENTS_API=" + w.env[cli.EnvAPI],
+		"LUMOAUTH_URL=" + w.env[cli.EnvURL], "LUMOAUTH_ORG_ID=" + w.env[cli.EnvOrg], "AGENT_CLIENT_ID=" + w.env[cli.EnvClientID], "AGENT_CLIENT_SECRET=" + w.env[cli.EnvSecret],
+	}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var theirs [][]struct{ Tool, Result, Error string }
+	if err == nil {
+		err = json.Unmarshal(out, &theirs)
+	}
+	if err != nil || len(theirs) != len(prompts) {
+		t.Fatalf("%v, %d runs: %s\n%s", err, len(theirs), out, stderr.String())
+	}
+	effects := api.take()
+	for i, row := range api.wordings {
+		published := returned{}
+		for _, call := range theirs[i] {
+			var body struct{ ID, Content string }
+			if call.Error == "" {
+				if err := json.Unmarshal([]byte(call.Result), &body); err != nil {
+					t.Errorf("%s: %v in %s", row.name, err, call.Result)
+				}
+			}
+			published[call.Tool] = cmp.Or(body.Content, body.ID)
+		}
+		got, served := api.attempt(t, w, row, !row.served)
+		if ours := ofOurs(t, got.stdout); served != (row.served || row.widened) || !maps.Equal(ours, published) || served != slices.Contains(effects, row.name) {
+			t.Errorf("%s: ours served %t and returned %q; the published example returned %v", row.name, served, ours, theirs[i])
+		}
+	}
+	if n := w.auth.Snapshot().LiveTokens; n != 0 {
+		t.Errorf("%d live tokens are left", n)
 	}
 }
