@@ -30,18 +30,22 @@ type analyst struct {
 // A setup is where analysts run: what they work with, and what of it is broken.
 type setup struct {
 	*bench
-	env   []string
-	dir   string // working directory
-	limit int    // on the size of files, in blocks of 512 bytes; 0 for none
+	env     []string
+	dir     string // working directory
+	state   string // state directory
+	reports string // where the API keeps reports
+	limit   int    // on the size of files, in blocks of 512 bytes; 0 for none
+
+	// grants says of the tasks of a name how many grants were issued, as far as that is
+	// watched, and how many of them are active.
+	grants func(ctx context.Context, task string) (issued, active int, err error)
 }
 
-// analysts returns the setup for a state directory.
-func (w *world) analysts(state string) setup {
-	return setup{bench: w.bench, dir: w.dir, env: []string{
-		"HOME=" + w.dir, "ANALYST_STATE_DIR=" + state, "NO_COLOR=1",
-		"LUMOAUTH_URL=" + w.url, "LUMOAUTH_ORG_ID=" + w.env["LUMOAUTH_ORG_ID"],
-		"AGENT_CLIENT_ID=" + w.env["AGENT_CLIENT_ID"], "AGENT_CLIENT_SECRET=" + w.env["AGENT_CLIENT_SECRET"],
-		"ANALYST_API_URL=" + w.env["ANALYST_API_URL"], "ANALYST_API_IDEMPOTENT=true",
+// setup returns what all analysts have in common.
+func (b *bench) setup(dir, state, auth, org, id, secret, api string) setup {
+	return setup{bench: b, dir: dir, state: state, reports: filepath.Join(dir, "reports"), env: []string{
+		"HOME=" + dir, "ANALYST_STATE_DIR=" + state, "NO_COLOR=1", "LUMOAUTH_URL=" + auth, "LUMOAUTH_ORG_ID=" + org,
+		"AGENT_CLIENT_ID=" + id, "AGENT_CLIENT_SECRET=" + secret, "ANALYST_API_URL=" + api,
 	}}
 }
 

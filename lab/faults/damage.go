@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 )
 
@@ -25,42 +25,44 @@ type harm struct {
 // damage cuts and changes the files that a killed run left, and starts the next
 // command on them: it gives everything back, or says clearly that it cannot read its
 // journal. It never says that there is nothing to do.
-func damage(ctx context.Context, b *bench) ([]*row, error) {
-	w, err := newWorld(ctx, b, "damage")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.stop() }()
-	template := w.path("template")
-	a, err := w.analysts(template).start(ctx, "journal.after.grant:2", "run", job("Damaged"))
+func damage(ctx context.Context, w *world) ([]*row, error) {
+	s := w.analysts(w.path("template"))
+	a, err := s.start(ctx, "journal.after.grant:2", "run", job("Damaged"))
 	if err != nil {
 		return nil, err
 	}
 	if _, killed := a.wait(); !killed {
 		return nil, fmt.Errorf("the run was not killed: %s", a.said())
 	}
-	cuts, err := cuts(template, b.trials)
+	cuts, err := cuts(s.state, w.trials)
 	if err != nil {
 		return nil, err
 	}
-	flips, err := flips(b, template)
+	flips, err := flips(w.random(3), s.state, max(20, w.trials/2))
 	if err != nil {
 		return nil, err
 	}
-	cut := &row{Fault: "journal cut anywhere in the last page of a file"}
-	flipped := &row{Fault: "journal with one byte changed"}
-	rows := []*row{cut, flipped}
+	rows := []*row{
+		{Fault: "journal cut anywhere in the last page of a file"},
+		{Fault: "journal with one byte changed"},
+	}
 	for i, harms := range [][]harm{cuts, flips} {
-		if err := w.harm(ctx, rows[i], template, harms); err != nil {
+		var refused atomic.Int64
+		err := each(ctx, len(harms), w.workers, func(ctx context.Context, n int) error {
+			no, err := w.harm(ctx, rows[i], s.state, w.path(fmt.Sprintf("copy-%d-%d", i, n)), harms[n])
+			if no {
+				refused.Add(1)
+			}
+			return err
+		})
+		rows[i].Note = fmt.Sprintf("%d refused, the others gave everything back", refused.Load())
+		if err != nil {
 			return rows, err
 		}
 	}
-	// Whatever the journals said, the first sweep of a good copy ends the task.
-	s := w.analysts(template)
-	if sweep, code, err := s.run(ctx, "sweep"); err != nil || code != 0 {
-		return rows, fmt.Errorf("a sweep of the journal as it was: exit %d, %w: %s", code, err, sweep.said())
-	}
-	return rows, w.nothingLeft(ctx, cut, taskName(job("Damaged")))
+	// Whatever the journals said, the first sweep of the journal as it was ends the task.
+	t := trial{setup: s, row: rows[0], title: "Damaged"}
+	return rows, t.judge(ctx)
 }
 
 // cuts lists the places to cut at: all of them at full size, else some of them.
@@ -89,11 +91,10 @@ func cuts(template string, trials int) ([]harm, error) {
 }
 
 // flips lists bytes to change.
-func flips(b *bench, template string) ([]harm, error) {
-	rng := b.random(3)
+func flips(rng *rand.Rand, template string, times int) ([]harm, error) {
 	var all []harm
 	names := []string{"journal.db-wal", "journal.db-wal", "journal.db", "journal.head", "journal.key"}
-	for i := range max(20, b.trials/2) {
+	for i := range times {
 		name := names[i%len(names)]
 		size, err := sizeOf(template, name)
 		if err != nil {
@@ -113,43 +114,9 @@ func flips(b *bench, template string) ([]harm, error) {
 	return all, nil
 }
 
-// harm carries out harms, several at a time.
-func (w *world) harm(ctx context.Context, r *row, template string, harms []harm) error {
-	var next, refused atomic.Int64
-	var group sync.WaitGroup
-	errs := make(chan error, w.workers)
-	for n := range w.workers {
-		group.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(harms) {
-					return
-				}
-				no, err := w.harmOnce(ctx, r, template, w.path(fmt.Sprintf("copy-%d", n)), harms[i])
-				if err != nil {
-					errs <- err
-					return
-				}
-				if no {
-					refused.Add(1)
-				}
-			}
-		})
-	}
-	group.Wait()
-	r.Note = fmt.Sprintf("%d refused, the others gave everything back", refused.Load())
-	select {
-	case err := <-errs:
-		return err
-	default:
-		return ctx.Err()
-	}
-}
-
-func (w *world) harmOnce(ctx context.Context, r *row, template, state string, h harm) (refused bool, err error) {
-	if err := os.RemoveAll(state); err != nil {
-		return false, err
-	}
+// harm does one harm to a copy, and starts the next command on it.
+func (w *world) harm(ctx context.Context, r *row, template, state string, h harm) (refused bool, err error) {
+	defer func() { err = errors.Join(err, os.RemoveAll(state)) }()
 	if err := os.CopyFS(state, os.DirFS(template)); err != nil {
 		return false, err
 	}
@@ -189,6 +156,3 @@ func private(dir string) error {
 		return os.Chmod(path, mode)
 	})
 }
-
-// cutEnv returns the value of a NAME=VALUE.
-func cutEnv(v, name string) (string, bool) { return strings.CutPrefix(v, name+"=") }

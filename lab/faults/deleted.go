@@ -49,56 +49,41 @@ func thefts() []theft {
 
 // deleted takes the journal away while a run waits, then lets the run go on. It must
 // not use what it is granted from then on, say so, and give everything back.
-func deleted(ctx context.Context, b *bench) ([]*row, error) {
+func deleted(ctx context.Context, w *world) ([]*row, error) {
 	r := &row{Fault: "journal taken away from under a run"}
 	rows := []*row{r}
-	w, err := newWorld(ctx, b, "deleted")
+	all := thefts()
+	return rows, each(ctx, len(all), len(all), func(ctx context.Context, i int) error {
+		s := w.analysts(w.path(fmt.Sprintf("state-%d", i)))
+		l, err := startLiving(ctx, w, s, r, i)
+		if err != nil {
+			return err
+		}
+		if err := l.rob(ctx, all[i]); err != nil {
+			l.abandon()
+			return fmt.Errorf("%s: %w", all[i].name, err)
+		}
+		r.add(&r.Trials, 1)
+		return nil
+	})
+}
+
+// rob takes the journal away and checks how the run ends.
+func (l *living) rob(ctx context.Context, t theft) error {
+	if err := t.do(l.s.state); err != nil {
+		return err
+	}
+	task := l.task()
+	l.w.history.note(released, l.w.history.now(), task.id)
+	if err := l.w.approve(ctx, task.pending); err != nil {
+		return err
+	}
+	alive, err := l.w.active(ctx, task)
 	if err != nil {
-		return rows, err
+		return err
 	}
-	defer func() { _ = w.stop() }()
-	var runs []*living
-	defer func() {
-		for _, l := range runs {
-			if l.a.cmd.ProcessState == nil {
-				l.abandon()
-			}
-		}
-	}()
-	for i, t := range thefts() {
-		state := w.path(fmt.Sprintf("state-%d", i))
-		l, err := startLiving(ctx, w, w.analysts(state), r, i)
-		if err != nil {
-			return rows, err
-		}
-		runs = append(runs, l)
-		if err := t.do(state); err != nil {
-			return rows, fmt.Errorf("%s: %w", t.name, err)
-		}
-	}
-	for i := range thefts() {
-		l := runs[i]
-		task := l.task()
-		w.history.note(released, w.history.now(), task.id)
-		if err := w.approve(ctx, task.pending); err != nil {
-			return rows, err
-		}
-		alive, err := w.active(ctx, task)
-		if err != nil {
-			return rows, err
-		}
-		r.add(&r.Alive, alive)
-	}
-	for i, t := range thefts() {
-		if err := runs[i].robbed(ctx, t.name); err != nil {
-			return rows, err
-		}
-		r.Trials++
-	}
-	for _, bad := range check(w.history.all()) {
-		r.wrong(&r.Other, "%s", bad)
-	}
-	return rows, nil
+	l.row.add(&l.row.Alive, alive)
+	return l.robbed(ctx, t.name)
 }
 
 // robbed checks the end of a run whose journal is gone.

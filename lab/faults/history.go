@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"math"
@@ -67,7 +68,7 @@ func (h *history) record(next http.Handler) http.Handler {
 		if err != nil {
 			return // the client died while it wrote
 		}
-		r = r.WithContext(detached{r.Context()})
+		r = r.WithContext(context.WithoutCancel(r.Context()))
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		call := h.now()
 		answer := httptest.NewRecorder()

@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // cleanLimit is how long after a restart a grant of the dead may still be active.
@@ -22,9 +18,7 @@ const changeOver = 50
 // all but one are killed.
 type killing struct {
 	*world
-	setup   setup
-	state   string
-	journal *sqlite.Journal // for reading
+	setup setup
 
 	named, chance, recovery *row
 	unhit                   sync.Map // points that were not reached yet
@@ -33,31 +27,24 @@ type killing struct {
 
 // kills kills real runs, at every named point, at random instants, and while they
 // recover what others left. Beside them another run lives.
-func kills(ctx context.Context, b *bench) ([]*row, error) {
-	w, err := newWorld(ctx, b, "kills")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.stop() }()
+func kills(ctx context.Context, w *world) ([]*row, error) {
 	k := &killing{
-		world: w, state: w.path("state"),
+		world: w, setup: w.analysts(w.path("state")),
 		named:    &row{Fault: "kill -9 at a named point"},
 		chance:   &row{Fault: "kill -9 at a random instant"},
 		recovery: &row{Fault: "kill -9 during recovery"},
 	}
-	k.setup = w.analysts(k.state)
-	rows := []*row{k.named, k.chance, k.recovery}
-	if err := k.measure(ctx); err != nil {
+	history := &row{Fault: "history of the above against the model", Note: "trials are operations"}
+	rows := []*row{k.named, k.chance, k.recovery, history}
+	var err error
+	if k.usual, err = k.setup.undisturbed(ctx); err != nil {
 		return rows, err
 	}
-	if k.journal, err = sqlite.Open(ctx, sqlite.Options{Dir: k.state, ReadOnly: true}); err != nil {
-		return rows, err
-	}
-	defer func() { _ = k.journal.Close() }()
 	for _, point := range append(runPoints(), recoveryPoints()...) {
 		k.unhit.Store(point, true)
 	}
 	err = k.all(ctx)
+	history.Trials = len(w.history.all())
 	k.unhit.Range(func(point, _ any) bool {
 		k.named.wrong(&k.named.Other, "no process died at %s", point)
 		return true
@@ -65,33 +52,14 @@ func kills(ctx context.Context, b *bench) ([]*row, error) {
 	if err != nil {
 		return rows, err
 	}
-	if _, err := k.journal.Verify(ctx); err != nil {
+	if err := k.setup.verify(ctx); err != nil {
 		k.named.wrong(&k.named.Other, "the journal after all: %v", err)
 	}
-	leaks, err := w.leaks(k.state)
-	if err != nil {
-		return rows, err
-	}
+	leaks, err := w.leaks(k.setup.state)
 	for _, file := range leaks {
 		k.named.wrong(&k.named.Other, "%s holds a token or the agent's secret", file)
 	}
-	ops := w.history.all()
-	checked := &row{Fault: "history of the above against the model", Trials: len(ops), Note: "trials are operations"}
-	for _, bad := range check(ops) {
-		checked.wrong(&checked.Other, "%s", bad)
-	}
-	return append(rows, checked), nil
-}
-
-// measure lets a run live, to know how long one takes.
-func (k *killing) measure(ctx context.Context) error {
-	start := time.Now()
-	a, code, err := k.setup.run(ctx, "run", job("Undisturbed"))
-	if err != nil || code != 0 {
-		return errors.Join(err, fmt.Errorf("a run that nobody disturbs: exit %d: %s", code, a.said()))
-	}
-	k.usual = time.Since(start)
-	return nil
+	return rows, err
 }
 
 // A plan is one kill.
@@ -140,7 +108,8 @@ func (k *killing) all(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := k.some(ctx, some); err != nil {
+		err = each(ctx, len(some), k.workers, func(ctx context.Context, i int) error { return k.one(ctx, some[i]) })
+		if err != nil {
 			alive.abandon()
 			return err
 		}
@@ -161,31 +130,6 @@ func (k *killing) all(ctx context.Context) error {
 	return nil
 }
 
-func (k *killing) some(ctx context.Context, plans []plan) error {
-	var next atomic.Int64
-	errs := make(chan error, k.workers)
-	for range k.workers {
-		go func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(plans) || ctx.Err() != nil {
-					errs <- ctx.Err()
-					return
-				}
-				if err := k.one(ctx, plans[i]); err != nil {
-					errs <- fmt.Errorf("kill %d: %w", plans[i].n, err)
-					return
-				}
-			}
-		}()
-	}
-	var failed error
-	for range k.workers {
-		failed = errors.Join(failed, <-errs)
-	}
-	return failed
-}
-
 // one kills one run, lets another command come after it, and looks at what is left.
 func (k *killing) one(ctx context.Context, p plan) error {
 	rng := k.random(1000 + uint64(p.n)) //nolint:gosec // counts
@@ -193,19 +137,17 @@ func (k *killing) one(ctx context.Context, p plan) error {
 	if err != nil || title == "" {
 		return err
 	}
-	for _, t := range tasks {
-		n, err := k.active(ctx, t)
-		if err != nil {
-			return err
-		}
-		p.row.add(&p.row.Alive, n)
+	_, alive, err := k.setup.grants(ctx, taskName(job(title)))
+	if err != nil {
+		return err
 	}
+	p.row.add(&p.row.Alive, alive)
 	if p.recovery != "" {
 		if err := k.dieRecovering(ctx, p); err != nil {
 			return err
 		}
 	}
-	if err := k.restart(ctx, p, rng, tasks); err != nil {
+	if err := k.restart(ctx, p, rng, taskName(job(title))); err != nil {
 		return err
 	}
 	return k.report(ctx, p, title, tasks)
@@ -275,7 +217,7 @@ func (k *killing) dieRecovering(ctx context.Context, p plan) error {
 
 // restart runs the next command and measures until the last grant of the dead is
 // inactive.
-func (k *killing) restart(ctx context.Context, p plan, rng *rand.Rand, tasks []seenTask) error {
+func (k *killing) restart(ctx context.Context, p plan, rng *rand.Rand, name string) error {
 	args := []string{"sweep", "--json"}
 	if rng.IntN(3) == 0 {
 		args = []string{"run", "--quiet", "Summarize doc_9982"}
@@ -287,15 +229,9 @@ func (k *killing) restart(ctx context.Context, p plan, rng *rand.Rand, tasks []s
 	}
 	left := 0
 	err = within(ctx, cleanLimit, "grants to end", func() bool {
-		left = 0
-		for _, t := range tasks {
-			n, err := k.active(ctx, t)
-			if err != nil {
-				return false
-			}
-			left += n
-		}
-		return left == 0
+		var err error
+		_, left, err = k.setup.grants(ctx, name)
+		return err == nil && left == 0
 	})
 	if err == nil {
 		p.row.clean(time.Since(start))
@@ -320,49 +256,34 @@ func (k *killing) restart(ctx context.Context, p plan, rng *rand.Rand, tasks []s
 	return nil
 }
 
-// report looks at the report that the dead run intended. If it is certain that it was
-// not made, the run is repeated, as a person would.
+// report looks at the report that the dead run intended.
 func (k *killing) report(ctx context.Context, p plan, title string, tasks []seenTask) error {
-	name := taskName(job(title))
-	knows, err := known(ctx, k.journal, name)
-	if err != nil {
-		return err
-	}
-	var issued int
 	for _, t := range tasks {
-		issued += len(t.tokens)
-		if k.taskEnded(t) {
+		if taskEnded(t) {
 			k.history.note(recovered, k.history.now(), t.id)
 		}
 	}
-	if issued > knows.demands {
-		p.row.wrong(&p.row.Other, "kill %d at %q: %d tokens were issued and %d demands recorded", p.n, p.point, issued, knows.demands)
+	j, err := k.setup.journal(ctx)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = j.Close() }()
 	// Another process may be at it.
-	err = within(ctx, cleanLimit, "the journal to say so", func() bool {
-		knows, err = known(ctx, k.journal, name)
+	var knows knowledge
+	late := within(ctx, cleanLimit, "the journal to say so", func() bool {
+		knows, err = known(ctx, j, taskName(job(title)))
 		return err != nil || knows.run == "" || knows.task.State.Finished()
 	})
 	if err != nil {
+		return err
+	}
+	if late != nil {
 		p.row.wrong(&p.row.Other, "kill %d at %q: after the restart its task is %s: %s", p.n, p.point, knows.task.State, knows.task.LastError)
 	}
-	made, err := reports(k.path("reports"), title)
-	if err != nil || !knows.judge(p.row, title, made) {
-		return err
-	}
-	a, code, err := k.setup.run(ctx, "run", job(title))
-	if err != nil {
-		return err
-	}
-	if made, err = reports(k.path("reports"), title); err != nil {
-		return err
-	}
-	if code != 0 || made != 1 {
-		p.row.wrong(&p.row.Lost, "kill %d at %q: repeated, since nothing was sent: exit %d, %d reports: %s", p.n, p.point, code, made, a.said())
-	}
-	return nil
+	t := trial{setup: k.setup, row: p.row, title: title, what: fmt.Sprintf("kill %d at %q", p.n, p.point)}
+	return t.left(ctx)
 }
 
 // taskEnded reports whether the dead could have told anybody of a task: one that the
 // journal never learned the id of is empty, and nobody can end it.
-func (k *killing) taskEnded(t seenTask) bool { return len(t.tokens) > 0 || t.completed > 0 }
+func taskEnded(t seenTask) bool { return len(t.tokens) > 0 || t.completed > 0 }

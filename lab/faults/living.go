@@ -13,6 +13,7 @@ const livingTitle = "Living"
 // grant, has a request pending, and its task is nobody else's business.
 type living struct {
 	w     *world
+	s     setup
 	a     *analyst
 	title string
 	name  string
@@ -21,7 +22,7 @@ type living struct {
 
 // startLiving starts a run and waits until it waits.
 func startLiving(ctx context.Context, w *world, s setup, r *row, n int) (*living, error) {
-	l := &living{w: w, row: r, title: fmt.Sprintf("%s %d", livingTitle, n)}
+	l := &living{w: w, s: s, row: r, title: fmt.Sprintf("%s %d", livingTitle, n)}
 	prompt := fmt.Sprintf("Create a report titled '%s' about documents doc_9982 and doc_7310", l.title)
 	l.name = taskName(prompt)
 	var err error

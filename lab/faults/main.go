@@ -108,13 +108,32 @@ type fault struct {
 
 func faults() []fault {
 	return []fault{
-		{"kills", kills},
-		{"servers", serverKills},
-		{"together", together},
+		{"kills", inWorld(kills)},
+		{"servers", inWorld(serverKills)},
+		{"together", inWorld(together)},
 		{"network", network},
-		{"full", fullDisk},
-		{"damage", damage},
-		{"deleted", deleted},
+		{"full", inWorld(fullDisk)},
+		{"damage", inWorld(damage)},
+		{"deleted", inWorld(deleted)},
 		{"ends", taskEnds},
+	}
+}
+
+// inWorld gives a fault a world of its own, and checks afterwards that the history of
+// its authorization server is one that the model allows.
+func inWorld(play func(context.Context, *world) ([]*row, error)) func(context.Context, *bench) ([]*row, error) {
+	return func(ctx context.Context, b *bench) (rows []*row, err error) {
+		w, err := newWorld(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, w.stop()) }()
+		if rows, err = play(ctx, w); len(rows) > 0 {
+			last := rows[len(rows)-1]
+			for _, bad := range check(w.history.all()) {
+				last.wrong(&last.Other, "%s", bad)
+			}
+		}
+		return rows, err
 	}
 }

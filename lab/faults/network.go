@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +19,6 @@ import (
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/resource"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A disturbance is what happens to connections. api and auth give toxics of toxiproxy
@@ -218,23 +216,21 @@ func (w *wire) close() error {
 
 func (w *wire) analysts(state string, keyless bool) setup {
 	agent := w.Client()
-	env := []string{
-		"HOME=" + w.dir, "ANALYST_STATE_DIR=" + state, "NO_COLOR=1",
-		"LUMOAUTH_URL=http://" + w.toAuth.Listen, "LUMOAUTH_ORG_ID=" + agent.Org,
-		"AGENT_CLIENT_ID=" + agent.ClientID, "AGENT_CLIENT_SECRET=" + agent.ClientSecret.Reveal(),
-		"ANALYST_API_URL=" + (&url.URL{Scheme: "http", Host: w.toAPI.Listen}).String(),
-	}
+	s := w.setup(w.dir, state, "http://"+w.toAuth.Listen, agent.Org, agent.ClientID, agent.ClientSecret.Reveal(), "http://"+w.toAPI.Listen)
 	if !keyless {
-		env = append(env, "ANALYST_API_IDEMPOTENT=true")
+		s.env = append(s.env, "ANALYST_API_IDEMPOTENT=true")
 	}
-	return setup{bench: w.bench, env: env, dir: w.dir}
+	// Nobody else is here, so all that is active is theirs.
+	s.grants = func(context.Context, string) (issued, active int, err error) {
+		return 0, w.Auth.Snapshot().LiveTokens, nil
+	}
+	return s
 }
 
 // measure lets a run go undisturbed, to know what it moves.
 func (w *wire) measure(ctx context.Context) error {
-	a, code, err := w.analysts(w.path("state"), false).run(ctx, "run", job("Undisturbed"))
-	if err != nil || code != 0 {
-		return fmt.Errorf("a run that nobody disturbs: exit %d, %w: %s", code, err, a.said())
+	if _, err := w.analysts(w.path("state"), false).undisturbed(ctx); err != nil {
+		return err
 	}
 	w.usualAuth, w.usualAPI = w.atAuth.read(), w.atAPI.read()
 	return nil
@@ -243,17 +239,8 @@ func (w *wire) measure(ctx context.Context) error {
 // disturb plays one disturbance, some times.
 func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error {
 	rng := w.random(100 + uint64(n)) //nolint:gosec // small
-	state := w.path(fmt.Sprintf("state-%d", n))
 	w.keyless.Store(d.keyless)
-	s := w.analysts(state, d.keyless)
-	if a, code, err := s.run(ctx, "sweep"); err != nil || code != 0 { // makes the journal
-		return fmt.Errorf("a sweep that nobody disturbs: exit %d, %w: %s", code, err, a.said())
-	}
-	j, err := sqlite.Open(ctx, sqlite.Options{Dir: state, ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = j.Close() }()
+	s := w.analysts(w.path(fmt.Sprintf("state-%d", n)), d.keyless)
 	failed, before := 0, w.repeated()
 	for i := range max(5, w.trials/12) {
 		title := fmt.Sprintf("Wire %d %d", n, i)
@@ -269,12 +256,9 @@ func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error 
 		if code != 0 {
 			failed++
 		}
-		o := outcome{bench: w.bench, row: r, setup: s, journal: j, reports: w.path("reports"), title: title, code: code, said: a}
-		if err := o.judge(ctx); err != nil {
+		t := trial{setup: s, row: r, title: title, said: a, code: code}
+		if err := t.judge(ctx); err != nil {
 			return err
-		}
-		for range w.Auth.Snapshot().LiveTokens {
-			r.wrong(&r.Orphans, "%s: a grant is active after run and sweep", title)
 		}
 	}
 	r.Note = fmt.Sprintf("%d runs failed; %d answers under a used key", failed, w.repeated()-before)

@@ -18,13 +18,6 @@ import (
 	"github.com/jitagent/jitagent/secret"
 )
 
-// detached is a context that its client's death does not end.
-type detached struct{ context.Context }
-
-func (detached) Deadline() (time.Time, bool) { return time.Time{}, false }
-func (detached) Done() <-chan struct{}       { return nil }
-func (detached) Err() error                  { return nil }
-
 // A world is analyst dev with a state directory, in a process of its own, the proxy
 // that keeps the history of its authorization server, and a state directory for the
 // analysts that work with it.
@@ -42,14 +35,17 @@ type world struct {
 	agent   *lumoauth.Client // decides as a reviewer
 }
 
-func newWorld(ctx context.Context, b *bench, name string) (_ *world, err error) {
-	w := &world{bench: b, dir: filepath.Join(b.dir, name), history: newHistory()}
+func newWorld(ctx context.Context, b *bench) (_ *world, err error) {
+	w := &world{bench: b, history: newHistory()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.stop())
 		}
 	}()
-	if err := os.MkdirAll(w.path("reports"), 0o750); err != nil {
+	if w.dir, err = os.MkdirTemp(b.dir, "world-"); err != nil {
+		return nil, err
+	}
+	if err := os.Mkdir(w.path("reports"), 0o750); err != nil {
 		return nil, err
 	}
 	if w.log, err = os.Create(w.path("dev.log")); err != nil {
@@ -80,6 +76,23 @@ func newWorld(ctx context.Context, b *bench, name string) (_ *world, err error) 
 	client.ClientID, client.ClientSecret = w.env["AGENT_CLIENT_ID"], secret.New(w.env["AGENT_CLIENT_SECRET"])
 	w.agent, err = lumoauth.New(client)
 	return w, err
+}
+
+// analysts returns the setup for a state directory.
+func (w *world) analysts(state string) setup {
+	s := w.setup(w.dir, state, w.url, w.env["LUMOAUTH_ORG_ID"], w.env["AGENT_CLIENT_ID"], w.env["AGENT_CLIENT_SECRET"], w.env["ANALYST_API_URL"])
+	s.env = append(s.env, "ANALYST_API_IDEMPOTENT=true")
+	s.grants = func(ctx context.Context, task string) (issued, active int, err error) {
+		for _, t := range w.history.named(task) {
+			n, err := w.active(ctx, t)
+			if err != nil {
+				return 0, 0, err
+			}
+			issued, active = issued+len(t.tokens), active+n
+		}
+		return issued, active, nil
+	}
+	return s
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }

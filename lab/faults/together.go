@@ -3,74 +3,43 @@ package main
 import (
 	"context"
 	"fmt"
-
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // together starts many processes at the same instant on a state directory that does
 // not exist yet.
-func together(ctx context.Context, b *bench) ([]*row, error) {
+func together(ctx context.Context, w *world) ([]*row, error) {
 	const runs, sweeps = 5, 3
 	r := &row{Fault: fmt.Sprintf("%d runs and %d sweeps at once, no journal yet", runs, sweeps)}
 	rows := []*row{r}
-	w, err := newWorld(ctx, b, "together")
-	if err != nil {
-		return rows, err
-	}
-	defer func() { _ = w.stop() }()
-	for i := range max(3, b.trials/20) {
-		state := w.path(fmt.Sprintf("state-%d", i))
-		s := w.analysts(state)
-		var all []*analyst
-		title := func(n int) string { return fmt.Sprintf("Together %d %d", i, n) }
+	for i := range max(3, w.trials/20) {
+		s := w.analysts(w.path(fmt.Sprintf("state-%d", i)))
+		var all []*trial
 		for n := range runs + sweeps {
-			args := []string{"run", job(title(n))}
+			t := &trial{setup: s, row: r, title: fmt.Sprintf("Together %d %d", i, n)}
+			args := []string{"run", job(t.title)}
 			if n >= runs {
 				args = []string{"sweep"}
 			}
-			a, err := s.start(ctx, "", args...)
-			if err != nil {
+			var err error
+			if t.said, err = s.start(ctx, "", args...); err != nil {
 				return rows, err
 			}
-			all = append(all, a)
+			all = append(all, t)
 		}
-		for n, a := range all {
-			if code, _ := a.wait(); code != 0 {
-				r.wrong(&r.Other, "%d, process %d: exit %d: %s", i, n, code, a.said())
+		for _, t := range all {
+			if t.code, _ = t.said.wait(); t.code != exitDone {
+				r.wrong(&r.Other, "%s: exit %d: %s", t.title, t.code, t.said.said())
 			}
 		}
 		r.Trials++
-		for n := range runs {
-			made, err := reports(w.path("reports"), title(n))
-			if err != nil {
-				return rows, err
-			}
-			if made > 1 {
-				r.wrong(&r.Duplicates, "%s: %d reports", title(n), made)
-			} else if made == 0 {
-				r.wrong(&r.Lost, "%s: no report", title(n))
-			}
-			if err := w.nothingLeft(ctx, r, taskName(job(title(n)))); err != nil {
+		for _, t := range all[:runs] {
+			if err := t.left(ctx); err != nil {
 				return rows, err
 			}
 		}
-		if err := verify(ctx, state); err != nil {
+		if err := s.verify(ctx); err != nil {
 			r.wrong(&r.Other, "%d: the journal: %v", i, err)
 		}
 	}
-	for _, bad := range check(w.history.all()) {
-		r.wrong(&r.Other, "%s", bad)
-	}
 	return rows, nil
-}
-
-// verify checks a journal as a whole.
-func verify(ctx context.Context, state string) error {
-	j, err := sqlite.Open(ctx, sqlite.Options{Dir: state, ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = j.Close() }()
-	_, err = j.Verify(ctx)
-	return err
 }
