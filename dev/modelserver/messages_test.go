@@ -1,6 +1,7 @@
 package modelserver_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -99,5 +100,37 @@ func TestAnthropicRequestsRefused(t *testing.T) {
 		"an answer before":    {said(asked + `,{"role":"assistant","content":"x"}`), "tool_results"},
 	} {
 		t.Run(name, func(t *testing.T) { refusal(t, modeltest.NewScript(), msgs, tt.body, tt.want) })
+	}
+}
+
+// A thought's signature is the last of its block, streamed or not; the state of
+// anything else stands before it.
+func TestAnthropicStateStandsWhereItBelongs(t *testing.T) {
+	thought, text := &genai.Part{Text: "Hm.", Thought: true}, &genai.Part{Text: "Yes."}
+	part := func(p genai.Part, state string) *genai.Part { p.ThoughtSignature = []byte(state); return &p }
+	llm := yields(&model.LLMResponse{Partial: true, Content: genai.NewContentFromParts([]*genai.Part{thought}, genai.RoleModel)}, whole(part(*thought, "a"), part(*text, "b")))
+	for body, want := range map[string]string{
+		msgBody: `"content":[{"signature":"YQ==","thinking":"Hm.","type":"thinking"},{"data":"Yg==","type":"redacted_thinking"},{"text":"Yes.","type":"text"}]`,
+		msgStream: `data: {"delta":{"thinking":"Hm.","type":"thinking_delta"},"index":0,"type":"content_block_delta"}
+
+event: content_block_delta
+data: {"delta":{"signature":"YQ==","type":"signature_delta"},"index":0,"type":"content_block_delta"}
+
+event: content_block_stop
+data: {"index":0,"type":"content_block_stop"}
+
+event: content_block_start
+data: {"content_block":{"data":"Yg==","type":"redacted_thinking"},"index":1,"type":"content_block_start"}
+
+event: content_block_stop
+data: {"index":1,"type":"content_block_stop"}
+
+event: content_block_start
+data: {"content_block":{"text":"","type":"text"},"index":2,"type":"content_block_start"}
+`,
+	} {
+		if a := send(t, serve(t, llm), msgs, body); a.status != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%d %s\nlacks %s", a.status, a.body, want)
+		}
 	}
 }

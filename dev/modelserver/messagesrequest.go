@@ -156,7 +156,7 @@ func (h *history) turn(at string, m *messagesTurn) *problem {
 			if p != nil {
 				return p
 			}
-			if len(said.Parts) > 0 || !h.result(b.ToolUseID, content, b.IsError) {
+			if !h.result(b.ToolUseID, content, b.IsError) {
 				return bad("", at+": a tool_result must answer one of the tool_use blocks of the message right before, once, and stand before any text")
 			}
 			continue

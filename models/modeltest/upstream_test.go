@@ -49,6 +49,7 @@ func TestFaults(t *testing.T) {
 		"none":              {nil, chatBody, "", 200, "a😀", false},
 		"status, OpenAI":    {Status(429, "slow_down", nil), chatBody, "", 429, `"code":"slow_down"`, false},
 		"status, Gemini":    {Status(429, "", nil), "{}", google, 429, `"status":"RESOURCE_EXHAUSTED"`, false},
+		"status, Anthropic": {Status(529, "", nil), "{}", "v1/messages", 529, `"type":"overloaded_error"`, false},
 		"status, a code":    {Status(400, "FAILED_PRECONDITION", nil), "{}", google, 400, `"status":"FAILED_PRECONDITION"`, false},
 		"quotes the key":    {Status(401, "", nil), chatBody, "", 401, "test-key", false},
 		"an answer":         {Answer(200, "text/html", page), chatBody, "", 200, page, false},
