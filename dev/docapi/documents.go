@@ -230,6 +230,12 @@ func loadDocument(fsys fs.FS, name string, limit int64) (*document, error) {
 	var marked bool
 	d.ID, marked = documentID(name)
 	d.classify(meta, unread)
+	if beside := text; meta["classification"] == "" && unread == nil {
+		if meta == nil {
+			beside = raw
+		}
+		d.classifyBeside(beside)
+	}
 	if marked {
 		d.Classification, d.doubt = restricted, ""
 	}
@@ -261,6 +267,21 @@ func (d *document) classify(meta map[string]string, unread error) {
 		d.Classification = class
 	default:
 		d.Classification, d.doubt = restricted, "its classification is none of "+strings.Join(classifications, ", ")
+	}
+}
+
+// speaks matches a line near the top of a text that names a classification: after
+// fences that are none, in another comment or syntax, or with nothing around it.
+var speaks = regexp.MustCompile(`(?i)(?:(?:^|[\r\n])[^\pL\r\n]*|<meta name=["']?)classification["']?(?:\s*[:=]|\s+content=)[\s"']*(\pL*)`)
+
+// classifyBeside looks where no front matter names a classification for a line that
+// does. It is not read, but what it says may be more than nothing.
+func (d *document) classifyBeside(text string) {
+	const near = 2 << 10
+	for _, m := range speaks.FindAllStringSubmatch(text[:min(len(text), near)], -1) {
+		if class := strings.ToLower(m[1]); class != "public" && class != defaultClassification {
+			d.Classification, d.doubt = restricted, "a line names a classification, and no front matter does"
+		}
 	}
 }
 
