@@ -291,6 +291,6 @@ func (o options) viewer(p *cli.Program, api *url.URL) (show func(runner.Event) e
 		return func(runner.Event) error { return nil }, func() {}
 	}
 	origin, _ := jit.OriginOf(api) // the tools have refused an address without one
-	shown := timeline.New(p.Stderr, timeline.Style{Color: p.Color(p.Stderr), Width: cli.Width(p.Stderr), API: origin})
+	shown := timeline.New(p.Stderr, timeline.Style{Color: p.Color(p.Stderr), Width: cli.Width(p.Stderr), API: origin, TTL: o.ttl})
 	return func(e runner.Event) error { shown.Show(e); shown.Wait(e); return nil }, shown.Clear
 }

@@ -34,6 +34,9 @@ type Style struct {
 	// API is the origin that is called the API: addresses there are shown as paths. The
 	// zero Origin shortens nothing.
 	API jit.Origin
+	// TTL is what each token's life is asked to be: a shorter one is pointed out. 0 is
+	// not known.
+	TTL time.Duration
 }
 
 // A Timeline writes events as they happen. It is for one goroutine.
@@ -191,6 +194,9 @@ func (t *Timeline) decided(e jit.Decided) {
 		life := ""
 		if e.TTL > 0 {
 			life = ", for " + round(e.TTL)
+		}
+		if life != "" && e.TTL < t.style.TTL {
+			life += " of the " + round(t.style.TTL) + " that were asked for"
 		}
 		t.line(e.Time, "good", "approved", "%s%s%s%s", e.RequestID, by(e.DecidedBy), risk, life)
 	case jit.StatusPending:
