@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,7 +17,9 @@ import (
 
 const numeric = "0123456789.eE+-"
 
-const mark = "\uE000number:" // a character that is nobody's (Unicode, private use)
+// mark is another one in each process, so that no text that a model writes, or was
+// made to repeat, is taken for a number.
+var mark = rand.Text() + ":"
 
 // exact returns c with long numbers in its answers marked.
 func exact(c *http.Client) *http.Client {
