@@ -23,9 +23,8 @@ func start(t *testing.T) (*jittest.World, string) {
 	t.Helper()
 	self := lumodev.Client{ClientID: "notes-api", ClientSecret: secret.New("notes-secret-93b1f0aa")}
 	w := jittest.Start(t, jittest.AuthServer(func(c *lumodev.Config) { c.ResourceServers = []lumodev.Client{self} }))
-	login := w.Login()
 	guard, err := resource.New(t.Context(), resource.Config{
-		Issuer: login.URL + "/orgs/" + login.Org, ClientID: self.ClientID, ClientSecret: self.ClientSecret,
+		Issuer: w.Issuer(), ClientID: self.ClientID, ClientSecret: self.ClientSecret,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -242,6 +242,10 @@ func (w *World) send(method, path, body string, ceiling []rar.Detail) (int, stri
 // world's agent: URL, Org, ClientID and ClientSecret.
 func (w *World) Login() lumoauth.Config { return w.login }
 
+// Issuer is the authorization server's issuer, for the [resource.Config] of an API
+// that a test starts by itself.
+func (w *World) Issuer() string { return w.auth.Issuer() }
+
 // Logger returns a logger whose lines [World.NothingLeaked] searches. The engine
 // and the servers log to it.
 func (w *World) Logger() *slog.Logger { return w.logger }
