@@ -158,7 +158,7 @@ func (f failure) sentence(what, done string) string {
 		if len(facts) > 0 {
 			text += " (" + strings.Join(facts, ", ") + ")"
 		}
-		return text + reason + ". Ask again once that is decided."
+		return text + reason + "."
 	}
 	if reason == "" {
 		reason = ": the tool gave no reason"

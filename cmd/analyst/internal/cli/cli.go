@@ -56,11 +56,11 @@ func (e *ExitError) Unwrap() error { return e.Err }
 
 // Exit returns the end that err, which is not nil, stands for.
 func Exit(err error) *ExitError {
+	if unread(err) { // nobody is there to be told, and nothing went wrong, whatever a command made of it
+		return &ExitError{Code: ExitUnread}
+	}
 	if e, ok := errors.AsType[*ExitError](err); ok {
 		return e
-	}
-	if unread(err) { // nobody is there to be told, and nothing went wrong
-		return &ExitError{Code: ExitUnread}
 	}
 	if hungUp(err) {
 		return &ExitError{Code: ExitHangup, Err: err}

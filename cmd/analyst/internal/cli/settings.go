@@ -114,6 +114,11 @@ func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
 		s.Model = DefaultModel
 	}
 	var err error
+	if s.Documents != "" {
+		if _, err := os.ReadDir(s.Documents); err != nil {
+			bad("--documents: %v", err)
+		}
+	}
 	if s.ModelSettings, err = modelSettings(t.modelOptions); err != nil {
 		bad("%v", err)
 	}

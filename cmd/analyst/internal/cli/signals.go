@@ -46,11 +46,10 @@ func Listen(stderr io.Writer) context.Context {
 
 // Interrupted is the end of a command whose context has ended.
 func Interrupted(ctx context.Context) error {
-	code := ExitInterrupted
 	if s, ok := errors.AsType[Signal](context.Cause(ctx)); ok && s.Signal == syscall.SIGHUP {
-		code = ExitHangup
+		return &ExitError{Code: ExitHangup, Err: errors.New("hung up")}
 	}
-	return &ExitError{Code: code, Err: errors.New("interrupted")}
+	return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
 }
 
 // unread reports whether err is that nobody reads stdout any more. The errors of a

@@ -15,6 +15,7 @@ import (
 // summary keeps what the end of a run is worded from.
 type summary struct {
 	model    string // as it was named
+	embedded bool   // the servers are, so nobody can decide
 	finished runner.Finished
 	failure  runner.ToolReturned // the last call that did not work
 	pending  jit.Decided
@@ -74,10 +75,14 @@ func (s *summary) exit(ctx context.Context) error {
 		}
 		return denied
 	case runner.Pending:
+		hint := "the run has ended and the request with it; run again with --wait 5m to give a reviewer time"
+		if s.embedded {
+			hint = "nobody can decide at the embedded servers, which have ended: start analyst dev and run against that with --wait 5m (docs/lumodev.md)"
+		}
 		return &cli.ExitError{
 			Code: cli.ExitPending,
 			Err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
-			Hint: "the run has ended and the request with it; run again with --wait 5m to give a reviewer time",
+			Hint: hint,
 		}
 	}
 	return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}

@@ -73,8 +73,11 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 			if !cmd.Flags().Changed("stream") {
 				o.stream = !o.json && cli.Width(p.Stdout) > 0
 			}
-			if !cmd.Flags().Changed("wait") {
+			switch {
+			case !cmd.Flags().Changed("wait"):
 				o.wait = -1
+			case o.wait < 0:
+				return cli.Usagef("--wait must not be negative")
 			}
 			o.prompt = strings.Join(args, " ")
 			return o.run(cmd.Context(), p)
@@ -153,6 +156,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	} else {
 		first("authorization %s (%s), documents %s; model %s: %s",
 			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
+	}
+	if o.ttl > lumoauth.MaxTTL {
+		first("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
 	}
 	s.LumoAuth.Logger = logger
 	authority, err := lumoauth.New(s.LumoAuth)
@@ -242,7 +248,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 	}}
 	show, clear := o.viewer(p, s.API)
 	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
-	last := summary{model: s.Model}
+	last := summary{model: s.Model, embedded: s.Embedded}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
 	followed, stop := context.WithCancel(ctx)
