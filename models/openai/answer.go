@@ -53,7 +53,7 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 	if err := decode(data, &in); err != nil {
 		return delta{}, err
 	}
-	if stated(in.Error) {
+	if in.failed() {
 		return delta{}, readFailure(data)
 	}
 	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
@@ -65,6 +65,9 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 		c := &in.Choices[i]
 		if c.Index != 0 {
 			continue // one was asked for; others are nobody's answer
+		}
+		if stated(c.Error) {
+			return delta{}, readFailure(c.Error)
 		}
 		m := &c.Message
 		if streamed {

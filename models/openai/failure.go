@@ -23,6 +23,7 @@ type stating struct {
 	Type     text           `json:"type"`
 	Status   text           `json:"status"` // Google's word for the kind
 	Message  text           `json:"message"`
+	Detail   text           `json:"detail"` // FastAPI
 	Details  jsontext.Value `json:"details"`
 	Inner    jsontext.Value `json:"innererror"` // Azure
 	Metadata jsontext.Value `json:"metadata"`   // OpenRouter
@@ -37,7 +38,7 @@ func readFailure(data []byte) *failure {
 		f.Message = string(data)
 		return f
 	}
-	f.Code, f.Kind, f.Message = string(s.Code), or(string(s.Type), string(s.Status)), string(s.Message)
+	f.Code, f.Kind, f.Message = string(s.Code), or(string(s.Type), string(s.Status)), or(string(s.Message), string(s.Detail))
 	// These are of another form at other servers: then there is nothing to read in them.
 	var inner stating
 	var behind struct {

@@ -103,6 +103,12 @@ func TestFailuresWithinAStream(t *testing.T) {
 		"OpenRouter":            {half + `data: {"id":"x","error":{"message":"` + poison + `","code":502},"choices":[]}` + "\n\n", "the provider failed (502)"},
 		"with a name before it": {half + "event: error\n" + `data: {"error":{"message":"` + poison + `"}}` + "\n\ndata: [DONE]\n\n", "the provider failed: try again later"},
 		"a text":                {half + `data: {"id":"x","error":"` + poison + `"}` + "\n\n", "the provider failed: try again later"},
+		"under its name alone":  {half + "event: error\n\n", "the provider failed: try again later"},
+		"words under its name":  {half + "event: error\ndata: " + poison + "\n\n", "the provider failed: try again later"},
+		"members of its own":    {half + "event: error\n" + `data: {"reason":"` + poison + `"}` + "\n\ndata: [DONE]\n\n", "the provider failed: try again later"},
+		"an object's":           {half + `data: {"object":"error","message":"` + poison + `","type":"ServerError","code":503}` + "\n\ndata: [DONE]\n\n", "the provider failed (503 ServerError)"},
+		"FastAPI":               {half + `data: {"detail":"` + poison + `"}` + "\n\ndata: [DONE]\n\n", "the provider failed: try again later"},
+		"a choice's":            {half + `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop","error":{"code":502,"message":"` + poison + `"}}]}` + "\n\ndata: [DONE]\n\n", "the provider failed (502)"},
 		"without data":          {half + `{"error":{"message":"` + poison + `","type":"server_error"}}` + "\n", "the provider failed (500 server_error)"},
 	} {
 		all, err := ask(t.Context(), serve(t, say(tt.body)).model(t, openai.Config{}), user("hi"), true)
@@ -111,6 +117,36 @@ func TestFailuresWithinAStream(t *testing.T) {
 			continue
 		}
 		noSecrets(t, err)
+	}
+}
+
+// Errors within what is otherwise a success, beside a call that looks whole.
+func TestFailuresWithinAnAnswer(t *testing.T) {
+	call := `"finish_reason":"tool_calls","%s":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{}"}}]}`
+	for what, failed := range map[string]string{
+		"a choice's":  `{"choices":[{"error":{"code":502,"message":"` + poison + `"},` + call + `}]}`,
+		"an object's": `{"object":"error","code":502,"message":"` + poison + `","choices":[{` + call + `}]}`,
+		"FastAPI's":   `{"detail":"` + poison + `"}`,
+	} {
+		for member, stream := range map[string]bool{"message": false, "delta": true} {
+			body := strings.Replace(failed, "%s", member, 1)
+			if stream {
+				body = "data: " + body + "\n\ndata: [DONE]\n\n"
+			}
+			all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), stream)
+			if err == nil || !strings.Contains(err.Error(), "the provider failed") || len(all) > 0 {
+				t.Errorf("%s, streamed %v: %v, %v", what, stream, all, err)
+				continue
+			}
+			noSecrets(t, err)
+		}
+	}
+	// After a call that is whole, an error still ends the answer.
+	for _, tail := range []string{"event: error\ndata: gone\n\n", `data: {"object":"error","message":"gone","code":500}` + "\n\n", `data: {"detail":"gone"}` + "\n\n"} {
+		body := `data: {"choices":[{"index":0,` + strings.Replace(call, "%s", "delta", 1) + "}]}\n\n" + tail + "data: [DONE]\n\n"
+		if all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true); err == nil || len(all) > 0 {
+			t.Errorf("before %q: %v", tail, all)
+		}
 	}
 }
 

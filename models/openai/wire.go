@@ -23,6 +23,16 @@ type chatAnswer struct {
 	Choices     []chatChoice   `json:"choices"`
 	Usage       jsontext.Value `json:"usage"`
 	Error       jsontext.Value `json:"error"`
+	// What servers say of an error in place of an answer, without the member for it.
+	Object  text           `json:"object"`
+	Message jsontext.Value `json:"message"`
+	Detail  jsontext.Value `json:"detail"`
+}
+
+// failed reports whether the server says that there is no answer.
+func (a *chatAnswer) failed() bool {
+	return stated(a.Error) || a.Object == "error" ||
+		len(a.Choices) == 0 && !stated(a.Usage) && (stated(a.Message) || stated(a.Detail))
 }
 
 type chatChoice struct {
@@ -31,6 +41,7 @@ type chatChoice struct {
 	Delta        chatMessage    `json:"delta"`
 	FinishReason text           `json:"finish_reason"`
 	Logprobs     jsontext.Value `json:"logprobs"`
+	Error        jsontext.Value `json:"error"` // OpenRouter, of the provider behind it
 }
 
 type chatMessage struct {

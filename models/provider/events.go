@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -18,13 +19,15 @@ import (
 // has it, end an event without an empty line, and write an error as an array or as
 // bare JSON after the events. An error is written bare, without "data: ", in every
 // case, unless events are named: then each is under the name that it has as its type,
-// which gateways leave out. A last event that is not whole is left out, like comments and other fields.
+// which gateways leave out. Whatever comes under the name "error" is one, in the form
+// {"error": what came}. A last event that is not whole is left out, like comments and other fields.
 type events struct {
 	io.ReadCloser
 	lines *bufio.Scanner
 	named bool
 	event []byte // what of an event has come
 	bare  bool   // what comes is JSON without a field's name, to the end
+	fails bool   // the event's name is "error"
 	out   []byte
 	err   error
 }
@@ -53,7 +56,7 @@ func (e *events) Read(p []byte) (int, error) {
 		if e.err = e.lines.Err(); e.err == nil {
 			e.err = io.EOF
 		}
-		if whole(e.event) {
+		if e.fails || whole(e.event) {
 			e.flush()
 		}
 	}
@@ -64,6 +67,7 @@ func (e *events) Read(p []byte) (int, error) {
 
 func (e *events) take(line []byte) {
 	data, isData := bytes.CutPrefix(line, []byte("data:"))
+	name, isName := bytes.CutPrefix(line, []byte("event:"))
 	switch {
 	case e.bare:
 		e.add(line)
@@ -71,6 +75,8 @@ func (e *events) take(line []byte) {
 		if e.add(data); whole(e.event) {
 			e.flush()
 		}
+	case isName:
+		e.fails = string(bytes.TrimSpace(name)) == "error"
 	case len(line) == 0:
 		e.flush()
 	case len(line) > 0 && (line[0] == '{' || line[0] == '['):
@@ -89,9 +95,13 @@ func (e *events) add(line []byte) {
 }
 
 func (e *events) flush() {
-	if len(e.event) == 0 {
+	if len(e.event) == 0 && !e.fails {
 		return
 	}
+	if e.fails && !failed(e.event) {
+		e.event = failure(e.event)
+	}
+	e.fails = false
 	switch e.out = e.out[:0]; {
 	case e.named:
 		var v struct {
@@ -122,6 +132,15 @@ func failed(data []byte) bool {
 		Error jsontext.Value `json:"error"`
 	}
 	return strictjson.Unmarshal(unwrapped(data), &v) == nil && len(v.Error) > 0 && v.Error.Kind() != 'n'
+}
+
+// failure is an error that says what data does, which may be any text.
+func failure(data []byte) []byte {
+	said := jsontext.Value(data)
+	if !said.IsValid() || said.Kind() == 'n' {
+		said, _ = jsontext.AppendQuote(nil, data) // what is no UTF-8 is replaced
+	}
+	return slices.Concat([]byte(`{"error":`), said, []byte("}"))
 }
 
 // unwrapped returns the first element of an array, and anything else as it is:
