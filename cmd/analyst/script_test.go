@@ -193,6 +193,7 @@ func TestExitCodes(t *testing.T) {
 		{"help", []string{"run", "--help"}, nil, 0, ""},
 		{"version", []string{"version"}, nil, 0, ""},
 		{"version with an argument", []string{"version", "x"}, nil, 2, "unknown command"},
+		{"one file for two", []string{"dev", "--env-file", "one.env", "--operator-env-file", "./one.env"}, nil, 2, "name one file"},
 		{"remote address", []string{"dev", "--addr", "0.0.0.0:0"}, nil, 1, "not loopback"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

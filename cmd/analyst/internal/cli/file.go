@@ -14,14 +14,18 @@ import (
 
 // WriteFile writes a file that a flag names, readable by its owner only. What is there
 // already is somebody's: a file without mark near its beginning is replaced only with
-// force, and what is no file (a pipe, a device) is written to and stays. remove removes
-// the file again, if it still is as it was written.
-func WriteFile(path string, data []byte, mark string, force bool) (remove func(), err error) {
-	nothing := func() {}
+// force, one that a living process wrote this way never, and what is no file (a pipe, a
+// device) is written to and stays. Until end is called the file is locked as this
+// process's own; with remove it is removed again, if it still is as it was written.
+func WriteFile(path string, data []byte, mark string, force bool) (end func(remove bool), err error) {
+	nothing := func(bool) {}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return func() { removeOwn(path, data) }, disk.Create(path, data, 0o600)
+		if err := disk.Create(path, data, 0o600); err != nil {
+			return nothing, err
+		}
+		return own(path, data)
 	case err != nil:
 		return nothing, err
 	case info.IsDir():
@@ -39,7 +43,64 @@ func WriteFile(path string, data []byte, mark string, force bool) (remove func()
 	if path, err = filepath.EvalSymlinks(path); err != nil { // a link stays one
 		return nothing, err
 	}
-	return func() { removeOwn(path, data) }, disk.Replace(path, data, 0o600)
+	before, err := lock(path)
+	if err != nil {
+		return nothing, err
+	}
+	if err := errors.Join(before.Close(), disk.Replace(path, data, 0o600)); err != nil {
+		return nothing, err
+	}
+	return own(path, data)
+}
+
+// lock opens a file and takes its lock, which ends with the process.
+func lock(path string) (*os.File, error) {
+	f, err := disk.Open(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	free, err := disk.TryLock(f)
+	if err == nil && !free {
+		err = Usagef("%s belongs to a command that is still running: name another file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// own locks a file that was just written. Whoever wrote it last has it.
+func own(path string, data []byte) (end func(remove bool), err error) {
+	f, err := lock(path)
+	if err != nil {
+		return func(bool) {}, err
+	}
+	if !holds(f, data) {
+		_ = f.Close() // it was only read
+		return func(bool) {}, Usagef("%s was written by another command meanwhile: name another file", path)
+	}
+	return func(remove bool) {
+		if remove && holds(f, data) {
+			_ = disk.RemoveLocked(f) // a leftover is harmless: its servers are gone
+			return
+		}
+		_ = f.Close() // it was only read
+	}, nil
+}
+
+// holds reports whether the file that f has open still stands at its name and holds data
+// and nothing else.
+func holds(f *os.File, data []byte) bool {
+	opened, err := f.Stat()
+	if err != nil || opened.Size() != int64(len(data)) {
+		return false
+	}
+	named, err := os.Lstat(f.Name())
+	if err != nil || !os.SameFile(opened, named) {
+		return false
+	}
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, opened.Size()))
+	return err == nil && bytes.Equal(text, data)
 }
 
 // marked reports whether mark stands near the beginning of a file. An empty file is
@@ -52,15 +113,4 @@ func marked(path, mark string) bool {
 	defer func() { _ = f.Close() }() // it only reads
 	head, err := io.ReadAll(io.LimitReader(f, 4<<10))
 	return err == nil && (len(head) == 0 || bytes.Contains(head, []byte(mark)))
-}
-
-// removeOwn removes a file that holds data and nothing else.
-func removeOwn(path string, data []byte) {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(data)) {
-		return
-	}
-	if text, err := os.ReadFile(path); err == nil && bytes.Equal(text, data) {
-		_ = os.Remove(path) // a leftover is harmless: its servers are gone
-	}
 }

@@ -26,11 +26,11 @@ func TestWriteFile(t *testing.T) {
 			if err := os.WriteFile(path, []byte(tt.before), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			remove, err := WriteFile(path, []byte(mark+"\nnew"), mark, tt.force)
+			end, err := WriteFile(path, []byte(mark+"\nnew"), mark, tt.force)
 			if (err != nil) != tt.fails {
 				t.Fatalf("WriteFile() = %v", err)
 			}
-			remove()
+			end(true)
 			text, err := os.ReadFile(path)
 			if tt.fails && string(text) != tt.before || !tt.fails && err == nil {
 				t.Errorf("afterwards there is %q, %v", text, err)
@@ -39,17 +39,39 @@ func TestWriteFile(t *testing.T) {
 	}
 	t.Run("changed since", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "file")
-		remove, err := WriteFile(path, []byte(mark), mark, false)
+		end, err := WriteFile(path, []byte(mark), mark, false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte("edited"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		remove()
+		end(true)
 		if text, err := os.ReadFile(path); string(text) != "edited" {
 			t.Errorf("afterwards there is %q, %v", text, err)
 		}
+	})
+	t.Run("of a living process", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "file")
+		end, err := WriteFile(path, []byte(mark+"\nfirst"), mark, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, force := range []bool{false, true} {
+			second, err := WriteFile(path, []byte(mark+"\nsecond"), mark, force)
+			if err == nil || Exit(err).Code != ExitUsage {
+				t.Errorf("force %v: WriteFile() = %v", force, err)
+			}
+			second(true)
+		}
+		if text, err := os.ReadFile(path); string(text) != mark+"\nfirst" {
+			t.Errorf("the first's file holds %q, %v", text, err)
+		}
+		end(false)
+		if end, err = WriteFile(path, []byte(mark+"\nthird"), mark, false); err != nil {
+			t.Errorf("after its end: %v", err)
+		}
+		end(true)
 	})
 	t.Run("link", func(t *testing.T) {
 		dir := t.TempDir()
@@ -75,11 +97,11 @@ func TestWriteFile(t *testing.T) {
 		if err := os.Symlink(os.DevNull, link); err != nil {
 			t.Skip(err)
 		}
-		remove, err := WriteFile(link, []byte("text"), mark, false)
+		end, err := WriteFile(link, []byte("text"), mark, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		remove()
+		end(true)
 		if _, err := os.Lstat(link); err != nil {
 			t.Errorf("the link is gone: %v", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -82,6 +83,9 @@ func Models(logger *slog.Logger) (*modelserver.Server, error) {
 
 // run serves until ctx ends or a server fails.
 func (o options) run(ctx context.Context, p *cli.Program) (err error) {
+	if o.envFile != "" && filepath.Clean(o.envFile) == filepath.Clean(o.operator) {
+		return cli.Usagef("--env-file and --operator-env-file name one file: the agent must not hold what is in the other")
+	}
 	logger := slog.New(slog.NewTextHandler(p.Stderr, nil))
 	llms, err := Models(logger)
 	if err != nil {
@@ -113,14 +117,12 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		if file.path == "" {
 			continue
 		}
-		remove, err := cli.WriteFile(file.path, []byte(mark+file.text), mark, o.force)
+		end, err := cli.WriteFile(file.path, []byte(mark+file.text), mark, o.force)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
 		// The secrets in it are void with the servers, unless these come back.
-		if o.state == "" {
-			defer remove()
-		}
+		defer end(o.state == "")
 	}
 	if _, err := io.WriteString(p.Stdout, printed); err != nil {
 		return fmt.Errorf("write the export lines: %w", err)
