@@ -3,6 +3,7 @@ package jit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -161,9 +162,10 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 		return nil, doubt, doubt
 	case refused(resp):
 		entry.Outcome = OutcomeRefused
-	case a.doubtful(resp):
-		return resp, a.inDoubt(ctx, resp.StatusCode, errors.New("a gateway answered in the API's place")), nil
 	default:
+		if why := a.doubtful(resp); why != nil {
+			return resp, a.inDoubt(ctx, resp.StatusCode, why), nil
+		}
 		entry.Outcome = OutcomeAnswered
 		a.s.clearDoubt(a.effect.key)
 	}
@@ -171,17 +173,21 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 	return resp, nil, err
 }
 
-// doubtful reports whether an answer leaves open if the API got the request: a
-// gateway made it (RFC 9110, sections 15.6.3 and 15.6.5), or, after a try whose
-// answer was lost, it says only that the key is in use.
-func (a *attempt) doubtful(resp *http.Response) bool {
-	switch resp.StatusCode {
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
-		return true
-	case http.StatusConflict, http.StatusServiceUnavailable:
-		return a.resent
+// doubtful returns why an answer leaves open if the effect happened, or nil: a
+// gateway made it (RFC 9110, sections 15.6.3 and 15.6.5); or, after a try whose
+// answer was lost, it says only that the key is in use; or it is a redirect other
+// than 303, which some APIs send where they mean 303 (section 15.4).
+func (a *attempt) doubtful(resp *http.Response) error {
+	gateway := errors.New("a gateway answered in the API's place")
+	switch code := resp.StatusCode; {
+	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
+		return gateway
+	case (code == http.StatusConflict || code == http.StatusServiceUnavailable) && a.resent:
+		return gateway
+	case code/100 == 3 && code != http.StatusSeeOther:
+		return fmt.Errorf("the API answered %d, a redirect, which does not say whether it took effect", code)
 	}
-	return false
+	return nil
 }
 
 // inDoubt records that nobody knows whether the effect happened.

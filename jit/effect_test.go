@@ -188,6 +188,36 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 	}
 }
 
+// TestRedirectedEffectIsInDoubt: what a redirect means for the effect is not known, so
+// it is named with its key, and another call does not send it again.
+func TestRedirectedEffectIsInDoubt(t *testing.T) {
+	for _, code := range []int{301, 302, 307, 308} {
+		api, log := &lossy{fault: answering(code, code)}, &journal{}
+		c, seen := effects(t, api, false, jit.Config{Journal: log})
+		c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		if status, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); err != nil || status != code {
+			t.Errorf("POST = %d, %v, want the %d", status, err, code)
+		}
+		_, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text")
+		doubt, ok := errors.AsType[*jit.InDoubtError](err)
+		if !ok || doubt.Method != "POST" || doubt.URL != c.base+"/reports" || doubt.StatusCode != code || doubt.IdempotencyKey != api.keys[0] || api.requests != 1 {
+			t.Errorf("%d: POST again = %v after %d requests under %q, want in doubt after 1", code, err, api.requests, api.keys)
+		}
+		if kinds := strings.Join(seen.kinds(), " "); strings.Count(kinds, "uncertain") != 1 {
+			t.Errorf("%d: events %q, want one doubt", code, kinds)
+		}
+		var returned []jit.Entry
+		for _, e := range log.all() {
+			if e.Kind == jit.EntryCallReturned {
+				returned = append(returned, e)
+			}
+		}
+		if len(returned) != 1 || returned[0].Outcome != jit.OutcomeInDoubt || returned[0].HTTPStatus != code || returned[0].IdempotencyKey != api.keys[0] {
+			t.Errorf("%d: the journal has %d outcomes, want one doubt with the key", code, len(returned))
+		}
+	}
+}
+
 // A model that sees a failure calls the tool again: another call, the same effect.
 func TestLostEffectIsNotSentByAnotherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

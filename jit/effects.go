@@ -21,8 +21,8 @@ type InDoubtError struct {
 	Tool, CallID   string
 	Method, URL    string // URL without query
 	IdempotencyKey string // to look for at the API
-	StatusCode     int    // of an answer whose body was lost; 0 when there was none
-	Err            error  // how the answer was lost
+	StatusCode     int    // of an answer that leaves it open, or whose body was lost; 0 when there was none
+	Err            error  // how the answer was lost, or why it leaves it open
 }
 
 func (e *InDoubtError) Error() string {

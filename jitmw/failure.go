@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/url"
@@ -96,9 +97,13 @@ const (
 // not. That a call may have taken effect comes before all that is said about it.
 func explain(err error) *Failure {
 	if errors.Is(err, jit.ErrInDoubt) {
+		message := "the answer to the call was lost, so it is not known whether the call took effect"
+		if e, ok := errors.AsType[*jit.InDoubtError](err); ok && e.StatusCode/100 == 3 {
+			message = fmt.Sprintf("the API answered %d, which does not say whether the call took effect", e.StatusCode)
+		}
 		return &Failure{
 			Status:  jit.CallInDoubt,
-			Message: "the answer to the call was lost, so it is not known whether the call took effect",
+			Message: message,
 			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
 			Err:     err,
 		}

@@ -139,19 +139,16 @@ func (c Context) do(req *http.Request) (*Answer, error) {
 
 // redirected says what a redirect means for a request that may change something,
 // which is not sent anywhere else: 303 is how an API says where the outcome is, and
-// so is, with many, what 301 and 302 were meant for otherwise.
+// some say it with another redirect.
 func redirected(status int) error {
-	switch status {
-	case http.StatusSeeOther:
+	if status == http.StatusSeeOther {
 		return nil
-	case http.StatusMovedPermanently, http.StatusFound:
-		return &jitmw.Failure{
-			Status:  jit.CallInDoubt,
-			Message: fmt.Sprintf("the API answered %d, which does not say whether the call took effect", status),
-			Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
-		}
 	}
-	return &jitmw.Failure{Message: fmt.Sprintf("the API answered %d: it redirects the request, which is not followed", status)}
+	return &jitmw.Failure{
+		Status:  jit.CallInDoubt,
+		Message: fmt.Sprintf("the API answered %d, which does not say whether the call took effect", status),
+		Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
+	}
 }
 
 // An AcceptedError reports a request that took effect, and whose answer is not the

@@ -235,19 +235,16 @@ func TestRedirects(t *testing.T) {
 
 // posted is what the model is told of a POST that is answered with a redirect.
 func posted(api *url.URL, code int, to string) map[string]any {
-	switch code {
-	case http.StatusSeeOther:
+	if code == http.StatusSeeOther {
 		m := map[string]any{"note": "the API took the request and answered 303; it is done"}
 		if strings.HasPrefix(to, api.String()+"/") {
 			m["location"] = to
 		}
 		return m
-	case http.StatusMovedPermanently, http.StatusFound:
-		m := failed(fmt.Sprintf("the API answered %d, which does not say whether the call took effect", code))
-		m["status"], m["advice"] = "in_doubt", "Do not call the tool again for it: say in your answer that it may have happened and has to be checked."
-		return m
 	}
-	return failed(fmt.Sprintf("the API answered %d: it redirects the request, which is not followed", code))
+	m := failed(fmt.Sprintf("the API answered %d, which does not say whether the call took effect", code))
+	m["status"], m["advice"] = "in_doubt", "Do not call the tool again for it: say in your answer that it may have happened and has to be checked."
+	return m
 }
 
 func TestToolWithoutAnAPISendsNoCredentials(t *testing.T) {
