@@ -54,7 +54,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		}
 		drain(resp)
 		if err != nil {
-			return nil, a.errorf("unreadable demand: %w", err)
+			return nil, a.errorf("%w: %w", ErrUnreadable, err)
 		}
 		if try >= limit {
 			return nil, a.errorf("%w after %d tries", ErrStillRefused, try+1)

@@ -34,6 +34,9 @@ var (
 	// ErrNotReplayable: the request's body cannot be sent a second time, since it
 	// has no GetBody.
 	ErrNotReplayable = errors.New("the request body cannot be sent again: set GetBody")
+	// ErrUnreadable: the API refused the request, and what it demands cannot be
+	// read, so nothing was asked for.
+	ErrUnreadable = errors.New("unreadable demand")
 	// ErrStillRefused: the API refuses even the token that it asked for.
 	ErrStillRefused = errors.New("still refused with the authority that was demanded")
 )

@@ -182,7 +182,7 @@ func (e *AcceptedError) result() map[string]any {
 // of a context, jitmw words; the rest names addresses of the network.
 func unanswered(err error) error {
 	for _, known := range []error{
-		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrSilent, jit.ErrStillRefused, jit.ErrTaskEnded,
+		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrSilent, jit.ErrStillRefused, jit.ErrUnreadable, jit.ErrTaskEnded,
 		jit.ErrNotReplayable, jit.ErrInDoubt,
 	} {
 		if errors.Is(err, known) {
@@ -195,16 +195,18 @@ func unanswered(err error) error {
 	if _, ok := errors.AsType[*jitmw.Failure](err); ok {
 		return err // of the redirect's check
 	}
-	why := peer.Broke(err).String()
+	what, why := "the API could not be reached", peer.Broke(err).String()
 	switch {
 	case errors.Is(err, errTooSlow):
 		why = errTooSlow.Error()
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case peer.Broke(err) == peer.Unknown && errors.Is(err, errBrokeOff):
+		what, why = "the API's answer could not be read", "the log says why"
 	case peer.Broke(err) == peer.Unknown:
-		why = "the log says why"
+		what, why = "the exchange with the API failed", "the log says why"
 	}
-	return &jitmw.Failure{Message: "the API could not be reached: " + why, Advice: "Say so in your answer.", Err: err}
+	return &jitmw.Failure{Message: what + ": " + why, Advice: "Say so in your answer.", Err: err}
 }
 
 // An APIError is an answer of the API that is not 2xx.

@@ -47,7 +47,11 @@ func failed(message string) map[string]any {
 }
 
 func unreachable(why string) map[string]any {
-	m := failed("the API could not be reached: " + why)
+	return sayso("the API could not be reached: " + why)
+}
+
+func sayso(message string) map[string]any {
+	m := failed(message)
 	m["advice"] = "Say so in your answer."
 	return m
 }
@@ -102,6 +106,14 @@ func TestAnswersOfAnAPI(t *testing.T) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, `{"id":`)
 		}, unreachable("the connection broke off")},
+		"no gzip": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, "this is not compressed")
+		}, sayso("the API's answer could not be read: the log says why")},
+		"unreadable demand": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Insufficient-Authorization-Details", "!!!")
+			w.WriteHeader(http.StatusForbidden)
+		}, sayso("the API refused the call, and what it demands cannot be read")},
 		"hung up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unreachable("the connection broke off")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +316,7 @@ func TestDeadServersAreNotNamedToTheModel(t *testing.T) {
 		"untrusted":   {&fake.Authority{}, secure, nil, unreachable("its certificate is not trusted"), "x509"},
 		"unknown":     {&fake.Authority{}, live, unreached{&net.DNSError{Err: "no such host", Name: "api.internal"}}, unreachable("its name cannot be resolved"), "api.internal"},
 		"slow":        {&fake.Authority{}, live, unreached{&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}}, unreachable("no answer in time"), "dial"},
-		"otherwise":   {&fake.Authority{}, live, unreached{errors.New("no route to 10.1.2.3")}, unreachable("the log says why"), "10.1.2.3"},
+		"otherwise":   {&fake.Authority{}, live, unreached{errors.New("no route to 10.1.2.3")}, sayso("the exchange with the API failed: the log says why"), "10.1.2.3"},
 		"auth server": {down(), live, nil, map[string]any{"status": "failed", "error": "the authorization server could not be reached, or it failed", "advice": "Say so in your answer."}, "10.1.2.3"},
 	} {
 		t.Run(name, func(t *testing.T) {
