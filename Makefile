@@ -59,6 +59,10 @@ nightly: ## what takes longer: builds for the other systems, fuzzing, 1000 kills
 	$(MAKE) fuzz FUZZTIME=1m
 	$(MAKE) faults FAULTS=1000
 
+.PHONY: bench-once
+bench-once: ## run each benchmark beside the code once: that it works
+	$(GO) test -run '^$$' -bench . -benchtime 1x $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') >/dev/null
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 	@set -e; for file in $$(git grep -lE '^func Fuzz' -- '*_test.go'); do \
