@@ -24,6 +24,7 @@ type answer struct {
 	state                  map[string]jsontext.Value
 	items                  []jsontext.Value
 	refused                bool
+	unfinished             bool // a call in it is not whole, as its own status says
 	calls                  []*building
 	finishReason           string
 	usage                  usage
@@ -122,7 +123,7 @@ func (a *answer) finish() genai.FinishReason {
 	switch {
 	case a.refused:
 		return genai.FinishReasonSafety
-	case !known:
+	case !known, a.unfinished && f == genai.FinishReasonStop:
 		return genai.FinishReasonOther
 	}
 	return f

@@ -125,12 +125,19 @@ type responsesAnswer struct {
 // responsesItem is a message, a call or a piece of reasoning.
 type responsesItem struct {
 	Type      string          `json:"type"`
+	Status    string          `json:"status"`
 	CallID    text            `json:"call_id"`
 	Name      string          `json:"name"`
 	Arguments text            `json:"arguments"`
 	Content   []responsesPart `json:"content"`
 	Summary   []responsesPart `json:"summary"`
 	Encrypted string          `json:"encrypted_content"`
+}
+
+// unfinished reports whether the item is a call that its maker did not come to the end
+// of, which the answer's own status does not always say.
+func (i *responsesItem) unfinished() bool {
+	return i.Type == "function_call" && (i.Status == "incomplete" || i.Status == "in_progress")
 }
 
 type responsesPart struct {
@@ -212,6 +219,9 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 		if a.bound > 0 && a.usage.completion >= float64(a.bound) {
 			a.finishReason = "length" // llama.cpp's server says completed of what it cut off
 		}
+		if in.Incomplete != nil {
+			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
+		}
 	case "incomplete":
 		a.finishReason = "unknown"
 		if in.Incomplete != nil {
@@ -221,6 +231,12 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 		return delta{}, &failure{}
 	}
 	if a.raw.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
+		for _, v := range in.Output { // all else of it has come
+			var item responsesItem
+			if decode(v, &item) == nil {
+				a.unfinished = a.unfinished || item.unfinished()
+			}
+		}
 		return delta{}, nil
 	}
 	for i, v := range in.Output {
@@ -259,6 +275,7 @@ func (a *answer) item(index int, v jsontext.Value, done bool, wanted func(*respo
 	if decode(v, &item) != nil {
 		return errUnreadable
 	}
+	a.unfinished = a.unfinished || done && item.unfinished()
 	switch {
 	case !wanted(&item):
 	case item.Type == "reasoning" && done && item.Encrypted != "":

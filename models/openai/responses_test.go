@@ -135,6 +135,35 @@ func TestResponsesAnswer(t *testing.T) {
 	}
 }
 
+// A call that is not finished is not made, although the answer is said to be complete.
+func TestResponsesUnfinishedCalls(t *testing.T) {
+	item := func(status string) string {
+		return `{"type":"function_call","call_id":"a","name":"fetch","status":"` + status + `","arguments":"{}"}`
+	}
+	added, event := `{"type":"response.output_item.added","item":`+item("in_progress")+`}`, func(kind, item string) string {
+		return `{"type":"response.` + kind + `","item":` + item + `}`
+	}
+	for status, details := range map[string]string{"incomplete": "null", "in_progress": "null", "completed": `{"reason":"content_filter"}`} {
+		ended := `{"status":"completed","incomplete_details":` + details + `,"output":[` + item(status) + `]}`
+		completed := func(response string) string { return `{"type":"response.completed","response":` + response + `}` }
+		for what, body := range map[string]string{
+			"in one piece":    ended,
+			"streamed at end": responses(completed(ended)),
+			"streamed":        responses(added, event("output_item.done", item(status)), completed(`{"status":"completed","incomplete_details":`+details+`}`)),
+			"told at the end": responses(added, completed(ended)),
+		} {
+			all, err := askResponses(t, body, what != "in one piece")
+			if err == nil || !strings.Contains(err.Error(), "within a call, which is not made") || len(all) > 0 {
+				t.Errorf("%s, %s: %v, %v", status, what, all, err)
+			}
+		}
+	}
+	whole := responses(added, event("output_item.done", item("completed")), `{"type":"response.completed","response":{"status":"completed","output":[`+item("completed")+`]}}`)
+	if all, err := askResponses(t, whole, true); err != nil || all[len(all)-1].Content.Parts[0].FunctionCall == nil {
+		t.Errorf("a finished call: %v, %v", all, err)
+	}
+}
+
 func TestResponsesEnds(t *testing.T) {
 	message := `"output":[{"type":"message","content":[{"type":"output_text","text":"half"}]}]`
 	for reason, want := range map[string]genai.FinishReason{"max_output_tokens": "MAX_TOKENS", "content_filter": "SAFETY", "": "OTHER"} {
