@@ -34,7 +34,7 @@ func (a *answer) begin() {
 // paused returns the answer so far in the form in which it goes back for the server to
 // go on, nil where it is done or holds what cannot go back.
 func (a *answer) paused() (out []api.ContentBlockParamUnion) {
-	if a.reason != api.StopReasonPauseTurn {
+	if a.reason != api.StopReasonPauseTurn || !a.ended {
 		return nil
 	}
 	for _, b := range a.blocks {
@@ -68,6 +68,7 @@ type block struct {
 	kind, id, name            string
 	text, signature, redacted strings.Builder
 	input                     strings.Builder
+	whole                     bool
 }
 
 // maxBlocks bounds the parts of one answer.
@@ -98,6 +99,11 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 		b.input.WriteString(e.Delta.PartialJSON)
 		b.signature.WriteString(e.Delta.Signature)
 		return b.show(e.Delta.Text + e.Delta.Thinking), nil
+	case "content_block_stop":
+		if e.Index < 0 || e.Index >= int64(len(a.blocks)-a.from) {
+			return nil, errUnreadable
+		}
+		a.blocks[a.from+int(e.Index)].whole = true
 	case "message_delta":
 		if e.Delta.StopReason != "" {
 			a.reason = e.Delta.StopReason
@@ -137,7 +143,7 @@ var finishReasons = map[api.StopReason]genai.FinishReason{
 
 // response returns the whole answer. What is not whole is an error.
 func (a *answer) response(to provider.Target, server string) (*model.LLMResponse, error) {
-	if a.reason == "" {
+	if a.reason == "" || !a.ended {
 		return nil, to.Fail(provider.BrokenOff, nil)
 	}
 	finish, known := finishReasons[a.reason]
@@ -155,6 +161,8 @@ func (a *answer) response(to provider.Target, server string) (*model.LLMResponse
 		switch {
 		case b.kind == "tool_use" && finish != genai.FinishReasonStop:
 			return nil, to.Stopped(finish, string(a.reason), a.reason == api.StopReasonMaxTokens)
+		case b.kind == "tool_use" && !b.whole:
+			return nil, to.Fail(provider.BrokenOff, nil)
 		case b.kind == "tool_use" && b.name == "":
 			return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
 		case part != nil:

@@ -297,12 +297,19 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 		}
 	}
 	full := answer("tool_use", said("I ", "read."), called("a", "f", `{"id":`, `"x"}`))
-	ended := strings.Index(full, `"stop_reason":"tool_use"`)
-	ended += strings.Index(full[ended:], "\n")
+	ended := strings.Index(full, `data: {"type":"message_stop"`)
 	for n := range len(full) {
 		all, err := ask(t.Context(), serve(t, full[:n]).model(t, anthropic.Config{}), user("hi"), true)
 		if final := len(all) > 0 && !all[len(all)-1].Partial; final != (err == nil) || final && n < ended {
 			t.Fatalf("cut after %d of %d bytes: %v, %v", n, len(full), all, err)
+		}
+	}
+	const stop = `"}` + "\n\n"
+	for _, missing := range []string{"event: message_stop\ndata: {\"type\":\"message_stop" + stop, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"} {
+		body := strings.Replace(full, missing, "", 1)
+		all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), false)
+		if body == full || err == nil || !strings.Contains(err.Error(), "the answer broke off") || len(all) > 0 {
+			t.Errorf("without %q: %v, %v", missing, all, err)
 		}
 	}
 	for _, body := range []string{answer("end_turn"), answer("end_turn", thought)} {
