@@ -217,7 +217,7 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 			left = !yield(nil, to.Fail(provider.Unreadable, nil))
 		}
 	}()
-	version := ""
+	version, unfinished := "", false
 	for resp, err := range a.LLM.GenerateContent(ctx, req, stream) {
 		if err != nil {
 			if reason := blockReason(x.Head()); reason != "" {
@@ -228,6 +228,7 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 			next(nil, err)
 			return left
 		}
+		unfinished = goesOn(resp.Content, unfinished)
 		if version = cmp.Or(resp.ModelVersion, version); resp.Partial {
 			if piece(resp) && !next(resp, nil) {
 				return left
@@ -237,12 +238,34 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 		resp.ModelVersion = version // ADK's aggregate has none
 		if err := a.final(ctx, resp, to, x, req.Config.MaxOutputTokens > 0); err != nil {
 			next(nil, err)
+		} else if unfinished {
+			next(nil, to.Fail(provider.BrokenOff, nil))
 		} else {
 			next(resp, nil)
 		}
 		return left
 	}
 	return left
+}
+
+// goesOn reports whether a call in content is to be continued by what follows, where
+// open says that one before it is. Another call does not continue it.
+func goesOn(content *genai.Content, open bool) bool {
+	if content == nil {
+		return open
+	}
+	for _, p := range content.Parts {
+		if p == nil || p.FunctionCall == nil {
+			continue
+		}
+		switch f := p.FunctionCall; {
+		case f.WillContinue != nil && *f.WillContinue:
+			open = true
+		case f.Name == "" || f.PartialArgs != nil:
+			open = false // the end of it
+		}
+	}
+	return open
 }
 
 // piece makes resp one that only shows text and thoughts: calls, and why the answer

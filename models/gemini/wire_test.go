@@ -57,6 +57,28 @@ func TestNoCallOfAStoppedAnswer(t *testing.T) {
 	}
 }
 
+// A call that is to be continued, and is not, is not made.
+func TestNoCallThatIsNotWhole(t *testing.T) {
+	const begins = `{"functionCall":{"name":"remove","args":{"id":1},"willContinue":true}}`
+	const more = `{"functionCall":{"name":"remove","partialArgs":[{"jsonPath":"$.id","numberValue":1}],"willContinue":true}}`
+	for _, parts := range []string{begins, more, begins + "," + aCall, `{"text":"Now."},` + begins} {
+		for _, stream := range []bool{false, true} {
+			var asked []string
+			srv := answers(t, &asked, candidate("STOP", parts))
+			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			if err == nil || !strings.Contains(err.Error(), "the answer broke off") || len(all) > 0 && !all[len(all)-1].Partial {
+				t.Errorf("%s, streamed %v: %v, %v", parts, stream, all, err)
+			}
+		}
+	}
+	var asked []string
+	srv := answers(t, &asked, "data: "+candidate("", more)+"\n\ndata: "+candidate("STOP", `{"functionCall":{}}`)+"\n\n")
+	all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), true)
+	if err != nil || all[len(all)-1].Content.Parts[0].FunctionCall.Name != "remove" {
+		t.Errorf("a call that was continued: %v, %v", all, err)
+	}
+}
+
 // Whole numbers reach the tool as they were written; Google's library would round them.
 func TestLongNumbersStayAsTheyAre(t *testing.T) {
 	const args = `{"id":1234567890123456789,"list":[9007199254740993,-9007199254740993,9007199254740991],"deep":{"n":7.0,"e":1e300},"text":"9007199254740993 \"1"}`
