@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -40,10 +41,15 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 		return to.Unanswered(err)
 	}
 	kind := provider.Code(answer.Status)
-	e := to.Refused(provider.Refusal{
+	r := provider.Refusal{
 		Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(),
-	}, genai.APIError{Code: answer.Code, Status: kind})
-	a.reword(to, e)
+		// genai hands on what is no error of Google's as the message, under the status line.
+		Page: kind == "" && !jsontext.Value(answer.Message).IsValid(),
+	}
+	e := to.Refused(r, genai.APIError{Code: answer.Code, Status: kind})
+	if !r.Page || e.Status != http.StatusNotFound {
+		a.reword(to, e)
+	}
 	return e
 }
 

@@ -104,6 +104,7 @@ func TestGeminiFailures(t *testing.T) {
 		{"400", apiError(400, "INVALID_ARGUMENT"), provider.Error{Status: 400, Reason: "INVALID_ARGUMENT", Problem: "the provider refused the request", Remedy: "try another model than gemini-test"}},
 		{"400 region", apiError(400, "FAILED_PRECONDITION"), provider.Error{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
 		{"403", apiError(403, "PERMISSION_DENIED"), provider.Error{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
+		{"404 of a page", raw(404, "404 page not found\n"), provider.Error{Status: 404, Problem: "the server has no such API at this address", Remedy: "check the base URL"}},
 		{"404", apiError(404, "NOT_FOUND"), provider.Error{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
 		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), provider.Error{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "too many requests", Remedy: "wait 34s, or raise the rate limit of the account behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
 		{"500", apiError(500, "INTERNAL"), provider.Error{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},

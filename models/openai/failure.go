@@ -35,7 +35,7 @@ func readFailure(data []byte) *failure {
 	f := &failure{}
 	var s stating
 	if decode(data, &s) != nil {
-		f.Message = string(data)
+		f.Message, f.Page = string(data), true
 		return f
 	}
 	f.Code, f.Kind, f.Message = string(s.Code), or(string(s.Type), string(s.Status)), or(string(s.Message), string(s.Detail))
@@ -52,6 +52,7 @@ func readFailure(data []byte) *failure {
 		}
 		_ = decode(s.Error, &f.Message)
 	}
+	f.Page = f.Message == "Not Found" // FastAPI, of a path that it does not know
 	f.Status = statusOf(f.Code, f.Kind)
 	return f
 }

@@ -25,6 +25,9 @@ type Refusal struct {
 	Details []map[string]any
 	// RetryAfter is the wait that the answer's headers ask for, 0 for none.
 	RetryAfter time.Duration
+	// Page says that the answer is not of the form of the provider's errors: it is
+	// then of a server that does not know the API, or of a proxy.
+	Page bool
 }
 
 // Refused returns the error for r. Each kind of it that is known has its own words
@@ -47,7 +50,9 @@ func (t Target) kind(r *Refusal, e *Error, daily bool) (p Problem, permanent boo
 	switch {
 	case says(tooLong...):
 		return TooLong, true
-	case says("content_filter", "content_policy_violation", "data_inspection_failed", "sensitive content"):
+	case says("output blocked by content filtering"): // Anthropic
+		return Problem{"the provider blocked the answer", "its content policy forbids this content: use another document or model"}, true
+	case says("content_filter", "content_policy_violation", "data_inspection_failed", "sensitive content", "input was flagged"):
 		return Problem{"the provider blocked the prompt", "its content policy forbids this content: use another document or model"}, true
 	case says("requires --jinja"):
 		return Problem{"the server takes no tools", "start llama.cpp's server with --jinja"}, true
@@ -55,8 +60,14 @@ func (t Target) kind(r *Refusal, e *Error, daily bool) (p Problem, permanent boo
 		return Problem{"the server takes no tools", "start vLLM with --enable-auto-tool-choice and --tool-call-parser"}, true
 	case says(noTools...):
 		return Problem{"the model takes no tools", "use a model that can call tools"}, true
-	case (r.Status == http.StatusBadRequest || r.Status == 0) && says(wrongKey...):
+	case (r.Status == http.StatusBadRequest || r.Status == 0) && says(wrongKey...), says("key was reported as leaked"):
 		return t.Status(http.StatusUnauthorized), true
+	case says("unsupported_country_region_territory"):
+		return Problem{"the provider does not serve this region", "use another provider"}, true
+	case r.Status == http.StatusNotFound && r.Page, r.Status == http.StatusMethodNotAllowed:
+		return Problem{"the server has no such API at this address", "check the base URL"}, true
+	case r.Status == http.StatusTooManyRequests && zeroLimit.MatchString(r.Message):
+		return Problem{"there is no quota for this model", "choose another, or check plan and billing of " + t.account()}, true
 	case r.Status == http.StatusPaymentRequired, says(noMeans...):
 		return t.noMeans(), true
 	case daily, r.Status == http.StatusTooManyRequests && says("requests per day", "tokens per day", "daily limit", "daily quota"):
@@ -138,7 +149,11 @@ var (
 	noMeans = []string{
 		"insufficient_quota", "exceeded_current_quota_error", "billing_not_active", "Arrearage",
 		"insufficient balance", "credit balance is too low", "check your plan and billing",
+		"reached your specified api usage limits", // Anthropic
 	}
+	// zeroLimit is how Google says that a plan does not have a model at all, with a
+	// wait that would be in vain.
+	zeroLimit = regexp.MustCompile(`\blimit: 0(?:[,\s]|$)`)
 )
 
 // details reads what Google says besides: the reason, the wait, and whether the
