@@ -78,17 +78,7 @@ func newGuard() (*plugin.Plugin, error) {
 					Advice:  "Call no more tools. Answer with what you have, and say what is missing.",
 				}), nil
 			}
-			switch r.calls.again(t.Name(), args) {
-			case repeatsOnce:
-				return r.refuse(ctx, jit.Result{
-					Message: fmt.Sprintf("this call was made %d times with the same result, so it was not made again", maxSame),
-					Advice:  "Use the result that you have, or call with other arguments; otherwise answer, and say what is missing.",
-				}), nil
-			case repeatsOn:
-				r.abort(ErrRepeats)
-				return r.refuse(ctx, jit.Result{Message: ErrRepeats.Error()}), nil
-			}
-			return nil, nil
+			return r.repeats(ctx, t.Name(), args), nil
 		},
 		AfterToolCallback: func(ctx adk.Context, t tool.Tool, args, result map[string]any, err error) (map[string]any, error) {
 			if r := runOf(ctx); r != nil && err == nil {
@@ -97,7 +87,7 @@ func newGuard() (*plugin.Plugin, error) {
 			return nil, nil
 		},
 		// Of tools without a guard, and of names that no tool has.
-		OnToolErrorCallback: func(ctx adk.Context, t tool.Tool, _ map[string]any, err error) (map[string]any, error) {
+		OnToolErrorCallback: func(ctx adk.Context, t tool.Tool, args map[string]any, err error) (map[string]any, error) {
 			r := runOf(ctx)
 			if r == nil {
 				return nil, nil
@@ -106,15 +96,36 @@ func newGuard() (*plugin.Plugin, error) {
 				Declaration() *genai.FunctionDeclaration
 			}); !there { // ADK's stand-in for a tool that it does not find
 				r.outcome.unknownTool(t.Name())
-				return r.refuse(ctx, jit.Result{
+				if refused := r.repeats(ctx, t.Name(), args); refused != nil { // ADK asks nobody before such a call
+					return refused, nil
+				}
+				result := r.refuse(ctx, jit.Result{
 					Message: fmt.Sprintf("tool %q not found: there are %s", peer.Clean(t.Name(), 64), r.calls.names()),
 					Advice:  "Call one of these, by exactly its name.",
-				}), nil
+				})
+				r.calls.returned(t.Name(), args, result)
+				return result, nil
 			}
 			r.outcome.end(ctx.FunctionCallID(), jit.Result{Status: jit.CallFailed, Message: r.task.Scrub(err.Error())})
 			return nil, nil
 		},
 	})
+}
+
+// repeats refuses a call that was made too often with one result, and ends the run
+// where that was said before. It returns nil for any other.
+func (r *run) repeats(ctx adk.Context, tool string, args map[string]any) map[string]any {
+	switch r.calls.again(tool, args) {
+	case repeatsOnce:
+		return r.refuse(ctx, jit.Result{
+			Message: fmt.Sprintf("this call was made %d times with the same result, so it was not made again", maxSame),
+			Advice:  "Use the result that you have, or call with other arguments; otherwise answer, and say what is missing.",
+		})
+	case repeatsOn:
+		r.abort(ErrRepeats)
+		return r.refuse(ctx, jit.Result{Message: ErrRepeats.Error()})
+	}
+	return nil
 }
 
 // refuse ends a call that is not made. What the model gets is a result and not an

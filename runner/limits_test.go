@@ -98,6 +98,7 @@ func TestRepeatsEnd(t *testing.T) {
 		err   error
 	}{
 		"to the end":      {same, []step{asks("act a")}, 3, runner.ErrRepeats},
+		"no such tool":    {same, []step{asks("nothing a")}, 0, runner.ErrRepeats},
 		"heard":           {same, []step{asks("act a"), asks("act a"), asks("act a"), asks("act a"), says("done")}, 3, nil},
 		"with others":     {same, []step{asks("act a"), asks("act b"), asks("act a"), asks("act b"), asks("act a"), asks("act b"), says("done")}, 6, nil},
 		"other results":   {other, []step{asks("act a"), asks("act a"), asks("act a"), asks("act a"), asks("act a"), says("done")}, 5, nil},
@@ -109,7 +110,7 @@ func TestRepeatsEnd(t *testing.T) {
 		if !errors.Is(got.err, tt.err) || made != tt.made {
 			t.Errorf("%s: the run ended with %v after %d calls, want %v after %d", name, got.err, made, tt.err, tt.made)
 		}
-		if told := fmt.Sprint(got.events); (name == "heard" || name == "to the end") != strings.Contains(told, "made 3 times with the same result") {
+		if told := fmt.Sprint(got.events); (name == "heard" || name == "to the end" || name == "no such tool") != strings.Contains(told, "made 3 times with the same result") {
 			t.Errorf("%s: the model is told %s", name, told)
 		}
 		w.balanced(t, 1)
