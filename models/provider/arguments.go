@@ -13,11 +13,12 @@ import (
 // Arguments reads the arguments of a call as a model wrote them. Text that is no
 // JSON object is read where it can mean one thing only: a line break within a
 // string, a comma before a closing bracket, an object within a string or within an
-// array of one, the same object twice. Anything else comes back under the one name
+// array of one, the same object twice, one within a fence of Markdown, one bracket or
+// end tag too many. Anything else comes back under the one name
 // [strictjson.Malformed], so that the call is refused and the model told. Blank text
 // and null are no arguments. Numbers are as [strictjson.Numbers] has them.
 func Arguments(text string) map[string]any {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(strings.TrimPrefix(text, "\uFEFF"))
 	if text == "" || text == "null" {
 		return map[string]any{}
 	}
@@ -27,6 +28,8 @@ func Arguments(text string) map[string]any {
 		func(s string) string { return mended(unquoted(mended(s))) },
 		only,
 		once,
+		func(s string) string { return mended(unfenced(s)) },
+		func(s string) string { return strings.TrimSuffix(s, "}") },
 	} {
 		if args, ok := object(reading(text)); ok {
 			return args
@@ -94,6 +97,19 @@ func unquoted(text string) string {
 		text = strings.TrimSpace(string(b))
 	}
 	return text
+}
+
+// unfenced returns what is within a fence of Markdown or before the end tag of a
+// call, which models write around an object.
+func unfenced(text string) string {
+	if fenced, ok := strings.CutPrefix(text, "```"); ok {
+		inner, closed := strings.CutSuffix(fenced, "```")
+		if !closed {
+			return ""
+		}
+		return strings.TrimPrefix(inner, "json")
+	}
+	return strings.TrimSuffix(text, "</tool_call>")
 }
 
 // only returns the one element of an array.

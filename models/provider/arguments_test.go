@@ -23,6 +23,11 @@ func TestArguments(t *testing.T) {
 		"\"{\\\"a\\\":\\\"x\ny\\\"}\"": {"a": "x\ny"},
 		`{"a":"c,}",}`:                 {"a": "c,}"},
 		`{"a":[1,2 , ],"b":{"c":1,},}`: {"a": []any{1.0, 2.0}, "b": map[string]any{"c": 1.0}},
+		"\uFEFF{\"a\":1}":              {"a": 1.0},
+		"```json\n{\"a\":1}\n```":      {"a": 1.0},
+		"```\n{\"a\":1,}\n```":         {"a": 1.0},
+		`{"a":1}}`:                     {"a": 1.0},
+		"{\"a\":1}\n</tool_call>":      {"a": 1.0},
 		`[{"a":1}]`:                    {"a": 1.0},
 		`{"a":1}{"a":1}`:               {"a": 1.0},
 		`{"a": 1} {"a":1}{"a":1}`:      {"a": 1.0},
@@ -33,7 +38,7 @@ func TestArguments(t *testing.T) {
 	}
 	for _, text := range []string{
 		`{`, `{"a":`, `}`, `[`, `[1]`, `7`, `"x"`, `true`, `[{"a":1},{"b":2}]`, `[]`, `{"a":1}{"a":2}`, `{"a":9007199254740992}{"a":9007199254740993}`,
-		`{"a":1,"a":2}`, `{"a":1}x`, `{a:1}`, `{'a':1}`, `"{\"a\":1,\"a\":2}"`, strings.Repeat("[", 100), "{\"\xff\":1}",
+		`{"a":1,"a":2}`, `{"a":1}x`, `{"a":1}}}`, `{"a":1,"a":2}}`, "```json\n{\"a\":1}", "```sh\n{}\n```", `{a:1}`, `{'a':1}`, `"{\"a\":1,\"a\":2}"`, strings.Repeat("[", 100), "{\"\xff\":1}",
 	} {
 		if diff := cmp.Diff(map[string]any{strictjson.Malformed: strings.ToValidUTF8(text, "\uFFFD")}, provider.Arguments(text)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
