@@ -10,6 +10,7 @@ import (
 // the first. They are thoughts all the same.
 var tags = map[string]string{
 	"<think>": "</think>", "<thinking>": "</thinking>", "<thought>": "</thought>", "<seed:think>": "</seed:think>", "[THINK]": "[/THINK]",
+	"<THINK>": "</THINK>", "<reasoning>": "</reasoning>", "◁think▷": "◁/think▷", "<|START_THINKING|>": "<|END_THINKING|>",
 }
 
 // loneEnd is a closing tag on a line of its own, which no answer has by chance.
