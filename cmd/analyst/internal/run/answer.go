@@ -26,8 +26,8 @@ func (a *answerPrinter) see(e runner.Event) error {
 		_, err := io.WriteString(a.w, plain.Text(text.Text))
 		return err
 	}
-	// The whole text follows its pieces.
-	a.said = a.midLine && text.Final
+	// The whole text follows its pieces; in several parts where the answer has several.
+	a.said = text.Final && (a.midLine || a.said)
 	return a.endLine()
 }
 
