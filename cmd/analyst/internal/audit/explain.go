@@ -85,9 +85,11 @@ func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
 	if err := story.WriteHTML(&page, time.Local); err != nil {
 		return err
 	}
-	if _, err := cli.WriteFile(o.html, page.Bytes(), "<title>What happened: ", o.force); err != nil {
+	end, err := cli.WriteFile(o.html, page.Bytes(), "<title>What happened: ", o.force)
+	if err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
+	end(false)
 	where, err := filepath.Abs(o.html)
 	if err != nil {
 		where = o.html
