@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -154,6 +155,11 @@ func TestDrippingAnswersEnd(t *testing.T) {
 func TestCompressedAnswersAreBounded(t *testing.T) {
 	api := serve(t, apiAnswers()["compressed"])
 	act, _ := caller(t, api, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(api.String(), doc) })
+	plain := serve(t, apiAnswers()["beyond the bound"])
+	first, _ := caller(t, plain, func(ctx tools.Context, doc *tools.Document) error { return ctx.GetJSON(plain.String(), doc) })
+	call(t, &fake.Authority{}, first, map[string]any{})
+	// Garbage is collected as it comes, so that what is in use at a time counts.
+	defer debug.SetGCPercent(debug.SetGCPercent(5))
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
