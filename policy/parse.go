@@ -3,7 +3,9 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -11,9 +13,9 @@ import (
 	"github.com/jitagent/jitagent/rar"
 )
 
-// Parse reads a policy file: YAML, strictly. Its error names every mistake, with its
-// line.
-func Parse(text []byte) (*Policy, error) {
+// Parse reads a policy file: YAML, strictly. tools are the tools that it may be about,
+// and the names of their arguments. Its error names every mistake, with its line.
+func Parse(text []byte, tools map[string][]string) (*Policy, error) {
 	if len(text) > MaxBytes {
 		return nil, fmt.Errorf("policy: larger than %d bytes", MaxBytes)
 	}
@@ -21,7 +23,7 @@ func Parse(text []byte) (*Policy, error) {
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	r := &reader{policy: &Policy{tools: map[string][]ceiling{}}}
+	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}}, known: tools}
 	if len(root.Content) != 1 {
 		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
 	}
@@ -35,6 +37,7 @@ func Parse(text []byte) (*Policy, error) {
 // A reader reads the tree and goes on after a mistake.
 type reader struct {
 	policy *Policy
+	known  map[string][]string // the arguments of each tool
 	errs   []error
 }
 
@@ -79,6 +82,9 @@ func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.
 func (r *reader) tools(n *yaml.Node) {
 	r.pairs(n, "tools", func(key, value *yaml.Node) {
 		tool := key.Value
+		if _, ok := r.known[tool]; !ok {
+			r.fail(key, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
+		}
 		r.members(value, tool, map[string]func(*yaml.Node){"ceilings": func(list *yaml.Node) {
 			for _, item := range r.list(list, "ceilings of "+tool) {
 				r.ceiling(tool, item)
@@ -91,7 +97,7 @@ func (r *reader) tools(n *yaml.Node) {
 }
 
 func (r *reader) ceiling(tool string, n *yaml.Node) {
-	c := ceiling{line: n.Line}
+	var c rar.Detail
 	text := func(into *string) func(*yaml.Node) {
 		return func(n *yaml.Node) { *into = r.text(n) }
 	}
@@ -104,23 +110,22 @@ func (r *reader) ceiling(tool string, n *yaml.Node) {
 	}
 	before := len(r.errs)
 	r.members(n, "a ceiling", map[string]func(*yaml.Node){
-		"type": text(&c.detail.Type), "actions": texts(&c.detail.Actions), "identifier": text(&c.detail.Identifier),
-		"locations": texts(&c.detail.Locations), "datatypes": texts(&c.detail.DataTypes), "privileges": texts(&c.detail.Privileges),
+		"type": text(&c.Type), "actions": texts(&c.Actions), "identifier": text(&c.Identifier),
+		"locations": texts(&c.Locations), "datatypes": texts(&c.DataTypes), "privileges": texts(&c.Privileges),
 	})
 	if len(r.errs) == before {
-		r.check(n, c.detail)
+		r.check(n, tool, c)
 	}
 	r.policy.tools[tool] = append(r.policy.tools[tool], c)
-	if len(c.detail.Locations) == 1 && c.detail.Locations[0] == api { // with a slash it is the same place
-		slashed := c
-		slashed.detail = c.detail.Clone()
-		slashed.detail.Locations[0] += "/"
+	if len(c.Locations) == 1 && c.Locations[0] == api { // with a slash it is the same place
+		slashed := c.Clone()
+		slashed.Locations[0] += "/"
 		r.policy.tools[tool] = append(r.policy.tools[tool], slashed)
 	}
 }
 
 // check refuses a ceiling that says less than it looks like.
-func (r *reader) check(n *yaml.Node, d rar.Detail) {
+func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 	switch {
 	case d.Type == "":
 		r.fail(n, "a ceiling has no type")
@@ -133,6 +138,11 @@ func (r *reader) check(n *yaml.Node, d rar.Detail) {
 		}
 	}
 	for i, text := range append([]string{d.Identifier}, d.Locations...) {
+		for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
+			if arguments, ok := r.known[tool]; ok && found[0] != api && !slices.Contains(arguments, found[1]) {
+				r.fail(n, "%s has no argument %s: it has %s", tool, found[1], strings.Join(arguments, ", "))
+			}
+		}
 		rest := placeholder.ReplaceAllString(text, "x")
 		if strings.ContainsAny(rest, "{}") {
 			r.fail(n, "%q: a brace that is no placeholder such as {document_id}", text)

@@ -20,8 +20,6 @@
 package policy
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"net/url"
@@ -44,13 +42,7 @@ var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_-]{1,64})\}`)
 // A Policy is a file that was read. nil, and the zero Policy, widen nothing. It is
 // safe for concurrent use.
 type Policy struct {
-	tools map[string][]ceiling
-}
-
-// A ceiling is one detail with its placeholders.
-type ceiling struct {
-	line   int
-	detail rar.Detail
+	tools map[string][]rar.Detail // with their placeholders
 }
 
 // Tools returns the names of the tools that the policy is about, sorted.
@@ -61,36 +53,6 @@ func (p *Policy) Tools() []string {
 	return slices.Sorted(maps.Keys(p.tools))
 }
 
-// Check reports, all at once, what does not fit a tool with these arguments: names
-// in braces that are none of them.
-func (p *Policy) Check(tool string, arguments []string) error {
-	if p == nil {
-		return nil
-	}
-	var errs []error
-	for _, c := range p.tools[tool] {
-		for _, text := range c.texts() {
-			for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
-				if found[0] != api && !slices.Contains(arguments, found[1]) {
-					errs = append(errs, fmt.Errorf("policy, line %d: %s has no argument %s: it has %s", c.line, tool, found[1], strings.Join(arguments, ", ")))
-				}
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// CheckTools reports, all at once, the tools of the policy that are not among these.
-func (p *Policy) CheckTools(known []string) error {
-	var errs []error
-	for _, tool := range p.Tools() {
-		if !slices.Contains(known, tool) {
-			errs = append(errs, fmt.Errorf("policy, line %d: there is no tool %s: there are %s", p.tools[tool][0].line, tool, strings.Join(known, ", ")))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // Ceiling returns what a call of the tool with these arguments may ask for beside
 // the tool's own ceiling. base is the API's base URL; nil for a tool without one.
 func (p *Policy) Ceiling(tool string, base *url.URL, args map[string]any) []rar.Detail {
@@ -99,21 +61,16 @@ func (p *Policy) Ceiling(tool string, base *url.URL, args map[string]any) []rar.
 	}
 	var all []rar.Detail
 	for _, c := range p.tools[tool] {
-		if d, ok := c.fill(base, args); ok {
+		if d, ok := fill(c, base, args); ok {
 			all = append(all, d)
 		}
 	}
 	return all
 }
 
-// texts are the parts of a ceiling that may hold placeholders.
-func (c ceiling) texts() []string {
-	return append([]string{c.detail.Identifier}, c.detail.Locations...)
-}
-
 // fill puts the arguments in. It reports false when one is absent.
-func (c ceiling) fill(base *url.URL, args map[string]any) (rar.Detail, bool) {
-	d, ok := c.detail.Clone(), true
+func fill(c rar.Detail, base *url.URL, args map[string]any) (rar.Detail, bool) {
+	d, ok := c.Clone(), true
 	put := func(text string, escape func(string) string) string {
 		return placeholder.ReplaceAllStringFunc(text, func(found string) string {
 			if found == api {

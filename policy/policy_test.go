@@ -27,8 +27,11 @@ tools:
         locations: [https://api.example.com/v1/]
 `
 
+// known are the tools that there are.
+var known = map[string][]string{"fetch_document": {"document_id"}, "create_report": nil}
+
 func TestCeilings(t *testing.T) {
-	p, err := policy.Parse([]byte(whole))
+	p, err := policy.Parse([]byte(whole), known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +59,7 @@ func TestCeilings(t *testing.T) {
 		}
 	}
 	var none *policy.Policy
-	if none.Ceiling("fetch_document", base, nil) != nil || none.Tools() != nil || none.Check("x", nil) != nil || none.CheckTools(nil) != nil {
+	if none.Ceiling("fetch_document", base, nil) != nil || none.Tools() != nil {
 		t.Error("no policy widens something")
 	}
 }
@@ -80,16 +83,21 @@ tools:
       - {type: t, actions: [read], locations: ["/v1"]}
       - {type: t, actions: [read], locations: ["{host}/v1"]}
       - {type: t, type: u, actions: [read]}
-  b: {}
+  c:
+    ceilings: [{type: t, actions: [read], identifier: "{any}"}]
+  a_document:
+    ceilings:
+      - {type: t, actions: [read], identifier: "{ident}-{id}", locations: ["{api}/{page}"]}
 more: 1
-`))
+`), map[string][]string{"a": {"x", "a", "host"}, "b": nil, "a_report": nil, "a_document": {"id", "title"}})
 	if err == nil {
 		t.Fatal("Parse() = nil")
 	}
 	for _, want := range []string{
 		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: a ceiling has no "ident"`,
 		"line 12: the list is not a list", `line 13: "1" is no text`, `line 14: "{a": a brace`, `line 15: "{api}": {api} stands at the beginning`,
-		`line 16: "/v1" is no location`, `line 17: "{host}/v1" is no location`, "line 18: a ceiling has type twice", `line 20: the file has no "more"`,
+		`line 16: "/v1" is no location`, `line 17: "{host}/v1" is no location`, "line 18: a ceiling has type twice",
+		"line 19: there is no tool c: there are a, a_document, a_report, b", `line 23: a_document has no argument ident: it has id, title`, "line 23: a_document has no argument page", `line 24: the file has no "more"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %q:\n%v", want, err)
@@ -108,32 +116,16 @@ func TestParseRefuses(t *testing.T) {
 		"tools: {a: [":             "policy: ",
 		strings.Repeat(" ", 1<<19): "larger than",
 	} {
-		if p, err := policy.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if p, err := policy.Parse([]byte(text), map[string][]string{"a": nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%.40q) = %v, %v, want an error with %q", text, p, err, want)
 		}
-	}
-}
-
-func TestCheck(t *testing.T) {
-	p, err := policy.Parse([]byte(whole))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Check("fetch_document", []string{"document_id"}); err != nil {
-		t.Errorf("Check() = %v", err)
-	}
-	if err := p.Check("fetch_document", []string{"id", "page"}); err == nil || strings.Count(err.Error(), "has no argument document_id: it has id, page") != 2 {
-		t.Errorf("Check() = %v, want both places named", err)
-	}
-	if err := p.CheckTools([]string{"fetch_document"}); err == nil || !strings.Contains(err.Error(), "there is no tool create_report: there are fetch_document") {
-		t.Errorf("CheckTools() = %v", err)
 	}
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add(whole)
 	f.Fuzz(func(t *testing.T, text string) {
-		p, err := policy.Parse([]byte(text))
+		p, err := policy.Parse([]byte(text), known)
 		if err != nil {
 			return
 		}

@@ -232,7 +232,7 @@ func TestAnalystsToolsNeedAnAPI(t *testing.T) {
 
 // What the operator's file names may be asked for, for calls with those arguments.
 func TestPolicyWidensACeiling(t *testing.T) {
-	p, err := policy.Parse([]byte(`tools: {fetch_document: {ceilings: [{type: document_access, actions: [read], identifier: "{document_id}", locations: ["{api}"]}]}}`))
+	p, err := policy.Parse([]byte(`tools: {fetch_document: {ceilings: [{type: document_access, actions: [read], identifier: "{document_id}", locations: ["{api}"]}]}}`), map[string][]string{"fetch_document": {"document_id"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,12 +254,21 @@ func TestPolicyWidensACeiling(t *testing.T) {
 			t.Errorf("%s: %v after asking for %v", name, got, a.Asked())
 		}
 	}
-	wrong, err := policy.Parse([]byte(`tools: {fetch_document: {ceilings: [{type: t, actions: [read], identifier: "{id}"}]}}`))
-	if err != nil {
-		t.Fatal(err)
+}
+
+// What a policy file is held against.
+func TestArguments(t *testing.T) {
+	var kit []tool.Tool
+	for _, build := range []func(*url.URL, tools.Options) (tool.Tool, error){tools.FetchDocument, tools.CreateReport} {
+		made, err := build(&url.URL{Scheme: "https", Host: "api.test"}, tools.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kit = append(kit, made)
 	}
-	if _, err := tools.FetchDocument(newLibrary(t).url, tools.Options{Policy: wrong}); err == nil || !strings.Contains(err.Error(), "fetch_document has no argument id: it has document_id") {
-		t.Errorf("FetchDocument() = %v, want the argument named", err)
+	want := map[string][]string{"fetch_document": {"document_id"}, "create_report": {"content", "title"}}
+	if diff := cmp.Diff(want, tools.Arguments(kit)); diff != "" {
+		t.Errorf("Arguments() (-want +got):\n%s", diff)
 	}
 }
 

@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	validator "github.com/google/jsonschema-go/jsonschema"
 	"github.com/invopop/jsonschema"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
@@ -126,12 +130,24 @@ func bound(t reflect.Type, s *jsonschema.Schema) {
 	}
 }
 
-// arguments returns the names of the arguments.
-func (s argsSchema) arguments() (names []string) {
-	for p := s.checked.Properties.Oldest(); p != nil; p = p.Next() {
-		names = append(names, p.Key)
+// Arguments returns the names of the arguments of each tool that declares some by a
+// JSON Schema, sorted: what package policy holds a file against.
+func Arguments(kit []tool.Tool) map[string][]string {
+	all := map[string][]string{}
+	for _, t := range kit {
+		all[t.Name()] = nil
+		declared, ok := t.(interface {
+			Declaration() *genai.FunctionDeclaration
+		})
+		if !ok {
+			continue
+		}
+		var schema struct{ Properties map[string]any }
+		if text, err := json.Marshal(declared.Declaration().ParametersJsonSchema); err == nil && json.Unmarshal(text, &schema) == nil {
+			all[t.Name()] = slices.Sorted(maps.Keys(schema.Properties))
+		}
 	}
-	return names
+	return all
 }
 
 // decode checks the model's arguments against the schema and decodes them. Its

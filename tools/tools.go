@@ -122,9 +122,6 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	if err != nil {
 		return fail(err)
 	}
-	if err := spec.Policy.Check(spec.Name, schema.arguments()); err != nil {
-		return fail(err)
-	}
 	client, err := newClient(spec.API, spec.Base, spec.HonorsIdempotencyKey)
 	if err != nil {
 		return fail(err)

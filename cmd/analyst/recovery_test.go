@@ -317,7 +317,7 @@ func TestEndThatCannotBeRecorded(t *testing.T) {
 // TestAuthorityNames: the same server and agent have one name, others have others.
 func TestAuthorityNames(t *testing.T) {
 	name := func(change map[string]string) string {
-		s, err := new(cli.Target).Resolve(private(t, full(change)))
+		s, err := new(cli.Target).Resolve(private(t, full(change)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

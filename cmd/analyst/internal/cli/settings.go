@@ -96,8 +96,10 @@ type Settings struct {
 	Documents, Reports string // of the embedded API
 }
 
-// Resolve puts flags and environment together. All that is wrong is one error.
-func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
+// Resolve puts flags and environment together. All that is wrong is one error. A
+// policy file is held against the tools of kit; a command without tools has nil, and
+// reads none.
+func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, error) {
 	pick := func(flag string, names ...string) string {
 		for _, name := range names {
 			if flag == "" {
@@ -138,15 +140,6 @@ func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
 		return said
 	}
 	s.APIIdempotent, s.APISearch = yes(t.apiIdempotent, EnvAPIIdempotent), yes(t.apiSearch, EnvAPISearch)
-	if path := pick(t.policy, EnvPolicy); path != "" {
-		text, err := os.ReadFile(path)
-		if err == nil {
-			s.Policy, err = policy.Parse(text)
-		}
-		if err != nil {
-			bad("%v", err)
-		}
-	}
 	clientSecret, err := t.secret(getenv)
 	if err != nil {
 		bad("%v", err)
@@ -188,10 +181,28 @@ func (t *Target) Resolve(getenv func(string) string) (Settings, error) {
 			}
 		}
 	}
+	if path := pick(t.policy, EnvPolicy); path != "" && kit != nil {
+		if s.Policy, err = readPolicy(path, kit, tools.Options{Search: s.APISearch || s.Embedded}); err != nil {
+			bad("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
 	if len(problems) > 0 {
 		return Settings{}, Usagef("%s", strings.Join(problems, "; "))
 	}
 	return s, nil
+}
+
+// readPolicy reads a policy file for the tools of kit.
+func readPolicy(path string, kit Toolkit, opts tools.Options) (*policy.Policy, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	made, err := kit(&url.URL{Scheme: "https", Host: "api.invalid"}, opts) // for their names alone
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(text, tools.Arguments(made))
 }
 
 // modelSettings reads the values of --model-option.

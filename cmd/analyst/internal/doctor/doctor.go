@@ -91,7 +91,7 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 // diagnose runs the checks. Later ones are left out when an earlier failure makes
 // them pointless.
 func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, err error) {
-	s, err := o.Resolve(p.Getenv)
+	s, err := o.Resolve(p.Getenv, o.toolkit)
 	if err != nil {
 		code := cli.ExitUsage
 		if e, ok := errors.AsType[*cli.ExitError](err); ok {

@@ -112,7 +112,7 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	if o.timeout <= 0 {
 		return cli.Settings{}, cli.Usagef("--timeout must be positive")
 	}
-	return o.Resolve(p.Getenv)
+	return o.Resolve(p.Getenv, o.toolkit)
 }
 
 // run does the job.

@@ -58,7 +58,7 @@ Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 }
 
 func (o completeOptions) run(ctx context.Context, p *cli.Program) error {
-	s, err := o.Resolve(p.Getenv)
+	s, err := o.Resolve(p.Getenv, nil)
 	if err != nil {
 		return err
 	}

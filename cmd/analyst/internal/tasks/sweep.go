@@ -54,7 +54,7 @@ Exit codes: 0 nothing is left, 1 something is, 2 usage.`,
 }
 
 func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
-	s, err := o.Resolve(p.Getenv)
+	s, err := o.Resolve(p.Getenv, nil)
 	if err != nil {
 		return err
 	}
