@@ -1,7 +1,6 @@
 package offline
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,60 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// Each sample document as the report and the answer that are made of it.
-func TestGoldenSummaries(t *testing.T) {
-	files, err := filepath.Glob("testdata/docs/*")
-	if err != nil || len(files) < 5 {
-		t.Fatalf("sample documents: %v, %v", files, err)
-	}
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), filepath.Ext(f))
-		t.Run(name, func(t *testing.T) {
-			body, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := work{docs: []*document{readDocument("doc_"+name, "", string(body), false, maxText)}}
-			golden(t, name+".report.md", w.reportBody())
-			golden(t, name+".answer.txt", w.answer()+"\n")
-		})
-	}
-}
-
-func TestGoldenCombinedReport(t *testing.T) {
-	w := work{failed: []outcome{{id: "doc_secret", failure: failure{kind: denied, reason: "too <b>risky</b>"}}}}
-	for _, name := range []string{"q4.md", "policy.txt", "japanese.md"} {
-		body, err := os.ReadFile(filepath.Join("testdata/docs", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.docs = append(w.docs, readDocument(name, "", string(body), name == "q4.md", maxText))
-	}
-	golden(t, "combined.report.md", w.reportBody())
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata/golden", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s: run with -update if this is meant (-want +got):\n%s", name, diff)
-	}
-}
 
 func TestReadDocument(t *testing.T) {
 	tests := []struct {
