@@ -53,6 +53,7 @@ type Entry struct {
 	Kind           EntryKind
 	Time           time.Time
 	Run            string // the engine's own id of the task, known before the server's
+	Epoch          int    // how often the run was taken over by another worker before; 0 where runs are not shared
 	Authority      string // Config.AuthorityName, with task_opening
 	Session        string // of the conversation that the task serves, with task_opening
 	Name           string // of the task, with task_opening

@@ -23,6 +23,10 @@ var (
 	// ErrNewer reports a journal written by a later version of this program.
 	ErrNewer = errors.New("written by a later version")
 
+	// ErrOlder reports a journal written by an earlier version of this program, which
+	// opening it for writing carries forward.
+	ErrOlder = errors.New("written by an earlier version")
+
 	// ErrReadOnly reports a change to a journal that was opened for reading.
 	ErrReadOnly = errors.New("opened for reading only")
 

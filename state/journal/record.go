@@ -75,6 +75,7 @@ func (r *Record) fields() []field {
 		{"decided_by", (*freeText)(&r.DecidedBy)},
 		{"demanded", &r.Demanded},
 		{"detail", &r.Detail},
+		{"epoch", &r.Epoch},
 		{"error", (*freeText)(&r.Error)},
 		{"expires_at", &r.ExpiresAt},
 		{"http_status", &r.HTTPStatus},

@@ -3,6 +3,8 @@ package sqlite_test
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -80,5 +82,47 @@ func TestJournalOfTheFirstVersion(t *testing.T) {
 	}
 	if report, err := j.Verify(t.Context(), kept); err != nil || report.Entries != 24 {
 		t.Errorf("Verify() after the recovery = %+v, %v, want one entry more", report, err)
+	}
+}
+
+// completer says yes to everything.
+type completer struct{ tasks []string }
+
+func (c *completer) CompleteTask(_ context.Context, id string) error {
+	c.tasks = append(c.tasks, id)
+	return nil
+}
+
+// One with open tasks, of a pending request, an effect in doubt and an embedded server,
+// is carried forward with them, and its entries stay as they were. The archive is of
+// the last version before entries had an epoch.
+func TestOpenTasksOfTheFirstVersionAreCarriedForward(t *testing.T) {
+	dir := unpack(t, "journal-v1-open.tar.gz")
+	kept, err := journal.ParseHead("60:706891a4fe35ef5d0a73993c26b4e22ac0902f03659707a40a3ac96d839c297e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir, ReadOnly: true}); !errors.Is(err, journal.ErrOlder) {
+		t.Errorf("Open(for reading) = %v, want ErrOlder", err)
+	}
+	j := open(t, sqlite.Options{Dir: dir})
+	tasks, err := j.Tasks(t.Context(), journal.TaskFilter{Unfinished: true})
+	if err != nil || len(tasks) != 3 || len(all(t, j)) != 60 {
+		t.Fatalf("%d open tasks, %v, of %d entries", len(tasks), err, len(all(t, j)))
+	}
+	if report, err := j.Verify(t.Context(), kept); err != nil || report.Tasks != 5 || report.Last != kept {
+		t.Errorf("Verify() = %+v, %v", report, err)
+	}
+	server := &completer{}
+	got, err := recovery.Sweep(t.Context(), recovery.Config{Journal: j, Authority: tasks[0].Authority, Completer: server})
+	if err != nil || got.Completed != 2 || got.Done() != 3 || got.Left() != 0 {
+		t.Errorf("Sweep() = %+v, %v, want two completed and the embedded one done", got, err)
+	}
+	if want := []string{"task_53YMDVUUAMNFGLKAJZFL", "task_XV56YI2PAJDCTU2ZJU6N"}; !slices.Equal(slices.Sorted(slices.Values(server.tasks)), want) {
+		t.Errorf("completed at the server: %v, want %v", server.tasks, want)
+	}
+	add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "next", Epoch: 3})
+	if report, err := j.Verify(t.Context(), kept); err != nil || report.Tasks != 6 {
+		t.Errorf("Verify() afterwards = %+v, %v", report, err)
 	}
 }

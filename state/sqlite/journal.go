@@ -126,7 +126,7 @@ func (j *Journal) openReading(ctx context.Context) error {
 	}
 	v, err := version(ctx, j.read, j.path, len(migrations()))
 	if err == nil && v < len(migrations()) {
-		err = fmt.Errorf("journal: %s was written by an earlier version: open it for writing once", j.path)
+		err = fmt.Errorf("journal: %s was %w: open it for writing once", j.path, journal.ErrOlder)
 	}
 	if err == nil {
 		close(j.written) // no writer

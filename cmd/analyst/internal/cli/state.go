@@ -22,14 +22,22 @@ const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/a
 ~/.local/state/analyst.`
 
 // OpenState opens the journal of the state directory; the caller closes it. To read
-// it nothing is created or changed, and a directory without a journal is an error
-// that wraps [journal.ErrNotFound]. Every error says what to do.
+// it nothing is created or changed, but that a journal of an earlier version is carried
+// forward first, and a directory without a journal is an error that wraps
+// [journal.ErrNotFound]. Every error says what to do.
 func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
 	dir, err := sqlite.Dir(p.Getenv)
 	if err != nil {
 		return nil, StateError(err, "")
 	}
 	j, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
+	if errors.Is(err, journal.ErrOlder) { // opening it for writing carries it forward
+		if j, err = sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: logger}); err == nil {
+			if err = j.Close(); err == nil {
+				j, err = sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: true, Logger: logger})
+			}
+		}
+	}
 	if err != nil {
 		return nil, StateError(err, "")
 	}
@@ -42,10 +50,15 @@ const (
 	RunHint   = StateHint + ", or use --ephemeral to keep no journal, which gives up recovery after a crash"
 )
 
-// StateError words a journal that cannot be used, with a hint; "" means the usual.
+// StateError words a journal that cannot be used, with a hint; "" means the usual. One
+// of a later version is a mistake of usage: nothing is wrong with it.
 func StateError(err error, hint string) error {
 	if err == nil {
 		return nil
+	}
+	code := ExitFailed
+	if errors.Is(err, journal.ErrNewer) {
+		code = ExitUsage
 	}
 	switch {
 	case hint != "":
@@ -54,7 +67,7 @@ func StateError(err error, hint string) error {
 	default:
 		hint = StateHint
 	}
-	return &ExitError{Code: ExitFailed, Err: err, Hint: hint}
+	return &ExitError{Code: code, Err: err, Hint: hint}
 }
 
 // Unrecorded reports whether err comes from a journal that takes no entries.
