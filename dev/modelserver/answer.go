@@ -2,6 +2,8 @@ package modelserver
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,20 +33,13 @@ var (
 
 // answer runs the model and writes what it says.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, llm model.LLM, c *call, to wire) {
-	ctx, written := r.Context(), &stream{w: w}
-	out := to.encoder(written, c)
-	var sent progress
-	final, err := s.run(r, llm, c, out, &sent)
-	var rest []*genai.Part
+	ctx, written := r.Context(), &stream{w: w, call: c}
+	out := to.encoder(written)
+	final, err := s.run(r, llm, out, written)
 	if err == nil {
-		rest, err = sent.rest(final.Content)
-	}
-	switch {
-	case err != nil:
-	case c.stream:
-		err = out.end(final, rest)
-	default:
-		err = out.whole(final)
+		c.version(final)
+		out.end(final)
+		err = written.err
 	}
 	switch p, ok := errors.AsType[*problem](err); {
 	case err == nil:
@@ -61,15 +56,17 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, llm model.LLM, c
 			fail(w, to, p)
 			return
 		}
+		written.err = nil
 		out.broken(p)
 		// Without the last chunk no client takes this for a whole answer.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// run calls the model, passes its pieces on, and returns its last response. Where
+// run calls the model, passes on what it says, and returns its last response. Where
 // the request insists on something, all is held back until that is seen to be there.
-func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent *progress) (final *model.LLMResponse, err error) {
+func (s *Server) run(r *http.Request, llm model.LLM, out encoder, written *stream) (final *model.LLMResponse, err error) {
+	c := written.call
 	defer func() {
 		if v := recover(); v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so too
 			panic(v) // of the writer: the connection is to be cut
@@ -78,6 +75,7 @@ func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent 
 			final, err = nil, fmt.Errorf("the model panicked: %v", v)
 		}
 	}()
+	var sent progress
 	for resp, err := range llm.GenerateContent(r.Context(), c.request, c.stream) {
 		switch {
 		case err != nil:
@@ -100,7 +98,7 @@ func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent 
 			if err := sent.add(part); err != nil {
 				return nil, err
 			}
-			if err := out.delta(resp, part); err != nil {
+			if err := written.say(out, resp, part); err != nil {
 				return nil, err
 			}
 		}
@@ -111,7 +109,46 @@ func (s *Server) run(r *http.Request, llm model.LLM, c *call, out encoder, sent 
 	if p := c.unkept(final); p != nil {
 		return nil, p
 	}
+	rest, err := sent.rest(final.Content)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range rest {
+		if err := written.say(out, final, part); err != nil {
+			return nil, err
+		}
+	}
 	return final, nil
+}
+
+// say passes a part on as the step that it is.
+func (s *stream) say(out encoder, of *model.LLMResponse, p *genai.Part) (err error) {
+	s.call.version(of)
+	is := step{Part: p, kind: said}
+	switch f := p.FunctionCall; {
+	case f != nil:
+		is.kind, is.id, is.args = called, f.ID, "{}"
+		if is.id == "" {
+			is.id = "call_" + rand.Text()
+		}
+		if f.Args != nil {
+			if is.args, err = encode(f.Args); err != nil {
+				return err
+			}
+		}
+	case p.Thought:
+		is.kind = thought
+	case refused(of):
+		is.kind = refusal
+	}
+	out.step(of, is)
+	return s.err
+}
+
+func (c *call) version(of *model.LLMResponse) {
+	if of.ModelVersion != "" {
+		c.model = of.ModelVersion
+	}
 }
 
 // choice returns what the request says about calling tools.
@@ -261,17 +298,20 @@ func write(w http.ResponseWriter, status int, v any) {
 // A stream writes pieces of an answer and flushes each.
 type stream struct {
 	w       http.ResponseWriter
-	started bool // the client has seen something
+	call    *call
+	started bool  // the client has seen something
+	err     error // the first
 }
 
 // send writes one piece, and the header before the first: before + v as JSON + after.
-func (s *stream) send(contentType, before string, v any, after string) error {
+// After an error it does nothing.
+func (s *stream) send(contentType, before string, v any, after string) {
 	text := ""
-	if v != nil {
-		var err error
-		if text, err = encode(v); err != nil {
-			return err
-		}
+	if v != nil && s.err == nil {
+		text, s.err = encode(v)
+	}
+	if s.err != nil {
+		return
 	}
 	if !s.started {
 		s.started = true
@@ -279,16 +319,39 @@ func (s *stream) send(contentType, before string, v any, after string) error {
 		s.w.Header().Set("Cache-Control", "no-store")
 	}
 	if _, err := s.w.Write([]byte(before + text + after)); err != nil {
-		return errWrite
+		s.err = errWrite
+	} else if err := http.NewResponseController(s.w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.err = errWrite
 	}
-	if err := http.NewResponseController(s.w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return errWrite
-	}
-	return nil
 }
 
-// event writes v as one event of a stream.
-func (s *stream) event(v any) error { return s.send("text/event-stream", "data: ", v, "\n\n") }
+// event writes v as one event of a stream, which may have a kind.
+func (s *stream) event(kind string, v any) {
+	if kind != "" {
+		kind = "event: " + kind + "\n"
+	}
+	s.send("text/event-stream", kind+"data: ", v, "\n\n")
+}
 
 // whole writes v as the only piece.
-func (s *stream) whole(v any) error { return s.send("application/json", "", v, "\n") }
+func (s *stream) whole(v any) { s.send("application/json", "", v, "\n") }
+
+// cut cuts a call's arguments into pieces, rounded up to whole characters.
+func (s *stream) cut(args string) (pieces []string) {
+	for args != "" {
+		n := min(s.call.piece, len(args))
+		for n < len(args) && !utf8.RuneStart(args[n]) {
+			n++
+		}
+		pieces, args = append(pieces, args[:n]), args[n:]
+	}
+	return pieces
+}
+
+// members are those of a JSON object.
+type members = map[string]any
+
+// signed writes a signature as text; [signature] reads it.
+func signed(signature []byte) string { return base64.StdEncoding.EncodeToString(signature) }
+
+func refused(r *model.LLMResponse) bool { return r.CustomMetadata[RefusalKey] == true }

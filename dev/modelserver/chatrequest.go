@@ -38,7 +38,8 @@ type chatRequest struct {
 		Type       string `json:"type"`
 		JSONSchema format `json:"json_schema"`
 	} `json:"response_format"`
-	Effort string `json:"reasoning_effort"`
+	Effort string                       `json:"reasoning_effort"`
+	choice *genai.FunctionCallingConfig // in place of ToolChoice, for a wire that says it in another way
 
 	// Refused: an answer without them is not what the client waits for.
 	N          *int           `json:"n"`
@@ -98,24 +99,16 @@ func (r *chatRequest) call(list string) (*call, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	var h history
-	for i := range r.Messages {
-		if p := h.add(fmt.Sprintf("%s[%d]", list, i), &r.Messages[i]); p != nil {
-			return nil, p
-		}
-	}
-	if p := h.answered(list); p != nil {
+	contents, system, p := readMessages(list, r.Messages)
+	if p != nil {
 		return nil, p
 	}
-	if len(h.contents) == 0 {
-		return nil, bad(list, list+": at least one that is not a system message is needed")
-	}
-	if len(h.system) > 0 {
-		config.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: h.system}
+	if len(system) > 0 {
+		config.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: system}
 	}
 	return &call{
 		model: r.Model, stream: r.Stream, usage: r.StreamOptions.IncludeUsage, one: r.Parallel != nil && !*r.Parallel,
-		request: &model.LLMRequest{Contents: h.contents, Config: config},
+		request: &model.LLMRequest{Contents: contents, Config: config},
 	}, nil
 }
 
@@ -189,9 +182,6 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 	if len(declared) > 0 {
 		c.Tools = []*genai.Tool{{FunctionDeclarations: declared}}
 	}
-	if !given(r.ToolChoice) || len(declared) == 0 && string(r.ToolChoice) != `"required"` {
-		return nil
-	}
 	// A word, or one function's name; the Responses API writes it without "function".
 	f := &genai.FunctionCallingConfig{}
 	var word string
@@ -200,11 +190,14 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 		Function function `json:"function"`
 		Name     string   `json:"name"`
 	}
-	if strictjson.Unmarshal(r.ToolChoice, &word) == nil {
-		f.Mode = map[string]genai.FunctionCallingConfigMode{
-			"auto": genai.FunctionCallingConfigModeAuto, "none": genai.FunctionCallingConfigModeNone, "required": genai.FunctionCallingConfigModeAny,
-		}[word]
-	} else if strictjson.Unmarshal(r.ToolChoice, &one) == nil && one.Type == "function" {
+	switch {
+	case r.choice != nil:
+		f = r.choice
+	case !given(r.ToolChoice) || len(declared) == 0 && string(r.ToolChoice) != `"required"`:
+		return nil
+	case strictjson.Unmarshal(r.ToolChoice, &word) == nil:
+		f.Mode = modes[word]
+	case strictjson.Unmarshal(r.ToolChoice, &one) == nil && one.Type == "function":
 		f.Mode, f.AllowedFunctionNames = genai.FunctionCallingConfigModeAny, []string{one.Function.Name + one.Name}
 	}
 	if f.Mode == "" {
@@ -212,6 +205,11 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 	}
 	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
 	return choosable("tool_choice", f, names)
+}
+
+// modes are genai's words for OpenAI's.
+var modes = map[string]genai.FunctionCallingConfigMode{
+	"auto": genai.FunctionCallingConfigModeAuto, "none": genai.FunctionCallingConfigModeNone, "required": genai.FunctionCallingConfigModeAny,
 }
 
 // declaredNames returns the names, of which each function needs one of its own.

@@ -2,7 +2,6 @@ package modelserver
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"crypto/rand"
@@ -32,52 +31,38 @@ func (gemini) failure(p *problem) any {
 	default:
 		status = "INVALID_ARGUMENT"
 	}
-	return map[string]any{"error": struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-		Status  string `json:"status"`
-	}{p.status, p.message, status}}
+	return members{"error": members{"code": p.status, "message": p.message, "status": status}}
 }
 
 func (gemini) describe(name string, _ time.Time) any {
-	return struct {
-		Name    string   `json:"name"`
-		Version string   `json:"version"`
-		Display string   `json:"displayName"`
-		Methods []string `json:"supportedGenerationMethods"`
-	}{"models/" + name, "1", name, []string{"generateContent", "streamGenerateContent"}}
+	return members{"name": "models/" + name, "version": "1", "displayName": name, "supportedGenerationMethods": []string{"generateContent", "streamGenerateContent"}}
 }
 
-func (gemini) list(models []any) any { return map[string]any{"models": models} }
+func (gemini) list(models []any) any { return members{"models": models} }
 
-func (gemini) encoder(s *stream, c *call) encoder {
-	return &geminiEncoder{stream: s, events: c.events, id: rand.Text()}
-}
+func (gemini) encoder(s *stream) encoder { return &geminiEncoder{stream: s, id: rand.Text()} }
 
 type geminiEncoder struct {
 	*stream
-	events bool
-	id     string
-}
-
-// geminiAnswer is genai.GenerateContentResponse as far as it is served.
-type geminiAnswer struct {
-	Candidates     []*genai.Candidate                           `json:"candidates,omitempty"`
-	PromptFeedback *genai.GenerateContentResponsePromptFeedback `json:"promptFeedback,omitempty"`
-	UsageMetadata  *genai.GenerateContentResponseUsageMetadata  `json:"usageMetadata,omitempty"`
-	ModelVersion   string                                       `json:"modelVersion,omitempty"`
-	ResponseID     string                                       `json:"responseId"`
+	id   string
+	rest []*genai.Part // what the last response has and no piece had
 }
 
 // answer says what r says, with the parts given in place of its own.
-func (e *geminiEncoder) answer(r *model.LLMResponse, parts []*genai.Part) *geminiAnswer {
-	out := &geminiAnswer{UsageMetadata: r.UsageMetadata, ModelVersion: r.ModelVersion, ResponseID: e.id}
+func (e *geminiEncoder) answer(r *model.LLMResponse, parts ...*genai.Part) members {
+	out := members{"responseId": e.id}
+	if e.call.model != "" {
+		out["modelVersion"] = e.call.model
+	}
+	if r.UsageMetadata != nil {
+		out["usageMetadata"] = r.UsageMetadata
+	}
 	candidate := &genai.Candidate{FinishReason: r.FinishReason, FinishMessage: r.ErrorMessage, CitationMetadata: r.CitationMetadata, GroundingMetadata: r.GroundingMetadata}
 	switch {
 	case r.Partial:
 		candidate.FinishReason = ""
 	case r.FinishReason == "" && r.ErrorCode != "":
-		out.PromptFeedback = &genai.GenerateContentResponsePromptFeedback{BlockReason: genai.BlockedReason(r.ErrorCode), BlockReasonMessage: r.ErrorMessage}
+		out["promptFeedback"] = &genai.GenerateContentResponsePromptFeedback{BlockReason: genai.BlockedReason(r.ErrorCode), BlockReasonMessage: r.ErrorMessage}
 		return out
 	case r.FinishReason == "":
 		candidate.FinishReason = genai.FinishReasonStop
@@ -85,51 +70,53 @@ func (e *geminiEncoder) answer(r *model.LLMResponse, parts []*genai.Part) *gemin
 	if len(parts) > 0 || r.ErrorCode == "" {
 		candidate.Content = &genai.Content{Role: genai.RoleModel, Parts: parts}
 	}
-	out.Candidates = []*genai.Candidate{candidate}
+	out["candidates"] = []*genai.Candidate{candidate}
 	return out
 }
 
-func (e *geminiEncoder) whole(r *model.LLMResponse) error {
-	return e.stream.whole(e.answer(r, parts(r.Content)))
-}
-
-func (e *geminiEncoder) delta(of *model.LLMResponse, part *genai.Part) error {
-	return e.piece(e.answer(of, []*genai.Part{part}))
+func (e *geminiEncoder) step(of *model.LLMResponse, s step) {
+	if of.Partial {
+		e.piece(e.answer(of, s.Part))
+	} else {
+		e.rest = append(e.rest, s.Part)
+	}
 }
 
 // end sends each part that is left as an event of its own. The last says why the
 // answer ended.
-func (e *geminiEncoder) end(r *model.LLMResponse, rest []*genai.Part) error {
-	last := max(len(rest)-1, 0)
-	for _, part := range rest[:last] {
+func (e *geminiEncoder) end(r *model.LLMResponse) {
+	if !e.call.stream {
+		e.whole(e.answer(r, e.rest...))
+		return
+	}
+	last := max(len(e.rest)-1, 0)
+	for _, part := range e.rest[:last] {
 		piece := *r
 		piece.Partial, piece.UsageMetadata, piece.ErrorMessage = true, nil, ""
-		if err := e.delta(&piece, part); err != nil {
-			return err
-		}
+		e.piece(e.answer(&piece, part))
 	}
-	if err := e.piece(e.answer(r, slices.Clip(rest[last:]))); err != nil || e.events {
-		return err
+	if e.piece(e.answer(r, e.rest[last:]...)); !e.call.events {
+		e.send("", "]\n", nil, "")
 	}
-	return e.send("", "]\n", nil, "")
 }
 
 // piece sends one member of the stream: an event, or an element of an array.
-func (e *geminiEncoder) piece(r any) error {
+func (e *geminiEncoder) piece(r any) {
 	switch {
-	case e.events:
-		return e.event(r)
+	case e.call.events:
+		e.event("", r)
 	case e.started:
-		return e.send("", ",\n", r, "")
+		e.send("", ",\n", r, "")
+	default:
+		e.send("application/json", "[", r, "")
 	}
-	return e.send("application/json", "[", r, "")
 }
 
 // broken ends the stream as Google does: with an error that is no event.
 func (e *geminiEncoder) broken(p *problem) {
 	before, after := ",\n", ""
-	if e.events {
+	if e.call.events {
 		before, after = "", "\n\n"
 	}
-	_ = e.send("", before, gemini{}.failure(p), after)
+	e.send("", before, gemini{}.failure(p), after)
 }

@@ -2,6 +2,8 @@ package modelserver
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,16 +40,23 @@ type geminiPart struct {
 }
 
 func (gemini) decode(body []byte, to route) (*call, *problem) {
-	var whole jsontext.Value
-	if err := strictjson.Unmarshal(body, &whole); err != nil {
-		return nil, bad("", "the request cannot be read: "+err.Error())
-	}
-	text, err := camelNames(whole)
-	if err != nil {
-		return nil, bad("", "the request cannot be read: two members have the same name")
-	}
 	var r generateRequest
-	if err := strictjson.Unmarshal(text, &r); err != nil {
+	var names any
+	err := strictjson.Unmarshal(body, &names)
+	if err == nil {
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.UseNumber()
+		err = dec.Decode(&names)
+	}
+	if err == nil {
+		names, err = camelNames(names, "", "")
+	}
+	if err == nil {
+		if body, err = json.Marshal(names); err == nil {
+			err = strictjson.Unmarshal(body, &r)
+		}
+	}
+	if err != nil {
 		return nil, bad("", "the request cannot be read: "+err.Error())
 	}
 	if r.CachedContent != "" {
@@ -229,60 +238,46 @@ var (
 	countMembers = []string{"maxItems", "minItems", "maxLength", "minLength", "maxProperties", "minProperties"}
 )
 
-// camelNames writes body as Google's clients in Go would. Google takes names such as
-// system_instruction for systemInstruction, as every proto3 JSON parser does; its
-// guides write so with curl.
-func camelNames(body []byte) ([]byte, error) {
-	var out bytes.Buffer
-	err := rewrite(jsontext.NewDecoder(bytes.NewReader(body)), jsontext.NewEncoder(&out), "", "")
-	return out.Bytes(), err
-}
-
-// rewrite copies one value, which stands in the member name. Within an opaque member
-// no name is changed.
-func rewrite(dec *jsontext.Decoder, enc *jsontext.Encoder, name, within string) error {
-	kind := dec.PeekKind()
-	tok, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if kind == '"' {
-		switch {
-		case within == "" && slices.Contains(byteMembers, name):
-			text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(tok.String(), "="))
-			tok = jsontext.String(text + strings.Repeat("=", (4-len(text)%4)%4))
-		case slices.Contains(schemas, within) && slices.Contains(countMembers, name) && jsontext.Value(tok.String()).Kind() == '0':
-			return enc.WriteValue(jsontext.Value(tok.String()))
-		}
-	}
-	if err := enc.WriteToken(tok); err != nil || kind != '{' && kind != '[' {
-		return err
-	}
-	for dec.PeekKind() != '}' && dec.PeekKind() != ']' {
-		name, inside := name, within
-		if kind == '{' {
-			tok, err := dec.ReadToken()
-			if err != nil {
-				return err
-			}
-			if name = tok.String(); within == "" {
-				if name = camel(name); slices.Contains(opaque, name) {
-					inside = name
+// camelNames writes v, a value in the member name, as Google's clients in Go would.
+// Google takes names such as system_instruction for systemInstruction, as every proto3
+// JSON parser does; its guides write so with curl. Within an opaque member no name is
+// changed.
+func camelNames(v any, name, within string) (any, error) {
+	var err error
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, member := range v {
+			inside := within
+			if within == "" {
+				if key = camel(key); slices.Contains(opaque, key) {
+					inside = key
 				}
 			}
-			if err := enc.WriteToken(jsontext.String(name)); err != nil {
-				return err
+			if _, twice := out[key]; twice {
+				return nil, errors.New("two members have the same name")
+			}
+			if out[key], err = camelNames(member, key, inside); err != nil {
+				return nil, err
 			}
 		}
-		if err := rewrite(dec, enc, name, inside); err != nil {
-			return err
+		return out, nil
+	case []any:
+		for i := range v {
+			if v[i], err = camelNames(v[i], name, within); err != nil {
+				return nil, err
+			}
+		}
+	case string:
+		switch {
+		case within == "" && slices.Contains(byteMembers, name):
+			text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(v, "="))
+			return text + strings.Repeat("=", (4-len(text)%4)%4), nil
+		case slices.Contains(schemas, within) && slices.Contains(countMembers, name) && jsontext.Value(v).Kind() == '0' && jsontext.Value(v).IsValid():
+			return json.Number(v), nil
 		}
 	}
-	tok, err = dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	return enc.WriteToken(tok)
+	return v, nil
 }
 
 func camel(name string) string {

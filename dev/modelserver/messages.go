@@ -13,9 +13,6 @@ import (
 // messages is the wire of Anthropic's Messages API.
 type messages struct{}
 
-// members are those of a JSON object.
-type members = map[string]any
-
 // errorTypes names HTTP statuses as Anthropic does.
 var errorTypes = map[int]string{
 	http.StatusUnauthorized: "authentication_error", http.StatusPaymentRequired: "billing_error", http.StatusForbidden: "permission_error",
@@ -47,195 +44,124 @@ func (messages) list(models []any) any {
 	return out
 }
 
-func (messages) encoder(s *stream, c *call) encoder {
-	return &messagesEncoder{stream: s, call: c, id: "msg_" + rand.Text()}
+func (messages) encoder(s *stream) encoder {
+	return &messagesEncoder{stream: s, id: "msg_" + rand.Text(), content: []members{}}
 }
 
 type messagesEncoder struct {
 	*stream
-	call   *call
-	id     string
-	blocks int
-	open   string // the kind of the block that is being written; "" for none
+	id      string
+	content []members // the blocks so far; those of a stream without their text
+	open    string    // the kind of the block that is being written; "" for none
 }
 
-// stopReason says why an answer ended. A reason for which Anthropic has no word is
-// passed on in lower case.
-func stopReason(r *model.LLMResponse) string {
-	if refused(r) {
-		return "refusal"
-	}
-	switch reason := openAIFinish(r); reason {
-	case "length":
-		return "max_tokens"
-	case "content_filter":
-		return "refusal"
-	case "tool_calls":
-		return "tool_use"
-	case "stop":
-		return "end_turn"
-	default:
-		return reason
-	}
-}
+// stopReasons are Anthropic's words for OpenAI's. Another reason is passed on as it is.
+var stopReasons = map[string]string{"length": "max_tokens", "content_filter": "refusal", "tool_calls": "tool_use", "stop": "end_turn"}
 
-// tokens counts as Anthropic does: the input without what was read from a cache, and
-// the output with the thoughts.
-func tokens(u *genai.GenerateContentResponseUsageMetadata) members {
+// message is an answer, or its beginning. The input is counted without what was read
+// from a cache, and the output with the thoughts.
+func (e *messagesEncoder) message(content []members, reason any, u *genai.GenerateContentResponseUsageMetadata) members {
 	if u == nil {
 		u = &genai.GenerateContentResponseUsageMetadata{}
 	}
 	return members{
-		"input_tokens": u.PromptTokenCount + u.ToolUsePromptTokenCount - u.CachedContentTokenCount, "cache_read_input_tokens": u.CachedContentTokenCount, "cache_creation_input_tokens": 0,
-		"output_tokens": u.CandidatesTokenCount + u.ThoughtsTokenCount, "output_tokens_details": members{"thinking_tokens": u.ThoughtsTokenCount},
+		"id": e.id, "type": "message", "role": "assistant", "model": e.call.model, "content": content, "stop_reason": reason, "stop_sequence": nil,
+		"usage": members{
+			"input_tokens": u.PromptTokenCount + u.ToolUsePromptTokenCount - u.CachedContentTokenCount, "cache_read_input_tokens": u.CachedContentTokenCount, "cache_creation_input_tokens": 0,
+			"output_tokens": u.CandidatesTokenCount + u.ThoughtsTokenCount, "output_tokens_details": members{"thinking_tokens": u.ThoughtsTokenCount},
+		},
 	}
 }
 
-func (e *messagesEncoder) message(r *model.LLMResponse) members {
-	name := e.call.model
-	if r.ModelVersion != "" {
-		name = r.ModelVersion
+// say sends one event, which is named twice, where the answer is streamed.
+func (e *messagesEncoder) say(kind string, v members) {
+	if !e.call.stream {
+		return
 	}
-	return members{
-		"id": e.id, "type": "message", "role": "assistant", "model": name, "content": []any{}, "stop_reason": nil, "stop_sequence": nil, "usage": tokens(nil),
+	if !e.started && kind != "message_start" {
+		e.say("message_start", members{"message": e.message([]members{}, nil, nil)})
 	}
-}
-
-// toolUse writes a call, and its arguments.
-func toolUse(f *genai.FunctionCall) (block members, args string, err error) {
-	id, args, err := callOf(f)
-	return members{"type": "tool_use", "id": id, "name": f.Name, "input": json.RawMessage(args)}, args, err
-}
-
-// hidden writes state that comes with anything but a thought that is told. It has no
-// place of its own on this wire and goes before it, as a thought that nobody can read.
-func hidden(p *genai.Part) members {
-	return members{"type": "redacted_thinking", "data": signed(p.ThoughtSignature)}
-}
-
-func (e *messagesEncoder) whole(r *model.LLMResponse) error {
-	content := []members{}
-	for _, p := range parts(r.Content) {
-		told := p.Thought && p.Text != ""
-		if len(p.ThoughtSignature) > 0 && !told {
-			content = append(content, hidden(p))
-		}
-		switch {
-		case told:
-			content = append(content, members{"type": "thinking", "thinking": p.Text, "signature": signed(p.ThoughtSignature)})
-		case p.Text != "":
-			content = append(content, members{"type": "text", "text": p.Text})
-		case p.FunctionCall != nil:
-			call, _, err := toolUse(p.FunctionCall)
-			if err != nil {
-				return err
-			}
-			content = append(content, call)
-		}
-	}
-	m := e.message(r)
-	m["content"], m["stop_reason"], m["usage"] = content, stopReason(r), tokens(r.UsageMetadata)
-	return e.stream.whole(m)
-}
-
-// say sends one event, which is named twice.
-func (e *messagesEncoder) say(kind string, v members) error {
 	v["type"] = kind
-	return e.send("text/event-stream", "event: "+kind+"\ndata: ", v, "\n\n")
+	e.event(kind, v)
 }
 
-// block begins a block, after the one before it has ended; nil only ends that.
-func (e *messagesEncoder) block(of *model.LLMResponse, b members) error {
-	if !e.started {
-		if err := e.say("message_start", members{"message": e.message(of)}); err != nil {
-			return err
-		}
-	}
+// begin begins a block, after the one before it has ended.
+func (e *messagesEncoder) begin(kind string, b members) {
+	e.close()
+	e.open, b["type"] = kind, kind
+	e.content = append(e.content, b)
+	e.say("content_block_start", members{"index": len(e.content) - 1, "content_block": b})
+}
+
+func (e *messagesEncoder) close() {
 	if e.open != "" {
-		if err := e.say("content_block_stop", members{"index": e.blocks - 1}); err != nil {
-			return err
+		e.say("content_block_stop", members{"index": len(e.content) - 1})
+	}
+	e.open = ""
+}
+
+// add adds text to a member of the block that is open.
+func (e *messagesEncoder) add(kind, member, text string) {
+	if b := e.content[len(e.content)-1]; !e.call.stream {
+		b[member] = b[member].(string) + text
+	}
+	e.say("content_block_delta", members{"index": len(e.content) - 1, "delta": members{"type": kind, member: text}})
+}
+
+// step writes state that comes with anything but a thought that is told as a thought
+// that nobody can read, before it: this wire has no place of its own for it.
+func (e *messagesEncoder) step(_ *model.LLMResponse, s step) {
+	told := s.kind == thought && (s.Text != "" || e.open == "thinking")
+	if len(s.ThoughtSignature) > 0 && !told {
+		e.begin("redacted_thinking", members{"data": signed(s.ThoughtSignature)})
+	}
+	switch {
+	case s.kind == called:
+		b := members{"id": s.id, "name": s.FunctionCall.Name, "input": members{}}
+		if e.begin("tool_use", b); !e.call.stream {
+			b["input"] = json.RawMessage(s.args)
+			break
 		}
+		for _, piece := range e.cut(s.args) {
+			e.add("input_json_delta", "partial_json", piece)
+		}
+	case told:
+		e.text("thinking", members{"thinking": "", "signature": ""}, s.Text)
+		if len(s.ThoughtSignature) > 0 { // it is a block's last
+			e.add("signature_delta", "signature", signed(s.ThoughtSignature))
+			e.close()
+		}
+	case s.Text != "":
+		e.text("text", members{"text": ""}, s.Text)
 	}
-	if e.open = ""; b == nil {
-		return nil
-	}
-	e.open = b["type"].(string)
-	e.blocks++
-	return e.say("content_block_start", members{"index": e.blocks - 1, "content_block": b})
 }
 
-// add sends what comes to the block that is open.
-func (e *messagesEncoder) add(kind, member, text string) error {
-	return e.say("content_block_delta", members{"index": e.blocks - 1, "delta": members{"type": kind, member: text}})
-}
-
-func (e *messagesEncoder) delta(of *model.LLMResponse, p *genai.Part) error {
-	kind, delta, member, first := "text", "text_delta", "text", members{"type": "text", "text": ""}
-	if p.Thought {
-		kind, delta, member, first = "thinking", "thinking_delta", "thinking", members{"type": "thinking", "thinking": "", "signature": ""}
-	}
+// text writes text of a kind, which continues a block of that kind.
+func (e *messagesEncoder) text(kind string, empty members, text string) {
 	if e.open != kind {
-		if err := e.block(of, first); err != nil {
-			return err
-		}
+		e.begin(kind, empty)
 	}
-	return e.add(delta, member, p.Text)
+	if text != "" {
+		e.add(kind+"_delta", kind, text)
+	}
 }
 
-// part sends what is left of an answer.
-func (e *messagesEncoder) part(of *model.LLMResponse, p *genai.Part) error {
-	signature := len(p.ThoughtSignature) > 0
-	told := p.Thought && (p.Text != "" || e.open == "thinking")
-	if signature && !told {
-		if err := e.block(of, hidden(p)); err != nil {
-			return err
-		}
+func (e *messagesEncoder) end(r *model.LLMResponse) {
+	reason := openAIFinish(r)
+	if word, ok := stopReasons[reason]; ok {
+		reason = word
 	}
-	if p.Text != "" {
-		if err := e.delta(of, p); err != nil {
-			return err
-		}
+	if refused(r) {
+		reason = "refusal"
 	}
-	if signature && told {
-		if err := e.add("signature_delta", "signature", signed(p.ThoughtSignature)); err != nil {
-			return err
-		}
-		return e.block(of, nil) // it is a thought's last
+	m := e.message(e.content, reason, r.UsageMetadata)
+	if !e.call.stream {
+		e.whole(m)
+		return
 	}
-	if p.FunctionCall == nil {
-		return nil
-	}
-	call, args, err := toolUse(p.FunctionCall)
-	if err != nil {
-		return err
-	}
-	call["input"] = members{}
-	if err := e.block(of, call); err != nil {
-		return err
-	}
-	for _, piece := range cut(args, e.call.piece) {
-		if err := e.add("input_json_delta", "partial_json", piece); err != nil {
-			return err
-		}
-	}
-	return nil
+	e.close()
+	e.say("message_delta", members{"delta": members{"stop_reason": reason, "stop_sequence": nil}, "usage": m["usage"]})
+	e.say("message_stop", members{})
 }
 
-func (e *messagesEncoder) end(r *model.LLMResponse, rest []*genai.Part) error {
-	for _, p := range rest {
-		if err := e.part(r, p); err != nil {
-			return err
-		}
-	}
-	if err := e.block(r, nil); err != nil {
-		return err
-	}
-	if err := e.say("message_delta", members{"delta": members{"stop_reason": stopReason(r), "stop_sequence": nil}, "usage": tokens(r.UsageMetadata)}); err != nil {
-		return err
-	}
-	return e.say("message_stop", members{})
-}
-
-func (e *messagesEncoder) broken(p *problem) {
-	_ = e.send("text/event-stream", "event: error\ndata: ", messages{}.failure(p), "\n\n")
-}
+func (e *messagesEncoder) broken(p *problem) { e.event("error", messages{}.failure(p)) }

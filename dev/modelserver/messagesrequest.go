@@ -2,7 +2,7 @@ package modelserver
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/adk/v2/model"
@@ -13,10 +13,13 @@ import (
 
 // messagesRequest is the body of POST /v1/messages, as far as it is read.
 type messagesRequest struct {
-	Model         string         `json:"model"`
-	MaxTokens     int32          `json:"max_tokens"`
-	System        jsontext.Value `json:"system"`
-	Messages      []messagesTurn `json:"messages"`
+	Model     string         `json:"model"`
+	MaxTokens int32          `json:"max_tokens"`
+	System    jsontext.Value `json:"system"`
+	Messages  []struct {
+		Role    string         `json:"role"`
+		Content jsontext.Value `json:"content"`
+	} `json:"messages"`
 	Stream        bool           `json:"stream"`
 	Temperature   *float32       `json:"temperature"`
 	TopP          *float32       `json:"top_p"`
@@ -47,32 +50,6 @@ type messagesRequest struct {
 	} `json:"output_config"`
 }
 
-type messagesTurn struct {
-	Role    string         `json:"role"`
-	Content jsontext.Value `json:"content"`
-}
-
-// messagesBlock is one block of a message's content.
-type messagesBlock struct {
-	Type      string         `json:"type"`
-	Text      string         `json:"text"`
-	Thinking  string         `json:"thinking"`
-	Signature string         `json:"signature"`
-	Data      string         `json:"data"`
-	ID        string         `json:"id"`
-	Name      string         `json:"name"`
-	Input     jsontext.Value `json:"input"`
-	ToolUseID string         `json:"tool_use_id"`
-	Content   jsontext.Value `json:"content"`
-	IsError   bool           `json:"is_error"`
-	Source    struct {
-		Type      string `json:"type"`
-		MediaType string `json:"media_type"`
-		Data      []byte `json:"data"`
-		URL       string `json:"url"`
-	} `json:"source"`
-}
-
 func (messages) decode(body []byte, _ route) (*call, *problem) {
 	var r messagesRequest
 	if err := strictjson.Unmarshal(body, &r); err != nil {
@@ -88,137 +65,79 @@ func (messages) decode(body []byte, _ route) (*call, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	var h history
-	for i := range r.Messages {
-		if p := h.turn(fmt.Sprintf("messages[%d]", i), &r.Messages[i]); p != nil {
+	h := history{rule: "a message with tool_use blocks must be followed by one that begins with their tool_results"}
+	for i, m := range r.Messages {
+		if p := h.turn(fmt.Sprintf("messages[%d]", i), m.Role, m.Content); p != nil {
 			return nil, p
 		}
 	}
-	if p := h.resulted("messages"); p != nil {
+	if p := h.whole("messages"); p != nil {
 		return nil, p
-	}
-	if len(h.contents) == 0 {
-		return nil, bad("", "messages: at least one is needed")
 	}
 	return &call{model: r.Model, stream: r.Stream, one: r.ToolChoice.One, request: &model.LLMRequest{Contents: h.contents, Config: config}}, nil
 }
 
-// blocks reads a string or an array of blocks.
-func blocks(at string, v jsontext.Value) (list []messagesBlock, p *problem) {
-	var text string
-	if v.Kind() == '"' && strictjson.Unmarshal(v, &text) == nil {
-		return []messagesBlock{{Type: "text", Text: text}}, nil
-	}
-	if err := strictjson.Unmarshal(v, &list); err != nil {
-		return nil, bad("", at+": content: it must be a string or an array of blocks")
-	}
-	return list, nil
-}
-
 // texts reads what may hold nothing but text.
 func texts(at string, v jsontext.Value) (out []*genai.Part, p *problem) {
-	if !given(v) {
-		return nil, nil
-	}
 	list, p := blocks(at, v)
 	for _, b := range list {
-		if b.Type != "text" {
+		if b.Type != "text" || b.Text == nil {
 			return nil, bad("", at+": it may hold text only")
 		}
-		out = append(out, &genai.Part{Text: b.Text})
+		out = append(out, &genai.Part{Text: *b.Text})
 	}
 	return out, p
 }
 
+// messageBlocks are the types of blocks that Anthropic's wire takes, besides results.
+var messageBlocks = map[string][]string{
+	"user": {"text", "image"}, "assistant": {"text", "thinking", "redacted_thinking", "tool_use"},
+}
+
 // turn appends one message of this wire. at names it in errors.
-func (h *history) turn(at string, m *messagesTurn) *problem {
-	list, p := blocks(at, m.Content)
+func (h *history) turn(at, role string, content jsontext.Value) *problem {
+	list, p := blocks(at, content)
+	known := messageBlocks[role]
 	switch {
 	case p != nil:
 		return p
 	case len(list) == 0:
 		return bad("", at+": it has no content")
-	case m.Role != "user" && m.Role != "assistant":
+	case known == nil:
 		return bad("", at+": the role must be user or assistant")
 	}
-	h.answers = nil
-	said := &genai.Content{Role: genai.RoleUser}
-	if m.Role == "assistant" {
-		said.Role = genai.RoleModel
-		if p := h.resulted(at); p != nil {
-			return p
-		}
-	}
+	var said []*genai.Part
 	for i := range list {
 		b, at := &list[i], fmt.Sprintf("%s.content[%d]", at, i)
-		if b.Type == "tool_result" && m.Role == "user" {
+		if b.Type == "tool_result" && role == "user" {
 			content, p := texts(at, b.Content)
+			if p == nil && len(said) > 0 {
+				p = h.answered(at) // results stand before any text
+			}
+			if p == nil {
+				p = h.result(at, b.ToolUseID, content, b.IsError)
+			}
 			if p != nil {
 				return p
 			}
-			if !h.result(b.ToolUseID, content, b.IsError) {
-				return bad("", at+": a tool_result must answer one of the tool_use blocks of the message right before, once, and stand before any text")
-			}
 			continue
 		}
-		if m.Role == "user" {
-			if p := h.resulted(at); p != nil {
-				return p
-			}
+		part := b.part()
+		switch {
+		case !slices.Contains(known, b.Type):
+			return bad("", at+": blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
+		case part == nil || b.Type == "text" && part.Text == "":
+			return bad("", at+": text may not be empty, an image has a source of type base64 or url, and a tool_use an input, a JSON object")
 		}
-		part, p := h.part(at, m.Role, b)
-		if p != nil {
-			return p
-		}
-		said.Parts = append(said.Parts, part)
+		said = append(said, part)
 	}
-	if len(said.Parts) > 0 {
-		h.contents = append(h.contents, said)
+	if len(said) == 0 {
+		return nil
 	}
-	return nil
-}
-
-// part reads a block that is no result.
-func (h *history) part(at, role string, b *messagesBlock) (*genai.Part, *problem) {
-	switch role + " " + b.Type {
-	case "user text", "assistant text":
-		if b.Text == "" {
-			return nil, bad("", at+": its text is empty")
-		}
-		return &genai.Part{Text: b.Text}, nil
-	case "user image":
-		switch s := b.Source; {
-		case s.Type == "base64" && len(s.Data) > 0 && strings.HasPrefix(s.MediaType, "image/"):
-			return &genai.Part{InlineData: &genai.Blob{MIMEType: s.MediaType, Data: s.Data}}, nil
-		case s.Type == "url" && s.URL != "":
-			return &genai.Part{FileData: &genai.FileData{FileURI: s.URL}}, nil
-		}
-		return nil, bad("", at+": an image has a source of type base64 or url")
-	case "assistant thinking":
-		return &genai.Part{Text: b.Thinking, Thought: true, ThoughtSignature: signature(b.Signature)}, nil
-	case "assistant redacted_thinking":
-		return &genai.Part{Thought: true, ThoughtSignature: signature(b.Data)}, nil
-	case "assistant tool_use":
-		if b.ID == "" || h.waiting(b.ID) >= 0 || b.Name == "" {
-			return nil, bad("", at+": it needs an id of its own and a name")
-		}
-		args, p := object(at+".input", b.Input)
-		if p != nil {
-			return nil, p
-		}
-		call := &genai.FunctionCall{ID: b.ID, Name: b.Name, Args: args}
-		h.open = append(h.open, call)
-		return &genai.Part{FunctionCall: call}, nil
+	if role == "assistant" {
+		role = genai.RoleModel
 	}
-	return nil, bad("", at+": blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
-}
-
-// resulted refuses a history that goes on while calls wait for their results.
-func (h *history) resulted(at string) *problem {
-	if len(h.open) > 0 {
-		return bad("", at+": a message with tool_use blocks must be followed by one that begins with their tool_results")
-	}
-	return nil
+	return h.say(at, role, said)
 }
 
 // config turns settings and tools into genai's, by way of chat completions.
@@ -237,15 +156,11 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 	switch c := r.ToolChoice; c.Type {
 	case "":
 	case "auto", "none":
-		asked.ToolChoice = jsontext.Value(`"` + c.Type + `"`)
+		asked.choice = &genai.FunctionCallingConfig{Mode: modes[c.Type]}
 	case "any":
-		asked.ToolChoice = jsontext.Value(`"required"`)
+		asked.choice = &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny}
 	case "tool":
-		name, err := jsontext.AppendQuote(nil, c.Name)
-		if err != nil {
-			return nil, bad("", "tool_choice: no tool has this name")
-		}
-		asked.ToolChoice = jsontext.Value(`{"type":"function","name":` + string(name) + `}`)
+		asked.choice = &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{c.Name}}
 	default:
 		return nil, bad("", "tool_choice: use auto, any, none or tool")
 	}

@@ -136,239 +136,157 @@ func (r *responsesRequest) assistant() *chatMessage {
 	return &r.Messages[len(r.Messages)-1]
 }
 
-func (responses) encoder(s *stream, c *call) encoder {
-	start := response{
-		ID: "resp_" + rand.Text(), Object: "response", Created: time.Now().Unix(), Model: c.model, Status: "in_progress",
-		Output: []any{}, Tools: []any{}, ToolChoice: "auto", Parallel: !c.one,
-	}
-	return &responsesEncoder{stream: s, call: c, start: start, head: start}
-}
-
-// response is an answer.
-type response struct {
-	ID         string `json:"id"`
-	Object     string `json:"object"`
-	Created    int64  `json:"created_at"`
-	Model      string `json:"model"`
-	Status     string `json:"status"`
-	Error      any    `json:"error"`
-	Incomplete any    `json:"incomplete_details"`
-	Output     []any  `json:"output"`
-	Tools      []any  `json:"tools"`
-	ToolChoice string `json:"tool_choice"`
-	Parallel   bool   `json:"parallel_tool_calls"`
-	Usage      any    `json:"usage"`
-}
-
-// finish says how the answer ended.
-func (a *response) finish(r *model.LLMResponse) {
-	if r.ModelVersion != "" {
-		a.Model = r.ModelVersion
-	}
-	switch reason := openAIFinish(r); reason {
-	case "stop", "tool_calls":
-		a.Status = "completed"
-	case "length":
-		a.Status, a.Incomplete = "incomplete", map[string]string{"reason": "max_output_tokens"}
-	default:
-		a.Status, a.Incomplete = "incomplete", map[string]string{"reason": reason}
-	}
-	if u := usageOf(r.UsageMetadata); u != nil {
-		a.Usage = map[string]any{
-			"input_tokens": u.Prompt, "output_tokens": u.Completion, "total_tokens": u.Total,
-			"input_tokens_details": u.PromptOf, "output_tokens_details": u.CompletionOf,
-		}
-	}
+func (responses) encoder(s *stream) encoder {
+	return &responsesEncoder{stream: s, id: "resp_" + rand.Text(), created: time.Now().Unix(), output: []any{}}
 }
 
 type responsesEncoder struct {
 	*stream
-	call  *call
-	start response // as the first event has it
-	head  response
-	sent  int            // events
-	item  map[string]any // what is being written; text of its kind continues it
-	kind  textKind
-	text  string
+	id      string
+	created int64
+	sent    int            // events
+	output  []any          // the items so far
+	item    map[string]any // what is being written; text of its kind continues it
+	kind    kind           // of the item
+	text    string
 }
 
-// A textKind is how events name a text.
-type textKind struct{ item, part, text, events, index string }
-
-var (
-	said    = textKind{"message", "output_text", "text", "output_text", "content"}
-	refusal = textKind{"message", "refusal", "refusal", "refusal", "content"}
-	thought = textKind{"reasoning", "summary_text", "text", "reasoning_summary_text", "summary"}
-)
-
-func (e *responsesEncoder) whole(r *model.LLMResponse) error {
-	if err := e.parts(r, parts(r.Content)); err != nil {
-		return err
+// response is the answer so far.
+func (e *responsesEncoder) response(output []any) members {
+	return members{
+		"id": e.id, "object": "response", "created_at": e.created, "model": e.call.model, "status": "in_progress", "error": nil, "incomplete_details": nil,
+		"output": output, "tools": []any{}, "tool_choice": "auto", "parallel_tool_calls": !e.call.one, "usage": nil,
 	}
-	e.head.finish(r)
-	return e.stream.whole(e.head)
 }
 
-func (e *responsesEncoder) end(r *model.LLMResponse, rest []*genai.Part) error {
-	if err := e.parts(r, rest); err != nil {
-		return err
-	}
-	e.head.finish(r)
-	return e.say("response."+e.head.Status, map[string]any{"response": e.head})
+// textKinds are how events name a text.
+var textKinds = map[kind]struct{ item, part, text, events, partEvents, index string }{
+	said:    {"message", "output_text", "text", "output_text", "content_part", "content"},
+	refusal: {"message", "refusal", "refusal", "refusal", "content_part", "content"},
+	thought: {"reasoning", "summary_text", "text", "reasoning_summary_text", "reasoning_summary_part", "summary"},
 }
 
-// parts writes the last parts of an answer, and ends the item that is being written.
-func (e *responsesEncoder) parts(r *model.LLMResponse, parts []*genai.Part) error {
-	for _, p := range parts {
-		var err error
-		if p.FunctionCall != nil {
-			err = e.toolCall(r, p)
-		} else {
-			err = e.delta(r, p)
+// step writes state that comes with a call, which has no place for it on this wire, as
+// a thought's before it.
+func (e *responsesEncoder) step(_ *model.LLMResponse, s step) {
+	if s.kind == called {
+		if len(s.ThoughtSignature) > 0 {
+			e.step(nil, step{kind: thought, Part: &genai.Part{ThoughtSignature: s.ThoughtSignature}})
 		}
-		if err != nil {
-			return err
-		}
+		e.toolCall(s)
+		return
 	}
-	return e.close()
-}
-
-func (e *responsesEncoder) delta(of *model.LLMResponse, p *genai.Part) error {
-	kind := said
-	if p.Thought {
-		kind = thought
-	} else if refused(of) {
-		kind = refusal
+	if e.item == nil || e.kind != s.kind {
+		e.open(s.kind)
 	}
-	if e.item == nil || e.kind != kind {
-		if err := e.open(kind); err != nil {
-			return err
-		}
+	if len(s.ThoughtSignature) > 0 && s.kind == thought {
+		e.item["encrypted_content"] = signed(s.ThoughtSignature)
 	}
-	if len(p.ThoughtSignature) > 0 && p.Thought {
-		e.item["encrypted_content"] = signed(p.ThoughtSignature)
+	if e.text += s.Text; s.Text != "" {
+		k := textKinds[s.kind]
+		e.within(k.events+".delta", members{"delta": s.Text, k.index + "_index": 0})
 	}
-	if e.text += p.Text; p.Text == "" {
-		return nil
-	}
-	return e.within(kind.events+".delta", map[string]any{"delta": p.Text, kind.index + "_index": 0})
 }
 
 // part is the text so far as a part of its item.
-func (e *responsesEncoder) part() map[string]any {
-	part := map[string]any{"type": e.kind.part, e.kind.text: e.text}
+func (e *responsesEncoder) part() members {
+	k := textKinds[e.kind]
+	part := members{"type": k.part, k.text: e.text}
 	if e.kind == said {
 		part["annotations"] = []any{}
 	}
 	return part
 }
 
-// partEvent names what happens to the part.
-func (k textKind) partEvent(what string) string {
-	if k == thought {
-		return "reasoning_summary_part." + what
-	}
-	return "content_part." + what
-}
-
 // open begins an item of text.
-func (e *responsesEncoder) open(kind textKind) error {
-	if err := e.close(); err != nil {
-		return err
-	}
+func (e *responsesEncoder) open(kind kind) {
+	e.close()
+	k := textKinds[kind]
 	e.kind, e.text = kind, ""
-	item := map[string]any{"type": kind.item, "id": kind.item + "_" + rand.Text(), "status": "in_progress", kind.index: []any{}}
-	if kind.item == "message" {
+	item := members{"type": k.item, "id": k.item + "_" + rand.Text(), "status": "in_progress", k.index: []any{}}
+	if kind != thought {
 		item["role"] = "assistant"
 	}
-	if err := e.add(item); err != nil {
-		return err
-	}
-	return e.within(kind.partEvent("added"), map[string]any{"part": e.part(), kind.index + "_index": 0})
+	e.add(item)
+	e.within(k.partEvents+".added", members{"part": e.part(), k.index + "_index": 0})
 }
 
 // close ends the item of text, if there is one.
-func (e *responsesEncoder) close() error {
+func (e *responsesEncoder) close() {
 	if e.item == nil {
-		return nil
+		return
 	}
-	part, index := e.part(), e.kind.index+"_index"
-	e.item[e.kind.index], e.item["status"] = []any{part}, "completed"
-	err := e.within(e.kind.events+".done", map[string]any{e.kind.text: e.text, index: 0})
-	if err == nil {
-		err = e.within(e.kind.partEvent("done"), map[string]any{"part": part, index: 0})
-	}
-	if err != nil {
-		return err
-	}
-	return e.done()
+	k, part := textKinds[e.kind], e.part()
+	e.item[k.index] = []any{part}
+	e.within(k.events+".done", members{k.text: e.text, k.index + "_index": 0})
+	e.within(k.partEvents+".done", members{"part": part, k.index + "_index": 0})
+	e.done()
 }
 
 // toolCall writes a call: its name first, its arguments in pieces.
-func (e *responsesEncoder) toolCall(r *model.LLMResponse, p *genai.Part) error {
-	f := p.FunctionCall
-	id, args, err := callOf(f)
-	if err == nil && len(p.ThoughtSignature) > 0 { // calls have no place for it on this wire
-		err = e.delta(r, &genai.Part{Thought: true, ThoughtSignature: p.ThoughtSignature})
+func (e *responsesEncoder) toolCall(s step) {
+	e.close()
+	e.add(members{"type": "function_call", "id": "fc_" + rand.Text(), "status": "in_progress", "call_id": s.id, "name": s.FunctionCall.Name, "arguments": ""})
+	for _, piece := range e.cut(s.args) {
+		e.within("function_call_arguments.delta", members{"delta": piece})
 	}
-	if err == nil {
-		err = e.close()
-	}
-	if err != nil {
-		return err
-	}
-	if err := e.add(map[string]any{"type": "function_call", "id": "fc_" + rand.Text(), "status": "in_progress", "call_id": id, "name": f.Name, "arguments": ""}); err != nil {
-		return err
-	}
-	for _, piece := range cut(args, e.call.piece) {
-		if err := e.within("function_call_arguments.delta", map[string]any{"delta": piece}); err != nil {
-			return err
-		}
-	}
-	e.item["status"], e.item["arguments"] = "completed", args
-	if err := e.within("function_call_arguments.done", map[string]any{"arguments": args, "name": f.Name}); err != nil {
-		return err
-	}
-	return e.done()
+	e.item["arguments"] = s.args
+	e.within("function_call_arguments.done", members{"arguments": s.args, "name": s.FunctionCall.Name})
+	e.done()
 }
 
 // add puts item last, and done ends it.
-func (e *responsesEncoder) add(item map[string]any) error {
-	e.item, e.head.Output = item, append(e.head.Output, item)
-	return e.within("output_item.added", map[string]any{"item": item})
+func (e *responsesEncoder) add(item members) {
+	e.item, e.output = item, append(e.output, item)
+	e.within("output_item.added", members{"item": item})
 }
 
-func (e *responsesEncoder) done() error {
-	item := e.item
-	err := e.within("output_item.done", map[string]any{"item": item})
+func (e *responsesEncoder) done() {
+	e.item["status"] = "completed"
+	e.within("output_item.done", members{"item": e.item})
 	e.item = nil
-	return err
 }
 
 // within sends an event about the last item.
-func (e *responsesEncoder) within(kind string, members map[string]any) error {
-	if members["output_index"] = len(e.head.Output) - 1; members["item"] == nil {
-		members["item_id"] = e.item["id"]
+func (e *responsesEncoder) within(kind string, m members) {
+	if m["output_index"] = len(e.output) - 1; m["item"] == nil {
+		m["item_id"] = e.item["id"]
 	}
-	return e.say("response."+kind, members)
+	e.say("response."+kind, m)
 }
 
 // say sends one event, where the answer is streamed.
-func (e *responsesEncoder) say(kind string, members map[string]any) error {
+func (e *responsesEncoder) say(kind string, m members) {
 	if !e.call.stream {
-		return nil
+		return
 	}
 	if e.sent == 0 && kind != "response.created" {
-		if err := e.say("response.created", map[string]any{"response": e.start}); err != nil {
-			return err
-		}
+		e.say("response.created", members{"response": e.response([]any{})})
 	}
-	members["type"], members["sequence_number"] = kind, e.sent
+	m["type"], m["sequence_number"] = kind, e.sent
 	e.sent++
-	return e.send("text/event-stream", "event: "+kind+"\ndata: ", members, "\n\n")
+	e.event(kind, m)
+}
+
+func (e *responsesEncoder) end(r *model.LLMResponse) {
+	e.close()
+	out, status := e.response(e.output), "incomplete"
+	switch reason := openAIFinish(r); reason {
+	case "stop", "tool_calls":
+		status = "completed"
+	case "length":
+		out["incomplete_details"] = members{"reason": "max_output_tokens"}
+	default:
+		out["incomplete_details"] = members{"reason": reason}
+	}
+	out["status"], out["usage"] = status, usage(r.UsageMetadata, "input_tokens", "output_tokens")
+	if !e.call.stream {
+		e.whole(out)
+	}
+	e.say("response."+status, members{"response": out})
 }
 
 // broken sends the event for what fails in mid-stream.
 func (e *responsesEncoder) broken(p *problem) {
-	_ = e.say("error", map[string]any{"code": "server_error", "message": p.message, "param": nil})
+	e.say("error", members{"code": "server_error", "message": p.message, "param": nil})
 }

@@ -32,12 +32,12 @@ type wire interface {
 	list(models []any) any
 	describe(name string, since time.Time) any
 	decode(body []byte, to route) (*call, *problem)
-	encoder(s *stream, c *call) encoder
+	encoder(s *stream) encoder
 }
 
 // A call is a request understood.
 type call struct {
-	model   string
+	model   string // as asked for, and then as the model names itself
 	request *model.LLMRequest
 	stream  bool
 	events  bool // Gemini: the stream is events, not an array
@@ -46,14 +46,29 @@ type call struct {
 	one     bool // the answer may hold one call of a tool at most
 }
 
-// An encoder writes one answer: whole, or delta any number of times and then end or
-// broken.
+// An encoder writes one answer step by step: at once where it is streamed, else whole
+// at its end. What it could not write is in its stream's err.
 type encoder interface {
-	whole(final *model.LLMResponse) error
-	delta(of *model.LLMResponse, part *genai.Part) error
-	end(final *model.LLMResponse, rest []*genai.Part) error
+	step(of *model.LLMResponse, s step)
+	end(final *model.LLMResponse)
 	broken(p *problem)
 }
+
+// A step is one thing that an answer says. Each wire spells it in its own way.
+type step struct {
+	*genai.Part
+	kind     kind
+	id, args string // of a call; args is JSON
+}
+
+type kind uint8
+
+const (
+	said kind = iota
+	refusal
+	thought
+	called
+)
 
 // A problem is an error for the client.
 type problem struct {
