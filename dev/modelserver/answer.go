@@ -151,17 +151,17 @@ func (c *call) version(of *model.LLMResponse) {
 	}
 }
 
-// choice returns what the request says about calling tools.
-func (c *call) choice() genai.FunctionCallingConfig {
-	if t := c.request.Config.ToolConfig; t != nil && t.FunctionCallingConfig != nil {
-		return *t.FunctionCallingConfig
+// choiceOf returns what a request says about calling tools.
+func choiceOf(c *genai.GenerateContentConfig) genai.FunctionCallingConfig {
+	if c.ToolConfig != nil && c.ToolConfig.FunctionCallingConfig != nil {
+		return *c.ToolConfig.FunctionCallingConfig
 	}
 	return genai.FunctionCallingConfig{}
 }
 
 // insists reports whether an answer can be other than what the request asks for.
 func (c *call) insists() bool {
-	mode := c.choice().Mode
+	mode := choiceOf(c.request.Config).Mode
 	return c.one || mode == genai.FunctionCallingConfigModeAny || mode == genai.FunctionCallingConfigModeNone || c.request.Config.ResponseMIMEType == "application/json"
 }
 
@@ -173,7 +173,7 @@ func (c *call) unkept(final *model.LLMResponse) *problem {
 	if stopped := final.FinishReason != "" && final.FinishReason != genai.FinishReasonStop; stopped || final.ErrorCode != "" || !c.insists() {
 		return nil
 	}
-	choice, names, text := c.choice(), []string{}, ""
+	choice, names, text := choiceOf(c.request.Config), []string{}, ""
 	for _, p := range parts(final.Content) {
 		switch {
 		case p.FunctionCall != nil:

@@ -175,10 +175,6 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 		}
 		declared = append(declared, d)
 	}
-	names, p := declaredNames(declared)
-	if p != nil {
-		return p
-	}
 	if len(declared) > 0 {
 		c.Tools = []*genai.Tool{{FunctionDeclarations: declared}}
 	}
@@ -194,7 +190,7 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 	case r.choice != nil:
 		f = r.choice
 	case !given(r.ToolChoice) || len(declared) == 0 && string(r.ToolChoice) != `"required"`:
-		return nil
+		return checkTools(c)
 	case strictjson.Unmarshal(r.ToolChoice, &word) == nil:
 		f.Mode = modes[word]
 	case strictjson.Unmarshal(r.ToolChoice, &one) == nil && one.Type == "function":
@@ -204,7 +200,7 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 		return bad("tool_choice", "tool_choice: use auto, none, required, or one function")
 	}
 	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
-	return choosable("tool_choice", f, names)
+	return checkTools(c)
 }
 
 // modes are genai's words for OpenAI's.
@@ -212,27 +208,32 @@ var modes = map[string]genai.FunctionCallingConfigMode{
 	"auto": genai.FunctionCallingConfigModeAuto, "none": genai.FunctionCallingConfigModeNone, "required": genai.FunctionCallingConfigModeAny,
 }
 
-// declaredNames returns the names, of which each function needs one of its own.
-func declaredNames(declared []*genai.FunctionDeclaration) ([]string, *problem) {
+// checkTools refuses twins among the tools, and a choice among tools that are not
+// declared.
+func checkTools(c *genai.GenerateContentConfig) *problem {
 	var names []string
-	for _, d := range declared {
-		if d == nil || d.Name == "" || slices.Contains(names, d.Name) {
-			return nil, bad("tools", "tools: each function needs a name of its own")
+	for _, t := range c.Tools {
+		if t == nil {
+			continue
 		}
-		names = append(names, d.Name)
+		for _, d := range t.FunctionDeclarations {
+			if d == nil || d.Name == "" || slices.Contains(names, d.Name) {
+				return bad("tools", "tools: each function needs a name of its own")
+			}
+			if d.Parameters != nil && d.ParametersJsonSchema != nil {
+				return bad("tools", "tools: parameters and parametersJsonSchema exclude each other")
+			}
+			names = append(names, d.Name)
+		}
 	}
-	return names, nil
-}
-
-// choosable refuses a choice among functions that are not declared.
-func choosable(at string, f *genai.FunctionCallingConfig, names []string) *problem {
+	f := choiceOf(c)
 	for _, name := range f.AllowedFunctionNames {
 		if !slices.Contains(names, name) {
-			return bad(at, at+": no tool has this name")
+			return bad("tool_choice", "the tool choice: no tool has this name")
 		}
 	}
 	if f.Mode == genai.FunctionCallingConfigModeAny && len(names) == 0 {
-		return bad(at, at+": there are no tools to choose from")
+		return bad("tool_choice", "the tool choice: there are no tools to choose from")
 	}
 	return nil
 }

@@ -91,21 +91,6 @@ func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
 		MaxOutputTokens: s.MaxOutputTokens, StopSequences: s.StopSequences, PresencePenalty: s.PresencePenalty, FrequencyPenalty: s.FrequencyPenalty,
 		ResponseMIMEType: s.ResponseMIMEType, ResponseSchema: s.ResponseSchema, ResponseJsonSchema: s.ResponseJsonSchema, ThinkingConfig: s.ThinkingConfig,
 	}
-	var declared []*genai.FunctionDeclaration
-	for _, t := range r.Tools {
-		if t != nil {
-			declared = append(declared, t.FunctionDeclarations...)
-		}
-	}
-	names, p := declaredNames(declared)
-	if p != nil {
-		return nil, p
-	}
-	twice := func(d *genai.FunctionDeclaration) bool { return d.Parameters != nil && d.ParametersJsonSchema != nil }
-	var f genai.FunctionCallingConfig
-	if r.ToolConfig != nil && r.ToolConfig.FunctionCallingConfig != nil {
-		f = *r.ToolConfig.FunctionCallingConfig
-	}
 	modes := []genai.FunctionCallingConfigMode{
 		"", genai.FunctionCallingConfigModeUnspecified, genai.FunctionCallingConfigModeAuto, genai.FunctionCallingConfigModeAny,
 		genai.FunctionCallingConfigModeNone, genai.FunctionCallingConfigModeValidated,
@@ -119,12 +104,10 @@ func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
 		return nil, bad("", "generationConfig.responseLogprobs: there are no log probabilities")
 	case len(s.ResponseModalities) > 1 || len(s.ResponseModalities) == 1 && s.ResponseModalities[0] != genai.ModalityText:
 		return nil, bad("", "generationConfig.responseModalities: answers are text")
-	case slices.ContainsFunc(declared, twice):
-		return nil, bad("", "tools: parameters and parametersJsonSchema exclude each other")
-	case !slices.Contains(modes, f.Mode):
+	case !slices.Contains(modes, choiceOf(c).Mode):
 		return nil, bad("", "toolConfig.functionCallingConfig.mode: use AUTO, ANY, NONE or VALIDATED")
 	}
-	return c, choosable("toolConfig.functionCallingConfig", &f, names)
+	return c, checkTools(c)
 }
 
 // readContents reads the history, and checks that each turn of calls is answered by

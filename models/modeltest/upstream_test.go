@@ -56,7 +56,7 @@ func TestFaults(t *testing.T) {
 		"cut before all":    {Cut(0), streamBody, "", 0, "", true},
 		"cut after one":     {Cut(1), streamBody, "", 200, `"role":"assistant"`, true},
 		"cut late":          {Cut(99), streamBody, "", 200, "[DONE]", true},
-		"cut after bytes":   {cutBytes(5), chatBody, "", 200, `{"id"`, true},
+		"cut after bytes":   {cutBytes(5), chatBody, "", 200, `{"cho`, true},
 		"cut after none":    {cutBytes(0), chatBody, "", 200, ``, true},
 		"cut after all":     {cutBytes(99999), chatBody, "", 200, `a😀`, true},
 		"split":             {split(1), streamBody, "", 200, "a😀", false},
