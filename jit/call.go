@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -143,7 +144,9 @@ func (s *scope) about() About {
 
 // entry is a journal entry about the call.
 func (s *scope) entry(kind EntryKind) Entry {
-	return Entry{Kind: kind, Run: s.task.run, TaskID: s.task.knownID(), CallID: s.call.ID, Tool: s.call.Tool}
+	e := s.task.entry(kind)
+	e.CallID, e.Tool = s.call.ID, s.call.Tool
+	return e
 }
 
 // effectOf names what a request that is not read-only does. Its key is the same for
@@ -163,7 +166,7 @@ func (s *scope) effectOf(req *http.Request) effect {
 	sum := string(body.Sum(nil))
 	e := effect{key: "jit-" + base64.RawURLEncoding.EncodeToString(digestOf(base, req.Method, req.URL.String(), sum)[:18])}
 	if known {
-		e.digest = string(digestOf(s.call.Tool, req.Method, req.URL.String(), sum))
+		e.digest = hex.EncodeToString(digestOf(s.call.Tool, req.Method, req.URL.String(), sum)[:16])
 	}
 	return e
 }

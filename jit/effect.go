@@ -58,7 +58,7 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 		e := a.newEffect()
 		a.effect = &e
 	}
-	known, doubt, err := task.effects.begin(ctx, a.effect.digest, a.s.call.Repeats)
+	known, doubt, err := task.effects.begin(ctx, a.effect.digest, a.s.call.Repeats, a.t.HonorsIdempotencyKey)
 	if err != nil || known != nil {
 		closeCopy(a, req)
 		if err != nil {
@@ -212,7 +212,7 @@ func (a *attempt) entry(kind EntryKind) Entry {
 	e := a.s.entry(kind)
 	e.Method, e.URL, e.RequestID = a.req.Method, a.shown(), a.using
 	if a.effect != nil {
-		e.IdempotencyKey = a.effect.key
+		e.IdempotencyKey, e.Effect = a.effect.key, a.effect.digest
 	}
 	return e
 }

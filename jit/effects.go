@@ -74,7 +74,7 @@ type effects struct {
 // outcome is what is known of one effect.
 type outcome struct {
 	underWay chan struct{} // closed when it is not any more; nil when nobody is at it
-	doubt    *InDoubtError // of an effect in doubt
+	doubt    *InDoubtError // of an effect in doubt, and of one whose answer was forgotten
 	answer   *answer       // of one that took effect
 }
 
@@ -97,8 +97,9 @@ const (
 
 // begin takes an effect on, or returns the answer that there is to it; it waits while
 // another request is at it. In an effect that was taken on there may be a doubt; end
-// must be called for it. A repeat that is meant is taken on in any case.
-func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answer, *InDoubtError, error) {
+// must be called for it. A repeat that is meant is taken on in any case, and so is an
+// effect whose answer was forgotten, if it can be had again.
+func (s *effects) begin(ctx context.Context, digest string, repeat, again bool) (*answer, *InDoubtError, error) {
 	if digest == "" {
 		return nil, nil, nil // its body cannot be read twice, so nothing is known
 	}
@@ -113,7 +114,7 @@ func (s *effects) begin(ctx context.Context, digest string, repeat bool) (*answe
 			s.known[digest] = o
 		}
 		underWay, known, doubt := o.underWay, o.answer, o.doubt
-		if repeat || underWay == nil && known == nil {
+		if repeat || underWay == nil && (known == nil || again && doubt != nil) {
 			if underWay == nil {
 				o.underWay = make(chan struct{})
 			}
@@ -149,8 +150,8 @@ func (s *effects) end(digest string, a *answer, doubt *InDoubtError) {
 		close(o.underWay)
 		o.underWay = nil
 	}
-	if o.answer != nil {
-		return // of an earlier time, where repeats are meant
+	if o.answer != nil && (o.doubt == nil || a == nil) {
+		return // of an earlier time, where repeats are meant or it was forgotten
 	}
 	o.answer, o.doubt = a, doubt
 	switch {

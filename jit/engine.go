@@ -172,12 +172,16 @@ func (e *Engine) Open(ctx context.Context, spec TaskSpec) (*Task, error) {
 // their own contexts. The caller must call [Task.Complete].
 func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) *Task {
 	ctx = context.WithoutCancel(ctx)
-	t := &Task{
-		engine: e, run: rand.Text(), observe: observe, opened: make(chan struct{}), completing: make(chan struct{}, 1),
-		grants: newGrants(e), requests: newRequests(ctx),
-	}
+	t := e.newTask(ctx, rand.Text(), observe)
 	go t.create(ctx, spec)
 	return t
+}
+
+func (e *Engine) newTask(ctx context.Context, run string, observe func(Event)) *Task {
+	return &Task{
+		engine: e, run: run, observe: observe, opened: make(chan struct{}), completing: make(chan struct{}, 1),
+		grants: newGrants(e), requests: newRequests(context.WithoutCancel(ctx)),
+	}
 }
 
 // within reports whether d lies within the ceiling and the operator's policy, and

@@ -109,6 +109,16 @@ type Repeated struct {
 	StatusCode int    `json:"status_code"`
 }
 
+// Suspended reports that nobody works on the task until a person has decided, and that
+// it waits no longer than Until.
+type Suspended struct {
+	About
+	Until time.Time `json:"until"`
+}
+
+// Resumed reports that a suspended task was taken up again.
+type Resumed struct{ About }
+
 // Completed reports that the task ended and its tokens were revoked, or why not.
 type Completed struct {
 	About
@@ -146,6 +156,12 @@ func (CallEnded) Kind() string { return "call_ended" }
 
 // Kind implements [Event].
 func (Repeated) Kind() string { return "repeated" }
+
+// Kind implements [Event].
+func (Suspended) Kind() string { return "suspended" }
+
+// Kind implements [Event].
+func (Resumed) Kind() string { return "resumed" }
 
 // Kind implements [Event].
 func (Completed) Kind() string { return "completed" }

@@ -187,14 +187,18 @@ func (s *grants) forget(g *Grant) {
 	maps.DeleteFunc(s.served, func(_ kind, last served) bool { return last.grant == g })
 }
 
-// close forgets all grants and takes no more.
-func (s *grants) close() {
+// close forgets all grants and takes no more. It returns their tokens.
+func (s *grants) close() (tokens []secret.String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	for _, g := range s.asked {
+		tokens = append(tokens, g.Token)
+	}
 	clear(s.asked)
 	clear(s.places)
 	clear(s.served)
+	return tokens
 }
 
 // of returns the live grant for a demand, or nil.

@@ -43,6 +43,8 @@ const (
 	EntryCallSent       EntryKind = "call_sent"       // announces a request that may change something
 	EntryCallReturned   EntryKind = "call_returned"   // notes its outcome; reports one that is not known
 	EntryCallEnded      EntryKind = "call_ended"      // notes what the caller made of the call
+	EntryTaskSuspended  EntryKind = "task_suspended"  // announces that nobody works on the task until ExpiresAt
+	EntryTaskResumed    EntryKind = "task_resumed"    // announces that a process works on it again, see Rereader
 	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
 	EntryTaskCompleted  EntryKind = "task_completed"  // reports it
 )
@@ -64,6 +66,7 @@ type Entry struct {
 	Args           json.RawMessage // what the call was asked to do, without tokens and cut to size
 	Ceiling        []rar.Detail
 	IdempotencyKey string
+	Effect         string // names what a request is to change, whichever call makes it
 	RequestID      string // of the demand, or of the grant that was used
 	Detail         *rar.Detail
 	Demanded       []rar.Detail
@@ -80,6 +83,7 @@ type Entry struct {
 	Result         string  // what the caller made of the call, such as "ok" or "denied"
 	Issued         int     // tokens under the task, with task_completed
 	Revoked        int     // of them those that were alive
+	Digest         string  // of what is kept to go on with, with task_suspended
 	Error          string
 }
 

@@ -254,7 +254,7 @@ func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Gr
 		}
 		req.Decision = dec
 		r.keep(key, d, req)
-		s.report(d, dec, time.Since(req.asked))
+		s.report(key, d, dec, time.Since(req.asked))
 	}
 	if req.Status != StatusApproved {
 		return nil, deniedError(d, req.Decision)
@@ -300,7 +300,7 @@ func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Chec
 		req.ExpiresAt = req.asked.Add(t.engine.cfg.MaxPending)
 	}
 	t.requests.keep(key, d, req)
-	s.report(d, req.Decision, time.Since(req.asked))
+	s.report(key, d, req.Decision, time.Since(req.asked))
 	return req, nil
 }
 
@@ -323,7 +323,7 @@ func (s *scope) resume(ctx context.Context, key grantKey, d rar.Checked, open op
 		open.Status = StatusExpired
 	}
 	s.task.requests.keep(key, d, open)
-	s.report(d, open.Decision, time.Since(open.asked))
+	s.report(key, d, open.Decision, time.Since(open.asked))
 	return open, nil
 }
 
@@ -353,10 +353,10 @@ func deniedError(d rar.Checked, dec Decision) *DeniedError {
 
 // report tells journal and observer of a decision. A crash may lose the note: a
 // decision by itself lets nobody do anything, and a grant has an entry of its own.
-func (s *scope) report(d rar.Checked, dec Decision, waited time.Duration) {
+func (s *scope) report(key grantKey, d rar.Checked, dec Decision, waited time.Duration) {
 	detail := d.Detail()
 	e := s.entry(EntryDecision)
-	e.TaskID, e.RequestID, e.Detail, e.Status = dec.TaskID, dec.RequestID, &detail, dec.Status
+	e.TaskID, e.RequestID, e.Detail, e.Status, e.URL = dec.TaskID, dec.RequestID, &detail, dec.Status, key.origin.String()
 	e.Risk, e.DecidedBy, e.Message, e.ExpiresAt = dec.Risk, dec.DecidedBy, dec.Message, dec.ExpiresAt
 	s.task.engine.note(e)
 	s.task.emit(Decided{

@@ -18,6 +18,7 @@ import (
 type Task struct {
 	engine  *Engine
 	run     string
+	epoch   int // how often it was resumed
 	observe func(Event)
 
 	opened  chan struct{} // closed when info or openErr is set
@@ -126,9 +127,14 @@ func (t *Task) Complete(ctx context.Context) error {
 		return t.finish(Completed{}, nil)
 	}
 	// Giving authority back needs no record.
-	t.engine.note(Entry{Kind: EntryTaskCompleting, Run: t.run, TaskID: id})
+	t.engine.note(t.entry(EntryTaskCompleting))
 	err := t.complete(ctx, id)
 	return t.finish(t.tally(id), err)
+}
+
+// entry is a journal entry about the task.
+func (t *Task) entry(kind EntryKind) Entry {
+	return Entry{Kind: kind, Run: t.run, Epoch: t.epoch, TaskID: t.knownID()}
 }
 
 // knownID returns the task's id if the server gave one.
@@ -162,7 +168,8 @@ func (t *Task) complete(ctx context.Context, id string) error {
 		return &AuthorityError{opComplete, last}
 	}
 	tally := t.tally(id)
-	entry := Entry{Kind: EntryTaskCompleted, Run: t.run, TaskID: id, Issued: tally.Issued, Revoked: tally.Revoked}
+	entry := t.entry(EntryTaskCompleted)
+	entry.Issued, entry.Revoked = tally.Issued, tally.Revoked
 	if err := t.engine.record(context.WithoutCancel(ctx), entry); err != nil {
 		t.engine.log.WarnContext(ctx, "task completed without a journal entry", "task_id", id, "error", err)
 	}

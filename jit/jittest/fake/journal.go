@@ -1,0 +1,71 @@
+package fake
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/jitagent/jitagent/jit"
+)
+
+// A Journal keeps entries in memory, those of suspended tasks by the rules of
+// [jit.Rereader]. Several engines may share one, as processes share a database. The
+// zero Journal is ready for use, and safe for concurrent use.
+type Journal struct {
+	// Refuse, if not nil, may refuse an entry that Append is given.
+	Refuse func(jit.Entry) error
+
+	mu      sync.Mutex
+	entries []jit.Entry
+}
+
+var _ jit.Rereader = (*Journal)(nil)
+
+// Append implements [jit.Journal].
+func (j *Journal) Append(_ context.Context, e jit.Entry) error {
+	if j.Refuse != nil {
+		if err := j.Refuse(e); err != nil {
+			return err
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e.Kind == jit.EntryTaskResumed {
+		for _, was := range slices.Backward(j.of(e.Run)) {
+			switch was.Kind {
+			case jit.EntryTaskCompleted:
+				return jit.ErrTaskEnded
+			case jit.EntryTaskResumed:
+				return jit.ErrClaimed
+			}
+			if was.Kind == jit.EntryTaskSuspended {
+				break
+			}
+		}
+	}
+	j.entries = append(j.entries, e)
+	return nil
+}
+
+// Note implements [jit.Journal].
+func (j *Journal) Note(e jit.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, e)
+}
+
+// Entries implements [jit.Rereader].
+func (j *Journal) Entries(_ context.Context, run string) ([]jit.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.of(run), nil
+}
+
+func (j *Journal) of(run string) (entries []jit.Entry) {
+	for _, e := range j.entries {
+		if e.Run == run {
+			entries = append(entries, e)
+		}
+	}
+	return entries
+}

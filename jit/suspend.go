@@ -1,0 +1,220 @@
+package jit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Errors of [Engine.Resume].
+var (
+	// ErrClaimed: the task is no longer suspended, since it was resumed: here, or by
+	// another process. Whoever did so goes on with it.
+	ErrClaimed = errors.New("it was resumed already")
+	// ErrChanged: what is to be resumed is not what was suspended.
+	ErrChanged = errors.New("what was kept to go on with is not what was suspended")
+)
+
+// A Rereader is a [Journal] from which a suspended task can be taken up again.
+//
+// Its Append takes an [EntryTaskResumed] once for each [EntryTaskSuspended] of the
+// run, whichever process it comes from, and makes the run the caller's own. Otherwise
+// it fails with an error that wraps [ErrTaskEnded] when the task is over, and
+// [ErrClaimed] when it was resumed since; both may be true.
+type Rereader interface {
+	Journal
+
+	// Entries returns what was written about a run, in order, notes included.
+	Entries(ctx context.Context, run string) ([]Entry, error)
+}
+
+// CanSuspend reports whether the engine's journal is a [Rereader], without which no
+// task can be suspended.
+func (e *Engine) CanSuspend() bool {
+	_, ok := e.cfg.Journal.(Rereader)
+	return ok
+}
+
+// Run returns the engine's own name of the task, by which [Engine.Resume] finds it.
+func (t *Task) Run() string { return t.run }
+
+// Suspend ends what this process does for a task that waits for decisions, and leaves
+// the task open for [Engine.Resume]: nothing more is asked or sent from here, polling
+// has stopped, and tokens are dropped, and revoked where the authorization server can
+// revoke one by itself. The journal keeps digest, which names what the caller kept to
+// go on with, and until when the task waits: Suspend returns that moment, at which the
+// last open request runs out.
+//
+// It fails for a task without a pending request, and where nothing can be recorded.
+// Such a task is to be completed; one that is suspended is not.
+func (t *Task) Suspend(ctx context.Context, digest string) (until time.Time, err error) {
+	id, err := t.ID(ctx)
+	if err == nil && !t.engine.CanSuspend() {
+		err = errors.New("the journal cannot be read back")
+	}
+	if err != nil {
+		return until, fmt.Errorf("jit: suspend task: %w", err)
+	}
+	t.ended.Store(true)
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
+	defer cancel()
+	t.requests.close(ctx)
+	if until = t.requests.waitsUntil(); until.IsZero() {
+		return until, errors.New("jit: suspend task: nobody is to decide anything")
+	}
+	for _, token := range t.grants.close() {
+		t.revoke(ctx, token)
+	}
+	e := t.entry(EntryTaskSuspended)
+	e.ExpiresAt, e.Digest = until, digest
+	if err := t.engine.record(ctx, e); err != nil {
+		return until, err
+	}
+	t.completed.Store(true) // as far as this process is concerned
+	t.emit(Suspended{About: About{Time: time.Now(), TaskID: id}, Until: until})
+	return until, nil
+}
+
+// waitsUntil returns when the last pending request runs out, zero when there is none.
+func (r *requests) waitsUntil() (until time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, req := range r.open {
+		if req.Status == StatusPending && req.ExpiresAt.After(until) {
+			until = req.ExpiresAt
+		}
+	}
+	return until
+}
+
+// Resume takes up a suspended task, once: a second Resume, by whatever process, fails
+// with [ErrClaimed]. The task goes on under its name: requests that were open are
+// polled further and not asked for again, what was denied stays denied, and an effect
+// that was sent is not sent again. digest must be that of [Task.Suspend]; for another
+// one the task is completed, and the error wraps [ErrChanged]. An error that wraps
+// [ErrTaskEnded] says that the task is over, for example since nobody decided in time.
+//
+// observe is as for [Engine.Start]. The caller must call [Task.Complete], or
+// [Task.Suspend] again.
+func (e *Engine) Resume(ctx context.Context, run, digest string, observe func(Event)) (*Task, error) {
+	t, err := e.resume(ctx, run, digest, observe)
+	if err != nil {
+		return nil, fmt.Errorf("jit: resume task: %w", err)
+	}
+	return t, nil
+}
+
+func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Event)) (*Task, error) {
+	journal, ok := e.cfg.Journal.(Rereader)
+	if !ok {
+		return nil, errors.New("the journal cannot be read back")
+	}
+	entries, err := journal.Entries(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	t := e.newTask(ctx, run, observe)
+	kept := t.reread(entries)
+	if t.info.ID == "" {
+		return nil, errors.New("the journal knows no such task")
+	}
+	if kept.Authority != e.cfg.AuthorityName {
+		return nil, fmt.Errorf("it belongs to %s", kept.Authority)
+	}
+	close(t.opened)
+	t.epoch++
+	if err := e.record(ctx, t.entry(EntryTaskResumed)); err != nil {
+		return nil, err
+	}
+	if kept.Digest != digest {
+		return nil, errors.Join(ErrChanged, t.Complete(context.WithoutCancel(ctx)))
+	}
+	t.emit(Resumed{About: About{Time: time.Now(), TaskID: t.info.ID}})
+	return t, nil
+}
+
+// reread brings a new task to where its entries leave it, and returns what they say of
+// its authority and its last suspension.
+func (t *Task) reread(entries []Entry) (kept Entry) {
+	sent := map[string]Entry{} // effects without a known end, by key
+	for _, e := range entries {
+		switch e.Kind {
+		case EntryTaskOpening:
+			kept.Authority = e.Authority
+		case EntryTaskOpened:
+			t.info = TaskInfo{ID: e.TaskID, ExpiresAt: e.ExpiresAt}
+		case EntryTaskSuspended:
+			kept.Digest = e.Digest
+		case EntryTaskResumed:
+			t.epoch = e.Epoch
+		case EntryDecision:
+			t.requests.reread(e)
+		case EntryGrant:
+			t.grants.count(e.ExpiresAt)
+			t.requests.redeemed(e.RequestID)
+		case EntryCallSent:
+			sent[e.IdempotencyKey] = e
+		case EntryCallReturned:
+			if s, ok := sent[e.IdempotencyKey]; ok && e.Outcome != OutcomeInDoubt {
+				delete(sent, e.IdempotencyKey)
+				t.effects.reread(s, e)
+			}
+		}
+	}
+	for _, e := range sent {
+		t.effects.reread(e, Entry{Outcome: OutcomeInDoubt})
+	}
+	return kept
+}
+
+// reread keeps what a decision of an earlier process means for later calls.
+func (r *requests) reread(e Entry) {
+	if e.Detail == nil {
+		return
+	}
+	d, err := e.Detail.Check()
+	if err != nil {
+		return
+	}
+	origin, _ := ParseOrigin(e.URL) // none for one that is bound to no API
+	r.keep(keyOf(origin, d), d, openRequest{asked: e.Time, Decision: Decision{
+		RequestID: e.RequestID, TaskID: e.TaskID, Status: e.Status, Risk: e.Risk, ExpiresAt: e.ExpiresAt,
+		Message: e.Message, DecidedBy: e.DecidedBy,
+	}})
+}
+
+// redeemed forgets a request whose token was issued.
+func (r *requests) redeemed(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, open := range r.open {
+		if open.RequestID == id {
+			delete(r.open, key)
+		}
+	}
+}
+
+// errForgotten stands for an answer of which the journal keeps the status at most.
+var errForgotten = errors.New("the process that sent it is gone")
+
+// reread keeps what became of an effect that an earlier process sent. Of an answer the
+// status is left: whoever asks for the effect again gets that, unless the API honors
+// its key and can be asked for the rest.
+func (s *effects) reread(sent, returned Entry) {
+	answered := answerOf(&http.Response{StatusCode: returned.HTTPStatus})
+	if sent.Effect == "" || returned.Outcome != OutcomeInDoubt && (returned.Outcome != OutcomeAnswered || answered == nil) {
+		return
+	}
+	if answered != nil {
+		close(answered.whole)
+	}
+	if s.known == nil {
+		s.known = map[string]*outcome{}
+	}
+	s.known[sent.Effect] = &outcome{answer: answered, doubt: &InDoubtError{
+		Tool: sent.Tool, CallID: sent.CallID, Method: sent.Method, URL: sent.URL, IdempotencyKey: sent.IdempotencyKey,
+		StatusCode: returned.HTTPStatus, Err: errForgotten,
+	}}
+}
