@@ -21,8 +21,8 @@ var (
 //
 // Its Append takes an [EntryTaskResumed] once for each [EntryTaskSuspended] of the
 // run, whichever process it comes from, and makes the run the caller's own. Otherwise
-// it fails with an error that wraps [ErrTaskEnded] when the task is over, and
-// [ErrClaimed] when it was resumed since; both may be true.
+// it fails, with an error that wraps [ErrTaskEnded] when the task is over, and
+// [ErrClaimed] when it was resumed since.
 type Rereader interface {
 	Journal
 
@@ -94,7 +94,8 @@ func (r *requests) waitsUntil() (until time.Time) {
 // polled further and not asked for again, what was denied stays denied, and an effect
 // that was sent is not sent again. digest must be that of [Task.Suspend]; for another
 // one the task is completed, and the error wraps [ErrChanged]. An error that wraps
-// [ErrTaskEnded] says that the task is over, for example since nobody decided in time.
+// [ErrTaskEnded] says that the task is over; if it does not wrap ErrClaimed as well, nobody
+// resumed it, for example since nobody decided in time.
 //
 // observe is as for [Engine.Start]. The caller must call [Task.Complete], or
 // [Task.Suspend] again.
@@ -126,6 +127,9 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 	close(t.opened)
 	t.epoch++
 	if err := e.record(ctx, t.entry(EntryTaskResumed)); err != nil {
+		if kept.Kind == EntryTaskResumed && errors.Is(err, ErrTaskEnded) {
+			err = fmt.Errorf("%w: %w", ErrClaimed, err)
+		}
 		return nil, err
 	}
 	if kept.Digest != digest {
@@ -136,7 +140,7 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 }
 
 // reread brings a new task to where its entries leave it, and returns what they say of
-// its authority and its last suspension.
+// its authority and its last suspension, and whether that or a resumption came last.
 func (t *Task) reread(entries []Entry) (kept Entry) {
 	sent := map[string]Entry{} // effects without a known end, by key
 	for _, e := range entries {
@@ -146,9 +150,9 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 		case EntryTaskOpened:
 			t.info = TaskInfo{ID: e.TaskID, ExpiresAt: e.ExpiresAt}
 		case EntryTaskSuspended:
-			kept.Digest = e.Digest
+			kept.Kind, kept.Digest = e.Kind, e.Digest
 		case EntryTaskResumed:
-			t.epoch = e.Epoch
+			kept.Kind, t.epoch = e.Kind, e.Epoch
 		case EntryDecision:
 			t.requests.reread(e)
 		case EntryGrant:

@@ -20,6 +20,10 @@ func (t *teller) ofTask(r journal.Record) bool {
 		s.Label, s.Text = "opening", "Asked the authorization server to open a task."
 	case jit.EntryTaskOpened:
 		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
+	case jit.EntryTaskSuspended:
+		s.Label, s.Tone, s.Text = "suspended", Warn, fmt.Sprintf("Left to wait for a decision%s: its tokens were dropped, and no process worked on it.", t.until(", at the latest until ", r.ExpiresAt))
+	case jit.EntryTaskResumed:
+		s.Label, s.Text = "resumed", "Taken up again: what was asked for is waited for as before."
 	case jit.EntryTaskCompleting:
 		t.closed = true
 		s.Label, s.Text = "completing", "Asked the authorization server to end the task and revoke its tokens."

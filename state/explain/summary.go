@@ -184,7 +184,10 @@ func (t *teller) endSummary(say func(string, ...any)) {
 		say("The end of the task was never confirmed, and it is not known whether its tokens were revoked. %s.", issued)
 	default:
 		verb := "still open"
-		if task.State == journal.StateCompleting {
+		switch task.State {
+		case journal.StateSuspended:
+			verb = "suspended, and waits for a decision"
+		case journal.StateCompleting:
 			verb = "not confirmed as ended"
 		}
 		live := len(keep(task.Grants, func(g *Grant) bool { return g.End == journal.GrantLive }))

@@ -105,7 +105,7 @@ func (t *teller) handOver(r journal.Record) {
 	if r.Owner != "" {
 		t.owner = r.Owner
 	}
-	if was == "" || was == t.owner || t.task.State.Finished() {
+	if was == "" || was == t.owner || t.task.State.Finished() || t.task.State == journal.StateSuspended {
 		return
 	}
 	t.died(was, "another process found it gone")
@@ -166,7 +166,7 @@ func (t *teller) finish() *Task {
 	if !t.opening {
 		t.notef("The beginning is missing: the first entry that is there, %d, is not the task's opening.", t.first)
 	}
-	if !task.State.Finished() && t.opts.Gone[task.Run] {
+	if !task.State.Finished() && task.State != journal.StateSuspended && t.opts.Gone[task.Run] {
 		t.died(t.owner, "the process is gone, and nobody has taken the task over yet")
 	}
 	if task.State.Finished() {

@@ -75,6 +75,8 @@ func (r *Record) fields() []field {
 		{"decided_by", (*freeText)(&r.DecidedBy)},
 		{"demanded", &r.Demanded},
 		{"detail", &r.Detail},
+		{"digest", &r.Digest},
+		{"effect", &r.Effect},
 		{"epoch", &r.Epoch},
 		{"error", (*freeText)(&r.Error)},
 		{"expires_at", &r.ExpiresAt},

@@ -31,7 +31,7 @@ func anyRecord() *rapid.Generator[Record] {
 			Attempt: rapid.IntRange(0, 1000).Draw(t, "attempt"), NextAttempt: anyTime().Draw(t, "next"),
 			Entry: jit.Entry{
 				Kind: jit.EntryKind(rapid.StringMatching(`[a-z_]{1,20}`).Draw(t, "kind")), Time: anyTime().Draw(t, "time"),
-				Run: name.Draw(t, "run"), TaskID: name.Draw(t, "task"), Status: jit.Status(rapid.IntRange(0, 4).Draw(t, "status")),
+				Run: name.Draw(t, "run"), Digest: name.Draw(t, "digest"), Effect: name.Draw(t, "effect"), TaskID: name.Draw(t, "task"), Status: jit.Status(rapid.IntRange(0, 4).Draw(t, "status")),
 				Justification: text.Draw(t, "justification"), Error: text.Draw(t, "error"), URL: text.Draw(t, "url"),
 				ExpiresAt: anyTime().Draw(t, "expires"), HTTPStatus: rapid.IntRange(0, 999).Draw(t, "http"),
 			},

@@ -9,9 +9,14 @@ import (
 // A State is how far a task is, as far as this journal knows.
 type State string
 
+// grace is how long a suspended task is kept after its last request ran out: what was
+// decided in the last moment can still be gone on with.
+const grace = 10 * time.Minute
+
 // The states of a task. A state says no more than is known.
 const (
 	StateOpen       State = "open"       // begun; authority may be granted under it
+	StateSuspended  State = "suspended"  // open, and left to wait for a decision: nobody works on it
 	StateCompleting State = "completing" // giving it back was announced or tried, without an answer yet
 	StateCompleted  State = "completed"  // the authorization server confirmed that everything was given back
 	StateExpired    State = "expired"    // never confirmed, but whatever was granted has ended by itself
@@ -25,7 +30,7 @@ func (s State) Finished() bool { return s == StateCompleted || s == StateExpired
 type Task struct {
 	Run   string // the engine's own id, known before the server's
 	ID    string // the authorization server's id; empty when it was never learned
-	Owner string // the process that began it
+	Owner string // the process that began it, or that took it up last
 	State State
 
 	Authority  string // which authorization server and agent, see jit.Config
@@ -44,7 +49,7 @@ type Task struct {
 
 	Attempts    int       // completions that failed and were recorded
 	LastError   string    // of the last of them
-	NextAttempt time.Time // when to try again; zero for at once
+	NextAttempt time.Time // when to try again, or for a suspended task for the first time; zero for at once
 
 	FirstSeq, LastSeq int64 // its first and last entry
 }
@@ -70,8 +75,12 @@ func (t Task) After(r Record) Task {
 		t.Authority, t.Session, t.Name, t.OnBehalfOf = r.Authority, r.Session, r.Name, r.OnBehalfOf
 	case jit.EntryTaskOpened:
 		t.ExpiresAt = r.ExpiresAt
+	case jit.EntryTaskSuspended:
+		t.State, t.NextAttempt = StateSuspended, r.ExpiresAt.Add(grace)
+	case jit.EntryTaskResumed:
+		t.State, t.Owner, t.NextAttempt = StateOpen, r.Owner, time.Time{}
 	case jit.EntryTaskCompleting:
-		if t.State == StateOpen {
+		if t.State == StateOpen || t.State == StateSuspended {
 			t.State = StateCompleting
 		}
 	case jit.EntryTaskCompleted:

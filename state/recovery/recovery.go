@@ -187,7 +187,7 @@ func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Tas
 
 // Leave prepares the tasks of the journal's own process for whoever comes after it:
 // what could not be given back gets an attempt with the reason, so that the next
-// process finds it. A task that the server never named is closed: nothing can be under
+// process finds it. A suspended task is left as it is, and one that the server never named is closed: nothing can be under
 // it. Leave returns how many tasks are left. Call it at the end, when no run is under
 // way; reason must hold no secret.
 func Leave(ctx context.Context, j Journal, reason string) (left int, err error) {
@@ -197,6 +197,9 @@ func Leave(ctx context.Context, j Journal, reason string) (left int, err error) 
 	}
 	var errs []error
 	for _, t := range tasks {
+		if t.State == journal.StateSuspended {
+			continue // on purpose
+		}
 		if t.ID == "" && t.Until.IsZero() {
 			errs = append(errs, j.MarkExpired(ctx, t.Run))
 			continue

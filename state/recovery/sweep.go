@@ -91,7 +91,7 @@ func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err 
 			at[owner] = due
 		}
 	}
-	if s.found, err = s.Journal.Orphans(ctx); err != nil {
+	if s.found, err = s.orphans(ctx); err != nil {
 		return nil, next, err
 	}
 	unknown, err := s.Journal.Tasks(ctx, journal.TaskFilter{State: journal.StateUnknown})
@@ -127,9 +127,23 @@ func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err 
 	return slices.SortedFunc(maps.Keys(at), func(a, b string) int { return at[a].Compare(at[b]) }), next, nil
 }
 
+// orphans returns the tasks that processes left which are gone, but for those that are
+// suspended and still wait.
+func (s *sweep) orphans(ctx context.Context) ([]journal.Task, error) {
+	tasks, err := s.Journal.Orphans(ctx)
+	now := time.Now()
+	return slices.DeleteFunc(tasks, func(t journal.Task) bool { return waits(t, now) }), err
+}
+
+func waits(t journal.Task, now time.Time) bool {
+	return t.State == journal.StateSuspended && now.Before(t.NextAttempt)
+}
+
 // due returns when something can be done about a task, if that is for us to wait for.
 func (s *sweep) due(t journal.Task, now time.Time) (time.Time, bool) {
 	switch {
+	case waits(t, now):
+		return time.Time{}, false
 	case t.State == journal.StateUnknown || s.kind(t) == foreign:
 		return time.Time{}, over(t, now)
 	case t.State.Finished():
@@ -327,7 +341,7 @@ func (s *sweep) pause(ctx context.Context, next time.Time) {
 func (s *sweep) count(ctx context.Context) (err error) {
 	orphans := s.found
 	if !s.done {
-		if orphans, err = s.Journal.Orphans(ctx); err != nil {
+		if orphans, err = s.orphans(ctx); err != nil {
 			return err
 		}
 	}

@@ -203,4 +203,19 @@ func (j *Journal) Note(e jit.Entry) {
 	}
 }
 
-var _ jit.Journal = (*Journal)(nil)
+// Entries implements [jit.Rereader].
+func (j *Journal) Entries(ctx context.Context, run string) ([]jit.Entry, error) {
+	if err := j.submit(ctx, false, func(*txn) error { return nil }); err != nil { // after the notes that wait
+		return nil, err
+	}
+	var entries []jit.Entry
+	for r, err := range j.Query(ctx, journal.Filter{Run: run}) {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, r.Entry)
+	}
+	return entries, nil
+}
+
+var _ jit.Rereader = (*Journal)(nil)

@@ -15,7 +15,8 @@ const applicationID = 0x6a697461
 
 // migrations returns the steps that lead from one schema version to the next. A
 // step is never changed once it was released. Entries keep the data column as they
-// were written: the chain is over its bytes. Version 2 has entries with an epoch.
+// were written: the chain is over its bytes. Version 2 has entries with an epoch, and
+// suspended tasks.
 func migrations() []string {
 	return []string{`
 CREATE TABLE entries (
@@ -56,7 +57,9 @@ CREATE INDEX tasks_unfinished ON tasks (owner) WHERE state IN ('open', 'completi
 
 -- The entry before the first that is still there.
 CREATE TABLE anchor (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
-INSERT INTO anchor VALUES (1, 0, zeroblob(32));`, ``}
+INSERT INTO anchor VALUES (1, 0, zeroblob(32));`, `
+DROP INDEX tasks_unfinished;
+CREATE INDEX tasks_unfinished ON tasks (owner) WHERE state IN ('open', 'suspended', 'completing');`}
 }
 
 // A querier is a database, a connection of it, or a transaction.

@@ -76,7 +76,7 @@ func (x *txn) pruneLimit(before time.Time) (int64, error) {
 	for {
 		var first sql.NullInt64
 		err := x.tx.QueryRowContext(x.ctx, "SELECT min(first_seq) FROM tasks WHERE first_seq <= ?1 AND "+
-			"(last_seq > ?1 OR state IN ('open', 'completing'))", limit.Int64).Scan(&first)
+			"(last_seq > ?1 OR "+unfinished+")", limit.Int64).Scan(&first)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return 0, err
 		}

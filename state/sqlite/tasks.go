@@ -13,6 +13,9 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
+// unfinished chooses the tasks about which something is to be done, now or later.
+const unfinished = "state IN ('open', 'suspended', 'completing')"
+
 const taskColumns = "run, task, owner, state, authority, session, name, user, opened, updated, expires, until, attempts, error, next, first_seq, last_seq"
 
 // micros is a time in a column, 0 for none.
@@ -56,7 +59,7 @@ func saveTasks(ctx context.Context, db querier, tasks []journal.Task) error {
 			micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.Attempts, t.LastError, micros(t.NextAttempt), t.FirstSeq, t.LastSeq)
 	}
 	_, err := db.ExecContext(ctx, "INSERT INTO tasks ("+taskColumns+") VALUES "+values(len(tasks), columns)+
-		" ON CONFLICT (run) DO UPDATE SET task = excluded.task, state = excluded.state, authority = excluded.authority, "+
+		" ON CONFLICT (run) DO UPDATE SET task = excluded.task, owner = excluded.owner, state = excluded.state, authority = excluded.authority, "+
 		"session = excluded.session, name = excluded.name, user = excluded.user, updated = excluded.updated, "+
 		"expires = excluded.expires, until = excluded.until, attempts = excluded.attempts, error = excluded.error, "+
 		"next = excluded.next, last_seq = excluded.last_seq", args...)
@@ -68,7 +71,7 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	var where []string
 	var args []any
 	if f.Unfinished {
-		where = append(where, "state IN ('open', 'completing')")
+		where = append(where, unfinished)
 	}
 	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"state", string(f.State)}} {
 		if c.want != "" {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -154,7 +155,7 @@ func (x *txn) remember() {
 		return
 	}
 	for run, t := range x.tasks {
-		if t.Owner == x.j.id && !t.State.Finished() {
+		if t.Owner == x.j.id && !t.State.Finished() && t.State != journal.StateSuspended {
 			x.j.own[run] = t.Task
 		} else {
 			delete(x.j.own, run)
@@ -177,7 +178,12 @@ func (x *txn) append(r journal.Record) error {
 		if task, err = x.task(r.Run); err != nil {
 			return err
 		}
-		if task.FirstSeq != 0 && !x.j.mayChange(task.Owner) {
+		switch {
+		case r.Kind == jit.EntryTaskResumed: // by whoever is first
+			if err := resumable(task); err != nil {
+				return err
+			}
+		case task.FirstSeq != 0 && !x.j.mayChange(task.Owner):
 			return fmt.Errorf("journal: task of run %s: %w", r.Run, journal.ErrOwned)
 		}
 	}
@@ -187,6 +193,19 @@ func (x *txn) append(r journal.Record) error {
 		x.tasks[r.Run] = &loaded{task.After(r), true}
 	}
 	return nil
+}
+
+// resumable fails unless a task is suspended.
+func resumable(t journal.Task) error {
+	switch {
+	case t.State == journal.StateSuspended:
+		return nil
+	case t.FirstSeq == 0:
+		return journal.ErrNotFound
+	case t.State.Finished() || t.State == journal.StateCompleting:
+		return fmt.Errorf("journal: task of run %s: %w", t.Run, jit.ErrTaskEnded)
+	}
+	return fmt.Errorf("journal: task of run %s: %w", t.Run, jit.ErrClaimed)
 }
 
 // flush writes the entries and the tasks that were changed: one statement each,

@@ -138,7 +138,7 @@ func readState(ctx context.Context, p *cli.Program) (*sqlite.Journal, error) {
 }
 
 func (o listOptions) run(ctx context.Context, p *cli.Program) error {
-	states := []journal.State{journal.StateOpen, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
+	states := []journal.State{journal.StateOpen, journal.StateSuspended, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
 	if o.state != "" && !slices.Contains(states, journal.State(o.state)) {
 		return cli.Usagef("--state is none of %v", states)
 	}
@@ -280,6 +280,8 @@ func meaning(v taskView) string {
 		return ": nobody confirmed its end, but nothing under it is valid any more"
 	case v.State == journal.StateUnknown:
 		return ": nobody can confirm its end"
+	case v.State == journal.StateSuspended:
+		return ": it waits for a decision, and analyst resume goes on with it; not resumed by the next attempt below, it is given back"
 	case v.Owner == cli.OwnerAlive:
 		return ": its process works, or another one recovers it"
 	case v.Authority == recovery.Embedded:
