@@ -18,7 +18,7 @@ type attempt struct {
 	sent bool // the request's own body was handed on
 
 	effect *effect // of a request that is not read-only; nil until it is sent
-	resent bool    // after an answer that was lost
+	lost   bool    // the answer to an earlier sending, so that it may have taken effect
 	using  string  // the request whose grant is sent; "" for the base token
 
 	answered chan struct{} // to be closed at the first answer, since others wait for it; nil otherwise

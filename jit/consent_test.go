@@ -121,7 +121,6 @@ func TestEffectIsNotRepeatedInATask(t *testing.T) {
 		"at once":             {parallel: true, want: 1},
 		"see other":           {status: 303, want: 1},
 		"no content":          {status: 204, want: 1},
-		"failed":              {status: 500, want: 3},
 		"refused as it is":    {status: 422, want: 3},
 		"another body":        {body: func(i int) string { return strings.Repeat("x", i+1) }, want: 3},
 		"repeats are meant":   {call: func(int) jit.Call { return jit.Call{Tool: "create", Repeats: true} }, want: 3},

@@ -55,8 +55,7 @@ func (a *attempt) read(req *http.Request) (*http.Response, error) {
 func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	task, ctx := a.s.task, req.Context()
 	if a.effect == nil {
-		e := a.newEffect()
-		a.effect = &e
+		a.effect = a.newEffect()
 	}
 	known, doubt, err := task.effects.begin(ctx, a.effect.digest, a.s.call.Repeats, a.t.HonorsIdempotencyKey)
 	if err != nil || known != nil {
@@ -70,12 +69,13 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	var done *answer
 	defer func() { task.effects.end(a.effect.digest, done, doubt) }()
 	if doubt != nil {
-		if !a.t.HonorsIdempotencyKey {
+		if !a.t.HonorsIdempotencyKey && a.req.Response == nil { // which is set where a redirect is followed
 			closeCopy(a, req)
 			a.s.addDoubt(doubt) // asking again does not make it known
 			return nil, doubt
 		}
 		a.effect.key = doubt.IdempotencyKey // it is the same effect, so the API must see the same key
+		a.lost = true
 	}
 	a.setKey(req.Header)
 	if err := task.engine.record(ctx, a.entry(EntryCallSent)); err != nil {
@@ -86,11 +86,13 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 	for {
 		a.sent = true
 		resp, err := a.t.base().RoundTrip(req)
-		if err == nil && resp != nil && a.t.HonorsIdempotencyKey {
-			err = keepBody(resp)
+		fault := err
+		if err == nil && resp != nil && a.t.HonorsIdempotencyKey && !refused(resp) { // a refusal is read with bounds of its own
+			_, fault = peek(resp, maxKept, bodyWait) // of an answer that breaks off, nobody has seen a part
 		}
-		again, after := a.retryable(resp, err, pause.tries)
+		again, after := a.retryable(resp, fault, pause.tries)
 		if again {
+			a.lost = a.lost || resp != nil || !peer.NeverSent(err)
 			next, fault := a.again(req)
 			if again = fault == nil && pause.wait(ctx, after); again {
 				if resp != nil {
@@ -100,17 +102,19 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 				continue
 			}
 		}
-		was := doubt
-		resp, doubt, err = a.outcome(ctx, resp, err)
-		if done = answerOf(resp); resp != nil && resp.Body != nil && doubt == nil && !refused(resp) {
-			resp.Body = &effectBody{ReadCloser: resp.Body, attempt: a, ctx: ctx, status: resp.StatusCode, answer: done}
+		resp, left, err := a.outcome(ctx, resp, err)
+		switch {
+		case left != nil:
+			doubt = left
+		case doubt != nil && resp != nil && !refused(resp): // the API has answered under the key
+			doubt = nil
+			a.s.clearDoubt(a.effect.key)
+			task.emit(Cleared{About: a.s.about(), IdempotencyKey: a.effect.key})
+		}
+		if done = answerOf(resp); done != nil && resp.Body != nil {
+			resp.Body = &keptBody{ReadCloser: resp.Body, effects: &task.effects, answer: done}
 		} else if done != nil {
 			close(done.whole)
-		}
-		if doubt == nil && was != nil && resp != nil && !refused(resp) {
-			task.emit(Cleared{About: a.s.about(), IdempotencyKey: a.effect.key}) // the API has answered under the key
-		} else if doubt == nil {
-			doubt = was
 		}
 		return resp, err
 	}
@@ -138,7 +142,7 @@ func (a *attempt) retryable(resp *http.Response, err error, tries int) (bool, ti
 		// Under our own key: an earlier try is still being worked on. A first try that
 		// conflicts with something else has its answer.
 		return tries > 0, wait
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true, wait
 	}
 	return false, 0
@@ -167,27 +171,29 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 			return resp, a.inDoubt(ctx, resp.StatusCode, why), nil
 		}
 		entry.Outcome = OutcomeAnswered
-		a.s.clearDoubt(a.effect.key)
 	}
 	a.s.task.engine.note(entry)
 	return resp, nil, err
 }
 
-// doubtful returns why an answer leaves open if the effect happened, or nil: a
-// gateway made it (RFC 9110, sections 15.6.3 and 15.6.5); or, after a try whose
-// answer was lost, it says only that the key is in use; or it is a redirect other
-// than 303, which some APIs send where they mean 303 (section 15.4).
+// doubtful returns why an answer leaves open if the effect happened, or nil. 2xx and
+// 303 say that it did (RFC 9110, section 15.4.4), and 4xx that it did not, but for 408,
+// and, after a try whose answer was lost, for those that are about the later try alone.
+// All else leaves it open: what failed (5xx) may have failed after the effect, a gateway
+// answers in the API's place, and some APIs send another redirect where they mean 303.
 func (a *attempt) doubtful(resp *http.Response) error {
-	gateway := errors.New("a gateway answered in the API's place")
 	switch code := resp.StatusCode; {
-	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
-		return gateway
-	case (code == http.StatusConflict || code == http.StatusServiceUnavailable) && a.resent:
-		return gateway
-	case code/100 == 3 && code != http.StatusSeeOther:
-		return fmt.Errorf("the API answered %d, a redirect, which does not say whether it took effect", code)
+	case code/100 == 2, code == http.StatusSeeOther:
+		return nil
+	case code == http.StatusRequestTimeout:
+	case code == http.StatusConflict, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		if !a.lost {
+			return nil
+		}
+	case code/100 == 4:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("the API answered %d, which does not say whether it took effect", resp.StatusCode)
 }
 
 // inDoubt records that nobody knows whether the effect happened.
@@ -231,7 +237,6 @@ func (a *attempt) again(req *http.Request) (*http.Request, error) {
 		}
 		next.Body = body
 	}
-	a.resent = true
 	return next, nil
 }
 
@@ -251,13 +256,18 @@ func (a *attempt) setKey(h http.Header) {
 	h[strings.ToLower(HeaderIdempotencyKey)] = []string{a.effect.key}
 }
 
-// newEffect names the effect of the attempt's request.
-func (a *attempt) newEffect() effect {
-	e := a.s.effectOf(a.req)
+// newEffect names the effect of the attempt's request. A client that follows a redirect
+// is still at the first request's.
+func (a *attempt) newEffect() *effect {
+	first := a.req
+	for r := first.Response; r != nil && r.Request != nil && a.t.concerns(r.Request); r = first.Response {
+		first = r.Request
+	}
+	e := a.s.effectOf(first)
 	if own, ok := field(a.req.Header, HeaderIdempotencyKey); ok && own != "" {
 		e.key = own
 	}
-	return e
+	return &e
 }
 
 // pauses are the waits between the tries of one request.

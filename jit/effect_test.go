@@ -62,6 +62,8 @@ func cutAnswer() *http.Response {
 	return resp
 }
 
+func cutting(int, *http.Request) (*http.Response, error) { return cutAnswer(), nil }
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
@@ -111,6 +113,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		requests     int
 		maybe        bool // the error is ErrInDoubt
 		fails        bool // there is another error
+		cut          bool // the answer's body breaks off
 		status       int
 		wantOutcomes string
 	}{
@@ -128,7 +131,8 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		"answer cut off, key honoured": {fault: func(n int, _ *http.Request) (*http.Response, error) {
 			return map[int]*http.Response{1: cutAnswer()}[n], nil
 		}, honours: true, requests: 2, status: 201, wantOutcomes: "answered"},
-		"answer cut off": {fault: func(int, *http.Request) (*http.Response, error) { return cutAnswer(), nil }, requests: 1, maybe: true, wantOutcomes: "answered maybe_executed"},
+		"answer cut off":                        {fault: cutting, requests: 1, status: 201, cut: true, wantOutcomes: "answered"},
+		"answer cut off for good, key honoured": {fault: cutting, honours: true, requests: 4, status: 201, cut: true, wantOutcomes: "answered"},
 		"in flight after a loss": {fault: func(n int, _ *http.Request) (*http.Response, error) {
 			return map[int]*http.Response{2: answer(409, ""), 3: answer(409, "")}[n], map[int]error{1: errReset}[n]
 		}, honours: true, requests: 4, status: 201, wantOutcomes: "answered"},
@@ -140,10 +144,19 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		"gateway":                             {fault: answering(502), requests: 1, status: 502, wantOutcomes: "maybe_executed"},
 		"gateway in time":                     {fault: answering(504), requests: 1, status: 504, wantOutcomes: "maybe_executed"},
 		"gateway, key honoured":               {fault: answering(502, 504, 503), honours: true, requests: 4, status: 201, wantOutcomes: "answered"},
-		"overloaded":                          {fault: answering(503), requests: 1, status: 503, wantOutcomes: "answered"},
+		"overloaded":                          {fault: answering(503), requests: 1, status: 503, wantOutcomes: "maybe_executed"},
+		"timed out":                           {fault: answering(408), requests: 1, status: 408, wantOutcomes: "maybe_executed"},
+		"timed out, key honoured":             {fault: answering(408), honours: true, requests: 2, status: 201, wantOutcomes: "answered"},
+		"not modified":                        {fault: answering(304), requests: 1, status: 304, wantOutcomes: "maybe_executed"},
+		"of no class":                         {fault: answering(799), requests: 1, status: 799, wantOutcomes: "maybe_executed"},
+		"too early":                           {fault: answering(425), requests: 1, status: 425, wantOutcomes: "answered"},
+		"too many":                            {fault: answering(429), honours: true, requests: 1, status: 429, wantOutcomes: "answered"},
+		"too many, after a loss":              {fault: answering(503, 429), honours: true, requests: 2, status: 429, wantOutcomes: "maybe_executed"},
+		"not valid, after a loss":             {fault: answering(503, 422), honours: true, requests: 2, status: 422, wantOutcomes: "answered"},
+		"see other":                           {fault: answering(303), requests: 1, status: 303, wantOutcomes: "answered"},
 		"overloaded for good, key honoured":   {fault: answering(503, 503, 503, 503), honours: true, requests: 4, status: 503, wantOutcomes: "maybe_executed"},
-		"failed":                              {fault: answering(500), requests: 1, status: 500, wantOutcomes: "answered"},
-		"failed, key honoured":                {fault: answering(500), honours: true, requests: 1, status: 500, wantOutcomes: "answered"},
+		"failed":                              {fault: answering(500), requests: 1, status: 500, wantOutcomes: "maybe_executed"},
+		"failed, key honoured":                {fault: answering(500), honours: true, requests: 1, status: 500, wantOutcomes: "maybe_executed"},
 		"refused without a challenge":         {fault: answering(403), requests: 1, status: 403, wantOutcomes: "refused"},
 		"refused, key honoured":               {fault: answering(403), honours: true, requests: 1, status: 403, wantOutcomes: "refused"},
 	} {
@@ -153,6 +166,9 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 				c, seen := effects(t, api, tt.honours, jit.Config{Journal: log})
 				ctx := c.task.Call(t.Context(), reports())
 				status, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text")
+				if tt.cut && errors.Is(err, io.ErrUnexpectedEOF) {
+					err = nil
+				}
 				if errors.Is(err, jit.ErrInDoubt) != tt.maybe || (err != nil) != (tt.maybe || tt.fails) {
 					t.Errorf("POST = %v, want maybe executed %t, another error %t", err, tt.maybe, tt.fails)
 				}
@@ -218,24 +234,66 @@ func TestRedirectedEffectIsInDoubt(t *testing.T) {
 	}
 }
 
+// A client that follows a redirect is still at the same effect: the last answer says what
+// became of it.
+func TestFollowedRedirectIsOneEffect(t *testing.T) {
+	for name, tt := range map[string]struct {
+		last, doubts, again int // the last answer, doubts after it, requests for the same by another call
+		kinds               string
+	}{
+		"done":        {201, 0, 2, "uncertain settled repeated"},
+		"not valid":   {422, 0, 4, "uncertain settled uncertain settled"},
+		"failed":      {500, 1, 2, "uncertain uncertain"},
+		"another 307": {307, 1, 2, "uncertain uncertain"},
+	} {
+		api := &lossy{}
+		api.fault = func(_ int, r *http.Request) (*http.Response, error) {
+			if r.URL.Path != "/reports" {
+				return answer(tt.last, ""), nil
+			}
+			resp := answer(308, "")
+			resp.Header.Set("Location", "/v2/reports")
+			return resp, nil
+		}
+		c, seen := effects(t, api, false, jit.Config{})
+		ctx := c.task.Call(t.Context(), reports())
+		if _, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text"); err != nil && tt.last != 307 {
+			t.Errorf("%s: POST = %v", name, err)
+		}
+		if got := len(jit.InDoubt(ctx)); got != tt.doubts || api.requests != 2 || api.keys[0] != api.keys[1] {
+			t.Errorf("%s: %d doubts after %d requests under %q, want %d after 2 under one key", name, got, api.requests, api.keys, tt.doubts)
+		}
+		second := reports()
+		second.ID = "call-2"
+		_, _, _ = c.send(t.Context(), second, "POST", c.base+"/reports", "text")
+		if got := strings.Join(seen.kinds(), " "); got != tt.kinds || api.requests != tt.again {
+			t.Errorf("%s: events %q after %d requests, want %q after %d", name, got, api.requests, tt.kinds, tt.again)
+		}
+	}
+}
+
 // A model that sees a failure calls the tool again: another call, the same effect.
 func TestLostEffectIsNotSentByAnotherCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api := &lossy{fault: failing(1, errReset)}
-		c, _ := effects(t, api, false, jit.Config{})
-		first, second := reports(), reports()
-		second.ID = "call-2"
-		_, _, err := c.send(t.Context(), first, "POST", c.base+"/reports", "text")
-		if !errors.Is(err, jit.ErrInDoubt) {
-			t.Fatalf("POST = %v, want maybe executed", err)
-		}
-		ctx := c.task.Call(t.Context(), second)
-		_, _, err = c.sendCtx(ctx, "POST", c.base+"/reports", "text")
-		if !errors.Is(err, jit.ErrInDoubt) || api.requests != 1 || len(jit.InDoubt(ctx)) != 1 {
-			t.Errorf("POST again = %v after %d requests with the doubts %v, want maybe executed after 1", err, api.requests, jit.InDoubt(ctx))
-		}
-		if _, _, err := c.send(t.Context(), second, "POST", c.base+"/reports", "other"); err != nil || api.requests != 2 {
-			t.Errorf("POST of another body = %v after %d requests, want it sent", err, api.requests)
+		for name, fault := range map[string]func(int, *http.Request) (*http.Response, error){
+			"reset": failing(1, errReset), "408": answering(408), "500": answering(500), "503": answering(503), "304": answering(304),
+		} {
+			api := &lossy{fault: fault}
+			c, _ := effects(t, api, false, jit.Config{})
+			first, second := c.task.Call(t.Context(), reports()), reports()
+			second.ID = "call-2"
+			_, _, _ = c.sendCtx(first, "POST", c.base+"/reports", "text")
+			if got := len(jit.InDoubt(first)); got != 1 {
+				t.Errorf("%s: %d doubts, want one", name, got)
+			}
+			ctx := c.task.Call(t.Context(), second)
+			_, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text")
+			if !errors.Is(err, jit.ErrInDoubt) || api.requests != 1 || len(jit.InDoubt(ctx)) != 1 {
+				t.Errorf("%s: POST again = %v after %d requests with the doubts %v, want maybe executed after 1", name, err, api.requests, jit.InDoubt(ctx))
+			}
+			if _, _, err := c.send(t.Context(), second, "POST", c.base+"/reports", "other"); err != nil || api.requests != 2 {
+				t.Errorf("%s: POST of another body = %v after %d requests, want it sent", name, err, api.requests)
+			}
 		}
 	})
 }

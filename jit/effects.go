@@ -21,7 +21,7 @@ type InDoubtError struct {
 	Tool, CallID   string
 	Method, URL    string // URL without query
 	IdempotencyKey string // to look for at the API
-	StatusCode     int    // of an answer that leaves it open, or whose body was lost; 0 when there was none
+	StatusCode     int    // of an answer that leaves it open; 0 when there was none
 	Err            error  // how the answer was lost, or why it leaves it open
 }
 
@@ -48,16 +48,18 @@ func InDoubt(ctx context.Context) []*InDoubtError {
 func (s *scope) addDoubt(e *InDoubtError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(s.doubts, e) {
-		s.doubts = append(s.doubts, e)
-	}
+	s.doubts = append(without(s.doubts, e.IdempotencyKey), e)
 }
 
 // clearDoubt drops the doubt about the effect with the key.
 func (s *scope) clearDoubt(key string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.doubts = slices.DeleteFunc(s.doubts, func(e *InDoubtError) bool { return e.IdempotencyKey == key })
+	s.doubts = without(s.doubts, key)
+}
+
+func without(doubts []*InDoubtError, key string) []*InDoubtError {
+	return slices.DeleteFunc(doubts, func(e *InDoubtError) bool { return e.IdempotencyKey == key })
 }
 
 // effects are what requests that may change something did at APIs during a task, as
@@ -189,8 +191,8 @@ func answerOf(resp *http.Response) *answer {
 	return &answer{status: resp.StatusCode, header: resp.Header.Clone(), whole: make(chan struct{})}
 }
 
-// bodyWait bounds how long a repeat waits until the first call has read the body. It
-// gets the status alone then.
+// bodyWait bounds how long an answer's body is waited for: by a repeat until the first
+// call has read it, which gets the status alone then, and before it is handed on.
 const bodyWait = 10 * time.Second
 
 // response is the answer as the API gave it, to the same request made again.
@@ -216,69 +218,38 @@ func (a *answer) response(req *http.Request) (*http.Response, error) {
 // on, so that an answer that breaks off can be asked for again.
 const maxKept = 1 << 20
 
-// keepBody reads an answer to the end, unless it is long, so that one that breaks
-// off is known to before anybody has seen a part of it.
-func keepBody(resp *http.Response) error {
-	if resp.Body == nil || refused(resp) {
-		return nil // a refusal is read with bounds of its own
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxKept+1))
-	if err != nil {
-		_ = resp.Body.Close()
-		return fmt.Errorf("the answer broke off: %w", err)
-	}
-	resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
-	return nil
-}
-
-// effectBody is the body of an answer to an effect. It keeps what the caller reads of
-// it, for a repeat. If it breaks off the caller may think that the call failed, though
-// it did not.
-type effectBody struct {
+// keptBody is the body of an answer to an effect. What the caller reads of it is kept,
+// for a repeat, if it is read to its end.
+type keptBody struct {
 	io.ReadCloser
-	attempt *attempt
-	ctx     context.Context
-	status  int
-	err     error   // how it ended
-	answer  *answer // nil when there is none to keep, or it is kept
-	read    []byte  // for answer; of a longer one, too much
+	effects *effects
+	answer  *answer // nil when all is said
+	read    []byte  // of a longer one, too much
 }
 
-func (b *effectBody) Read(p []byte) (int, error) {
-	if b.err != nil {
-		return 0, b.err
-	}
+func (b *keptBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if b.answer != nil && len(b.read) <= maxAnswer {
 		b.read = append(b.read, p[:n]...)
 	}
-	switch {
-	case err == nil:
-		return n, nil
-	case errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
-		b.err = io.EOF
-	default:
-		doubt := b.attempt.inDoubt(b.ctx, b.status, fmt.Errorf("the answer broke off: %w", err))
-		b.attempt.s.task.effects.end(b.attempt.effect.digest, nil, doubt)
-		b.err = doubt
+	if err != nil {
+		b.finish(errors.Is(err, io.EOF))
 	}
-	b.finish()
-	return n, b.err
+	return n, err
 }
 
-// finish keeps the answer's body, if it was read to its end.
-func (b *effectBody) finish() {
+func (b *keptBody) finish(whole bool) {
 	if b.answer == nil {
 		return
 	}
-	if !errors.Is(b.err, io.EOF) || len(b.read) > maxAnswer {
+	if !whole || len(b.read) > maxAnswer {
 		b.read = nil
 	}
-	b.attempt.s.task.effects.keep(b.answer, b.read)
+	b.effects.keep(b.answer, b.read)
 	b.answer, b.read = nil, nil
 }
 
-func (b *effectBody) Close() error {
-	b.finish()
+func (b *keptBody) Close() error {
+	b.finish(false)
 	return b.ReadCloser.Close()
 }

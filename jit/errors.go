@@ -24,7 +24,7 @@ var (
 	// may be more than was asked. It was revoked, where that is possible, and not used.
 	ErrSilent = errors.New("it is not said what was granted")
 	// ErrInDoubt: a request that may change something was sent and its answer
-	// was lost, so nobody here knows whether it took effect.
+	// was lost or leaves it open, so nobody here knows whether it took effect.
 	ErrInDoubt = errors.New("in doubt, it may have taken effect")
 	// ErrTaskEnded: the task was completed, so nothing more can be asked or sent
 	// under it.

@@ -23,15 +23,7 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	var body []byte
 	if len(resp.Header.Values(challenge.Header)) == 0 {
 		var err error
-		tooLong := time.AfterFunc(maxRefusal, func() { _ = resp.Body.Close() })
-		body, err = io.ReadAll(io.LimitReader(resp.Body, challenge.MaxBody+1))
-		tooLong.Stop()
-		rest := io.Reader(resp.Body)
-		if err != nil {
-			rest = broken{err} // the caller must not take a part for the whole
-		}
-		resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
-		if err != nil || len(body) > challenge.MaxBody {
+		if body, err = peek(resp, challenge.MaxBody, maxRefusal); err != nil || len(body) > challenge.MaxBody {
 			body = nil // no demand is that long
 		}
 	}
@@ -71,6 +63,23 @@ func (a *attempt) echoes(details []rar.Detail) bool {
 // maxRefusal bounds how long the body of a refusal is waited for. What is not there by
 // then demands nothing.
 const maxRefusal = 5 * time.Second
+
+// peek reads the beginning of a body, at most limit bytes and one, and puts it back. It
+// does not wait longer than within for it: what is not there by then is lost.
+func peek(resp *http.Response, limit int64, within time.Duration) ([]byte, error) {
+	if resp.Body == nil {
+		return nil, nil
+	}
+	tooLong := time.AfterFunc(within, func() { _ = resp.Body.Close() })
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	tooLong.Stop()
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = broken{err} // the caller must not take a part for the whole
+	}
+	resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
+	return body, err
+}
 
 // rejoined is a body whose start was read and put back.
 type rejoined struct {

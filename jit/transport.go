@@ -26,7 +26,8 @@ const HeaderIdempotencyKey = "Idempotency-Key"
 // read-only; and when the answer to an effect was lost and the API honors
 // idempotency keys. Each only with a replayable body, under the same
 // Idempotency-Key, and at most Config.Attempts times in all. An effect whose answer is
-// lost for good is a [InDoubtError]. The response's Request is the caller's,
+// lost for good is a [InDoubtError]; one that is answered with 5xx, say, has its answer,
+// and [InDoubt] tells of the doubt. The response's Request is the caller's,
 // without the headers that were added.
 //
 // Leave http.Client.Timeout at zero where a person may have to decide: it runs

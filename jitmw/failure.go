@@ -98,7 +98,7 @@ const (
 func explain(err error) *Failure {
 	if errors.Is(err, jit.ErrInDoubt) {
 		message := "the answer to the call was lost, so it is not known whether the call took effect"
-		if e, ok := errors.AsType[*jit.InDoubtError](err); ok && e.StatusCode/100 == 3 {
+		if e, ok := errors.AsType[*jit.InDoubtError](err); ok && e.StatusCode != 0 {
 			message = fmt.Sprintf("the API answered %d, which does not say whether the call took effect", e.StatusCode)
 		}
 		return &Failure{

@@ -25,7 +25,7 @@ type Answer struct {
 	Location   string // absolute; "" without one, and for one that is elsewhere
 	Body       []byte // as it came, decompressed
 
-	cut bool // Body is the beginning of a longer one
+	cut error // why Body is the beginning of a longer one; nil when it is whole
 }
 
 // errNotText is a body that no encoding makes a text of.
@@ -41,7 +41,7 @@ func (a *Answer) Text() (string, error) {
 	var from encoding.Encoding = unicode.UTF8
 	if named, err := htmlindex.Get(params["charset"]); err == nil {
 		from = named
-	} else if !utf8.Valid(a.Body) && !a.cut {
+	} else if !utf8.Valid(a.Body) && a.cut == nil {
 		from = charmap.Windows1252 // what unnamed encodings mostly are, Latin-1 among them
 	}
 	text, _, err := transform.Bytes(unicode.BOMOverride(from.NewDecoder()), a.Body)
@@ -68,8 +68,8 @@ func (a *Answer) JSON(out any) error {
 	switch {
 	case out == nil:
 		return nil
-	case a.cut:
-		return strictjson.ErrTooLarge
+	case a.cut != nil:
+		return a.cut
 	}
 	text, err := a.Text()
 	if err != nil {

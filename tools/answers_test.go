@@ -122,7 +122,7 @@ type trip func(*http.Request) (*http.Response, error)
 func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestDrippingAnswersEnd(t *testing.T) {
-	for method, want := range map[string]string{"GET": "failed", "POST": "in_doubt"} {
+	for method, want := range map[string]any{"GET": "failed", "POST": nil} {
 		synctest.Test(t, func(t *testing.T) {
 			api := &url.URL{Scheme: "https", Host: "api.test"}
 			act, err := tools.New(tools.Spec[none]{
@@ -144,7 +144,7 @@ func TestDrippingAnswersEnd(t *testing.T) {
 			start := time.Now()
 			got := call(t, &fake.Authority{}, act, map[string]any{})
 			if took := time.Since(start); got["status"] != want || took > 40*time.Second {
-				t.Errorf("%s ended after %s with %v, want %s", method, took, got, want)
+				t.Errorf("%s ended after %s with %v, want %v", method, took, got, want)
 			}
 		})
 	}

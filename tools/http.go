@@ -60,7 +60,7 @@ func (c Context) get(url, accept string) (*Answer, error) {
 		if errors.Is(err, errBrokeOff) && attempt < maxReads && c.Err() == nil {
 			continue
 		}
-		if err == nil && answer.cut {
+		if err == nil && answer.cut != nil {
 			err = &jitmw.Failure{Message: fmt.Sprintf("the API's answer is larger than %d bytes", maxBody)}
 		}
 		return answer, err
@@ -83,7 +83,8 @@ func (c Context) PostJSON(url string, in, out any) error {
 }
 
 // Post sends in as JSON. Whatever it returns without an error took effect: a 2xx
-// answer with any body, or 303 (RFC 9110, section 15.4.4).
+// answer with any body, whole or not, or 303 (RFC 9110, section 15.4.4). An error may
+// leave that open ([jit.InDoubt]); the model is told so, whatever the tool makes of it.
 func (c Context) Post(url string, in any) (*Answer, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -119,36 +120,24 @@ func (c Context) do(req *http.Request) (*Answer, error) {
 	if at, lerr := resp.Location(); lerr == nil && at.Scheme == req.URL.Scheme && at.Host == req.URL.Host && at.User == nil {
 		answer.Location = at.String()
 	}
-	if len(body) > maxBody {
-		answer.Body, answer.cut = body[:maxBody], true
-	}
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errTooSlow):
-		return nil, unanswered(fmt.Errorf("%w: %w", errTooSlow, err))
+		answer.cut = fmt.Errorf("%w: %w", errTooSlow, err)
 	case err != nil:
-		return nil, unanswered(fmt.Errorf("%w: %w", errBrokeOff, err))
-	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
+		answer.cut = fmt.Errorf("%w: %w", errBrokeOff, err)
+	case len(body) > maxBody:
+		answer.Body, answer.cut = body[:maxBody], strictjson.ErrTooLarge
+	}
+	read := req.Method == http.MethodGet
+	switch {
+	case err != nil && read:
+		return nil, unanswered(answer.cut)
+	case resp.StatusCode/100 == 2, resp.StatusCode == http.StatusSeeOther && !read: // it took effect, whatever can be read of it
 		return answer, nil
-	case req.Method != http.MethodGet && resp.StatusCode >= 300 && resp.StatusCode <= 399:
-		return answer, redirected(resp.StatusCode)
-	case answer.cut:
+	case answer.cut != nil:
 		return nil, &APIError{StatusCode: resp.StatusCode}
 	}
 	return nil, apiError(resp.StatusCode, answer.Body)
-}
-
-// redirected says what a redirect means for a request that may change something,
-// which is not sent anywhere else: 303 is how an API says where the outcome is, and
-// some say it with another redirect.
-func redirected(status int) error {
-	if status == http.StatusSeeOther {
-		return nil
-	}
-	return &jitmw.Failure{
-		Status:  jit.CallInDoubt,
-		Message: fmt.Sprintf("the API answered %d, which does not say whether the call took effect", status),
-		Advice:  "Do not call the tool again for it: say in your answer that it may have happened and has to be checked.",
-	}
 }
 
 // An AcceptedError reports a request that took effect, and whose answer is not the

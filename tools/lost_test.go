@@ -1,9 +1,12 @@
 package tools_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
@@ -43,8 +46,8 @@ func TestAnswersThatBreakOffAreReadAgain(t *testing.T) {
 	}
 }
 
-// An effect whose answer breaks off is asked for again only where the tool says that
-// the API honours keys. Else the model is told that it may have happened.
+// An effect whose answer breaks off took effect. The whole answer is asked for only
+// where the tool says that the API honours keys; else the model is told what there is.
 func TestEffectsThatBreakOff(t *testing.T) {
 	for _, honours := range []bool{true, false} {
 		seen := 0
@@ -60,12 +63,12 @@ func TestEffectsThatBreakOff(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := call(t, &fake.Authority{}, act, nil)
-		want := map[bool]struct {
-			requests int
-			status   any
-		}{true: {2, nil}, false: {1, "in_doubt"}}[honours]
-		if seen != want.requests || got["status"] != want.status {
-			t.Errorf("honours %t: %v after %d requests, want status %v after %d", honours, got, seen, want.status, want.requests)
+		want, requests := map[string]any{"note": "the API took the request and answered 200; it is done", "answer": `{"id":"doc_`}, 1
+		if honours {
+			want, requests = map[string]any{"id": "doc_1", "title": "", "content": "whole"}, 2
+		}
+		if diff := cmp.Diff(want, got); diff != "" || seen != requests {
+			t.Errorf("honours %t: after %d requests, want %d (-want +got):\n%s", honours, seen, requests, diff)
 		}
 	}
 }
@@ -92,6 +95,26 @@ func TestSpecRepeats(t *testing.T) {
 		}
 		if made != want {
 			t.Errorf("with Repeats %t there were %d effects, want %d", repeats, made, want)
+		}
+	}
+}
+
+// An answer that does not say whether it took effect is no failure after which the model
+// may call again.
+func TestAnswersThatLeaveItOpen(t *testing.T) {
+	for _, code := range []int{408, 500, 502, 503, 504, 304, 307} {
+		made := 0
+		api := serve(t, func(w http.ResponseWriter, _ *http.Request) { made++; w.WriteHeader(code) })
+		act, _ := caller(t, api, func(ctx tools.Context, _ *tools.Document) error { return ctx.PostJSON(api.String(), "x", nil) })
+		ctx := jit.NewContext(t.Context(), fake.Task(t, &fake.Authority{}))
+		for range 2 {
+			got, err := runnable(t, act).Run(newCtx(ctx), map[string]any{})
+			if err != nil || got["status"] != "in_doubt" || got["error"] != fmt.Sprintf("the API answered %d, which does not say whether the call took effect", code) {
+				t.Errorf("%d: the model is told %v, %v", code, got, err)
+			}
+		}
+		if made != 1 {
+			t.Errorf("%d: %d effects, want one", code, made)
 		}
 	}
 }

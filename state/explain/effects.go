@@ -68,7 +68,10 @@ func (t *teller) returned(r journal.Record, c *Call) Step {
 		s.Text = sentence("It never left, so it had no effect%s.", because(r.Error))
 	case jit.OutcomeInDoubt:
 		s.Label, s.Tone = "answer lost", Bad
-		s.Text = sentence("The answer was lost%s: maybe executed. Nobody knows whether it took effect%s.", took, because(r.Error))
+		if r.HTTPStatus != 0 {
+			s.Label = fmt.Sprint(r.HTTPStatus)
+		}
+		s.Text = sentence("%s%s: maybe executed. Nobody knows whether it took effect%s.", send.lost(), took, because(r.Error))
 	default:
 		s.Label, s.Tone, s.Unknown = "unknown", Bad, true
 		s.Text = sentence("Its outcome is recorded as %s, which this version does not know: maybe executed%s.", quote(string(r.Outcome)), because(r.Error))
@@ -119,7 +122,15 @@ func (s *Send) doubt() string {
 	case s.Outcome != jit.OutcomeInDoubt:
 		return fmt.Sprintf("Its outcome is recorded as %s, which this version does not know: maybe executed.", quote(string(s.Outcome)))
 	}
-	return sentence("The answer was lost: maybe executed%s.", because(s.Error))
+	return sentence("%s: maybe executed%s.", s.lost(), because(s.Error))
+}
+
+// lost words what there is of an answer that leaves it open.
+func (s *Send) lost() string {
+	if s.Status != 0 {
+		return fmt.Sprintf("The API answered %d", s.Status)
+	}
+	return "The answer was lost"
 }
 
 // cutEffects puts what was sent and has no outcome in doubt, and says why.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"strconv"
@@ -119,6 +120,13 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	if s.Documents != "" {
 		if _, err := os.ReadDir(s.Documents); err != nil {
 			bad("--documents: %v", err)
+		}
+	}
+	if s.Reports != "" { // which is made when it is needed
+		if info, err := os.Stat(s.Reports); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			bad("--reports: %v", err)
+		} else if err == nil && !info.IsDir() {
+			bad("--reports: %s is not a directory", s.Reports)
 		}
 	}
 	if s.ModelSettings, err = modelSettings(t.modelOptions); err != nil {
