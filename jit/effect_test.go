@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -266,7 +267,8 @@ func TestFollowedRedirectIsOneEffect(t *testing.T) {
 		second := reports()
 		second.ID = "call-2"
 		_, _, _ = c.send(t.Context(), second, "POST", c.base+"/reports", "text")
-		if got := strings.Join(seen.kinds(), " "); got != tt.kinds || api.requests != tt.again {
+		kinds := slices.DeleteFunc(seen.kinds(), func(kind string) bool { return kind == "task_opened" }) // at some time
+		if got := strings.Join(kinds, " "); got != tt.kinds || api.requests != tt.again {
 			t.Errorf("%s: events %q after %d requests, want %q after %d", name, got, api.requests, tt.kinds, tt.again)
 		}
 	}
