@@ -2,6 +2,7 @@ package offline
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -9,8 +10,9 @@ import (
 // An ask is what one message of the person asks for, by itself: [resolve] adds
 // what earlier turns say.
 type ask struct {
-	ids  []string
-	more int // documents beyond maxIDs, which are left out
+	words words // of the message, less those of the title
+	ids   []string
+	more  int // documents beyond maxIDs, which are left out
 
 	report   bool
 	title    string // as given; empty when none was
@@ -31,80 +33,46 @@ type ask struct {
 
 // parse reads a prompt. reserved holds the words that tools are called by.
 func parse(prompt string, reserved map[string]bool) ask {
-	words := splitWords(prompt)
-	taken := make([]bool, len(words))
-	var a ask
-	title, from, to, titled := findTitle(prompt, words)
-	if titled {
-		a.title = title
-		for i := from; i < to; i++ {
-			taken[i] = true
-		}
-	}
-	finder := idFinder{words: words, taken: taken, reserved: reserved}
-	a.ids = finder.find()
+	ws := splitWords(prompt)
+	title, titled := cutTitle(prompt, ws)
+	a := ask{words: ws, title: title, ids: findIDs(ws, reserved)}
 	if len(a.ids) == 0 && titled { // "a report called Review of doc_1"
-		inTitle := idFinder{words: splitWords(title), reserved: reserved}
-		inTitle.taken = make([]bool, len(inTitle.words))
-		a.ids = inTitle.find()
+		a.ids = findIDs(splitWords(title), reserved)
 	}
 	a.ids, a.more = a.ids[:min(len(a.ids), maxIDs)], max(0, len(a.ids)-maxIDs)
-
-	r := requestReader{words: words, taken: taken}
-	a.report = (titled || r.asksReport()) && !r.refusesReport()
+	a.report = (titled || ws.asksReport()) && !ws.refusesReport()
 	if a.report && !titled {
-		a.title = r.looseTitle()
+		a.title = ws.looseTitle()
 	}
-	r.readClauses(&a)
-	r.readManner(&a)
-	a.guess(r)
+	a.readClauses()
+	a.readManner()
+	a.guess()
 	return a
 }
 
 // guess takes an ask in which nothing is to be done, such as "churn in doc_1", for
 // a question. Only Latin letters: the verbs of other languages are not known here.
-func (a *ask) guess(r requestReader) {
+func (a *ask) guess() {
 	if a.verbs || a.summary || a.report || len(a.question) > 0 || a.effect != "" || len(a.ids) == 0 || a.want != (lengths{}) {
 		return
 	}
-	words := r.terms(0, len(r.words))
-	ascii := func(s string) bool {
-		return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
-	}
-	if len(words) <= 6 && ascii(strings.Join(words, "")) {
-		a.question, a.guessed = words, len(words) > 0
+	found := a.words.terms()
+	if len(found) <= 6 && !strings.ContainsFunc(strings.Join(found, ""), func(r rune) bool { return r > unicode.MaxASCII }) {
+		a.question, a.guessed = found, len(found) > 0
 	}
 }
 
-// requestReader finds what is to be done, among the words that are neither title
-// nor identifier.
-type requestReader struct {
-	words []word
-	taken []bool
-}
-
-func (r requestReader) isReport(i int) bool { return !r.taken[i] && reportNouns[r.words[i].lower] }
+// reportStems are reports in scripts without spaces or with prefixes.
+var reportStems = []string{"レポート", "報告書", "报告", "報告", "보고서", "تقرير"}
 
 // asksReport reports whether a report is to be made: "create a report", "in one
 // report", "write it up"; not "fetch the report" or "report the risks".
-func (r requestReader) asksReport() bool {
-	for i, w := range r.words {
+func (ws words) asksReport() bool {
+	for i, w := range ws {
 		switch {
-		case r.taken[i] || w.quoted:
-		case foreignReports[w.lower], slices.ContainsFunc(reportStems, func(s string) bool { return strings.Contains(w.lower, s) }):
-			return true
-		case w.lower == "up" && r.verbWithin(i, "write", 3):
-			return true
-		case r.isReport(i) && r.isMade(i):
-			return true
-		}
-	}
-	return false
-}
-
-func (r requestReader) verbWithin(i int, verb string, n int) bool {
-	for j := max(0, i-n); j < i; j++ {
-		if r.words[j].lower == verb {
+		case w.is(foreignReport), slices.ContainsFunc(reportStems, func(s string) bool { return strings.Contains(w.lower, s) }),
+			w.lower == "up" && slices.ContainsFunc(ws[max(0, i-3):i], func(w word) bool { return w.lower == "write" }),
+			w.is(reportNoun) && ws.isMade(i):
 			return true
 		}
 	}
@@ -113,25 +81,22 @@ func (r requestReader) verbWithin(i int, verb string, n int) bool {
 
 // isMade reports whether the report at i is to be made, by the nearest word of
 // doing before it.
-func (r requestReader) isMade(i int) bool {
+func (ws words) isMade(i int) bool {
 	j := i - 1
-	for j >= 0 && articles[r.words[j].lower] && !r.words[j].endsClause() {
+	for ws.at(j).is(article) && !ws[j].endsClause() {
 		j--
 	}
-	made := i-1 > j && r.words[j+1].lower != "the" && r.words[j+1].lower != "this" && r.words[j+1].lower != "that"
-	if j >= 0 && made && slices.Contains([]string{"in", "into", "as", "for", "to", "with", "plus"}, r.words[j].lower) {
+	made := i-1 > j && !ws[j+1].in("the", "this", "that")
+	if made && ws.at(j).in("in", "into", "as", "for", "to", "with", "plus") {
 		return true
 	}
-	for ; j >= max(0, i-12); j-- {
-		w := r.words[j]
-		if w.endsClause() {
-			break
-		}
+	for _, w := range ws.before(j+1, j+1-max(0, i-12)) {
 		switch {
-		case w.quoted, r.taken[j]:
-		case makeWords[w.lower]:
+		case w.endsClause():
+			return made
+		case w.is(makeWord):
 			return true
-		case readWords[w.lower], sumWords[w.lower], askWords[w.lower], effects[w.lower]:
+		case w.is(readWord | sumWord | askWord | effect):
 			return false
 		}
 	}
@@ -139,17 +104,16 @@ func (r requestReader) isMade(i int) bool {
 }
 
 // refusesReport reports whether the prompt says that no report is wanted.
-func (r requestReader) refusesReport() bool {
-	for i := range r.words {
-		if !r.isReport(i) {
+func (ws words) refusesReport() bool {
+	for i, noun := range ws {
+		if !noun.is(reportNoun) {
 			continue
 		}
-		for j := i - 1; j >= max(0, i-5); j-- {
-			w := r.words[j]
+		for _, w := range ws.before(i, 5) {
 			if w.endsClause() || w.lower == "but" || w.comma() {
 				break
 			}
-			if negations[w.lower] {
+			if w.is(negation) {
 				return true
 			}
 		}
@@ -158,10 +122,10 @@ func (r requestReader) refusesReport() bool {
 }
 
 // looseTitle returns what stands in quotation marks and is nothing else.
-func (r requestReader) looseTitle() string {
-	for i, w := range r.words {
-		if w.quoted && !r.taken[i] && !strings.Contains(w.text, "\n") {
-			r.taken[i] = true
+func (ws words) looseTitle() string {
+	for i, w := range ws {
+		if w.quoted && !w.taken && !strings.Contains(w.text, "\n") {
+			ws[i].take()
 			return w.text
 		}
 	}
@@ -170,127 +134,91 @@ func (r requestReader) looseTitle() string {
 
 // readClauses goes through the prompt clause by clause: a clause ends with its
 // sentence, and at a comma, "and", "then" or "but".
-func (r requestReader) readClauses(a *ask) {
-	asked := r.questions()
-	for start := 0; start < len(r.words); {
-		end := start + 1
-		for end < len(r.words) && !r.words[end-1].endsClause() && !r.words[end-1].comma() && !breaksClause(r.words[end]) {
+func (a *ask) readClauses() {
+	ws := a.words
+	last := -1 // word of the sentence
+	for start, end := 0, 0; start < len(ws); start = end {
+		for end = start + 1; end < len(ws) && !ws[end-1].endsClause() && !ws[end-1].comma() && !ws[end].in("and", "then", "but"); {
 			end++
 		}
-		r.readClause(a, start, end, asked[start])
-		start = end
+		for last < start || last < len(ws) && !ws[last].endsClause() {
+			last++
+		}
+		a.readClause(start, end, strings.ContainsAny(ws.at(last).after, "?？"))
 	}
 	a.question = slices.Compact(a.question)
 }
 
-func breaksClause(w word) bool {
-	return !w.quoted && (w.lower == "and" || w.lower == "then" || w.lower == "but")
-}
-
-// questions reports for each word whether its sentence ends with a question mark.
-func (r requestReader) questions() []bool {
-	out := make([]bool, len(r.words))
-	asked := false
-	for i := len(r.words) - 1; i >= 0; i-- {
-		if r.words[i].endsClause() {
-			asked = strings.ContainsAny(r.words[i].after, "?？")
-		}
-		out[i] = asked
-	}
-	return out
-}
-
-func (r requestReader) readClause(a *ask, start, end int, inQuestion bool) {
+func (a *ask) readClause(start, end int, inQuestion bool) {
 	head := start
-	for head < end && !r.words[head].quoted && !r.taken[head] && fillers[r.words[head].lower] {
+	for head < end && a.words[head].is(filler) {
 		head++
 	}
-	not := head < end && negations[r.words[head].lower] || negated(r.words, min(head, end-1))
-	verb := ""
-	if head < end && !r.words[head].quoted && !r.taken[head] {
-		verb = r.words[head].lower
-	}
+	clause := a.words[head:end]
+	verb := clause.at(0)
+	not := verb.is(negation) || a.words.negated(min(head, end-1))
 	switch {
 	case not:
-	case r.isEffect(head, end):
+	case clause.isEffect():
 		if a.effect == "" {
-			a.effect = verb
+			a.effect = verb.lower
 		}
-	case sumWords[verb]:
+	case verb.is(sumWord):
 		a.summary, a.verbs = true, true
-	case readWords[verb], makeWords[verb]:
+	case verb.is(readWord | makeWord):
 		a.verbs = true
-	case askWords[verb], inQuestion, strings.HasPrefix(verb, "what'"), strings.HasPrefix(verb, "who'"):
-		a.question = append(a.question, r.terms(head, end)...)
+	case verb.is(askWord), inQuestion, strings.HasPrefix(verb.lower, "what'"), strings.HasPrefix(verb.lower, "who'"):
+		a.question = append(a.question, clause.terms()...)
 	}
-	for i := start; i < end; i++ {
-		if w := r.words[i]; !w.quoted && !r.taken[i] {
-			a.summary = a.summary || sumWords[w.lower] && !not
-			if focusCues[w.lower] && !not {
-				a.focus = append(a.focus, r.terms(i+1, end)...)
-			}
+	for i := start; i < end && !not; i++ {
+		a.summary = a.summary || a.words[i].is(sumWord)
+		if a.words[i].is(focusCue) {
+			a.focus = append(a.focus, a.words[i+1:end].terms()...)
 		}
 	}
 }
 
-// isEffect reports whether the clause from head asks for what this model does not
-// do.
-func (r requestReader) isEffect(head, end int) bool {
-	if head >= end || r.words[head].quoted || r.taken[head] {
-		return false
-	}
-	verb := r.words[head].lower
-	rest := r.words[head+1 : min(end, head+5)]
+// isEffect reports whether a clause asks for what this model does not do.
+func (ws words) isEffect() bool {
+	verb := ws.at(0)
+	rest := ws[min(1, len(ws)):min(5, len(ws))]
 	switch {
-	case effects[verb]:
-		return len(rest) == 0 || !givesToMe[rest[0].lower]
-	case changes[verb]:
-		for j, w := range rest {
-			if r.taken[head+1+j] || documentCues[w.lower] || objects[w.lower] {
-				return true
-			}
-		}
-	case makeWords[verb]:
-		return slices.ContainsFunc(rest, func(w word) bool { return works[w.lower] && !w.quoted })
+	case verb.is(effect):
+		return !rest.at(0).is(toMe)
+	case verb.is(change):
+		return slices.ContainsFunc(rest, func(w word) bool { return w.taken || w.is(documentCue|objectOfIt) })
+	case verb.is(makeWord):
+		return slices.ContainsFunc(rest, func(w word) bool { return w.is(otherWork) })
 	}
 	return false
 }
 
-// terms returns what the words from start to end are about, less the words that
-// any question has.
-func (r requestReader) terms(start, end int) []string {
+// terms returns what the words are about, less the words that any question has.
+func (ws words) terms() []string {
 	var out []string
-	for i := start; i < end; i++ {
-		if r.taken[i] || !r.words[i].quoted && (generic[r.words[i].lower] || askWords[r.words[i].lower]) {
-			continue
+	for _, w := range ws {
+		if !w.taken && !w.is(generic|askWord) {
+			out = append(out, terms(w.text)...)
 		}
-		out = append(out, terms(r.words[i].text)...)
 	}
 	return out
 }
 
 // readManner reads how it is to be done: how long, once more, afresh, for all.
-func (r requestReader) readManner(a *ask) {
-	for i, w := range r.words {
-		if r.taken[i] || w.quoted {
-			continue
-		}
-		a.again = a.again || againWords[w.lower]
-		a.fresh = a.fresh || freshWords[w.lower]
-		a.all = a.all || allWords[w.lower]
+func (a *ask) readManner() {
+	for i, w := range a.words {
+		a.again = a.again || w.is(againWord)
+		a.fresh = a.fresh || w.is(freshWord)
+		a.all = a.all || w.is(allWord)
 		switch w.lower {
 		case "briefly", "brief", "short", "shortly", "concise", "concisely", "tl;dr", "tldr":
 			a.want.brief = true
 		case "separate", "separately", "individual", "each":
 			a.separate = true
 		case "bullet", "bullets", "point", "points", "bullet-points", "takeaways":
-			if n := r.numberBefore(i); n > 0 {
-				a.want.points = n
-			}
+			a.want.points = max(a.want.points, a.words.numberBefore(i))
 		case "sentence", "sentences", "line", "lines":
-			if n := r.numberBefore(i); n > 0 {
-				a.want.sentences = n
-			}
+			a.want.sentences = max(a.want.sentences, a.words.numberBefore(i))
 		}
 	}
 	if a.report {
@@ -298,11 +226,23 @@ func (r requestReader) readManner(a *ask) {
 	}
 }
 
-func (r requestReader) numberBefore(i int) int {
-	for j := i - 1; j >= max(0, i-2); j-- {
-		if n := numbers[r.words[j].lower]; n > 0 && !r.taken[j] {
+// numberBefore returns the count that stands one or two words before i, 0 for none.
+func (ws words) numberBefore(i int) int {
+	for _, w := range ws.before(i, 2) {
+		if n := number(w.lower); n > 0 {
 			return n
 		}
 	}
 	return 0
+}
+
+// number returns the count that a person writes as a word or in digits, 1 to 10.
+func number(s string) int {
+	if n, err := strconv.Atoi(s); err == nil && n <= 10 {
+		return n
+	}
+	if s == "single" {
+		return 1
+	}
+	return 1 + slices.Index([]string{"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}, s)
 }

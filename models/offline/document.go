@@ -164,7 +164,7 @@ func (r *reader) paragraph(n ast.Node, inList bool) {
 		for _, line := range facts {
 			line = tidy(line)
 			key, value, _ := strings.Cut(line, ": ")
-			if r.subject == "" && subjectKeys[strings.ToLower(key)] {
+			if r.subject == "" && subjectKey.is(strings.ToLower(key)) {
 				r.subject = value
 			}
 			r.add(line, factUnit)
@@ -173,8 +173,6 @@ func (r *reader) paragraph(n ast.Node, inList bool) {
 		r.lines(text)
 	}
 }
-
-var subjectKeys = set("subject title re betreff objet asunto тема 件名 主题")
 
 // keyValueLines returns the lines of a paragraph in which each has the form "key:
 // value", as the heads of memos and letters have; nil for other text.
@@ -210,7 +208,7 @@ func (r *reader) add(s string, kind unitKind) {
 	}
 	n := len(r.doc.units)
 	first, _, _ := strings.Cut(s, " ")
-	leans := n > 0 && r.doc.units[n-1].block == r.block && pronouns[strings.ToLower(first)]
+	leans := n > 0 && r.doc.units[n-1].block == r.block && pronoun.is(strings.ToLower(first))
 	terms := terms(s)
 	r.doc.units = append(r.doc.units, unit{
 		text: s, kind: kind, terms: terms, words: distinct(terms), figures: hasFigure(s),
@@ -218,8 +216,6 @@ func (r *reader) add(s string, kind unitKind) {
 	})
 	r.opened = true
 }
-
-var pronouns = set("it its they their this these that those he she his her such both")
 
 // toModel matches text that is written to steer a language model, and the JSON of a
 // call.

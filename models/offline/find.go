@@ -25,49 +25,33 @@ type quest struct {
 
 // quest returns how to find what a prompt is about. ok is false where it is about
 // no document, or beyond this model.
-func (j job) quest(prompt string) (q quest, ok bool) {
+func (j job) quest() (q quest, ok bool) {
 	if !j.help || j.effect != "" || len(j.ids) > 0 {
 		return quest{}, false
 	}
-	words := splitWords(prompt)
-	_, from, to, titled := findTitle(prompt, words)
 	var telling []string
-	cued, before := false, false // a telling word stands right before
-	for i, w := range words {
-		cued = cued || pluralCues[w.lower]
-		switch inTitle := titled && i >= from && i < to; {
-		case inTitle || w.text == "":
-			before = false
-		case w.quoted, !common(w.lower):
+	cued, greets := false, false
+	before := false // a telling word stands right before
+	for _, w := range j.words {
+		cued = cued || w.is(pluralCue)
+		greets = greets || w.is(greeting)
+		switch {
+		case w.text != "" && !w.is(common) && number(w.lower) == 0:
 			telling = append(telling, w.text)
-			q.words = append(q.words, w.lower)
 			before = true
-		case before && (sumWords[w.lower] || reportNouns[w.lower]): // "the Q4 review"
-			q.words = append(q.words, w.lower)
+		case before && w.is(sumWord|reportNoun): // "the Q4 review"
 		default:
 			before = false
+			continue
 		}
+		q.words = append(q.words, strings.ToLower(w.text))
 	}
 	q.query = strings.Join(telling[:min(len(telling), 8)], " ")
 	if q.query == "" {
 		q.query = everything
 		return q, cued && !j.report
 	}
-	greets := slices.ContainsFunc(words, func(w word) bool { return greetings[w.lower] })
 	return q, j.verbs || j.summary || j.report || len(j.question) > 0 && !greets
-}
-
-// common reports whether a word tells of no document in particular.
-func common(w string) bool {
-	for _, words := range []map[string]bool{
-		functionWords, generic, fillers, readWords, sumWords, makeWords, askWords, documentCues, reportNouns, titleCues, determiners,
-		negations, focusCues, againWords, freshWords, allWords,
-	} {
-		if words[w] {
-			return true
-		}
-	}
-	return numbers[w] > 0
 }
 
 // A hit is a document that the tool found.

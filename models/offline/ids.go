@@ -8,8 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxIDs bounds the documents of one request.
-const maxIDs = 16
+// maxIDs bounds the documents of one request, and maxID the bytes of an identifier.
+const (
+	maxIDs = 16
+	maxID  = 128
+)
 
 var (
 	idShape = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.:/#-]*$`)
@@ -22,7 +25,7 @@ var (
 // policy-7, notes.md.
 func looksLikeID(s string) bool {
 	first, _ := utf8.DecodeRuneInString(s)
-	if len(s) > 128 || !idShape.MatchString(s) || notIDs.MatchString(s) || strings.Contains(s, "//") || !unicode.IsLetter(first) && !strings.Contains(s, "_") {
+	if len(s) > maxID || !idShape.MatchString(s) || notIDs.MatchString(s) || strings.Contains(s, "//") || !unicode.IsLetter(first) && !strings.Contains(s, "_") {
 		return false
 	}
 	lower := strings.ToLower(s)
@@ -33,70 +36,63 @@ func looksLikeID(s string) bool {
 
 // idFinder finds the documents that a prompt names.
 type idFinder struct {
-	words    []word
-	taken    []bool // by a title
-	reserved map[string]bool
-
-	ids    []string
-	last   int  // index of the last word taken for an identifier, -1 before it
-	plural bool // that one stood in a list after "documents"
+	words
+	reserved map[string]bool // the words that tools are called by
+	last     int             // index of the last word taken for an identifier, -1 before it
+	plural   bool            // that one stood in a list after "documents"
 }
 
-// find returns the identifiers in order, each once, and marks their words as
-// taken.
-func (f *idFinder) find() []string {
-	f.last = -1
-	seen := make(map[string]bool)
-	for i, w := range f.words {
-		if f.taken[i] || !f.accepts(i, w) {
+// findIDs returns the identifiers in order, each once, and takes their words.
+func findIDs(ws words, reserved map[string]bool) []string {
+	f := idFinder{words: ws, reserved: reserved, last: -1}
+	var ids []string
+	for i, w := range ws {
+		if w.text == "" || !f.accepts(i, w, len(ids) > 0) {
 			continue
 		}
-		f.taken[i] = true
+		ws[i].take()
 		f.last = i
-		if id := strings.TrimLeft(w.text, "#"); !seen[id] && !f.negated(i) {
-			seen[id] = true
-			f.ids = append(f.ids, id)
+		if id := strings.TrimLeft(w.text, "#"); !slices.Contains(ids, id) && !ws.negated(i) {
+			ids = append(ids, id)
 		}
 	}
-	return f.ids
+	return ids
 }
 
-func (f *idFinder) accepts(i int, w word) bool {
-	cue, cued := f.cueBefore(i)
+func (f *idFinder) accepts(i int, w word, more bool) bool {
+	cue := f.cueBefore(i)
 	listed := f.continuesList(i)
 	switch {
 	case w.quoted:
-		return len(w.text) <= 128 && (cued || listed || looksLikeID(w.text) || f.verbBefore(i))
-	case cued && f.named(i, cue):
+		return len(w.text) <= maxID && (cue >= 0 || listed || looksLikeID(w.text) || f.verbBefore(i))
+	case cue >= 0 && f.named(i, cue):
 		return true
 	case f.reserved[w.lower]:
 		return false
 	case looksLikeID(w.text):
-		f.plural = listed && f.plural || cued && pluralCues[f.words[cue].lower]
-		return cued || listed || !f.isTopic(i)
-	case cued && f.weak(i, cue):
-		f.plural = pluralCues[f.words[cue].lower]
+		f.plural = listed && f.plural || f.at(cue).is(pluralCue)
+		return cue >= 0 || listed || !f.isTopic(i, more)
+	case cue >= 0 && f.weak(i, cue):
+		f.plural = f.words[cue].is(pluralCue)
 		return true
 	}
 	return listed && f.plural && f.plain(i)
 }
 
-// cueBefore finds the "document" that announces the word at i, over "number",
-// "with id" and the like.
-func (f *idFinder) cueBefore(i int) (int, bool) {
-	for j := i - 1; j >= 0 && j >= i-4; j-- {
-		w := f.words[j]
-		if w.quoted || strings.ContainsAny(w.after, ".,;!?\n") && w.after != "." {
-			return 0, false
-		}
+// cueBefore returns the index of the "document" that announces the word at i, over
+// "number", "with id" and the like, or -1.
+func (f *idFinder) cueBefore(i int) int {
+	for j, w := range f.before(i, 4) {
 		switch {
-		case documentCues[w.lower]:
-			return j, true
-		case !cueFillers[w.lower]:
-			return 0, false
+		case strings.ContainsAny(w.after, ".,;!?\n") && w.after != ".":
+			return -1
+		case w.is(documentCue):
+			return j
+		case !w.is(cueFiller):
+			return -1
 		}
 	}
-	return 0, false
+	return -1
 }
 
 // weak decides on a word that has not the form of an identifier but follows
@@ -105,28 +101,30 @@ func (f *idFinder) weak(i, cue int) bool {
 	if !f.plain(i) {
 		return false
 	}
-	if cue == 0 || !determiners[f.words[cue-1].lower] {
+	if !f.at(cue - 1).is(determiner) {
 		return true
 	}
 	// "the document alpha" names one; "the document discusses churn" does not.
-	w := f.words[i]
-	ends := i == len(f.words)-1 || w.after != "" || connectors[f.words[i+1].lower] || f.words[i+1].lower == "then"
-	named := strings.ContainsFunc(w.text, unicode.IsDigit)
-	for j := cue - 1; j >= max(0, cue-3); j-- {
-		named = named || readWords[f.words[j].lower] || sumWords[f.words[j].lower]
+	named := strings.ContainsFunc(f.words[i].text, unicode.IsDigit)
+	for _, w := range f.before(cue, 3) {
+		named = named || w.is(readWord|sumWord)
 	}
-	return ends && named
+	return named && (f.endsItem(i) || f.at(i+1).lower == "then")
+}
+
+// endsItem reports whether the word at i is the last of its item in a list.
+func (f *idFinder) endsItem(i int) bool {
+	return i == len(f.words)-1 || f.words[i].after != "" || f.words[i+1].is(connector)
 }
 
 // named reports whether the word at i names a document whatever it means elsewhere,
 // since it stands right behind "document": "document memo", "doc list".
 func (f *idFinder) named(i, cue int) bool {
 	w := f.words[i]
-	if strings.Contains(w.text, "_") && f.reserved[w.lower] || cue != i-1 || f.words[cue].lower != "document" && f.words[cue].lower != "doc" || cue > 0 && determiners[f.words[cue-1].lower] {
+	if cue != i-1 || !f.words[cue].in("document", "doc") || f.at(cue-1).is(determiner) || strings.Contains(w.text, "_") && f.reserved[w.lower] {
 		return false
 	}
-	return len(w.text) > 1 && len(w.text) <= 64 && idShape.MatchString(w.text) && !functionWords[w.lower] && !cueFillers[w.lower] &&
-		!connectors[w.lower] && !fillers[w.lower] && !negations[w.lower]
+	return len(w.text) > 1 && len(w.text) <= 64 && idShape.MatchString(w.text) && !w.is(functionWord|cueFiller|connector|filler|negation)
 }
 
 // plain reports whether a word without the form of an identifier can be one. A
@@ -134,19 +132,13 @@ func (f *idFinder) named(i, cue int) bool {
 // article.
 func (f *idFinder) plain(i int) bool {
 	w := f.words[i]
-	if text := strings.TrimLeft(w.text, "#"); w.quoted || len(w.text) > 64 || !idShape.MatchString(text) || f.reserved[w.lower] {
+	switch {
+	case w.quoted, len(w.text) > 64, !idShape.MatchString(strings.TrimLeft(w.text, "#")), f.reserved[w.lower]:
 		return false
+	case utf8.RuneCountInString(w.text) == 1:
+		return f.endsItem(i)
 	}
-	if utf8.RuneCountInString(w.text) == 1 {
-		last := i == len(f.words)-1
-		return last || w.after != "" || connectors[f.words[i+1].lower]
-	}
-	for _, words := range []map[string]bool{functionWords, generic, readWords, sumWords, makeWords, askWords, effects, changes, reportNouns, titleCues, fillers, negations} {
-		if words[w.lower] {
-			return false
-		}
-	}
-	return true
+	return !w.is(noID)
 }
 
 // continuesList reports whether only a comma or "and" stands between the last
@@ -159,53 +151,40 @@ func (f *idFinder) continuesList(i int) bool {
 	if len(between) == 0 {
 		return f.words[f.last].comma()
 	}
-	return !slices.ContainsFunc(between, func(w word) bool { return w.quoted || !connectors[w.lower] || w.after != "" })
+	return !slices.ContainsFunc(between, func(w word) bool { return !w.is(connector) || w.after != "" })
 }
 
 // verbBefore reports whether a quoted word is the object of "fetch" or "summarise".
 func (f *idFinder) verbBefore(i int) bool {
-	if i > 0 && f.words[i-1].lower == "the" {
+	if f.at(i-1).lower == "the" {
 		i--
 	}
-	return i > 0 && f.words[i-1].after == "" && (readWords[f.words[i-1].lower] || sumWords[f.words[i-1].lower])
+	w := f.at(i - 1)
+	return w.after == "" && w.is(readWord|sumWord)
 }
 
 // isTopic reports whether a word that might be an identifier is what a document is
-// to be asked about: "covid-19" in "what does doc_1 say about covid-19", or in
-// "covid-19 in doc_1".
-func (f *idFinder) isTopic(i int) bool {
+// to be asked about: "covid-19" in "what does doc_1 say about covid-19", where more
+// says that one was named before, or in "covid-19 in doc_1".
+func (f *idFinder) isTopic(i int, more bool) bool {
 	if strings.Contains(f.words[i].text, "_") {
 		return false
 	}
-	if i > 0 && len(f.ids) > 0 && slices.Contains([]string{"about", "on", "regarding", "concerning"}, f.words[i-1].lower) {
-		return true
-	}
-	return i+2 < len(f.words) && slices.Contains([]string{"in", "of", "from", "within"}, f.words[i+1].lower) && looksLikeID(f.words[i+2].text)
+	return more && f.at(i-1).in("about", "on", "regarding", "concerning") ||
+		f.at(i+1).in("in", "of", "from", "within") && looksLikeID(f.at(i+2).text)
 }
 
-// negated reports whether a word stands under "not", "except" and the like.
-func (f *idFinder) negated(i int) bool { return negated(f.words, i) }
-
-func negated(words []word, i int) bool {
-	for j := i - 1; j >= max(0, i-8); j-- {
-		w := words[j]
-		if w.endsClause() || w.lower == "but" {
-			return false
-		}
-		if w.comma() && !looksLikeID(w.text) {
-			return false
-		}
+// negated reports whether the word at i stands under "not", "except" and the like.
+func (ws words) negated(i int) bool {
+	for j, w := range ws.before(i, 8) {
 		switch {
-		case w.quoted:
-		case negations[w.lower] && w.lower != "no":
+		case w.endsClause(), w.lower == "but", w.comma() && !looksLikeID(w.text):
+			return false
+		case w.is(negation) && w.lower != "no":
 			return true
-		case isVerb(w.lower):
-			return j > 0 && !words[j-1].endsClause() && negations[words[j-1].lower]
+		case w.is(anyVerb):
+			return !ws.at(j-1).endsClause() && ws.at(j-1).is(negation)
 		}
 	}
 	return false
-}
-
-func isVerb(s string) bool {
-	return readWords[s] || sumWords[s] || makeWords[s] || effects[s]
 }

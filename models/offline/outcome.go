@@ -52,20 +52,20 @@ var (
 	idNames      = []string{"report_id", "id", "identifier", "document_id", "slug"}
 )
 
-// statusKinds sorts the values that a failed result has in "status" or "code".
-// What is not here is not a failure: documents have statuses of their own, such as
-// "draft".
-var statusKinds = map[string]failureKind{
-	"denied": denied, "forbidden": denied, "refused": denied, "rejected": denied, "unauthorized": denied,
-	"access_denied": denied, "blocked": denied, "revoked": denied, "suspended": denied, "permission_denied": denied,
-	"401": denied, "403": denied,
-	"pending": pending, "waiting": pending, "awaiting_approval": pending, "pending_approval": pending,
-	"consent_required": pending, "approval_required": pending,
-	"not_found": notFound, "notfound": notFound, "missing": notFound, "404": notFound, "unknown_document": notFound,
-	"error": failed, "failed": failed, "failure": failed, "invalid": failed, "invalid_arguments": failed,
-	"bad_request": failed, "expired": failed, "timeout": failed, "timed_out": failed, "unavailable": failed,
-	"cancelled": failed, "canceled": failed, "in_doubt": failed, "rate_limited": failed, "too_large": failed,
-	"internal_error": failed, "conflict": failed, "400": failed, "409": failed, "429": failed, "500": failed, "503": failed,
+// statusKind reads the value that a failed result has in "status" or "code". What
+// lexicon.txt does not have is not a failure: documents have statuses of their own,
+// such as "draft".
+func statusKind(v any) (kind failureKind, known bool) {
+	c := lexicon[strings.ToLower(strings.ReplaceAll(scalar(v), " ", "_"))]
+	switch {
+	case c&deniedStatus != 0:
+		return denied, true
+	case c&pendingStatus != 0:
+		return pending, true
+	case c&missingStatus != 0:
+		return notFound, true
+	}
+	return failed, c&failedStatus != 0
 }
 
 // readOutcome reads the result of a call. wantText says that the call was to fetch
@@ -105,8 +105,7 @@ func readFailure(m map[string]any) (failure, bool) {
 	var f failure
 	var bad bool
 	for _, name := range []string{"status", "code", "error_code"} {
-		value := strings.ToLower(strings.ReplaceAll(scalar(member(m, name)), " ", "_"))
-		if kind, known := statusKinds[value]; known {
+		if kind, known := statusKind(member(m, name)); known {
 			f.kind, bad = kind, true
 			break
 		}
@@ -144,7 +143,7 @@ func reason(m map[string]any, f *failure) string {
 	var best string
 	for _, name := range reasonNames {
 		s := tidy(scalar(member(m, name)))
-		if kind, known := statusKinds[strings.ToLower(strings.ReplaceAll(s, " ", "_"))]; known && f.kind == failed {
+		if kind, known := statusKind(s); known && f.kind == failed {
 			f.kind = kind
 		}
 		if len(s) > len(best) {

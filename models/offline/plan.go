@@ -34,7 +34,7 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 	}
 	p := readPast(turns[:last], box)
 	j := resolve(now.text, p, box)
-	if q, ok := j.quest(now.text); ok && box.search != nil {
+	if q, ok := j.quest(); ok && box.search != nil {
 		doc, s := box.search.find(q, now, id)
 		if doc == "" {
 			return s

@@ -113,13 +113,13 @@ func resolve(prompt string, p past, box toolbox) job {
 	case len(p.focus) == 0:
 		j.help = true
 	default:
-		j.followUp(prompt, p)
+		j.followUp(p)
 	}
 	return j
 }
 
 // followUp fits an ask without identifiers to the documents of the conversation.
-func (j *job) followUp(prompt string, p past) {
+func (j *job) followUp(p past) {
 	j.docs = p.focus
 	if all := p.readable(p.order); j.all && len(all) > 0 {
 		j.docs = all[max(0, len(all)-maxIDs):]
@@ -128,9 +128,7 @@ func (j *job) followUp(prompt string, p past) {
 		return
 	}
 	// "the churn rate, please" asks without the form of a question.
-	words := splitWords(prompt)
-	r := requestReader{words: words, taken: make([]bool, len(words))}
-	if j.question = r.terms(0, len(words)); len(j.question) == 0 || len(j.question) > 12 {
+	if j.question = j.words.terms(); len(j.question) == 0 || len(j.question) > 12 {
 		j.question, j.help = nil, true
 	}
 }
@@ -147,7 +145,7 @@ func (b toolbox) fetched(x *exchange) (string, bool) {
 		return "", false
 	}
 	for name, value := range x.args {
-		if id, ok := value.(string); ok && (overlap(nameWords(name), idWords) > 0 || overlap(nameWords(name), documentWords) > 0) {
+		if id, ok := value.(string); ok && overlap(nameWords(name), idWord|documentWord) > 0 {
 			return id, true
 		}
 	}

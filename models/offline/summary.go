@@ -54,12 +54,6 @@ func pointCount(units int) int {
 	return min(8, 1+int(math.Log2(float64(units))))
 }
 
-// weighty marks the sections that sum a document up or say what follows from it.
-var weighty = set(`summary overview abstract conclusion conclusions decision decisions risk risks recommendation
-	recommendations result results outcome outcomes key highlight highlights finding findings action actions outlook
-	total termination payment scope zusammenfassung fazit ergebnis résumé conclusiones resumen итог итоги вывод выводы
-	риски 概要 要約 結論 总结 摘要 الملخص الخلاصة`)
-
 // scores rates every unit: by how much of what the document keeps speaking of it
 // holds, for its length, and by where it stands. What scores 0 is never quoted in a
 // summary.
@@ -72,7 +66,7 @@ func scores(d *document, focus []string) []float64 {
 	}
 	heavy := make([]bool, len(d.sections))
 	for i, heading := range d.sections {
-		eachHeadingWord(heading, func(w string) { heavy[i] = heavy[i] || weighty[w] })
+		heavy[i] = headed(heading, weighty)
 	}
 	wanted := distinct(focus)
 	out := make([]float64, len(d.units))
@@ -133,11 +127,10 @@ func placeFactor(u unit, at int, heavy bool) float64 {
 // alarm matches the levels of log lines that tell of something wrong.
 var alarm = regexp.MustCompile(`\b(ERROR|FATAL|CRITICAL|PANIC|ALERT|SEVERE|WARN|WARNING)\b`)
 
-func eachHeadingWord(heading string, f func(string)) {
-	f(strings.ToLower(heading))
-	for w := range strings.FieldsSeq(strings.ToLower(heading)) {
-		f(strings.Trim(w, ".,:;()0123456789"))
-	}
+// headed reports whether a heading, or one of its words, is of a class.
+func headed(heading string, c class) bool {
+	lower := strings.ToLower(heading)
+	return c.is(lower) || slices.ContainsFunc(strings.Fields(lower), func(w string) bool { return c.is(strings.Trim(w, ".,:;()0123456789")) })
 }
 
 // distinct returns the words sorted, each once.
@@ -182,8 +175,6 @@ func anyUnit(unit) bool  { return true }
 func notRow(u unit) bool { return u.kind != rowUnit }
 
 // abstracts marks the sections that stand for the whole.
-var abstracts = set("summary overview abstract tl;dr zusammenfassung résumé resumen резюме 概要 要約 摘要 الملخص")
-
 // lead is a sentence that can stand for the whole: the first of a section that is
 // called a summary, or the best of the first few. A longer document gets the best
 // of the rest besides.
@@ -194,9 +185,7 @@ func (p *picker) lead() []string {
 		if u.kind != sentenceUnit {
 			continue
 		}
-		abstract := false
-		eachHeadingWord(p.doc.sections[u.section], func(w string) { abstract = abstract || abstracts[w] })
-		if abstract {
+		if headed(p.doc.sections[u.section], abstract) {
 			best = i
 			break
 		}

@@ -93,7 +93,7 @@ func wordEnd(s string, i int) int {
 // term returns the stem of a word in lower case, or "" for a function word.
 func term(word string) string {
 	w := strings.TrimSuffix(word, "'s")
-	if functionWords[w] || len(w) == 1 && w[0] > '9' {
+	if functionWord.is(w) || len(w) == 1 && w[0] > '9' {
 		return ""
 	}
 	return stem(w)
@@ -130,23 +130,6 @@ func stem(w string) string {
 	return w
 }
 
-// set turns a list of words into a set.
-func set(words string) map[string]bool {
-	m := make(map[string]bool)
-	for w := range strings.FieldsSeq(words) {
-		m[w] = true
-	}
-	return m
-}
-
-var functionWords = set(`a about above after again against all also am an and any are aren't as at be because been
-	before being below between both but by can cannot can't could did do does doesn't doing don't down during each either
-	else ever few for from further had has hasn't have haven't having he her here hers him his how however i if in into is
-	isn't it it's its just let me might more most must my no nor not now of off on once one only or other our ours out
-	over own per please same shall she should so some such than that the their theirs them then there these they this
-	those through thus to too under until up upon us very via was wasn't we were what when where whether which while who
-	whom whose why will with within without won't would yes yet you your yours`)
-
 // sentences splits running text by the rules of Unicode (UAX 29), and joins what
 // those rules cut after an abbreviation or an initial.
 func sentences(s string) iter.Seq[string] {
@@ -180,9 +163,6 @@ func runOn(s string) int {
 	return max(0, len(s)-1)
 }
 
-var abbreviations = set(`mr mrs ms dr prof st jr sr vs etc e.g i.e eg ie approx ca cf ext tel fig figs no nos vol pp p inc ltd
-	corp co dept est al resp incl excl z.b d.h bzw str г т.е т.д`)
-
 func endsInAbbreviation(s string) bool {
 	s = strings.TrimRightFunc(s, unicode.IsSpace)
 	body, ok := strings.CutSuffix(s, ".")
@@ -198,7 +178,7 @@ func endsInAbbreviation(s string) bool {
 	}
 	r, size := utf8.DecodeRuneInString(tail)
 	initial := size == len(tail) && unicode.IsUpper(r) && unicode.IsLetter(r) && r != 'I'
-	return initial || abbreviations[strings.ToLower(tail)]
+	return initial || abbreviation.is(strings.ToLower(tail))
 }
 
 // tidy makes one line of s: white space runs become one space, and characters

@@ -1,109 +1,88 @@
 package offline
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// findTitle returns the title that a prompt gives a report, and the words it is
-// made of: from is the cue's index, to is past the title. ok is false when no words
-// announce one.
-func findTitle(prompt string, words []word) (title string, from, to int, ok bool) {
-	for i, w := range words {
-		if w.quoted {
+// cutTitle returns the title that a prompt gives a report, and takes its words and
+// those that announce it out of ws. ok is false when no words announce one.
+func cutTitle(prompt string, ws words) (title string, ok bool) {
+	for i := range ws {
+		at := ws.titleAt(i)
+		if at < 0 || at >= len(ws) {
 			continue
 		}
-		at := titleAt(words, i)
-		if at < 0 || at >= len(words) {
-			continue
+		title, to := ws[at].text, at+1
+		if !ws[at].quoted {
+			if !ws.opensBareTitle(i) {
+				continue
+			}
+			to = ws.titleEnd(at)
+			title = prompt[ws[at].start:ws[to-1].end]
+			if strings.Count(title, "(") > strings.Count(title, ")") {
+				title += ")"
+			}
 		}
-		if words[at].quoted {
-			return words[at].text, i, at + 1, true
+		for j := i; j < to; j++ {
+			ws[j] = word{after: ws[j].after}
 		}
-		if !opensBareTitle(words, i) {
-			continue
-		}
-		end := titleEnd(words, at)
-		raw := prompt[words[at].start:words[end-1].end]
-		if strings.Count(raw, "(") > strings.Count(raw, ")") {
-			raw += ")"
-		}
-		return raw, i, end, true
+		return title, true
 	}
-	return "", 0, 0, false
+	return "", false
 }
 
 // titleAt returns the index of the word where the title begins that the word at i
 // announces, or -1.
-func titleAt(words []word, i int) int {
-	w := words[i]
-	next := func(j int) int {
-		for j < len(words) && !words[j].quoted && titleGlue[words[j].lower] {
-			j++
-		}
-		return j
-	}
+func (ws words) titleAt(i int) int {
+	w, next := ws[i], i+1
 	switch {
-	case strictCues[w.lower] && w.after != "," && !w.endsClause():
-		if namesDocument(words, i) {
-			return -1
-		}
-		return next(i + 1)
-	case slices.Contains([]string{"call", "name", "title"}, w.lower) && i+1 < len(words) && slices.Contains([]string{"it", "this", "that"}, words[i+1].lower):
-		return next(i + 2)
-	case titleNouns[w.lower]:
-		if namesDocument(words, i) || i+1 < len(words) && words[i+1].lower == "of" && !words[i+1].quoted {
-			return -1
-		}
-		return next(i + 1)
-	case w.lower == "as" && i+1 < len(words) && words[i+1].quoted && madeBefore(words, i):
-		return i + 1
+	case w.is(strictCue) && w.after != "," && !w.endsClause() && !ws.namesDocument(i):
+	case w.in("call", "name", "title") && ws.at(next).in("it", "this", "that"):
+		next++
+	case w.is(titleNoun) && !ws.namesDocument(i) && ws.at(next).lower != "of":
+	case w.lower == "as" && ws.at(next).quoted && ws.madeBefore(i):
+	default:
+		return -1
 	}
-	return -1
+	for ws.at(next).is(titleGlue) {
+		next++
+	}
+	return next
 }
 
 // opensBareTitle reports whether the cue at i is strong enough for a title without
 // quotation marks.
-func opensBareTitle(words []word, i int) bool {
-	w := words[i]
+func (ws words) opensBareTitle(i int) bool {
+	w := ws[i]
 	switch {
-	case strictCues[w.lower]:
+	case w.is(strictCue):
 		return true
-	case !titleNouns[w.lower] && w.lower != "call":
+	case !w.is(titleNoun) && w.lower != "call":
 		return false
-	case strings.ContainsAny(w.after, ":="), i+1 < len(words) && words[i+1].lower == "it":
+	case strings.ContainsAny(w.after, ":="), ws.at(i+1).lower == "it":
 		return true
 	}
-	for j := i - 1; j >= max(0, i-2); j-- {
-		if titleBefore[words[j].lower] {
-			return true
-		}
-	}
-	return false
+	return ws.at(i-1).is(titleBefore) || ws.at(i-2).is(titleBefore)
 }
 
 // namesDocument reports whether a cue at i says what a document to be read is
 // called, as in "the file named notes", and not what one to be made shall be.
-func namesDocument(words []word, i int) bool {
+func (ws words) namesDocument(i int) bool {
 	j := i - 1
-	for j >= 0 && slices.Contains([]string{"is", "that", "which", "with", "the", "a", "under", "its", "id"}, words[j].lower) {
+	for ws.at(j).in("is", "that", "which", "with", "the", "a", "under", "its", "id") {
 		j--
 	}
-	return j >= 0 && documentCues[words[j].lower] && words[j].after == "" && !madeBefore(words, j)
+	return ws.at(j).is(documentCue) && ws[j].after == "" && !ws.madeBefore(j)
 }
 
 // madeBefore reports whether the nearest verb before i, in its sentence, is one of
 // making.
-func madeBefore(words []word, i int) bool {
-	for j := i - 1; j >= max(0, i-10); j-- {
-		if words[j].endsClause() {
+func (ws words) madeBefore(i int) bool {
+	for _, w := range ws.before(i, 10) {
+		switch {
+		case w.endsClause():
 			return false
-		}
-		switch w := words[j]; {
-		case w.quoted:
-		case makeWords[w.lower]:
+		case w.is(makeWord):
 			return true
-		case readWords[w.lower], sumWords[w.lower] && w.lower != "summary":
+		case w.is(readWord), w.is(sumWord) && w.lower != "summary":
 			return false
 		}
 	}
@@ -113,44 +92,35 @@ func madeBefore(words []word, i int) bool {
 // titleEnd returns the index past the last word of a title without quotation
 // marks: it goes on to the end of the sentence, or to where the next thing to do
 // or the documents are named.
-func titleEnd(words []word, from int) int {
-	for i := from + 1; i < min(len(words), from+40); i++ {
-		before, w := words[i-1], words[i]
-		if before.endsClause() || w.quoted {
-			return i
-		}
-		var next word
-		if i+1 < len(words) {
-			next = words[i+1]
-		}
-		// Only small letters begin the next thing to do: "Profit and Review" is a title.
-		starts := func(s string) bool {
-			return isVerb(s) || changes[s] || s == "then" || s == "please" || s == "also" || negations[s]
-		}
+func (ws words) titleEnd(from int) int {
+	// Only small letters begin the next thing to do: "Profit and Review" is a title.
+	starts := func(w word) bool {
+		return w.text == w.lower && (w.is(anyVerb|change|negation) || w.in("then", "please", "also"))
+	}
+	end := min(len(ws), from+40)
+	for i := from + 1; i < end; i++ {
+		before, w, next := ws[i-1], ws[i], ws.at(i+1)
+		small := w.text == w.lower
 		switch {
-		case before.comma() && (starts(w.text) || slices.Contains([]string{"and", "but", "with", "using", "from", "based"}, w.lower) && !looksLikeTitleWord(w)):
-			return i
-		case w.lower == "and" && starts(next.text), w.lower == "please" && i == len(words)-1:
-			return i
-		case slices.Contains([]string{"from", "for", "about", "on", "of", "using", "with", "out", "based", "in"}, w.lower) && namesSource(words, i+1):
+		case before.endsClause(), w.quoted,
+			before.comma() && (starts(w) || small && w.in("and", "but", "with", "using", "from", "based")),
+			w.lower == "and" && starts(next),
+			w.lower == "please" && i == len(ws)-1,
+			w.in("from", "for", "about", "on", "of", "using", "with", "out", "based", "in") && ws.namesSource(i+1):
 			return i
 		}
 	}
-	return min(len(words), from+40)
+	return end
 }
-
-// looksLikeTitleWord reports whether a small word is written as titles write them.
-func looksLikeTitleWord(w word) bool { return w.text != w.lower }
 
 // namesSource reports whether a document is named at i, or after one or two small
 // words.
-func namesSource(words []word, i int) bool {
-	for j := i; j < min(len(words), i+3); j++ {
-		w := words[j]
-		if looksLikeID(w.text) || documentCues[w.lower] || w.lower == "it" || w.lower == "them" {
+func (ws words) namesSource(i int) bool {
+	for _, w := range ws[min(i, len(ws)):min(i+3, len(ws))] {
+		if looksLikeID(w.text) || w.is(documentCue) || w.in("it", "them") {
 			return true
 		}
-		if !functionWords[w.lower] {
+		if !w.is(functionWord) {
 			return false
 		}
 	}

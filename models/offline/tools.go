@@ -2,6 +2,7 @@ package offline
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"path"
 	"regexp"
@@ -68,89 +69,64 @@ type schema struct {
 	Default     any               `json:"default"`
 }
 
-// is reports whether a value of the type is allowed. genai writes types in
-// capitals.
+// is reports whether a value of the type is allowed: no name of a type is part of
+// another, and genai writes them in capitals.
 func (s schema) is(want string) bool {
-	switch t := s.Type.(type) {
-	case string:
-		return strings.EqualFold(t, want)
-	case []any:
-		return slices.ContainsFunc(t, func(v any) bool { s, _ := v.(string); return strings.EqualFold(s, want) })
-	}
-	return false
+	return strings.Contains(strings.ToLower(fmt.Sprint(s.Type)), want)
 }
 
-// readSchema returns the parameters of a declaration; whatever type holds them is
-// read through its JSON.
-func readSchema(d *genai.FunctionDeclaration) (schema, bool) {
+// A declaration is a tool as this model reads it.
+type declaration struct {
+	*genai.FunctionDeclaration
+	schema schema
+	// name and first are the words of its name and of the first sentence that
+	// describes it.
+	name, first []string
+}
+
+// read reads a declaration; whatever type holds its parameters is read through its
+// JSON. ok is false when it has none.
+func read(d *genai.FunctionDeclaration) (_ declaration, ok bool) {
 	var from any = d.ParametersJsonSchema
 	if from == nil {
-		if d.Parameters == nil {
-			return schema{}, false
-		}
 		from = d.Parameters
 	}
-	text, err := json.Marshal(from)
-	if err != nil {
-		return schema{}, false
+	out := declaration{FunctionDeclaration: d, name: nameWords(d.Name)}
+	if text, err := json.Marshal(from); err != nil || json.Unmarshal(text, &out.schema) != nil {
+		return declaration{}, false
 	}
-	var s schema
-	if json.Unmarshal(text, &s) != nil {
-		return schema{}, false
+	if name, ok := strings.CutPrefix(out.schema.Ref, "#/$defs/"); ok {
+		out.schema = out.schema.Defs[name]
 	}
-	if name, ok := strings.CutPrefix(s.Ref, "#/$defs/"); ok {
-		s = s.Defs[name]
+	for first := range sentences(clip(strings.TrimSpace(d.Description), 2<<10)) {
+		out.first = nameWords(first)
+		break
 	}
-	return s, len(s.Properties) > 0
+	return out, len(out.schema.Properties) > 0
 }
-
-// Words by which tools and parameters are recognised.
-var (
-	readVerbs = set(`fetch get read load open retrieve download lookup look view show obtain pull access return returns
-		fetches gets reads loads opens retrieves downloads`)
-	writeVerbs = set(`create write save publish make add store draft compose post file produce generate submit put
-		creates writes saves publishes makes adds stores drafts composes posts produces generates submits new`)
-	// otherVerbs name effects that nobody asks this model for.
-	otherVerbs = set(`delete remove erase destroy purge drop archive move rename update edit modify replace overwrite share
-		send email mail notify approve deny revoke grant transfer pay execute run lock unlock restore deletes removes
-		erases archives moves renames updates edits modifies replaces overwrites shares sends emails approves revokes
-		search list query`)
-	searchVerbs   = set("search searches find finds")
-	queryWords    = set("query q words keywords terms search text")
-	documentWords = set("document documents doc docs file files record page text article note memo policy contract")
-	reportWords   = set("report reports document note memo article brief summary page text")
-	idWords       = set("id ids identifier identifiers uuid ref reference slug key number")
-	titleWords    = set("title heading headline subject name")
-	contentWords  = set("content contents body text markdown report summary")
-	sourceWords   = set("sources source_ids document_ids documents references citations")
-)
 
 // findTools looks through the declarations. Of several that fit, the best fits;
 // of equals, the first.
 func findTools(config *genai.GenerateContentConfig) toolbox {
 	box := toolbox{reserved: make(map[string]bool)}
-	if config == nil {
-		return box
-	}
 	bestFetch, bestReport := 0, 0
-	for _, d := range declarations(config) {
-		box.reserved[strings.ToLower(d.Name)] = true
-		s, ok := readSchema(d)
+	for _, declared := range declarations(config) {
+		box.reserved[strings.ToLower(declared.Name)] = true
+		d, ok := read(declared)
 		if !ok {
 			continue
 		}
-		for name := range s.Properties {
+		for name := range d.schema.Properties {
 			box.reserved[strings.ToLower(name)] = true
 		}
-		name, first := nameWords(d.Name), firstSentence(d.Description)
-		if t, score := asFetch(d, s, name, first); score > bestFetch {
+		if t, score := d.asFetch(); score > bestFetch {
 			box.fetch, bestFetch = t, score
 		}
-		if t := asSearch(d, s, name, first); t != nil && box.search == nil {
-			box.search = t
-		}
-		if t, score := asReport(d, s, name, first); score > bestReport {
+		if t, score := d.asReport(); score > bestReport {
 			box.report, bestReport = t, score
+		}
+		if box.search == nil {
+			box.search = d.asSearch()
 		}
 	}
 	return box
@@ -158,18 +134,20 @@ func findTools(config *genai.GenerateContentConfig) toolbox {
 
 // declarations returns the functions that may be called.
 func declarations(config *genai.GenerateContentConfig) []*genai.FunctionDeclaration {
-	var mode genai.FunctionCallingConfigMode
-	var allowed []string
+	if config == nil {
+		return nil
+	}
+	var calling genai.FunctionCallingConfig
 	if c := config.ToolConfig; c != nil && c.FunctionCallingConfig != nil {
-		mode, allowed = c.FunctionCallingConfig.Mode, c.FunctionCallingConfig.AllowedFunctionNames
+		calling = *c.FunctionCallingConfig
 	}
 	var out []*genai.FunctionDeclaration
 	for _, t := range config.Tools {
-		if t == nil || mode == genai.FunctionCallingConfigModeNone {
+		if t == nil || calling.Mode == genai.FunctionCallingConfigModeNone {
 			continue
 		}
 		for _, d := range t.FunctionDeclarations {
-			if d != nil && (len(allowed) == 0 || slices.Contains(allowed, d.Name)) {
+			if d != nil && (len(calling.AllowedFunctionNames) == 0 || slices.Contains(calling.AllowedFunctionNames, d.Name)) {
 				out = append(out, d)
 			}
 		}
@@ -177,34 +155,20 @@ func declarations(config *genai.GenerateContentConfig) []*genai.FunctionDeclarat
 	return out
 }
 
-// asFetch rates d as a tool that reads one document: 0 when it is none. name and
-// first are the words of its name and of the first sentence that describes it.
-func asFetch(d *genai.FunctionDeclaration, s schema, name, first []string) (*fetchTool, int) {
-	if !does(name, first, readVerbs) {
-		return nil, 0
-	}
-	best, param := 0, ""
-	for _, p := range sortedNames(s.Properties) {
-		prop := s.Properties[p]
-		if !prop.is("string") {
-			continue
-		}
-		words := nameWords(p)
-		described := nameWords(prop.Description)
-		score := 3*overlap(words, idWords) + 2*overlap(words, documentWords) + overlap(described, idWords) + overlap(described, documentWords)
-		if score > best {
-			best, param = score, p
-		}
-	}
-	about := overlap(name, documentWords) + overlap(first, documentWords)
-	if best < 2 || best+about < 3 || !fillable(s, param) {
+// asFetch rates d as a tool that reads one document: 0 when it is none.
+func (d declaration) asFetch() (*fetchTool, int) {
+	param, best := d.param("", func(name, about []string) int {
+		return 3*overlap(name, idWord) + 2*overlap(name, documentWord) + overlap(about, idWord) + overlap(about, documentWord)
+	})
+	about := d.speaksOf(documentWord)
+	if best < 2 || best+about < 3 || !d.does(fetchVerb) || !d.fillable(param) {
 		return nil, 0
 	}
 	t := &fetchTool{name: d.Name, id: param}
-	if p := s.Properties[param].Pattern; p != "" && len(p) <= 256 {
+	if p := d.schema.Properties[param].Pattern; p != "" && len(p) <= 256 {
 		t.pattern, _ = regexp.Compile(p) // one that Go does not read binds nobody here
 	}
-	for _, w := range splitWords(s.Properties[param].Description) {
+	for _, w := range splitWords(d.schema.Properties[param].Description) {
 		if t.example == "" && looksLikeID(w.text) {
 			t.example = w.text
 		}
@@ -213,103 +177,81 @@ func asFetch(d *genai.FunctionDeclaration, s schema, name, first []string) (*fet
 }
 
 // asSearch returns d as a tool that finds documents by words, nil when it is none.
-func asSearch(d *genai.FunctionDeclaration, s schema, name, first []string) *searchTool {
-	finds := overlap(name, searchVerbs) > 0 || len(first) > 0 && searchVerbs[first[0]]
-	param := bestParam(s, queryWords, "")
-	if !finds || overlap(name, documentWords)+overlap(first, documentWords) == 0 || param == "" || !fillable(s, param) {
+func (d declaration) asSearch() *searchTool {
+	param := d.paramFor(queryWord, "")
+	if !d.says(searchVerb) || d.speaksOf(documentWord) == 0 || !d.fillable(param) {
 		return nil
 	}
 	return &searchTool{name: d.Name, query: param}
 }
 
 // asReport rates d likewise as a tool that stores a titled text.
-func asReport(d *genai.FunctionDeclaration, s schema, name, first []string) (*reportTool, int) {
-	if !does(name, first, writeVerbs) {
+func (d declaration) asReport() (*reportTool, int) {
+	title := d.paramFor(titleWord, "")
+	t := &reportTool{name: d.Name, title: title, content: d.paramFor(contentWord, title)}
+	if !d.does(writeVerb) || !d.fillable(t.title, t.content) {
 		return nil, 0
 	}
-	t := &reportTool{name: d.Name}
-	t.title = bestParam(s, titleWords, "")
-	t.content = bestParam(s, contentWords, t.title)
-	if t.title == "" || t.content == "" || !fillable(s, t.title, t.content) {
-		return nil, 0
-	}
-	for _, p := range sortedNames(s.Properties) {
-		prop := s.Properties[p]
-		if sourceWords[strings.ToLower(p)] && prop.is("array") && prop.Items != nil && prop.Items.is("string") {
+	for _, p := range sortedNames(d.schema.Properties) {
+		if prop := d.schema.Properties[p]; sourceWord.is(strings.ToLower(p)) && prop.is("array") && prop.Items != nil && prop.Items.is("string") {
 			t.sources = p
 		}
 	}
-	return t, 1 + overlap(name, reportWords) + overlap(first, reportWords)
+	return t, 1 + d.speaksOf(reportWord)
 }
 
-// bestParam returns the string parameter that the words describe best.
-func bestParam(s schema, words map[string]bool, not string) string {
-	best, param := 0, ""
-	for _, p := range sortedNames(s.Properties) {
-		if p == not || !s.Properties[p].is("string") {
-			continue
-		}
-		score := 3*overlap(nameWords(p), words) + min(1, overlap(nameWords(s.Properties[p].Description), words))
-		if score > best {
-			best, param = score, p
+// param returns the string parameter, other than not, that scores best by the words
+// of its name and description; empty when none scores.
+func (d declaration) param(not string, score func(name, about []string) int) (param string, best int) {
+	for _, p := range sortedNames(d.schema.Properties) {
+		if prop := d.schema.Properties[p]; p != not && prop.is("string") {
+			if n := score(nameWords(p), nameWords(prop.Description)); n > best {
+				param, best = p, n
+			}
 		}
 	}
-	if best < 1 {
-		return ""
-	}
+	return param, best
+}
+
+func (d declaration) paramFor(c class, not string) string {
+	param, _ := d.param(not, func(name, about []string) int { return 3*overlap(name, c) + min(1, overlap(about, c)) })
 	return param
 }
 
-// does reports whether a tool says in its name, or in its description's first
-// sentence, that it does one of the verbs, and begins neither with another effect.
-func does(name, first []string, verbs map[string]bool) bool {
-	if overlap(name, otherVerbs) > 0 || len(first) > 0 && otherVerbs[first[0]] {
-		return false
-	}
-	return overlap(name, verbs) > 0 || len(first) > 0 && verbs[first[0]]
+// speaksOf counts the words of a class in d's name and description.
+func (d declaration) speaksOf(c class) int { return overlap(d.name, c) + overlap(d.first, c) }
+
+// says reports whether d's name has a verb, or its description begins with one.
+func (d declaration) says(verbs class) bool {
+	return overlap(d.name, verbs) > 0 || len(d.first) > 0 && verbs.is(d.first[0])
 }
 
-// fillable reports whether a call with just these parameters is complete.
-func fillable(s schema, params ...string) bool {
-	return !slices.ContainsFunc(s.Required, func(name string) bool {
-		return !slices.Contains(params, name) && s.Properties[name].Default == nil
+// does reports whether d says that it does one of the verbs, and no other effect.
+func (d declaration) does(verbs class) bool { return !d.says(otherVerb) && d.says(verbs) }
+
+// fillable reports whether a call with just these parameters is complete. An empty
+// one is not there.
+func (d declaration) fillable(params ...string) bool {
+	return !slices.Contains(params, "") && !slices.ContainsFunc(d.schema.Required, func(name string) bool {
+		return !slices.Contains(params, name) && d.schema.Properties[name].Default == nil
 	})
 }
 
 func sortedNames[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
+var camel = regexp.MustCompile(`(\p{Ll})(\p{Lu})`)
+
 // nameWords cuts a name or a text into lower-case words: at anything that is no
 // letter, and before a capital that follows a small letter.
 func nameWords(s string) []string {
-	var b strings.Builder
-	small := false
-	for _, r := range s {
-		switch {
-		case unicode.IsLetter(r):
-			if unicode.IsUpper(r) && small {
-				b.WriteByte(' ')
-			}
-			b.WriteRune(unicode.ToLower(r))
-		default:
-			b.WriteByte(' ')
-		}
-		small = unicode.IsLower(r)
-	}
-	return strings.Fields(b.String())
+	return strings.FieldsFunc(strings.ToLower(camel.ReplaceAllString(s, "$1 $2")), func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
-func firstSentence(s string) []string {
-	for first := range sentences(clip(strings.TrimSpace(s), 2<<10)) {
-		return nameWords(first)
-	}
-	return nil
-}
-
-// overlap counts the different words of list that are in words.
-func overlap(list []string, words map[string]bool) int {
+// overlap counts the different words of list that are of a class.
+func overlap(list []string, c class) int {
 	n := 0
 	for i, w := range list {
-		if words[w] && !slices.Contains(list[:i], w) {
+		if c.is(w) && !slices.Contains(list[:i], w) {
 			n++
 		}
 	}

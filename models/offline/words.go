@@ -1,6 +1,8 @@
 package offline
 
 import (
+	"iter"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -9,12 +11,43 @@ import (
 // A word is a piece of a prompt: a run without white space, less the punctuation
 // around it, or everything between two quotation marks.
 type word struct {
-	text   string
-	lower  string
+	text  string
+	lower string // as lexicon.txt has it; empty for a quotation
+	class class  // of lower
+	// quoted says that the word is a quotation.
 	quoted bool
+	// taken says that the word is an identifier, or a title without a cue.
+	taken bool
 	// after is the punctuation that follows, with "\n" where the line ends.
 	after      string
 	start, end int // in the prompt, quotation marks included
+}
+
+func (w word) is(c class) bool { return w.class&c != 0 }
+
+// in reports whether w is one of the words, which are in lower case.
+func (w word) in(words ...string) bool { return slices.Contains(words, w.lower) }
+
+// take makes an identifier of w: it has no other meaning any more.
+func (w *word) take() { w.taken, w.lower, w.class = true, "", 0 }
+
+// words are the words of a prompt.
+type words []word
+
+// at returns the word at i, an empty one outside of the prompt.
+func (ws words) at(i int) word {
+	if i < 0 || i >= len(ws) {
+		return word{}
+	}
+	return ws[i]
+}
+
+// before goes through the n words before i, the nearest first.
+func (ws words) before(i, n int) iter.Seq2[int, word] {
+	return func(yield func(int, word) bool) {
+		for j := i - 1; j >= max(0, i-n) && yield(j, ws[j]); j-- {
+		}
+	}
 }
 
 // closes maps an opening quotation mark to those that may close it. Straight and
@@ -28,8 +61,8 @@ var closes = map[rune]string{
 const maxQuoted = 1 << 10
 
 // splitWords cuts a prompt into words.
-func splitWords(s string) []word {
-	var out []word
+func splitWords(s string) words {
+	var out words
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
@@ -39,9 +72,9 @@ func splitWords(s string) []word {
 		case unicode.IsSpace(r):
 			i += size
 		case closes[r] != "" && opens(s, i, r):
-			titled := len(out) > 0 && titleCues[out[len(out)-1].lower]
+			titled := out.at(len(out) - 1).is(titleCue)
 			if end, next := closing(s, i+size, r, titled); end > 0 {
-				out = append(out, word{text: s[i+size : end], lower: strings.ToLower(s[i+size : end]), quoted: true, start: i, end: next})
+				out = append(out, word{text: s[i+size : end], quoted: true, start: i, end: next})
 				i = next
 				continue
 			}
@@ -54,7 +87,8 @@ func splitWords(s string) []word {
 		default:
 			end := runEnd(s, i)
 			text := strings.TrimRightFunc(s[i:end], isEdge)
-			out = append(out, word{text: text, lower: strings.ToLower(text), start: i, end: i + len(text)})
+			lower := strings.ToLower(text)
+			out = append(out, word{text: text, lower: lower, class: lexicon[lower], start: i, end: i + len(text)})
 			i += len(text)
 		}
 	}
