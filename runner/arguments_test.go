@@ -2,7 +2,6 @@ package runner_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"math"
 	"math/big"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -17,10 +17,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/glebarez/sqlite"
 	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/session/database"
 	"google.golang.org/adk/v2/tool"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 	"pgregory.net/rapid"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
@@ -379,20 +384,17 @@ func wires() []wire {
 	}
 }
 
-// stored is a session service that reads back what JSON text keeps, as a database
-// does.
-type stored struct{ session.Service }
-
-func (s stored) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
-	text, err := json.Marshal(ev)
+// stored is ADK's own session service over a database, which reads numbers as float64.
+func stored(t *testing.T) session.Service {
+	t.Helper()
+	sessions, err := database.NewSessionService(sqlite.Open("file:"+url.PathEscape(t.Name())+"?mode=memory&cache=shared"), &gorm.Config{Logger: logger.Discard})
+	if err == nil {
+		err = database.AutoMigrate(sessions)
+	}
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	var back session.Event
-	if err := json.Unmarshal(text, &back); err != nil {
-		return err
-	}
-	return s.Service.AppendEvent(ctx, to, &back)
+	return sessions
 }
 
 // remote is the server of one wire: it answers with what is next, and keeps what it
@@ -504,7 +506,7 @@ func TestArgumentsArriveAsTheyWereSaid(t *testing.T) {
 				t.Fatal(err)
 			}
 			kit := &world{llm: llm, tools: []tool.Tool{act}, config: func(c *runner.Config) {
-				c.Stream, c.Sessions = w.stream, stored{session.InMemoryService()}
+				c.Stream, c.Sessions = w.stream, stored(t)
 			}}
 			r := kit.runner(t)
 			n := 0
@@ -563,5 +565,98 @@ func decode(t *rapid.T, text string, v any) {
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {
 		t.Fatalf("%v in %s", err, text)
+	}
+}
+
+// respelled writes a value in another of the ways in which JSON has it: members in
+// another order, numbers and letters spelled otherwise.
+func respelled(t *rapid.T, v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		var names, members []string
+		for name := range v {
+			names = append(names, name)
+		}
+		for _, name := range permuted(t, names) {
+			members = append(members, quoted(name)+":"+respelled(t, v[name]))
+		}
+		return "{" + strings.Join(members, ",") + "}"
+	case []any:
+		var all []string
+		for _, element := range v {
+			all = append(all, respelled(t, element))
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	case json.Number:
+		if text := v.String(); text != "0" && text != "-0" && !strings.ContainsAny(text, ".eE") {
+			return text + oneOf(t, "spelling", "", ".0", "e0", "00e-2")
+		}
+		return v.String()
+	case string:
+		text := strings.NewReplacer("a", `\u0061`, "<", `\u003C`, "/", `\/`).Replace(quoted(v))
+		return oneOf(t, "letters", quoted(v), text)
+	}
+	b, _ := json.Marshal(v) // true, false, null
+	return string(b)
+}
+
+// Equal arguments are one effect, however a model writes them: under one key where the
+// API honors keys, and sent once where it does not.
+func TestEqualArgumentsAreOneEffect(t *testing.T) {
+	twice := rapid.Custom(func(t *rapid.T) [2]string {
+		args := arguments(t)
+		if args.bad {
+			return [2]string{}
+		}
+		var v any
+		decode(t, args.text, &v)
+		return [2]string{args.text, respelled(t, v)}
+	})
+	chat := wires()[0]
+	for seed, n := 0, 0; n < 200; seed++ {
+		args := twice.Example(seed)
+		if args[0] == "" {
+			continue
+		}
+		n++
+		for _, honors := range []bool{true, false} {
+			var keys, bodies []string
+			act, err := tools.New(tools.Spec[every]{
+				Name: "act", Description: "acts", API: &url.URL{Scheme: "https", Host: "api.test"}, HonorsIdempotencyKey: honors,
+				Ceiling: func(every) []rar.Detail { return nil },
+				Base: tripper(func(req *http.Request) (*http.Response, error) {
+					body, err := io.ReadAll(req.Body)
+					if err != nil {
+						return nil, err
+					}
+					keys, bodies = append(keys, fmt.Sprint(req.Header["idempotency-key"])), append(bodies, string(body))
+					if len(keys) == 1 {
+						return nil, io.ErrUnexpectedEOF // it is done, and its answer lost
+					}
+					return &http.Response{StatusCode: http.StatusCreated, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+				}),
+			}, func(ctx tools.Context, a every) (out map[string]any, err error) {
+				return out, ctx.PostJSON("https://api.test/v1/acts", a, &out)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := &remote{wire: chat, next: []string{chat.call(nil, args[0]), strings.Replace(chat.call(nil, args[1]), "call_1", "call_2", 1), chat.done}}
+			llm, err := models.Open(t.Context(), chat.model, models.Options{
+				Getenv:  func(string) string { return "key" },
+				BaseURL: "http://127.0.0.1:1", HTTPClient: &http.Client{Transport: server}, Settings: map[string]string{"api": chat.api},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			kit := &world{llm: llm, tools: []tool.Tool{act}, engine: jit.Config{Attempts: 1}}
+			if got := follow(t.Context(), t, kit.runner(t), runner.Input{}); got.err != nil || len(server.asked) != 3 {
+				t.Fatalf("%v after %d requests", got.err, len(server.asked))
+			}
+			want := map[bool]int{true: 2, false: 1}[honors]
+			if len(keys) != want || keys[0] != keys[want-1] || bodies[0] != bodies[want-1] || len(keys[0]) < 20 {
+				t.Fatalf("%s\nand\n%s\nwere sent under the keys %q with\n%s", args[0], args[1], keys, strings.Join(bodies, "\n"))
+			}
+		}
 	}
 }

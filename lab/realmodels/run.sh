@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the analyst's whole job, streamed and not, against real model servers from
 # public packages, whose models follow a script: llama.cpp's server, aimock, and
-# LiteLLM's gateway. Prints one line for each; fails where a job does not end well.
+# LiteLLM's gateway; and against llmock, which breaks them. Prints one line for each;
+# fails where a job does not end well.
 # It needs Go, Python 3.11 or later, Node and a network, and takes minutes, most of
 # them to install. REALMODELS_DIR keeps what it installs.
 set -euo pipefail
@@ -19,6 +20,7 @@ trap finish EXIT
 install() { [ -x "$dir/$1/bin/$2" ] || { python3 -m venv "$dir/$1" && "$dir/$1/bin/pip" install --quiet --disable-pip-version-check "${@:3}"; }; }
 install llama python xllamacpp==2026.10.11549 gguf==0.19.0
 install litellm litellm 'litellm[proxy]==1.108.7'
+install llmock llmock llmock==0.2.2
 [ -d "$dir/node_modules/@copilotkit/aimock" ] || npm install --silent --no-audit --no-fund --prefix "$dir" @copilotkit/aimock@1.43.0
 (cd ../.. && go build -o "$work/analyst" ./cmd/analyst)
 
@@ -94,4 +96,10 @@ up "$gateway/health/liveliness" "$work/litellm.log"
 base=$gateway/v1
 job "LiteLLM before aimock, chat completions" 0 --model openai/scripted
 job "LiteLLM before aimock, responses" 0 --model openai/scripted --model-option api=responses
+
+breaker=http://127.0.0.1:$(port)
+start "$work/llmock.log" "$dir/llmock/bin/llmock" serve --port "${breaker##*:}" --log-level warning
+up "$breaker/v1/models" "$work/llmock.log"
+mkdir "$work/faults"
+python3 "$here/faults.py" "$work/analyst" "$breaker" "$work/faults" || failed=1
 exit "$failed"
