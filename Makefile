@@ -81,6 +81,10 @@ faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULT
 realmodels: ## run the whole job against model servers from public packages, for minutes; docs/models.md keeps the table
 	@lab/realmodels/run.sh
 
+.PHONY: agentdojo
+agentdojo: ## replay AgentDojo's tasks and injections through the policy; docs/naming.md keeps the table
+	@lab/agentdojo/run.sh
+
 .PHONY: bench
 bench: ## print what this costs, as a table of ratios (BENCH="-json" or "-only REGEXP"); docs/performance.md keeps it
 	@$(GO) run ./lab/bench $(BENCH)

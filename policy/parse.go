@@ -23,7 +23,7 @@ func Parse(text []byte, tools map[string][]string) (*Policy, error) {
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}}, known: tools}
+	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}}, known: tools}
 	if len(root.Content) != 1 {
 		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
 	}
@@ -85,33 +85,25 @@ func (r *reader) tools(n *yaml.Node) {
 		if _, ok := r.known[tool]; !ok {
 			r.fail(key, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
 		}
-		r.members(value, tool, map[string]func(*yaml.Node){"ceilings": func(list *yaml.Node) {
+		members := r.aim(tool)
+		members["ceilings"] = func(list *yaml.Node) {
 			for _, item := range r.list(list, "ceilings of "+tool) {
 				r.ceiling(tool, item)
 			}
-		}})
-		if len(r.policy.tools[tool]) == 0 && len(r.errs) == 0 {
-			r.fail(key, "%s has no ceilings", tool)
+		}
+		r.members(value, tool, members)
+		if len(r.policy.tools[tool])+len(r.policy.aims[tool]) == 0 && len(r.errs) == 0 {
+			r.fail(key, "nothing is said of %s", tool)
 		}
 	})
 }
 
 func (r *reader) ceiling(tool string, n *yaml.Node) {
 	var c rar.Detail
-	text := func(into *string) func(*yaml.Node) {
-		return func(n *yaml.Node) { *into = r.text(n) }
-	}
-	texts := func(into *[]string) func(*yaml.Node) {
-		return func(n *yaml.Node) {
-			for _, item := range r.list(n, "the list") {
-				*into = append(*into, r.text(item))
-			}
-		}
-	}
 	before := len(r.errs)
 	r.members(n, "a ceiling", map[string]func(*yaml.Node){
-		"type": text(&c.Type), "actions": texts(&c.Actions), "identifier": text(&c.Identifier),
-		"locations": texts(&c.Locations), "datatypes": texts(&c.DataTypes), "privileges": texts(&c.Privileges),
+		"type": r.into(&c.Type), "actions": r.intoList(&c.Actions), "identifier": r.into(&c.Identifier),
+		"locations": r.intoList(&c.Locations), "datatypes": r.intoList(&c.DataTypes), "privileges": r.intoList(&c.Privileges),
 	})
 	if len(r.errs) == before {
 		r.check(n, tool, c)
@@ -160,6 +152,19 @@ func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 	}
 	if _, err := d.Check(); err != nil {
 		r.fail(n, "%v", err)
+	}
+}
+
+// into reads a text, and intoList a list of texts.
+func (r *reader) into(at *string) func(*yaml.Node) {
+	return func(n *yaml.Node) { *at = r.text(n) }
+}
+
+func (r *reader) intoList(at *[]string) func(*yaml.Node) {
+	return func(n *yaml.Node) {
+		for _, item := range r.list(n, "the list") {
+			*at = append(*at, r.text(item))
+		}
 	}
 }
 

@@ -43,9 +43,10 @@ var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_-]{1,64})\}`)
 // safe for concurrent use.
 type Policy struct {
 	tools map[string][]rar.Detail // with their placeholders
+	aims  map[string][]func(*Aim) // what is changed of a tool's own
 }
 
-// Tools returns the names of the tools that the policy is about, sorted.
+// Tools returns the names of the tools of which the policy has ceilings, sorted.
 func (p *Policy) Tools() []string {
 	if p == nil {
 		return nil
@@ -96,6 +97,18 @@ func where(base *url.URL) string {
 	}
 	at := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path, RawPath: base.RawPath}
 	return strings.TrimRight(at.String(), "/")
+}
+
+// Aim returns a tool's aim as the file refines it: what the file does not say stays.
+func (p *Policy) Aim(tool string, own Aim) Aim {
+	if p == nil {
+		return own
+	}
+	own.Targets = maps.Clone(own.Targets)
+	for _, refine := range p.aims[tool] {
+		refine(&own)
+	}
+	return own
 }
 
 // textOf is an argument as part of a text; "" for one that has no plain text.

@@ -109,7 +109,7 @@ func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "is empty",
 		"tools":                    "not names with values",
-		"tools: {a: {}}":           "a has no ceilings",
+		"tools: {a: {}}":           "nothing is said of a",
 		"tools: {a: {}, a: {}}":    "a",
 		"a: &x {}\ntools: *x":      "tools is not names with values",
 		"tools: {<<: {a: 1}}":      "no plain text",

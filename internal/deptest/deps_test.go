@@ -92,6 +92,8 @@ var allowed = map[string][]string{
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
 	"internal/newtool":    {"internal/disk"},
 
+	"lab/agentdojo": {"policy"},
+
 	// Benchmarks look at everything.
 	"lab/bench": {
 		"agent", "dev", "dev/docapi", "state/sqlite", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",

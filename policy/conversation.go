@@ -1,0 +1,371 @@
+package policy
+
+import (
+	"encoding/json"
+	"path"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+)
+
+// A Conversation is what a person said, and what the calls that were made for it
+// told. It judges whether a call is one that the person named. What models and
+// documents say widens nothing: only [Conversation.Said] adds words.
+//
+// It is safe for concurrent use. The zero value is a conversation in which nothing was
+// said.
+type Conversation struct {
+	mu      sync.Mutex
+	words   words
+	records map[string]map[record]bool // by type
+	made    map[string]map[string]bool // ids by type
+	named   map[string]map[string]bool // targets that were named, by type
+	allowed map[string]bool            // calls, so that a repetition counts once
+	done    map[string]int             // calls by tool
+}
+
+type record struct{ id, name string }
+
+// Said adds a message of the person's.
+func (c *Conversation) Said(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.words = append(c.words, fold(glued.ReplaceAllString(text, "$1. $2")))
+}
+
+// glued is an address with the next sentence right behind its full stop.
+var glued = regexp.MustCompile(`((?:https?://|www\.)\S*[a-z0-9])\.([A-Z][a-z]*\s)`)
+
+// maxRecords bounds what is remembered of each type. What comes later is not known.
+const maxRecords = 10_000
+
+// Returned adds what a call's result tells, as its aim says. result is decoded JSON.
+func (c *Conversation) Returned(aim Aim, result any) {
+	if aim.Records.Type == "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.learn(aim.Records, result, 16)
+}
+
+func (c *Conversation) learn(r Records, v any, depth int) {
+	if depth == 0 {
+		return
+	}
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			c.learn(r, item, depth-1)
+		}
+	case map[string]any:
+		if id, name := textOf(v[r.ID]), textOf(v[r.Name]); id != "" {
+			if name = fold(name); name != "" && len(c.records[r.Type]) < maxRecords {
+				put(&c.records, r.Type, record{id, name})
+			}
+			if r.Made {
+				put(&c.made, r.Type, id)
+			}
+		}
+		for _, item := range v {
+			c.learn(r, item, depth-1)
+		}
+	}
+}
+
+// forms are how people say a name: as it is and, that of a file, without its ending
+// and with spaces between its words, if that is still a name.
+func forms(name string) []string {
+	ending := path.Ext(name)
+	if len(ending) < 2 || len(ending) > 6 || strings.Contains(ending, " ") {
+		return []string{name}
+	}
+	spoken := strings.NewReplacer("-", " ", "_", " ").Replace(strings.TrimSuffix(name, ending))
+	if len(telling(spoken)) < 2 {
+		return []string{name}
+	}
+	return []string{name, spoken}
+}
+
+func put[K comparable](m *map[string]map[K]bool, key string, value K) {
+	if *m == nil {
+		*m = map[string]map[K]bool{}
+	}
+	if (*m)[key] == nil {
+		(*m)[key] = map[K]bool{}
+	}
+	(*m)[key][value] = true
+}
+
+// Judge says whether the person named what the call does. A call that they did counts
+// against its bound, until [Conversation.Failed] takes it back; the same call again
+// is the same call.
+func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := Verdict{Unnamed: aim.Unnamed}
+	call := callOf(tool, args)
+	if c.allowed[call] {
+		return v
+	}
+	verbatim := false // a target of the call that only one call can have
+	names := make([]string, 0, len(aim.Targets))
+	for name := range aim.Targets {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		target := aim.Targets[name]
+		for _, value := range values(args[name]) {
+			reason := c.missing(target, value)
+			if reason != "" {
+				v.Missing = append(v.Missing, Missing{Argument: name, Value: value, Reason: reason})
+				continue
+			}
+			put(&c.named, target.Type, value)
+			verbatim = verbatim || target.As == FromWords && slices.Contains(c.words.titles(), fold(value))
+		}
+	}
+	if aim.Effect != "" {
+		if reason := c.unasked(tool, aim, verbatim); reason != "" {
+			v.Missing = append(v.Missing, Missing{Reason: reason})
+		}
+	}
+	if v.Named() {
+		c.count(tool, call)
+	}
+	return v
+}
+
+// Allowed counts a call that a person allowed though they had not named it. What they
+// saw does not become their words.
+func (c *Conversation) Allowed(tool string, args map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count(tool, callOf(tool, args))
+}
+
+func (c *Conversation) count(tool, call string) {
+	if c.allowed == nil {
+		c.allowed, c.done = map[string]bool{}, map[string]int{}
+	}
+	if !c.allowed[call] {
+		c.allowed[call] = true
+		c.done[tool]++
+	}
+}
+
+// Failed takes a call back that had no effect, so that it may be tried in another way.
+func (c *Conversation) Failed(tool string, args map[string]any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if call := callOf(tool, args); c.allowed[call] {
+		delete(c.allowed, call)
+		c.done[tool]--
+	}
+}
+
+// callOf tells calls apart.
+func callOf(tool string, args map[string]any) string {
+	text, err := json.Marshal(args) // members in order
+	if err != nil {
+		return tool // never allowed before: what cannot be written was not called
+	}
+	return tool + " " + string(text)
+}
+
+// unasked returns why an effect is not one that was asked for; "" if it is.
+func (c *Conversation) unasked(tool string, aim Aim, verbatim bool) string {
+	switch {
+	case len(aim.AskedBy) == 0 && len(aim.Targets) == 0:
+		return "nothing in a request can name this: " + aim.Effect
+	case len(aim.AskedBy) > 0 && !asks(strings.Join(c.words, "\n"), aim.AskedBy):
+		return "nobody asked for this: " + aim.Effect
+	}
+	most := aim.Max
+	if most == OnePerRequest {
+		most = 0
+		for _, text := range c.words {
+			most += asked(text, aim.AskedBy, len(c.named[aim.Each]))
+		}
+		if verbatim { // a title of its own
+			return ""
+		}
+	}
+	if aim.Max != 0 && c.done[tool] >= most {
+		return "that many were not asked for: " + aim.Effect
+	}
+	return ""
+}
+
+// missing returns why a target was not named; "" if it was.
+func (c *Conversation) missing(t Target, value string) string {
+	switch {
+	case value == "":
+		return "it has no form that can be named"
+	case t.Type == "number":
+		return unless(c.words.saidNumber(value), "you did not say this number")
+	case t.Type == "url":
+		return unless(c.words.saidURL(value), "you did not say this address")
+	case t.As == FromWords:
+		return c.untitled(value)
+	case c.made[t.Type][value]:
+		return ""
+	case !bare(value) && c.words.said(value):
+		return ""
+	}
+	return c.unresolved(t, value)
+}
+
+func unless(ok bool, reason string) string {
+	if ok {
+		return ""
+	}
+	return reason
+}
+
+// bare reports whether an id is a number so short that it stands in texts by chance.
+func bare(value string) bool {
+	if len(value) > 3 {
+		return false
+	}
+	for _, r := range value {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// unresolved looks for the one record with this id whose name was said.
+func (c *Conversation) unresolved(t Target, id string) string {
+	name, twice := "", false
+	for r := range c.records[t.Type] {
+		if r.id == id && (c.nameSaid(t.Type, r.name) || name == "" && t.As == InPart && c.saidInPart(r.name)) {
+			name = r.name
+		}
+	}
+	if name == "" {
+		return "you did not say this"
+	}
+	inPart := !c.nameSaid(t.Type, name)
+	for r := range c.records[t.Type] {
+		twice = twice || r.id != id && (r.name == name || inPart && (c.saidInPart(r.name) || c.nameSaid(t.Type, r.name)))
+	}
+	return unless(!twice, "you may have meant another one of that name")
+}
+
+// nameSaid reports whether a record's name was said where no longer name of its type was.
+func (c *Conversation) nameSaid(kind, name string) bool {
+	for _, text := range c.words {
+		for _, form := range forms(name) {
+			for _, at := range spans(text, form) {
+				if !c.covered(kind, form, text, at) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// covered reports whether a longer name stands around a place in a text.
+func (c *Conversation) covered(kind, name, text string, at [2]int) bool {
+	for r := range c.records[kind] {
+		for _, longer := range forms(r.name) {
+			if len(longer) <= len(name) || !strings.Contains(longer, name) {
+				continue
+			}
+			for _, around := range spans(text, longer) {
+				if around[0] <= at[0] && at[1] <= around[1] {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// saidInPart reports whether at least half of a name's telling words were said, and
+// two of them, or one that is long.
+func (c *Conversation) saidInPart(name string) bool {
+	of := telling(name)
+	said := set(c.words.all())
+	n, long := share(of, said), false
+	for _, t := range of {
+		long = long || said[t] && len(t) > 5
+	}
+	return 2*n >= len(of) && (n > 1 || n == 1 && long)
+}
+
+// untitled says why a title is none that the person gave.
+func (c *Conversation) untitled(title string) string {
+	given := slices.DeleteFunc(c.words.titles(), c.isThing)
+	if slices.Contains(given, fold(title)) || len(given) == 0 && c.words.said(title) {
+		return ""
+	}
+	if len(given) > 0 {
+		return "you gave another title"
+	}
+	known := set(c.words.all())
+	for kind, records := range c.records {
+		for r := range records {
+			if c.named[kind][r.id] {
+				for _, t := range telling(r.name) {
+					known[t] = true
+				}
+			}
+		}
+	}
+	of := telling(title)
+	return unless(len(of) > 0 && 2*share(of, known) >= len(of), "this is about something that you did not name")
+}
+
+// isThing reports whether a quotation is what something is called that was looked at.
+func (c *Conversation) isThing(quotation string) bool {
+	for kind, records := range c.records {
+		for r := range records {
+			if r.name == quotation && c.named[kind][r.id] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func set(all []string) map[string]bool {
+	m := make(map[string]bool, len(all))
+	for _, t := range all {
+		m[t] = true
+	}
+	return m
+}
+
+// values are the things that an argument names; nil for an argument that is absent.
+func values(arg any) []string {
+	switch v := arg.(type) {
+	case nil:
+		return nil
+	case []any:
+		var all []string
+		for _, item := range v {
+			if got := values(item); len(got) > 0 {
+				all = append(all, got...)
+			}
+		}
+		return all
+	case float64, json.Number:
+		return []string{numeral(v)}
+	}
+	return []string{textOf(arg)} // "" names nothing, and is never named
+}
+
+func numeral(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}

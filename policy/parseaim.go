@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// aim returns the members of a tool that say what its calls are aimed at.
+func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
+	set := func(refine func(*Aim)) { r.policy.aims[tool] = append(r.policy.aims[tool], refine) }
+	return map[string]func(*yaml.Node){
+		"effect":   func(n *yaml.Node) { text := r.text(n); set(func(a *Aim) { a.Effect = text }) },
+		"each":     func(n *yaml.Node) { text := r.text(n); set(func(a *Aim) { a.Each = text }) },
+		"asked_by": func(n *yaml.Node) { var all []string; r.intoList(&all)(n); set(func(a *Aim) { a.AskedBy = all }) },
+		"unnamed": func(n *yaml.Node) {
+			answer := []Answer{Ask, Refuse, Allow}[r.oneOf(n, "ask", "refuse", "allow")]
+			set(func(a *Aim) { a.Unnamed = answer })
+		},
+		"max": func(n *yaml.Node) {
+			most, err := strconv.Atoi(n.Value)
+			if n.Value == "one_per_request" {
+				most, err = OnePerRequest, nil
+			}
+			if n.Kind != yaml.ScalarNode || err != nil || most < OnePerRequest || most == 0 {
+				r.fail(n, "max is a whole number above 0, or one_per_request")
+			}
+			set(func(a *Aim) { a.Max = most })
+		},
+		"targets": func(n *yaml.Node) {
+			targets := map[string]Target{}
+			r.pairs(n, "targets of "+tool, func(key, value *yaml.Node) {
+				if known, ok := r.known[tool]; ok && !slices.Contains(known, key.Value) {
+					r.fail(key, "%s has no argument %s: it has %s", tool, key.Value, strings.Join(known, ", "))
+				}
+				targets[key.Value] = r.target(value)
+			})
+			set(func(a *Aim) { a.Targets = targets })
+		},
+		"records": func(n *yaml.Node) {
+			var of Records
+			r.members(n, "records of "+tool, map[string]func(*yaml.Node){
+				"type": r.into(&of.Type), "id": r.into(&of.ID), "name": r.into(&of.Name),
+				"made": func(n *yaml.Node) { of.Made = r.oneOf(n, "false", "true") == 1 },
+			})
+			if of.Type == "" || of.ID == "" {
+				r.fail(n, "records have a type and an id, and mostly a name")
+			}
+			set(func(a *Aim) { a.Records = of })
+		},
+	}
+}
+
+func (r *reader) target(n *yaml.Node) Target {
+	var t Target
+	r.members(n, "a target", map[string]func(*yaml.Node){
+		"type": r.into(&t.Type),
+		"as": func(n *yaml.Node) {
+			t.As = []Naming{Verbatim, InPart, FromWords}[r.oneOf(n, "verbatim", string(InPart), string(FromWords))]
+		},
+	})
+	if t.Type == "" {
+		r.fail(n, "a target has no type")
+	}
+	return t
+}
+
+// oneOf reads one of a few words, and returns which; 0, and a mistake, for another.
+func (r *reader) oneOf(n *yaml.Node, known ...string) int {
+	i := slices.Index(known, n.Value)
+	if n.Kind != yaml.ScalarNode || n.Anchor != "" || i < 0 {
+		r.fail(n, "%q is none of %s", n.Value, strings.Join(known, ", "))
+		return 0
+	}
+	return i
+}
