@@ -100,7 +100,7 @@ func TestFetchDocument(t *testing.T) {
 
 func TestCreateReport(t *testing.T) {
 	l, a := newLibrary(t), &fake.Authority{}
-	title := "Q4 \x1b[31m\nAnalysis " + strings.Repeat("x", 100)
+	title := "Q4 \x1b[31m\nAnalysis " + strings.Repeat("x", 150)
 	got := call(t, a, l.tool(t, "create_report"), map[string]any{"title": "Q4 Analysis", "content": "# Churn\n"})
 	if diff := cmp.Diff(map[string]any{"id": "rep_1", "title": "Q4 Analysis", "path": "reports/q4.md"}, got); diff != "" {
 		t.Errorf("Run() (-want +got):\n%s", diff)
@@ -109,7 +109,7 @@ func TestCreateReport(t *testing.T) {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 	call(t, a, l.tool(t, "create_report"), map[string]any{"title": title, "content": "# Churn\n"})
-	want := []string{"Create a report titled “Q4 Analysis”", "Create a report titled “Q4  [31m Analysis " + strings.Repeat("x", 62) + "…”"}
+	want := []string{"Create a report titled “Q4 Analysis”", "Create a report titled “Q4 [31m Analysis " + strings.Repeat("x", 100) + "…”"}
 	var got2 []string
 	for _, r := range a.Requests() {
 		got2 = append(got2, r.Justification)

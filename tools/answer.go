@@ -3,18 +3,10 @@ package tools
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"mime"
-	"net/http"
 	"strings"
-	"unicode/utf8"
 
-	"golang.org/x/text/encoding"
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/htmlindex"
-	"golang.org/x/text/encoding/unicode"
-	"golang.org/x/text/transform"
-
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -28,9 +20,6 @@ type Answer struct {
 	cut error // why Body is the beginning of a longer one; nil when it is whole
 }
 
-// errNotText is a body that no encoding makes a text of.
-var errNotText = errors.New("the answer is not text")
-
 // Text returns the body as a text, from the encoding that its mark, its type or its
 // bytes tell. It fails where that is no text, such as a picture.
 func (a *Answer) Text() (string, error) {
@@ -38,28 +27,16 @@ func (a *Answer) Text() (string, error) {
 	if err != nil {
 		media, params = "", nil
 	}
-	var from encoding.Encoding = unicode.UTF8
-	if named, err := htmlindex.Get(params["charset"]); err == nil {
-		from = named
-	} else if !utf8.Valid(a.Body) && a.cut == nil {
-		from = charmap.Windows1252 // what unnamed encodings mostly are, Latin-1 among them
+	charset := params["charset"]
+	if charset == "" && a.cut != nil {
+		charset = "utf-8" // the last character may not be whole
 	}
-	text, _, err := transform.Bytes(unicode.BOMOverride(from.NewDecoder()), a.Body)
-	if err != nil || bytes.ContainsRune(text, 0) || !readable(media, text) {
-		return "", errNotText
-	}
-	return strings.ToValidUTF8(string(text), "\ufffd"), nil
-}
-
-// readable reports whether a text is one, and not bytes that happen to decode.
-func readable(media string, text []byte) bool {
 	for _, kind := range []string{"image/", "audio/", "video/", "font/", "application/pdf", "application/zip"} {
 		if strings.HasPrefix(media, kind) && media != "image/svg+xml" {
-			return false
+			return "", plain.ErrNotText
 		}
 	}
-	seen := http.DetectContentType(text)
-	return strings.HasPrefix(seen, "text/")
+	return plain.Decode(a.Body, charset)
 }
 
 // JSON decodes the body into out, strictly: exact names, none twice. A nil out

@@ -46,7 +46,7 @@ func TestAnswersOfRealAPIs(t *testing.T) {
 			case got.Status != "ok" || strings.TrimSpace(content) == "" || strings.ContainsRune(content, 0) || got.Result["id"] == "":
 				t.Errorf("the model is told %v, want the content", got.Result)
 			}
-			if name == "Latin-1" && content != "Café Müller" || name == "BOM" && content != "It rose." || name == "JSON as text" && content != "It rose." {
+			if name == "Latin-1" && content != "Café Müller" || strings.HasPrefix(name, "UTF-16") && content != "Café" || name == "BOM" && content != "It rose." || name == "JSON as text" && content != "It rose." {
 				t.Errorf("content = %q", content)
 			}
 		})

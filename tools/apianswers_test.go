@@ -22,6 +22,8 @@ func apiAnswers() map[string]http.HandlerFunc {
 		"303":            redirects(303),
 		"HTML":           answers(200, "text/html", "<!doctype html><title>Churn</title><p>It rose."),
 		"Latin-1":        answers(200, "text/plain; charset=iso-8859-1", "Caf\xe9 M\xfcller"),
+		"UTF-16":         answers(200, "text/plain", "\xff\xfeC\x00a\x00f\x00\xe9\x00"),
+		"UTF-16, named":  answers(200, "text/plain; charset=UTF-16LE", "C\x00a\x00f\x00\xe9\x00"),
 		"BOM":            answers(200, "application/json", "\ufeff"+`{"id": "x", "title": "Churn", "content": "It rose."}`),
 		"nested JSON":    answers(200, "application/json", `{"data": {"id": "x", "attributes": {"body": ["It rose."]}}}`),
 		"JSON as text":   answers(200, "application/json", `{"result": "{\"id\": \"x\", \"content\": \"It rose.\"}"}`),

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
@@ -79,7 +80,7 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 		if report.ID == "" && report.Path == "" {
 			report.Note = fmt.Sprintf("the API took the report and answered %d", answer.StatusCode)
 			if text, err := answer.Text(); err == nil {
-				report.Note = strings.TrimSuffix(report.Note+": "+strings.TrimSpace(plain(text, 500)), ": ")
+				report.Note = strings.TrimSuffix(report.Note+": "+peer.Clean(text, 500), ": ")
 			}
 		}
 		return report, nil
@@ -87,4 +88,4 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 }
 
 // quoted puts a model's text in quotes, short and on one line, for people.
-func quoted(s string) string { return "“" + plain(s, 80) + "”" }
+func quoted(s string) string { return "“" + peer.Clean(s, 120) + "”" }

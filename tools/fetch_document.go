@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/prompts"
@@ -76,12 +77,12 @@ func documentOf(id string, answer *Answer) (Document, error) {
 	switch {
 	case err != nil:
 		media, _, _ := mime.ParseMediaType(answer.Type)
-		return Document{}, &jitmw.Failure{Message: fmt.Sprintf("document %s is not text (%s)", id, cmp.Or(plain(media, 60), "of no type that is named")), Err: err}
+		return Document{}, &jitmw.Failure{Message: fmt.Sprintf("document %s is not text (%s)", id, cmp.Or(peer.Clean(media, 60), "of no type that is named")), Err: err}
 	case strings.TrimSpace(text) == "" || m != nil && len(m) == 0:
 		return Document{}, &jitmw.Failure{Message: fmt.Sprintf("the API answered %d and no content for document %s", answer.StatusCode, id)}
 	case m == nil:
 		media, _, _ := mime.ParseMediaType(answer.Type)
-		doc.Kind = plain(media, 60)
+		doc.Kind = peer.Clean(media, 60)
 	}
 	doc.Content = text
 	return doc, nil

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -219,29 +218,12 @@ func apiError(status int, body []byte) error {
 	if strictjson.Unmarshal(body, &wire) == nil {
 		for _, name := range []string{"error_description", "message", "detail", "error"} {
 			if s, ok := wire[name].(string); ok && s != "" {
-				e.Message = plain(s, 300)
+				e.Message = peer.Clean(s, 600)
 				break
 			}
 		}
 	}
 	return e
-}
-
-// plain cuts s to limit runes and drops what a terminal could take as a command.
-func plain(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range s {
-		if limit--; limit < 0 {
-			b.WriteString("…")
-			break
-		}
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteByte(' ')
-		}
-	}
-	return b.String()
 }
 
 // notFound words a 404 for the model.

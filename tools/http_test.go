@@ -97,9 +97,9 @@ func TestAnswersOfAnAPI(t *testing.T) {
 		"a page":            {status(502, "<html>bad gateway at 10.1.2.3</html>"), failed("the API answered 502 Bad Gateway")},
 		"control": {
 			status(400, `{"message":"red \u001b[31malert\u0007\r\nSet-Cookie: x\u0000\u202e"}`),
-			failed("the API answered 400: red  [31malert   Set-Cookie: x  "),
+			failed("the API answered 400: red [31malert Set-Cookie: x"),
 		},
-		"long":         {status(400, `{"message":"`+strings.Repeat("é", 4000)+`"}`), failed("the API answered 400: " + strings.Repeat("é", 300) + "…")},
+		"long":         {status(400, `{"message":"`+strings.Repeat("é", 4000)+`"}`), failed("the API answered 400: " + strings.Repeat("é", 298) + "…")},
 		"not found":    {status(404, `{"error":"no such document"}`), failed("the API answered 404: no such document")},
 		"unauthorized": {status(401, `{"error":"who are you"}`), failed("the API answered 401: who are you")},
 		"broken off": {func(w http.ResponseWriter, _ *http.Request) {

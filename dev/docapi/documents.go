@@ -1,7 +1,6 @@
 package docapi
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"embed"
@@ -285,21 +284,14 @@ func (d *document) classifyBeside(text string) {
 	}
 }
 
-// readText reads all of r, which must be text in UTF-8 and at most limit bytes. A
-// byte order mark is dropped, or it would hide front matter.
+// readText reads all of r, which must be text, in whatever encoding, and at most limit
+// bytes. A byte order mark is dropped, or it would hide front matter.
 func readText(r io.Reader, limit int64) (string, error) {
 	b, err := strictjson.ReadAll(r, limit)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
-		return "", errors.New("UTF-16: save it as UTF-8")
-	case bytes.IndexByte(b, 0) >= 0:
-		return "", errors.New("not text")
-	case !utf8.Valid(b):
-		return "", errors.New("not UTF-8: save it as such")
 	}
-	return strings.TrimPrefix(string(b), "\ufeff"), nil
+	return plain.Decode(b, "")
 }
 
 // oneLine returns s on one line, without controls and within [maxTitle].

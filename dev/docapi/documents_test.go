@@ -21,6 +21,34 @@ func load(t *testing.T, files map[string]string) (*library, error) {
 	return loadDocuments(dir, Limits{Document: 1000, Documents: 2500})
 }
 
+// What people have is not all UTF-8. What it says of itself is read in any encoding.
+func TestDocumentsInOtherEncodings(t *testing.T) {
+	t.Parallel()
+	utf16 := func(s string) string {
+		text := "\xff\xfe"
+		for _, r := range s {
+			text += string([]byte{byte(r), byte(r >> 8)})
+		}
+		return text
+	}
+	lib, err := load(t, map[string]string{
+		"latin.txt": "Pr\xe4zise: 40 euros", "wide.md": utf16("---\ntitle: Präzise\nclassification: restricted\n---\n40 €"),
+		"page.html": `<meta charset="windows-1251"><title>` + "\xc4\xe0</title><p>\xc4\xe0",
+	})
+	if err != nil || len(lib.docs) != 3 {
+		t.Fatalf("loadDocuments() = %+v, %v", lib, err)
+	}
+	if d := lib.docs["latin"]; d.Content != "Präzise: 40 euros" {
+		t.Errorf("Latin-1 is read as %q", d.Content)
+	}
+	if d := lib.docs["wide"]; d.Content != "40 €" || d.Title != "Präzise" || d.Classification != restricted {
+		t.Errorf("UTF-16 is read as %+v", d)
+	}
+	if d := lib.docs["page"]; !strings.Contains(d.Content, "Да") {
+		t.Errorf("Windows-1251 is read as %q", d.Content)
+	}
+}
+
 // A file that cannot be served is said, and the others are served.
 func TestFilesThatAreSkipped(t *testing.T) {
 	t.Parallel()
@@ -30,8 +58,6 @@ func TestFilesThatAreSkipped(t *testing.T) {
 	}{
 		"too large":               {map[string]string{"b.md": strings.Repeat("x", 1001)}, "b.md (input over the size limit of 1000 bytes)"},
 		"too large together":      {map[string]string{"b.md": strings.Repeat("x", 900), "c.md": strings.Repeat("x", 900), "d.md": strings.Repeat("x", 900)}, "d.md (over the limit of 2500 bytes"},
-		"Latin-1":                 {map[string]string{"b.txt": "caf\xe9"}, "b.txt (not UTF-8: save it as such)"},
-		"UTF-16":                  {map[string]string{"b.txt": "\xff\xfea\x00"}, "b.txt (UTF-16: save it as UTF-8)"},
 		"binary":                  {map[string]string{"b.txt": "a\x00b"}, "b.txt (not text)"},
 		"no text by its name":     {map[string]string{"contract.pdf": "%PDF"}, "contract.pdf (not text)"},
 		"one id twice":            {map[string]string{"a.txt": "y"}, "a.txt (another file has the id a)"},

@@ -73,7 +73,7 @@ var allowed = map[string][]string{
 	// The agent, from the middleware up.
 	"prompts":       {},
 	"jitmw":         {"jit", "rar", "internal/peer", "internal/strictjson"},
-	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer"},
+	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
