@@ -20,6 +20,7 @@ type Started struct {
 	Time    time.Time `json:"time"`
 	Session string    `json:"session"`
 	Agent   string    `json:"agent"`
+	Resumed bool      `json:"resumed,omitempty"` // calls that waited are gone on with
 }
 
 // HistoryCut says that the conversation is longer than [Limits.History], so that the
@@ -60,10 +61,13 @@ type ToolReturned struct {
 }
 
 // Finished says that the run is over and the task completed, or as far as that
-// went.
+// went, or suspended.
 type Finished struct {
 	Time    time.Time `json:"time"`
+	Session string    `json:"session,omitempty"`
 	Outcome Outcome   `json:"outcome"`
+	// Waiting are the calls for which the session is suspended.
+	Waiting []Waiting `json:"waiting,omitempty"`
 	// Answer is what the agent said in the end. It is empty when the run broke, but
 	// for a [ModelError]: then it is what the model said before. A tool failure or
 	// denial that the agent explained is not a break.

@@ -45,13 +45,16 @@ func newGuard() (*plugin.Plugin, error) {
 			if r == nil {
 				return nil, errors.New("runner: model called outside a run")
 			}
+			r.ids.learn(req.Contents)
+			r.calls.offered(req.Tools)
+			if again, err := r.replay(ctx.AgentName(), ctx.InvocationID()); again != nil || err != nil {
+				return again, err
+			}
 			limit := r.r.cfg.Limits.ModelCalls
 			if int(r.counts.models.Add(1)) > limit {
 				r.counts.models.Store(int64(limit)) // what was made, not what was refused
 				return nil, fmt.Errorf("%w (%d)", ErrModelCalls, limit)
 			}
-			r.ids.learn(req.Contents)
-			r.calls.offered(req.Tools)
 			return nil, nil
 		},
 		AfterModelCallback: func(ctx adk.Context, resp *model.LLMResponse, _ error) (*model.LLMResponse, error) {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"reflect"
 	"slices"
+	"time"
 
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
@@ -44,11 +45,25 @@ func (s recent) Delete(ctx context.Context, req *session.DeleteRequest) error {
 // AppendEvent implements [session.Service]. Services know their own sessions only.
 // What a call's arguments have as a number beyond 2^53 is kept as its text: stores
 // read numbers back as float64, and the model's next turn would see another one.
+//
+// Each event gets a time after that of the one before: stores put events in order by
+// it, and a clock may stand still or step back.
 func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
 	if w, ok := to.(*window); ok {
 		to = w.Session
 	}
-	if ev != nil && ev.Content != nil {
+	r := runOf(ctx)
+	if r != nil {
+		var err error
+		if ev, err = r.storing(ctx, ev); ev == nil || err != nil {
+			return err
+		}
+	}
+	if last := lastTime(to); !ev.Timestamp.After(last) {
+		later := *ev
+		later.Timestamp, ev = last.Add(time.Microsecond), &later
+	}
+	if ev.Content != nil {
 		for i, p := range ev.Content.Parts {
 			if p == nil || p.FunctionCall == nil || p.FunctionCall.Args == nil {
 				continue
@@ -65,7 +80,19 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 			ev = &kept
 		}
 	}
-	return s.all.AppendEvent(ctx, to, ev)
+	err := s.all.AppendEvent(ctx, to, ev)
+	if r != nil && err == nil {
+		r.stored(ctx, ev)
+	}
+	return err
+}
+
+// lastTime returns the time of a session's last change.
+func lastTime(s session.Session) time.Time {
+	if n := s.Events().Len(); n > 0 {
+		return later(s.LastUpdateTime(), s.Events().At(n-1).Timestamp)
+	}
+	return s.LastUpdateTime()
 }
 
 // Get implements [session.Service]. It reads no more than it shows, unless the last

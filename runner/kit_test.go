@@ -246,8 +246,14 @@ func follow(ctx context.Context, t testing.TB, r *runner.Runner, in runner.Input
 	if in.Text == "" && in.Content == nil {
 		in.Text = "go"
 	}
+	return collect(t, r.Run(ctx, in))
+}
+
+// collect ranges over events to their end.
+func collect(t testing.TB, events iter.Seq2[runner.Event, error]) report {
+	t.Helper()
 	var got report
-	for e, err := range r.Run(ctx, in) {
+	for e, err := range events {
 		switch {
 		case got.err != nil:
 			t.Errorf("something follows the error: %v, %v", e, err)

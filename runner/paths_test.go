@@ -36,7 +36,7 @@ func TestEventsOfARunInOrder(t *testing.T) {
 	}
 	f := got.finished
 	f.Time, f.Elapsed = time.Time{}, 0
-	if diff := cmp.Diff(runner.Finished{Outcome: runner.Done, Answer: "Churn rose.", ModelCalls: 2, ToolCalls: 1}, f); diff != "" {
+	if diff := cmp.Diff(runner.Finished{Session: "s", Outcome: runner.Done, Answer: "Churn rose.", ModelCalls: 2, ToolCalls: 1}, f); diff != "" {
 		t.Errorf("finished (-want +got):\n%s", diff)
 	}
 	w.balanced(t, 1)
@@ -162,8 +162,8 @@ func paths() map[string]path {
 			world: simple(plays(waits(func() {})), func(w *world) { w.config = func(c *runner.Config) { c.Limits.Wall = time.Hour } }),
 			is:    runner.ErrWall, outcome: runner.Failed, text: "runner: limit of wall time reached (1h0m0s)",
 		},
-		"session cannot be created": {world: simple(plays(says("done")), service(&sessions{create: errDisk})), outcome: runner.Failed, is: errDisk, text: "runner: session s: disk full"},
-		"session cannot be read":    {world: simple(plays(says("done")), service(&sessions{get: errDisk, create: errDisk})), outcome: runner.Failed, is: errDisk, text: "runner: session s: disk full"},
+		"session cannot be created": {world: simple(plays(says("done")), service(&sessions{create: errDisk})), outcome: runner.Failed, is: errDisk, text: "runner: session s: disk full (and it could not be read: session s not found)"},
+		"session cannot be read":    {world: simple(plays(says("done")), service(&sessions{get: errDisk, create: errDisk})), outcome: runner.Failed, is: errDisk, text: "runner: session s: disk full (and it could not be read: disk full)"},
 		"first event is not stored": {world: simple(plays(says("done")), service(&sessions{failAt: 1})), outcome: runner.Failed, is: errDisk, text: "runner: failed to append event to sessionService: disk full"},
 		"call is not stored":        {world: simple(plays(asks("fetch"), says("done")), service(&sessions{failAt: 2})), outcome: runner.Failed, is: errDisk, text: "runner: failed to add event to session: disk full"},
 		"result is not stored":      {world: simple(plays(asks("fetch"), says("done")), service(&sessions{failAt: 3})), outcome: runner.Failed, is: errDisk, text: "runner: failed to add event to session: disk full"},

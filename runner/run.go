@@ -34,6 +34,8 @@ var (
 	ErrUnread = errors.New("the model read no document")
 	// ErrBusy: the session has a run under way.
 	ErrBusy = errors.New("the session has a run under way")
+	// ErrNothingToResume: the session ends with an answer.
+	ErrNothingToResume = errors.New("the session has nothing to go on with: it ends with an answer")
 )
 
 // A ModelError is an answer that is none, or only part of one: the provider ended
@@ -42,8 +44,11 @@ var (
 type ModelError struct{ Code, Message string }
 
 func (e *ModelError) Error() string {
-	if e.Message == "" {
+	switch {
+	case e.Message == "":
 		return "the model ended with " + e.Code
+	case e.Code == "":
+		return "the model failed: " + e.Message
 	}
 	return fmt.Sprintf("the model ended with %s: %s", e.Code, e.Message)
 }
@@ -53,22 +58,28 @@ type run struct {
 	r       *Runner
 	in      Input
 	content *genai.Content
-	task    *jit.Task
+	task    *jit.Task // nil when it could not be taken up
 	place   place
+
+	over      *Suspension    // of this session, when its task was over before the run began
+	claimed   bool           // and somebody had resumed it by then
+	suspended *Suspension    // what this run leaves behind
+	held      *session.Event // the results that were held back for it
 
 	events chan Event
 	done   chan struct{} // closed when nothing more will be sent
 	err    error         // read after done
 
-	abort context.CancelCauseFunc // stops the agent
-	over  sync.Mutex              // held while the task's events are handed on
-	ended bool                    // guarded by over
+	abort   context.CancelCauseFunc // stops the agent
+	handing sync.Mutex              // held while the task's events are handed on
+	ended   bool                    // guarded by handing
 
 	start   time.Time
 	counts  counts
 	ids     callIDs
 	calls   calls
 	outcome *tally
+	turn    turn
 	answer  strings.Builder
 	usage   Usage
 }
@@ -112,11 +123,15 @@ func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	r.start = time.Now()
 	r.place = r.in.place()
-	spec := r.in.Task
-	spec.Session = r.place.session
-	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
-	err := r.guarded(ctx)
+	err := r.open(ctx)
+	if err == nil {
+		err = r.guarded(ctx)
+		r.r.busy.leave(r.place)
+	}
 	outcome := r.outcome.decide(err)
+	if errors.Is(err, jit.ErrPending) {
+		outcome = Pending
+	}
 	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {
 		outcome = Interrupted
 	}
@@ -124,7 +139,7 @@ func (r *run) drive(ctx context.Context) {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	if failure := r.task.Complete(context.WithoutCancel(ctx)); failure != nil {
+	if failure := r.close(context.WithoutCancel(ctx)); failure != nil {
 		const text = "the task could not be completed, so its tokens live until they expire"
 		if err == nil {
 			err, outcome = fmt.Errorf("runner: %s: %w", text, failure), Failed
@@ -136,9 +151,54 @@ func (r *run) drive(ctx context.Context) {
 		err = r.unopened(ctx)
 	}
 	if err != nil {
-		r.err = &runError{text: r.task.Scrub(err.Error()), err: err}
+		r.err = &runError{text: err.Error(), err: err}
+		if r.task != nil {
+			r.err = &runError{text: r.task.Scrub(err.Error()), err: err}
+		}
 	}
 	r.finish(outcome)
+}
+
+// open enters the session and begins the run's task, or takes up the one that the
+// session was suspended with.
+func (r *run) open(ctx context.Context) (err error) {
+	if !r.r.busy.enter(r.place) {
+		return fmt.Errorf("runner: session %s: %w", r.place.session, ErrBusy)
+	}
+	defer func() {
+		if err != nil {
+			r.r.busy.leave(r.place)
+		}
+	}()
+	if kept := r.r.cfg.Suspensions; kept != nil && !r.place.fresh {
+		s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session)
+		if err != nil {
+			return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+		}
+		if s != nil {
+			task, err := r.r.cfg.Engine.Resume(ctx, s.Run, s.digest(), r.observe)
+			switch {
+			case err == nil:
+				r.task, r.turn.resumed = task, s
+				return nil
+			case !errors.Is(err, jit.ErrTaskEnded):
+				return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+			}
+			r.over, r.claimed = s, errors.Is(err, jit.ErrClaimed)
+		}
+	}
+	spec := r.in.Task
+	spec.Session = r.place.session
+	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
+	return nil
+}
+
+// close gives the task back, unless it is suspended.
+func (r *run) close(ctx context.Context) error {
+	if r.task == nil || r.suspended != nil {
+		return nil
+	}
+	return r.task.Complete(ctx)
 }
 
 // unopened returns why the task could not be opened, if that is so: the calls that
@@ -164,8 +224,8 @@ func (e *runError) Unwrap() error { return e.err }
 // observe takes the task's events. After the end it drops them, so that Finished
 // is the last one.
 func (r *run) observe(e jit.Event) {
-	r.over.Lock()
-	defer r.over.Unlock()
+	r.handing.Lock()
+	defer r.handing.Unlock()
 	if r.ended {
 		return
 	}
@@ -197,7 +257,7 @@ func (r *run) guarded(ctx context.Context) (err error) {
 	defer cancel()
 	ctx, r.abort = context.WithCancelCause(ctx)
 	defer r.abort(nil)
-	if err = r.turn(ctx); err != nil && ctx.Err() != nil {
+	if err = r.talk(ctx); err != nil && ctx.Err() != nil {
 		// Whatever model, tool or session made of it, this is why.
 		return r.stopped(ctx)
 	}
@@ -218,14 +278,14 @@ func (r *run) stopped(ctx context.Context) error {
 	return fmt.Errorf("runner: %w (%w)", err, cause)
 }
 
-// turn opens the session and runs the agent on the message.
-func (r *run) turn(ctx context.Context) error {
-	history, release, err := r.r.session(ctx, r.place)
+// talk opens the session and runs the agent: on the calls that wait, then on the
+// message.
+func (r *run) talk(ctx context.Context) error {
+	history, err := r.prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer release()
-	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name()})
+	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name(), Resumed: r.turn.resumed != nil})
 	if history != keptAll {
 		r.emit(HistoryCut{Time: time.Now(), Session: r.place.session, Kept: history})
 		r.r.log.InfoContext(ctx, "the beginning of the conversation is not shown to the model",
@@ -239,8 +299,33 @@ func (r *run) turn(ctx context.Context) error {
 	if r.r.cfg.Stream {
 		cfg.StreamingMode = adk.StreamingModeSSE
 	}
-	for ev, err := range r.r.runner.Run(ctx, r.place.user, r.place.session, r.content, cfg) {
-		if err != nil {
+	if s := r.turn.resumed; s != nil || r.in.resume {
+		resuming := ctx
+		if s != nil {
+			resuming = sameInvocation(ctx, s)
+		}
+		if err := r.asked(resuming, nil, cfg); err != nil || r.in.resume {
+			return err
+		}
+		if r.suspended != nil {
+			return fmt.Errorf("runner: the message was not said: session %s is still %w", r.place.session, jit.ErrPending)
+		}
+		r.answer.Reset()
+		r.turn.first.Store(nil)
+	}
+	if err := r.asked(ctx, r.content, cfg); err != nil || r.suspended != nil {
+		return err
+	}
+	return r.unread()
+}
+
+// asked runs the agent on a message, or on what the conversation ends with.
+func (r *run) asked(ctx context.Context, message *genai.Content, cfg adk.RunConfig) error {
+	for ev, err := range r.r.runner.Run(ctx, r.place.user, r.place.session, message, cfg) {
+		switch {
+		case errors.Is(err, errSuspended):
+			return r.see(r.held)
+		case err != nil:
 			return fmt.Errorf("runner: %w", err)
 		}
 		if err := r.see(ev); err != nil {
@@ -253,7 +338,7 @@ func (r *run) turn(ctx context.Context) error {
 	if strings.TrimSpace(r.answer.String()) == "" {
 		return fmt.Errorf("runner: %w", ErrNoAnswer)
 	}
-	return r.unread()
+	return nil
 }
 
 // unread fails when the model answered about something that the message names
@@ -280,7 +365,7 @@ func (r *run) see(ev *session.Event) error {
 	if ev == nil {
 		return nil
 	}
-	if ev.ErrorCode != "" {
+	if ev.ErrorCode != "" || ev.ErrorMessage != "" {
 		return fmt.Errorf("runner: %w", &ModelError{Code: ev.ErrorCode, Message: r.task.Scrub(ev.ErrorMessage)})
 	}
 	if ev.UsageMetadata != nil && !ev.Partial {
@@ -290,6 +375,9 @@ func (r *run) see(ev *session.Event) error {
 		return nil
 	}
 	final := ev.IsFinalResponse() && !ev.Partial
+	if final && r.answer.Len() > 0 { // another agent's, or another of the same
+		r.answer.WriteString("\n\n")
+	}
 	for _, p := range ev.Content.Parts {
 		switch {
 		case p == nil:
@@ -325,12 +413,15 @@ func whole(reason genai.FinishReason) bool {
 
 // finish reports how the run ended.
 func (r *run) finish(outcome Outcome) {
-	r.over.Lock()
+	r.handing.Lock()
 	r.ended = true
-	r.over.Unlock()
+	r.handing.Unlock()
 	f := Finished{
-		Time: time.Now(), Outcome: outcome, Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
+		Time: time.Now(), Session: r.place.session, Outcome: outcome, Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
 		Elapsed: time.Since(r.start), Usage: r.usage,
+	}
+	if r.suspended != nil {
+		f.Waiting = r.suspended.Waiting()
 	}
 	if r.err != nil {
 		f.Error = r.err.Error()

@@ -69,6 +69,13 @@ type Config struct {
 	// Sessions keeps conversations. nil keeps them in memory, for this Runner's
 	// life.
 	Sessions session.Service
+	// Suspensions has a run end when a call waits for a person, so that
+	// [Runner.Resume] goes on with it later, here or in another process. Engine's
+	// journal must be a [jit.Rereader], and Sessions outlive the process. nil suspends
+	// nothing: the model is told what waits, and the task completed. So it is for the
+	// calls of an agent to which ADK does not come back by itself, such as one branch of
+	// several.
+	Suspensions Suspensions
 	// Names returns what a message names and an answer must have been read for, such
 	// as documents by their ids. A run without any call then ends with [ErrUnread],
 	// unless each name stands among the arguments of an earlier call in the session.
@@ -150,10 +157,18 @@ type Input struct {
 	User, Session string
 	// Task says what the JIT task is for.
 	Task jit.TaskSpec
+
+	resume bool // there is no message
 }
 
 // content returns the message as ADK wants it.
 func (in Input) content() (*genai.Content, error) {
+	if in.resume {
+		if in.Text != "" || in.Content != nil || in.Session == "" {
+			return nil, errors.New("runner: what is resumed is a session, without a message")
+		}
+		return nil, nil
+	}
 	if in.Content == nil {
 		if strings.TrimSpace(in.Text) == "" {
 			return nil, errors.New("runner: the message is empty")
@@ -177,7 +192,11 @@ func (in Input) content() (*genai.Content, error) {
 
 // Run sends one message to the agent and yields what happens. The last event is a
 // [Finished]; an error, if there is one, follows it. Breaking out of the loop
-// stops the run. In each case the task is completed before the loop is left.
+// stops the run. In each case the task is completed, or suspended, before the loop is
+// left.
+//
+// A session that is suspended is resumed first. If its calls still wait after that, the
+// message is not said, and the error wraps [jit.ErrPending].
 func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		content, err := in.content()
@@ -204,4 +223,15 @@ func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
 			yield(nil, run.err)
 		}
 	}
+}
+
+// Resume goes on with a session without a new message: with the calls that wait, if it
+// is suspended, or with a turn that was interrupted. in names the session, and its
+// Task says what the task is for where a new one is opened. What Resume yields is what
+// Run does. Of several that resume a session, in whatever processes, one does; the
+// others get an error that wraps [jit.ErrClaimed]. [ErrNothingToResume] says that there
+// is nothing to go on with.
+func (r *Runner) Resume(ctx context.Context, in Input) iter.Seq2[Event, error] {
+	in.resume = true
+	return r.Run(ctx, in)
 }

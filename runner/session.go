@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
 	"google.golang.org/adk/v2/session"
@@ -18,26 +20,26 @@ import (
 // two runs would mix their histories.
 type busySessions struct {
 	mu  sync.Mutex
-	set map[[2]string]bool
+	set map[place]bool
 }
 
-func (b *busySessions) enter(key [2]string) bool {
+func (b *busySessions) enter(p place) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.set[key] {
+	if b.set[p] {
 		return false
 	}
 	if b.set == nil {
-		b.set = map[[2]string]bool{}
+		b.set = map[place]bool{}
 	}
-	b.set[key] = true
+	b.set[p] = true
 	return true
 }
 
-func (b *busySessions) leave(key [2]string) {
+func (b *busySessions) leave(p place) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.set, key)
+	delete(b.set, p)
 }
 
 // A place names a conversation.
@@ -55,85 +57,127 @@ func (in Input) place() place {
 	return p
 }
 
-// session opens a session, new or old, and enters it. history is how many events of
-// it are shown to the model, or keptAll.
-func (r *Runner) session(ctx context.Context, p place) (history int, release func(), err error) {
-	key := [2]string{p.user, p.session}
-	if !r.busy.enter(key) {
-		return 0, nil, fmt.Errorf("runner: session %s: %w", p.session, ErrBusy)
-	}
-	release = func() { r.busy.leave(key) }
-	if history, err = r.prepare(ctx, p.user, p.session, p.fresh); err != nil {
-		release()
-		return 0, nil, err
-	}
-	return history, release, nil
-}
-
-// prepare creates the session, or repairs the one that is there. A session that is
-// named but unknown is created: ADK's services have no error for "not found" that
-// could be told from others, so Create decides.
-func (r *Runner) prepare(ctx context.Context, user, id string, fresh bool) (history int, err error) {
-	if !fresh {
-		got, err := r.cfg.Sessions.Get(ctx, &session.GetRequest{AppName: r.cfg.App, UserID: user, SessionID: id})
+// prepare creates the session, or repairs the one that is there. It returns how many
+// events of it are shown to the model, or keptAll. A session that is named but unknown
+// is created: ADK's services have no error for "not found" that could be told from
+// others, so Create decides.
+func (r *run) prepare(ctx context.Context) (history int, err error) {
+	cfg, id := r.r.cfg, r.place.session
+	var unread error
+	if !r.place.fresh {
+		got, err := cfg.Sessions.Get(ctx, &session.GetRequest{AppName: cfg.App, UserID: r.place.user, SessionID: id})
 		if err == nil {
-			return kept(got.Session), r.repair(ctx, got.Session)
+			return kept(got.Session), r.mend(ctx, got.Session)
+		}
+		if unread = err; r.in.resume || r.turn.resumed != nil {
+			return 0, fmt.Errorf("runner: session %s: %w", id, err)
 		}
 	}
-	_, err = r.cfg.Sessions.Create(ctx, &session.CreateRequest{AppName: r.cfg.App, UserID: user, SessionID: id})
-	if err != nil {
+	_, err = cfg.Sessions.Create(ctx, &session.CreateRequest{AppName: cfg.App, UserID: r.place.user, SessionID: id})
+	switch {
+	case err != nil && unread != nil:
+		return 0, fmt.Errorf("runner: session %s: %w (and it could not be read: %w)", id, err, unread)
+	case err != nil:
 		return 0, fmt.Errorf("runner: session %s: %w", id, err)
 	}
 	return keptAll, nil
 }
 
-// repair gives every tool call of the history that has no result one that says
-// so. An interrupted run leaves such calls, and strict providers refuse a history
-// that has them.
-func (r *Runner) repair(ctx context.Context, s session.Session) error {
-	var open []*genai.FunctionCall
-	var last *session.Event
-	for ev := range s.Events().All() {
-		if ev.Content == nil {
-			continue
-		}
-		for _, p := range ev.Content.Parts {
-			switch {
-			case p.FunctionCall != nil:
-				open, last = append(open, p.FunctionCall), ev
-			case p.FunctionResponse != nil:
-				open = without(open, p.FunctionResponse)
-			}
-		}
+// mend makes a session fit to go on with: calls that will not be made have results
+// that say so.
+func (r *run) mend(ctx context.Context, s session.Session) error {
+	if r.turn.resumed != nil {
+		return nil // its open calls are those that wait
 	}
-	if len(open) == 0 {
-		return nil
-	}
-	content := &genai.Content{Role: genai.RoleUser}
-	for _, call := range open {
-		content.Parts = append(content.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{
-			ID: call.ID, Name: call.Name,
-			Response: jitmw.Shown(jit.Result{
-				Status:  jit.CallInDoubt,
-				Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
-			}),
-		}})
-	}
-	ev := session.NewEvent(ctx, last.InvocationID)
-	ev.Author, ev.Branch = last.Author, last.Branch
-	ev.Content = content
-	if err := r.cfg.Sessions.AppendEvent(ctx, s, ev); err != nil {
+	mended, err := r.repair(ctx, s)
+	if err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
+	}
+	if r.over != nil {
+		r.drop(ctx, r.over)
+	}
+	if n := s.Events().Len(); r.in.resume && !mended && (n == 0 || s.Events().At(n-1).IsFinalResponse() && s.Events().At(n-1).Author != genai.RoleUser) {
+		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
 	}
 	return nil
 }
 
-// without takes the call that fr answers off the list.
-func without(open []*genai.FunctionCall, fr *genai.FunctionResponse) []*genai.FunctionCall {
-	for i, call := range open {
-		if call.ID == fr.ID && call.Name == fr.Name {
-			return append(open[:i:i], open[i+1:]...)
+// An openCall is an event with calls that have no result.
+type openCall struct {
+	event *session.Event
+	calls []*genai.FunctionCall
+}
+
+// open returns the events whose calls have no results, in order. Stores may give events
+// in another order than they came in, so results are not looked for behind their calls.
+func open(events session.Events) (list []openCall) {
+	results := map[call]int{}
+	for ev := range events.All() {
+		_, rs := parts(ev)
+		for _, fr := range rs {
+			results[call{fr.ID, fr.Name}]++
 		}
 	}
-	return open
+	for ev := range events.All() {
+		made, _ := parts(ev)
+		o := openCall{event: ev}
+		for _, fc := range made {
+			if id := (call{fc.ID, fc.Name}); results[id] > 0 {
+				results[id]--
+			} else {
+				o.calls = append(o.calls, fc)
+			}
+		}
+		if o.calls != nil {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// repair gives every call of the history that has no result one that says so.
+// An interrupted run leaves such calls, and strict providers refuse a history that has
+// them. Each event of calls gets one event of results, of its own agent, branch,
+// invocation and scope; the innermost first, whose results come before those of the
+// calls that led to it.
+func (r *run) repair(ctx context.Context, s session.Session) (mended bool, err error) {
+	for _, o := range slices.Backward(open(s.Events())) {
+		content := &genai.Content{Role: genai.RoleUser}
+		for _, fc := range o.calls {
+			fr, err := r.lost(fc)
+			if err != nil {
+				return mended, err
+			}
+			content.Parts = append(content.Parts, &genai.Part{FunctionResponse: fr})
+		}
+		ev := session.NewEvent(ctx, o.event.InvocationID)
+		ev.Author, ev.Branch, ev.IsolationScope = o.event.Author, o.event.Branch, o.event.IsolationScope
+		ev.Content = content
+		if err := r.r.cfg.Sessions.AppendEvent(ctx, s, ev); err != nil {
+			return mended, err
+		}
+		mended = true
+	}
+	return mended, nil
+}
+
+// lost returns the result of a call that an earlier run left open: the one that a
+// suspended run held back, or else what is known of it.
+func (r *run) lost(fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
+	fr := &genai.FunctionResponse{ID: fc.ID, Name: fc.Name}
+	result := jit.Result{
+		Status:  jit.CallInDoubt,
+		Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
+	}
+	if r.over != nil {
+		c := r.over.find(fc.ID)
+		switch {
+		case c != nil && c.Result != nil:
+			return fr, json.Unmarshal(c.Result, fr)
+		case c != nil && !r.claimed:
+			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided in time, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
+		}
+	}
+	fr.Response = jitmw.Shown(result)
+	return fr, nil
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"sync"
 
 	"github.com/jitagent/jitagent/jit"
@@ -16,8 +17,9 @@ type tally struct {
 	worked          map[string]int  // tool -> turn of its last success
 	unknown         map[string]bool // names that the model called and no tool has
 	turn            int
-	doubts          map[string]bool // idempotency keys of effects, and whether they are still in doubt
-	said            bool            // a tool says of itself that it may have done something
+	doubts          map[string]bool   // idempotency keys of effects, and whether they are still in doubt
+	said            bool              // a tool says of itself that it may have done something
+	places          map[string]string // where a request is decided, by its id
 }
 
 func newTally() *tally {
@@ -30,6 +32,13 @@ func (t *tally) see(e jit.Event) {
 	switch e := e.(type) {
 	case jit.Blocked:
 		t.denied = true
+	case jit.Decided:
+		if e.DecideAt != "" {
+			if t.places == nil {
+				t.places = map[string]string{}
+			}
+			t.places[e.RequestID] = e.DecideAt
+		}
 	case jit.LeftInDoubt:
 		if t.doubts == nil {
 			t.doubts = map[string]bool{}
@@ -48,6 +57,20 @@ func (t *tally) end(id string, r jit.Result) {
 	if _, known := t.results[id]; !known {
 		t.results[id] = r
 	}
+}
+
+// of returns what came of a call of the current turn, as far as that is known.
+func (t *tally) of(id string) jit.Result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.results[id]
+}
+
+// decideAt returns where a request is decided, or else def.
+func (t *tally) decideAt(request, def string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cmp.Or(t.places[request], def)
 }
 
 // returned hands out what came of a call, and counts it.

@@ -1,0 +1,350 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/platform"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/jit"
+)
+
+// Suspensions keep what suspended runs are gone on with: at most one for a session.
+// Package session in state has one on disk. They must be safe for concurrent use.
+type Suspensions interface {
+	// Save keeps s in place of an earlier one of its session. It returns when s is
+	// durable.
+	Save(ctx context.Context, s *Suspension) error
+	// Load returns the suspension of a session, or nil.
+	Load(ctx context.Context, app, user, session string) (*Suspension, error)
+	// Drop forgets the suspension of a session, if there is one.
+	Drop(ctx context.Context, app, user, session string) error
+}
+
+// A Suspension is a turn of which calls wait for a person's decision. It holds no
+// secret, and is kept apart from the conversation: stores of conversations change
+// numbers, and clients may write to them.
+type Suspension struct {
+	App     string `json:"app"`
+	User    string `json:"user"`
+	Session string `json:"session"`
+
+	Run        string          `json:"run"`        // of the JIT task, see [jit.Task.Run]
+	Agent      string          `json:"agent"`      // that made the calls
+	Invocation string          `json:"invocation"` // in which it did
+	Calls      []SuspendedCall `json:"calls"`      // of the turn, in order
+	Until      time.Time       `json:"until"`      // when the last request runs out
+
+	State     map[string]any   `json:"state,omitempty"` // changed by the calls that have ended
+	Artifacts map[string]int64 `json:"artifacts,omitempty"`
+}
+
+// A SuspendedCall is one call of a suspended turn.
+type SuspendedCall struct {
+	Waiting
+	Args json.RawMessage `json:"args"` // as the model wrote them
+	// Result is the genai.FunctionResponse of a call that has ended; nil for one that
+	// waits.
+	Result json.RawMessage `json:"result,omitempty"`
+}
+
+// Waiting is a call that waits for a decision, and where that can be made.
+type Waiting struct {
+	CallID    string    `json:"call_id"`
+	Tool      string    `json:"tool"`
+	RequestID string    `json:"request_id,omitempty"`
+	Risk      string    `json:"risk_level,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	DecideAt  string    `json:"decide_at,omitempty"`
+}
+
+// Waiting returns the calls that wait.
+func (s *Suspension) Waiting() (calls []Waiting) {
+	for _, c := range s.Calls {
+		if c.Result == nil {
+			calls = append(calls, c.Waiting)
+		}
+	}
+	return calls
+}
+
+// digest names what runs when the session is resumed. The journal keeps it, which
+// nobody changes unseen.
+func (s *Suspension) digest() string {
+	type call struct {
+		ID, Tool string
+		Args     json.RawMessage
+		Waits    bool
+	}
+	calls := make([]call, len(s.Calls))
+	for i, c := range s.Calls {
+		calls[i] = call{c.CallID, c.Tool, c.Args, c.Result == nil}
+	}
+	text, err := json.Marshal(struct {
+		Session, Agent, Invocation string
+		Calls                      []call
+	}{s.Session, s.Agent, s.Invocation, calls})
+	if err != nil {
+		return "" // arguments that are no JSON, which none has that was suspended
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// find returns the call with an id, or nil.
+func (s *Suspension) find(id string) *SuspendedCall {
+	for i := range s.Calls {
+		if s.Calls[i].CallID == id {
+			return &s.Calls[i]
+		}
+	}
+	return nil
+}
+
+// again returns the calls that wait, as the model made them.
+func (s *Suspension) again() (*genai.Content, error) {
+	content := &genai.Content{Role: genai.RoleModel}
+	for _, c := range s.Calls {
+		if c.Result != nil {
+			continue
+		}
+		var args map[string]any
+		dec := json.NewDecoder(bytes.NewReader(c.Args))
+		dec.UseNumber()
+		if err := dec.Decode(&args); err != nil {
+			return nil, fmt.Errorf("arguments of call %s: %w", c.CallID, err)
+		}
+		strictjson.Numbers(args)
+		content.Parts = append(content.Parts, &genai.Part{FunctionCall: &genai.FunctionCall{ID: c.CallID, Name: c.Tool, Args: args}})
+	}
+	return content, nil
+}
+
+// errSuspended breaks off a run whose calls wait.
+var errSuspended = errors.New("suspended")
+
+// A turn is what a run knows of the calls that its model made last, so that it can be
+// suspended, or was. ADK hands on one event at a time.
+type turn struct {
+	first   atomic.Pointer[string] // the agent that ADK asked first: the one that it asks when it is resumed
+	resumed *Suspension            // what the run goes on with; nil when that is done
+	asked   atomic.Bool            // the resumed calls were handed to ADK
+	calls   *Suspension            // the calls that were made last; nil where they cannot be suspended
+}
+
+// replay answers the model's first call of a resumed run with the calls that wait: ADK
+// then runs them as it runs any others. It returns nil in all other cases.
+func (r *run) replay(agent, invocation string) (*model.LLMResponse, error) {
+	t := &r.turn
+	t.first.CompareAndSwap(nil, &agent)
+	if t.resumed == nil || t.asked.Swap(true) {
+		return nil, nil
+	}
+	if agent != t.resumed.Agent || invocation != t.resumed.Invocation {
+		return nil, fmt.Errorf("runner: the calls that wait belong to agent %s, and it is %s that goes on", t.resumed.Agent, agent)
+	}
+	content, err := t.resumed.again()
+	if err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
+	return &model.LLMResponse{Content: content, TurnComplete: true}, nil
+}
+
+// sameInvocation has ADK go on under the name of the invocation in which the calls
+// were made: it makes that of the first id that it asks for.
+func sameInvocation(ctx context.Context, s *Suspension) context.Context {
+	var used atomic.Bool
+	other := ctx
+	return platform.WithUUIDProvider(ctx, func() string {
+		if !used.Swap(true) {
+			return strings.TrimPrefix(s.Invocation, "e-")
+		}
+		return platform.NewUUID(other)
+	})
+}
+
+// storing returns what is stored of an event of the run; nil is nothing. The results of
+// a turn of which calls wait are held back, and the run ends with errSuspended.
+func (r *run) storing(ctx context.Context, ev *session.Event) (*session.Event, error) {
+	t := &r.turn
+	made, results := parts(ev)
+	switch {
+	case len(made) > 0 && t.resumed != nil:
+		t.calls = t.resumed
+		return nil, nil // it was stored when the model made them
+	case len(made) > 0:
+		t.calls = r.made(ev, made)
+		return ev, nil
+	case len(results) == 0 || t.calls == nil:
+		return ev, nil
+	}
+	calls := t.calls
+	t.calls = nil
+	if err := calls.fill(results, r.outcome.of); err != nil {
+		return nil, err
+	}
+	if calls.Waiting() != nil && r.suspend(ctx, calls, ev) {
+		r.held = ev
+		return nil, errSuspended
+	}
+	if calls != t.resumed {
+		return ev, nil
+	}
+	if err := calls.fill(results, nil); err != nil {
+		return nil, err
+	}
+	return calls.complete(ev)
+}
+
+// parts returns the calls and the results of an event.
+func parts(ev *session.Event) (calls []*genai.FunctionCall, results []*genai.FunctionResponse) {
+	if ev.Content == nil || ev.Partial {
+		return nil, nil
+	}
+	for _, p := range ev.Content.Parts {
+		switch {
+		case p == nil:
+		case p.FunctionCall != nil:
+			calls = append(calls, p.FunctionCall)
+		case p.FunctionResponse != nil:
+			results = append(results, p.FunctionResponse)
+		}
+	}
+	return calls, results
+}
+
+// fill takes over what came of calls, but for those of which it is said that they wait.
+func (s *Suspension) fill(results []*genai.FunctionResponse, came func(id string) jit.Result) error {
+	for _, fr := range results {
+		c := s.find(fr.ID)
+		if c == nil {
+			return fmt.Errorf("runner: a result of call %s, which was not made", fr.ID)
+		}
+		if came != nil {
+			if result := came(fr.ID); result.Status == jit.CallPending {
+				c.RequestID, c.Risk, c.ExpiresAt = result.RequestID, result.Risk, result.ExpiresAt
+				continue
+			}
+		}
+		text, err := json.Marshal(fr)
+		if err != nil {
+			return fmt.Errorf("runner: result of call %s: %w", fr.ID, err)
+		}
+		c.Result = text
+	}
+	return nil
+}
+
+// merged returns into with more; it may change into.
+func merged[V any](into, more map[string]V) map[string]V {
+	if into == nil {
+		return maps.Clone(more)
+	}
+	maps.Copy(into, more)
+	return into
+}
+
+// made returns calls of the model's, if they can be suspended: ADK must come back to
+// their agent when it goes on, which it does to the one that it began with, and not to
+// one that works beside or below others.
+func (r *run) made(ev *session.Event, calls []*genai.FunctionCall) *Suspension {
+	first := r.turn.first.Load()
+	if r.r.cfg.Suspensions == nil || !r.r.cfg.Engine.CanSuspend() || first == nil || ev.Author != *first || ev.Branch != "" || ev.IsolationScope != "" {
+		return nil
+	}
+	s := &Suspension{
+		App: r.r.cfg.App, User: r.place.user, Session: r.place.session, Run: r.task.Run(), Agent: ev.Author, Invocation: ev.InvocationID,
+	}
+	for _, call := range calls {
+		args := call.Args
+		if args == nil {
+			args = map[string]any{}
+		}
+		text, err := json.Marshal(args)
+		if err != nil {
+			return nil
+		}
+		s.Calls = append(s.Calls, SuspendedCall{Waiting: Waiting{CallID: call.ID, Tool: call.Name}, Args: text})
+	}
+	return s
+}
+
+// suspend leaves the task and the calls to whoever resumes the session. It reports
+// false where that cannot be done: then the model is told what waits.
+func (r *run) suspend(ctx context.Context, s *Suspension, ev *session.Event) bool {
+	if ctx.Err() != nil || ev.Actions.TransferToAgent != "" || ev.Actions.Escalate {
+		return false
+	}
+	for i := range s.Calls {
+		if c := &s.Calls[i]; c.Result == nil {
+			c.DecideAt = r.outcome.decideAt(c.RequestID, c.DecideAt)
+			s.Until = later(s.Until, c.ExpiresAt)
+		}
+	}
+	s.State = merged(s.State, ev.Actions.StateDelta)
+	s.Artifacts = merged(s.Artifacts, ev.Actions.ArtifactDelta)
+	err := r.r.cfg.Suspensions.Save(ctx, s)
+	if err == nil {
+		_, err = r.task.Suspend(ctx, s.digest())
+	}
+	if err != nil {
+		r.r.log.WarnContext(ctx, "a call that waits cannot be suspended", "session", s.Session, "error", err)
+		return false
+	}
+	r.suspended = s
+	return true
+}
+
+// complete returns the event of a turn's last results with all of its results, in the
+// order of the calls.
+func (s *Suspension) complete(ev *session.Event) (*session.Event, error) {
+	whole, content := *ev, *ev.Content
+	content.Parts = nil
+	for _, c := range s.Calls {
+		var fr genai.FunctionResponse
+		if err := json.Unmarshal(c.Result, &fr); err != nil {
+			return nil, fmt.Errorf("runner: result of call %s: %w", c.CallID, err)
+		}
+		content.Parts = append(content.Parts, &genai.Part{FunctionResponse: &fr})
+	}
+	whole.Content = &content
+	whole.Actions.StateDelta = merged(s.State, ev.Actions.StateDelta)
+	whole.Actions.ArtifactDelta = merged(s.Artifacts, ev.Actions.ArtifactDelta)
+	return &whole, nil
+}
+
+// stored forgets what a run went on with, once every call has its result in the
+// conversation.
+func (r *run) stored(ctx context.Context, ev *session.Event) {
+	if _, results := parts(ev); r.turn.resumed != nil && len(results) > 0 {
+		r.drop(ctx, r.turn.resumed)
+		r.turn.resumed = nil
+	}
+}
+
+// drop forgets a suspension. One that stays is known to be over by its task.
+func (r *run) drop(ctx context.Context, s *Suspension) {
+	if err := r.r.cfg.Suspensions.Drop(context.WithoutCancel(ctx), s.App, s.User, s.Session); err != nil {
+		r.r.log.WarnContext(ctx, "a suspension that is over stays behind", "session", s.Session, "error", err)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
