@@ -1,14 +1,18 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 
 	api "github.com/anthropics/anthropic-sdk-go/v2"
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -22,6 +26,39 @@ type answer struct {
 	usage     api.Usage // of that message
 	before    api.Usage // of those before it, which the server paused
 	ended     bool
+}
+
+// write is a [provider.Keep].Write. It names each event by its type, which gateways leave
+// out, and makes events of a message that came in one piece.
+func write(b, value []byte) ([]byte, error) {
+	var v struct {
+		Type    string           `json:"type"`
+		Error   jsontext.Value   `json:"error"`
+		Content []jsontext.Value `json:"content"`
+		Reason  string           `json:"stop_reason"`
+		Usage   jsontext.Value   `json:"usage"`
+	}
+	if strictjson.Unmarshal(value, &v) != nil {
+		return nil, provider.ErrUnreadable
+	}
+	event := func(name, format string, args ...any) {
+		b = fmt.Appendf(b, "event: %s\ndata: "+format+"\n\n", append([]any{name}, args...)...)
+	}
+	switch {
+	case len(v.Error) > 0 && v.Error.Kind() != 'n':
+		event("error", "%s", value)
+	case v.Type != "message":
+		event(provider.Code(v.Type), "%s", value)
+	default:
+		event("message_start", `{"type":"message_start","message":%s}`, value)
+		for i, block := range v.Content {
+			event("content_block_start", `{"type":"content_block_start","index":%d,"content_block":%s}`, i, block)
+			event("content_block_stop", `{"type":"content_block_stop","index":%d}`, i)
+		}
+		event("message_delta", `{"type":"message_delta","delta":{"stop_reason":%q},"usage":%s}`, provider.Code(v.Reason), cmp.Or(string(v.Usage), "{}"))
+		event("message_stop", `{"type":"message_stop"}`)
+	}
+	return b, nil
 }
 
 // begin readies a for the next message: its first, or what goes on where the one
@@ -65,6 +102,7 @@ func total(a, b api.Usage) api.Usage {
 
 // block is a part of the answer that is still coming.
 type block struct {
+	index                     int64
 	kind, id, name            string
 	text, signature, redacted strings.Builder
 	input                     strings.Builder
@@ -80,30 +118,31 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 	case "message_start":
 		a.id, a.model, a.usage = e.Message.ID, e.Message.Model, e.Message.Usage
 	case "content_block_start":
-		if e.Index != int64(len(a.blocks)-a.from) || len(a.blocks) == maxBlocks {
-			return nil, errUnreadable
+		if a.block(e.Index) != nil || len(a.blocks) == maxBlocks {
+			return nil, provider.ErrUnreadable
 		}
-		b := &block{kind: e.ContentBlock.Type, id: e.ContentBlock.ID, name: e.ContentBlock.Name}
+		b := &block{index: e.Index, kind: e.ContentBlock.Type, id: e.ContentBlock.ID, name: e.ContentBlock.Name}
 		b.signature.WriteString(e.ContentBlock.Signature)
 		b.redacted.WriteString(e.ContentBlock.Data)
-		if input, err := json.Marshal(e.ContentBlock.Input); err == nil && string(input) != "{}" && string(input) != "null" {
-			b.input.Write(input)
+		if input := e.ContentBlock.JSON.Input.Raw(); input != "{}" && input != "null" {
+			b.input.WriteString(input)
 		}
 		a.blocks = append(a.blocks, b)
 		return b.show(e.ContentBlock.Text + e.ContentBlock.Thinking), nil
 	case "content_block_delta":
-		if e.Index < 0 || e.Index >= int64(len(a.blocks)-a.from) {
-			return nil, errUnreadable
+		b := a.block(e.Index)
+		if b == nil {
+			return nil, provider.ErrUnreadable
 		}
-		b := a.blocks[a.from+int(e.Index)]
 		b.input.WriteString(e.Delta.PartialJSON)
 		b.signature.WriteString(e.Delta.Signature)
 		return b.show(e.Delta.Text + e.Delta.Thinking), nil
 	case "content_block_stop":
-		if e.Index < 0 || e.Index >= int64(len(a.blocks)-a.from) {
-			return nil, errUnreadable
+		b := a.block(e.Index)
+		if b == nil {
+			return nil, provider.ErrUnreadable
 		}
-		a.blocks[a.from+int(e.Index)].whole = true
+		b.whole = true
 	case "message_delta":
 		if e.Delta.StopReason != "" {
 			a.reason = e.Delta.StopReason
@@ -113,6 +152,16 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 		a.ended = true
 	}
 	return nil, nil
+}
+
+// block returns the block of the message that is coming under index, nil for none.
+func (a *answer) block(index int64) *block {
+	for _, b := range a.blocks[a.from:] {
+		if b.index == index {
+			return b
+		}
+	}
+	return nil
 }
 
 // show adds text to b, and returns it as a piece.
@@ -134,19 +183,12 @@ func (a *answer) count(u api.MessageDeltaUsage) {
 	a.usage.CacheCreationInputTokens = max(a.usage.CacheCreationInputTokens, u.CacheCreationInputTokens)
 }
 
-// finishReasons are Google's words. A turn that pauses again and again was not finished.
-var finishReasons = map[api.StopReason]genai.FinishReason{
-	api.StopReasonEndTurn: genai.FinishReasonStop, api.StopReasonStopSequence: genai.FinishReasonStop, api.StopReasonToolUse: genai.FinishReasonStop,
-	api.StopReasonMaxTokens: genai.FinishReasonMaxTokens, api.StopReasonModelContextWindowExceeded: genai.FinishReasonMaxTokens,
-	api.StopReasonRefusal: genai.FinishReasonSafety,
-}
-
 // response returns the whole answer. What is not whole is an error.
 func (a *answer) response(to provider.Target, server string) (*model.LLMResponse, error) {
 	if a.reason == "" || !a.ended {
 		return nil, to.Fail(provider.BrokenOff, nil)
 	}
-	finish, known := finishReasons[a.reason]
+	finish, known := provider.FinishReason(string(a.reason)) // a turn that pauses again and again is not finished
 	if !known {
 		finish = genai.FinishReasonOther
 	}

@@ -133,7 +133,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 		if req.Model != "" {
 			to.Model = req.Model // a hook may have changed it, and ADK prefers it
 		}
-		ctx, x := provider.Observe(ctx, provider.Keep{Names: true})
+		ctx, x := provider.Observe(ctx, provider.Keep{Write: write})
 		params, err := a.params(req, to.Model)
 		if err != nil {
 			yield(nil, a.explain(ctx, to, x, err))
@@ -147,7 +147,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 			switch ended := to.Ended(ctx); {
 			case errors.Is(err, errLeft):
 				return
-			case err != nil && !answer.ended || errors.Is(err, errUnreadable) || x.Status() >= 300:
+			case err != nil && !answer.ended || errors.Is(err, provider.ErrUnreadable) || x.Status() >= 300:
 				yield(nil, a.explain(ctx, to, x, err))
 				return
 			case ended != nil && !answer.ended:
@@ -181,10 +181,7 @@ func (a *attempt) listen(ctx context.Context, params api.MessageNewParams, answe
 	return events.Err()
 }
 
-var (
-	errUnreadable = errors.New("unreadable answer") // it is not of the API's form
-	errLeft       = errors.New("the caller stopped listening")
-)
+var errLeft = errors.New("the caller stopped listening")
 
 // explain turns what went wrong into a [provider.Error]. A context's end stays what
 // it is. The library's errors hold the request, with its key, and are not passed on.
@@ -195,7 +192,7 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if e, ok := errors.AsType[provider.Unsupported](err); ok {
 		return to.Unsupported(e)
 	}
-	r := provider.Refusal{Status: x.Status(), RetryAfter: x.RetryAfter()}
+	r := provider.Refusal{Status: x.Status(), RetryAfter: x.RetryAfter(), Page: true}
 	if said, ok := errors.AsType[*api.Error](err); ok {
 		var body struct {
 			Error struct {
@@ -204,7 +201,7 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 			} `json:"error"`
 		}
 		_ = strictjson.Unmarshal([]byte(said.RawJSON()), &body) // a proxy's page has nothing to read
-		r.Kind, r.Message = body.Error.Type, body.Error.Message
+		r.Kind, r.Message, r.Page = body.Error.Type, body.Error.Message, body.Error.Type == ""
 		if r.Status < 300 {
 			r.Status = statuses[r.Kind]
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -319,6 +320,42 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), "there was no answer") {
 			t.Errorf("nothing: %v, %v", all, err)
+		}
+	}
+}
+
+// Whatever the form of an answer, and where its blocks begin to count, it is the same.
+func TestFormsOfAnswers(t *testing.T) {
+	const message = `{"type":"message","id":"msg_1","model":"served","role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"c2ln"},{"type":"text","text":"I read."},` +
+		`{"type":"tool_use","id":"a","name":"f","input":{"id":1234567890123456789}}],"stop_reason":"tool_use","usage":{"input_tokens":115,"output_tokens":40}}`
+	full := answer("tool_use", []string{`{"type":"thinking","thinking":"Hm.","signature":"c2ln"}`}, said("I read."), called("a", "f", `{"id":1234567890123456789}`))
+	for name, body := range map[string]string{
+		"events": full, "an index that begins at 1": strings.NewReplacer(`"index":0`, `"index":1`, `"index":1`, `"index":2`, `"index":2`, `"index":3`).Replace(full),
+		"no names": regexp.MustCompile("event: .*\n").ReplaceAllString(full, ""), "a message": "200 " + message, "a message as an event": "data: " + message + "\n\n",
+		"counts as text": strings.ReplaceAll(full, `"output_tokens":40`, `"output_tokens":"40"`), "counts that are none": strings.ReplaceAll(full, `"output_tokens_details":{"thinking_tokens":30}`, `"output_tokens_details":[]`),
+	} {
+		for _, stream := range []bool{false, true} {
+			all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), stream)
+			if err != nil {
+				t.Errorf("%s, streamed %v: %v", name, stream, err)
+				continue
+			}
+			parts := all[len(all)-1].Content.Parts
+			if len(parts) != 3 || parts[0].Text != "Hm." || parts[0].ThoughtSignature == nil || parts[1].Text != "I read." || parts[2].FunctionCall.Args["id"] != json.Number("1234567890123456789") {
+				t.Errorf("%s, streamed %v: %+v", name, stream, parts)
+			}
+		}
+	}
+	for body, want := range map[string]string{
+		`200 {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`: "the provider failed (529 overloaded_error)",
+		`404 <html>not here</html>`:  "the server has no such API at this address (404): check the base URL",
+		`404 {"detail":"Not Found"}`: "the server has no such API at this address (404): check the base URL",
+		`404 {"type":"error","error":{"type":"not_found_error","message":"model: m"}}`: "there is no such model (404 not_found_error)",
+		"200 <html>sign in</html>": "could not be read",
+		strings.Replace(full, `"type":"text"`, `"type":"text","type":"text"`, 1): "could not be read",
+	} {
+		if all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), true); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", body, all, err)
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -33,10 +32,10 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if errors.Is(err, errNoToken) {
 		return to.Fail(tokenless, errNoToken)
 	}
-	answer, ok := errors.AsType[genai.APIError](err)
-	if cause := x.Err(); cause != nil && !ok {
+	if cause := x.Err(); cause != nil {
 		err = cause // genai saw only where the body ended
 	}
+	answer, ok := errors.AsType[genai.APIError](err)
 	if !ok {
 		return to.Unanswered(err)
 	}
@@ -70,21 +69,4 @@ func (a *attempt) reword(to provider.Target, e *provider.Error) {
 		return
 	}
 	e.Problem, e.Remedy = p.Text, p.Remedy
-}
-
-// blockReason returns why the provider blocked the prompt, and "" when it did not.
-// ADK's adapter reports an answer without candidates as empty and drops
-// promptFeedback, which says why. head is the beginning of a unary answer; a
-// blocked one is a few hundred bytes.
-func blockReason(head []byte) string {
-	var answer struct {
-		Candidates     []any `json:"candidates"`
-		PromptFeedback struct {
-			BlockReason string `json:"blockReason"`
-		} `json:"promptFeedback"`
-	}
-	if strictjson.Unmarshal(head, &answer) != nil || len(answer.Candidates) > 0 {
-		return ""
-	}
-	return answer.PromptFeedback.BlockReason
 }

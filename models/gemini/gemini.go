@@ -92,7 +92,7 @@ func New(ctx context.Context, c Config) (*Model, error) {
 	// documents where nobody asked for.
 	config := &genai.ClientConfig{
 		Backend:     genai.BackendGeminiAPI,
-		HTTPClient:  exact(provider.Client(c.HTTPClient)),
+		HTTPClient:  provider.Client(c.HTTPClient),
 		HTTPOptions: genai.HTTPOptions{BaseURL: base.String()},
 	}
 	if c.Vertex == nil {
@@ -179,13 +179,14 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 			yield(nil, to.Fail(provider.Problem{Text: "the request is empty", Remedy: "ask something"}, nil))
 			return
 		}
-		ctx, x := provider.Observe(ctx, provider.Keep{Head: !stream, Error: true})
+		read := &reading{stream: stream}
+		ctx, x := provider.Observe(ctx, provider.Keep{Error: true, Write: read.write})
 		ended := false
 		next := func(resp *model.LLMResponse, err error) bool {
 			ended = ended || err != nil || !resp.Partial
 			return yield(resp, err)
 		}
-		if left := a.answer(ctx, own, stream, to, x, next); !left && !ended {
+		if left := a.answer(ctx, own, read, to, x, next); !left && !ended {
 			nothing := provider.NoAnswer
 			if stream {
 				nothing = provider.BrokenOff // a stream has an event at least
@@ -200,7 +201,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 //
 // Google's library and ADK's adapter take some answers for granted and panic on
 // others, such as a null among the parts. Those are unreadable, not fatal.
-func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool, to provider.Target, x *provider.Exchange, yield func(*model.LLMResponse, error) bool) (left bool) {
+func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, read *reading, to provider.Target, x *provider.Exchange, yield func(*model.LLMResponse, error) bool) (left bool) {
 	consumer := false // whose panic is not ours
 	next := func(resp *model.LLMResponse, err error) bool {
 		consumer = true
@@ -217,11 +218,12 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 			left = !yield(nil, to.Fail(provider.Unreadable, nil))
 		}
 	}()
-	version, unfinished := "", false
-	for resp, err := range a.LLM.GenerateContent(ctx, req, stream) {
+	version, unfinished, continued := "", false, false
+	var parts []*genai.Part
+	for resp, err := range a.LLM.GenerateContent(ctx, req, read.stream) {
 		if err != nil {
-			if reason := blockReason(x.Head()); reason != "" {
-				err = blocked(to, reason)
+			if read.blocked != "" && x.Err() == nil {
+				err = blocked(to, read.blocked)
 			} else {
 				err = a.explain(ctx, to, x, err)
 			}
@@ -229,13 +231,18 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, stream bool
 			return left
 		}
 		unfinished = goesOn(resp.Content, unfinished)
+		continued = continued || unfinished
 		if version = cmp.Or(resp.ModelVersion, version); resp.Partial {
+			parts = gather(parts, resp.Content)
 			if piece(resp) && !next(resp, nil) {
 				return left
 			}
 			continue
 		}
 		resp.ModelVersion = version // ADK's aggregate has none
+		if parts != nil && !continued {
+			resp.Content.Parts = parts
+		}
 		if err := a.final(ctx, resp, to, x, req.Config.MaxOutputTokens > 0); err != nil {
 			next(nil, err)
 		} else if unfinished {
@@ -283,9 +290,6 @@ func piece(resp *model.LLMResponse) bool {
 func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange, bounded bool) error {
 	resp.Content = keep(resp.Content, func(int, *genai.Part) bool { return true })
 	empty := resp.Content == nil || len(resp.Content.Parts) == 0
-	if resp.FinishReason == "FUNCTION_CALL" { // no word of Google's: servers that take OpenAI's reasons over say so
-		resp.FinishReason = genai.FinishReasonStop
-	}
 	switch {
 	case resp.FinishReason == "" && resp.ErrorCode != "":
 		return blocked(to, resp.ErrorCode)

@@ -182,3 +182,116 @@ func TestEventsOverSeveralLines(t *testing.T) {
 		t.Errorf("got %v, %v", all, err)
 	}
 }
+
+// Whatever a server makes of what is not needed, and in whatever form it answers, the
+// answer is the same.
+func TestFormsOfAnswers(t *testing.T) {
+	plain := candidate("STOP", `{"text":"It rose."},`+aCall)
+	more := func(member string) string { return strings.Replace(plain, `"candidates"`, member+`,"candidates"`, 1) }
+	within := func(member string) string {
+		return strings.Replace(plain, `"finishReason"`, member+`,"finishReason"`, 1)
+	}
+	for name, body := range map[string]string{
+		"usage as text": more(`"usageMetadata":"none"`), "usage as a list": more(`"usageMetadata":[]`), "counts as text": more(`"usageMetadata":{"promptTokenCount":"7","totalTokenCount":9.0,"promptTokensDetails":{}}`),
+		"a version that is none": more(`"modelVersion":7`), "feedback": more(`"promptFeedback":"none"`), "a null": more(`"usageMetadata":null,"promptFeedback":null`),
+		"ratings": within(`"safetyRatings":"low"`), "an index as text": within(`"index":"0"`), "citations": within(`"citationMetadata":[]`), "grounding": within(`"groundingMetadata":"none","avgLogprobs":"x","tokenCount":"9"`),
+		"lower case": candidate("stop", `{"text":"It rose."},`+aCall), "another's word": candidate("tool_calls", `{"text":"It rose."},`+aCall), "a signature that is none": strings.Replace(plain, `"functionCall"`, `"thoughtSignature":"*","functionCall"`, 1),
+		"arguments as text": strings.Replace(plain, `{"id":1}`, `"{\"id\":1}"`, 1), "an id that is a number": strings.Replace(plain, `"name":"remove"`, `"id":7,"name":"remove"`, 1),
+		"an array": "[" + plain + "]", "JSON": plain,
+	} {
+		for _, stream := range []bool{false, true} {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, body)
+			}))
+			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			srv.Close()
+			if err != nil {
+				t.Errorf("%s, streamed %v: %v", name, stream, err)
+				continue
+			}
+			final := all[len(all)-1]
+			if p := final.Content.Parts; len(p) != 2 || p[0].Text != "It rose." || p[1].FunctionCall == nil || p[1].FunctionCall.Args["id"] != 1.0 || final.FinishReason != "STOP" {
+				t.Errorf("%s, streamed %v: %+v", name, stream, final)
+			}
+			if u := final.UsageMetadata; strings.HasPrefix(name, "counts") && (u == nil || u.PromptTokenCount != 7 || u.TotalTokenCount != 9) {
+				t.Errorf("%s, streamed %v: usage %+v", name, stream, u)
+			}
+		}
+	}
+	for name, body := range map[string]string{
+		"a name twice": strings.Replace(plain, `"id":1`, `"id":1,"id":2`, 1), "half a pair": strings.Replace(plain, "It rose.", `\ud800`, 1),
+		"a text that is none": strings.Replace(plain, `"It rose."`, `{}`, 1), "a page": "<html>\n<p>sign in</p>",
+	} {
+		for _, stream := range []bool{false, true} {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			srv.Close()
+			if err == nil || !strings.Contains(err.Error(), "could not be read") || len(all) > 0 {
+				t.Errorf("%s, streamed %v: %v, %v", name, stream, all, err)
+			}
+		}
+	}
+}
+
+// Every signature goes back with its part, however they are cut into pieces.
+func TestSignaturesOfAStream(t *testing.T) {
+	parts := []string{
+		`{"text":"Hm.","thought":true,"thoughtSignature":"YQ=="}`, `{"text":"So.","thought":true,"thoughtSignature":"Yg=="}`, `{"text":"It "}`, `{"text":"rose.","thoughtSignature":"Yw=="}`,
+		`{"functionCall":{"name":"remove","args":{"id":1}}}`, `{"functionCall":{"name":"remove","args":{"id":2}},"thoughtSignature":"ZA=="}`, `{"text":"","thoughtSignature":"ZQ=="}`,
+	}
+	for size := range len(parts) + 1 {
+		var body strings.Builder
+		for rest := parts; size > 0 && len(rest) > 0; rest = rest[min(size, len(rest)):] {
+			body.WriteString("data: " + strings.Replace(candidate("", strings.Join(rest[:min(size, len(rest))], ",")), `,"finishReason":""`, "", 1) + "\n\n")
+		}
+		body.WriteString("data: " + candidate("STOP", "") + "\n\n")
+		if size == 0 {
+			body.Reset()
+			body.WriteString("data: " + candidate("STOP", strings.Join(parts, ",")) + "\n\n")
+		}
+		var asked []string
+		llm := with(t, gemini.Config{BaseURL: base(t, answers(t, &asked, body.String(), candidate("STOP", `{"text":"ok"}`)).URL)})
+		all, err := ask(t.Context(), llm, request(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := request()
+		req.Contents = append(req.Contents, all[len(all)-1].Content)
+		if _, err := ask(t.Context(), llm, req, false); err != nil {
+			t.Fatal(err)
+		}
+		var sent struct {
+			Contents []struct{ Parts []map[string]any }
+		}
+		if err := json.Unmarshal([]byte(asked[1]), &sent); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range sent.Contents[1].Parts {
+			got = append(got, fmt.Sprintf("%v %v %v", p["text"], p["functionCall"] != nil, p["thoughtSignature"]))
+		}
+		want := []string{"Hm. false YQ==", "So. false Yg==", "It rose. false Yw==", "<nil> true <nil>", "<nil> true ZA==", "<nil> false ZQ=="}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d parts a piece (-want +got):\n%s", size, diff)
+		}
+	}
+}
+
+// An error of 200 is named in whichever way it was asked.
+func TestErrorsUnder200(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":{"code":503,"message":"busy","status":"UNAVAILABLE","details":"none"}}`:                           "the provider failed (503 UNAVAILABLE)",
+		`[{"error":{"code":"429","message":"busy","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"7s"}]}}]`: "wait 7s",
+		`{"error":"busy"}`: "the provider failed",
+	} {
+		for _, stream := range []bool{false, true} {
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			srv.Close()
+			if err == nil || !strings.Contains(err.Error(), want) || len(all) > 0 {
+				t.Errorf("%s, streamed %v: %v, %v", body, stream, all, err)
+			}
+		}
+	}
+}

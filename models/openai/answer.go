@@ -2,6 +2,7 @@ package openai
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +27,8 @@ type answer struct {
 	refused                bool
 	unfinished             bool // a call in it is not whole, as its own status says
 	calls                  []*building
+	pieces                 bool // it came in pieces
+	done                   bool // [provider.Done] came
 	finishReason           string
 	usage                  usage
 	logprobs               []logprob
@@ -45,17 +48,23 @@ func (a *answer) say(d delta, last bool) delta {
 	return d
 }
 
-// complete reports whether the server has said why it ended.
-func (a *answer) complete() bool { return a.finishReason != "" }
+// complete reports whether the server has said that it ended: with a reason, or else
+// with the mark of chat completions alone, which leaves open whether calls are whole.
+func (a *answer) complete() bool {
+	if a.finishReason == "" && a.done && a.pieces && !slices.ContainsFunc(a.calls, func(b *building) bool { return !b.args.end.Reached() }) {
+		a.finishReason = "stop"
+	}
+	return a.finishReason != ""
+}
 
-// readChat is a [reader] of chat completions.
-func readChat(a *answer, data []byte, streamed bool) (delta, error) {
+// readChat is a [reader] of chat completions, in one piece or in events.
+func readChat(a *answer, data []byte) (delta, error) {
 	var in chatAnswer
 	if err := decode(data, &in); err != nil {
 		return delta{}, err
 	}
-	if in.failed() {
-		return delta{}, readFailure(data)
+	if f := in.failure(data); f != nil {
+		return delta{}, f
 	}
 	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
 	if u := readUsage(in.Usage, "prompt_tokens", "completion_tokens"); u != (usage{}) {
@@ -70,26 +79,26 @@ func readChat(a *answer, data []byte, streamed bool) (delta, error) {
 		if stated(c.Error) {
 			return delta{}, readFailure(c.Error)
 		}
-		m := &c.Message
-		if streamed {
-			m = &c.Delta
+		m := &c.Delta
+		switch {
+		case m.says():
+			a.pieces = true
+		case !a.pieces && c.Message.says(): // all of it, or a piece under this name
+			m = &c.Message
+			for j := range m.ToolCalls {
+				m.ToolCalls[j].Index = new(position(j))
+			}
 		}
-		a.state = merge(a.state, pick(m.State, messageState))
+		a.state = merge(a.state, pick(m.State))
 		out.thought += m.thought()
 		out.text += string(m.Content) + string(m.Refusal)
 		a.refused = a.refused || m.Refusal != ""
-		for j := range m.ToolCalls {
-			t := &m.ToolCalls[j]
-			if !streamed {
-				t.Index = new(position(j))
-			}
-			if !a.addCall(t) {
-				return delta{}, errUnreadable
-			}
-		}
 		if f := m.FunctionCall; f != nil {
-			if !a.addCall(&chatToolCall{Index: new(position(0)), Function: *f}) {
-				return delta{}, errUnreadable
+			m.ToolCalls = append(m.ToolCalls, chatToolCall{Index: new(position(0)), Function: *f})
+		}
+		for j := range m.ToolCalls {
+			if !a.addCall(&m.ToolCalls[j]) {
+				return delta{}, provider.ErrUnreadable
 			}
 		}
 		a.finishReason = or(string(c.FinishReason), a.finishReason)
@@ -105,21 +114,9 @@ func or(a, b string) string {
 	return b
 }
 
-// finishReasons are Google's words for those of OpenAI and of other servers, in lower
-// case.
-var finishReasons = map[string]genai.FinishReason{
-	"stop": genai.FinishReasonStop, "tool_calls": genai.FinishReasonStop, "function_call": genai.FinishReasonStop,
-	"eos": genai.FinishReasonStop, "eos_token": genai.FinishReasonStop, "end": genai.FinishReasonStop, "end_turn": genai.FinishReasonStop,
-	"stop_sequence": genai.FinishReasonStop, "complete": genai.FinishReasonStop, "completed": genai.FinishReasonStop, "tool_use": genai.FinishReasonStop,
-	"length": genai.FinishReasonMaxTokens, "max_tokens": genai.FinishReasonMaxTokens, "max_output_tokens": genai.FinishReasonMaxTokens,
-	"model_length": genai.FinishReasonMaxTokens, "model_context_window_exceeded": genai.FinishReasonMaxTokens,
-	"content_filter": genai.FinishReasonSafety, "content_filtered": genai.FinishReasonSafety, "guardrail_intervened": genai.FinishReasonSafety,
-	"safety": genai.FinishReasonSafety, "sensitive": genai.FinishReasonSafety, "refusal": genai.FinishReasonSafety,
-}
-
 // finish returns why the answer ended, in Google's words.
 func (a *answer) finish() genai.FinishReason {
-	f, known := finishReasons[strings.ToLower(a.finishReason)]
+	f, known := provider.FinishReason(a.finishReason)
 	switch {
 	case a.refused:
 		return genai.FinishReasonSafety
@@ -155,7 +152,11 @@ func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 	calls, named := a.callParts()
 	switch {
 	case len(a.calls) > 0 && finish != genai.FinishReasonStop:
-		return nil, to.Stopped(finish, a.finishReason, a.bound > 0)
+		reason := a.finishReason
+		if a.refused {
+			reason = "refusal"
+		}
+		return nil, to.Stopped(finish, reason, a.bound > 0)
 	case !named:
 		return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
 	case len(calls) == 0:
@@ -188,7 +189,7 @@ func (a *answer) keep(parts []*genai.Part) {
 		s.Message = merge(s.Message, map[string]jsontext.Value{"content": encode(a.raw.String(), nil)})
 	}
 	if parts[0].FunctionCall != nil {
-		s.Call = a.calls[0].state
+		s.Call, s.Function = a.calls[0].state, a.calls[0].function
 	}
 	parts[0].ThoughtSignature = a.seal(s)
 }
@@ -231,8 +232,8 @@ func readUsage(v jsontext.Value, prompt, completion string) usage {
 	}
 	_, _ = decode(members[prompt+"_details"], &in), decode(members[completion+"_details"], &out)
 	return usage{
-		prompt: amount(members[prompt]), completion: amount(members[completion]), total: amount(members["total_tokens"]),
-		cached: amount(in["cached_tokens"]), reasoning: amount(out["reasoning_tokens"]),
+		prompt: provider.Amount(members[prompt]), completion: provider.Amount(members[completion]), total: provider.Amount(members["total_tokens"]),
+		cached: provider.Amount(in["cached_tokens"]), reasoning: provider.Amount(out["reasoning_tokens"]),
 	}
 }
 

@@ -24,6 +24,7 @@ type call struct {
 	ctx      context.Context //nolint:containedctx // a call lives as long as its context
 	exchange *provider.Exchange
 	answer   answer
+	shown    bool // something of it
 	yield    func(*model.LLMResponse, error) bool
 }
 
@@ -56,23 +57,35 @@ func (c *call) run(contents []*genai.Content, stream bool) error {
 	return nil
 }
 
-// ask posts body and reads the answer, in one piece or in events: a server that does
-// not stream answers in one piece, which is as good.
+// ask posts body and reads the answer, in one piece or in many: a server that does not
+// stream answers in one piece, which is as good.
 func (c *call) ask(path string, body any, stream bool, read reader) error {
 	resp, err := c.do(c.ctx, http.MethodPost, c.endpoint(path, c.to.Model), body, stream)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if provider.Streams(resp) {
-		err = c.follow(resp.Body, read)
-	} else {
-		err = c.whole(resp, read)
+	for value, err := range provider.Values(resp.Body) {
+		if err != nil && c.answer.complete() && c.ctx.Err() == nil {
+			break // after the end nothing is missed but the usage
+		}
+		if err != nil {
+			return err
+		}
+		if string(value) == provider.Done {
+			c.answer.done = true
+			break
+		}
+		d, err := read(&c.answer, value)
+		if err != nil {
+			return err
+		}
+		// An answer that came in one piece has its final response alone.
+		if stream && (c.shown || !c.answer.complete()) && !c.show(d) {
+			return errLeft
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if d := c.answer.say(delta{}, true); stream && d != (delta{}) && !c.yield(partial(d), nil) {
+	if d := c.answer.say(delta{}, true); stream && !c.show(d) {
 		return errLeft
 	}
 	final, err := c.answer.response(c.to)
@@ -100,7 +113,7 @@ func (a *attempt) do(ctx context.Context, method, address string, body any, stre
 	}
 	req, err := http.NewRequestWithContext(ctx, method, address, reader)
 	if err != nil {
-		return nil, errUnreadable // the address was checked when the model was opened
+		return nil, provider.ErrUnreadable // the address was checked when the model was opened
 	}
 	req.Header.Set("Accept", "application/json")
 	if stream {
@@ -144,48 +157,15 @@ func (a *attempt) endpoint(path, deployment string) string {
 	return u.String()
 }
 
-// whole reads an answer that came in one piece.
-func (c *call) whole(resp *http.Response, read reader) error {
-	// Its client bounds the body. What it says of its length is a hint, no more.
-	const most = 1 << 20
-	body := bytes.NewBuffer(make([]byte, 0, max(bytes.MinRead, min(resp.ContentLength+bytes.MinRead, most))))
-	if _, err := body.ReadFrom(resp.Body); err != nil {
-		return err
-	}
-	_, err := read(&c.answer, body.Bytes(), false)
-	return err
-}
-
-// follow reads a stream's events, one a line, and yields what may be shown at once.
-func (c *call) follow(body io.Reader, read reader) error {
-	lines := provider.Lines(body)
-	for lines.Scan() {
-		event := bytes.TrimSpace(bytes.TrimPrefix(lines.Bytes(), []byte("data:")))
-		if len(event) == 0 {
-			continue
-		}
-		if string(event) == "[DONE]" {
-			return nil
-		}
-		d, err := read(&c.answer, event, true)
-		if err != nil {
-			return err
-		}
-		if d != (delta{}) && !c.yield(partial(d), nil) {
-			return errLeft
-		}
-	}
-	if err := lines.Err(); err != nil && (!c.answer.complete() || c.ctx.Err() != nil) {
-		return err // after the end nothing is missed but the usage
-	}
-	return nil
-}
-
 // errLeft ends a call whose consumer has left. Nobody hears it.
 var errLeft = errors.New("the consumer has left")
 
-// partial shows what has come since the last one.
-func partial(d delta) *model.LLMResponse {
+// show yields what has come since the last time.
+func (c *call) show(d delta) bool {
+	if d == (delta{}) {
+		return true
+	}
+	c.shown = true
 	var parts []*genai.Part
 	if d.thought != "" {
 		parts = append(parts, &genai.Part{Text: d.thought, Thought: true})
@@ -193,5 +173,5 @@ func partial(d delta) *model.LLMResponse {
 	if d.text != "" {
 		parts = append(parts, &genai.Part{Text: d.text})
 	}
-	return &model.LLMResponse{Partial: true, Content: &genai.Content{Role: genai.RoleModel, Parts: parts}}
+	return c.yield(&model.LLMResponse{Partial: true, Content: &genai.Content{Role: genai.RoleModel, Parts: parts}}, nil)
 }

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 
@@ -20,55 +19,41 @@ type building struct {
 	id    string
 	name  string
 	args  arguments
-	state map[string]jsontext.Value
+	// What must come back with the call, and within its function.
+	state, function map[string]jsontext.Value
+	others          []int // further indices of its pieces
 }
 
-// arguments is JSON text in pieces, and whether it is whole.
+// arguments is JSON text in pieces.
 type arguments struct {
-	text              []byte
-	depth             int
-	inString, escaped bool
-	whole             bool // the first value has ended
+	text []byte
+	end  provider.Ending // of the first value
 }
 
 func (a *arguments) add(piece string) {
 	a.text = append(a.text, piece...)
-	for i := range len(piece) {
-		if a.whole {
-			return
-		}
-		switch c := piece[i]; {
-		case a.inString:
-			if c == '"' && !a.escaped {
-				a.inString, a.whole = false, a.depth == 0
-			}
-			a.escaped = c == '\\' && !a.escaped
-		case c == '"':
-			a.inString = true
-		case c == '{' || c == '[':
-			a.depth++
-		case c == '}' || c == ']':
-			a.depth--
-			a.whole = a.depth <= 0
-		}
-	}
+	a.end.Add([]byte(piece))
 }
 
 // addCall adds a call or a piece of one, however the server marks it: by index, by id,
 // by both or by neither, with ids that change and names that repeat. One rule: a call
 // goes on while its arguments are not whole and no other name comes; a name after
-// that begins a new call.
+// that begins a new call. It reports whether the piece can be told.
 func (a *answer) addCall(t *chatToolCall) bool {
 	name, index := string(t.Function.Name), -1
 	if t.Index != nil {
 		index = int(*t.Index)
 	}
 	b := a.under(index, string(t.ID))
-	if b != nil && name != "" && (b.args.whole || b.name != "" && name != b.name && (len(b.args.text) > 0 || a.known(b.name))) {
+	if b != nil && b.name != "" && name != "" && (b.args.end.Reached() || name != b.name && (len(b.args.text) > 0 || a.known(b.name))) {
 		b = nil
 	}
+	if n := len(a.calls); b == nil && name == "" && t.ID == "" && n > 0 && !a.calls[n-1].args.end.Reached() {
+		b = a.calls[n-1] // another index in each piece
+		b.others = append(b.others, index)
+	}
 	if b == nil {
-		if len(a.calls) == maxCalls {
+		if len(a.calls) == maxCalls || name != "" && slices.ContainsFunc(a.calls, func(b *building) bool { return slices.Contains(b.others, index) }) {
 			return false
 		}
 		b = &building{index: index}
@@ -79,7 +64,7 @@ func (a *answer) addCall(t *chatToolCall) bool {
 		b.name += name // a name in pieces: what there is of it is no tool's
 	}
 	b.args.add(string(t.Function.Arguments))
-	b.state = merge(b.state, t.state())
+	b.state, b.function = merge(b.state, pick(t.State)), merge(b.function, pick(t.Function.State))
 	return true
 }
 
@@ -89,7 +74,7 @@ func (a *answer) addCall(t *chatToolCall) bool {
 func (a *answer) under(index int, id string) *building {
 	for _, b := range slices.Backward(a.calls) {
 		switch same := id != "" && b.id == id; {
-		case index >= 0 && (b.index == index || same && !b.args.whole), index < 0 && same:
+		case index >= 0 && (b.index == index || same && !b.args.end.Reached()), index < 0 && same:
 			return b
 		}
 	}
@@ -111,7 +96,7 @@ func (a *answer) callParts() ([]*genai.Part, bool) {
 			return call.ID != "" && reflect.DeepEqual(p.FunctionCall, call)
 		})
 		if !repeated {
-			parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: a.seal(state{Call: maps.Clone(b.state)})})
+			parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: a.seal(state{Call: b.state, Function: b.function})})
 		}
 	}
 	return parts, true

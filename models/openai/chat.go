@@ -27,7 +27,16 @@ type message struct {
 }
 
 type messageCall struct {
-	api.ToolCall
+	ID       string          `json:"id"`
+	Type     api.ToolType    `json:"type"`
+	Function messageFunction `json:"function"`
+
+	state map[string]jsontext.Value
+}
+
+type messageFunction struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
 
 	state map[string]jsontext.Value
 }
@@ -39,7 +48,16 @@ func (m message) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (c messageCall) MarshalJSON() ([]byte, error) { return withState(c.ToolCall, c.state) }
+func (c messageCall) MarshalJSON() ([]byte, error) {
+	type plain messageCall
+	return withState(plain(c), c.state)
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (f messageFunction) MarshalJSON() ([]byte, error) {
+	type plain messageFunction
+	return withState(plain(f), f.state)
+}
 
 // withState returns v, an object, with further members.
 func withState(v any, members map[string]jsontext.Value) ([]byte, error) {
@@ -137,9 +155,8 @@ func appendMessages(to []message, t *turn) []message {
 		m.Content = t.text.String()
 	}
 	for _, call := range t.calls {
-		m.ToolCalls = append(m.ToolCalls, messageCall{state: call.state, ToolCall: api.ToolCall{
-			ID: call.id, Type: api.ToolTypeFunction, Function: api.FunctionCall{Name: call.name, Arguments: call.args},
-		}})
+		f := messageFunction{call.name, call.args, call.function}
+		m.ToolCalls = append(m.ToolCalls, messageCall{call.id, api.ToolTypeFunction, f, call.state})
 	}
 	to = append(to, m)
 	for _, call := range t.calls {

@@ -29,7 +29,7 @@ type piece struct{ text, image string }
 // A toolCall is a call and its result, which always go out together.
 type toolCall struct {
 	id, name, args, result string
-	state                  map[string]jsontext.Value
+	state, function        map[string]jsontext.Value
 }
 
 // conversation writes turns from contents.
@@ -137,7 +137,7 @@ func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 			if err != nil {
 				return err
 			}
-			call.state = own.Call
+			call.state, call.function = own.Call, own.Function
 			calls = append(calls, call)
 		case p.FunctionResponse != nil:
 			return provider.Unsupported("a function response in a turn of the model")

@@ -105,9 +105,6 @@ func (c *call) explain(err error) error {
 		}
 		return e
 	}
-	if errors.Is(err, errUnreadable) {
-		return c.to.Fail(provider.Unreadable, nil)
-	}
 	return c.to.Unanswered(err)
 }
 

@@ -145,26 +145,20 @@ type responsesPart struct {
 	Refusal string `json:"refusal"`
 }
 
-// responsesEvent is an event of a stream.
+// responsesEvent is an event of a stream, or an answer in one piece.
 type responsesEvent struct {
+	responsesAnswer
+
 	Type      string           `json:"type"`
 	Response  *responsesAnswer `json:"response"`
 	Item      jsontext.Value   `json:"item"`
 	Index     position         `json:"output_index"`
 	Delta     text             `json:"delta"`
 	Arguments text             `json:"arguments"`
-	Error     jsontext.Value   `json:"error"`
 }
 
 // readResponses is a [reader] of the Responses API.
-func readResponses(a *answer, data []byte, streamed bool) (delta, error) {
-	if !streamed {
-		var in responsesAnswer
-		if err := decode(data, &in); err != nil {
-			return delta{}, err
-		}
-		return a.end(&in)
-	}
+func readResponses(a *answer, data []byte) (delta, error) {
 	var e responsesEvent
 	if err := decode(data, &e); err != nil {
 		return delta{}, err
@@ -194,12 +188,15 @@ func readResponses(a *answer, data []byte, streamed bool) (delta, error) {
 		}
 	case "response.completed", "response.incomplete", "response.failed":
 		if e.Response == nil {
-			return delta{}, errUnreadable
+			return delta{}, provider.ErrUnreadable
 		}
 		return a.end(e.Response)
 	default:
-		if e.Type == "error" || stated(e.Error) {
+		switch {
+		case e.Type == "error" || stated(e.Error):
 			return delta{}, readFailure(data)
+		case e.Type == "":
+			return a.end(&e.responsesAnswer)
 		}
 	}
 	return delta{}, nil
@@ -273,7 +270,7 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 func (a *answer) item(index int, v jsontext.Value, done bool, wanted func(*responsesItem) bool) error {
 	var item responsesItem
 	if decode(v, &item) != nil {
-		return errUnreadable
+		return provider.ErrUnreadable
 	}
 	a.unfinished = a.unfinished || done && item.unfinished()
 	switch {
@@ -284,7 +281,7 @@ func (a *answer) item(index int, v jsontext.Value, done bool, wanted func(*respo
 		i := slices.IndexFunc(a.calls, func(b *building) bool { return b.index == index })
 		if i < 0 {
 			if i = len(a.calls); i == maxCalls {
-				return errUnreadable
+				return provider.ErrUnreadable
 			}
 			a.calls = append(a.calls, &building{index: index})
 		}

@@ -3,6 +3,9 @@ package openai_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -372,6 +375,86 @@ func TestResponsesReasoningComesBack(t *testing.T) {
 		_, _, asked := s.seen()
 		if want := reasoning + `,{"type":"function_call","call_id":"a"`; !strings.Contains(asked[1], want) {
 			t.Errorf("streamed %v: %s is not in %s", stream, want, asked[1])
+		}
+	}
+}
+
+// Wherever in a message with calls servers put their state, it goes back there.
+func TestStateInEveryPlace(t *testing.T) {
+	const sealed = `"signature":"s","thoughts":[{"text":"Hm."}],"encrypted_content":"e","cot_id":"c","reasoning_details":[{"data":"d","type":"reasoning.encrypted"}]`
+	const message = sealed + `,"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}",` + sealed + `},` + sealed + `}]`
+	for body, stream := range map[string]bool{whole("{"+message+"}", "tool_calls"): false, events(`"delta":{`+message+`}`, `"delta":{},"finish_reason":"tool_calls"`): true} {
+		s := serve(t, say(body))
+		all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want any
+		if err := json.Unmarshal([]byte(`{"role":"assistant","content":null,`+strings.Replace(message, `"index":0,`, "", 1)+`}`), &want); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "what goes back", want, any(goesOn(t, all[len(all)-1].Content, s, false)))
+	}
+}
+
+// An answer is the same in whatever form it comes, asked for as a stream or not.
+func TestFormsOfAnswers(t *testing.T) {
+	const piece = `{"choices":[{"index":0,"delta":{"content":"%s"}%s}]}`
+	one, two := fmt.Sprintf(piece, "hel", ""), fmt.Sprintf(piece, "lo", `,"finish_reason":"stop"`)
+	message := whole(hello, "stop")
+	for name, body := range map[string]string{
+		"one value": message, "one event": "data: " + message + "\n\n", "an array": "[" + message + "]",
+		"message in place of delta":      "data: " + strings.ReplaceAll(one+"\n\ndata: "+two, "delta", "message") + "\n\ndata: [DONE]\n\n",
+		"the message again at the end":   "data: " + one + "\n\ndata: " + strings.Replace(two, `"finish`, `"message":`+hello+`,"finish`, 1) + "\n\n",
+		"the message after an empty one": "data: " + strings.Replace(message, `"message"`, `"delta":{"role":"assistant","content":""},"message"`, 1) + "\n\n",
+		"JSON on lines":                  one + "\n" + two + "\n",
+		"CR alone":                       "data: " + one + "\r\rdata: " + two + "\r\r",
+		"a byte order mark":              "\uFEFFdata: " + one + "\n\ndata: " + two + "\n\n",
+		"no reason but the end":          "data: " + one + "\n\ndata: " + fmt.Sprintf(piece, "lo", "") + "\n\ndata: [DONE]\n\n",
+	} {
+		for _, stream := range []bool{false, true} {
+			for _, kind := range []string{"application/json", "text/event-stream", "text/plain"} {
+				s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", kind)
+					_, _ = io.WriteString(w, body)
+				})
+				all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+				if err != nil || all[len(all)-1].Content.Parts[0].Text != "hello" || !stream && len(all) > 1 || all[len(all)-1].FinishReason != "STOP" {
+					t.Errorf("%s as %s, streamed %v: %v, %v", name, kind, stream, all, err)
+				}
+			}
+		}
+	}
+	for _, args := range []string{``, `{\"a\":`, `{\"a\":1}`} { // without a reason, a call has to be whole
+		body := events(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"` + args + `"}}]}`)
+		_, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true)
+		if whole := strings.HasSuffix(args, "}"); whole != (err == nil) || !whole && !strings.Contains(err.Error(), "broke off") {
+			t.Errorf("%q and no reason: %v", args, err)
+		}
+	}
+}
+
+// Errors under 200, and addresses that are none of the API's, are named.
+func TestErrorsInOtherForms(t *testing.T) {
+	for body, want := range map[string]string{
+		`200 {"base_resp":{"status_code":1004,"status_msg":"login fail"},"choices":null}`:              "the API key was refused (401)",
+		`200 {"base_resp":{"status_code":1002,"status_msg":"rate limit"}}`:                             "too many requests (429)",
+		`200 {"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}`:                   "the quota is used up (402)",
+		`200 {"base_resp":{"status_code":2013,"status_msg":"invalid params, context window exceeds"}}`: "longer than the model's context (400)",
+		`200 [{"error":{"code":404,"message":"models/x is not found","status":"NOT_FOUND"}}]`:          "there is no such model (404 NOT_FOUND)",
+		`404 [{"error":{"code":404,"message":"models/x is not found","status":"NOT_FOUND"}}]`:          "there is no such model (404 NOT_FOUND)",
+		`404 {"detail":[{"msg":"no such model","type":"value_error"}]}`:                                "there is no such model (404)",
+		`404 <html>not here</html>`: "no such API at this address (404)",
+		`200 <html>sign in</html>`:  "could not be read: try again; if it stays so, check the base URL",
+		`200 {"choices":[{"index":0,"message":{"refusal":"No.","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`: "which is not made (refusal)",
+	} {
+		for _, stream := range []bool{false, true} {
+			status, text, _ := strings.Cut(body, " ")
+			n, _ := strconv.Atoi(status)
+			_, err := ask(t.Context(), serve(t, fail(n, text)).model(t, openai.Config{}), user("hi"), stream)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, streamed %v: %v", body, stream, err)
+			}
 		}
 	}
 }

@@ -18,27 +18,27 @@ import (
 //	reasoning_details         OpenRouter, MiniMax
 //	reasoning_text, _opaque   GitHub's Copilot
 //	thinking_blocks, provider_specific_fields    LiteLLM
-//	extra_content             Google's compatible endpoint, for a message and for a call
-//	thought_signature         gateways to Gemini
-var (
-	messageState = []string{
-		"reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "reasoning_opaque",
-		"thinking_blocks", "provider_specific_fields", "extra_content", "thought_signature",
-	}
-	callState = []string{"extra_content", "provider_specific_fields", "thought_signature"}
-)
+//	extra_content             Google's compatible endpoint
+//	thought_signature, signature, thoughts, encrypted_content, cot_id    gateways
+//
+// They stand in a message, in a call, or in a call's function.
+var stateful = []string{
+	"reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "reasoning_opaque", "thinking_blocks", "provider_specific_fields",
+	"extra_content", "thought_signature", "signature", "thoughts", "encrypted_content", "cot_id",
+}
 
 // state is sealed into a part: that of a message into its first, that of a call into
 // the call's own.
 type state struct {
-	Message map[string]jsontext.Value `json:"message,omitempty"`
-	Call    map[string]jsontext.Value `json:"call,omitempty"`
+	Message  map[string]jsontext.Value `json:"message,omitempty"`
+	Call     map[string]jsontext.Value `json:"call,omitempty"`
+	Function map[string]jsontext.Value `json:"function,omitempty"`
 	// Items are those of the Responses API that stand before the message's calls.
 	Items []jsontext.Value `json:"items,omitempty"`
 }
 
 func (a *answer) seal(s state) []byte {
-	if len(s.Message) == 0 && len(s.Call) == 0 && len(s.Items) == 0 {
+	if len(s.Message)+len(s.Call)+len(s.Function)+len(s.Items) == 0 {
 		return nil
 	}
 	b, err := json.Marshal(s, json.Deterministic(true))
@@ -57,10 +57,10 @@ func unseal(server string, sealed []byte) state {
 	return s
 }
 
-// pick returns those of members that are named and say something.
-func pick(members map[string]jsontext.Value, names []string) map[string]jsontext.Value {
+// pick returns those of members that are state and say something.
+func pick(members map[string]jsontext.Value) map[string]jsontext.Value {
 	var out map[string]jsontext.Value
-	for _, name := range names {
+	for _, name := range stateful {
 		if v := members[name]; len(v) > 0 && v.Kind() != 'n' {
 			if out == nil {
 				out = map[string]jsontext.Value{}

@@ -28,6 +28,8 @@ func TestCallsInPieces(t *testing.T) {
 			"a name in pieces":   {`{"index":0,"id":"a","function":{"name":"fe","arguments":""}},{"index":0,"function":{"name":"tch","arguments":"` + first + `"}}`, `{"index":0,"function":{"arguments":"` + second + `"}}`},
 			"null for nothing":   {`{"index":0,"id":"a","function":{"name":"fetch","arguments":null}},{"index":0,"id":null,"function":{"name":null,"arguments":"` + first + `"}}`, `{"index":0,"function":{"arguments":"` + second + `"}}`},
 			"an index of one":    {`{"index":1,"id":"a","function":{"name":"fetch","arguments":"` + first + `"}}`, `{"index":1,"function":{"arguments":"` + second + `"}}`},
+			"another index each": {`{"index":0,"id":"a","function":{"name":"fetch"}},{"index":1,"function":{"arguments":"` + first + `"}}`, `{"index":2,"function":{"arguments":"` + second + `"}}`},
+			"the name at last":   {`{"index":0,"id":"a","function":{"arguments":"` + first + `"}}`, `{"index":0,"function":{"arguments":"` + second + `"}},{"index":0,"function":{"name":"fetch"}}`},
 			"an id that is late": {`{"index":0,"function":{"name":"fetch","arguments":"` + first + `"}}`, `{"index":0,"id":"a","function":{"arguments":"` + second + `"}}`},
 		} {
 			final, partial := answered(t, events(`"delta":{"tool_calls":[`+deltas[0]+`]}`, `"delta":{"tool_calls":[`+deltas[1]+`]}`, `"delta":{},"finish_reason":"tool_calls"`), true)
@@ -54,6 +56,11 @@ func TestSeveralCallsInAStream(t *testing.T) {
 		}
 		final, _ := answered(t, events(append(all, `"delta":{},"finish_reason":"tool_calls"`)...), true)
 		equal(t, name, want, final.Content)
+	}
+	// Pieces under an index of their own that gets a name later cannot be told.
+	unclear := events(`"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}},{"index":1,"function":{"arguments":"{}"}},{"index":1,"function":{"name":"g"}}]},"finish_reason":"stop"`)
+	if all, err := ask(t.Context(), serve(t, say(unclear)).model(t, openai.Config{}), user("hi"), true); err == nil || len(all) > 0 {
+		t.Errorf("calls that cannot be told apart: %v", all)
 	}
 	// Equal ids under different indices are two calls; so they are in one piece.
 	final, _ := answered(t, events(`"delta":{"tool_calls":[{"index":0,"id":"x","function":{"name":"f","arguments":"{}"}},{"index":1,"id":"x","function":{"name":"g","arguments":"{}"}}]},"finish_reason":"stop"`), true)

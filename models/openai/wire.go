@@ -1,14 +1,13 @@
 package openai
 
 import (
-	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // Requests are written in the library's types. Answers are not read in them: those
@@ -24,15 +23,30 @@ type chatAnswer struct {
 	Usage       jsontext.Value `json:"usage"`
 	Error       jsontext.Value `json:"error"`
 	// What servers say of an error in place of an answer, without the member for it.
-	Object  text           `json:"object"`
-	Message jsontext.Value `json:"message"`
-	Detail  jsontext.Value `json:"detail"`
+	Object   text           `json:"object"`
+	Message  jsontext.Value `json:"message"`
+	Detail   jsontext.Value `json:"detail"`
+	BaseResp baseResp       `json:"base_resp"`
 }
 
-// failed reports whether the server says that there is no answer.
-func (a *chatAnswer) failed() bool {
-	return stated(a.Error) || a.Object == "error" ||
-		len(a.Choices) == 0 && !stated(a.Usage) && (stated(a.Message) || stated(a.Detail))
+// baseResp is where MiniMax says whether there is an answer.
+type baseResp struct {
+	Code    text `json:"status_code"`
+	Message text `json:"status_msg"`
+}
+
+// miniMax are the statuses that MiniMax's codes stand for.
+var miniMax = map[text]int{"1001": 504, "1002": 429, "1004": 401, "1008": 402, "1039": 429, "2013": 400, "2049": 401}
+
+// failure returns what the server says where there is no answer, else nil.
+func (a *chatAnswer) failure(data []byte) error {
+	switch code := a.BaseResp.Code; {
+	case code != "" && code != "0":
+		return &failure{provider.Refusal{Status: miniMax[code], Code: string(code), Message: string(a.BaseResp.Message)}}
+	case stated(a.Error), a.Object == "error", len(a.Choices) == 0 && !stated(a.Usage) && (stated(a.Message) || stated(a.Detail)):
+		return readFailure(data)
+	}
+	return nil
 }
 
 type chatChoice struct {
@@ -54,6 +68,11 @@ type chatMessage struct {
 	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
+// says reports whether there is something of an answer in the message.
+func (m *chatMessage) says() bool {
+	return m.Content != "" || m.Refusal != "" || len(m.ToolCalls) > 0 || m.FunctionCall != nil || m.thought() != ""
+}
+
 // thought returns what the model tells of its thoughts, under whichever name.
 func (m *chatMessage) thought() string {
 	for _, name := range []string{"reasoning_content", "reasoning", "reasoning_text"} {
@@ -73,12 +92,11 @@ type chatToolCall struct {
 	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
-// state returns what must come back with the call.
-func (t *chatToolCall) state() map[string]jsontext.Value { return pick(t.State, callState) }
-
 type chatFunction struct {
 	Name      text `json:"name"`
 	Arguments text `json:"arguments"`
+	// State is every other member.
+	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 type logprob struct {
@@ -126,27 +144,14 @@ type position int
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
 func (p *position) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	v, err := dec.ReadValue()
-	*p = position(max(0, min(amount(v), 1<<20)))
+	*p = position(max(0, min(provider.Amount(v), 1<<20)))
 	return err
 }
-
-// amount is a number, whatever form a server gives it; 0 for what is none.
-func amount(v jsontext.Value) float64 {
-	n, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64)
-	if err != nil || n != n {
-		return 0
-	}
-	return n
-}
-
-// errUnreadable is an answer that is not of the API's form. What was wrong with it
-// is not told: it would quote the answer.
-var errUnreadable = errors.New("unreadable answer")
 
 // decode reads one value that the server sent.
 func decode(data []byte, v any) error {
 	if strictjson.Unmarshal(data, v) != nil {
-		return errUnreadable
+		return provider.ErrUnreadable
 	}
 	return nil
 }
@@ -154,6 +159,6 @@ func decode(data []byte, v any) error {
 // stated reports whether a member is there and says something.
 func stated(v jsontext.Value) bool { return len(v) > 0 && v.Kind() != 'n' }
 
-// A reader adds an answer, or an event of a stream, to a, and returns what of it may
-// be shown at once.
-type reader func(a *answer, data []byte, streamed bool) (delta, error)
+// A reader adds an answer, or a piece of one, to a, and returns what of it may be shown
+// at once.
+type reader func(a *answer, data []byte) (delta, error)

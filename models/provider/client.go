@@ -22,7 +22,6 @@ const (
 	MaxAnswer  = 16 << 20
 	MaxStream  = 64 << 20
 	maxProblem = 64 << 10 // the body of an answer that is no success
-	maxHead    = 4 << 10
 )
 
 // A TooLargeError is an answer over its bound.
@@ -54,10 +53,9 @@ func Loopback(u *url.URL) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Client returns a copy of c that follows no redirect, caps bodies, writes streams of
-// events one event a line, and tells the [Exchange] in a request's context what came
-// back. nil means a client with
-// [http.DefaultTransport]. c itself is not changed.
+// Client returns a copy of c that follows no redirect, caps bodies, writes answers as
+// the [Exchange] in a request's context wants them, and tells it what came back. nil
+// means a client with [http.DefaultTransport]. c itself is not changed.
 func Client(c *http.Client) *http.Client {
 	var out http.Client
 	if c != nil {
@@ -71,7 +69,7 @@ func Client(c *http.Client) *http.Client {
 	return &out
 }
 
-// transport caps bodies, makes streams uniform, and reports to exchanges.
+// transport caps bodies, rewrites answers, and reports to exchanges.
 type transport struct{ base http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
@@ -82,12 +80,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	x, _ := req.Context().Value(exchangeKey{}).(*Exchange)
 	x.begin(resp)
-	streamed := Streams(resp)
 	b := &body{ReadCloser: resp.Body, limit: MaxAnswer, exchange: x}
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		b.limit, b.cut = maxProblem, true
-	case streamed:
+	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
 		b.limit = MaxStream
 	}
 	b.left = b.limit
@@ -97,8 +94,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		problem, _ := io.ReadAll(b) // what there is of it: the status is what counts
 		_ = b.Close()
 		resp.Body = io.NopCloser(bytes.NewReader(unwrapped(problem)))
-	case streamed:
-		resp.Body = newEvents(b, x.named())
+	case x != nil && x.keep.Write != nil:
+		resp.Body, resp.ContentLength = &rewritten{Closer: b, values: newValues(b), exchange: x}, -1
 	}
 	return resp, nil
 }
@@ -112,7 +109,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	if b.left < 0 {
-		return 0, b.exchange.read(nil, b.over())
+		return 0, b.exchange.ended(b.over())
 	}
 	// One byte more than may come, so that a body of just the limit ends well.
 	if int64(len(p)) > b.left+1 {
@@ -123,7 +120,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		n, err = n-1, b.over()
 	}
-	return n, b.exchange.read(p[:n], err)
+	return n, b.exchange.ended(err)
 }
 
 func (b *body) over() error {
@@ -140,21 +137,19 @@ type Exchange struct {
 	status     int
 	retryAfter time.Duration
 	keep       Keep
-	head       []byte
 	err        error
 }
 
 type exchangeKey struct{}
 
-// Keep says what an [Exchange] takes over from the body of an answer.
+// Keep says what an [Exchange] does with the body of an answer.
 type Keep struct {
-	// Head keeps the body's first 4 KiB.
-	Head bool
 	// Error ends a body that cannot be read further like one that is complete, and
 	// keeps the error: for libraries that print it, or bury it.
 	Error bool
-	// Names writes the events of a stream under their names, which are their types.
-	Names bool
+	// Write appends to b what a library is to read in place of one of the answer's
+	// [Values], [Done] aside. An error ends the body. nil leaves the body as it is.
+	Write func(b, value []byte) ([]byte, error)
 }
 
 // Observe returns a context whose requests, sent through a [Client], report to the
@@ -178,13 +173,6 @@ func (x *Exchange) RetryAfter() time.Duration {
 	return x.retryAfter
 }
 
-// Head returns what of the body's beginning was read so far, if it is kept.
-func (x *Exchange) Head() []byte {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return append([]byte(nil), x.head...)
-}
-
 // Err returns the error that ended the body, if it is kept.
 func (x *Exchange) Err() error {
 	x.mu.Lock()
@@ -192,32 +180,24 @@ func (x *Exchange) Err() error {
 	return x.err
 }
 
-func (x *Exchange) named() bool { return x != nil && x.keep.Names }
-
 func (x *Exchange) begin(resp *http.Response) {
 	if x == nil {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.status, x.retryAfter, x.head, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil, nil
+	x.status, x.retryAfter, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil
 }
 
-// read hears what was read of the body, and returns the error to go on with.
-func (x *Exchange) read(p []byte, err error) error {
-	if x == nil {
+// ended hears of the error that a body ended with, and returns the one to go on with.
+func (x *Exchange) ended(err error) error {
+	if x == nil || !x.keep.Error || err == nil || err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
 		return err
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if room := maxHead - len(x.head); x.keep.Head && room > 0 {
-		x.head = append(x.head, p[:min(room, len(p))]...)
-	}
-	if x.keep.Error && err != nil && err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
-		x.err = err
-		return io.EOF
-	}
-	return err
+	x.err = err
+	return io.EOF
 }
 
 // retryAfter reads Retry-After and OpenAI's finer retry-after-ms.

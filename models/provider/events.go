@@ -3,9 +3,12 @@ package provider
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
-	"net/http"
+	"iter"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,118 +16,186 @@ import (
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
-// events reads a stream of server-sent events and writes it as the libraries of
-// providers expect it: one line, "data: " and the value, and an empty line for each
-// event. Servers differ: they put one value on several data lines, as the standard
-// has it, end an event without an empty line, and write an error as an array or as
-// bare JSON after the events. An error is written bare, without "data: ", in every
-// case, unless events are named: then each is under the name that it has as its type,
-// which gateways leave out. Whatever comes under the name "error" is one, in the form
-// {"error": what came}. A last event that is not whole is left out, like comments and other fields.
-type events struct {
-	io.ReadCloser
-	lines *bufio.Scanner
-	named bool
-	event []byte // what of an event has come
-	bare  bool   // what comes is JSON without a field's name, to the end
-	fails bool   // the event's name is "error"
-	out   []byte
-	err   error
-}
+// Done is the value with which OpenAI's servers, and others after them, end a stream.
+const Done = "[DONE]"
 
-func newEvents(body io.ReadCloser, named bool) *events {
-	return &events{ReadCloser: body, lines: Lines(body), named: named}
-}
+// ErrUnreadable is an answer that is not of the API's form. What is wrong with it is
+// not told: it would quote the answer.
+var ErrUnreadable = errors.New("unreadable answer")
 
-// Lines returns the lines of a stream that a [Client] bounds.
-func Lines(r io.Reader) *bufio.Scanner {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 4<<10), MaxStream+1)
-	return lines
-}
-
-// Read implements [io.Reader].
-func (e *events) Read(p []byte) (int, error) {
-	for len(e.out) == 0 {
-		if e.err != nil {
-			return 0, e.err
+// Values returns the values of an answer, one after another, in whatever form a server
+// gives them: server-sent events (WHATWG HTML, section 9.2), JSON on lines of its own, the
+// elements of an array, or one value alone. Servers differ further: they put a value on
+// several lines, end an event without an empty line or a line with CR alone, and leave
+// out the events where they answer with an error. What comes under the name "error" is
+// {"error": what came}. A last event that is not whole is left out; a text that has no
+// value at all is [ErrUnreadable]. A value is valid until the next one; it need not be
+// JSON, and [Done] is none.
+func Values(body io.Reader) iter.Seq2[jsontext.Value, error] {
+	return func(yield func(jsontext.Value, error) bool) {
+		for v := newValues(body); ; {
+			value, err := v.next()
+			if err == io.EOF || !yield(value, err) || err != nil { //nolint:errorlint // it is io.EOF itself
+				return
+			}
 		}
-		if e.lines.Scan() {
-			e.take(bytes.TrimRight(e.lines.Bytes(), "\r"))
+	}
+}
+
+type values struct {
+	lines *bufio.Scanner
+	cr    bool   // the line before ended with CR, to which a LF may belong
+	value []byte // what of a value has come
+	end   Ending
+	bare  bool // it is in no event
+	fails bool // the event's name is "error"
+	begun bool // there was a line
+	odd   bool // there was one that no stream has
+	some  bool // there was a value
+	queue []jsontext.Value
+}
+
+func newValues(body io.Reader) *values {
+	v := &values{lines: bufio.NewScanner(body)}
+	v.lines.Buffer(make([]byte, 0, 4<<10), MaxStream+1) // a [Client] bounds the body
+	v.lines.Split(v.split)
+	return v
+}
+
+// split is a [bufio.SplitFunc] for lines that end in LF, CR LF or CR.
+func (v *values) split(data []byte, atEOF bool) (int, []byte, error) {
+	from := 0
+	if v.cr && len(data) > 0 && data[0] == '\n' {
+		from = 1
+	}
+	line := data[from:]
+	end := bytes.IndexByte(line, '\n')
+	if end < 0 {
+		end = len(line)
+	}
+	if cr := bytes.IndexByte(line[:end], '\r'); cr >= 0 {
+		end = cr
+	}
+	switch {
+	case end < len(line):
+		v.cr = line[end] == '\r'
+		return from + end + 1, line[:end], nil
+	case atEOF && len(line) > 0:
+		return len(data), line, nil
+	}
+	return 0, nil, nil
+}
+
+// next returns the next value, and [io.EOF] after the last.
+func (v *values) next() (jsontext.Value, error) {
+	for len(v.queue) == 0 {
+		if v.lines.Scan() {
+			v.take(bytes.TrimSpace(v.lines.Bytes()))
 			continue
 		}
-		if e.err = e.lines.Err(); e.err == nil {
-			e.err = io.EOF
-		}
-		if e.fails || whole(e.event) {
-			e.flush()
+		switch err := v.lines.Err(); {
+		case err != nil:
+			return nil, err
+		case v.fails:
+			v.flush()
+		case v.bare:
+			return nil, io.ErrUnexpectedEOF
+		case v.odd && !v.some:
+			return nil, ErrUnreadable
+		default:
+			return nil, io.EOF
 		}
 	}
-	n := copy(p, e.out)
-	e.out = e.out[n:]
-	return n, nil
+	value := v.queue[0]
+	v.queue, v.some = v.queue[1:], true
+	return value, nil
 }
 
-func (e *events) take(line []byte) {
-	data, isData := bytes.CutPrefix(line, []byte("data:"))
-	name, isName := bytes.CutPrefix(line, []byte("event:"))
+func (v *values) take(line []byte) {
+	if !v.begun {
+		line = bytes.TrimPrefix(line, []byte("\uFEFF"))
+		v.begun = true
+	}
+	field, rest, named := bytes.Cut(line, []byte(":"))
 	switch {
-	case e.bare:
-		e.add(line)
-	case isData:
-		if e.add(data); whole(e.event) {
-			e.flush()
-		}
-	case isName:
-		e.fails = string(bytes.TrimSpace(name)) == "error"
+	case v.bare:
+		v.add(line)
 	case len(line) == 0:
-		e.flush()
-	case len(line) > 0 && (line[0] == '{' || line[0] == '['):
-		e.flush()
-		e.bare = true
-		e.add(line)
+		v.flush()
+	case line[0] == '{' || line[0] == '[':
+		v.bare = true
+		v.add(line)
+	case named && string(field) == "data":
+		v.add(bytes.TrimSpace(rest))
+	case named && string(field) == "event":
+		v.fails = string(bytes.TrimSpace(rest)) == "error"
+	default:
+		known := slices.ContainsFunc([]string{"", "data", "event", "id", "retry"}, func(name string) bool {
+			return string(field) == name || !named && strings.HasPrefix(name, string(field)) // cut
+		})
+		v.odd = v.odd || !known
 	}
 }
 
-func (e *events) add(line []byte) {
-	line = bytes.TrimSpace(line)
-	if len(e.event) > 0 && len(line) > 0 {
-		e.event = append(e.event, ' ') // as good as the line break between two tokens
+func (v *values) add(line []byte) {
+	if len(v.value) > 0 && len(line) > 0 {
+		v.value = append(v.value, ' ') // as good as the line break between two tokens
 	}
-	e.event = append(e.event, line...)
+	v.value = append(v.value, line...)
+	if v.end.Add(line) {
+		v.flush()
+	}
 }
 
-func (e *events) flush() {
-	if len(e.event) == 0 && !e.fails {
+func (v *values) flush() {
+	if len(v.value) == 0 && !v.fails {
 		return
 	}
-	if e.fails && !failed(e.event) {
-		e.event = failure(e.event)
+	value := v.value
+	if v.fails && !failed(value) {
+		value = failure(value)
 	}
-	e.fails = false
-	switch e.out = e.out[:0]; {
-	case e.named:
-		var v struct {
-			Type string `json:"type"`
-		}
-		_ = strictjson.Unmarshal(e.event, &v) // what is no JSON has no name, and is not looked at
-		if failed(e.event) {
-			v.Type = "error"
-		}
-		e.out = append(append(e.out, "event: "+Code(v.Type)+"\ndata: "...), unwrapped(e.event)...)
-	case bytes.Contains(e.event, []byte(`"error"`)) && failed(e.event):
-		e.out = append(e.out, unwrapped(e.event)...)
-	default:
-		e.out = append(append(e.out, "data: "...), e.event...)
+	var list []jsontext.Value
+	if value[0] != '[' || strictjson.Unmarshal(value, &list) != nil {
+		list = append(v.queue[:0], value)
 	}
-	e.out = append(e.out, "\n\n"...)
-	e.event = e.event[:0]
+	v.queue = list
+	v.value, v.end, v.bare, v.fails = v.value[:0], Ending{}, false, false // the bytes stay until the next line
 }
 
-// whole reports whether data is all of an event.
-func whole(data []byte) bool {
-	return string(data) == "[DONE]" || jsontext.Value(data).IsValid()
+// An Ending finds the end of an object, array or string that comes in pieces. The zero
+// Ending has seen nothing.
+type Ending struct {
+	depth             int
+	inString, escaped bool
+	reached           bool
 }
+
+// Add reports whether the value has ended, in piece or before.
+func (e *Ending) Add(piece []byte) bool {
+	for _, c := range piece {
+		switch {
+		case e.reached:
+			return true
+		case e.inString:
+			if c == '"' && !e.escaped {
+				e.inString, e.reached = false, e.depth == 0
+			}
+			e.escaped = c == '\\' && !e.escaped
+		case c == '"':
+			e.inString = true
+		case c == '{' || c == '[':
+			e.depth++
+		case c == '}' || c == ']':
+			e.depth--
+			e.reached = e.depth <= 0
+		}
+	}
+	return e.reached
+}
+
+// Reached reports whether the value has ended.
+func (e *Ending) Reached() bool { return e.reached }
 
 // failed reports whether data is an error, alone or in an array.
 func failed(data []byte) bool {
@@ -154,11 +225,36 @@ func unwrapped(data []byte) []byte {
 	return list[0]
 }
 
-// Streams reports whether the body of resp is a stream of events: it says so, or a
-// stream was asked for and it does not say that it is JSON.
-func Streams(resp *http.Response) bool {
-	const events = "text/event-stream"
-	kind := resp.Header.Get("Content-Type")
-	asked := resp.Request != nil && resp.Request.Header.Get("Accept") == events
-	return strings.HasPrefix(kind, events) || asked && !strings.HasPrefix(kind, "application/json")
+// rewritten is an answer in the form that a provider's library reads: see [Keep].Write.
+type rewritten struct {
+	io.Closer
+	values   *values
+	exchange *Exchange
+	out      []byte
+	err      error
+}
+
+// Read implements [io.Reader].
+func (r *rewritten) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.exchange.ended(r.err)
+		}
+		var value jsontext.Value
+		if value, r.err = r.values.next(); r.err == nil && string(value) != Done {
+			r.out, r.err = r.exchange.keep.Write(r.out, value)
+		}
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// Amount is a number, whatever form a server gives it; 0 for what is none.
+func Amount(v jsontext.Value) float64 {
+	n, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64)
+	if err != nil || n != n {
+		return 0
+	}
+	return max(-math.MaxInt32, min(n, math.MaxInt32))
 }

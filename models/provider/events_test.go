@@ -1,8 +1,10 @@
 package provider_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -10,55 +12,76 @@ import (
 	"github.com/jitagent/jitagent/models/provider"
 )
 
-// stream returns what a client reads of body.
-func stream(t *testing.T, kind string, body io.Reader) string {
-	t.Helper()
-	c := provider.Client(&http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, Request: r, Header: http.Header{"Content-Type": {kind}}, Body: io.NopCloser(body)}, nil
-	})})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1", nil)
-	if err != nil {
-		t.Fatal(err)
+// Whatever the form in which a server writes its values, each comes once and whole.
+func TestValues(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body string
+		want []string
+		err  error
+	}{
+		"as usual":                    {"data: {\"a\":1}\n\ndata: [DONE]\n\n", []string{`{"a":1}`, "[DONE]"}, nil},
+		"CR LF":                       {"data:{\"a\":1}\r\n\r\ndata: {\ndata: \"b\":2}\r\n\r\n", []string{`{"a":1}`, `{ "b":2}`}, nil},
+		"CR alone":                    {"data: {\rdata: \"a\":1}\r\rdata: {\"b\":2}\r", []string{`{ "a":1}`, `{"b":2}`}, nil},
+		"a byte order mark":           {"\uFEFFdata: {\"a\":1}\n\n", []string{`{"a":1}`}, nil},
+		"a byte order mark, bare":     {"\uFEFF{\"a\":1}", []string{`{"a":1}`}, nil},
+		"several lines":               {"data: {\ndata:   \"a\":\ndata: 1}\n\ndata: {\"b\":2}\n\n", []string{`{ "a": 1}`, `{"b":2}`}, nil},
+		"no empty line":               {"data: {\"a\":1}\ndata: {\"b\":2}\n", []string{`{"a":1}`, `{"b":2}`}, nil},
+		"no end of the last":          {"data: {\"a\":1}", []string{`{"a":1}`}, nil},
+		"cut within the last":         {"data: {\"a\":1}\n\ndata: {\"b\":", []string{`{"a":1}`}, nil},
+		"other fields":                {": ping\nid: 1\nevent: message\nretry: 3000\ndata: {\"a\":1}\n\n:x\n\n", []string{`{"a":1}`}, nil},
+		"what is no JSON":             {"data: hello\n\n", []string{"hello"}, nil},
+		"an error in an array":        {"data: [{\"error\":{\"code\":503}}]\n\n", []string{`{"error":{"code":503}}`}, nil},
+		"an error by its name":        {"event: error\ndata: busy\n\n", []string{`{"error":"busy"}`}, nil},
+		"an error by its name, cut":   {"event: error\ndata: {\"busy\":", []string{`{"error":"{\"busy\":"}`}, nil},
+		"a bare error, over lines":    {"data: {\"a\":1}\n\n{\n  \"error\": {\n    \"code\": 503\n  }\n}\n", []string{`{"a":1}`, `{ "error": { "code": 503 } }`}, nil},
+		"one value":                   {"{\n  \"a\": \"}\"\n}", []string{`{ "a": "}" }`}, nil},
+		"one value, cut":              {"{\"a\":", nil, io.ErrUnexpectedEOF},
+		"JSON on lines":               {"{\"a\":1}\n{\"b\":2}\n\n{\"c\":3}\n", []string{`{"a":1}`, `{"b":2}`, `{"c":3}`}, nil},
+		"an array":                    {"[{\"a\":1}\n,\n{\"b\":2}\n]\n", []string{`{"a":1}`, `{"b":2}`}, nil},
+		"an array, cut":               {"[{\"a\":1}\n,\n", nil, io.ErrUnexpectedEOF},
+		"a page":                      {"<!doctype html>\n<p>x: y</p>\n", nil, provider.ErrUnreadable},
+		"text":                        {"upstream: gone", nil, provider.ErrUnreadable},
+		"nothing":                     {"", nil, nil},
+		"one name twice, in an array": {"[{\"a\":1,\"a\":2}]", []string{`[{"a":1,"a":2}]`}, nil},
+	} {
+		for _, body := range []io.Reader{strings.NewReader(tt.body), iotest.OneByteReader(strings.NewReader(tt.body))} {
+			var got []string
+			var failed error
+			for value, err := range provider.Values(body) {
+				if failed = err; err == nil {
+					got = append(got, string(value))
+				}
+			}
+			if !slices.Equal(got, tt.want) || !errors.Is(failed, tt.err) || tt.err == nil && failed != nil {
+				t.Errorf("%s: %q, %v, want %q, %v", name, got, failed, tt.want, tt.err)
+			}
+		}
 	}
-	req.Header.Set("Accept", "text/event-stream")
-	resp, err := c.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
-// However a server writes its events, each is one line.
-func TestEventsAreOneLineEach(t *testing.T) {
-	for name, tt := range map[string]struct{ body, want string }{
-		"as usual":                  {"data: {\"a\":1}\n\ndata: [DONE]\n\n", "data: {\"a\":1}\n\ndata: [DONE]\n\n"},
-		"other line ends":           {"data:{\"a\":1}\r\n\r\ndata: {\"b\":2}\r\n\r\n", "data: {\"a\":1}\n\ndata: {\"b\":2}\n\n"},
-		"several lines":             {"data: {\ndata:   \"a\":\ndata: 1}\n\ndata: {\"b\":2}\n\n", "data: { \"a\": 1}\n\ndata: {\"b\":2}\n\n"},
-		"no empty line":             {"data: {\"a\":1}\ndata: {\"b\":2}\n", "data: {\"a\":1}\n\ndata: {\"b\":2}\n\n"},
-		"no end of the last":        {"data: {\"a\":1}", "data: {\"a\":1}\n\n"},
-		"cut within the last":       {"data: {\"a\":1}\n\ndata: {\"b\":", "data: {\"a\":1}\n\n"},
-		"other fields":              {": ping\nid: 1\nevent: message\nretry: 3000\ndata: {\"a\":1}\n\n:x\n\n", "data: {\"a\":1}\n\n"},
-		"what is no JSON":           {"data: hello\n\n", "data: hello\n\n"},
-		"an error":                  {"data: {\"error\":{\"code\":503}}\n\n", "{\"error\":{\"code\":503}}\n\n"},
-		"an error in an array":      {"data: [{\"error\":{\"code\":503}}]\n\n", "{\"error\":{\"code\":503}}\n\n"},
-		"no error":                  {"data: {\"error\":null,\"a\":1}\n\n", "data: {\"error\":null,\"a\":1}\n\n"},
-		"a bare error, over lines":  {"data: {\"a\":1}\n\n{\n  \"error\": {\n    \"code\": 503\n  }\n}\n", "data: {\"a\":1}\n\n{ \"error\": { \"code\": 503 } }\n\n"},
-		"a bare error, in an array": {"[{\n  \"error\": {}\n}\n]\n", "{ \"error\": {} }\n\n"},
-	} {
-		if got := stream(t, "text/event-stream; charset=utf-8", strings.NewReader(tt.body)); got != tt.want {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
-		if got := stream(t, "", iotest.OneByteReader(strings.NewReader(tt.body))); got != tt.want {
-			t.Errorf("%s, byte by byte and under no type: %q, want %q", name, got, tt.want)
+// A value on very many lines costs no more than one on one.
+func TestAValueOnManyLines(t *testing.T) {
+	const lines = 1 << 20
+	for value, err := range provider.Values(strings.NewReader("data: [\n" + strings.Repeat("data: 0,\n", lines) + "data: 0]\n\n")) {
+		if err != nil || string(value) != "0" {
+			t.Fatalf("%q, %v", value, err)
 		}
 	}
-	if got := stream(t, "application/json", strings.NewReader("[\n1]")); got != "[\n1]" {
-		t.Errorf("JSON that is no stream became %q", got)
+}
+
+// An answer is written as its reader wants it, and ends where that cannot be.
+func TestAnswersAreRewritten(t *testing.T) {
+	ctx, x := provider.Observe(t.Context(), provider.Keep{Error: true, Write: func(b, value []byte) ([]byte, error) {
+		if string(value) == "{}" {
+			return nil, provider.ErrUnreadable
+		}
+		return append(append(b, "<"...), value...), nil
+	}})
+	for body, want := range map[string]error{"data: {\"a\":1}\n\ndata: [DONE]\n\n": nil, "{\"a\":1}\n{}\n{\"b\":1}": provider.ErrUnreadable} {
+		_, got, err := get(ctx, t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+		if string(got) != `<{"a":1}` || err != nil || !errors.Is(x.Err(), want) {
+			t.Errorf("%q becomes %q, %v, kept %v", body, got, err, x.Err())
+		}
 	}
 }
 

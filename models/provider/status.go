@@ -3,6 +3,7 @@ package provider
 import (
 	"cmp"
 	"net/http"
+	"strings"
 
 	"google.golang.org/genai"
 )
@@ -90,4 +91,22 @@ func CutOff(bounded bool) Problem {
 		return Problem{"the answer was cut off", "raise max_tokens"}
 	}
 	return Problem{"the answer was cut off", "give the server a longer context, or ask about fewer or shorter documents"}
+}
+
+// finishReasons are Google's words for those of other APIs and servers, in lower case.
+var finishReasons = map[string]genai.FinishReason{
+	"stop": genai.FinishReasonStop, "tool_calls": genai.FinishReasonStop, "function_call": genai.FinishReasonStop,
+	"eos": genai.FinishReasonStop, "eos_token": genai.FinishReasonStop, "end": genai.FinishReasonStop, "end_turn": genai.FinishReasonStop,
+	"stop_sequence": genai.FinishReasonStop, "complete": genai.FinishReasonStop, "completed": genai.FinishReasonStop, "tool_use": genai.FinishReasonStop,
+	"length": genai.FinishReasonMaxTokens, "max_tokens": genai.FinishReasonMaxTokens, "max_output_tokens": genai.FinishReasonMaxTokens,
+	"model_length": genai.FinishReasonMaxTokens, "model_context_window_exceeded": genai.FinishReasonMaxTokens,
+	"content_filter": genai.FinishReasonSafety, "content_filtered": genai.FinishReasonSafety, "guardrail_intervened": genai.FinishReasonSafety,
+	"safety": genai.FinishReasonSafety, "sensitive": genai.FinishReasonSafety, "refusal": genai.FinishReasonSafety,
+}
+
+// FinishReason returns Google's word for why an answer ended, in whatever case and of
+// whichever API the server's word is, and false for one that is not known.
+func FinishReason(word string) (genai.FinishReason, bool) {
+	f, known := finishReasons[strings.ToLower(word)]
+	return f, known
 }
