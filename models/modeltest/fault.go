@@ -1,10 +1,11 @@
 package modeltest
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -56,101 +57,82 @@ func Cut(events int) Fault {
 	if events <= 0 {
 		return answers(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	}
-	return through(writer{cutAfter: events})
+	return through(func(all []string) ([]string, bool) { return all[:min(events, len(all))], false })
 }
 
 // cutBytes closes the connection after so many bytes of the body.
-func cutBytes(n int) Fault { return through(writer{cutBytes: n + 1}) }
+func cutBytes(n int) Fault {
+	return through(func(all []string) ([]string, bool) {
+		body := strings.Join(all, "")
+		return []string{body[:min(n, len(body))]}, false
+	})
+}
 
 // split sends the body in pieces of n bytes, each in an HTTP chunk of its own.
-func split(n int) Fault { return through(writer{split: n}) }
+func split(n int) Fault {
+	return through(func(all []string) ([]string, bool) { return chunks(strings.Join(all, ""), n), true })
+}
 
 // escape is split, and writes each character beyond ASCII as JSON's \u escapes: what
 // is beyond the basic plane as a pair of surrogates, which split may part.
-func escape(n int) Fault { return through(writer{split: n, escape: true}) }
+func escape(n int) Fault {
+	return through(func(all []string) ([]string, bool) {
+		var body []byte
+		for _, r := range strings.Join(all, "") {
+			if r < utf8.RuneSelf {
+				body = append(body, byte(r))
+				continue
+			}
+			for _, unit := range utf16.Encode([]rune{r}) {
+				body = fmt.Appendf(body, `\u%04x`, unit)
+			}
+		}
+		return chunks(string(body), n), true
+	})
+}
 
 // watch keeps each event that the server writes.
-func watch(seen *[]string) Fault { return through(writer{seen: seen}) }
-
-// writer does to a body what a bad network does.
-type writer struct {
-	http.ResponseWriter
-	cutAfter int // events; 0 for no end
-	cutBytes int // bytes, plus one; 0 for no end
-	split    int // bytes; 0 for as they come
-	escape   bool
-	seen     *[]string // what was written, if somebody wants to know
-	events   int
-	bytes    int
+func watch(seen *[]string) Fault {
+	return through(func(all []string) ([]string, bool) { *seen = all; return all, true })
 }
 
-// through is a fault of the way back.
-func through(how writer) Fault {
-	return func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			way := how
-			way.ResponseWriter = w
-			server.ServeHTTP(&way, r)
-			if how.cutAfter > 0 || how.cutBytes > 0 {
-				panic(http.ErrAbortHandler) // an answer that was shorter ends here
-			}
-		})
-	}
-}
-
-// escaped writes p, in which only strings hold more than ASCII, with escapes.
-func escaped(p []byte) []byte {
-	var out []byte
-	for _, r := range string(p) {
-		switch {
-		case r < utf8.RuneSelf:
-			out = utf8.AppendRune(out, r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
+func chunks(s string, n int) (out []string) {
+	for piece := range slices.Chunk([]byte(s), n) {
+		out = append(out, string(piece))
 	}
 	return out
 }
 
+// A recording is an answer as the server wrote it, event by event.
+type recording struct {
+	http.ResponseWriter
+	events []string
+}
+
 // Write implements [io.Writer]. The server writes each event at once.
-func (w *writer) Write(p []byte) (int, error) {
-	whole := len(p)
-	if w.seen != nil {
-		*w.seen = append(*w.seen, string(p))
-	}
-	if w.escape {
-		p = escaped(p)
-	}
-	cut := w.cutBytes > 0 && w.bytes+len(p) >= w.cutBytes
-	if cut {
-		p = p[:w.cutBytes-1-w.bytes]
-	}
-	w.bytes += len(p)
-	for w.split > 0 && len(p) > w.split {
-		if _, err := w.ResponseWriter.Write(p[:w.split]); err != nil {
-			return 0, err
-		}
-		w.flush()
-		p = p[w.split:]
-	}
-	_, err := w.ResponseWriter.Write(p)
-	if w.events++; cut || w.events == w.cutAfter {
-		w.flush()
-		panic(http.ErrAbortHandler)
-	}
-	return whole, err
+func (r *recording) Write(p []byte) (int, error) {
+	r.events = append(r.events, string(p))
+	return len(p), nil
 }
 
 // FlushError lets [http.ResponseController] through.
-func (w *writer) FlushError() error {
-	err := http.NewResponseController(w.ResponseWriter).Flush()
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return err
-}
+func (*recording) FlushError() error { return nil }
 
-func (w *writer) flush() { _ = w.FlushError() }
+// through is a fault of the way back: it sends what change makes of the whole answer,
+// and closes the connection after it unless that is whole.
+func through(change func(events []string) (sent []string, whole bool)) Fault {
+	return func(server http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			kept := &recording{ResponseWriter: w}
+			server.ServeHTTP(kept, r)
+			events, whole := change(kept.events)
+			for _, e := range events {
+				_, _ = io.WriteString(w, e) // the client is gone: nobody to tell
+				_ = http.NewResponseController(w).Flush()
+			}
+			if !whole {
+				panic(http.ErrAbortHandler)
+			}
+		})
+	}
+}
