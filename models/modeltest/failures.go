@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"google.golang.org/adk/v2/model"
 )
 
 var errUpstream = errors.New("the upstream was told to fail")
@@ -138,22 +138,8 @@ func redirects(c *trial) {
 	}
 }
 
-// upon makes the next request meet a fault, and cancels the context that it returns when
-// the request has come.
-func (b *bench) upon(fault Fault) context.Context {
-	ctx, cancel := context.WithCancel(b.Context())
-	var once sync.Once
-	b.up.Next(func(server http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			once.Do(cancel)
-			fault(server).ServeHTTP(w, r)
-		})
-	})
-	b.Cleanup(cancel)
-	return ctx
-}
-
-func (b *bench) cancelled(r *reply, want error) {
+// ended holds a call to the end of its context, and to no second request.
+func (b *bench) ended(r *reply, want error) {
 	b.Helper()
 	if !errors.Is(r.err, want) || r.finals > 0 || r.late {
 		b.Errorf("error %v with %d final responses, want %v", r.err, r.finals, want)
@@ -164,10 +150,35 @@ func (b *bench) cancelled(r *reply, want error) {
 	b.sent(1)
 }
 
+// cancelledUpon makes a call that meets a fault, and cancels it when the request has
+// come.
+func (c *trial) cancelledUpon(fault Fault) (b *bench, r *reply) {
+	c.Helper()
+	b = c.before(Text("never"))
+	ctx, cancel := context.WithCancel(c.Context())
+	defer cancel()
+	b.up.Next(func(server http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			cancel()
+			fault(server).ServeHTTP(w, r)
+		})
+	})
+	b.bounded(func() { r = call(ctx, b.llm, simple(), c.stream) })
+	return b, r
+}
+
 func cancelledWaiting(c *trial) {
-	b := c.before(Text("never"))
-	ctx := b.upon(stall())
-	b.bounded(func() { b.cancelled(call(ctx, b.llm, simple(), c.stream), context.Canceled) })
+	b, r := c.cancelledUpon(stall())
+	b.ended(r, context.Canceled)
+}
+
+func cancelledBetween(c *trial) {
+	b, r := c.cancelledUpon(Status(429, "", http.Header{"Retry-After": {"1"}}))
+	// Where the refusal was read first and is not waited for, it is the error.
+	if !errors.Is(r.err, context.Canceled) {
+		b.fails(r)
+	}
+	b.ended(r, r.err)
 }
 
 func cancelledWithin(c *trial) {
@@ -175,35 +186,11 @@ func cancelledWithin(c *trial) {
 	ctx, cancel := context.WithCancel(c.Context())
 	defer cancel()
 	b.bounded(func() {
-		r := &reply{}
-		for resp, err := range b.llm.GenerateContent(ctx, simple(), true) {
-			switch {
-			case err != nil:
-				r.err = err
-			case resp.Partial:
-				r.pieces = append(r.pieces, resp)
-				cancel()
-			default:
-				r.finals++
-			}
-		}
-		b.cancelled(r, context.Canceled)
+		r := listen(b.llm.GenerateContent(ctx, simple(), true), func(*model.LLMResponse) { cancel() })
+		b.ended(r, context.Canceled)
 		if len(r.pieces) == 0 || len(b.script.Requests()) != 1 {
 			c.Errorf("no piece came before the cancel")
 		}
-	})
-}
-
-func cancelledBetween(c *trial) {
-	b := c.before(Text("never"))
-	ctx := b.upon(Status(429, "", http.Header{"Retry-After": {"1"}}))
-	b.bounded(func() {
-		r := call(ctx, b.llm, simple(), c.stream)
-		// Where the refusal was read first and is not waited for, it is the error.
-		if !errors.Is(r.err, context.Canceled) {
-			b.fails(r)
-		}
-		b.cancelled(r, r.err)
 	})
 }
 
@@ -214,9 +201,8 @@ func deadline(c *trial) {
 	defer cancel()
 	b.bounded(func() {
 		r := call(ctx, b.llm, simple(), c.stream)
-		if b.up.count() == 0 {
-			return // the machine was busy: the deadline passed before the request
+		if b.up.count() > 0 { // else the machine was busy: the deadline passed before the request
+			b.ended(r, context.DeadlineExceeded)
 		}
-		b.cancelled(r, context.DeadlineExceeded)
 	})
 }

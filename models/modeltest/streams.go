@@ -91,15 +91,19 @@ func streamCut(c *trial) {
 	}
 }
 
+// cutAt cuts the answer after each of its first bytes.
+func (c *trial) cutAt(turn Turn, bytes int) {
+	c.Helper()
+	b := c.before(turn)
+	for n := range bytes {
+		b.broken(cutBytes(n), turn, false, fmt.Sprintf("cut after byte %d", n))
+	}
+}
+
 func streamCutBytes(c *trial) {
 	turn := Text("日本語")
 	all, end := events(c, turn)
-	// Where the bytes of the event that ends the answer are.
-	before, within := len(strings.Join(all[:end], "")), len(all[end])
-	b := c.before(turn)
-	for n := range before + within - 2 { // what follows the JSON text ends the event, not the answer
-		b.broken(cutBytes(n), turn, false, fmt.Sprintf("cut after byte %d", n))
-	}
+	c.cutAt(turn, len(strings.Join(all[:end+1], ""))-2) // what follows the JSON text ends the event, not the answer
 }
 
 func answerCutBytes(c *trial) {
@@ -108,9 +112,7 @@ func answerCutBytes(c *trial) {
 	b := c.before(turn)
 	b.up.Next(watch(&all))
 	b.ask(simple())
-	for n := range len(strings.TrimSpace(strings.Join(all, ""))) {
-		b.broken(cutBytes(n), turn, false, fmt.Sprintf("cut after byte %d", n))
-	}
+	c.cutAt(turn, len(strings.TrimSpace(strings.Join(all, ""))))
 }
 
 func errorWithin(c *trial) {

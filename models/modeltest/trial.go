@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,14 +34,19 @@ type reply struct {
 var errPanicked = errors.New("the model panicked")
 
 // call makes one call. It does not judge what comes.
-func call(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool) (r *reply) {
+func call(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool) *reply {
+	return listen(func(yield func(*model.LLMResponse, error) bool) { llm.GenerateContent(ctx, req, stream)(yield) }, nil)
+}
+
+// listen keeps all that comes of a call. It calls hear for each piece, if it is not nil.
+func listen(from iter.Seq2[*model.LLMResponse, error], hear func(*model.LLMResponse)) (r *reply) {
 	r = &reply{}
 	defer func() {
 		if v := recover(); v != nil {
 			r.err = fmt.Errorf("%w: %v\n%s", errPanicked, v, debug.Stack())
 		}
 	}()
-	for resp, err := range llm.GenerateContent(ctx, req, stream) {
+	for resp, err := range from {
 		if r.final != nil || r.err != nil {
 			r.late = true
 		}
@@ -50,7 +56,9 @@ func call(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool
 		case resp == nil:
 			r.late = true
 		case resp.Partial:
-			r.pieces = append(r.pieces, resp)
+			if r.pieces = append(r.pieces, resp); hear != nil {
+				hear(resp)
+			}
 		default:
 			r.finals++
 			r.final = resp
