@@ -105,7 +105,7 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Dec
 	if err != nil {
 		return nil, &AuthorityError{opToken, err}
 	}
-	t.secrets.add(issued.Token)
+	t.secrets.Add(issued.Token)
 	ttl := lifetime(issued.ExpiresIn, dec.TTL, t.engine.cfg.TTL)
 	g, err := s.accept(ctx, key, d, dec, issued, start, ttl)
 	if err != nil && t.revoke(ctx, issued.Token) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,4 +204,29 @@ func TestNoTokenInAPrintedGrantOrTask(t *testing.T) {
 	if text, err := json.Marshal(g); err != nil || leaks(string(text)) {
 		t.Errorf("JSON: %s, %v", text, err)
 	}
+}
+
+func TestScrubKnowsTheBaseToken(t *testing.T) {
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
+	c.want200(t, "doc_1")
+	for _, tok := range []string{fake.BaseToken, fake.TokenFor(read("doc_1"))} {
+		if got := c.task.Scrub("echo: " + tok); got != "echo: "+secret.Redacted {
+			t.Errorf("Scrub(%q) = %q", tok, got)
+		}
+	}
+}
+
+func TestScrubWhileTokensComeIn(t *testing.T) {
+	c := offline(t, jit.Config{Authority: &fake.Authority{}}, nil)
+	c.want200(t, "doc_0")
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() { c.want200(t, fmt.Sprintf("doc_%d", i)) })
+		wg.Go(func() {
+			if got := c.task.Scrub(fake.TokenFor(read("doc_0"))); got != secret.Redacted {
+				t.Errorf("Scrub() = %q", got)
+			}
+		})
+	}
+	wg.Wait()
 }

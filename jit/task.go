@@ -31,7 +31,7 @@ type Task struct {
 	observing  sync.Mutex    // one event at a time
 	calls      atomic.Int64  // counts the calls without a name of their own
 
-	secrets   scrubber
+	secrets   secret.Scrubber
 	grants    *grants
 	requests  *requests
 	effects   effects
@@ -210,11 +210,10 @@ func (t *Task) baseToken(ctx context.Context) (secret.String, error) {
 	if err != nil {
 		return secret.String{}, &AuthorityError{opLogin, err}
 	}
-	t.secrets.add(tok)
+	t.secrets.Add(tok)
 	return tok, nil
 }
 
-// Scrub returns s without any token of this task: neither as it is nor in
-// base64, hex or URL escapes. An API that echoes a request's headers would
+// Scrub returns s without any token of this task, as [secret.Scrubber] has it. An API that echoes a request's headers would
 // otherwise put a live token before the model.
-func (t *Task) Scrub(s string) string { return t.secrets.scrub(s) }
+func (t *Task) Scrub(s string) string { return t.secrets.Scrub(s) }

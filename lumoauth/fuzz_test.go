@@ -14,7 +14,7 @@ import (
 
 // testAnswer is a success with the given body.
 func testAnswer(body []byte) answer {
-	return answer{status: 200, header: http.Header{}, body: body, hide: []secret.String{secret.New(testSecret)}}
+	return answer{status: 200, header: http.Header{}, body: body, hide: hiding(secret.New(testSecret))}
 }
 
 // lenient decodes as encoding/json does: an oracle that shares no code with the

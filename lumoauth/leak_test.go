@@ -24,8 +24,15 @@ import (
 // mark is in every credential of these tests.
 const mark = "canary"
 
-// marks returns the mark as it shows in a longer text, plain or encoded.
-func marks() []string { return secret.New(mark).Forms() }
+// marks returns the mark as it shows in a longer text, plain, in hex or in base64.
+func marks() []string {
+	all := []string{mark, hex.EncodeToString([]byte(mark))}
+	for _, before := range []string{"", "x", "xx"} {
+		text := base64.RawStdEncoding.EncodeToString([]byte(before + mark))
+		all = append(all, text[(len(before)*8+5)/6:len(text)-1])
+	}
+	return all
+}
 
 // checkClear fails t if text holds the mark of a credential.
 func checkClear(t *testing.T, where, text string) {
@@ -242,6 +249,8 @@ func TestCleaningText(t *testing.T) {
 		{"plain words", "canary-secret", "plain words"},
 		{"a canary-secret b canary-secret", "canary-secret", "a [redacted] b [redacted]"},
 		{"a%2Fcanary%2B", "a/canary+", "[redacted]"},
+		{"a terces-yranac b", "canary-secret", "a [redacted] b"},
+		{"c a n a r y - s e c r e t", "canary-secret", "[redacted]"},
 		{"pin abc leaks", "abc", "[redacted]"},
 		{"nothing of it", "abc", "nothing of it"},
 		{"", "abc", ""},
@@ -250,11 +259,11 @@ func TestCleaningText(t *testing.T) {
 		{"\ttabs\nand\x7fmore ", "", "tabs and more"},
 	}
 	for _, tt := range tests {
-		if got := clean(tt.text, maxMessage, secret.New(tt.hide)); got != tt.want {
+		if got := clean(tt.text, maxMessage, hiding(secret.New(tt.hide))); got != tt.want {
 			t.Errorf("clean(%q) without %q = %q, want %q", tt.text, tt.hide, got, tt.want)
 		}
 	}
-	if got := clean("äöü", 5); got != "ä…" {
+	if got := clean("äöü", 5, hiding()); got != "ä…" {
 		t.Errorf("clean() cut to %q, want whole characters", got)
 	}
 }

@@ -3,6 +3,7 @@ package lumoauth
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/secret"
@@ -14,37 +15,34 @@ const (
 	maxLabel   = 64
 )
 
-// minScrub is the length from which a credential can be cut out of a text. A
-// shorter one would match by chance, so a text that holds one is dropped whole.
-const minScrub = 8
-
 // jwtLike matches signed tokens, also those that this client never saw.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
 
-// clean makes peer text fit for errors, logs and a model: credentials cut out,
-// and what [peer.Clean] does.
-func clean(text string, limit int, hide ...secret.String) string {
-	for _, s := range hide {
-		text = scrub(text, s)
+// hiding returns what hides credentials in texts; it is made when it is needed. What is
+// too short for a [secret.Scrubber] to find takes the whole text with it.
+func hiding(credentials ...secret.String) func(text string) string {
+	scrubber := sync.OnceValue(func() *secret.Scrubber {
+		var s secret.Scrubber
+		for _, c := range credentials {
+			s.Add(c)
+		}
+		return &s
+	})
+	return func(text string) string {
+		for _, c := range credentials {
+			if v := c.Reveal(); v != "" && len(v) < 8 && strings.Contains(text, v) {
+				return secret.Redacted
+			}
+		}
+		if len(text) < 8 {
+			return text
+		}
+		return scrubber().Scrub(text)
 	}
-	text = jwtLike.ReplaceAllLiteralString(text, secret.Redacted)
-	return peer.Clean(text, limit)
 }
 
-// scrub cuts s out of text, as it is and as it may be encoded.
-func scrub(text string, s secret.String) string {
-	v := s.Reveal()
-	if v == "" || len(text) < len(v) {
-		return text // no form of it is shorter, and making them all is not cheap
-	}
-	if len(v) < minScrub {
-		if strings.Contains(text, v) {
-			return secret.Redacted
-		}
-		return text
-	}
-	for _, form := range s.Forms() {
-		text = strings.ReplaceAll(text, form, secret.Redacted)
-	}
-	return text
+// clean makes peer text fit for errors, logs and a model: credentials cut out, and what
+// [peer.Clean] does.
+func clean(text string, limit int, hide func(string) string) string {
+	return peer.Clean(jwtLike.ReplaceAllLiteralString(hide(text), secret.Redacted), limit)
 }

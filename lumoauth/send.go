@@ -24,13 +24,13 @@ type answer struct {
 	status   int
 	header   http.Header
 	body     []byte
-	sent     time.Time // before the request left
-	received time.Time // when the header was there
-	hide     []secret.String
+	sent     time.Time           // before the request left
+	received time.Time           // when the header was there
+	hide     func(string) string // without the credentials of the exchange
 }
 
 // clean makes a text of this answer fit for errors, logs and models.
-func (a answer) clean(text string, limit int) string { return clean(text, limit, a.hide...) }
+func (a answer) clean(text string, limit int) string { return clean(text, limit, a.hide) }
 
 // once sends r one time. An answer outside 2xx is an error as well as an answer.
 //
@@ -82,8 +82,8 @@ func (c *Client) logTry(ctx context.Context, op string, status int, took time.Du
 		slog.String("op", op), slog.String("host", c.host), slog.Int("status", status), slog.Duration("took", took))
 }
 
-// request builds the HTTP request, and lists the credentials in it.
-func (c *Client) request(ctx context.Context, r call) (*http.Request, []secret.String, error) {
+// request builds the HTTP request, and what hides the credentials in it.
+func (c *Client) request(ctx context.Context, r call) (*http.Request, func(string) string, error) {
 	hide := append([]secret.String{c.secret, c.agent.peek()}, r.hide...)
 	var body []byte
 	contentType := ""
@@ -119,13 +119,13 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, []secret.S
 		req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal())
 		hide = append(hide, r.bearer)
 	}
-	return req, hide, nil
+	return req, hiding(hide...), nil
 }
 
 // failed explains a call without a usable answer. When the caller's context
 // ended, the error wraps that; when only this try ran out of time, it does not,
 // for the caller's deadline has not passed.
-func (c *Client) failed(ctx context.Context, r call, err error, hide []secret.String) *Error {
+func (c *Client) failed(ctx context.Context, r call, err error, hide func(string) string) *Error {
 	e := &Error{Op: r.op}
 	if ctx.Err() != nil {
 		e.cause = ctx.Err()
@@ -136,7 +136,7 @@ func (c *Client) failed(ctx context.Context, r call, err error, hide []secret.St
 	text := fault.String()
 	switch fault {
 	case peer.Unknown: // of a transport of the caller's
-		text = clean(innermost(err), maxMessage, hide...)
+		text = clean(innermost(err), maxMessage, hide)
 	case peer.TimedOut:
 		text = fmt.Sprintf("no answer within %v", c.timeout)
 	case peer.Untrusted, peer.NotTLS:

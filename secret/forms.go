@@ -7,12 +7,11 @@ import (
 	"strings"
 )
 
-// Forms returns the value as it may stand in a text that somebody else wrote: as
+// forms returns the value as it may stand in a text that somebody else wrote: as
 // it is, URL-escaped, in hex, and in base64 at each of the three alignments within
-// a longer encoded text. It reveals the value, for the one purpose of hiding it:
-// to replace each form by [Redacted]. Forms may repeat, and those of a short value
-// match by chance.
-func (s String) Forms() []string {
+// a longer encoded text. Forms may
+// repeat.
+func (s String) forms() []string {
 	v := s.Reveal()
 	digits := hex.EncodeToString([]byte(v))
 	set := []string{v, url.QueryEscape(v), url.PathEscape(v), digits, strings.ToUpper(digits)}

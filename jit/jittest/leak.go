@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
@@ -14,9 +14,8 @@ import (
 const maxOutput = 64 << 20
 
 // NothingLeaked fails the test if one of the outputs holds a credential: a token of
-// the agent or of the task, or the client secret, as it is, URL-escaped, in hex or
-// in base64, whole or, of a token that is a JWT, its signature. An output is a
-// string, a []byte, an [io.Reader], which is read to its end, or anything else, of
+// the agent or of the task, or the client secret, as [secret.Scrubber] finds them: in
+// whatever spelling, and of a JWT its signature. An output is a string, a []byte, an [io.Reader], which is read to its end, or anything else, of
 // which every form is searched that package fmt or encoding/json gives it.
 //
 // The log (see [World.Logger]), the events, and what another host received are
@@ -86,21 +85,9 @@ func texts(v any) ([]string, error) {
 	return all, nil
 }
 
-// holds reports whether a text holds a credential in any form, or the signature
-// without which a token is worth nothing.
+// holds reports whether a text holds a credential in any spelling.
 func holds(texts []string, value secret.String) bool {
-	marks := []secret.String{value}
-	if v := value.Reveal(); strings.Count(v, ".") == 2 {
-		marks = append(marks, secret.New(v[strings.LastIndexByte(v, '.')+1:]))
-	}
-	for _, mark := range marks {
-		for _, form := range mark.Forms() {
-			for _, text := range texts {
-				if form != "" && strings.Contains(text, form) {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	var s secret.Scrubber
+	s.Add(value)
+	return slices.ContainsFunc(texts, func(text string) bool { return s.Scrub(text) != text })
 }

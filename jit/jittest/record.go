@@ -222,15 +222,16 @@ func (w *World) Story() string { return w.scrub(w.told()) }
 
 // scrub puts the names of credentials in their place.
 func (w *World) scrub(text string) string {
-	var pairs []string
 	w.record.read(func() {
 		for _, c := range w.record.known {
-			for _, form := range c.value.Forms() {
-				pairs = append(pairs, form, "["+c.name+"]")
+			var s secret.Scrubber
+			s.Add(c.value)
+			if without := s.Scrub(text); without != text {
+				text = strings.ReplaceAll(without, secret.Redacted, "["+c.name+"]")
 			}
 		}
 	})
-	return strings.NewReplacer(pairs...).Replace(text)
+	return text
 }
 
 func (w *World) told() string {

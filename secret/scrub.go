@@ -1,4 +1,4 @@
-package jit
+package secret
 
 import (
 	"cmp"
@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-
-	"github.com/jitagent/jitagent/secret"
 )
 
 const (
@@ -19,22 +17,24 @@ const (
 	minRun = 16
 )
 
-// A scrubber hides known credentials in text, in whatever spelling: it looks at the
+// A Scrubber hides known credentials in text, in whatever spelling: it looks at the
 // letters and digits of base64url alone, with escapes (URL, JSON, HTML) undone and all
 // else left out, and hides every run that the text shares with a token, or with its
-// reverse, its base64 or its hex. The zero scrubber knows none. It is safe for
+// reverse, its base64 or its hex. The zero Scrubber knows none. It is safe for
 // concurrent use.
 //
 // A run of minRun characters holds one of the blocks of minScrub characters into which
 // a token is cut. So a text is read once, block by block, however many tokens are
 // known, as they are late in a long task. Only the end of a signed token counts, its
 // signature: the rest is no secret by itself, and is shared with others.
-type scrubber struct {
+type Scrubber struct {
 	mu    sync.RWMutex
 	known *blocks // a pointer, at which fmt stops; nil when nothing is known
 }
 
-func (s *scrubber) add(tok secret.String) {
+// Add makes a credential known, if it has 8 characters: a shorter one would match by
+// chance.
+func (s *Scrubber) Add(tok String) {
 	if len(tok.Reveal()) < minScrub {
 		return
 	}
@@ -46,15 +46,17 @@ func (s *scrubber) add(tok secret.String) {
 	s.known.add(tok)
 }
 
-func (s *scrubber) scrub(text string) string {
+// Scrub returns text with [Redacted] in place of each run of 16 characters, or of all of
+// a shorter credential, that it shares with one that is known.
+func (s *Scrubber) Scrub(text string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.known == nil || len(text) < minScrub {
 		return text
 	}
 	for _, tok := range s.known.odd {
-		for _, form := range tok.Forms() {
-			text = strings.ReplaceAll(text, form, secret.Redacted)
+		for _, form := range tok.forms() {
+			text = strings.ReplaceAll(text, form, Redacted)
 		}
 	}
 	// What looks like an escape may be a token's own letters behind a stray mark.
@@ -89,7 +91,7 @@ func blockOf(chars string) (b block) {
 
 // A part is where a block lies in a form of a token.
 type part struct {
-	token secret.String
+	token String
 	form  int // index in formsOf
 	start int // of the block in the form
 }
@@ -98,7 +100,7 @@ type part struct {
 type blocks struct {
 	at     map[block][]part
 	filter [1 << 11]uint64 // one bit for each hash of a block in at
-	odd    []secret.String // tokens made of other characters, which are found as they are
+	odd    []String        // tokens made of other characters, which are found as they are
 }
 
 // bit is the place of a block in the filter.
@@ -107,7 +109,7 @@ func (b block) bit() (word, mask uint64) {
 	return hash / 64, 1 << (hash % 64)
 }
 
-func (x *blocks) add(tok secret.String) {
+func (x *blocks) add(tok String) {
 	plain := plainForm(tok)
 	if len(plain.chars) < minScrub {
 		if !slices.ContainsFunc(x.odd, tok.Equal) {
@@ -149,10 +151,13 @@ func (f form) least() int { return min(minRun, f.to-f.from) }
 
 // plainForm is a token as it is. Without a signature, or with a short one, all of it
 // counts.
-func plainForm(tok secret.String) form {
+func plainForm(tok String) form {
 	value := tok.Reveal()
 	plain := significant(value)
-	signed := significant(value[strings.LastIndexByte(value, '.')+1:])
+	signed := plain
+	if strings.HasPrefix(value, "eyJ") { // a JWT, whose header is a JSON object
+		signed = significant(value[strings.LastIndexByte(value, '.')+1:])
+	}
 	if len(signed) < minScrub {
 		signed = plain
 	}
@@ -160,13 +165,13 @@ func plainForm(tok secret.String) form {
 }
 
 // formsOf returns the spellings of a token: as it is, reversed, and in hex and base64.
-func formsOf(tok secret.String) []form {
+func formsOf(tok String) []form {
 	plain := plainForm(tok)
 	signed := plain.to - plain.from
 	reversed := []byte(plain.chars)
 	slices.Reverse(reversed)
 	forms := []form{plain, {string(reversed), 0, signed}}
-	for _, encoded := range tok.Forms() {
+	for _, encoded := range tok.forms() {
 		chars := significant(encoded)
 		if slices.ContainsFunc(forms, func(f form) bool { return f.chars == chars }) {
 			continue
@@ -337,7 +342,7 @@ func redact(text string, spans []span) string {
 			s.end = max(s.end, spans[i].end)
 		}
 		b.WriteString(text[from:s.start])
-		b.WriteString(secret.Redacted)
+		b.WriteString(Redacted)
 		from = s.end
 	}
 	b.WriteString(text[from:])
