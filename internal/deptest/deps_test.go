@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"state/journal":  {"jit", "rar", "secret", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
+	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
 	// Where a process dies, in builds that are made to be killed.
 	"lab/failpoint": {},
