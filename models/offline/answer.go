@@ -1,7 +1,9 @@
 package offline
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,59 +11,76 @@ import (
 // report, then what is missing.
 func (w *work) answer() string {
 	var parts []string
-	add := func(s string) {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
 	for _, d := range w.docs {
 		if len(w.question) > 0 && (!w.guessed || len(search(d, w.question)) > 0) {
-			add(answerFrom(d, w.question))
+			parts = append(parts, answerFrom(d, w.question))
 		} else {
-			add(w.summaryText(d))
+			parts = append(parts, fmt.Sprintf("Summary of %s:", d.name()), w.quote(d, "%s:\n", strings.Clone))
 		}
 	}
-	add(w.reportText())
+	if w.job.report {
+		parts = append(parts, w.reportText())
+	}
 	for _, o := range w.failed {
-		add(o.explain())
+		parts = append(parts, o.explain())
 	}
 	if w.more > 0 {
-		add(fmt.Sprintf("I read at most %d documents for one request and left %d out; ask for those by themselves.", maxIDs, w.more))
+		parts = append(parts, fmt.Sprintf("I read at most %d documents for one request and left %d out; ask for those by themselves.", maxIDs, w.more))
 	}
 	return strings.Join(parts, "\n\n")
 }
 
-// name returns how a document is spoken of.
-func (d *document) name() string {
-	if d.title == d.id {
-		return d.id
+// quote writes what is quoted from d, and what a reader of an extract must know.
+// label is the form of what stands above a list; line makes each line fit to stand
+// there.
+func (w *work) quote(d *document, label string, line func(string) string) string {
+	s := w.summarize(d)
+	var parts []string
+	if len(s.lead) > 0 {
+		parts = append(parts, joinSentences(each(s.lead, line)))
 	}
-	return fmt.Sprintf("“%s” (%s)", clip(d.title, 160), d.id)
+	if len(s.points) > 0 {
+		parts = append(parts, fmt.Sprintf(label, "Key points")+bullets(each(s.points, line)))
+	}
+	if len(s.figures) > 0 {
+		parts = append(parts, fmt.Sprintf(label, "Key figures")+bullets(each(s.figures, line)))
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "The document holds no text that could be quoted.")
+	}
+	return strings.Join(append(parts, d.notes()...), "\n\n")
 }
 
+func each(lines []string, f func(string) string) []string {
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		out[i] = f(line)
+	}
+	return out
+}
+
+// bullets writes a list, one line each.
+func bullets(lines []string) string { return "- " + strings.Join(lines, "\n- ") }
+
+// name returns how a document is spoken of.
+func (d *document) name() string { return d.called("“%s” (%s)") }
+
 // heading returns the title with the identifier behind it.
-func (d *document) heading() string {
+func (d *document) heading() string { return d.called("%s (%s)") }
+
+func (d *document) called(form string) string {
 	if d.title == d.id {
 		return d.id
 	}
-	return fmt.Sprintf("%s (%s)", clip(d.title, 160), d.id)
+	return fmt.Sprintf(form, clip(d.title, 160), d.id)
 }
 
 func answerFrom(d *document, question []string) string {
-	found := search(d, question)
-	var b strings.Builder
-	if len(found) == 0 {
-		fmt.Fprintf(&b, "I find no answer to that in %s.", d.name())
-	} else {
-		fmt.Fprintf(&b, "From %s:\n", d.name())
-		for _, line := range found {
-			fmt.Fprintf(&b, "\n- %s", line)
-		}
+	parts := []string{fmt.Sprintf("I find no answer to that in %s.", d.name())}
+	if found := search(d, question); len(found) > 0 {
+		parts = []string{fmt.Sprintf("From %s:", d.name()), bullets(found)}
 	}
-	for _, note := range d.notes() {
-		b.WriteString("\n\n" + note)
-	}
-	return b.String()
+	return strings.Join(append(parts, d.notes()...), "\n\n")
 }
 
 // notes returns what a reader of an extract must know.
@@ -76,61 +95,33 @@ func (d *document) notes() []string {
 	return out
 }
 
-func (w *work) summaryText(d *document) string {
-	s := w.summarize(d)
-	var b strings.Builder
-	fmt.Fprintf(&b, "Summary of %s:", d.name())
-	if len(s.lead)+len(s.points)+len(s.figures) == 0 {
-		return b.String() + " the document holds no text that could be quoted."
-	}
-	if len(s.lead) > 0 {
-		fmt.Fprintf(&b, "\n\n%s", joinSentences(s.lead))
-	}
-	list := func(label string, lines []string) {
-		if len(lines) == 0 {
-			return
-		}
-		fmt.Fprintf(&b, "\n\n%s", label)
-		for _, line := range lines {
-			fmt.Fprintf(&b, "\n- %s", line)
-		}
-	}
-	list("Key points:", s.points)
-	list("Key figures:", s.figures)
-	for _, note := range d.notes() {
-		b.WriteString("\n\n" + note)
-	}
-	return b.String()
-}
-
 // reportText says what became of the report.
 func (w *work) reportText() string {
-	switch {
-	case !w.job.report:
-		return ""
-	case w.report != nil && w.report.ok:
-		text := fmt.Sprintf("The report “%s” was created", w.report.title)
-		var at []string
-		for _, s := range []string{w.report.id, w.report.where} {
-			if s != "" {
-				at = append(at, clip(s, 300))
-			}
-		}
-		if len(at) > 0 {
-			text += " (" + strings.Join(at, ", ") + ")"
-		}
+	switch r := w.report; {
+	case r == nil && len(w.docs) == 0:
+		return "No report was created: there is nothing to report on."
+	case r == nil && w.reported && !w.anew:
+		return "The report was created before and nothing has changed since, so I made no second one."
+	case r == nil:
+		return "No report was created: I have no tool here that stores reports."
+	case !r.ok:
+		return r.failure.sentence(fmt.Sprintf("The report “%s”", r.title), "created")
+	default:
+		text := fmt.Sprintf("The report “%s” was created%s", r.title, inBrackets(clip(r.id, 300), clip(r.where, 300)))
 		if w.separate && len(w.docs) > 1 {
 			text += ". It is one combined report: ask for one document at a time to get separate ones"
 		}
 		return text + "."
-	case w.report != nil:
-		return w.report.failure.sentence(fmt.Sprintf("The report “%s”", w.report.title), "created")
-	case len(w.docs) == 0:
-		return "No report was created: there is nothing to report on."
-	case w.reported && !w.anew:
-		return "The report was created before and nothing has changed since, so I made no second one."
 	}
-	return "No report was created: I have no tool here that stores reports."
+}
+
+// inBrackets lists the facts that there are, "" when there are none.
+func inBrackets(facts ...string) string {
+	facts = slices.DeleteFunc(facts, func(s string) bool { return s == "" })
+	if len(facts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(facts, ", ") + ")"
 }
 
 // explain says why a document could not be read.
@@ -148,59 +139,40 @@ func (f failure) sentence(what, done string) string {
 	case notFound:
 		return fmt.Sprintf("%s could not be %s, it was not found%s.", what, done, reason)
 	case pending:
-		var facts []string
-		for _, fact := range []struct{ label, value string }{{"request ", f.requestID}, {"until ", f.expiresAt}, {"decide at ", f.decideAt}} {
-			if fact.value != "" {
-				facts = append(facts, fact.label+fact.value)
-			}
-		}
-		text := fmt.Sprintf("%s could not be %s yet, a person has to decide first", what, done)
-		if len(facts) > 0 {
-			text += " (" + strings.Join(facts, ", ") + ")"
-		}
-		return text + reason + "."
+		facts := inBrackets(labeled("request ", f.requestID), labeled("until ", f.expiresAt), labeled("decide at ", f.decideAt))
+		return fmt.Sprintf("%s could not be %s yet, a person has to decide first%s%s.", what, done, facts, reason)
 	}
-	if reason == "" {
-		reason = ": the tool gave no reason"
+	return fmt.Sprintf("%s could not be %s%s.", what, done, cmp.Or(reason, ": the tool gave no reason"))
+}
+
+// labeled puts a label before a value, where there is one.
+func labeled(label, value string) string {
+	if value == "" {
+		return ""
 	}
-	return fmt.Sprintf("%s could not be %s%s.", what, done, reason)
+	return label + value
 }
 
 // helpText says what this model can do with the declared tools.
 func helpText(box toolbox) string {
-	var b strings.Builder
-	b.WriteString("I am the offline model: I work by rules, without a language model. ")
-	switch {
-	case box.fetch == nil:
-		b.WriteString("I fetch, summarise and report on documents, but I have no tool here that fetches one.")
-		return b.String()
-	case box.report == nil:
-		b.WriteString("I fetch documents by their identifiers, summarise them and answer questions about them. I have no tool here that stores reports.")
-	default:
-		b.WriteString("I fetch documents by their identifiers, summarise them, answer questions about them, and write reports.")
+	const lead = "I am the offline model: I work by rules, without a language model. "
+	if box.fetch == nil {
+		return lead + "I fetch, summarise and report on documents, but I have no tool here that fetches one."
 	}
-	b.WriteString("\n\nFor example:")
-	id := box.example()
-	examples := []string{"What does " + id + " say about risks?"}
+	can := "I fetch documents by their identifiers, summarise them and answer questions about them. I have no tool here that stores reports."
+	examples := []string{"What does " + box.example() + " say about risks?"}
 	if box.search != nil {
 		examples = append(examples, "Which documents are there?")
 	}
 	if box.report != nil {
-		examples = append(examples, "Fetch document "+id+", summarise it, and create a report titled 'My Report'.")
+		can = "I fetch documents by their identifiers, summarise them, answer questions about them, and write reports."
+		examples = append(examples, "Fetch document "+box.example()+", summarise it, and create a report titled 'My Report'.")
 	}
-	for _, e := range examples {
-		b.WriteString("\n- " + e)
-	}
-	return b.String()
+	return lead + can + "\n\nFor example:\n" + bullets(examples)
 }
 
 // example returns an identifier to show, one that exists if the tool names one.
-func (b toolbox) example() string {
-	if b.fetch == nil || b.fetch.example == "" {
-		return "doc_1"
-	}
-	return b.fetch.example
-}
+func (b toolbox) example() string { return cmp.Or(b.fetch.example, "doc_1") }
 
 // declineText answers what this model does not do.
 func declineText(j job, box toolbox) string {
@@ -211,8 +183,4 @@ func declineText(j job, box toolbox) string {
 		return "I need to know which document you mean: name its identifier, such as " + box.example() + ".\n\n" + helpText(box)
 	}
 	return helpText(box)
-}
-
-func noFetchText(ids []string) string {
-	return fmt.Sprintf("I have no tool here that fetches a document, so I could not read %s, and I did nothing.", join(ids))
 }

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/genai"
@@ -77,13 +78,16 @@ func (t *turn) settle(c *genai.Content) {
 	}
 }
 
-func holdsCall(c *genai.Content) bool {
-	for _, p := range c.Parts {
-		if p != nil && p.FunctionCall != nil {
-			return true
-		}
+// called returns the first call of a tool, nil when there is none.
+func (t turn) called(name string) *exchange {
+	if i := slices.IndexFunc(t.calls, func(x *exchange) bool { return x.name == name }); i >= 0 {
+		return t.calls[i]
 	}
-	return false
+	return nil
+}
+
+func holdsCall(c *genai.Content) bool {
+	return slices.ContainsFunc(c.Parts, func(p *genai.Part) bool { return p != nil && p.FunctionCall != nil })
 }
 
 func textOf(c *genai.Content) string {

@@ -17,17 +17,15 @@ var directForm = regexp.MustCompile(`(?is)^\s*call\s+([a-z_][a-z0-9_.-]*?)\s*(?:
 
 // direct answers a message of the direct form. ok is false for any other message,
 // and for a bare "call NAME" when no tool has that name: that is plain English.
-func direct(now turn, config *genai.GenerateContentConfig, id func(string, map[string]any) string) (_ step, ok bool) {
+func direct(now turn, config *genai.GenerateContentConfig, call caller) (_ step, ok bool) {
 	m := directForm.FindStringSubmatch(now.text)
 	if m == nil {
 		return step{}, false
 	}
 	name, text := m[1], m[2]
 	var names []string
-	if config != nil {
-		for _, d := range declarations(config) {
-			names = append(names, d.Name)
-		}
+	for _, d := range declarations(config) {
+		names = append(names, d.Name)
 	}
 	switch {
 	case slices.Contains(names, name):
@@ -38,10 +36,8 @@ func direct(now turn, config *genai.GenerateContentConfig, id func(string, map[s
 	default:
 		return step{text: fmt.Sprintf("I have no tool called %s here. I have %s.", name, join(names))}, true
 	}
-	for _, x := range now.calls {
-		if x.name == name {
-			return step{text: directResult(x)}, true
-		}
+	if x := now.called(name); x != nil {
+		return step{text: directResult(x)}, true
 	}
 	args := map[string]any{}
 	if text != "" {
@@ -49,7 +45,7 @@ func direct(now turn, config *genai.GenerateContentConfig, id func(string, map[s
 			return step{text: fmt.Sprintf("I called nothing: what follows “with” is not a JSON object (%v).", err)}, true
 		}
 	}
-	return step{calls: []*genai.FunctionCall{{ID: id(name, args), Name: name, Args: args}}}, true
+	return step{calls: []*genai.FunctionCall{call(name, args)}}, true
 }
 
 // maxDirectResult bounds how much of a result is quoted, in bytes.

@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,17 +75,8 @@ func readDocument(id, title, body string, partial bool, limit int) *document {
 			r.lines(r.code.String())
 		}
 	}
-	d.title = firstNonEmpty(tidy(title), tidy(meta["title"]), r.heading, r.subject, id)
+	d.title = cmp.Or(tidy(title), tidy(meta["title"]), r.heading, r.subject, id)
 	return d
-}
-
-func firstNonEmpty(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // reader collects units while it walks the blocks of a text.

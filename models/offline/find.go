@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,13 +60,11 @@ type hit struct{ id, title string }
 
 // find answers a prompt that names no document: with a call of the search tool, with
 // the document that it found, or with what it found.
-func (t *searchTool) find(q quest, now turn, id func(string, map[string]any) string) (doc string, next step) {
-	i := slices.IndexFunc(now.calls, func(x *exchange) bool { return x.name == t.name })
-	if i < 0 {
-		args := map[string]any{t.query: q.query}
-		return "", step{calls: []*genai.FunctionCall{{ID: id(t.name, args), Name: t.name, Args: args}}}
+func (t *searchTool) find(q quest, now turn, call caller) (doc string, next step) {
+	x := now.called(t.name)
+	if x == nil {
+		return "", step{calls: []*genai.FunctionCall{call(t.name, map[string]any{t.query: q.query})}}
 	}
-	x := now.calls[i]
 	if f, bad := readFailure(x.result); bad || !x.answered {
 		return "", step{text: f.sentence("The search for documents", "done")}
 	}
@@ -93,12 +92,11 @@ func (t *searchTool) find(q quest, now turn, id func(string, map[string]any) str
 }
 
 func listHits(lead string, hits []hit) string {
-	var b strings.Builder
-	b.WriteString(lead + "\n")
+	var lines []string
 	for _, h := range hits {
-		fmt.Fprintf(&b, "\n- %s", (&document{id: h.id, title: h.title}).heading())
+		lines = append(lines, (&document{id: h.id, title: h.title}).heading())
 	}
-	return b.String()
+	return lead + "\n\n" + bullets(lines)
 }
 
 // maxHits bounds how many documents are listed.
@@ -116,7 +114,7 @@ func readHits(result map[string]any) []hit {
 				found := lookup{m}
 				if id := tidy(found.text(idNames)); id != "" && len(id) <= 128 {
 					title := tidy(found.text(titleNames))
-					hits = append(hits, hit{id, firstNonEmpty(title, id)})
+					hits = append(hits, hit{id, cmp.Or(title, id)})
 				}
 			}
 			if len(hits) > 0 {

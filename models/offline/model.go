@@ -12,7 +12,7 @@ import (
 
 // Version is what responses carry as the model's version. It changes whenever the
 // same input may give another output.
-const Version = "offline-2"
+const Version = "offline-3"
 
 // Model is the offline model. It holds no state: its methods may be called from
 // many goroutines, and equal requests give equal responses.
@@ -31,31 +31,26 @@ func (*Model) Name() string { return "offline" }
 // come only in that last response. It fails only when ctx has ended.
 func (*Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
-		if err := ctx.Err(); err != nil {
-			yield(nil, err)
-			return
-		}
 		if req == nil {
 			req = &model.LLMRequest{}
 		}
+		var responses []*model.LLMResponse
 		next := plan(req.Contents, req.Config)
 		if stream {
 			for piece := range pieces(next.text) {
-				if err := ctx.Err(); err != nil {
-					yield(nil, err)
-					return
-				}
-				part := &model.LLMResponse{Content: genai.NewContentFromText(piece, genai.RoleModel), ModelVersion: Version, Partial: true}
-				if !yield(part, nil) {
-					return
-				}
+				part := genai.NewContentFromText(piece, genai.RoleModel)
+				responses = append(responses, &model.LLMResponse{Content: part, ModelVersion: Version, Partial: true})
 			}
 		}
-		if err := ctx.Err(); err != nil {
-			yield(nil, err)
-			return
+		for _, r := range append(responses, response(req, next)) {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
 		}
-		yield(response(req, next), nil)
 	}
 }
 
@@ -76,8 +71,10 @@ func response(req *model.LLMRequest, s step) *model.LLMResponse {
 	if req.Config != nil {
 		prompt += estimate(req.Config.SystemInstruction)
 		for _, t := range req.Config.Tools {
-			if t != nil {
-				prompt += estimateTools(t.FunctionDeclarations)
+			for i := 0; t != nil && i < len(t.FunctionDeclarations); i++ {
+				if d := t.FunctionDeclarations[i]; d != nil {
+					prompt += estimate(genai.NewContentFromText(d.Name+" "+d.Description, genai.RoleUser))
+				}
 			}
 		}
 	}
@@ -122,48 +119,33 @@ func pieces(text string) iter.Seq[string] {
 // contents: one for four ASCII characters, one for any other character. Nothing is
 // tokenized here, so there is no true count.
 func estimate(contents ...*genai.Content) int32 {
-	ascii, other := 0, 0
+	quarters := 0 // of tokens
 	count := func(s string) {
 		for _, r := range s {
-			if r < utf8.RuneSelf {
-				ascii++
-			} else {
-				other++
+			quarters++
+			if r >= utf8.RuneSelf {
+				quarters += 3
 			}
 		}
 	}
-	countJSON := func(v any) {
+	countJSON := func(name string, v map[string]any) {
+		count(name)
 		if text, err := json.Marshal(v); err == nil {
 			count(string(text))
 		}
 	}
 	for _, c := range contents {
-		if c == nil {
-			continue
-		}
-		for _, p := range c.Parts {
-			switch {
+		for i := 0; c != nil && i < len(c.Parts); i++ {
+			switch p := c.Parts[i]; {
 			case p == nil:
 			case p.FunctionCall != nil:
-				count(p.FunctionCall.Name)
-				countJSON(p.FunctionCall.Args)
+				countJSON(p.FunctionCall.Name, p.FunctionCall.Args)
 			case p.FunctionResponse != nil:
-				count(p.FunctionResponse.Name)
-				countJSON(p.FunctionResponse.Response)
+				countJSON(p.FunctionResponse.Name, p.FunctionResponse.Response)
 			default:
 				count(p.Text)
 			}
 		}
 	}
-	return int32(min(ascii/4+other, 1<<30))
-}
-
-// estimateTools is the same of the tools that a request declares.
-func estimateTools(all []*genai.FunctionDeclaration) (n int32) {
-	for _, d := range all {
-		if d != nil {
-			n += estimate(genai.NewContentFromText(d.Name+" "+d.Description, genai.RoleUser))
-		}
-	}
-	return n
+	return int32(min(quarters/4, 1<<30))
 }

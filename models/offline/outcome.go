@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -78,41 +79,38 @@ func readOutcome(id string, x *exchange, wantText bool) outcome {
 	}
 	found := newLookup(x.result)
 	o.title = found.text(titleNames)
-	if f, bad := readFailure(x.result); bad {
+	f, bad := readFailure(x.result)
+	switch {
+	case bad:
 		o.failure = f
-		return o
+	case !wantText:
+		o.ok, o.id, o.where = true, tidy(found.text(idNames)), tidy(found.text(whereNames))
+	default:
+		o.text = found.content()
+		o.partial = found.first([]string{"truncated"}, func(v any) string {
+			if v == nil || v == false || v == "" || v == "false" {
+				return ""
+			}
+			return "cut"
+		}) != ""
+		if o.ok = strings.TrimSpace(o.text) != ""; !o.ok {
+			o.failure.reason = "the tool returned no text"
+		}
 	}
-	if !wantText {
-		o.ok = true
-		o.where = tidy(found.text(whereNames))
-		o.id = tidy(found.text(idNames))
-		return o
-	}
-	o.text = found.content()
-	o.partial = found.partial()
-	if strings.TrimSpace(o.text) == "" {
-		o.failure.reason = "the tool returned no text"
-		return o
-	}
-	o.ok = true
 	return o
 }
 
 // readFailure reports whether a result says that the call failed, and why. An
 // "error" always does; a status that means failure does unless the result is a
 // whole document, with a title and a text.
-func readFailure(m map[string]any) (failure, bool) {
-	var f failure
-	var bad bool
+func readFailure(m map[string]any) (f failure, bad bool) {
+	found := newLookup(m)
 	for _, name := range []string{"status", "code", "error_code"} {
-		if kind, known := statusKind(member(m, name)); known {
-			f.kind, bad = kind, true
+		if f.kind, bad = statusKind(member(m, name)); bad {
 			break
 		}
 	}
-	found := newLookup(m)
-	whole := found.text(titleNames) != "" && textMember(m) != ""
-	bad = bad && !whole
+	bad = bad && (found.text(titleNames) == "" || textMember(m) == "")
 	switch e := member(m, "error").(type) {
 	case nil:
 	case bool:
@@ -121,10 +119,7 @@ func readFailure(m map[string]any) (failure, bool) {
 		bad = bad || e != ""
 	case map[string]any:
 		inner, _ := readFailure(e)
-		if f.kind == failed {
-			f.kind = inner.kind
-		}
-		f.reason, bad = inner.reason, true
+		f.kind, f.reason, bad = cmp.Or(f.kind, inner.kind), inner.reason, true
 	default:
 		bad = true
 	}
@@ -143,8 +138,8 @@ func reason(m map[string]any, f *failure) string {
 	var best string
 	for _, name := range reasonNames {
 		s := tidy(scalar(member(m, name)))
-		if kind, known := statusKind(s); known && f.kind == failed {
-			f.kind = kind
+		if kind, known := statusKind(s); known {
+			f.kind = cmp.Or(f.kind, kind)
 		}
 		if len(s) > len(best) {
 			best = s
@@ -161,11 +156,25 @@ type lookup []map[string]any
 // maxWrap bounds how many objects may be wrapped around a result.
 const maxWrap = 4
 
-// text returns the member with the likeliest of the names that holds a scalar.
-func (l lookup) text(names []string) string {
+func newLookup(m map[string]any) lookup {
+	out := lookup{m}
+	for len(out) <= maxWrap && m != nil {
+		i := slices.IndexFunc(wrapNames, func(name string) bool { return object(member(m, name)) != nil })
+		if i < 0 {
+			break
+		}
+		m = object(member(m, wrapNames[i]))
+		out = append(out, m)
+	}
+	return out
+}
+
+// first returns what read makes of a member with the likeliest of the names, the
+// first that is not empty.
+func (l lookup) first(names []string, read func(any) string) string {
 	for _, name := range names {
 		for _, m := range l {
-			if s := scalar(member(m, name)); s != "" {
+			if s := read(member(m, name)); s != "" {
 				return s
 			}
 		}
@@ -173,49 +182,32 @@ func (l lookup) text(names []string) string {
 	return ""
 }
 
-func (l lookup) partial() bool {
-	for _, m := range l {
-		switch t := member(m, "truncated").(type) {
-		case bool:
-			return t
-		case string:
-			return t != "" && t != "false"
-		}
-	}
-	return false
-}
-
-func newLookup(m map[string]any) lookup {
-	out := lookup{m}
-	for len(out) <= maxWrap && m != nil {
-		var inner map[string]any
-		for _, name := range wrapNames {
-			if inner = object(member(m, name)); inner != nil {
-				out = append(out, inner)
-				break
-			}
-		}
-		m = inner
-	}
-	return out
-}
+// text returns the first member with the likeliest of the names that holds a scalar.
+func (l lookup) text(names []string) string { return l.first(names, scalar) }
 
 // content returns the document's text: the member that holds it, or what a wrapper
-// holds directly, or all the text there is under one of these names.
+// holds directly, or the longest text that is long enough to be one, for tools that
+// name it in a way of their own.
 func (l lookup) content() string {
-	for _, m := range slices.Backward(l) {
+	inner := slices.Clone(l)
+	slices.Reverse(inner)
+	for _, m := range inner {
 		if s := textMember(m); s != "" {
 			return s
 		}
 	}
-	for _, m := range slices.Backward(l) {
-		for _, name := range wrapNames {
-			if s := flatten(member(m, name), 0); s != "" {
-				return s
-			}
+	for _, m := range inner {
+		if s := (lookup{m}).first(wrapNames, flatten); s != "" {
+			return s
 		}
 	}
-	return longestText(l[0])
+	var best string
+	for _, name := range sortedNames(l[0]) {
+		if s, ok := l[0][name].(string); ok && len(s) >= 40 && len(s) > len(best) {
+			best = s
+		}
+	}
+	return best
 }
 
 // object returns v as an object, nil when it is none.
@@ -232,54 +224,43 @@ func object(v any) map[string]any {
 	return nil
 }
 
-func textMember(m map[string]any) string {
-	for _, name := range textNames {
-		if s := flatten(member(m, name), 0); s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// longestText returns the longest text of m that is long enough to be one, for
-// tools that name it in a way of their own.
-func longestText(m map[string]any) string {
-	var best string
-	for _, name := range sortedNames(m) {
-		if s, ok := m[name].(string); ok && len(s) >= 40 && len(s) > len(best) {
-			best = s
-		}
-	}
-	return best
-}
+func textMember(m map[string]any) string { return (lookup{m}).first(textNames, flatten) }
 
 // flatten writes nested text as paragraphs, such as the [{"type": "text", "text":
 // ...}] of tools that speak MCP.
-func flatten(v any, depth int) string {
-	if depth > maxWrap {
+func flatten(v any) string { return flattenTo(v, maxWrap) }
+
+func flattenTo(v any, depth int) string {
+	if depth < 0 {
 		return ""
 	}
 	var parts []string
+	add := func(v any) {
+		if s := flattenTo(v, depth-1); s != "" {
+			parts = append(parts, s)
+		}
+	}
 	switch v := v.(type) {
 	case string:
 		return v
 	case []any:
 		for _, e := range v {
-			parts = append(parts, flatten(e, depth+1))
+			add(e)
 		}
 	case []string:
-		parts = v
+		for _, e := range v {
+			add(e)
+		}
 	case map[string]any:
-		if s := textMember(v); s != "" {
+		if s := (lookup{v}).first(textNames, func(v any) string { return flattenTo(v, depth-1) }); s != "" {
 			return s
 		}
 		for _, name := range sortedNames(v) {
 			if name != "type" {
-				parts = append(parts, flatten(v[name], depth+1))
+				add(v[name])
 			}
 		}
 	}
-	parts = slices.DeleteFunc(slices.Clone(parts), func(s string) bool { return s == "" })
 	return strings.Join(parts, "\n\n")
 }
 

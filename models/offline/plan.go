@@ -27,15 +27,14 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 		return step{text: helpText(box)}
 	}
 	last := len(turns) - 1
-	now := turns[last]
-	id := callIDs(turns)
-	if s, ok := direct(now, config, id); ok {
+	now, call := turns[last], newCaller(turns)
+	if s, ok := direct(now, config, call); ok {
 		return s
 	}
 	p := readPast(turns[:last], box)
 	j := resolve(now.text, p, box)
 	if q, ok := j.quest(); ok && box.search != nil {
-		doc, s := box.search.find(q, now, id)
+		doc, s := box.search.find(q, now, call)
 		if doc == "" {
 			return s
 		}
@@ -47,50 +46,47 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 	docs, report := box.current(now)
 	if need := j.missing(p, docs); len(need) > 0 {
 		if box.fetch == nil {
-			return step{text: noFetchText(need)}
+			return step{text: fmt.Sprintf("I have no tool here that fetches a document, so I could not read %s, and I did nothing.", join(need))}
 		}
-		return step{calls: box.fetch.calls(need, id)}
+		var s step
+		for _, id := range need {
+			s.calls = append(s.calls, call(box.fetch.name, map[string]any{box.fetch.id: id}))
+		}
+		return s
 	}
-	w := work{job: j, box: box, report: report}
+	w := work{job: j, report: report}
 	w.gather(p, docs)
 	if w.report == nil && w.wantsReport() && box.report != nil {
-		return step{calls: []*genai.FunctionCall{w.reportCall(id)}}
+		return step{calls: []*genai.FunctionCall{call(box.report.name, w.reportArgs(box.report))}}
 	}
 	return step{text: w.answer()}
 }
 
-func (t *fetchTool) calls(ids []string, id func(name string, args map[string]any) string) []*genai.FunctionCall {
-	var out []*genai.FunctionCall
-	for _, doc := range ids {
-		args := map[string]any{t.id: doc}
-		out = append(out, &genai.FunctionCall{ID: id(t.name, args), Name: t.name, Args: args})
-	}
-	return out
-}
+// A caller makes calls.
+type caller func(name string, args map[string]any) *genai.FunctionCall
 
-// callIDs returns a maker of call identifiers: equal for equal conversations, and
+// newCaller returns a caller whose identifiers are equal for equal conversations, and
 // different for each call of one, since no turn makes the same call twice. ADK
 // strips identifiers that begin with "adk-".
-func callIDs(turns []turn) func(name string, args map[string]any) string {
+func newCaller(turns []turn) caller {
 	h := sha256.New()
 	for _, t := range turns {
 		_, _ = fmt.Fprintf(h, "%d:%s", len(t.text), t.text)
 	}
 	prefix := h.Sum(nil)
-	return func(name string, args map[string]any) string {
+	return func(name string, args map[string]any) *genai.FunctionCall {
 		text, err := json.Marshal(args)
 		if err != nil { // strings and lists of strings always encode
 			text = nil
 		}
 		sum := sha256.Sum256(fmt.Appendf(nil, "%x %d:%s %s", prefix, len(name), name, text))
-		return "call_" + hex.EncodeToString(sum[:12])
+		return &genai.FunctionCall{ID: "call_" + hex.EncodeToString(sum[:12]), Name: name, Args: args}
 	}
 }
 
 // work is a job with the documents it is about.
 type work struct {
 	job
-	box    toolbox
 	docs   []*document // that were read, in the order asked for
 	failed []outcome   // that were not
 	report *outcome    // of this turn's report; nil when none was tried
@@ -103,7 +99,7 @@ func (w *work) gather(p past, docs map[string]outcome) {
 	for _, id := range w.job.docs {
 		o, now := docs[id]
 		if !now {
-			o = p.library.docs[id]
+			o = p.docs[id]
 			o.id = id
 		}
 		if !o.ok {
@@ -124,9 +120,8 @@ func (w *work) wantsReport() bool {
 	return w.job.report && len(w.docs) > 0 && (!w.reported || w.anew)
 }
 
-// reportCall asks the tool to store the report.
-func (w *work) reportCall(id func(string, map[string]any) string) *genai.FunctionCall {
-	t := w.box.report
+// reportArgs are what a tool is asked to store.
+func (w *work) reportArgs(t *reportTool) map[string]any {
 	args := map[string]any{t.title: w.reportTitle(), t.content: w.reportBody()}
 	if t.sources != "" {
 		var sources []any
@@ -135,5 +130,5 @@ func (w *work) reportCall(id func(string, map[string]any) string) *genai.Functio
 		}
 		args[t.sources] = sources
 	}
-	return &genai.FunctionCall{ID: id(t.name, args), Name: t.name, Args: args}
+	return args
 }

@@ -13,49 +13,35 @@ const maxAnswers = 4
 // order, nothing when it does not speak of them.
 func search(d *document, question []string) []string {
 	wanted := distinct(question)
-	if len(wanted) == 0 {
-		return nil
+	headings := make([][]string, len(d.sections))
+	for i, h := range d.sections {
+		headings[i] = distinct(terms(h))
 	}
-	weight, total := weights(d, wanted)
+	weight, total := weights(d, headings, wanted)
 	if total == 0 {
 		return nil
 	}
 	// Of a long question more must be met: "contract" and "end" are not yet "when
 	// does the Dublin contract end".
-	need := 0.5
+	least := total * 0.5
 	if len(wanted) > 2 {
-		need = 0.7
+		least = total * 0.7
 	}
-	headings := make([]float64, len(d.sections))
-	for i, h := range d.sections {
-		headings[i] = match(distinct(terms(h)), wanted, weight)
-	}
-	type hit struct {
-		at    int
-		score float64
-	}
-	var hits []hit
+	scores, best := make([]float64, len(d.units)), 0.0
 	for i, u := range d.units {
-		own := match(u.words, wanted, weight)
 		// What stands under a fitting heading answers without repeating its words.
-		heading := headings[u.section]
-		score := max(own, heading) + min(own, heading)/4
-		if score < total*need {
-			continue
-		}
-		hits = append(hits, hit{i, score})
+		own, heading := match(u.words, wanted, weight), match(headings[u.section], wanted, weight)
+		scores[i] = max(own, heading) + min(own, heading)/4
+		best = max(best, scores[i])
 	}
-	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(b.score, a.score) })
-	if len(hits) > 0 {
-		best := hits[0].score
-		hits = slices.DeleteFunc(hits, func(h hit) bool { return h.score < best*0.6 })
-	}
+	least = max(least, best*0.6)
+	hits := ranked(scores, func(i int) bool { return scores[i] >= least })
 	hits = hits[:min(len(hits), maxAnswers)]
-	slices.SortFunc(hits, func(a, b hit) int { return a.at - b.at })
+	slices.Sort(hits)
 	var out []string
-	for i, h := range hits {
-		text := d.units[h.at].text
-		if next := h.at + 1; next < len(d.units) && d.units[next].leans && (i+1 == len(hits) || hits[i+1].at != next) {
+	for i, at := range hits {
+		text, next := d.units[at].text, at+1
+		if next < len(d.units) && d.units[next].leans && (i+1 == len(hits) || hits[i+1] != next) {
 			text = joinSentences([]string{text, d.units[next].text})
 		}
 		out = append(out, clip(text, maxQuote))
@@ -65,26 +51,24 @@ func search(d *document, question []string) []string {
 
 // weights returns how telling each wanted term is in d: the rarer, the more. A
 // term that d does not hold weighs as much as the rarest, so that a question is
-// not answered from its commonest word alone.
-func weights(d *document, wanted []string) (weight map[string]float64, total float64) {
-	frequency := make(map[string]int)
-	count := func(words []string) {
-		for _, w := range words {
-			frequency[w]++
-		}
-	}
-	for i := range d.units {
-		count(d.units[i].words)
-	}
-	for _, h := range d.sections {
-		count(distinct(terms(h)))
-	}
-	n := float64(len(d.units) + len(d.sections))
+// not answered from its commonest word alone. The total is 0 if d holds none.
+func weights(d *document, headings [][]string, wanted []string) (weight map[string]float64, total float64) {
 	weight = make(map[string]float64)
 	known := false
 	for _, w := range wanted {
-		known = known || frequency[w] > 0
-		weight[w] = math.Log2(1 + n/float64(max(1, frequency[w])))
+		n := 0
+		for i := range d.units {
+			if holds(d.units[i].words, w) {
+				n++
+			}
+		}
+		for _, h := range headings {
+			if holds(h, w) {
+				n++
+			}
+		}
+		known = known || n > 0
+		weight[w] = math.Log2(1 + float64(len(d.units)+len(headings))/float64(max(1, n)))
 		total += weight[w]
 	}
 	if !known {
@@ -102,4 +86,16 @@ func match(have, wanted []string, weight map[string]float64) float64 {
 		}
 	}
 	return sum
+}
+
+// ranked returns the indexes that ok allows, the best score first.
+func ranked(scores []float64, ok func(i int) bool) []int {
+	var out []int
+	for i := range scores {
+		if ok(i) {
+			out = append(out, i)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+	return out
 }

@@ -1,8 +1,6 @@
 package offline
 
-import (
-	"slices"
-)
+import "slices"
 
 // A job is an ask with everything that earlier turns add to it.
 type job struct {
@@ -17,44 +15,17 @@ type job struct {
 	reported bool
 }
 
-// library is what earlier turns found out about documents: the last good outcome
-// of each, or else the last one.
-type library struct {
-	order []string
-	docs  map[string]outcome
-}
-
-func (l *library) put(o outcome) {
-	old, known := l.docs[o.id]
-	if !known {
-		l.order = append(l.order, o.id)
-	}
-	if !known || o.ok || !old.ok {
-		l.docs[o.id] = o
-	}
-}
-
-// readable returns which of ids were read.
-func (l *library) readable(ids []string) []string {
-	var out []string
-	for _, id := range ids {
-		if l.docs[id].ok {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
 // past is what the turns before the current one come to.
 type past struct {
-	library
-	focus    []string // documents of the last ask that had any
-	last     ask      // the last ask with documents, or the last for a report
-	reported bool     // its report was created
+	docs     map[string]outcome // the last good outcome of each document, or else the last one
+	order    []string           // of the documents
+	focus    []string           // documents of the last ask that had any
+	last     ask                // the last ask with documents, or the last for a report
+	reported bool               // its report was created
 }
 
 func readPast(turns []turn, box toolbox) past {
-	p := past{library: library{docs: make(map[string]outcome)}}
+	p := past{docs: make(map[string]outcome)}
 	for _, t := range turns {
 		a := box.parse(t.text)
 		if len(a.ids) > 0 || a.report {
@@ -64,18 +35,31 @@ func readPast(turns []turn, box toolbox) past {
 		if len(a.ids) > 0 && a.effect == "" {
 			p.focus = a.ids
 		}
+		docs, report := box.current(t)
 		for _, x := range t.calls {
-			if id, ok := box.fetched(x); ok {
-				p.put(readOutcome(id, x, true))
-				if box.searched(t) && len(a.ids) == 0 {
-					p.focus = []string{id}
-				}
-			} else if box.reports(x) && readOutcome("", x, false).ok {
-				p.reported = true
+			id, ok := box.fetched(x)
+			if !ok {
+				continue
+			}
+			old, known := p.docs[id]
+			if !known {
+				p.order = append(p.order, id)
+			}
+			if !known || docs[id].ok || !old.ok {
+				p.docs[id] = docs[id]
+			}
+			if box.search != nil && len(a.ids) == 0 && t.called(box.search.name) != nil {
+				p.focus = []string{id}
 			}
 		}
+		p.reported = p.reported || report != nil && report.ok
 	}
 	return p
+}
+
+// read returns which of ids were read.
+func (p past) read(ids []string) []string {
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !p.docs[id].ok })
 }
 
 // parse reads a prompt, with the identifiers as the tool takes them.
@@ -106,7 +90,7 @@ func resolve(prompt string, p past, box toolbox) job {
 	case len(j.ids) > 0:
 		j.docs, j.explicit = j.ids, true
 	case j.again && len(p.last.ids) > 0 && j.question == nil && !j.report:
-		fresh := j.fresh && len(p.readable(p.last.ids)) == len(p.last.ids)
+		fresh := j.fresh && len(p.read(p.last.ids)) == len(p.last.ids)
 		j.ask = p.last
 		j.docs, j.explicit, j.reported = p.last.ids, true, p.reported
 		j.fresh = fresh
@@ -121,7 +105,7 @@ func resolve(prompt string, p past, box toolbox) job {
 // followUp fits an ask without identifiers to the documents of the conversation.
 func (j *job) followUp(p past) {
 	j.docs = p.focus
-	if all := p.readable(p.order); j.all && len(all) > 0 {
+	if all := p.read(p.order); j.all && len(all) > 0 {
 		j.docs = all[max(0, len(all)-maxIDs):]
 	}
 	if j.report || j.summary || len(j.question) > 0 || len(j.focus) > 0 {
@@ -152,17 +136,7 @@ func (b toolbox) fetched(x *exchange) (string, bool) {
 	return "", false
 }
 
-// searched reports whether a turn's document was found by a search.
-func (b toolbox) searched(t turn) bool {
-	return b.search != nil && slices.ContainsFunc(t.calls, func(x *exchange) bool { return x.name == b.search.name })
-}
-
-// reports reports whether a call was one to create a report.
-func (b toolbox) reports(x *exchange) bool {
-	return b.report != nil && x.name == b.report.name
-}
-
-// current gathers what this turn's calls came to.
+// current gathers what a turn's calls came to. No turn makes a call twice.
 func (b toolbox) current(t turn) (docs map[string]outcome, report *outcome) {
 	docs = make(map[string]outcome)
 	for _, x := range t.calls {
@@ -170,7 +144,7 @@ func (b toolbox) current(t turn) (docs map[string]outcome, report *outcome) {
 			if _, again := docs[id]; !again {
 				docs[id] = readOutcome(id, x, true)
 			}
-		} else if b.reports(x) && report == nil {
+		} else if b.report != nil && x.name == b.report.name && report == nil {
 			o := readOutcome("", x, false)
 			o.title, _ = x.args[b.report.title].(string)
 			report = &o

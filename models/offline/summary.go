@@ -179,9 +179,8 @@ func notRow(u unit) bool { return u.kind != rowUnit }
 // called a summary, or the best of the first few. A longer document gets the best
 // of the rest besides.
 func (p *picker) lead() []string {
-	best := -1
-	for i, seen := 0, 0; i < len(p.doc.units); i++ {
-		u := p.doc.units[i]
+	best, seen := -1, 0
+	for i, u := range p.doc.units {
 		if u.kind != sentenceUnit {
 			continue
 		}
@@ -196,8 +195,7 @@ func (p *picker) lead() []string {
 	if best < 0 {
 		return p.pick(1, 1, anyUnit)
 	}
-	p.take(best)
-	out := []string{clip(p.doc.units[best].text, maxQuote)}
+	out := []string{p.take(best)}
 	if len(p.doc.units) > 6 {
 		out = append(out, p.pick(1, 1, func(u unit) bool { return u.kind == sentenceUnit })...)
 	}
@@ -207,57 +205,46 @@ func (p *picker) lead() []string {
 // pick returns the n best units that ok allows, at most perSection from one
 // section while others have some, in the document's order.
 func (p *picker) pick(n, perSection int, ok func(unit) bool) []string {
-	order := make([]int, 0, len(p.doc.units))
-	for i, u := range p.doc.units {
-		if !p.used[i] && ok(u) && p.scores[i] > 0 {
-			order = append(order, i)
-		}
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p.scores[b], p.scores[a]) })
+	order := ranked(p.scores, func(i int) bool { return !p.used[i] && ok(p.doc.units[i]) && p.scores[i] > 0 })
 	var chosen []int
+	count := make(map[int]int) // of each section
 	for _, limit := range []int{perSection, n} {
-		count := make(map[int]int)
-		for _, i := range chosen {
-			count[p.doc.units[i].section]++
-		}
 		for _, i := range order {
-			if len(chosen) == n {
-				break
-			}
 			section := p.doc.units[i].section
-			if p.used[i] || count[section] >= limit || p.repeats(i) {
-				continue
+			if len(chosen) < n && !p.used[i] && count[section] < limit && !p.repeats(i) {
+				p.take(i)
+				count[section]++
+				chosen = append(chosen, i)
 			}
-			p.take(i)
-			count[section]++
-			chosen = append(chosen, i)
 		}
 	}
 	slices.Sort(chosen)
 	var out []string
 	for _, i := range chosen {
-		out = append(out, clip(p.doc.units[i].text, maxQuote))
+		out = append(out, p.take(i))
 	}
 	return out
 }
 
-func (p *picker) take(i int) {
-	p.used[i] = true
-	p.taken = append(p.taken, i)
+// take marks a unit as quoted and returns the quotation.
+func (p *picker) take(i int) string {
+	if !p.used[i] {
+		p.used[i] = true
+		p.taken = append(p.taken, i)
+	}
+	return clip(p.doc.units[i].text, maxQuote)
 }
 
 // repeats reports whether a unit says mostly what a taken one says. At most a few
 // dozen are ever taken.
 func (p *picker) repeats(i int) bool {
 	words := p.doc.units[i].words
-	for _, j := range p.taken {
+	return slices.ContainsFunc(p.taken, func(j int) bool {
 		other := p.doc.units[j].words
 		common := inCommon(words, other)
-		if all := len(words) + len(other) - common; all > 0 && common*5 > all*3 {
-			return true
-		}
-	}
-	return false
+		all := len(words) + len(other) - common
+		return all > 0 && common*5 > all*3
+	})
 }
 
 const (
@@ -269,22 +256,22 @@ const (
 // yet.
 func (p *picker) figures() []string {
 	var out []string
-	for start := 0; start < len(p.doc.units) && len(out) < maxFigures; {
-		if p.doc.units[start].kind != rowUnit {
-			start++
-			continue
-		}
-		end := start
-		for end < len(p.doc.units) && p.doc.units[end].kind == rowUnit && p.doc.units[end].section == p.doc.units[start].section {
+	units := p.doc.units
+	for start, end := 0, 0; start < len(units); start = max(end, start+1) {
+		for end = start; end < len(units) && units[end].kind == rowUnit && units[end].section == units[start].section; {
 			end++
 		}
-		for _, i := range tableRows(p.doc.units, start, end) {
-			if len(out) < maxFigures && !p.used[i] {
-				p.take(i)
-				out = append(out, clip(p.doc.units[i].text, maxQuote))
+		totals := 0 // after the first rows
+		for i := start; i < end; i++ {
+			if i >= start+maxRows-2 && total(units[i]) {
+				totals++
+			}
+			// All of a short table; of a long one the first rows, the first total, and the last row.
+			quoted := end-start <= maxRows || i < start+maxRows-2 || i == end-1 || totals == 1 && total(units[i])
+			if quoted && len(out) < maxFigures && !p.used[i] {
+				out = append(out, p.take(i))
 			}
 		}
-		start = end
 	}
 	if room := maxFigures/2 - len(out); room > 0 {
 		out = append(out, p.pick(room, room, func(u unit) bool { return u.figures && !u.leans && len(u.text) <= 240 && len(u.terms) > 2 })...)
@@ -292,22 +279,7 @@ func (p *picker) figures() []string {
 	return out
 }
 
-// tableRows chooses among the rows from start to end: all of a short table; of a
-// long one the first rows, totals, and the last row.
-func tableRows(units []unit, start, end int) []int {
-	var rows []int
-	for i := start; i < end; i++ {
-		rows = append(rows, i)
-	}
-	if len(rows) <= maxRows {
-		return rows
-	}
-	keep := rows[: maxRows-2 : maxRows-2]
-	for _, i := range rows[maxRows-2 : len(rows)-1] {
-		if label := strings.ToLower(units[i].text); strings.HasPrefix(label, "total") || strings.HasPrefix(label, "sum") {
-			keep = append(keep, i)
-			break
-		}
-	}
-	return append(keep, end-1)
+func total(row unit) bool {
+	label := strings.ToLower(row.text)
+	return strings.HasPrefix(label, "total") || strings.HasPrefix(label, "sum")
 }

@@ -13,7 +13,7 @@ import (
 
 // Runs of scripts without spaces are cut into overlapping pairs, which match well
 // enough without a dictionary.
-var isUnspaced, wide = markdown.Unspaced, markdown.Wide
+var isUnspaced = markdown.Unspaced
 
 func isWordRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r)
@@ -34,40 +34,30 @@ func terms(s string) []string {
 // eachWord calls f with every word of s: a run of letters and digits, or a pair
 // of neighbours in a script without spaces. Apostrophes must be straight.
 func eachWord(s string, f func(string)) {
+	before, pairs := 0, 0 // the last character of the run without spaces, and its length
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case isUnspaced(r):
-			i = eachPair(s, i, f)
-		case isWordRune(r):
-			end := wordEnd(s, i)
-			f(s[i:end])
-			i = end
-		default:
-			i += size
+		end := i + size
+		if isUnspaced(r) || pairs > 0 && unicode.IsMark(r) {
+			if pairs++; pairs > 1 {
+				f(s[before:end])
+			}
+			before = i
+		} else {
+			if pairs == 1 {
+				f(s[before:i])
+			}
+			pairs = 0
+			if isWordRune(r) {
+				end = wordEnd(s, i)
+				f(s[i:end])
+			}
 		}
+		i = end
 	}
-}
-
-// eachPair calls f with the overlapping pairs of the run that begins at i and
-// returns where the run ends.
-func eachPair(s string, i int, f func(string)) int {
-	start, before, n := i, i, 0
-	for i < len(s) {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if !isUnspaced(r) && !unicode.IsMark(r) {
-			break
-		}
-		if n++; n > 1 {
-			f(s[before : i+size])
-		}
-		before = i
-		i += size
+	if pairs == 1 {
+		f(s[before:])
 	}
-	if n == 1 {
-		f(s[start:i])
-	}
-	return i
 }
 
 // wordEnd returns where the word that begins at i ends. An apostrophe between
@@ -187,24 +177,13 @@ func tidy(s string) string {
 	if isTidy(s) {
 		return s
 	}
-	var b strings.Builder
-	b.Grow(len(s))
-	space := false
-	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
-		switch {
-		case unicode.IsSpace(r):
-			space = b.Len() > 0
-			continue
-		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0xFEFF:
-			continue
+	shown := func(r rune) rune {
+		if unicode.IsControl(r) && !unicode.IsSpace(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == 0xFEFF {
+			return -1
 		}
-		if space {
-			b.WriteByte(' ')
-			space = false
-		}
-		b.WriteRune(r)
+		return r
 	}
-	return b.String()
+	return strings.Join(strings.Fields(strings.Map(shown, strings.ToValidUTF8(s, "\uFFFD"))), " ")
 }
 
 // isTidy reports whether tidy has nothing to do, as is seen at once in most text:
@@ -239,18 +218,7 @@ func clip(s string, n int) string {
 
 // joinSentences puts sentences behind each other, with a space unless the script
 // does without.
-func joinSentences(list []string) string {
-	var b strings.Builder
-	for i, s := range list {
-		if i > 0 {
-			if last, _ := utf8.DecodeLastRuneInString(list[i-1]); !wide(last) {
-				b.WriteByte(' ')
-			}
-		}
-		b.WriteString(s)
-	}
-	return b.String()
-}
+func joinSentences(list []string) string { return markdown.Join(strings.Join(list, "\n")) }
 
 // join writes a list as English does: "a", "a and b", "a, b and c".
 func join(items []string) string {
@@ -261,23 +229,13 @@ func join(items []string) string {
 	return strings.Join(items[:last], ", ") + " and " + items[last]
 }
 
-// maxDigits bounds how many digits of a text are looked at for a number that says
-// something.
-const maxDigits = 16
-
 // hasFigure reports whether s holds a number that says something: not only the
 // digits of an identifier such as doc_12.
 func hasFigure(s string) bool {
-	digits := 0
 	before := utf8.RuneError
 	for _, r := range s {
-		if unicode.IsDigit(r) {
-			if !unicode.IsLetter(before) && before != '_' && before != '-' && !unicode.IsDigit(before) {
-				return true
-			}
-			if digits++; digits == maxDigits {
-				return false
-			}
+		if unicode.IsDigit(r) && !isWordRune(before) && before != '_' && before != '-' {
+			return true
 		}
 		before = r
 	}

@@ -239,12 +239,19 @@ func (d declaration) fillable(params ...string) bool {
 
 func sortedNames[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }
 
-var camel = regexp.MustCompile(`(\p{Ll})(\p{Lu})`)
-
 // nameWords cuts a name or a text into lower-case words: at anything that is no
 // letter, and before a capital that follows a small letter.
 func nameWords(s string) []string {
-	return strings.FieldsFunc(strings.ToLower(camel.ReplaceAllString(s, "$1 $2")), func(r rune) bool { return !unicode.IsLetter(r) })
+	var b strings.Builder
+	var before rune
+	for _, r := range s {
+		if unicode.IsUpper(r) && unicode.IsLower(before) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(unicode.ToLower(r))
+		before = r
+	}
+	return strings.FieldsFunc(b.String(), func(r rune) bool { return !unicode.IsLetter(r) })
 }
 
 // overlap counts the different words of list that are of a class.
