@@ -58,6 +58,22 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 				"error": "invalid arguments: the arguments were no JSON object: write one object, with its quotes and brackets closed",
 			},
 		},
+		"arguments that give a name twice": {
+			plan: anything,
+			args: map[string]any{strictjson.Repeated: `{"id":1,"id":2}`},
+			want: map[string]any{
+				"status": "invalid_arguments", "advice": "Correct the arguments and call again.",
+				"error": "invalid arguments: the arguments gave one name twice: write each name once",
+			},
+		},
+		"arguments with a wrong escape": {
+			plan: anything,
+			args: map[string]any{strictjson.BadEscape: `{"id":"\x41"}`},
+			want: map[string]any{
+				"status": "invalid_arguments", "advice": "Correct the arguments and call again.",
+				"error": `invalid arguments: the arguments had an escape that JSON does not have: write \\ for a backslash and \uXXXX for a character, in pairs beyond \uFFFF`,
+			},
+		},
 		"no plan for the arguments": {
 			plan: refuse,
 			args: map[string]any{"month": 13},

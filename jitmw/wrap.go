@@ -277,6 +277,13 @@ func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) jit.Res
 	return f.result(task)
 }
 
+// malformed is what a model is told of arguments that are not one JSON object.
+var malformed = map[string]string{
+	strictjson.Malformed: "the arguments were no JSON object: write one object, with its quotes and brackets closed",
+	strictjson.Repeated:  "the arguments gave one name twice: write each name once",
+	strictjson.BadEscape: `the arguments had an escape that JSON does not have: write \\ for a backslash and \uXXXX for a character, in pairs beyond \uFFFF`,
+}
+
 // plan decides what the call may do, and returns the arguments for the tool.
 func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error) {
 	if err := ctx.Err(); err != nil {
@@ -286,8 +293,10 @@ func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error)
 	if !ok && args != nil {
 		return nil, &argumentError{errors.New("the arguments are not an object")}
 	}
-	if _, bad := m[strictjson.Malformed]; bad && len(m) == 1 {
-		return nil, &argumentError{errors.New("the arguments were no JSON object: write one object, with its quotes and brackets closed")}
+	for name := range m {
+		if advice := malformed[name]; advice != "" && len(m) == 1 {
+			return nil, &argumentError{errors.New(advice)}
+		}
 	}
 	call.Args = m
 	plan, err := g.cfg.Plan(m)

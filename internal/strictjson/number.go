@@ -53,7 +53,11 @@ func NumbersAsText(v any) any {
 	return v
 }
 
-// Malformed is the one name in the arguments of a call that the model wrote as
-// something other than a JSON object; its value is the beginning of that text. Such a
-// call is refused like any whose arguments are not valid, before anything is done.
-const Malformed = "arguments that are no JSON object"
+// The one name in the arguments of a call that the model wrote as something other than
+// a JSON object, by what is wrong with it; its value is the beginning of that text. Such
+// a call is refused like any whose arguments are not valid, before anything is done.
+const (
+	Malformed = "arguments that are no JSON object"
+	Repeated  = "arguments that give one name twice"
+	BadEscape = "arguments with an escape that JSON does not have"
+)

@@ -3,6 +3,7 @@ package provider
 import (
 	"bytes"
 	stdjson "encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,11 +13,12 @@ import (
 
 // Arguments reads the arguments of a call as a model wrote them. Text that is no
 // JSON object is read where it can mean one thing only: a line break within a
-// string, a comma before a closing bracket, an object within a string or within an
-// array of one, the same object twice, one within a fence of Markdown, one bracket or
-// end tag too many. Anything else comes back under the one name
-// [strictjson.Malformed], so that the call is refused and the model told. Blank text
-// and null are no arguments. Numbers are as [strictjson.Numbers] has them.
+// string, an apostrophe that is escaped, a comma before a closing bracket, an object within
+// a string, within an array of one or within brackets of its own, the same object twice,
+// one beside {} or null, one within a fence of Markdown, one bracket or end tag too many.
+// Anything else comes back under one name, such as [strictjson.Malformed], so that the
+// call is refused and the model told. Blank text and null are no arguments. Numbers are
+// as [strictjson.Numbers] has them.
 func Arguments(text string) map[string]any {
 	text = strings.TrimSpace(strings.TrimPrefix(text, "\uFEFF"))
 	if text == "" || text == "null" {
@@ -30,32 +32,44 @@ func Arguments(text string) map[string]any {
 		once,
 		func(s string) string { return mended(unfenced(s)) },
 		func(s string) string { return strings.TrimSuffix(s, "}") },
+		alone,
 	} {
-		if args, ok := object(reading(text)); ok {
+		if args, err := object(reading(text)); err == nil {
 			return args
 		}
 	}
+	name, repaired := strictjson.Malformed, mended(text)
+	_, err := object(repaired)
+	switch syntax, ok := errors.AsType[*jsontext.SyntacticError](err); {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		name = strictjson.Repeated
+	case ok && syntax.ByteOffset < int64(len(repaired)) && repaired[syntax.ByteOffset] == '\\':
+		name = strictjson.BadEscape
+	}
 	const most = 2 << 10
-	return map[string]any{strictjson.Malformed: strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD")}
+	return map[string]any{name: strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD")}
 }
 
-func object(text string) (map[string]any, bool) {
+func object(text string) (map[string]any, error) {
 	var strict map[string]jsontext.Value
-	if text == "" || strictjson.Unmarshal([]byte(text), &strict) != nil || strict == nil {
-		return nil, false
+	if err := strictjson.Unmarshal([]byte(text), &strict); err != nil {
+		return nil, err
+	}
+	if strict == nil {
+		return nil, ErrUnreadable
 	}
 	dec := stdjson.NewDecoder(strings.NewReader(text))
 	dec.UseNumber()
 	var args map[string]any
-	if dec.Decode(&args) != nil {
-		return nil, false
+	if err := dec.Decode(&args); err != nil {
+		return nil, err
 	}
 	strictjson.Numbers(args)
-	return args, true
+	return args, nil
 }
 
 // mended escapes control characters within strings, and leaves out commas before
-// closing brackets.
+// closing brackets, and backslashes before apostrophes.
 func mended(text string) string {
 	var b strings.Builder
 	inString, escaped := false, false
@@ -66,6 +80,8 @@ func mended(text string) string {
 			quoted, _ := jsontext.AppendQuote(nil, string(c)) // one ASCII character is always quoted
 			b.Write(quoted[1 : len(quoted)-1])
 			escaped = false
+			continue
+		case inString && c == '\\' && !escaped && strings.HasPrefix(text[i+1:], "'"):
 			continue
 		case inString:
 			if c == '"' && !escaped {
@@ -119,6 +135,18 @@ func only(text string) string {
 		return ""
 	}
 	return string(list[0])
+}
+
+// alone returns text without what stands for nothing beside an object: {} or null, which
+// servers begin with, or brackets of its own.
+func alone(text string) string {
+	for _, nothing := range []string{"{}", "null"} {
+		text = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(text, nothing), nothing))
+	}
+	if strings.HasPrefix(text, "{{") && strings.HasSuffix(text, "}}") {
+		return text[1 : len(text)-1]
+	}
+	return text
 }
 
 // once returns the first of several values that are all the same.

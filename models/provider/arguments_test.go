@@ -31,6 +31,8 @@ func TestArguments(t *testing.T) {
 		`[{"a":1}]`:                    {"a": 1.0},
 		`{"a":1}{"a":1}`:               {"a": 1.0},
 		`{"a": 1} {"a":1}{"a":1}`:      {"a": 1.0},
+		`{}{"a":1}`:                    {"a": 1.0}, `null {"a":{}}`: {"a": map[string]any{}}, `{"a":1}{}`: {"a": 1.0}, `{} {"a":1} {}`: {"a": 1.0}, `{{"a":{}}}`: {"a": map[string]any{}},
+		`{"a":"it\'s \\'"}`: {"a": `it's \'`},
 	} {
 		if diff := cmp.Diff(want, provider.Arguments(text)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
@@ -38,9 +40,17 @@ func TestArguments(t *testing.T) {
 	}
 	for _, text := range []string{
 		`{`, `{"a":`, `}`, `[`, `[1]`, `7`, `"x"`, `true`, `[{"a":1},{"b":2}]`, `[]`, `{"a":1}{"a":2}`, `{"a":9007199254740992}{"a":9007199254740993}`,
-		`{"a":1,"a":2}`, `{"a":1}x`, `{"a":1}}}`, `{"a":1,"a":2}}`, "```json\n{\"a\":1}", "```sh\n{}\n```", `{a:1}`, `{'a':1}`, `"{\"a\":1,\"a\":2}"`, strings.Repeat("[", 100), "{\"\xff\":1}",
+		`{"a":1}x`, `{"a":1}}}`, `{}x`, `{}null`, `{{"a":1}`, `{}{"a":1}{"b":1}`, "```json\n{\"a\":1}", "```sh\n{}\n```", `{a:1}`, `{'a':1}`, `"{\"a\":1,\"a\":2}"`, strings.Repeat("[", 100), "{\"\xff\":1}",
 	} {
 		if diff := cmp.Diff(map[string]any{strictjson.Malformed: strings.ToValidUTF8(text, "\uFFFD")}, provider.Arguments(text)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+	for text, name := range map[string]string{
+		`{"a":1,"a":2}`: strictjson.Repeated, `{"a":1,"b":{"c":1,"c":1},}`: strictjson.Repeated, `{"a":1,"a":2}}`: strictjson.Repeated,
+		`{"a":"C:\dir"}`: strictjson.BadEscape, `{"a":"\x41"}`: strictjson.BadEscape, `{"a":"\ud800"}`: strictjson.BadEscape, `{"a":"\\","b":"\u12"}`: strictjson.BadEscape, "{\"a\":\"\n\\d\"}": strictjson.BadEscape,
+	} {
+		if diff := cmp.Diff(map[string]any{name: text}, provider.Arguments(text)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}

@@ -2,8 +2,10 @@ package provider
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,18 +36,18 @@ type Refusal struct {
 // and its own rule for trying again, whichever provider states it and however. cause
 // is as in [Target.Fail].
 func (t Target) Refused(r Refusal, cause error) *Error {
-	reason, wait, daily := r.details()
+	reason, quota := r.details()
 	e := t.Fail(Problem{}, cause)
 	e.Status, e.Reason = r.Status, cmp.Or(reason, Code(r.Code), Code(r.Kind))
-	e.RetryAfter = cmp.Or(wait, r.RetryAfter, waitIn(r.Message))
+	e.RetryAfter = cmp.Or(quota.wait, r.RetryAfter, waitIn(r.Message))
 	e.said = said(r.Message, t.Secret)
-	p, permanent := t.kind(&r, e, daily)
+	p, permanent := t.kind(&r, e, quota)
 	e.Problem, e.Remedy, e.permanent = p.Text, p.Remedy, permanent
 	return e
 }
 
 // kind tells what r is, and whether trying again is of no use whatever its status.
-func (t Target) kind(r *Refusal, e *Error, daily bool) (p Problem, permanent bool) {
+func (t Target) kind(r *Refusal, e *Error, quota quota) (p Problem, permanent bool) {
 	says := func(known ...string) bool { return r.says(known...) }
 	switch {
 	case says(tooLong...):
@@ -68,9 +70,9 @@ func (t Target) kind(r *Refusal, e *Error, daily bool) (p Problem, permanent boo
 		return Problem{"the server has no such API at this address", "check the base URL"}, true
 	case r.Status == http.StatusTooManyRequests && zeroLimit.MatchString(r.Message):
 		return Problem{"there is no quota for this model", "choose another, or check plan and billing of " + t.account()}, true
-	case r.Status == http.StatusPaymentRequired, says(noMeans...):
+	case r.Status == http.StatusPaymentRequired, !quota.named && says(noMeans...):
 		return t.noMeans(), true
-	case daily, r.Status == http.StatusTooManyRequests && says("requests per day", "tokens per day", "daily limit", "daily quota"):
+	case quota.daily, r.Status == http.StatusTooManyRequests && says("requests per day", "tokens per day", "daily limit", "daily quota"):
 		return Problem{"the quota of the day is used up", "go on tomorrow, or raise the quota of " + t.account()}, true
 	case r.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
 		p = t.Status(r.Status)
@@ -156,9 +158,15 @@ var (
 	zeroLimit = regexp.MustCompile(`\blimit: 0(?:[,\s]|$)`)
 )
 
-// details reads what Google says besides: the reason, the wait, and whether the
-// quota is one of a day.
-func (r *Refusal) details() (reason string, wait time.Duration, daily bool) {
+// quota is what Google's details say of one.
+type quota struct {
+	wait  time.Duration
+	daily bool
+	named bool // it comes back by itself, though the text speaks of plan and billing
+}
+
+// details reads what Google says besides: the reason, and which quota is used up.
+func (r *Refusal) details() (reason string, q quota) {
 	for _, d := range r.Details {
 		if s, ok := d["reason"].(string); ok {
 			reason = Code(s)
@@ -167,22 +175,25 @@ func (r *Refusal) details() (reason string, wait time.Duration, daily bool) {
 			}
 		}
 		if s, ok := d["retryDelay"].(string); ok {
-			if delay, err := time.ParseDuration(s); err == nil {
-				wait = max(0, min(delay, peer.MaxRetryAfter))
+			s, err := strconv.ParseFloat(strings.TrimSuffix(s, "s"), 64)
+			if err == nil || errors.Is(err, strconv.ErrRange) { // beyond it lies infinity, which is long
+				q.wait = peer.Seconds(s)
 			}
 		}
 		violations, _ := d["violations"].([]any)
 		for _, v := range violations {
 			if v, ok := v.(map[string]any); ok {
 				id, _ := v["quotaId"].(string)
-				daily = daily || strings.Contains(id, "PerDay")
+				q.daily = q.daily || strings.Contains(id, "PerDay")
+				q.named = q.named || strings.Contains(id, "Per")
 			}
 		}
 	}
-	return reason, wait, daily
+	q.named = q.named || q.wait > 0
+	return reason, q
 }
 
-var waits = regexp.MustCompile(`(?i)(?:try again|retry) (?:in|after) ((?:[0-9.]+(?:h|ms|m|s))+)`)
+var waits = regexp.MustCompile(`(?i)(?:try again|retry) (?:in|after) ((?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|s))+)`)
 
 // waitIn finds a wait that a message names, as OpenAI's, Groq's and Google's do.
 func waitIn(message string) time.Duration {
@@ -192,9 +203,9 @@ func waitIn(message string) time.Duration {
 	}
 	wait, err := time.ParseDuration(m[1])
 	if err != nil {
-		return 0
+		return peer.MaxRetryAfter // it is of the form, so it is too long for one
 	}
-	return max(0, min(wait, peer.MaxRetryAfter))
+	return min(wait, peer.MaxRetryAfter)
 }
 
 // keys are credentials of the forms that providers give out.
