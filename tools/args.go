@@ -54,7 +54,7 @@ func tidy(v any, s *jsonschema.Schema, at string) (any, error) {
 		}
 	case json.Number:
 		f, err := v.Float64()
-		if err != nil || !strings.ContainsAny(v.String(), ".eE") && math.Abs(f) > strictjson.MaxWhole {
+		if err != nil || !strings.ContainsAny(v.String(), ".eE") && math.Abs(f) > strictjson.MaxWhole || digits(v.String()) != digits(strconv.FormatFloat(f, 'e', -1, 64)) {
 			return nil, tooLarge(v.String(), at)
 		}
 		return tidy(f, s, at)
@@ -68,6 +68,12 @@ func tidy(v any, s *jsonschema.Schema, at string) (any, error) {
 		}
 	}
 	return v, nil
+}
+
+// digits are the significant ones of a number.
+func digits(number string) string {
+	mantissa, _, _ := strings.Cut(strings.ToLower(number), "e")
+	return strings.Trim(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "0")
 }
 
 func tooLarge(number, at string) error {

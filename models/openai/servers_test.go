@@ -204,7 +204,7 @@ func TestLongNumbersStayAsTheyAre(t *testing.T) {
 // Arguments that are no JSON object end no run: the call carries them to where it is
 // refused, and the model told.
 func TestMalformedArgumentsAreTheModelsToMend(t *testing.T) {
-	for _, args := range []string{`{"id":`, `not JSON`, `[1]`, `7`, `{"a":1,"a":2}`, `{"a":1}{"a":2}`} {
+	for _, args := range []string{`{"id":`, `not JSON`, `[1]`, `7`, `{a:1}`, `{"a":1}{"a":2}`} {
 		b, _ := json.Marshal(args)
 		final, _ := answered(t, whole(`{"tool_calls":[{"id":"a","function":{"name":"f","arguments":`+string(b)+`}}]}`, "tool_calls"), false)
 		equal(t, args, map[string]any{strictjson.Malformed: args}, final.Content.Parts[0].FunctionCall.Args)
