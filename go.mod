@@ -33,6 +33,7 @@ require (
 	google.golang.org/genai v1.66.0
 	gorm.io/gorm v1.31.2
 	pgregory.net/rapid v1.3.0
+	zombiezen.com/go/sqlite v1.4.2
 )
 
 require (

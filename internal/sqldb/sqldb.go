@@ -1,5 +1,9 @@
-// Package sqldb opens SQLite databases, the one place that knows the driver and its
+// Package sqldb opens SQLite databases, the one place that knows the drivers and their
 // settings. What is committed survives the death of the process and the loss of power.
+//
+// [Open] gives a database of database/sql, [Connect] one connection whose statements are
+// compiled once, which makes a small transaction several times cheaper. Both are one
+// engine, and may have one file open.
 package sqldb
 
 import (
@@ -13,6 +17,7 @@ import (
 	"time"
 
 	"github.com/glebarez/go-sqlite"
+	held "zombiezen.com/go/sqlite"
 
 	"github.com/jitagent/jitagent/internal/disk"
 )
@@ -31,8 +36,7 @@ func Open(path string, n int) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(uri(path, "rw", "immediate", "journal_mode(WAL)", "synchronous(FULL)",
-		"fullfsync(1)", "checkpoint_fullfsync(1)"), n) // on macOS a plain fsync does not reach the disk
+	return open(uri(path, append(settings(), durable()...)), n)
 }
 
 // create makes the file if there is none. An existing one is neither opened nor
@@ -47,11 +51,6 @@ func create(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close(), disk.SyncDir(filepath.Dir(path)))
-}
-
-// OpenReading opens a database that exists, and changes nothing.
-func OpenReading(path string, n int) (*sql.DB, error) {
-	return open(uri(path, "ro", "deferred"), n)
 }
 
 // Memory opens a database that lives in memory, with its one connection.
@@ -69,19 +68,30 @@ func open(dsn string, n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// uri names a database for the driver. With the lock "immediate" no transaction finds
-// out at its end that another process was faster.
-func uri(path, mode, lock string, pragmas ...string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a Windows drive
-	}
-	query := url.Values{"mode": {mode}, "_txlock": {lock}, "_pragma": append([]string{
+// settings are those of every connection.
+func settings() []string {
+	return []string{
 		fmt.Sprintf("busy_timeout(%d)", Patience.Milliseconds()),
 		"trusted_schema(0)",  // a schema that was tampered with runs no functions
 		"cell_size_check(1)", // damaged pages are noticed when they are read
 		"temp_store(2)",      // nothing of it goes to files elsewhere
-	}, pragmas...)}
+	}
+}
+
+// durable are those by which what is committed survives the loss of power. On macOS a
+// plain fsync does not reach the disk.
+func durable() []string {
+	return []string{"journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)"}
+}
+
+// uri names a database for the driver. With the lock "immediate" no transaction finds
+// out at its end that another process was faster.
+func uri(path string, pragmas []string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a Windows drive
+	}
+	query := url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": pragmas}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String()
 }
 
@@ -95,10 +105,21 @@ const (
 	NotADB   = 26
 )
 
+// An Error is one of a database that [Connect] opened, not of whoever uses it.
+type Error struct{ Err error }
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns the driver's error.
+func (e *Error) Unwrap() error { return e.Err }
+
 // Code returns the primary result code of an error of a database; 0 for another error.
 func Code(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code() & 0xff
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return int(held.ErrCode(e.Err).ToPrimary())
 	}
 	return 0
 }

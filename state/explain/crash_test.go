@@ -218,8 +218,8 @@ func TestRecoveredForReal(t *testing.T) {
 	}
 	for _, step := range []error{
 		two.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskCompleting, Run: theRun, TaskID: theTask}),
-		two.RecordAttempt(t.Context(), theRun, "503", time.Now()),
-		two.MarkCompleted(t.Context(), theRun),
+		two.Mark(t.Context(), theRun, journal.Mark{State: journal.StateCompleting, Reason: "503", Next: time.Now()}),
+		two.Mark(t.Context(), theRun, journal.Mark{State: journal.StateCompleted}),
 		release(),
 	} {
 		if step != nil {

@@ -116,7 +116,7 @@ var errForm = errors.New("it is not in the form in which entries are written")
 // written. The hash is for [Chain] to check. Its errors quote no value.
 func Decode(text []byte) (Record, error) {
 	var r Record
-	if len(text) > maxEntry {
+	if len(text) > MaxEntry {
 		return r, errForm
 	}
 	in := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true)) // see below

@@ -45,8 +45,10 @@ const (
 	MaxText = 8 << 10 // bytes of a free text: what is longer is cut, and says so
 	maxName = 1 << 10 // bytes of an identifier: a longer one is refused
 
-	maxEntry = 1 << 20 // bytes of a whole entry, as JSON
-	maxInt   = 1 << 53 // beyond it a JSON number is not exact
+	// MaxEntry bounds a whole entry, in bytes of JSON.
+	MaxEntry = 1 << 20
+
+	maxInt = 1 << 53 // beyond it a JSON number is not exact
 )
 
 type (
@@ -167,8 +169,8 @@ func encode(fields []field) ([]byte, error) {
 			text = text[:before]
 		}
 	}
-	if text = append(text, '}'); len(text) > maxEntry {
-		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(text), maxEntry)
+	if text = append(text, '}'); len(text) > MaxEntry {
+		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(text), MaxEntry)
 	}
 	return text, nil
 }

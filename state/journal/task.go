@@ -26,6 +26,14 @@ const (
 // Finished reports whether nothing more is to be done about a task in state s.
 func (s State) Finished() bool { return s == StateCompleted || s == StateExpired || s == StateUnknown }
 
+// A Mark is what became of a task besides its entries: an attempt to complete it that
+// failed ([StateCompleting]), or its end.
+type Mark struct {
+	State  State
+	Reason string    // why it failed, or nothing more can be found out; must hold no secret
+	Next   time.Time // when to try again
+}
+
 // A Task is the state of one task, which follows from its entries alone.
 type Task struct {
 	Run   string // the engine's own id, known before the server's

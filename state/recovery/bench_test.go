@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
@@ -61,7 +61,7 @@ func BenchmarkSweep(b *testing.B) {
 		j := open(b, stateDir(b))
 		begin(b, j, several("own", 1)...)
 		for b.Loop() {
-			if err := j.RecordAttempt(context.Background(), "own-0", "503", time.Time{}); err != nil {
+			if err := j.Mark(context.Background(), "own-0", journal.Mark{State: journal.StateCompleting, Reason: "503"}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -88,7 +88,7 @@ func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := open(t, dir)
 		begin(t, j, task{run: "granted", id: "task_1"}, task{run: "nameless"}, task{run: "done", id: "task_2"})
-		if err := j.MarkCompleted(t.Context(), "done"); err != nil {
+		if err := j.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleted}); err != nil {
 			t.Fatal(err)
 		}
 		left, err := recovery.Leave(t.Context(), j, "503")

@@ -225,7 +225,7 @@ func TestLateTasksHoldNobodyUp(t *testing.T) {
 		begun := time.Now()
 		late := open(t, dir)
 		begin(t, late, task{run: "late", id: "task_late", life: time.Hour})
-		if err := late.RecordAttempt(t.Context(), "late", "503", begun.Add(10*time.Minute)); err != nil {
+		if err := late.Mark(t.Context(), "late", journal.Mark{State: journal.StateCompleting, Reason: "503", Next: begun.Add(10 * time.Minute)}); err != nil {
 			t.Fatal(err)
 		}
 		shut(t, late)

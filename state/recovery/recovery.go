@@ -40,10 +40,7 @@ type Journal interface {
 	Claim(ctx context.Context, owner string) (release func() error, err error)
 	CleanOwners(ctx context.Context) (removed int, err error)
 	Note(e jit.Entry)
-	RecordAttempt(ctx context.Context, run, reason string, next time.Time) error
-	MarkCompleted(ctx context.Context, run string) error
-	MarkExpired(ctx context.Context, run string) error
-	MarkUnknown(ctx context.Context, run, reason string) error
+	Mark(ctx context.Context, run string, m journal.Mark) error
 }
 
 // Config says what to recover, and how.
@@ -201,11 +198,11 @@ func Leave(ctx context.Context, j Journal, reason string) (left int, err error) 
 			continue // on purpose
 		}
 		if t.ID == "" && t.Until.IsZero() {
-			errs = append(errs, j.MarkExpired(ctx, t.Run))
+			errs = append(errs, j.Mark(ctx, t.Run, journal.Mark{State: journal.StateExpired}))
 			continue
 		}
 		left++
-		errs = append(errs, j.RecordAttempt(ctx, t.Run, reason, time.Now().Add(pause(t.Attempts))))
+		errs = append(errs, j.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleting, Reason: reason, Next: time.Now().Add(pause(t.Attempts))}))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return left, fmt.Errorf("recovery: %w", err)

@@ -40,7 +40,7 @@ func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
 			t.Errorf("%s is %s, want %s", run, state, want)
 		}
 	}
-	if err := alive.MarkCompleted(t.Context(), "alive-0"); err != nil {
+	if err := alive.Mark(t.Context(), "alive-0", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Errorf("the living cannot go on: %v", err)
 	}
 }

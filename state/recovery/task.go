@@ -43,9 +43,9 @@ func (cfg *Config) settle(ctx context.Context, t journal.Task) (journal.State, e
 	if cfg.kind(t) == embedded && !over(t, time.Now()) {
 		// The journal goes by the clock alone, so this cannot be called expired yet. A
 		// later round does.
-		return journal.StateUnknown, cfg.Journal.MarkUnknown(ctx, t.Run, embeddedGone)
+		return journal.StateUnknown, cfg.Journal.Mark(ctx, t.Run, journal.Mark{State: journal.StateUnknown, Reason: embeddedGone})
 	}
-	return journal.StateExpired, cfg.Journal.MarkExpired(ctx, t.Run)
+	return journal.StateExpired, cfg.Journal.Mark(ctx, t.Run, journal.Mark{State: journal.StateExpired})
 }
 
 // An ending is what came of one try.
@@ -68,7 +68,7 @@ func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
 	e.failure = cfg.Completer.CompleteTask(trying, t.ID)
 	cancel()
 	if e.failure == nil {
-		e.state, e.err = journal.StateCompleted, cfg.Journal.MarkCompleted(keep, t.Run)
+		e.state, e.err = journal.StateCompleted, cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateCompleted})
 		return e
 	}
 	var passes bool
@@ -83,10 +83,10 @@ func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
 		wait = max(wait, steadyPause)
 	}
 	e.next = now.Add(wait)
-	if e.err = cfg.Journal.RecordAttempt(keep, t.Run, e.failure.Error(), e.next); e.err != nil || !over(t, now) {
+	if e.err = cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateCompleting, Reason: e.failure.Error(), Next: e.next}); e.err != nil || !over(t, now) {
 		return e
 	}
-	e.state, e.err = journal.StateExpired, cfg.Journal.MarkExpired(keep, t.Run)
+	e.state, e.err = journal.StateExpired, cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateExpired})
 	return e
 }
 

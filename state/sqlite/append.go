@@ -3,9 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
@@ -18,160 +16,214 @@ const (
 
 	// noteDelay is how long notes wait for something more urgent to go with.
 	noteDelay = 20 * time.Millisecond
+
+	// maxBatch bounds the changes that share one transaction.
+	maxBatch = 256
 )
 
-// An op is one change that waits for the writer.
+// An op is one change that waits to be written.
 type op struct {
-	// do makes the change. An error means that nothing was written, unless tx.err
-	// is set: then the whole transaction is given up.
-	do   func(tx *txn) error
-	sync bool        // it must survive the loss of power
-	note bool        // nobody waits for it
-	done func(error) // told once how it went
-	gone atomic.Bool // whoever gets it first: the writer, or the caller who leaves
+	do   func(*txn) error // an error means that nothing was written, unless txn.err is set: then the whole transaction is given up
+	sync bool             // it must survive the loss of power
+	done chan error       // told once how it went; nil for a note
+	note jit.Entry
 }
 
-// A queue holds changes for the writer, in the order in which they came.
+// A queue holds changes in the order in which they came. Whoever comes while nobody
+// writes, writes what is there, and those that came meanwhile share the next
+// transaction, and with it one fsync.
 type queue struct {
-	urgent chan struct{} // has a token when something came that somebody waits for
-	noted  chan struct{} // has a token when a note came
-	stop   chan struct{} // closed when nothing comes any more
-
 	mu     sync.Mutex
 	ops    []*op
 	notes  int // among ops
 	lost   int // notes for which there was no room
+	busy   bool
+	late   *time.Timer // set while notes wait for something to go with
 	closed bool
+	idle   sync.Cond // of busy
 }
 
-func newQueue() *queue {
-	return &queue{urgent: make(chan struct{}, 1), noted: make(chan struct{}, 1), stop: make(chan struct{})}
-}
-
-// put adds a change. It reports false when the queue is closed.
-func (q *queue) put(o *op) bool {
+// put adds a change, and reports whether the caller is the one who writes it, by
+// calling work, and whether the queue was open.
+func (j *Journal) put(o *op) (lead, ok bool) {
+	q := &j.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	wake := q.urgent
 	switch {
 	case q.closed:
-		return false
-	case o.note && q.notes == maxNotes:
+		return false, false
+	case o.done != nil:
+		q.ops = append(q.ops, o)
+		lead = !q.busy
+		q.busy = true
+		return lead, true
+	case q.notes == maxNotes:
 		q.lost++
-		return true
-	case o.note:
-		q.notes++
-		wake = q.noted
+		return false, true
 	}
 	q.ops = append(q.ops, o)
-	select {
-	case wake <- struct{}{}:
-	default:
+	q.notes++
+	if !q.busy {
+		j.later()
 	}
+	return false, true
+}
+
+// later has notes written in a while. The caller holds the queue.
+func (j *Journal) later() {
+	if j.queue.late == nil {
+		j.queue.late = time.AfterFunc(noteDelay, func() {
+			if j.queue.take() {
+				j.work()
+			}
+		})
+	}
+}
+
+// take makes the caller the one who writes, unless somebody is or nothing waits.
+func (q *queue) take() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.late = nil
+	if q.busy || len(q.ops) == 0 {
+		return false
+	}
+	q.busy = true
 	return true
 }
 
-// take removes up to maxBatch changes, and the count of lost notes.
-func (q *queue) take() (batch []*op, lost int) {
+// work writes one transaction, for whoever was told to, and has the rest written.
+func (j *Journal) work() {
+	q := &j.queue
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	n := min(len(q.ops), maxBatch)
-	batch, q.ops = q.ops[:n:n], q.ops[n:]
+	batch, lost := q.ops[:n:n], q.lost
+	q.ops, q.lost = q.ops[n:], 0
 	for _, o := range batch {
-		if o.note {
+		if o.done == nil {
 			q.notes--
 		}
 	}
-	lost, q.lost = q.lost, 0
-	return batch, lost
-}
+	q.mu.Unlock()
+	if lost > 0 {
+		j.log.Warn("journal: notes were lost, the disk is too slow", "count", lost)
+	}
+	j.commit(batch)
 
-// close lets nothing more in.
-func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed = true
-	close(q.stop)
-}
-
-// writer makes changes until the journal is closed and nothing waits. Those that
-// came while it was busy share the next transaction, and with it one fsync.
-func (j *Journal) writer() {
-	defer close(j.written)
-	for open := true; open; {
-		select {
-		case <-j.queue.urgent:
-		case <-j.queue.stop:
-			open = false
-		case <-j.queue.noted:
-			timer := time.NewTimer(noteDelay)
-			select {
-			case <-timer.C:
-			case <-j.queue.urgent:
-			case <-j.queue.stop:
-			}
-			timer.Stop()
-		}
-		for {
-			batch, lost := j.queue.take()
-			if lost > 0 {
-				j.log.Warn("journal: notes were lost, the disk is too slow", "count", lost)
-			}
-			if len(batch) == 0 {
-				break
-			}
-			batch = slices.DeleteFunc(batch, func(o *op) bool { return o.gone.Swap(true) })
-			if len(batch) > 0 {
-				j.commit(batch)
-			}
-		}
+	if len(q.ops) > q.notes { // somebody waits
+		go j.work()
+		return
+	}
+	q.busy = false
+	q.idle.Broadcast()
+	if q.notes > 0 && !q.closed {
+		j.later()
 	}
 }
 
-// submit hands a change to the writer and waits for it.
+// finish lets nothing more in, and returns when all is written.
+func (j *Journal) finish() {
+	q := &j.queue
+	q.mu.Lock()
+	q.closed = true
+	if q.late != nil {
+		q.late.Stop()
+	}
+	for q.busy {
+		q.idle.Wait()
+	}
+	q.mu.Unlock()
+	if q.take() {
+		j.work()
+		j.finish()
+	}
+}
+
+// submit has a change written, and waits for it.
 func (j *Journal) submit(ctx context.Context, sync bool, do func(*txn) error) error {
 	if err := j.writable(); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	o := &op{do: do, sync: sync, done: func(err error) { done <- err }}
-	if !j.queue.put(o) {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("journal: nothing was written: %w", err)
+	}
+	o := &op{do: do, sync: sync, done: make(chan error, 1)}
+	lead, ok := j.put(o)
+	if !ok {
 		return journal.ErrClosed
 	}
+	if lead {
+		j.work()
+	}
 	select {
-	case err := <-done:
+	case err := <-o.done:
 		return err
 	case <-ctx.Done():
-		if o.gone.Swap(true) {
-			return fmt.Errorf("journal: wait for the disk, which may have it or not: %w", ctx.Err())
+		return fmt.Errorf("journal: wait for the disk, which may have it or not: %w", ctx.Err())
+	}
+}
+
+// commit makes the changes of a batch durable and answers each.
+func (j *Journal) commit(batch []*op) {
+	own := make([]error, len(batch))
+	sync := false
+	for _, o := range batch {
+		sync = sync || o.sync
+	}
+	err := j.transact(sync, func(tx *txn) error {
+		for i, o := range batch {
+			own[i] = o.do(tx)
+			if tx.err != nil {
+				return tx.err
+			}
 		}
-		return fmt.Errorf("journal: wait for the disk: %w", ctx.Err())
+		return nil
+	})
+	for i, o := range batch {
+		if err != nil {
+			own[i] = err
+		}
+		if o.done != nil {
+			o.done <- own[i]
+		} else {
+			j.missed(o.note, own[i])
+		}
 	}
 }
 
-// internal fails for the kinds that only the journal writes.
-func internal(kind jit.EntryKind) error {
-	switch kind {
+// missed logs a note that could not be written.
+func (j *Journal) missed(e jit.Entry, err error) {
+	if err != nil {
+		j.log.Warn("journal: a note was lost", "kind", string(e.Kind), "run", e.Run, "error", err)
+	}
+}
+
+// adding returns the change that adds an entry.
+func (j *Journal) adding(e jit.Entry) (func(*txn) error, error) {
+	switch e.Kind {
 	case journal.EntryTaskAttempt, journal.EntryTaskExpired, journal.EntryTaskUnknown, journal.EntryPruned, journal.EntryLoss:
-		return fmt.Errorf("journal: entry %s is the journal's own", kind)
-	}
-	return nil
-}
-
-// Append implements [jit.Journal]: it adds an entry and returns when it is on disk.
-// An entry of a run that another process owns is refused with [journal.ErrOwned];
-// [journal.ErrUnwritable] means that the disk did not take it. If ctx ends first, the entry
-// may have been written or not. A zero Time is now.
-func (j *Journal) Append(ctx context.Context, e jit.Entry) error {
-	if err := internal(e.Kind); err != nil {
-		return err
+		return nil, fmt.Errorf("journal: entry %s is the journal's own", e.Kind)
 	}
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	return j.submit(ctx, true, func(tx *txn) error {
+	return func(tx *txn) error {
 		return tx.append(journal.Record{Entry: e, Until: journal.Until(e, j.longest)})
-	})
+	}, nil
+}
+
+// Append implements [jit.Journal]: it adds an entry and returns when it is on disk. An
+// entry of a run that another process owns is refused with
+// [journal.ErrOwned]; [journal.ErrUnwritable] means that the disk did not take it. If
+// ctx ends first, the entry may have been written or not. A zero Time is now.
+func (j *Journal) Append(ctx context.Context, e jit.Entry) error {
+	do, err := j.adding(e)
+	if err != nil {
+		return err
+	}
+	return j.submit(ctx, true, do)
 }
 
 // Note implements [jit.Journal]: it adds an entry after those that came before, and
@@ -179,28 +231,16 @@ func (j *Journal) Append(ctx context.Context, e jit.Entry) error {
 // and is on disk with that. What goes wrong is logged. The caller must not change
 // what e points to any more.
 func (j *Journal) Note(e jit.Entry) {
-	if e.Time.IsZero() {
-		e.Time = time.Now()
-	}
-	told := func(err error) {
-		if err != nil {
-			j.log.Warn("journal: a note was lost", "kind", string(e.Kind), "run", e.Run, "error", err)
-		}
-	}
-	err := internal(e.Kind)
+	do, err := j.adding(e)
 	if err == nil {
 		err = j.writable()
 	}
-	if err != nil {
-		told(err)
-		return
+	if err == nil {
+		if _, ok := j.put(&op{do: do, note: e}); !ok {
+			err = journal.ErrClosed
+		}
 	}
-	o := &op{note: true, done: told, do: func(tx *txn) error {
-		return tx.append(journal.Record{Entry: e, Until: journal.Until(e, j.longest)})
-	}}
-	if !j.queue.put(o) {
-		told(journal.ErrClosed)
-	}
+	j.missed(e, err)
 }
 
 // Entries implements [jit.Rereader].

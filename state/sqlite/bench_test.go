@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -126,9 +127,9 @@ func BenchmarkRecovery(b *testing.B) {
 		for range 4 {
 			go func() {
 				for run := range work {
-					err := j.RecordAttempt(b.Context(), run, "503", time.Now())
+					err := j.Mark(b.Context(), run, journal.Mark{State: journal.StateCompleting, Reason: "503", Next: time.Now()})
 					if err == nil {
-						err = j.MarkCompleted(b.Context(), run)
+						err = j.Mark(b.Context(), run, journal.Mark{State: journal.StateCompleted})
 					}
 					if err != nil {
 						b.Error(err)

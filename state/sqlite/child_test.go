@@ -134,7 +134,7 @@ func childAppends(dir string, count int) error {
 			return err
 		}
 		if i%3 == 0 {
-			if err := j.RecordAttempt(ctx, run, call, time.Now()); err != nil {
+			if err := j.Mark(ctx, run, journal.Mark{State: journal.StateCompleting, Reason: call, Next: time.Now()}); err != nil {
 				return err
 			}
 		}
@@ -212,7 +212,7 @@ func childSweeps(dir string) error {
 			return err
 		}
 		for _, t := range mine {
-			if err := j.MarkCompleted(ctx, t.Run); err != nil {
+			if err := j.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleted}); err != nil {
 				return err
 			}
 			say("%s", t.Run)

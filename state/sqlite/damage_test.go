@@ -264,7 +264,7 @@ func TestCloseSettlesWhatDidNotWait(t *testing.T) {
 	dir := stateDir(t)
 	j := open(t, sqlite.Options{Dir: dir})
 	add(t, j, life("a")...)
-	if err := j.MarkCompleted(t.Context(), "a"); err != nil {
+	if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, j)
@@ -324,8 +324,8 @@ func TestFilesTakenAwayWhileRunning(t *testing.T) {
 				if !errors.Is(err, journal.ErrMoved) || !strings.Contains(err.Error(), dir) {
 					t.Errorf("Append() = %v, want ErrMoved and the path", err)
 				}
-				if err := j.MarkUnknown(t.Context(), "a", "x"); !errors.Is(err, journal.ErrMoved) {
-					t.Errorf("MarkUnknown() = %v, want ErrMoved", err)
+				if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateUnknown, Reason: "x"}); !errors.Is(err, journal.ErrMoved) {
+					t.Errorf("Mark() = %v, want ErrMoved", err)
 				}
 			}
 		})

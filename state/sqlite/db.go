@@ -1,8 +1,7 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -14,9 +13,8 @@ import (
 const applicationID = 0x6a697461
 
 // migrations returns the steps that lead from one schema version to the next. A
-// step is never changed once it was released. Entries keep the data column as they
-// were written: the chain is over its bytes. Version 2 has entries with an epoch, and
-// suspended tasks.
+// step is never changed once it was released. Entries keep their text as it was
+// written: the chain is over its bytes.
 func migrations() []string {
 	return []string{`
 CREATE TABLE entries (
@@ -58,23 +56,60 @@ CREATE INDEX tasks_unfinished ON tasks (owner) WHERE state IN ('open', 'completi
 -- The entry before the first that is still there.
 CREATE TABLE anchor (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
 INSERT INTO anchor VALUES (1, 0, zeroblob(32));`, `
-DROP INDEX tasks_unfinished;
-CREATE INDEX tasks_unfinished ON tasks (owner) WHERE state IN ('open', 'suspended', 'completing');`}
-}
+-- Entries may have an epoch, and tasks be suspended. Entries are found through their task, and those that are not
+-- among the last ones are in packs.
+CREATE TABLE loose (
+	seq  INTEGER PRIMARY KEY,
+	data TEXT NOT NULL, -- canonical JSON
+	hash BLOB NOT NULL
+) STRICT;
+INSERT INTO loose SELECT seq, data, hash FROM entries ORDER BY seq;
+DROP TABLE entries;
+ALTER TABLE loose RENAME TO entries;
 
-// A querier is a database, a connection of it, or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+CREATE TABLE packs (
+	last   INTEGER PRIMARY KEY,
+	first  INTEGER NOT NULL,
+	data   BLOB NOT NULL, -- what their data was, one a line, deflated
+	hashes BLOB NOT NULL  -- what their hashes were, one after the other
+) STRICT;
+
+-- In the order in which they began, so that those that change lie together.
+CREATE TABLE runs (
+	first_seq INTEGER PRIMARY KEY,
+	last_seq  INTEGER NOT NULL,
+	run       TEXT NOT NULL UNIQUE,
+	task      TEXT NOT NULL,
+	owner     TEXT NOT NULL,
+	state     TEXT NOT NULL,
+	authority TEXT NOT NULL,
+	session   TEXT NOT NULL,
+	name      TEXT NOT NULL,
+	user      TEXT NOT NULL,
+	opened    INTEGER NOT NULL, -- microseconds of Unix time, as the other times; 0 for none
+	updated   INTEGER NOT NULL,
+	expires   INTEGER NOT NULL,
+	until     INTEGER NOT NULL,
+	attempts  INTEGER NOT NULL,
+	error     TEXT NOT NULL,
+	next      INTEGER NOT NULL
+) STRICT;
+INSERT INTO runs SELECT first_seq, last_seq, run, task, owner, state, authority, session, name, user,
+	opened, updated, expires, until, attempts, error, next FROM tasks ORDER BY first_seq;
+DROP TABLE tasks;
+ALTER TABLE runs RENAME TO tasks;
+CREATE INDEX tasks_task ON tasks (task) WHERE task <> '';
+CREATE INDEX tasks_unsettled ON tasks (owner) WHERE state NOT IN ('completed', 'expired');`}
 }
 
 // version returns the schema version of a database, 0 for an empty one. It fails
 // for a database of something else, and for one of a later version.
-func version(ctx context.Context, db querier, path string, known int) (int, error) {
-	var id, v, tables int
-	err := db.QueryRowContext(ctx, "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "+
-		"FROM pragma_application_id, pragma_user_version").Scan(&id, &v, &tables)
+func version(c *sqldb.Conn, path string, known int) (int, error) {
+	var id, v, tables int64
+	err := c.Query(func(r sqldb.Row) error {
+		id, v, tables = r.Int(0), r.Int(1), r.Int(2)
+		return nil
+	}, "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id, pragma_user_version")
 	switch {
 	case err != nil:
 		return 0, failure(path, err, false)
@@ -82,86 +117,147 @@ func version(ctx context.Context, db querier, path string, known int) (int, erro
 		return 0, nil
 	case id != applicationID:
 		return 0, fmt.Errorf("journal: %s is a database of another program: use another directory", path)
-	case v > known:
+	case v > int64(known):
 		return 0, fmt.Errorf("journal: %s was %w (schema %d, this one knows %d): use that version or another directory",
 			path, journal.ErrNewer, v, known)
 	}
-	return v, nil
+	return int(v), nil
 }
 
 // migrate brings a database to the last of the steps, in one transaction.
-func migrate(ctx context.Context, db *sql.DB, path string, steps []string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
+func migrate(c *sqldb.Conn, path string, steps []string) (err error) {
+	if err := c.Exec("BEGIN IMMEDIATE"); err != nil {
 		return failure(path, err, true)
 	}
-	defer func() { _ = tx.Rollback() }() // nothing, after a commit
-	v, err := version(ctx, tx, path, len(steps))
-	if err != nil || v == len(steps) {
+	defer func() {
+		if err != nil {
+			_ = c.Exec("ROLLBACK") // the first error says more
+		}
+	}()
+	v, err := version(c, path, len(steps))
+	if err != nil {
 		return err
 	}
-	script := append(steps[v:len(steps):len(steps)],
-		fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(steps)))
-	for _, step := range script {
-		if _, err := tx.ExecContext(ctx, step); err != nil {
-			return failure(path, err, true)
+	if v < len(steps) {
+		script := append(steps[v:len(steps):len(steps)],
+			fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(steps)))
+		for _, step := range script {
+			if err := c.Do(step); err != nil {
+				return failure(path, err, true)
+			}
 		}
 	}
-	return failure(path, tx.Commit(), true)
+	return failure(path, c.Exec("COMMIT"), true)
+}
+
+// schemaSum is the SHA-256 of what a database of the latest version has in its schema.
+const schemaSum = "ca1ac4f5c9b5fd7f5dbec55d6a0369c733e01a3efb8a98638a27d88f872f127b"
+
+// readSchema returns what a database has in its schema.
+func readSchema(c *sqldb.Conn) (text string, err error) {
+	err = c.Query(func(r sqldb.Row) error {
+		text += r.Text(0) + "\x00"
+		return nil
+	}, "SELECT type || ' ' || name || ' ' || ifnull(sql, '') FROM sqlite_schema ORDER BY type, name")
+	return text, err
 }
 
 // sameSchema fails unless a database of the latest version has exactly the tables,
 // indexes and triggers that this program makes. A trigger could drop what is
 // written, and the chain would not know.
-func sameSchema(ctx context.Context, db querier, path string) error {
-	fresh, err := sqldb.Memory()
+func sameSchema(c *sqldb.Conn, path string) error {
+	text, err := readSchema(c)
 	if err != nil {
 		return failure(path, err, false)
 	}
-	defer func() { _ = fresh.Close() }() // nothing is in it
-	if err := migrate(ctx, fresh, "memory", migrations()); err != nil {
-		return err
-	}
-	var want, got sql.NullString
-	const query = "SELECT group_concat(type || ' ' || name || ' ' || ifnull(sql, ''), char(0)) FROM (SELECT * FROM sqlite_schema ORDER BY type, name)"
-	if err := fresh.QueryRowContext(ctx, query).Scan(&want); err != nil {
-		return failure("memory", err, false)
-	}
-	if err := db.QueryRowContext(ctx, query).Scan(&got); err != nil {
-		return failure(path, err, false)
-	}
-	if got != want {
+	if fmt.Sprintf("%x", sha256.Sum256([]byte(text))) != schemaSum {
 		return damaged(path, "its tables, indexes or triggers are not the journal's")
 	}
 	return nil
 }
 
-// readLast returns the last entry of a chain or, if it has none, its anchor.
-func readLast(ctx context.Context, db querier) (journal.Head, error) {
-	last, err := readHash(ctx, db, "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
-	if errors.Is(err, sql.ErrNoRows) {
-		return readAnchor(ctx, db)
+// errMissing reports what a sound journal would have: an anchor, hashes of one length.
+var errMissing = errors.New("entries or tables are missing or changed")
+
+// readLast returns the last entry of a chain or, if it has none, its anchor. Packs
+// never hold it.
+func readLast(c *sqldb.Conn) (journal.Head, error) {
+	last, err := readHead(c, "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+	if errors.Is(err, errMissing) {
+		return readAnchor(c)
 	}
 	return last, err
 }
 
 // readAnchor returns the last entry that was pruned, the zero Head if none was.
-func readAnchor(ctx context.Context, db querier) (journal.Head, error) {
-	return readHash(ctx, db, "SELECT seq, hash FROM anchor")
+func readAnchor(c *sqldb.Conn) (journal.Head, error) {
+	return readHead(c, "SELECT seq, hash FROM anchor")
 }
 
-// errHash reports a hash of another length.
-var errHash = errors.New("a hash is not one")
+func readHead(c *sqldb.Conn, query string) (h journal.Head, err error) {
+	rows := 0
+	err = c.Query(func(r sqldb.Row) error {
+		hash := r.Bytes(1)
+		if len(hash) != len(h.Hash) {
+			return errMissing
+		}
+		h.Seq, h.Hash, rows = r.Int(0), [32]byte(hash), 1
+		return nil
+	}, query)
+	if err == nil && rows == 0 {
+		err = errMissing
+	}
+	return h, err
+}
 
-func readHash(ctx context.Context, db querier, query string, args ...any) (journal.Head, error) {
-	var h journal.Head
-	var hash []byte
-	if err := db.QueryRowContext(ctx, query, args...).Scan(&h.Seq, &hash); err != nil {
+// A row is an entry as it lies in the database.
+type row struct {
+	seq        int64
+	data, hash []byte
+}
+
+// pageSize is how many entries are read at once, unless they are in a pack.
+const pageSize = 256
+
+// page returns rows after a number, in order: those of one pack, or loose ones. An
+// error comes with those that could be read before it.
+func page(c *sqldb.Conn, after int64) (rows []row, err error) {
+	packed := false
+	err = c.Query(func(r sqldb.Row) (err error) {
+		packed = true
+		rows, err = unpack(r.Int(0), r.Int(1), r.Bytes(2), r.Bytes(3))
+		return err
+	}, "SELECT first, last, data, hashes FROM packs WHERE last > ? ORDER BY last LIMIT 1", after)
+	for len(rows) > 0 && rows[0].seq <= after {
+		rows = rows[1:]
+	}
+	if packed || err != nil {
+		return rows, err
+	}
+	err = c.Query(func(r sqldb.Row) error {
+		rows = append(rows, row{r.Int(0), r.Bytes(1), r.Bytes(2)})
+		return nil
+	}, "SELECT seq, data, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", after, pageSize)
+	return rows, err
+}
+
+// entry returns one entry.
+func entry(c *sqldb.Conn, seq int64) (row, error) {
+	rows, err := page(c, seq-1)
+	if len(rows) > 0 && rows[0].seq == seq {
+		return rows[0], nil
+	}
+	return row{}, errors.Join(err, errMissing)
+}
+
+// headAt returns the head that names an entry.
+func headAt(c *sqldb.Conn, seq int64) (journal.Head, error) {
+	r, err := entry(c, seq)
+	if err == nil && len(r.hash) != 32 {
+		err = errMissing
+	}
+	if err != nil {
 		return journal.Head{}, err
 	}
-	if len(hash) != len(h.Hash) {
-		return journal.Head{}, errHash
-	}
-	h.Hash = [32]byte(hash)
-	return h, nil
+	return journal.Head{Seq: seq, Hash: [32]byte(r.hash)}, nil
 }

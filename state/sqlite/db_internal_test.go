@@ -1,13 +1,13 @@
 package sqlite
 
 import (
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/jit"
@@ -52,7 +52,7 @@ func TestOtherSchemasAreRefused(t *testing.T) {
 		"a table more":       {"CREATE TABLE more (x)", journal.ErrDamaged, "tables, indexes or triggers"},
 		"a trigger":          {"CREATE TRIGGER eat BEFORE INSERT ON entries BEGIN SELECT RAISE(IGNORE); END", journal.ErrDamaged, "tables, indexes or triggers"},
 		"a view for a table": {"ALTER TABLE tasks RENAME TO t; CREATE VIEW tasks AS SELECT * FROM t", journal.ErrDamaged, "tables, indexes or triggers"},
-		"an index less":      {"DROP INDEX entries_run", journal.ErrDamaged, "tables, indexes or triggers"},
+		"an index less":      {"DROP INDEX tasks_task", journal.ErrDamaged, "tables, indexes or triggers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := edited(t, tt.statements)
@@ -80,15 +80,17 @@ func TestOtherSchemasAreRefused(t *testing.T) {
 func TestMigrationsGoForwardInOneTransaction(t *testing.T) {
 	dir := edited(t, "SELECT 1")
 	path := filepath.Join(dir, databaseFile)
-	db, err := sqldb.Open(path, 1)
+	db, err := sqldb.Connect(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
 	state := func() (v int, columns int, entries int) {
 		t.Helper()
-		err := db.QueryRowContext(t.Context(), "SELECT user_version, (SELECT count(*) FROM pragma_table_info('tasks')), "+
-			"(SELECT count(*) FROM entries) FROM pragma_user_version").Scan(&v, &columns, &entries)
+		err := db.Query(func(r sqldb.Row) error {
+			v, columns, entries = int(r.Int(0)), int(r.Int(1)), int(r.Int(2))
+			return nil
+		}, "SELECT user_version, (SELECT count(*) FROM pragma_table_info('tasks')), (SELECT count(*) FROM entries) FROM pragma_user_version")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +98,7 @@ func TestMigrationsGoForwardInOneTransaction(t *testing.T) {
 	}
 	_, columns, _ := state()
 	steps := append(migrations(), "ALTER TABLE tasks ADD COLUMN note TEXT NOT NULL DEFAULT ''", "CREATE TABLE broken (x, x)")
-	if err := migrate(t.Context(), db, path, steps); err == nil {
+	if err := migrate(db, path, steps); err == nil {
 		t.Error("a broken step went through")
 	}
 	known := len(migrations())
@@ -104,15 +106,31 @@ func TestMigrationsGoForwardInOneTransaction(t *testing.T) {
 		t.Errorf("after a broken step: version %d, %d columns, %d entries", v, c, entries)
 	}
 	for range 2 {
-		if err := migrate(t.Context(), db, path, steps[:known+1]); err != nil {
+		if err := migrate(db, path, steps[:known+1]); err != nil {
 			t.Fatal(err)
 		}
 		if v, c, entries := state(); v != known+1 || c != columns+1 || entries != 1 {
 			t.Errorf("version %d, %d columns, %d entries", v, c, entries)
 		}
 	}
-	if err := migrate(t.Context(), db, path, steps[:known]); !errors.Is(err, journal.ErrNewer) {
+	if err := migrate(db, path, steps[:known]); !errors.Is(err, journal.ErrNewer) {
 		t.Errorf("the earlier program: %v, want journal.ErrNewer", err)
+	}
+}
+
+// The schema that is demanded is the one that is made.
+func TestSchemaSum(t *testing.T) {
+	db, err := sqldb.ConnectMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if err := migrate(db, "memory", migrations()); err != nil {
+		t.Fatal(err)
+	}
+	if err := sameSchema(db, "memory"); err != nil {
+		text, _ := readSchema(db)
+		t.Errorf("schemaSum is not %x, of\n%s", sha256.Sum256([]byte(text)), text)
 	}
 }
 
@@ -131,13 +149,13 @@ func TestSettings(t *testing.T) {
 		"journal_mode": "wal", "synchronous": "2", "fullfsync": "1", "checkpoint_fullfsync": "1", "trusted_schema": "0",
 		"cell_size_check": "1", "temp_store": "2", "busy_timeout": "10000",
 	} {
-		var got string
-		if err := j.write.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != want {
-			t.Errorf("%s = %s, %v, want %s", name, got, err, want)
+		if got := pragma(t, j.write, name); got != want {
+			t.Errorf("%s = %s, want %s", name, got, want)
 		}
 	}
-	if _, err := j.read.ExecContext(t.Context(), "DELETE FROM entries"); err == nil {
-		t.Error("a reader's connection writes")
+	err = j.with(t.Context(), func(c *sqldb.Conn) error { return c.Exec("DELETE FROM entries") })
+	if sqldb.Code(err) != sqldb.ReadOnly {
+		t.Errorf("a reader's connection writes: %v", err)
 	}
 	// A change that need not wait does not take the next one's wait away.
 	ctx := t.Context()
@@ -148,16 +166,29 @@ func TestSettings(t *testing.T) {
 		do   func() error
 		want string
 	}{
-		{func() error { return j.RecordAttempt(ctx, "a", "no answer", time.Time{}) }, "1"},
+		{func() error {
+			return j.Mark(ctx, "a", journal.Mark{State: journal.StateCompleting, Reason: "no answer"})
+		}, "1"},
 		{func() error { return j.Append(ctx, jit.Entry{Kind: jit.EntryRequest, Run: "a"}) }, "2"},
-		{func() error { return j.MarkCompleted(ctx, "a") }, "1"},
+		{func() error { return j.Mark(ctx, "a", journal.Mark{State: journal.StateCompleted}) }, "1"},
 	} {
 		if err := step.do(); err != nil {
 			t.Fatal(err)
 		}
-		var got string
-		if err := j.write.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&got); err != nil || got != step.want {
-			t.Errorf("after step %d synchronous = %s, %v, want %s", i, got, err, step.want)
+		if got := pragma(t, j.write, "synchronous"); got != step.want {
+			t.Errorf("after step %d synchronous = %s, want %s", i, got, step.want)
 		}
 	}
+}
+
+func pragma(t *testing.T, c *sqldb.Conn, name string) (value string) {
+	t.Helper()
+	err := c.Query(func(r sqldb.Row) error {
+		value = r.Text(0)
+		return nil
+	}, "PRAGMA "+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
 }

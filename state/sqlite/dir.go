@@ -114,7 +114,7 @@ func checkPrivate(path string, info fs.FileInfo) error {
 func lockBriefly(ctx context.Context, f *os.File) error {
 	ctx, cancel := context.WithTimeout(ctx, sqldb.Patience)
 	defer cancel()
-	for pause := 50 * time.Microsecond; ; pause = min(2*pause, 20*time.Millisecond) {
+	for pause := 50 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
 		if ok, err := disk.TryLock(f); ok || err != nil {
 			return err
 		}

@@ -9,7 +9,8 @@
 //
 //	journal.db      SQLite in WAL mode, with journal.db-wal and journal.db-shm
 //	journal.key     the key of this directory: of the chain, and of token hashes
-//	journal.head    number and hash of the last entry known to be on disk
+//	journal.head    number and hash of the last entry known to be on disk; locked while
+//	                a process writes
 //	journal.lock    held while a process opens the journal
 //	owners/ID.lock  held by the process ID as long as it lives
 //
@@ -34,12 +35,18 @@
 //
 // An Append costs one fsync, of the WAL, shared by all that append at the same time;
 // now and then (each thousand pages) one commit pays a checkpoint with two or three
-// more. Notes and the changes of a task's state ([Journal.RecordAttempt],
-// [Journal.MarkCompleted] and so on) cost none. They are written in order, the changes
-// before their method returns, and are on disk with the next Append or Close: the death
+// more. Notes and [Journal.Mark] cost none. They are written in order, marks before the
+// method returns, and are on disk with the next Append or Close: the death
 // of the process takes nothing but the notes of the last moments. What a power cut can
 // take is knowledge only, in the harmless direction: a task is completed once more,
 // which is idempotent, or an attempt is counted once less.
+//
+// # How entries lie
+//
+// The last entries lie one by one, those before them compressed in packs of some
+// hundreds: a run then takes about 2 kB, in place of 16. An entry is found through the
+// task that it is about, which knows its first and its last. Its text is the same in
+// every version and in a pack, since the chain is over it.
 //
 // # What Verify finds
 //

@@ -18,20 +18,23 @@ func damaged(path, reason string) error {
 }
 
 // failure turns an error of the database or the file system at path into one that
-// says what it means. writing says that the caller wanted to change something.
+// says what it means. writing says that the caller wanted to change something. What
+// this package or its caller said already stays as it is.
 func failure(path string, err error, writing bool) error {
-	if err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged) { // it says so already
+	code := sqldb.Code(err)
+	switch {
+	case err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged):
 		return err
-	}
-	switch code := sqldb.Code(err); {
+	case errors.Is(err, errMissing):
+		return damaged(path, err.Error())
 	case code == sqldb.Corrupt || code == sqldb.NotADB:
 		return damaged(path, err.Error())
-	case !writing && code == 0 && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded):
-		return damaged(path, "it holds what no journal does: "+err.Error())
-	case !writing:
-		return fmt.Errorf("journal: read %s: %w", path, err)
+	case !writing && code == 0: // not the database's
+		return err
+	case writing:
+		return fmt.Errorf("journal: cannot write %s: %s: %w (%w)", path, remedy(err), journal.ErrUnwritable, err)
 	}
-	return fmt.Errorf("journal: cannot write %s: %s: %w (%w)", path, remedy(err), journal.ErrUnwritable, err)
+	return fmt.Errorf("journal: read %s: %w", path, err)
 }
 
 // remedy says what to do about a write that failed.
@@ -41,7 +44,7 @@ func remedy(err error) string {
 		return "the disk is full: free some space"
 	case code == sqldb.ReadOnly || code == sqldb.CantOpen || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		return "it is read-only: make the directory writable or use another"
-	case code == sqldb.Busy:
+	case code == sqldb.Busy || errors.Is(err, context.DeadlineExceeded):
 		return "another process holds it for too long: end that one or try again"
 	}
 	return "the disk does not take it"

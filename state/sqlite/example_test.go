@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -48,7 +49,7 @@ func Example() {
 	}
 	defer func() { _ = release() }()
 	// Here the authorization server is asked to complete task_1.
-	_ = second.MarkCompleted(ctx, "run-1")
+	_ = second.Mark(ctx, "run-1", journal.Mark{State: journal.StateCompleted})
 
 	task, err := second.Task(ctx, "task_1")
 	fmt.Println(task.State, err)

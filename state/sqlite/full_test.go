@@ -126,8 +126,8 @@ func TestDiskFull(t *testing.T) {
 	if !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "the disk is full: free some space") {
 		t.Errorf("Append() on a full disk = %v, want ErrUnwritable", err)
 	}
-	if err := j.MarkCompleted(t.Context(), "a"); !errors.Is(err, journal.ErrUnwritable) {
-		t.Errorf("MarkCompleted() on a full disk = %v, want ErrUnwritable", err)
+	if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); !errors.Is(err, journal.ErrUnwritable) {
+		t.Errorf("Mark() on a full disk = %v, want ErrUnwritable", err)
 	}
 	if err := j.Append(t.Context(), life("late")[0]); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Append() on a full disk = %v, want ErrUnwritable", err)

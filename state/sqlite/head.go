@@ -21,7 +21,8 @@ const headTitle = "jitagent journal head v1 "
 // nothing: only a record elsewhere shows that acknowledged entries are gone.
 //
 // It is written after the commit and not synced: after a power cut it may name an
-// older entry, never one that is not there.
+// older entry, never one that is not there. Its lock is held by whoever writes to the
+// journal, so each writer names an entry after the one that it finds.
 type headFile struct {
 	f    *os.File
 	keys keys
@@ -34,15 +35,18 @@ func (h *headFile) line(head journal.Head) []byte {
 	return fmt.Appendf(nil, "%s%x\n", text, mac(h.keys.head, []byte(text)))
 }
 
-// read returns what the file says. The caller holds its lock.
-func (h *headFile) read() (journal.Head, error) {
+// current returns what the file says.
+func (h *headFile) current(ctx context.Context) (head journal.Head, err error) {
+	if err := lockBriefly(ctx, h.f); err != nil {
+		return journal.Head{}, fmt.Errorf("journal: %w", err)
+	}
+	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
 	want := len(h.line(journal.Head{}))
 	buf := make([]byte, want+1)
 	n, _ := h.f.ReadAt(buf, 0)
-	var head journal.Head
 	var hash []byte
 	// Whatever is read from it, only the line that would be written for that counts.
-	_, err := fmt.Sscanf(string(buf[:n]), headTitle+"%d:%x", &head.Seq, &hash)
+	_, err = fmt.Sscanf(string(buf[:n]), headTitle+"%d:%x", &head.Seq, &hash)
 	copy(head.Hash[:], hash)
 	if err != nil || !hmac.Equal(buf[:n], h.line(head)) {
 		return journal.Head{}, damaged(h.f.Name(), "it was not written by a journal with this key")
@@ -50,55 +54,39 @@ func (h *headFile) read() (journal.Head, error) {
 	return head, nil
 }
 
-// current returns what the file says.
-func (h *headFile) current(ctx context.Context) (head journal.Head, err error) {
-	if err := lockBriefly(ctx, h.f); err != nil {
-		return journal.Head{}, fmt.Errorf("journal: %w", err)
-	}
-	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
-	return h.read()
+// set has the file name head. The caller holds its lock.
+func (h *headFile) set(head journal.Head) error {
+	_, err := h.f.WriteAt(h.line(head), 0)
+	return failure(h.f.Name(), err, true)
 }
 
-// advance has the file name head, unless it names a later entry already.
-func (h *headFile) advance(ctx context.Context, head journal.Head) (err error) {
-	if err := lockBriefly(ctx, h.f); err != nil {
-		return failure(h.f.Name(), err, true)
+// openHead opens the head file, and makes that of a journal without entries if create
+// is set; else it returns nil if there is none.
+func openHead(dir string, k keys, create bool) (*headFile, error) {
+	path, flag := filepath.Join(dir, headFileName), os.O_RDONLY
+	if create {
+		flag = os.O_RDWR
 	}
-	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()
-	now, err := h.read()
-	if err != nil || now.Seq >= head.Seq {
-		return err
+	f, err := disk.Open(path, flag)
+	if errors.Is(err, fs.ErrNotExist) {
+		if !create {
+			return nil, nil
+		}
+		if err = disk.Replace(path, (&headFile{keys: k}).line(journal.Head{}), 0o600); err == nil {
+			f, err = disk.Open(path, flag)
+		}
 	}
-	if _, err := h.f.WriteAt(h.line(head), 0); err != nil {
-		return failure(h.f.Name(), err, true)
-	}
-	return nil
-}
-
-// openHead opens the head file; [fs.ErrNotExist] if there is none.
-func openHead(dir string, k keys, flag int) (*headFile, error) {
-	f, err := disk.Open(filepath.Join(dir, headFileName), flag)
 	if err != nil {
-		return nil, err
+		return nil, failure(path, err, true)
 	}
 	return &headFile{f: f, keys: k}, nil
 }
 
-// createHead makes the head file of a journal without entries.
-func createHead(dir string, k keys) error {
-	path := filepath.Join(dir, headFileName)
-	err := disk.Replace(path, (&headFile{keys: k}).line(journal.Head{}), 0o600)
-	return failure(path, err, true)
-}
-
-// readHead returns what the head file says, and whether there is one.
-func readHead(ctx context.Context, dir string, k keys) (journal.Head, bool, error) {
-	h, err := openHead(dir, k, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) {
-		return journal.Head{}, false, nil
-	}
-	if err != nil {
-		return journal.Head{}, false, fmt.Errorf("journal: %w", err)
+// knownHead returns what the head file says, and whether there is one.
+func knownHead(ctx context.Context, dir string, k keys) (journal.Head, bool, error) {
+	h, err := openHead(dir, k, false)
+	if h == nil || err != nil {
+		return journal.Head{}, false, err
 	}
 	head, err := h.current(ctx)
 	return head, true, errors.Join(err, h.f.Close())

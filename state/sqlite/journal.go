@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,21 +47,26 @@ type Journal struct {
 	log       *slog.Logger
 	keys      keys
 
-	write   *sql.DB // one connection; nil when read-only
-	syncing bool    // the writer's: whether its commits wait for the disk
-	read    *sql.DB
-	own     map[string]journal.Task // the writer's: unfinished tasks that this process began
-	files   watch                   // the writer's
+	write   *sqldb.Conn             // of the one who writes; nil when read-only or in memory
+	syncing bool                    // whether its commits wait for the disk
+	packed  int64                   // the last entry that is known to be in a pack
+	own     map[string]journal.Task // of the one who writes: unfinished tasks that this process began
+	files   watch                   // of the one who writes
 	head    *headFile
 	lock    *os.File // of this journal as an owner
 
-	queue   *queue
-	written chan struct{} // closed when the writer is done
+	readers chan *sqldb.Conn // each nil until it is needed; in memory the only one
+	conns   int              // how many there are
+	queue   queue
 
 	mu     sync.Mutex
 	closed bool
 	claims map[string]*os.File // the locks of owners that are claimed
+	over   chan struct{}       // closed with it
 }
+
+// maxReaders bounds the connections that read.
+const maxReaders = 4
 
 func newJournal(opts Options) (*Journal, error) {
 	if opts.Longest < 0 {
@@ -70,8 +74,10 @@ func newJournal(opts Options) (*Journal, error) {
 	}
 	j := &Journal{
 		readOnly: opts.ReadOnly, longest: opts.Longest, log: opts.Logger,
-		queue: newQueue(), written: make(chan struct{}), claims: map[string]*os.File{},
+		syncing: true, // as sqldb connects
+		readers: make(chan *sqldb.Conn, maxReaders), claims: map[string]*os.File{}, over: make(chan struct{}),
 	}
+	j.queue.idle.L = &j.queue.mu
 	if j.longest == 0 {
 		j.longest = 24 * time.Hour
 	}
@@ -104,7 +110,6 @@ func Open(ctx context.Context, opts Options) (*Journal, error) {
 		err = locked(ctx, filepath.Join(j.dir, lockFile), func() error { return j.openWriting(ctx) })
 	}
 	if err != nil {
-		close(j.written) // no writer
 		return nil, errors.Join(err, j.Close())
 	}
 	return j, nil
@@ -121,17 +126,51 @@ func (j *Journal) openReading(ctx context.Context) error {
 	if _, err := os.Lstat(j.path); err != nil {
 		return fmt.Errorf("journal: %s: %w", j.path, journal.ErrNotFound)
 	}
-	if j.read, err = sqldb.OpenReading(j.path, 4); err != nil {
-		return failure(j.path, err, false)
+	j.allowReaders()
+	return j.with(ctx, func(c *sqldb.Conn) error {
+		v, err := version(c, j.path, len(migrations()))
+		if err == nil && v < len(migrations()) {
+			err = fmt.Errorf("journal: %s was %w: open it for writing once", j.path, journal.ErrOlder)
+		}
+		return err
+	})
+}
+
+// allowReaders lets as many connections read as may at once.
+func (j *Journal) allowReaders() {
+	for range maxReaders {
+		j.readers <- nil
 	}
-	v, err := version(ctx, j.read, j.path, len(migrations()))
-	if err == nil && v < len(migrations()) {
-		err = fmt.Errorf("journal: %s was %w: open it for writing once", j.path, journal.ErrOlder)
+	j.conns = maxReaders
+}
+
+// with runs do with a connection that only reads, and sees the journal as it is at one
+// moment. In memory it is the only connection.
+func (j *Journal) with(ctx context.Context, do func(*sqldb.Conn) error) (err error) {
+	var c *sqldb.Conn
+	select {
+	case c = <-j.readers:
+	case <-j.over:
+		return journal.ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("journal: read %s: %w", j.path, ctx.Err())
 	}
-	if err == nil {
-		close(j.written) // no writer
+	defer func() { j.readers <- c }()
+	if c == nil {
+		if c, err = sqldb.Connect(j.path, false); err != nil {
+			return failure(j.path, err, false)
+		}
 	}
-	return err
+	if j.dir == "" {
+		return do(c)
+	}
+	c.Interrupt(ctx)
+	if err = c.Exec("BEGIN"); err == nil {
+		err = do(c)
+	}
+	c.Interrupt(context.Background())
+	_ = c.Exec("ROLLBACK") // it only read
+	return failure(j.path, err, false)
 }
 
 func (j *Journal) openWriting(ctx context.Context) error {
@@ -147,40 +186,21 @@ func (j *Journal) openWriting(ctx context.Context) error {
 			return err
 		}
 	}
-	if j.head, err = openHead(j.dir, j.keys, os.O_RDWR); errors.Is(err, os.ErrNotExist) {
-		if err = createHead(j.dir, j.keys); err == nil {
-			j.head, err = openHead(j.dir, j.keys, os.O_RDWR)
-		}
+	if j.head, err = openHead(j.dir, j.keys, true); err != nil {
+		return err
 	}
-	if err != nil {
-		return failure(filepath.Join(j.dir, headFileName), err, true)
+	if j.write, err = sqldb.Connect(j.path, true); err != nil {
+		return failure(j.path, err, true)
 	}
-	if err := j.openDatabases(ctx); err != nil {
+	if err := migrate(j.write, j.path, migrations()); err != nil {
 		return err
 	}
 	if err := j.register(ctx); err != nil {
 		return err
 	}
+	j.allowReaders()
 	j.files, err = watchFiles(j.path, j.path+"-wal", j.path+"-shm", j.head.f.Name(), j.lock.Name())
-	if err != nil {
-		return err
-	}
-	go j.writer()
-	return nil
-}
-
-// openDatabases opens the database for the writer and for readers.
-func (j *Journal) openDatabases(ctx context.Context) error {
-	var err error
-	if j.write, err = sqldb.Open(j.path, 1); err != nil {
-		return failure(j.path, err, true)
-	}
-	j.syncing = true // as sqldb opens it
-	if err := migrate(ctx, j.write, j.path, migrations()); err != nil {
-		return err
-	}
-	j.read, err = sqldb.OpenReading(j.path, 4)
-	return failure(j.path, err, false)
+	return err
 }
 
 // register makes this journal an owner.
@@ -213,15 +233,15 @@ func Memory(ctx context.Context, opts Options) (*Journal, error) {
 		return nil, err
 	}
 	j.id = rand.Text()
-	if j.write, err = sqldb.Memory(); err != nil {
+	c, err := sqldb.ConnectMemory()
+	if err != nil {
 		return nil, failure("memory", err, true)
 	}
-	j.read = j.write
-	if err := migrate(ctx, j.write, "memory", migrations()); err != nil {
-		close(j.written)
+	j.readers <- c
+	j.conns = 1
+	if err := migrate(c, "memory", migrations()); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	go j.writer()
 	return j, nil
 }
 
@@ -238,12 +258,12 @@ func (j *Journal) Path() string { return j.path }
 func (j *Journal) TokenHashKey() secret.String { return j.keys.tokens }
 
 // Head returns the last entry. See the package comment for what to do with it.
-func (j *Journal) Head(ctx context.Context) (journal.Head, error) {
-	last, err := readLast(ctx, j.read)
-	if err != nil {
-		return journal.Head{}, unreadable(j.path, err)
-	}
-	return last, nil
+func (j *Journal) Head(ctx context.Context) (last journal.Head, err error) {
+	err = j.with(ctx, func(c *sqldb.Conn) (err error) {
+		last, err = readLast(c)
+		return err
+	})
+	return last, err
 }
 
 // writable reports why this journal cannot be written to.
@@ -272,15 +292,17 @@ func (j *Journal) Close() error {
 	claims := maps.Clone(j.claims)
 	j.mu.Unlock()
 
-	j.queue.close()
-	<-j.written
+	j.finish()
 	var errs []error
 	for owner, lock := range claims {
 		errs = append(errs, j.release(owner, lock))
 	}
-	errs = append(errs, j.settle(context.Background()))
-	if j.read != nil && j.read != j.write {
-		errs = append(errs, j.read.Close())
+	errs = append(errs, j.settle())
+	close(j.over)
+	for range j.conns {
+		if c := <-j.readers; c != nil {
+			errs = append(errs, c.Close())
+		}
 	}
 	if j.write != nil {
 		errs = append(errs, j.write.Close())
@@ -299,21 +321,23 @@ func (j *Journal) Close() error {
 
 // settle puts on disk what was written without waiting, so that the head file may
 // name it.
-func (j *Journal) settle(ctx context.Context) error {
+func (j *Journal) settle() error {
 	if j.files == nil || j.syncing || j.files.check() != nil {
 		return nil // nothing waits, or what is there is not ours any more
 	}
-	last, err := readLast(ctx, j.write)
-	if err != nil {
-		return unreadable(j.path, err)
-	}
-	var busy, inLog, moved int
-	err = j.write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &inLog, &moved)
-	if err != nil {
-		return failure(j.path, err, true)
-	}
-	if busy != 0 || moved < inLog {
-		return nil // readers or writers are in the way; whoever is last does it
-	}
-	return j.setHead(ctx, last)
+	return j.alone(func(c *sqldb.Conn) error {
+		last, err := readLast(c)
+		if err != nil {
+			return failure(j.path, err, false)
+		}
+		var done bool
+		err = c.Query(func(r sqldb.Row) error {
+			done = r.Int(0) == 0 && r.Int(2) >= r.Int(1)
+			return nil
+		}, "PRAGMA wal_checkpoint(PASSIVE)")
+		if err != nil || !done {
+			return failure(j.path, err, true) // readers are in the way; whoever is last does it
+		}
+		return j.head.set(last)
+	})
 }

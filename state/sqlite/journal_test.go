@@ -242,8 +242,8 @@ func TestClosed(t *testing.T) {
 		if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest}); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("Append() = %v", err)
 		}
-		if err := j.MarkCompleted(t.Context(), "a"); !errors.Is(err, journal.ErrClosed) {
-			t.Errorf("MarkCompleted() = %v", err)
+		if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); !errors.Is(err, journal.ErrClosed) {
+			t.Errorf("Mark() = %v", err)
 		}
 		if _, err := j.Claim(t.Context(), j.Owner()); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("Claim() = %v", err)
@@ -272,7 +272,7 @@ func TestReadOnly(t *testing.T) {
 			"Append": func() error { return r.Append(t.Context(), life("b")[0]) },
 			"Prune":  func() error { _, err := r.Prune(t.Context(), time.Now()); return err },
 			"Claim":  func() error { _, err := r.Claim(t.Context(), w.Owner()); return err },
-			"Mark":   func() error { return r.MarkCompleted(t.Context(), "a") },
+			"Mark":   func() error { return r.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}) },
 			"Clean":  func() error { _, err := r.CleanOwners(t.Context()); return err },
 		} {
 			if err := change(); !errors.Is(err, journal.ErrReadOnly) {
@@ -311,8 +311,8 @@ func TestQueryAndExport(t *testing.T) {
 			want   int
 		}{
 			"run":              {journal.Filter{Run: "r7"}, 4},
-			"task":             {journal.Filter{TaskID: "task_r7"}, 3},
-			"call":             {journal.Filter{CallID: "call-1", Run: "r7"}, 2},
+			"call":             {journal.Filter{Call: "call-1", Run: "r7"}, 2},
+			"begin of calls":   {journal.Filter{Call: "cal", Run: "r7"}, 2},
 			"none":             {journal.Filter{Run: "r"}, 0},
 			"kind":             {journal.Filter{Run: "r7", Kinds: []jit.EntryKind{jit.EntryGrant}}, 1},
 			"after":            {journal.Filter{Run: "r7", After: 7*4 + 3}, 1},

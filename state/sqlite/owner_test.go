@@ -49,11 +49,15 @@ func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
 		t.Errorf("CleanOwners() = %d, %v, want 0", n, err)
 	}
 	for name, change := range map[string]func() error{
-		"Append":        func() error { return other.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskCompleted, Run: "a"}) },
-		"MarkCompleted": func() error { return other.MarkCompleted(t.Context(), "a") },
-		"MarkExpired":   func() error { return other.MarkExpired(t.Context(), "a") },
-		"MarkUnknown":   func() error { return other.MarkUnknown(t.Context(), "a", "x") },
-		"RecordAttempt": func() error { return other.RecordAttempt(t.Context(), "a", "x", time.Now()) },
+		"Append":    func() error { return other.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskCompleted, Run: "a"}) },
+		"completed": func() error { return other.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}) },
+		"expired":   func() error { return other.Mark(t.Context(), "a", journal.Mark{State: journal.StateExpired}) },
+		"unknown": func() error {
+			return other.Mark(t.Context(), "a", journal.Mark{State: journal.StateUnknown, Reason: "x"})
+		},
+		"attempt": func() error {
+			return other.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleting, Reason: "x", Next: time.Now()})
+		},
 	} {
 		if err := change(); !errors.Is(err, journal.ErrOwned) {
 			t.Errorf("%s of another's task = %v, want ErrOwned", name, err)
@@ -73,7 +77,7 @@ func TestOrphansAreClaimedByOne(t *testing.T) {
 	add(t, gone, life("a")...)
 	add(t, gone, life("b")...)
 	add(t, gone, life("done")...)
-	if err := gone.MarkCompleted(t.Context(), "done"); err != nil {
+	if err := gone.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, gone)
@@ -82,8 +86,8 @@ func TestOrphansAreClaimedByOne(t *testing.T) {
 	if got := orphans(t, first); got != "a b" {
 		t.Fatalf("orphans %q, want a and b", got)
 	}
-	if err := first.MarkCompleted(t.Context(), "a"); !errors.Is(err, journal.ErrOwned) {
-		t.Errorf("MarkCompleted without a claim = %v, want ErrOwned", err)
+	if err := first.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); !errors.Is(err, journal.ErrOwned) {
+		t.Errorf("Mark without a claim = %v, want ErrOwned", err)
 	}
 	release, err := first.Claim(t.Context(), gone.Owner())
 	if err != nil {
@@ -104,14 +108,14 @@ func TestOrphansAreClaimedByOne(t *testing.T) {
 	if err != nil || runs(tasks) != "a b" {
 		t.Errorf("claimed tasks %q, %v", runs(tasks), err)
 	}
-	if err := errors.Join(first.RecordAttempt(t.Context(), "a", "503", time.Now()), first.MarkCompleted(t.Context(), "b")); err != nil {
+	if err := errors.Join(first.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleting, Reason: "503", Next: time.Now()}), first.Mark(t.Context(), "b", journal.Mark{State: journal.StateCompleted})); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(release(), release()); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.MarkCompleted(t.Context(), "a"); !errors.Is(err, journal.ErrOwned) {
-		t.Errorf("MarkCompleted after Release = %v, want ErrOwned", err)
+	if err := first.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); !errors.Is(err, journal.ErrOwned) {
+		t.Errorf("Mark after Release = %v, want ErrOwned", err)
 	}
 
 	// What was left can be claimed again, though the lock file is gone.
@@ -122,8 +126,8 @@ func TestOrphansAreClaimedByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := second.MarkCompleted(t.Context(), "a"); err != nil {
-		t.Errorf("MarkCompleted of the claimed = %v", err)
+	if err := second.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); err != nil {
+		t.Errorf("Mark of the claimed = %v", err)
 	}
 	closed(t, second) // with the claim
 	if err := release(); err != nil {

@@ -125,7 +125,7 @@ func TestKilledWhileAppending(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := errors.Join(witness.MarkCompleted(t.Context(), run), release()); err != nil {
+			if err := errors.Join(witness.Mark(t.Context(), run, journal.Mark{State: journal.StateCompleted}), release()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -2,51 +2,26 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// Prune removes the oldest entries, up to the first that is not older than before
-// or that is about a task that is not finished, or that has later entries which
-// stay. The chain then begins after an anchor, the hash of the last entry removed,
-// and gets an [journal.EntryPruned] that names it: [Journal.Verify] goes on to show that
-// nothing else is missing. Prune returns how many entries it removed.
+// Prune removes the oldest entries, up to the first that is about a task which is not
+// finished or was changed since before. The chain then begins after an anchor, the hash
+// of the last entry removed, and gets an [journal.EntryPruned] that names it:
+// [Journal.Verify] goes on to show that nothing else is missing. Prune returns how many
+// entries it removed.
 //
 // What is removed is gone from queries and exports: export first. The file does
-// not become smaller; its free pages are used again. Nothing calls Prune by itself.
-func (j *Journal) Prune(ctx context.Context, before time.Time) (removed int64, err error) {
-	err = j.submit(ctx, true, func(tx *txn) error {
-		anchor, err := readAnchor(tx.ctx, tx.tx)
-		if err != nil {
-			return tx.fail(err)
-		}
-		limit, err := tx.pruneLimit(before)
-		if err != nil {
-			return tx.fail(err)
-		}
-		if limit <= anchor.Seq {
-			return nil
-		}
-		next, err := readHash(tx.ctx, tx.tx, "SELECT seq, hash FROM entries WHERE seq = ?", limit)
-		if err != nil {
-			return tx.fail(err)
-		}
-		for _, statement := range []string{
-			"DELETE FROM entries WHERE seq <= ?1", "DELETE FROM tasks WHERE last_seq <= ?1",
-			"UPDATE anchor SET seq = ?1, hash = ?2",
-		} {
-			if _, err := tx.tx.ExecContext(tx.ctx, statement, next.Seq, next.Hash[:]); err != nil {
-				return tx.fail(err)
-			}
-		}
-		removed = next.Seq - anchor.Seq
-		clear(tx.tasks) // what is gone must not come back from here
-		tx.j.own = nil
-		if err := tx.append(journal.Record{Entry: jit.Entry{Kind: journal.EntryPruned}, Ref: &next}); err != nil {
+// not become smaller; its free pages are used again.
+func (j *Journal) Prune(ctx context.Context, before time.Time) (int64, error) {
+	var removed int64
+	err := j.submit(ctx, true, func(tx *txn) error {
+		n, err := tx.prune(before)
+		if removed = n; err != nil {
 			return tx.fail(err)
 		}
 		return nil
@@ -57,32 +32,71 @@ func (j *Journal) Prune(ctx context.Context, before time.Time) (removed int64, e
 	return removed, nil
 }
 
-// pruneLimit returns the last entry that can go.
-func (x *txn) pruneLimit(before time.Time) (int64, error) {
+func (x *txn) prune(before time.Time) (int64, error) {
 	// Changes of this transaction are not in the table yet.
 	if err := x.flush(); err != nil {
 		return 0, err
 	}
-	var limit sql.NullInt64
-	err := x.tx.QueryRowContext(x.ctx, "SELECT min(seq) - 1 FROM entries WHERE time >= ?", before.UnixMicro()).Scan(&limit)
+	anchor, err := readAnchor(x.c)
 	if err != nil {
 		return 0, err
 	}
-	if !limit.Valid {
-		limit.Int64 = x.last.Seq
+	limit := x.last.Seq
+	// A task stays whole: its state could not be checked any more.
+	const first = "SELECT first_seq FROM tasks WHERE updated >= ?1 OR last_seq > ?2 OR state NOT IN ('completed', 'expired', 'unknown') ORDER BY first_seq LIMIT 1"
+	for again := true; again && err == nil; {
+		again = false
+		err = x.c.Query(func(r sqldb.Row) error {
+			again = r.Int(0) <= limit
+			limit = min(limit, r.Int(0)-1)
+			return nil
+		}, first, before.UnixMicro(), limit)
 	}
-	// An unfinished task stays whole, and so does one with entries beyond the limit:
-	// its state could not be checked any more.
-	for {
-		var first sql.NullInt64
-		err := x.tx.QueryRowContext(x.ctx, "SELECT min(first_seq) FROM tasks WHERE first_seq <= ?1 AND "+
-			"(last_seq > ?1 OR "+unfinished+")", limit.Int64).Scan(&first)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err == nil { // what is of no task goes with the task before it
+		err = x.c.Query(func(r sqldb.Row) error {
+			limit = r.Int(0)
+			return nil
+		}, "SELECT max(last_seq) FROM tasks WHERE last_seq <= ?", limit)
+	}
+	if err != nil || limit <= anchor.Seq {
+		return 0, err
+	}
+	next, err := headAt(x.c, limit)
+	if err != nil {
+		return 0, err
+	}
+	if err := x.cutPack(limit); err != nil {
+		return 0, err
+	}
+	for _, statement := range []string{
+		"DELETE FROM entries WHERE seq <= ?", "DELETE FROM packs WHERE last <= ?", "DELETE FROM tasks WHERE last_seq <= ?",
+	} {
+		if err := x.c.Exec(statement, limit); err != nil {
 			return 0, err
 		}
-		if !first.Valid {
-			return limit.Int64, nil
-		}
-		limit.Int64 = first.Int64 - 1
 	}
+	if err := x.c.Exec("UPDATE anchor SET seq = ?, hash = ?", next.Seq, next.Hash[:]); err != nil {
+		return 0, err
+	}
+	clear(x.tasks) // what is gone must not come back from here
+	x.j.own = nil
+	return limit - anchor.Seq, x.append(journal.Record{Entry: jit.Entry{Kind: journal.EntryPruned}, Ref: &next})
+}
+
+// cutPack makes the pack that goes beyond an entry begin after it.
+func (x *txn) cutPack(limit int64) error {
+	rows, err := page(x.c, limit)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	last := rows[len(rows)-1].seq
+	was := false
+	err = x.c.Query(func(sqldb.Row) error {
+		was = true
+		return nil
+	}, "DELETE FROM packs WHERE first <= ? AND last = ? RETURNING last", limit, last)
+	if err != nil || !was {
+		return err
+	}
+	return x.savePack(rows)
 }

@@ -1,55 +1,21 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/internal/plain"
-	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
-
-// row is an entry as it lies in the database.
-type row struct {
-	seq, time             int64
-	kind, run, task, call string
-	data, hash            []byte
-}
-
-const rowColumns = "seq, time, kind, run, task, call, data, hash"
-
-func (r *row) scan(from interface{ Scan(dest ...any) error }) error {
-	return from.Scan(&r.seq, &r.time, &r.kind, &r.run, &r.task, &r.call, &r.data, &r.hash)
-}
-
-// record returns the entry if the columns say what its data says. The hash is for
-// Verify to check.
-func (r *row) record() (journal.Record, error) {
-	rec, err := journal.Decode(r.data)
-	if err != nil {
-		return journal.Record{}, &journal.EntryError{Seq: r.seq, Reason: "its data cannot be read: " + err.Error()}
-	}
-	if err := r.says(rec); err != nil {
-		return journal.Record{}, err
-	}
-	rec.Hash = [32]byte(r.hash)
-	return rec, nil
-}
-
-// says fails unless the columns say what the record does.
-func (r *row) says(rec journal.Record) error {
-	if rec.Seq != r.seq || rec.Time.UnixMicro() != r.time || string(rec.Kind) != r.kind ||
-		rec.Run != r.run || rec.TaskID != r.task || rec.CallID != r.call || len(r.hash) != len(rec.Hash) {
-		return &journal.EntryError{Seq: r.seq, Reason: "its columns do not say what its data says"}
-	}
-	return nil
-}
-
-// page is how many entries are read at once.
-const page = 256
 
 // Query returns the entries that a filter chooses, in order. The loop may write to
 // the journal; it sees entries that are added meanwhile. After an error, which may
@@ -57,16 +23,94 @@ const page = 256
 // check the chain: see [Journal.Verify].
 func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal.Record, error] {
 	return func(yield func(journal.Record, error) bool) {
-		for r, err := range j.rows(ctx, f) {
-			var rec journal.Record
-			if err == nil {
-				rec, err = r.record()
+		for f, ok := f, true; ok; {
+			var records []journal.Record
+			var err error
+			if records, f, ok, err = j.read(ctx, f); err != nil {
+				ok = false
 			}
-			if !yield(rec, err) || err != nil {
-				return
+			for _, r := range records {
+				if !yield(r, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(journal.Record{}, err)
 			}
 		}
 	}
+}
+
+// read returns the next records that a filter chooses, the filter for those after
+// them, and whether there may be any. A loop that takes long so keeps neither a
+// connection nor the WAL from being reused.
+func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal.Record, next journal.Filter, more bool, err error) {
+	next, last := f, int64(math.MaxInt64)
+	hints := hints(f)
+	err = j.with(ctx, func(c *sqldb.Conn) error {
+		if f.Run != "" {
+			tasks, err := readTasks(c, "WHERE run = ?", f.Run)
+			if err != nil || len(tasks) == 0 {
+				return err
+			}
+			next.After, last = max(f.After, tasks[0].FirstSeq-1), tasks[0].LastSeq
+		}
+		rows, err := page(c, next.After)
+		more = len(rows) > 0
+		for _, r := range rows {
+			if r.seq > last {
+				more = false
+				break
+			}
+			next.After = r.seq
+			if slices.ContainsFunc(hints, func(h []byte) bool { return !bytes.Contains(r.data, h) }) {
+				continue
+			}
+			rec, err := r.record()
+			if err != nil {
+				return err
+			}
+			if chosen(f, rec) {
+				records = append(records, rec)
+			}
+		}
+		return err
+	})
+	return records, next, more, err
+}
+
+// hints returns what the text of an entry holds that a filter chooses. It may stand
+// there for another reason too.
+func hints(f journal.Filter) (hints [][]byte) {
+	for name, want := range map[string]string{"run": f.Run, "call_id": f.Call} {
+		if want != "" {
+			quoted, err := jsontext.AppendQuote([]byte(`"`+name+`":`), want)
+			if err == nil { // else no entry has it
+				hints = append(hints, quoted[:len(quoted)-1])
+			}
+		}
+	}
+	if len(f.Kinds) == 1 {
+		hints = append(hints, []byte(`"kind":"`+string(f.Kinds[0])+`"`))
+	}
+	return hints
+}
+
+func chosen(f journal.Filter, r journal.Record) bool {
+	return (f.Run == "" || r.Run == f.Run) && strings.HasPrefix(r.CallID, f.Call) && (f.Kinds == nil || slices.Contains(f.Kinds, r.Kind))
+}
+
+// record returns the entry. The hash is for Verify to check.
+func (r row) record() (journal.Record, error) {
+	rec, err := journal.Decode(r.data)
+	switch {
+	case err != nil:
+		return journal.Record{}, &journal.EntryError{Seq: r.seq, Reason: "its data cannot be read: " + err.Error()}
+	case rec.Seq != r.seq || len(r.hash) != len(rec.Hash):
+		return journal.Record{}, &journal.EntryError{Seq: r.seq, Reason: "its columns do not say what its data says"}
+	}
+	rec.Hash = [32]byte(r.hash)
+	return rec, nil
 }
 
 // Export writes the entries that a filter chooses as JSON lines: {"entry":...,
@@ -74,63 +118,18 @@ func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal
 // canonical form (RFC 8785). It stands here in that form, but for characters that
 // are not printable, which are escapes: a terminal may be what reads it.
 func (j *Journal) Export(ctx context.Context, w io.Writer, f journal.Filter) error {
-	for r, err := range j.rows(ctx, f) {
+	for r, err := range j.Query(ctx, f) {
+		var text []byte
 		if err == nil {
-			_, err = r.record()
+			text, err = r.JSON()
 		}
 		if err != nil {
 			return err
 		}
-		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%x"}`, plain.JSON(r.data), r.hash)
+		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%x"}`, plain.JSON(text), r.Hash)
 		if _, err := w.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("journal: export: %w", err)
 		}
 	}
 	return nil
-}
-
-// rows returns the rows that a filter chooses, a page at a time: a loop that takes
-// long keeps neither a connection nor the WAL from being reused.
-func (j *Journal) rows(ctx context.Context, f journal.Filter) iter.Seq2[*row, error] {
-	return func(yield func(*row, error) bool) {
-		for {
-			rows, err := j.page(ctx, f)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, r := range rows {
-				f.After = r.seq
-				if (f.Kinds == nil || slices.Contains(f.Kinds, jit.EntryKind(r.kind))) && !yield(r, nil) {
-					return
-				}
-			}
-			if len(rows) < page {
-				return
-			}
-		}
-	}
-}
-
-func (j *Journal) page(ctx context.Context, f journal.Filter) ([]*row, error) {
-	query, args := "SELECT "+rowColumns+" FROM entries WHERE seq > ?", []any{f.After}
-	for column, want := range map[string]string{"run": f.Run, "task": f.TaskID, "call": f.CallID} {
-		if want != "" { // <> '' has SQLite use the index
-			query, args = query+" AND "+column+" = ? AND "+column+" <> ''", append(args, want)
-		}
-	}
-	rows, err := j.read.QueryContext(ctx, query+" ORDER BY seq LIMIT ?", append(args, page)...)
-	if err != nil {
-		return nil, failure(j.path, err, false)
-	}
-	defer func() { _ = rows.Close() }() // its error is that of rows.Err
-	var list []*row
-	for rows.Next() {
-		r := &row{}
-		if err := r.scan(rows); err != nil {
-			return nil, failure(j.path, err, false)
-		}
-		list = append(list, r)
-	}
-	return list, failure(j.path, rows.Err(), false)
 }

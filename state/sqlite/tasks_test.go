@@ -18,7 +18,7 @@ func TestTaskChangesRefused(t *testing.T) {
 	both(t, func(t *testing.T, j *sqlite.Journal) {
 		add(t, j, life("done")...)
 		add(t, j, life("live")...)
-		if err := j.MarkCompleted(t.Context(), "done"); err != nil {
+		if err := j.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleted}); err != nil {
 			t.Fatal(err)
 		}
 		before, err := j.Head(t.Context())
@@ -29,13 +29,13 @@ func TestTaskChangesRefused(t *testing.T) {
 			err  error
 			want error
 		}{
-			"no such run":              {j.MarkCompleted(t.Context(), "nobody"), journal.ErrNotFound},
-			"its server's id":          {j.MarkCompleted(t.Context(), "task_live"), journal.ErrNotFound},
-			"attempt after completion": {j.RecordAttempt(t.Context(), "done", "503", time.Now()), journal.ErrFinished},
-			"expired after completion": {j.MarkExpired(t.Context(), "done"), journal.ErrFinished},
-			"unknown after completion": {j.MarkUnknown(t.Context(), "done", "lost"), journal.ErrFinished},
-			"expired too early":        {j.MarkExpired(t.Context(), "live"), journal.ErrStillValid},
-			"completed again":          {j.MarkCompleted(t.Context(), "done"), nil},
+			"no such run":              {j.Mark(t.Context(), "nobody", journal.Mark{State: journal.StateCompleted}), journal.ErrNotFound},
+			"its server's id":          {j.Mark(t.Context(), "task_live", journal.Mark{State: journal.StateCompleted}), journal.ErrNotFound},
+			"attempt after completion": {j.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleting, Reason: "503", Next: time.Now()}), journal.ErrFinished},
+			"expired after completion": {j.Mark(t.Context(), "done", journal.Mark{State: journal.StateExpired}), journal.ErrFinished},
+			"unknown after completion": {j.Mark(t.Context(), "done", journal.Mark{State: journal.StateUnknown, Reason: "lost"}), journal.ErrFinished},
+			"expired too early":        {j.Mark(t.Context(), "live", journal.Mark{State: journal.StateExpired}), journal.ErrStillValid},
+			"completed again":          {j.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleted}), nil},
 		} {
 			if !errors.Is(tt.err, tt.want) {
 				t.Errorf("%s: %v, want %v", name, tt.err, tt.want)
@@ -104,23 +104,23 @@ func TestTaskStates(t *testing.T) {
 		state(want)
 		for n := range 3 {
 			next := time.Now().Add(time.Minute)
-			change(j.RecordAttempt(ctx, "a", "503", next))
+			change(j.Mark(ctx, "a", journal.Mark{State: journal.StateCompleting, Reason: "503", Next: next}))
 			want.Attempts, want.LastError, want.NextAttempt = n+1, "503", next.UTC().Truncate(time.Microsecond)
 			state(want)
 		}
-		if err := j.MarkExpired(ctx, "a"); !errors.Is(err, journal.ErrStillValid) {
-			t.Errorf("MarkExpired() = %v, want ErrStillValid", err)
+		if err := j.Mark(ctx, "a", journal.Mark{State: journal.StateExpired}); !errors.Is(err, journal.ErrStillValid) {
+			t.Errorf("Mark() = %v, want ErrStillValid", err)
 		}
 		time.Sleep(90 * time.Minute)
-		change(j.MarkExpired(ctx, "a"))
-		change(j.MarkExpired(ctx, "a"))
+		change(j.Mark(ctx, "a", journal.Mark{State: journal.StateExpired}))
+		change(j.Mark(ctx, "a", journal.Mark{State: journal.StateExpired}))
 		want.State, want.NextAttempt = journal.StateExpired, time.Time{}
 		state(want)
-		change(j.MarkUnknown(ctx, "a", "the server forgot it"))
+		change(j.Mark(ctx, "a", journal.Mark{State: journal.StateUnknown, Reason: "the server forgot it"}))
 		want.State, want.LastError = journal.StateUnknown, "the server forgot it"
 		state(want)
 		// Somebody found out after all.
-		change(j.MarkCompleted(ctx, "a"))
+		change(j.Mark(ctx, "a", journal.Mark{State: journal.StateCompleted}))
 		want.State = journal.StateCompleted
 		state(want)
 		late := jit.Entry{Kind: jit.EntryTaskOpened, Run: "a", ExpiresAt: start.Add(9 * time.Hour)}
@@ -154,7 +154,7 @@ func TestTasks(t *testing.T) {
 		other := life("d")
 		other[0].Session = "s2"
 		add(t, j, other...)
-		if err := errors.Join(j.MarkCompleted(t.Context(), "a"), j.RecordAttempt(t.Context(), "b", "500", time.Now())); err != nil {
+		if err := errors.Join(j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}), j.Mark(t.Context(), "b", journal.Mark{State: journal.StateCompleting, Reason: "500", Next: time.Now()})); err != nil {
 			t.Fatal(err)
 		}
 		for name, tt := range map[string]struct {

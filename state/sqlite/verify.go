@@ -2,10 +2,11 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -15,9 +16,9 @@ import (
 // checks that the states of the tasks follow from their entries, and has SQLite check
 // the file. It takes memory for each task, not for each entry. What it cannot find is
 // said in the package comment.
-func (j *Journal) Verify(ctx context.Context, known ...journal.Head) (journal.Report, error) {
+func (j *Journal) Verify(ctx context.Context, known ...journal.Head) (report journal.Report, err error) {
 	if j.dir != "" { // the head file first: the database only grows
-		head, found, err := readHead(ctx, j.dir, j.keys)
+		head, found, err := knownHead(ctx, j.dir, j.keys)
 		if err != nil {
 			return journal.Report{}, err
 		}
@@ -26,71 +27,64 @@ func (j *Journal) Verify(ctx context.Context, known ...journal.Head) (journal.Re
 		}
 		known = append(known, head)
 	}
-	tx, err := j.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	err = j.with(ctx, func(c *sqldb.Conn) error {
+		if err := sameSchema(c, j.path); err != nil {
+			return err
+		}
+		pruned, err := readAnchor(c)
+		if err != nil {
+			return err
+		}
+		chain := journal.NewChain(j.keys.chain, pruned, known...)
+		if err := walk(c, chain); err != nil {
+			return err
+		}
+		var tasks map[string]journal.Task
+		if report, tasks, err = chain.End(); err != nil {
+			return err
+		}
+		if err := sameTasks(c, tasks); err != nil {
+			return err
+		}
+		return c.Query(func(r sqldb.Row) error {
+			if text := r.Text(0); text != "ok" {
+				return damaged(j.path, text)
+			}
+			return nil
+		}, "PRAGMA integrity_check(1)")
+	})
 	if err != nil {
-		return journal.Report{}, failure(j.path, err, false)
-	}
-	defer func() { _ = tx.Rollback() }() // it only read
-	if err := sameSchema(ctx, tx, j.path); err != nil {
 		return journal.Report{}, err
-	}
-	pruned, err := readAnchor(ctx, tx)
-	if err != nil {
-		return journal.Report{}, unreadable(j.path, err)
-	}
-	chain := journal.NewChain(j.keys.chain, pruned, known...)
-	if err := j.walk(ctx, tx, chain, pruned.Seq); err != nil {
-		return journal.Report{}, err
-	}
-	report, tasks, err := chain.End()
-	if err != nil {
-		return journal.Report{}, err
-	}
-	if err := j.sameTasks(ctx, tx, tasks); err != nil {
-		return journal.Report{}, err
-	}
-	var result string
-	if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&result); err != nil {
-		return journal.Report{}, failure(j.path, err, false)
-	}
-	if result != "ok" {
-		return journal.Report{}, damaged(j.path, result)
 	}
 	return report, nil
 }
 
-// walk adds all entries to a chain, which begins after an entry.
-func (j *Journal) walk(ctx context.Context, tx *sql.Tx, chain *journal.Chain, last int64) error {
-	rows, err := tx.QueryContext(ctx, "SELECT "+rowColumns+" FROM entries ORDER BY seq")
-	if err != nil {
-		return failure(j.path, err, false)
-	}
-	defer func() { _ = rows.Close() }() // its error is that of rows.Err
-	for rows.Next() {
-		var r row
-		if err := r.scan(rows); err != nil {
-			return &journal.EntryError{Seq: last + 1, Reason: "it cannot be read"}
+// walk adds all entries to a chain.
+func walk(c *sqldb.Conn, chain *journal.Chain) error {
+	// From before the first number, for who put one there.
+	for last, more := int64(-1<<62), true; more; {
+		rows, err := page(c, last)
+		for _, r := range rows {
+			if _, err := chain.Add(r.seq, r.data, r.hash); err != nil {
+				return err
+			}
+			last = r.seq
 		}
-		rec, err := chain.Add(r.seq, r.data, r.hash)
-		if err == nil {
-			err = r.says(rec)
-		}
-		if err != nil {
+		if more = len(rows) > 0; err != nil {
+			if _, named := errors.AsType[*journal.EntryError](err); !named {
+				err = fmt.Errorf("%w (after entry %d)", err, last)
+			}
 			return err
 		}
-		last = r.seq
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("%w (after entry %d)", failure(j.path, err, false), last)
 	}
 	return nil
 }
 
 // sameTasks checks that the tasks are what their entries make of them.
-func (j *Journal) sameTasks(ctx context.Context, tx *sql.Tx, want map[string]journal.Task) error {
-	got, err := queryTasks(ctx, tx, "")
+func sameTasks(c *sqldb.Conn, want map[string]journal.Task) error {
+	got, err := readTasks(c, "")
 	if err != nil {
-		return failure(j.path, err, false)
+		return err
 	}
 	for _, t := range got {
 		if w, ok := want[t.Run]; !ok || t != w {

@@ -2,121 +2,106 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// maxBatch bounds the changes that share one transaction.
-const maxBatch = 256
-
-// commit makes the changes of a batch durable and answers each.
-func (j *Journal) commit(batch []*op) {
-	own := make([]error, len(batch))
-	sync := slices.ContainsFunc(batch, func(o *op) bool { return o.sync })
-	err := j.transact(context.Background(), sync, func(tx *txn) error {
-		for i, o := range batch {
-			own[i] = o.do(tx)
-			if tx.err != nil {
-				return tx.err
-			}
-		}
-		return nil
-	})
-	for i, o := range batch {
-		if err != nil {
-			own[i] = err
-		}
-		o.done(own[i])
+// alone runs do while no other process writes, and nobody else in this one, with the
+// connection that writes.
+func (j *Journal) alone(do func(*sqldb.Conn) error) (err error) {
+	if j.head == nil { // in memory
+		return j.with(context.Background(), do)
 	}
+	if err := j.files.check(); err != nil {
+		return err
+	}
+	// SQLite's own lock would do. But it is polled for in steps of milliseconds, and the
+	// head file must be written before the next one commits.
+	if err := lockBriefly(context.Background(), j.head.f); err != nil {
+		return failure(j.path, err, true)
+	}
+	defer func() {
+		if fault := disk.Unlock(j.head.f); err == nil {
+			err = fault
+		}
+	}()
+	return do(j.write)
 }
 
 // transact runs do in a transaction of its own. When it returns nil, what do
 // appended survives the death of the process and, with sync, the loss of power.
-func (j *Journal) transact(ctx context.Context, sync bool, do func(*txn) error) error {
-	if err := j.files.check(); err != nil {
-		return err
-	}
-	if err := j.setSync(ctx, sync); err != nil {
-		return err
-	}
-	dbtx, err := j.write.BeginTx(ctx, nil)
-	if err != nil {
-		return failure(j.path, err, true)
-	}
-	defer func() { _ = dbtx.Rollback() }() // nothing, after a commit
-	tx := &txn{j: j, ctx: ctx, tx: dbtx, tasks: map[string]*loaded{}}
-	defer tx.remember()
-	if tx.last, err = readLast(ctx, dbtx); err != nil {
-		return unreadable(j.path, err)
-	}
-	before := tx.last
-	if err := do(tx); err != nil {
-		return failure(j.path, err, true)
-	}
-	if tx.last == before {
-		return nil // nothing was appended
-	}
-	if err := tx.flush(); err != nil {
-		return failure(j.path, err, true)
-	}
-	if err := dbtx.Commit(); err != nil {
-		return failure(j.path, err, true)
-	}
-	tx.committed = true
-	if err := j.files.check(); err != nil {
-		return err
-	}
-	if !sync {
-		return nil // what a power cut may take is not promised to be there
-	}
-	return j.setHead(ctx, tx.last)
+func (j *Journal) transact(sync bool, do func(*txn) error) error {
+	return j.alone(func(c *sqldb.Conn) error {
+		tx := &txn{j: j, c: c, tasks: map[string]loaded{}}
+		err := tx.run(sync, do)
+		tx.remember(err == nil)
+		if err != nil || !sync || j.head == nil {
+			return err // what a power cut may take is not promised to be there
+		}
+		return j.head.set(tx.last)
+	})
 }
 
 // setSync has the next commits wait for the disk, or not. A WAL is in order: the
 // next one that waits takes the others with it.
-func (j *Journal) setSync(ctx context.Context, sync bool) error {
-	if sync == j.syncing {
+func (j *Journal) setSync(c *sqldb.Conn, sync bool) error {
+	if sync == j.syncing || j.head == nil {
 		return nil
 	}
 	mode := map[bool]string{true: "FULL", false: "NORMAL"}[sync]
-	if _, err := j.write.ExecContext(ctx, "PRAGMA synchronous = "+mode); err != nil {
-		return failure(j.path, err, true)
+	if err := c.Do("PRAGMA synchronous = " + mode); err != nil {
+		return err
 	}
 	j.syncing = sync
 	return nil
 }
 
-// setHead records the last entry that is on disk.
-func (j *Journal) setHead(ctx context.Context, head journal.Head) error {
-	if j.head == nil {
-		return nil
-	}
-	return j.head.advance(ctx, head)
-}
-
-// A txn is one transaction: the end of the chain, what is added to it, and the
-// tasks that this changes.
+// A txn is one transaction: the end of the chain, and the tasks that it changes.
 type txn struct {
-	j         *Journal
-	ctx       context.Context
-	tx        *sql.Tx
-	last      journal.Head
-	entries   []any // the columns of entries that are still to be written
-	tasks     map[string]*loaded
-	err       error // of the database; the transaction cannot be committed
-	committed bool
+	j     *Journal
+	c     *sqldb.Conn
+	last  journal.Head
+	tasks map[string]loaded
+	err   error // of the database; the transaction cannot be committed
 }
 
 type loaded struct {
 	journal.Task
 	dirty bool
+}
+
+func (x *txn) run(sync bool, do func(*txn) error) (err error) {
+	if err := x.j.setSync(x.c, sync); err != nil {
+		return failure(x.j.path, err, true)
+	}
+	if err := x.c.Exec("BEGIN IMMEDIATE"); err != nil {
+		return failure(x.j.path, err, true)
+	}
+	defer func() {
+		if err != nil {
+			_ = x.c.Exec("ROLLBACK") // nothing, where SQLite did so itself
+		}
+	}()
+	if x.last, err = readLast(x.c); err != nil {
+		return failure(x.j.path, err, false)
+	}
+	before := x.last
+	err = do(x)
+	if err == nil && x.last != before {
+		err = x.flush()
+	}
+	if err == nil && x.last != before {
+		err = x.pack()
+	}
+	if err == nil {
+		err = x.c.Exec("COMMIT")
+	}
+	return failure(x.j.path, err, true)
 }
 
 // fail notes an error of the database.
@@ -132,13 +117,15 @@ func (x *txn) task(run string) (journal.Task, error) {
 	}
 	t, ok := x.j.own[run]
 	if !ok {
-		var err error
-		t, err = scanTask(x.tx.QueryRowContext(x.ctx, "SELECT "+taskColumns+" FROM tasks WHERE run = ?", run))
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		tasks, err := readTasks(x.c, "WHERE run = ?", run)
+		if err != nil {
 			return journal.Task{}, x.fail(err)
 		}
+		if len(tasks) > 0 {
+			t = tasks[0]
+		}
 	}
-	x.tasks[run] = &loaded{Task: t}
+	x.tasks[run] = loaded{Task: t}
 	return t, nil
 }
 
@@ -147,11 +134,11 @@ const maxOwn = 1024
 
 // remember keeps the unfinished tasks of this process at hand for the next
 // transaction: nobody else writes to them.
-func (x *txn) remember() {
-	if x.j.own == nil || !x.committed || len(x.j.own) > maxOwn {
+func (x *txn) remember(committed bool) {
+	if x.j.own == nil || !committed || len(x.j.own) > maxOwn {
 		x.j.own = map[string]journal.Task{}
 	}
-	if !x.committed {
+	if !committed {
 		return
 	}
 	for run, t := range x.tasks {
@@ -187,10 +174,12 @@ func (x *txn) append(r journal.Record) error {
 			return fmt.Errorf("journal: task of run %s: %w", r.Run, journal.ErrOwned)
 		}
 	}
-	x.entries = append(x.entries, r.Seq, r.Time.UnixMicro(), string(r.Kind), r.Run, r.TaskID, r.CallID, string(text), r.Hash[:])
+	if err := x.c.Exec("INSERT INTO entries VALUES (?, ?, ?)", r.Seq, string(text), r.Hash[:]); err != nil {
+		return x.fail(err)
+	}
 	x.last = r.Head()
 	if r.Run != "" {
-		x.tasks[r.Run] = &loaded{task.After(r), true}
+		x.tasks[r.Run] = loaded{task.After(r), true}
 	}
 	return nil
 }
@@ -208,29 +197,16 @@ func resumable(t journal.Task) error {
 	return fmt.Errorf("journal: task of run %s: %w", t.Run, jit.ErrClaimed)
 }
 
-// flush writes the entries and the tasks that were changed: one statement each,
-// since the driver compiles a statement each time.
+// flush writes the tasks that were changed.
 func (x *txn) flush() error {
-	const columns = 8
-	if n := len(x.entries) / columns; n > 0 {
-		insert := "INSERT INTO entries (" + rowColumns + ") VALUES " + values(n, columns) //nolint:gosec // G202: question marks
-		if _, err := x.tx.ExecContext(x.ctx, insert, x.entries...); err != nil {
-			return err
+	for run, t := range x.tasks {
+		if !t.dirty {
+			continue
 		}
-		x.entries = nil
-	}
-	var tasks []journal.Task
-	for _, t := range x.tasks {
-		if t.dirty {
-			tasks = append(tasks, t.Task)
-			t.dirty = false
+		if err := saveTask(x.c, t.Task); err != nil {
+			return x.fail(err)
 		}
+		x.tasks[run] = loaded{Task: t.Task}
 	}
-	return saveTasks(x.ctx, x.tx, tasks)
-}
-
-// values returns the placeholders of n rows.
-func values(n, columns int) string {
-	row := ", (?" + strings.Repeat(", ?", columns-1) + ")"
-	return strings.Repeat(row, n)[len(", "):]
+	return nil
 }

@@ -34,18 +34,24 @@ const maxNamed = 6
 // authorization server, a session, or a call, in that order; or else the only one
 // of which it is the beginning. "" and "last" mean the newest task.
 func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, error) {
+	newest, err := j.Tasks(ctx, journal.TaskFilter{Newest: 1})
+	if err != nil {
+		return Subject{}, StateError(err, "")
+	}
+	if len(newest) == 0 {
+		return Subject{}, Failf(`make one: analyst run "Summarize doc_9982"`, "the journal has no task yet")
+	}
+	if id == "" || id == Last {
+		return taskSubject(newest[0]), nil
+	}
+	if t, err := j.Task(ctx, id); err == nil {
+		return taskSubject(t), nil
+	}
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{})
 	if err != nil {
 		return Subject{}, StateError(err, "")
 	}
-	if len(tasks) == 0 {
-		return Subject{}, Failf(`make one: analyst run "Summarize doc_9982"`, "the journal has no task yet")
-	}
-	if id == "" || id == Last {
-		newest := slices.MaxFunc(tasks, func(a, b journal.Task) int { return cmp.Compare(a.FirstSeq, b.FirstSeq) })
-		return taskSubject(newest), nil
-	}
-	if s, ok := exactly(tasks, id); ok {
+	if s := session(tasks, id); len(s.Runs) > 0 {
 		return s, nil
 	}
 	calls, err := callsLike(ctx, j, id)
@@ -81,41 +87,25 @@ func taskSubject(t journal.Task) Subject {
 	return Subject{Kind: "task", ID: cmp.Or(t.ID, t.Run), Runs: []string{t.Run}}
 }
 
-// exactly returns the task or session that is called id.
-func exactly(tasks []journal.Task, id string) (Subject, bool) {
-	session := Subject{Kind: "session", ID: id}
-	for _, t := range slices.Backward(tasks) { // of two servers' tasks with one id, the newer
-		if t.Run == id || t.ID == id {
-			return taskSubject(t), true
-		}
-	}
+// session returns the session that is called id, and the runs that it has.
+func session(tasks []journal.Task, id string) Subject {
+	s := Subject{Kind: "session", ID: id}
 	for _, t := range tasks {
 		if t.Session == id {
-			session.Runs = append(session.Runs, t.Run)
+			s.Runs = append(s.Runs, t.Run)
 		}
 	}
-	return session, len(session.Runs) > 0
+	return s
 }
 
 // callsLike returns the runs of each call whose id begins with prefix.
 func callsLike(ctx context.Context, j *sqlite.Journal, prefix string) (map[string][]string, error) {
 	calls := map[string][]string{}
-	for r, err := range j.Query(ctx, journal.Filter{CallID: prefix}) {
+	for r, err := range j.Query(ctx, journal.Filter{Call: prefix, Kinds: []jit.EntryKind{jit.EntryCall}}) {
 		if err != nil {
 			return nil, StateError(err, VerifyHint)
 		}
-		if r.Run != "" && !slices.Contains(calls[prefix], r.Run) {
-			calls[prefix] = append(calls[prefix], r.Run)
-		}
-	}
-	if len(calls) > 0 {
-		return calls, nil
-	}
-	for r, err := range j.Query(ctx, journal.Filter{Kinds: []jit.EntryKind{jit.EntryCall}}) {
-		if err != nil {
-			return nil, StateError(err, VerifyHint)
-		}
-		if r.Run != "" && r.CallID != "" && strings.HasPrefix(r.CallID, prefix) && !slices.Contains(calls[r.CallID], r.Run) {
+		if r.Run != "" && !slices.Contains(calls[r.CallID], r.Run) {
 			calls[r.CallID] = append(calls[r.CallID], r.Run)
 		}
 	}
@@ -132,8 +122,7 @@ func beginning(tasks []journal.Task, calls map[string][]string, prefix string) [
 		}
 		if t.Session != "" && strings.HasPrefix(t.Session, prefix) && !sessions[t.Session] {
 			sessions[t.Session] = true
-			s, _ := exactly(tasks, t.Session)
-			found = append(found, s)
+			found = append(found, session(tasks, t.Session))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(calls)) {

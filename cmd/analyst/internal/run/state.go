@@ -12,6 +12,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
@@ -104,7 +105,7 @@ func (s *runState) leave(ctx context.Context, completed *jit.Completed) (int, er
 		// Given back. If the journal did not take that before, it may now.
 		t, err := s.Task(ctx, completed.TaskID)
 		if err == nil {
-			err = s.MarkCompleted(ctx, t.Run)
+			err = s.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleted})
 		}
 		return 0, err
 	}

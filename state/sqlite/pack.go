@@ -1,0 +1,96 @@
+package sqlite
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/jitagent/jitagent/internal/sqldb"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// packSize is how many entries are packed together. So many at least, and twice as many
+// at most, are loose: what is asked for most.
+const packSize = 512
+
+// pack packs the oldest loose entries if there are enough of them.
+func (x *txn) pack() error {
+	if x.last.Seq-x.j.packed < 2*packSize {
+		return nil
+	}
+	err := x.c.Query(func(r sqldb.Row) error { // others may have packed
+		x.j.packed = r.Int(0) - 1
+		return nil
+	}, "SELECT min(seq) FROM entries")
+	for err == nil && x.last.Seq-x.j.packed >= 2*packSize {
+		var rows []row
+		err = x.c.Query(func(r sqldb.Row) error {
+			rows = append(rows, row{r.Int(0), r.Bytes(1), r.Bytes(2)})
+			return nil
+		}, "SELECT seq, data, hash FROM entries ORDER BY seq LIMIT ?", packSize)
+		if err == nil {
+			err = x.savePack(rows)
+		}
+		if err == nil {
+			x.j.packed = rows[len(rows)-1].seq
+			err = x.c.Exec("DELETE FROM entries WHERE seq <= ?", x.j.packed)
+		}
+	}
+	return err
+}
+
+// savePack writes rows as a pack.
+func (x *txn) savePack(rows []row) error {
+	var data bytes.Buffer
+	var hashes []byte
+	w, err := flate.NewWriter(&data, flate.BestSpeed)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		_, err = w.Write(append(r.data, '\n')) // which no entry has within
+		if err != nil {
+			return err
+		}
+		hashes = append(hashes, r.hash...)
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return x.c.Exec("INSERT INTO packs VALUES (?, ?, ?, ?)", rows[len(rows)-1].seq, rows[0].seq, data.Bytes(), hashes)
+}
+
+// unpack returns the rows of a pack. An error comes with those before it, and names the
+// entry.
+func unpack(first, last int64, data, hashes []byte) (rows []row, err error) {
+	lines := bufio.NewReader(flate.NewReader(bytes.NewReader(data)))
+	for seq := first; seq <= last; seq++ {
+		line, err := readLine(lines)
+		if err != nil || len(hashes) < 32 {
+			return rows, &journal.EntryError{Seq: seq, Reason: fmt.Sprintf("the pack of entries %d to %d cannot be read", first, last)}
+		}
+		rows = append(rows, row{seq, line, hashes[:32]})
+		hashes = hashes[32:]
+	}
+	if _, err := lines.ReadByte(); err != io.EOF || len(hashes) > 0 {
+		return rows, &journal.EntryError{Seq: last + 1, Reason: "it is in a pack, out of its place"}
+	}
+	return rows, nil
+}
+
+// readLine reads a line of an entry's length at most.
+func readLine(from *bufio.Reader) (line []byte, err error) {
+	for {
+		part, err := from.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return slices.Clip(line[:len(line)-1]), nil
+		case err != bufio.ErrBufferFull || len(line) > journal.MaxEntry:
+			return nil, io.ErrUnexpectedEOF
+		}
+	}
+}
