@@ -629,7 +629,7 @@ func TestEqualArgumentsAreOneEffect(t *testing.T) {
 					if err != nil {
 						return nil, err
 					}
-					keys, bodies = append(keys, fmt.Sprint(req.Header["idempotency-key"])), append(bodies, string(body))
+					keys, bodies = append(keys, fmt.Sprint(req.Header[strings.ToLower(jit.HeaderIdempotencyKey)])), append(bodies, string(body))
 					if len(keys) == 1 {
 						return nil, io.ErrUnexpectedEOF // it is done, and its answer lost
 					}

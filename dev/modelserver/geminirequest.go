@@ -113,8 +113,7 @@ func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
 // readContents reads the history, and checks that each turn of calls is answered by
 // the next turn.
 func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
-	var out []*genai.Content
-	var open []*genai.FunctionCall
+	h := history{rule: "function calls need as many function responses in the turn right after them, with the same ids"}
 	for i, c := range in {
 		at := fmt.Sprintf("contents[%d]", i)
 		content, p := c.read(at)
@@ -122,48 +121,27 @@ func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
 			return nil, p
 		}
 		var calls []*genai.FunctionCall
-		var results []*genai.FunctionResponse
+		var unnamed int // responses: ids are optional on this wire
 		for _, part := range content.Parts {
 			if part.FunctionCall != nil {
 				calls = append(calls, part.FunctionCall)
 			}
-			if part.FunctionResponse != nil {
-				results = append(results, part.FunctionResponse)
+			r := part.FunctionResponse
+			if part.FunctionCall != nil && content.Role != genai.RoleModel || r != nil && content.Role == genai.RoleModel {
+				return nil, bad("", at+": calls are the model's, their responses the user's")
+			}
+			if r != nil && r.ID == "" {
+				unnamed++
+			} else if r != nil && h.take(r.ID) == nil {
+				return nil, bad("", at+": "+h.rule)
 			}
 		}
-		if len(calls) > 0 && content.Role != genai.RoleModel || len(results) > 0 && content.Role == genai.RoleModel {
-			return nil, bad("", at+": calls are the model's, their responses the user's")
+		if len(h.open) != unnamed {
+			return nil, bad("", at+": "+h.rule)
 		}
-		if !paired(open, results) {
-			return nil, bad("", at+": there must be as many function responses as function calls in the turn right before, with the same ids")
-		}
-		open, out = calls, append(out, content)
+		h.open, h.contents = calls, append(h.contents, content)
 	}
-	if len(open) > 0 {
-		return nil, bad("", "contents: the last turn's function calls have no responses")
-	}
-	if len(out) == 0 {
-		return nil, bad("", "contents: at least one is needed")
-	}
-	return out, nil
-}
-
-// paired reports whether each call has its response. Ids are optional on this wire.
-func paired(calls []*genai.FunctionCall, results []*genai.FunctionResponse) bool {
-	if len(calls) != len(results) {
-		return false
-	}
-	open := make(map[string]int)
-	for _, c := range calls {
-		open[c.ID]++
-	}
-	for _, r := range results {
-		if r.ID != "" && open[r.ID] == 0 {
-			return false
-		}
-		open[r.ID]--
-	}
-	return true
+	return h.contents, h.whole("contents")
 }
 
 // read turns a content into genai's. Each of its parts must hold one thing.

@@ -61,15 +61,24 @@ func (h *history) waiting(id string) int {
 	return slices.IndexFunc(h.open, func(c *genai.FunctionCall) bool { return c.ID == id })
 }
 
+// take returns the call with this id, which is answered now, or nil.
+func (h *history) take(id string) *genai.FunctionCall {
+	i := h.waiting(id)
+	if i < 0 {
+		return nil
+	}
+	call := h.open[i]
+	h.open = slices.Delete(h.open, i, i+1)
+	return call
+}
+
 // result adds a tool's answer to those of the same turn. failed marks the answer of a
 // call that failed.
 func (h *history) result(at, id string, content []*genai.Part, failed bool) *problem {
-	i := h.waiting(id)
-	if i < 0 {
+	call := h.take(id)
+	if call == nil {
 		return bad(at, at+": a tool's answer must answer one of the calls right before it, once")
 	}
-	name := h.open[i].Name
-	h.open = slices.Delete(h.open, i, i+1)
 	text := ""
 	for _, part := range content {
 		text += part.Text
@@ -86,7 +95,7 @@ func (h *history) result(at, id string, content []*genai.Part, failed bool) *pro
 		h.answers = &genai.Content{Role: genai.RoleUser}
 		h.contents = append(h.contents, h.answers)
 	}
-	h.answers.Parts = append(h.answers.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: name, Response: answer}})
+	h.answers.Parts = append(h.answers.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: call.Name, Response: answer}})
 	return nil
 }
 

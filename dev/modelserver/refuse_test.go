@@ -324,7 +324,7 @@ func TestGeminiRequestsRefused(t *testing.T) {
 		"nameless call":        {said(`{"role":"model","parts":[{"functionCall":{}}]}`), "names no function"},
 		"answer to nothing":    {part(`{"functionResponse":{"name":"f","response":{}}}`), "as many"},
 		"model answers":        {said(`{"role":"model","parts":[{"functionResponse":{"name":"f"}}]}`), "calls are the model's"},
-		"dangling at the end":  {calls(``), "no responses"},
+		"dangling at the end":  {calls(``), "as many"},
 		"dangling, then user":  {calls(`,{"parts":[{"text":"x"}]}`), "as many"},
 		"one of two":           {calls(`,{"parts":[{"functionResponse":{"id":"a","name":"f"}}]}`), "as many"},
 		"another's answer":     {calls(`,{"parts":[{"functionResponse":{"id":"a","name":"f"}},{"functionResponse":{"id":"c","name":"f"}}]}`), "same ids"},

@@ -80,7 +80,7 @@ func escape(n int) Fault {
 		var body []byte
 		for _, r := range strings.Join(all, "") {
 			if r < utf8.RuneSelf {
-				body = append(body, byte(r))
+				body = utf8.AppendRune(body, r)
 				continue
 			}
 			for _, unit := range utf16.Encode([]rune{r}) {
