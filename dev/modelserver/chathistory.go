@@ -56,7 +56,7 @@ func readMessages(list string, messages []chatMessage) (contents []*genai.Conten
 		case "tool":
 			p = h.result(at, m.ToolCallID, parts, false)
 		default:
-			p = bad(at, at+": the role must be developer, system, user, assistant or tool")
+			p = bad(at, "the role must be developer, system, user, assistant or tool")
 		}
 		if p != nil {
 			return nil, nil, p
@@ -75,13 +75,13 @@ func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
 	only := len(m.ToolCalls) > 0 || m.Reasoning != "" || m.Refusal != ""
 	switch {
 	case only && !model:
-		return nil, bad(at, at+": only an assistant calls tools, reasons or refuses")
+		return nil, bad(at, "only an assistant calls tools, reasons or refuses")
 	case m.ToolCallID != "" && m.Role != "tool":
-		return nil, bad(at, at+": tool_call_id is for messages of role tool")
+		return nil, bad(at, "tool_call_id is for messages of role tool")
 	case len(list) == 0 && !model:
-		return nil, bad(at, at+": it has no content")
+		return nil, bad(at, "it has no content")
 	case len(list) == 0 && !only:
-		return nil, bad(at, at+": it has neither content nor tool_calls")
+		return nil, bad(at, "it has neither content nor tool_calls")
 	}
 	if m.Reasoning != "" || m.Signature != "" {
 		parts = append(parts, &genai.Part{Text: m.Reasoning, Thought: true, ThoughtSignature: signature(m.Signature)})
@@ -90,9 +90,9 @@ func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
 		part := list[i].part()
 		switch {
 		case part == nil || !slices.Contains(chatBlocks, list[i].Type):
-			return nil, bad(at, at+": content: parts are text, refusals, or images with a data: URL in base64 or an http(s) URL")
+			return nil, bad(at, "content: parts are text, refusals, or images with a data: URL in base64 or an http(s) URL")
 		case m.Role != "user" && (part.InlineData != nil || part.FileData != nil):
-			return nil, bad(at, at+": only a user shows images: what others say is text")
+			return nil, bad(at, "only a user shows images: what others say is text")
 		case part.Text != "" || m.Content.Kind() != '"':
 			parts = append(parts, part)
 		}
@@ -103,7 +103,7 @@ func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
 	for i, t := range m.ToolCalls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", at, i)
 		if t.Type != "function" {
-			return nil, bad(at, at+": its type must be function")
+			return nil, bad(at, "its type must be function")
 		}
 		call := &genai.FunctionCall{ID: t.ID, Name: t.Function.Name}
 		if t.Function.Arguments != "" {

@@ -69,10 +69,17 @@ func given(v jsontext.Value) bool {
 	return s != "" && s != "null" && s != "{}" && s != "[]"
 }
 
+func unreadable(err error) *problem {
+	if err == nil {
+		return nil
+	}
+	return bad("", "the request cannot be read: "+err.Error())
+}
+
 func (chat) decode(body []byte, _ route) (*call, *problem) {
 	var r chatRequest
-	if err := strictjson.Unmarshal(body, &r); err != nil {
-		return nil, bad("", "the request cannot be read: "+err.Error())
+	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
+		return nil, p
 	}
 	return r.call("messages")
 }
@@ -92,7 +99,7 @@ func (r *chatRequest) call(list string) (*call, *problem) {
 		{"max_tokens", r.MaxTokens != nil && r.MaxCompletion != nil && *r.MaxTokens != *r.MaxCompletion, "it contradicts max_completion_tokens: send one of them"},
 	} {
 		if m.bad {
-			return nil, bad(m.name, m.name+": "+m.why)
+			return nil, bad(m.name, m.why)
 		}
 	}
 	config, p := r.config()
@@ -119,7 +126,7 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 	}
 	for _, most := range []*int32{r.MaxTokens, r.MaxCompletion} {
 		if most != nil && *most <= 0 {
-			return nil, bad("max_completion_tokens", "max_completion_tokens: it must be over 0")
+			return nil, bad("max_completion_tokens", "it must be over 0")
 		}
 		if most != nil {
 			c.MaxOutputTokens = *most
@@ -130,7 +137,7 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 		if strictjson.Unmarshal(r.Stop, &one) == nil {
 			c.StopSequences = []string{one}
 		} else if strictjson.Unmarshal(r.Stop, &c.StopSequences) != nil {
-			return nil, bad("stop", "stop: it must be a string or an array of strings")
+			return nil, bad("stop", "it must be a string or an array of strings")
 		}
 	}
 	switch r.Effort {
@@ -140,7 +147,7 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 	case "minimal", "low", "medium", "high":
 		c.ThinkingConfig = &genai.ThinkingConfig{ThinkingLevel: genai.ThinkingLevel(strings.ToUpper(r.Effort))}
 	default:
-		return nil, bad("reasoning_effort", "reasoning_effort: use none, minimal, low, medium or high")
+		return nil, bad("reasoning_effort", "use none, minimal, low, medium or high")
 	}
 	switch f := r.ResponseFormat; {
 	case f.Type == "" || f.Type == "text":
@@ -153,7 +160,7 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 		}
 		c.ResponseMIMEType, c.ResponseJsonSchema = "application/json", schema
 	default:
-		return nil, bad("response_format", "response_format: use text, json_object, or json_schema with a schema")
+		return nil, bad("response_format", "use text, json_object, or json_schema with a schema")
 	}
 	return c, r.tools(c)
 }
@@ -163,7 +170,7 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 	for i, t := range r.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
 		if t.Type != "function" {
-			return bad(at, at+": only tools of type function are served")
+			return bad(at, "only tools of type function are served")
 		}
 		d := &genai.FunctionDeclaration{Name: t.Function.Name, Description: t.Function.Description}
 		if len(t.Function.Parameters) > 0 && t.Function.Parameters.Kind() != 'n' {
@@ -197,7 +204,7 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 		f.Mode, f.AllowedFunctionNames = genai.FunctionCallingConfigModeAny, []string{one.Function.Name + one.Name}
 	}
 	if f.Mode == "" {
-		return bad("tool_choice", "tool_choice: use auto, none, required, or one function")
+		return bad("tool_choice", "use auto, none, required, or one function")
 	}
 	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
 	return checkTools(c)
@@ -218,10 +225,10 @@ func checkTools(c *genai.GenerateContentConfig) *problem {
 		}
 		for _, d := range t.FunctionDeclarations {
 			if d == nil || d.Name == "" || slices.Contains(names, d.Name) {
-				return bad("tools", "tools: each function needs a name of its own")
+				return bad("tools", "each function needs a name of its own")
 			}
 			if d.Parameters != nil && d.ParametersJsonSchema != nil {
-				return bad("tools", "tools: parameters and parametersJsonSchema exclude each other")
+				return bad("tools", "parameters and parametersJsonSchema exclude each other")
 			}
 			names = append(names, d.Name)
 		}
@@ -229,11 +236,11 @@ func checkTools(c *genai.GenerateContentConfig) *problem {
 	f := choiceOf(c)
 	for _, name := range f.AllowedFunctionNames {
 		if !slices.Contains(names, name) {
-			return bad("tool_choice", "the tool choice: no tool has this name")
+			return bad("tool_choice", "no tool has this name")
 		}
 	}
 	if f.Mode == genai.FunctionCallingConfigModeAny && len(names) == 0 {
-		return bad("tool_choice", "the tool choice: there are no tools to choose from")
+		return bad("tool_choice", "there are no tools to choose from")
 	}
 	return nil
 }
@@ -244,7 +251,7 @@ func object(at string, text []byte) (map[string]any, *problem) {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
 	if strictjson.Unmarshal(text, &strict) != nil || strict == nil || dec.Decode(&m) != nil {
-		return nil, bad(at, at+": it must be a JSON object")
+		return nil, bad(at, "it must be a JSON object")
 	}
 	strictjson.Numbers(m)
 	return m, nil

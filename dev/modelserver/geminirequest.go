@@ -56,11 +56,11 @@ func (gemini) decode(body []byte, to route) (*call, *problem) {
 			err = strictjson.Unmarshal(body, &r)
 		}
 	}
-	if err != nil {
-		return nil, bad("", "the request cannot be read: "+err.Error())
+	if p := unreadable(err); p != nil {
+		return nil, p
 	}
 	if r.CachedContent != "" {
-		return nil, bad("", "cachedContent: nothing is cached here: send the contents")
+		return nil, bad("cachedContent", "nothing is cached here: send the contents")
 	}
 	config, p := r.config()
 	if p != nil {
@@ -73,7 +73,7 @@ func (gemini) decode(body []byte, to route) (*call, *problem) {
 		}
 		config.SystemInstruction.Role = genai.RoleUser // what the client calls it says nothing
 		if slices.ContainsFunc(r.System.Parts, func(p *geminiPart) bool { return p.Text == nil }) {
-			return nil, bad("", "systemInstruction: its parts are text")
+			return nil, bad("systemInstruction", "its parts are text")
 		}
 	}
 	if req.Contents, p = readContents(r.Contents); p != nil {
@@ -97,15 +97,15 @@ func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
 	}
 	switch {
 	case s.CandidateCount > 1:
-		return nil, bad("", "generationConfig.candidateCount: one answer is given")
+		return nil, bad("generationConfig.candidateCount", "one answer is given")
 	case s.MaxOutputTokens < 0:
-		return nil, bad("", "generationConfig.maxOutputTokens: it may not be negative")
+		return nil, bad("generationConfig.maxOutputTokens", "it may not be negative")
 	case s.ResponseLogprobs || s.Logprobs != nil:
-		return nil, bad("", "generationConfig.responseLogprobs: there are no log probabilities")
+		return nil, bad("generationConfig.responseLogprobs", "there are no log probabilities")
 	case len(s.ResponseModalities) > 1 || len(s.ResponseModalities) == 1 && s.ResponseModalities[0] != genai.ModalityText:
-		return nil, bad("", "generationConfig.responseModalities: answers are text")
+		return nil, bad("generationConfig.responseModalities", "answers are text")
 	case !slices.Contains(modes, choiceOf(c).Mode):
-		return nil, bad("", "toolConfig.functionCallingConfig.mode: use AUTO, ANY, NONE or VALIDATED")
+		return nil, bad("toolConfig.functionCallingConfig.mode", "use AUTO, ANY, NONE or VALIDATED")
 	}
 	return c, checkTools(c)
 }
@@ -128,16 +128,16 @@ func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
 			}
 			r := part.FunctionResponse
 			if part.FunctionCall != nil && content.Role != genai.RoleModel || r != nil && content.Role == genai.RoleModel {
-				return nil, bad("", at+": calls are the model's, their responses the user's")
+				return nil, bad(at, "calls are the model's, their responses the user's")
 			}
 			if r != nil && r.ID == "" {
 				unnamed++
 			} else if r != nil && h.take(r.ID) == nil {
-				return nil, bad("", at+": "+h.rule)
+				return nil, bad(at, h.rule)
 			}
 		}
 		if len(h.open) != unnamed {
-			return nil, bad("", at+": "+h.rule)
+			return nil, bad(at, h.rule)
 		}
 		h.open, h.contents = calls, append(h.contents, content)
 	}
@@ -147,7 +147,7 @@ func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
 // read turns a content into genai's. Each of its parts must hold one thing.
 func (c *geminiContent) read(at string) (*genai.Content, *problem) {
 	if c == nil || len(c.Parts) == 0 {
-		return nil, bad("", at+": it has no parts")
+		return nil, bad(at, "it has no parts")
 	}
 	out := &genai.Content{Role: c.Role}
 	switch c.Role {
@@ -155,12 +155,12 @@ func (c *geminiContent) read(at string) (*genai.Content, *problem) {
 		out.Role = genai.RoleUser
 	case genai.RoleUser, genai.RoleModel:
 	default:
-		return nil, bad("", at+": the role must be user or model")
+		return nil, bad(at, "the role must be user or model")
 	}
 	for i, p := range c.Parts {
 		at := fmt.Sprintf("%s.parts[%d]", at, i)
 		if p == nil {
-			return nil, bad("", at+": it is null")
+			return nil, bad(at, "it is null")
 		}
 		part, things := p.Part, 0
 		for _, there := range []bool{
@@ -176,11 +176,11 @@ func (c *geminiContent) read(at string) (*genai.Content, *problem) {
 		}
 		switch {
 		case things > 1:
-			return nil, bad("", at+": a part holds one thing")
+			return nil, bad(at, "a part holds one thing")
 		case things == 0 && len(part.ThoughtSignature) == 0:
-			return nil, bad("", at+": a part holds text, inlineData, fileData, a functionCall or a functionResponse")
+			return nil, bad(at, "a part holds text, inlineData, fileData, a functionCall or a functionResponse")
 		case part.FunctionCall != nil && part.FunctionCall.Name == "", part.FunctionResponse != nil && part.FunctionResponse.Name == "":
-			return nil, bad("", at+": it names no function")
+			return nil, bad(at, "it names no function")
 		}
 		out.Parts = append(out.Parts, &part)
 	}

@@ -31,7 +31,7 @@ func (h *history) say(at, role string, parts []*genai.Part) *problem {
 			continue
 		}
 		if f.ID == "" || f.Name == "" || h.waiting(f.ID) >= 0 {
-			return bad(at, at+": a call needs a name, and an id of its own")
+			return bad(at, "a call needs a name, and an id of its own")
 		}
 		h.open = append(h.open, f)
 	}
@@ -43,7 +43,7 @@ func (h *history) say(at, role string, parts []*genai.Part) *problem {
 // answered refuses a history that goes on while calls wait for their answers.
 func (h *history) answered(at string) *problem {
 	if len(h.open) > 0 {
-		return bad(at, at+": "+h.rule)
+		return bad(at, h.rule)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (h *history) answered(at string) *problem {
 // whole refuses a history that ends too early.
 func (h *history) whole(at string) *problem {
 	if len(h.contents) == 0 {
-		return bad(at, at+": at least one that is not a system message is needed")
+		return bad(at, "at least one that is not a system message is needed")
 	}
 	return h.answered(at)
 }
@@ -77,7 +77,7 @@ func (h *history) take(id string) *genai.FunctionCall {
 func (h *history) result(at, id string, content []*genai.Part, failed bool) *problem {
 	call := h.take(id)
 	if call == nil {
-		return bad(at, at+": a tool's answer must answer one of the calls right before it, once")
+		return bad(at, "a tool's answer must answer one of the calls right before it, once")
 	}
 	text := ""
 	for _, part := range content {
@@ -130,13 +130,13 @@ func blocks(at string, v jsontext.Value) (list []block, p *problem) {
 		err := strictjson.Unmarshal(v, &b.Text)
 		list = append(list, b)
 		if err != nil {
-			return nil, bad(at, at+": "+err.Error())
+			return nil, bad(at, err.Error())
 		}
 		return list, nil
 	}
 	if given(v) {
 		if err := strictjson.Unmarshal(v, &list); err != nil {
-			return nil, bad(at, at+": content: it must be a string or an array of blocks: "+err.Error())
+			return nil, bad(at, "content: it must be a string or an array of blocks: "+err.Error())
 		}
 	}
 	return list, nil

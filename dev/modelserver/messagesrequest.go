@@ -52,14 +52,14 @@ type messagesRequest struct {
 
 func (messages) decode(body []byte, _ route) (*call, *problem) {
 	var r messagesRequest
-	if err := strictjson.Unmarshal(body, &r); err != nil {
-		return nil, bad("", "the request cannot be read: "+err.Error())
+	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
+		return nil, p
 	}
 	switch {
 	case r.Model == "":
-		return nil, bad("", "model: name a model")
+		return nil, bad("model", "name a model")
 	case r.MaxTokens <= 0:
-		return nil, bad("", "max_tokens: it must be over 0")
+		return nil, bad("max_tokens", "it must be over 0")
 	}
 	config, p := r.config()
 	if p != nil {
@@ -82,7 +82,7 @@ func texts(at string, v jsontext.Value) (out []*genai.Part, p *problem) {
 	list, p := blocks(at, v)
 	for _, b := range list {
 		if b.Type != "text" || b.Text == nil {
-			return nil, bad("", at+": it may hold text only")
+			return nil, bad(at, "it may hold text only")
 		}
 		out = append(out, &genai.Part{Text: *b.Text})
 	}
@@ -102,9 +102,9 @@ func (h *history) turn(at, role string, content jsontext.Value) *problem {
 	case p != nil:
 		return p
 	case len(list) == 0:
-		return bad("", at+": it has no content")
+		return bad(at, "it has no content")
 	case known == nil:
-		return bad("", at+": the role must be user or assistant")
+		return bad(at, "the role must be user or assistant")
 	}
 	var said []*genai.Part
 	for i := range list {
@@ -125,9 +125,9 @@ func (h *history) turn(at, role string, content jsontext.Value) *problem {
 		part := b.part()
 		switch {
 		case !slices.Contains(known, b.Type):
-			return bad("", at+": blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
+			return bad(at, "blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
 		case part == nil || b.Type == "text" && part.Text == "":
-			return bad("", at+": text may not be empty, an image has a source of type base64 or url, and a tool_use an input, a JSON object")
+			return bad(at, "text may not be empty, an image has a source of type base64 or url, and a tool_use an input, a JSON object")
 		}
 		said = append(said, part)
 	}
@@ -162,7 +162,7 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 	case "tool":
 		asked.choice = &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{c.Name}}
 	default:
-		return nil, bad("", "tool_choice: use auto, any, none or tool")
+		return nil, bad("tool_choice", "use auto, any, none or tool")
 	}
 	c, p := asked.config()
 	if p != nil {

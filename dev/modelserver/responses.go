@@ -59,11 +59,11 @@ type responsesItem struct {
 
 func (responses) decode(body []byte, _ route) (*call, *problem) {
 	var r responsesRequest
-	if err := strictjson.Unmarshal(body, &r); err != nil {
-		return nil, bad("", "the request cannot be read: "+err.Error())
+	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
+		return nil, p
 	}
 	if given(r.Previous) || given(r.Conversation) || r.Background {
-		return nil, bad("previous_response_id", "previous_response_id, conversation, background: nothing is stored here: send the whole input")
+		return nil, bad("previous_response_id", "nothing is stored here, no conversation, and no answer in the background: send the whole input")
 	}
 	r.MaxTokens, r.Effort = r.MaxOutput, r.Reasoning.Effort
 	r.ResponseFormat.Type, r.ResponseFormat.JSONSchema = r.Text.Format.Type, r.Text.Format.format
@@ -83,19 +83,18 @@ func (responses) decode(body []byte, _ route) (*call, *problem) {
 	}
 	var items []responsesItem
 	if err := strictjson.Unmarshal(r.Input, &items); err != nil {
-		return nil, bad("input", "input: it must be a text or an array of items")
+		return nil, bad("input", "it must be a text or an array of items")
 	}
 	for i := range items {
-		if p := r.add(&items[i]); p != nil {
-			p.message = fmt.Sprintf("input[%d]: ", i) + p.message
+		if p := r.add(fmt.Sprintf("input[%d]", i), &items[i]); p != nil {
 			return nil, p
 		}
 	}
 	return r.call("input")
 }
 
-// add appends an item to the messages.
-func (r *responsesRequest) add(item *responsesItem) *problem {
+// add appends an item to the messages. at names it in errors.
+func (r *responsesRequest) add(at string, item *responsesItem) *problem {
 	switch item.Type {
 	case "", "message":
 		if item.Role != "assistant" {
@@ -123,7 +122,7 @@ func (r *responsesRequest) add(item *responsesItem) *problem {
 	case "function_call_output":
 		r.Messages = append(r.Messages, chatMessage{Role: "tool", ToolCallID: item.CallID, Content: item.Output})
 	default:
-		return bad("input", "items are messages, reasoning, function_call and function_call_output")
+		return bad(at, "items are messages, reasoning, function_call and function_call_output")
 	}
 	return nil
 }

@@ -85,7 +85,13 @@ func refuse(status int, param, message string) *problem {
 	return &problem{status: status, param: param, message: message}
 }
 
-func bad(param, message string) *problem { return refuse(http.StatusBadRequest, param, message) }
+// bad is a problem with the member at; "" for the whole request.
+func bad(at, message string) *problem {
+	if at != "" {
+		message = at + ": " + message
+	}
+	return refuse(http.StatusBadRequest, at, message)
+}
 
 func unknownModel(name string) *problem {
 	const most = 128
