@@ -1,12 +1,10 @@
 package docapi
 
 import (
+	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/resource"
@@ -20,43 +18,67 @@ type call struct {
 	reason string          // why it failed, for the log only
 }
 
-type methods map[string]func()
-
-// on runs the handler for the request's method; HEAD counts as GET.
-func (c *call) on(m methods) {
-	method := c.r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	if handle, ok := m[method]; ok {
-		handle()
-		return
-	}
-	allow := slices.Sorted(maps.Keys(m))
-	if _, ok := m[http.MethodGet]; ok {
-		allow = append(allow, http.MethodHead)
-	}
-	c.w.Header().Set("Allow", strings.Join(allow, ", "))
-	c.fail(http.StatusMethodNotAllowed, "method_not_allowed", "this path does not take this method")
+// A refusal is an answer other than what was asked for. Its text was written for the
+// client; the cause is for the log.
+type refusal struct {
+	status     int
+	code, text string
+	cause      error // may be nil
 }
 
-// fail answers with an error that was written for the client.
-func (c *call) fail(status int, code, description string) {
-	if c.reason == "" {
-		c.reason = description
+func (e *refusal) Error() string { return e.text }
+
+func refuse(status int, code, text string) error {
+	return &refusal{status: status, code: code, text: text}
+}
+
+// invalid is the answer to what a client sent wrong.
+func invalid(text string) error { return refuse(http.StatusBadRequest, "invalid_request", text) }
+
+// broken is the answer to what the server cannot do.
+func broken(text string, cause error) error {
+	return &refusal{http.StatusInternalServerError, "server_error", text, cause}
+}
+
+// errAnswered says that an answer has been written.
+var errAnswered = errors.New("answered")
+
+// on runs the handler of a path that takes one method; HEAD counts as GET.
+func (c *call) on(method string, handle func() error) error {
+	allow := method
+	if method == http.MethodGet {
+		allow = "GET, HEAD"
 	}
-	resource.WriteError(c.w, status, code, description)
+	if c.r.Method == method || c.r.Method == http.MethodHead && method == http.MethodGet {
+		return handle()
+	}
+	c.w.Header().Set("Allow", allow)
+	return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "this path does not take this method")
+}
+
+// fail answers with an error.
+func (c *call) fail(err error) {
+	e, ok := errors.AsType[*refusal](err)
+	switch {
+	case !ok: // answered already
+	case e.cause != nil:
+		c.reason = e.cause.Error()
+	default:
+		c.reason = e.text
+	}
+	if ok {
+		resource.WriteError(c.w, e.status, e.code, e.text)
+	}
 }
 
 // json answers with v.
-func (c *call) json(status int, v any) {
+func (c *call) json(status int, v any) error {
 	body, err := marshal(v)
 	if err != nil {
-		c.reason = err.Error()
-		c.fail(http.StatusInternalServerError, "server_error", "the answer could not be written")
-		return
+		return broken("the answer could not be written", err)
 	}
 	c.raw(status, body)
+	return nil
 }
 
 // raw answers with JSON text. Protected content is not for shared caches.

@@ -33,42 +33,47 @@ type servedReport struct {
 }
 
 // postReport handles POST /v1/reports.
-func (s *Server) postReport(c *call) {
-	if !s.authenticate(c) || !s.authorize(c, "write", "reports") {
-		return
+func (s *Server) postReport(c *call) error {
+	if err := s.authenticate(c); err != nil {
+		return err
+	}
+	if err := s.authorize(c, "write", "reports"); err != nil {
+		return err
 	}
 	key, ok := idempotencyKey(c.r.Header)
 	if !ok {
-		c.fail(http.StatusBadRequest, "invalid_request",
-			"Idempotency-Key must be one value of 1 to 128 visible ASCII characters")
-		return
+		return invalid("Idempotency-Key must be one value of 1 to 128 visible ASCII characters")
 	}
-	q, ok := s.readReport(c)
-	if !ok {
-		return
+	q, err := s.readReport(c)
+	if err != nil {
+		return err
 	}
-	fresh := &report{
+	p := &report{
 		reportRequest: q,
 		ID:            newReportID(),
 		CreatedAt:     s.now().UTC().Truncate(time.Second),
 		CreatedBy:     principal(c.token),
 	}
+	var body []byte
 	if key == "" {
-		if body, ok := s.makeReport(c, fresh); ok {
-			s.created(c, fresh.ID, body)
-		}
-		return
+		body, err = s.makeReport(p)
+	} else {
+		body, err = s.makeOnce(c, key, p)
 	}
-	s.postOnce(c, key, fresh)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", s.reportURL(p.ID))
+	c.raw(http.StatusCreated, body)
+	return nil
 }
 
-// postOnce makes the report p unless key made it before.
-func (s *Server) postOnce(c *call, key string, p *report) {
+// makeOnce makes the report p unless key made it before, and gives p the id of the
+// one that was made.
+func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 	digest, err := p.digest()
 	if err != nil {
-		c.reason = err.Error()
-		c.fail(http.StatusInternalServerError, "server_error", "the request could not be handled")
-		return
+		return nil, broken("the request could not be handled", err)
 	}
 	// What is begun is finished when the client leaves.
 	ctx := context.WithoutCancel(c.r.Context())
@@ -78,47 +83,40 @@ func (s *Server) postOnce(c *call, key string, p *report) {
 	switch {
 	case errors.Is(err, errInFlight):
 		c.w.Header().Set("Retry-After", "1")
-		c.fail(http.StatusConflict, "conflict", "a request with this Idempotency-Key is being handled")
-		return
+		return nil, refuse(http.StatusConflict, "conflict", "a request with this Idempotency-Key is being handled")
 	case errors.Is(err, errOtherPayload):
-		c.fail(http.StatusUnprocessableEntity, "invalid_request",
-			"this Idempotency-Key was used with another request body")
-		return
+		return nil, refuse(http.StatusUnprocessableEntity, "invalid_request", "this Idempotency-Key was used with another request body")
 	case err != nil:
-		s.cannotWrite(c, "cannot record the request", err)
-		return
+		return nil, cannot("record the request", err)
 	}
 	defer use.end()
+	// The report keeps the id and time of the first try: an entry without a response is
+	// new, or its try did not get to the end, and a file which that try did write is
+	// found and not written twice.
+	p.ID, p.CreatedAt = entry.reportID, entry.createdAt
 	if entry.response != nil {
 		c.w.Header().Set("Idempotent-Replayed", "true")
-		s.created(c, entry.reportID, entry.response)
-		return
+		return entry.response, nil
 	}
-	// An entry without a response is new, or its try did not get to the end. The
-	// report keeps the id and time of the first try, so that a file which that try
-	// did write is found and not written twice.
-	p.ID, p.CreatedAt = entry.reportID, entry.createdAt
-	body, ok := s.makeReport(c, p)
-	if !ok {
-		return
+	body, err := s.makeReport(p)
+	if err != nil {
+		return nil, err
 	}
 	if err := use.done(ctx, body); err != nil {
 		// The report is there, and the entry leads the next try to it.
 		c.reason = "response not recorded: " + err.Error()
 	}
-	s.created(c, p.ID, body)
+	return body, nil
 }
 
-// makeReport writes the file of p and returns the answer's body, or answers with
-// what went wrong.
-func (s *Server) makeReport(c *call, p *report) ([]byte, bool) {
+// makeReport writes the file of p and returns the answer's body.
+func (s *Server) makeReport(p *report) ([]byte, error) {
 	data, err := p.render()
 	if err == nil {
 		err = s.writeReport(p.file(), data)
 	}
 	if err != nil {
-		s.cannotWrite(c, "cannot write the report", err)
-		return nil, false
+		return nil, cannot("write the report", err)
 	}
 	body, err := marshal(createdReport{
 		ID:        p.ID,
@@ -129,55 +127,43 @@ func (s *Server) makeReport(c *call, p *report) ([]byte, bool) {
 		Bytes:     len(data),
 	})
 	if err != nil {
-		s.cannotWrite(c, "cannot answer", err)
-		return nil, false
+		return nil, cannot("answer", err)
 	}
-	return body, true
-}
-
-func (s *Server) created(c *call, id string, body []byte) {
-	c.w.Header().Set("Location", s.reportURL(id))
-	c.raw(http.StatusCreated, body)
+	return body, nil
 }
 
 func (s *Server) reportURL(id string) string { return s.base + reportsPath + "/" + id }
 
-// cannotWrite answers 507 when space would help and 500 otherwise, with the class
-// of err and not its text, which holds paths.
-func (s *Server) cannotWrite(c *call, what string, err error) {
-	c.reason = err.Error()
+// cannot is 507 when space would help and 500 otherwise, with the class of err and
+// not its text, which holds paths.
+func cannot(what string, err error) error {
 	words, full := diskError(err)
+	text := "cannot " + what + ": " + words
 	if full {
-		c.fail(http.StatusInsufficientStorage, "insufficient_storage", what+": "+words)
-		return
+		return &refusal{http.StatusInsufficientStorage, "insufficient_storage", text, err}
 	}
-	c.fail(http.StatusInternalServerError, "server_error", what+": "+words)
+	return broken(text, err)
 }
 
-// readReport reads and decodes the body, or answers.
-func (s *Server) readReport(c *call) (*reportRequest, bool) {
+// readReport reads and decodes the body.
+func (s *Server) readReport(c *call) (*reportRequest, error) {
 	if !isJSON(c.r.Header) {
-		c.fail(http.StatusUnsupportedMediaType, "invalid_request", "the body must be sent as application/json")
-		return nil, false
+		return nil, refuse(http.StatusUnsupportedMediaType, "invalid_request", "the body must be sent as application/json")
 	}
 	// The server's own writer, so that it hears of a body over the limit and
 	// closes the connection.
 	body, err := strictjson.ReadAll(http.MaxBytesReader(c.w.ResponseWriter, c.r.Body, s.limits.Body), s.limits.Body)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		c.fail(http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large")
-		return nil, false
+		return nil, refuse(http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large")
 	}
 	if err != nil {
-		c.reason = err.Error()
-		c.fail(http.StatusBadRequest, "invalid_request", "the body could not be read")
-		return nil, false
+		return nil, &refusal{http.StatusBadRequest, "invalid_request", "the body could not be read", err}
 	}
 	q, err := parseReport(body, s.limits.Content)
 	if err != nil {
-		c.fail(http.StatusBadRequest, "invalid_request", err.Error()) // written for the client
-		return nil, false
+		return nil, invalid(err.Error()) // written for the client
 	}
-	return q, true
+	return q, nil
 }
 
 // isJSON reports whether the body is plain UTF-8 JSON.
@@ -193,31 +179,21 @@ func isJSON(h http.Header) bool {
 	return !named || strings.EqualFold(charset, "utf-8")
 }
 
-// getReport handles GET /v1/reports/{id}.
-func (s *Server) getReport(c *call, id string) {
-	if !s.authenticate(c) {
-		return
-	}
-	if !validID.MatchString(id) {
-		c.fail(http.StatusBadRequest, "invalid_request", "the report id is not valid")
-		return
-	}
-	// No document id holds a slash, so no authority over one reaches a report.
-	if !s.authorize(c, "read", "reports/"+id) {
-		return
+// getReport handles GET /v1/reports/{id}. No document id holds a slash, so no
+// authority over one reaches a report.
+func (s *Server) getReport(c *call, id string) error {
+	if err := s.authorizeRead(c, "report", "reports/", id); err != nil {
+		return err
 	}
 	p, err := s.findReport(id)
-	if err != nil {
-		c.reason = err.Error()
+	switch {
+	case err != nil:
 		words, _ := diskError(err)
-		c.fail(http.StatusInternalServerError, "server_error", "cannot read the report: "+words)
-		return
+		return broken("cannot read the report: "+words, err)
+	case p == nil:
+		return refuse(http.StatusNotFound, "not_found", "there is no such report")
 	}
-	if p == nil {
-		c.fail(http.StatusNotFound, "not_found", "there is no such report")
-		return
-	}
-	c.json(http.StatusOK, p)
+	return c.json(http.StatusOK, p)
 }
 
 // findReport returns the report id, or nil when there is none. The directory may

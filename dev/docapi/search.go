@@ -60,17 +60,16 @@ func (d *document) index() {
 func lower(s string) string { return strings.Map(unicode.ToLower, s) }
 
 // searchDocuments handles GET /v1/documents?query=...
-func (s *Server) searchDocuments(c *call) {
-	if !s.authenticate(c) {
-		return
+func (s *Server) searchDocuments(c *call) error {
+	if err := s.authenticate(c); err != nil {
+		return err
 	}
 	terms, err := parseSearch(c.r.URL.RawQuery)
 	if err != nil {
-		c.fail(http.StatusBadRequest, "invalid_request", err.Error())
-		return
+		return invalid(err.Error())
 	}
-	if !s.authorize(c, "search", "documents") {
-		return
+	if err := s.authorize(c, "search", "documents"); err != nil {
+		return err
 	}
 	var hits []hit
 	for _, id := range s.IDs() {
@@ -85,7 +84,7 @@ func (s *Server) searchDocuments(c *call) {
 		h := &result.Documents[i]
 		h.Snippet = s.docs[h.ID].search.snippet(terms)
 	}
-	c.json(http.StatusOK, result)
+	return c.json(http.StatusOK, result)
 }
 
 func rank(h hit) int {

@@ -169,31 +169,29 @@ const (
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{w: &recorder{ResponseWriter: w}, r: r}
 	start := s.now()
-	s.route(c)
+	if err := s.route(c); err != nil {
+		c.fail(err)
+	}
 	c.log(s.log, s.now().Sub(start))
 }
 
 // route works on the escaped path, so that an encoded slash stays inside its
 // segment, and never redirects: a redirect would have a client move its token.
-func (s *Server) route(c *call) {
+func (s *Server) route(c *call) error {
 	path := c.r.URL.EscapedPath()
-	if id, ok := segment(path, documentsPath+"/"); ok {
-		c.on(methods{http.MethodGet: func() { s.getDocument(c, id) }})
-		return
-	}
-	if id, ok := segment(path, reportsPath+"/"); ok {
-		c.on(methods{http.MethodGet: func() { s.getReport(c, id) }})
-		return
-	}
 	switch path {
 	case documentsPath:
-		c.on(methods{http.MethodGet: func() { s.searchDocuments(c) }})
-		return
+		return c.on(http.MethodGet, func() error { return s.searchDocuments(c) })
 	case reportsPath:
-		c.on(methods{http.MethodPost: func() { s.postReport(c) }})
-		return
+		return c.on(http.MethodPost, func() error { return s.postReport(c) })
 	}
-	c.fail(http.StatusNotFound, "not_found", "there is nothing at this path")
+	if id, ok := segment(path, documentsPath+"/"); ok {
+		return c.on(http.MethodGet, func() error { return s.getDocument(c, id) })
+	}
+	if id, ok := segment(path, reportsPath+"/"); ok {
+		return c.on(http.MethodGet, func() error { return s.getReport(c, id) })
+	}
+	return refuse(http.StatusNotFound, "not_found", "there is nothing at this path")
 }
 
 // segment returns the one unescaped segment that follows prefix in path.
@@ -209,20 +207,18 @@ func segment(path, prefix string) (string, bool) {
 var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // authenticate fills in c.token, or answers.
-func (s *Server) authenticate(c *call) bool {
-	token, err := s.verifier.Verify(c.r.Context(), c.r)
-	if err != nil {
-		c.reason = err.Error()
+func (s *Server) authenticate(c *call) (err error) {
+	if c.token, err = s.verifier.Verify(c.r.Context(), c.r); err != nil {
+		c.token, c.reason = nil, err.Error()
 		resource.Refuse(c.w, "documents", err)
-		return false
+		return errAnswered
 	}
-	c.token = token
-	return true
+	return nil
 }
 
 // authorize reports whether the token covers action on identifier; if not, it
 // answers with what would.
-func (s *Server) authorize(c *call, action, identifier string) bool {
+func (s *Server) authorize(c *call, action, identifier string) error {
 	need := rar.Detail{
 		Type:       "file_access",
 		Actions:    []string{action},
@@ -230,31 +226,34 @@ func (s *Server) authorize(c *call, action, identifier string) bool {
 		Locations:  []string{s.base},
 	}
 	if c.token.Covers(need) {
-		return true
+		return nil
 	}
 	c.reason = "more authority needed"
 	resource.Challenge(c.w, need)
-	return false
+	return errAnswered
+}
+
+// authorizeRead is authenticate, the check of an id, and authorize.
+func (s *Server) authorizeRead(c *call, what, prefix, id string) error {
+	if err := s.authenticate(c); err != nil {
+		return err
+	}
+	if !validID.MatchString(id) {
+		return invalid("the " + what + " id is not valid")
+	}
+	return s.authorize(c, "read", prefix+id)
 }
 
 // getDocument handles GET /v1/documents/{id}.
-func (s *Server) getDocument(c *call, id string) {
-	if !s.authenticate(c) {
-		return
-	}
-	if !validID.MatchString(id) {
-		c.fail(http.StatusBadRequest, "invalid_request", "the document id is not valid")
-		return
-	}
-	if !s.authorize(c, "read", id) {
-		return
+func (s *Server) getDocument(c *call, id string) error {
+	if err := s.authorizeRead(c, "document", "", id); err != nil {
+		return err
 	}
 	d, ok := s.docs[id]
 	if !ok {
-		c.fail(http.StatusNotFound, "not_found", "there is no such document")
-		return
+		return refuse(http.StatusNotFound, "not_found", "there is no such document")
 	}
-	c.json(http.StatusOK, d)
+	return c.json(http.StatusOK, d)
 }
 
 // origin checks that s is an http(s) origin and returns it in the form that

@@ -132,13 +132,9 @@ func (c *call) checkReviewer() error {
 // client authenticates an OAuth client by client_secret_basic or by the form. It
 // returns nobody and no error when the request carries no client credentials.
 func (c *call) client() (principal, error) {
-	form, err := c.form()
-	if err != nil {
-		return principal{}, err
-	}
-	id, given := form.Get("client_id"), form.Get("client_secret")
+	id, given := c.form.Get("client_id"), c.form.Get("client_secret")
 	if user, pass, ok := c.r.BasicAuth(); ok {
-		if form.Has("client_secret") {
+		if c.form.Has("client_secret") {
 			return principal{}, invalid("client credentials in two places")
 		}
 		// RFC 6749, section 2.3.1: both are form-encoded within.
@@ -148,7 +144,7 @@ func (c *call) client() (principal, error) {
 			return principal{}, badClient()
 		}
 		id, given = decodedUser, decodedPass
-	} else if !form.Has("client_secret") {
+	} else if !c.form.Has("client_secret") {
 		return principal{}, nil
 	}
 	p := principal{id: id}

@@ -25,9 +25,9 @@ type methods map[string]handler
 // endpoints are those below /orgs/{org}/api/v1 and /t/{org}/api/v1. The paths are
 // LumoAuth's, but for dev/.
 var endpoints = map[string]methods{
-	"oauth/token":      {"POST": (*call).token},
-	"oauth/introspect": {"POST": (*call).introspect},
-	"oauth/revoke":     {"POST": inState((*call).revoke)},
+	"oauth/token":      {"POST": withForm((*call).token)},
+	"oauth/introspect": {"POST": withForm((*call).introspect)},
+	"oauth/revoke":     {"POST": withForm(inState((*call).revoke))},
 	"oauth/userinfo":   {"GET": (*call).userinfo, "POST": (*call).userinfo},
 
 	"jit/task":                     {"POST": forAgents(inState((*call).createTask))},

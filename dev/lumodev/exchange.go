@@ -15,22 +15,18 @@ import (
 // credential here any more. It needs no client credentials: the actor's, or else the
 // subject's, token authenticates.
 func (c *call) exchange() (any, error) {
-	form, err := c.form()
+	if err := c.checkTokenType("requested_token_type"); err != nil {
+		return nil, err
+	}
+	subject, err := c.tokenParam("subject_token")
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTokenType(form, "requested_token_type"); err != nil {
-		return nil, err
-	}
-	subject, err := c.tokenParam(form, "subject_token")
+	scopes, err := c.scopes()
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := parseScope(form.Get("scope"))
-	if err != nil {
-		return nil, fail(http.StatusBadRequest, codeInvalidScope, "%v", err)
-	}
-	audience, err := audienceParam(form)
+	audience, err := c.audience()
 	if err != nil {
 		return nil, err
 	}
@@ -41,8 +37,8 @@ func (c *call) exchange() (any, error) {
 	available, end, own := strings.Fields(subject.token.Scope), subject.token.expires(), subject.token.claims
 	std := jwt.Claims{Subject: subject.token.Subject, Audience: jwt.Audience{audience}}
 	c.who = subject
-	if form.Get("actor_token")+form.Get("actor_token_type") != "" {
-		actorWho, err := c.tokenParam(form, "actor_token")
+	if c.form.Get("actor_token")+c.form.Get("actor_token_type") != "" {
+		actorWho, err := c.tokenParam("actor_token")
 		if err != nil {
 			return nil, err
 		}
@@ -84,12 +80,12 @@ func (c *call) exchange() (any, error) {
 
 // tokenParam resolves a token that is an argument. A JIT token is never one: it
 // must not become anything else.
-func (c *call) tokenParam(form url.Values, name string) (principal, error) {
-	raw := form.Get(name)
-	if raw == "" || form.Get(name+"_type") == "" {
+func (c *call) tokenParam(name string) (principal, error) {
+	raw := c.form.Get(name)
+	if raw == "" || c.form.Get(name+"_type") == "" {
 		return principal{}, invalid("%s and %s_type are required", name, name)
 	}
-	if err := checkTokenType(form, name+"_type"); err != nil {
+	if err := c.checkTokenType(name + "_type"); err != nil {
 		return principal{}, err
 	}
 	p, v := c.s.principalOf(raw, c.now)
@@ -99,8 +95,8 @@ func (c *call) tokenParam(form url.Values, name string) (principal, error) {
 	return p, nil
 }
 
-func checkTokenType(form url.Values, name string) error {
-	if kind := form.Get(name); kind != "" && kind != typeAccessToken && kind != typeJWT {
+func (c *call) checkTokenType(name string) error {
+	if kind := c.form.Get(name); kind != "" && kind != typeAccessToken && kind != typeJWT {
 		return fail(http.StatusBadRequest, codeUnsupportedTokenType, "%s must be that of an access token", name)
 	}
 	return nil
@@ -126,11 +122,11 @@ func checkDelegation(subject, actorWho principal) error {
 	return nil
 }
 
-// audienceParam reads resource (RFC 8707), or audience as older SDKs send it.
-func audienceParam(form url.Values) (string, error) {
+// audience reads resource (RFC 8707), or audience as older SDKs send it.
+func (c *call) audience() (string, error) {
 	const maxAudience = 512
-	audience := form.Get("audience")
-	if resource := form.Get("resource"); resource != "" {
+	audience := c.form.Get("audience")
+	if resource := c.form.Get("resource"); resource != "" {
 		u, err := url.Parse(resource)
 		if err != nil || !u.IsAbs() || u.Host == "" || u.Fragment != "" || strings.Contains(resource, "#") {
 			return "", fail(http.StatusBadRequest, codeInvalidTarget, "resource must be an absolute URL without a fragment")

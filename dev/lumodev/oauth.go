@@ -28,11 +28,7 @@ type tokenResponse struct {
 
 // token serves POST /oauth/token.
 func (c *call) token() (any, error) {
-	form, err := c.form()
-	if err != nil {
-		return nil, err
-	}
-	switch grant := form.Get("grant_type"); grant {
+	switch c.form.Get("grant_type") {
 	case grantClientCredentials:
 		return c.login()
 	case grantTokenExchange:
@@ -54,13 +50,9 @@ func (c *call) login() (any, error) {
 	if p.kind == nobody {
 		return nil, badClient()
 	}
-	form, err := c.form()
+	scopes, err := c.scopes()
 	if err != nil {
 		return nil, err
-	}
-	scopes, err := parseScope(form.Get("scope"))
-	if err != nil {
-		return nil, fail(http.StatusBadRequest, codeInvalidScope, "%v", err)
 	}
 	std := jwt.Claims{Subject: "client_" + p.id, Audience: jwt.Audience{c.s.Issuer()}}
 	own := claims{ClientID: p.id, TokenUse: useAccess, Organization: c.s.cfg.Org}
@@ -74,6 +66,15 @@ func (c *call) login() (any, error) {
 	// that refresh ask again for what they were granted.
 	own.Scope = strings.Join(scopes, " ")
 	return c.issue(std, own, c.s.cfg.AgentTokenTTL, "")
+}
+
+// scopes reads the scope parameter.
+func (c *call) scopes() ([]string, error) {
+	scopes, err := parseScope(c.form.Get("scope"))
+	if err != nil {
+		return nil, fail(http.StatusBadRequest, codeInvalidScope, "%v", err)
+	}
+	return scopes, nil
 }
 
 func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
@@ -134,11 +135,7 @@ func (c *call) askedAbout() (caller principal, raw string, err error) {
 	if caller, err = c.clientOrBearer(); err != nil {
 		return principal{}, "", err
 	}
-	form, err := c.form()
-	if err != nil {
-		return principal{}, "", err
-	}
-	if raw = form.Get("token"); raw == "" {
+	if raw = c.form.Get("token"); raw == "" {
 		return principal{}, "", invalid("token is required")
 	}
 	return caller, raw, nil

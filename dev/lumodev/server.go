@@ -145,6 +145,7 @@ type call struct {
 	body    []byte
 	who     principal  // of the bearer token; the zero principal without one
 	whoErr  *wireError // why there is none
+	form    url.Values // of an OAuth endpoint
 
 	status int         // of the answer
 	header http.Header // of the answer

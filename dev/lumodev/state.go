@@ -152,19 +152,28 @@ func (t jitToken) key() recordKey   { return recordKey{"token", t.ID} }
 func (r revocation) key() recordKey { return recordKey{"revoked", r.ID} }
 func (a approval) key() recordKey   { return recordKey{"approval", a.Hash} }
 
-// decoders reads back the records of each kind.
-var decoders = map[string]func(data []byte) (record, error){
-	"task":     decodeRecord[task],
-	"request":  decodeRecord[request],
-	"token":    decodeRecord[jitToken],
-	"revoked":  decodeRecord[revocation],
-	"approval": decodeRecord[approval],
+// records hold the records of one kind by their ids.
+type records[R record] map[string]R
+
+// put keeps a record, and reports whether it is a new one.
+func (t records[R]) put(r record) bool {
+	_, known := t[r.key().id]
+	t[r.key().id] = r.(R)
+	return !known
 }
 
-func decodeRecord[R record](data []byte) (record, error) {
+func (t records[R]) forget(id string) { delete(t, id) }
+
+func (t records[R]) decode(data []byte) (record, error) {
 	var r R
 	err := json.Unmarshal(data, &r)
 	return r, err
+}
+
+type anyRecords interface {
+	put(r record) bool
+	forget(id string)
+	decode(data []byte) (record, error)
 }
 
 // change is what to write and forget, all or none.
@@ -177,73 +186,57 @@ func (c *change) add(records ...record) { c.put = append(c.put, records...) }
 
 // state holds every record in memory. Its user holds the server's lock.
 type state struct {
-	tasks     map[string]task
-	requests  map[string]request
-	tokens    map[string]jitToken
-	revoked   map[string]revocation
-	approvals map[string]approval
+	tasks     records[task]
+	requests  records[request]
+	tokens    records[jitToken]
+	revoked   records[revocation]
+	approvals records[approval]
 
-	ofTask   map[string][]string // request ids by task, oldest first
-	children map[string][]string // task ids by parent
+	tables   map[string]anyRecords // all of them, by kind
+	ofTask   map[string][]string   // request ids by task, oldest first
+	children map[string][]string   // task ids by parent
 
 	totals Totals
 }
 
 func newState() *state {
-	return &state{
-		tasks:     make(map[string]task),
-		requests:  make(map[string]request),
-		tokens:    make(map[string]jitToken),
-		revoked:   make(map[string]revocation),
-		approvals: make(map[string]approval),
+	st := &state{
+		tasks:     make(records[task]),
+		requests:  make(records[request]),
+		tokens:    make(records[jitToken]),
+		revoked:   make(records[revocation]),
+		approvals: make(records[approval]),
 		ofTask:    make(map[string][]string),
 		children:  make(map[string][]string),
 	}
+	st.tables = map[string]anyRecords{"task": st.tasks, "request": st.requests, "token": st.tokens, "revoked": st.revoked, "approval": st.approvals}
+	return st
 }
 
 // apply takes a change that the store has taken.
 func (st *state) apply(c *change) {
 	for _, r := range c.put {
+		if !st.tables[r.key().kind].put(r) {
+			continue
+		}
 		switch r := r.(type) {
 		case task:
-			if _, known := st.tasks[r.ID]; !known {
-				st.totals.Tasks++
-				if r.Parent != "" {
-					st.children[r.Parent] = append(st.children[r.Parent], r.ID)
-				}
+			st.totals.Tasks++
+			if r.Parent != "" {
+				st.children[r.Parent] = append(st.children[r.Parent], r.ID)
 			}
-			st.tasks[r.ID] = r
 		case request:
-			if _, known := st.requests[r.ID]; !known {
-				st.totals.Requests++
-				st.ofTask[r.TaskID] = append(st.ofTask[r.TaskID], r.ID)
-			}
-			st.requests[r.ID] = r
+			st.totals.Requests++
+			st.ofTask[r.TaskID] = append(st.ofTask[r.TaskID], r.ID)
 		case jitToken:
-			if _, known := st.tokens[r.ID]; !known {
-				st.totals.Tokens++
-			}
-			st.tokens[r.ID] = r
-		case revocation:
-			st.revoked[r.ID] = r
-		case approval:
-			st.approvals[r.Hash] = r
+			st.totals.Tokens++
 		}
 	}
 	for _, key := range c.forget {
-		switch id := key.id; key.kind {
-		case "task":
-			delete(st.tasks, id)
-			delete(st.ofTask, id)
-			delete(st.children, id)
-		case "request":
-			delete(st.requests, id)
-		case "token":
-			delete(st.tokens, id)
-		case "revoked":
-			delete(st.revoked, id)
-		case "approval":
-			delete(st.approvals, id)
+		st.tables[key.kind].forget(key.id)
+		if key.kind == "task" {
+			delete(st.ofTask, key.id)
+			delete(st.children, key.id)
 		}
 	}
 }

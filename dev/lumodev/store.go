@@ -173,11 +173,11 @@ func (s *store) load(ctx context.Context) (*state, error) {
 		if err := rows.Scan(&kind, &id, &data); err != nil {
 			return nil, fmt.Errorf("lumodev: read state: %w", err)
 		}
-		decode := decoders[kind]
-		if decode == nil {
+		of := st.tables[kind]
+		if of == nil {
 			return nil, fmt.Errorf("lumodev: read state: %s is of unknown kind %s", id, kind)
 		}
-		r, err := decode(data)
+		r, err := of.decode(data)
 		if err != nil {
 			return nil, fmt.Errorf("lumodev: read state: %s %s is damaged: %w", kind, id, err)
 		}

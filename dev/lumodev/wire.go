@@ -141,10 +141,20 @@ func (c *call) mediaType() string {
 	return kind
 }
 
-// form reads the body of an OAuth endpoint: a form, or JSON with string members.
+// withForm reads the form of an OAuth endpoint for its handler.
+func withForm(h handler) handler {
+	return func(c *call) (_ any, err error) {
+		if c.form, err = c.readForm(); err != nil {
+			return nil, err
+		}
+		return h(c)
+	}
+}
+
+// readForm reads the body of an OAuth endpoint: a form, or JSON with string members.
 // Parameters may not be repeated (RFC 6749, section 3.2). Nothing is read from the
 // query string: it ends up in logs.
-func (c *call) form() (url.Values, error) {
+func (c *call) readForm() (url.Values, error) {
 	values := make(url.Values)
 	switch c.mediaType() {
 	case "application/json":
