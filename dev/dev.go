@@ -198,6 +198,7 @@ func (s *Servers) listen(what, addr string, allowRemote bool, made func(base str
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	server.Handler = lumodev.OwnHost(server.Handler, l, base.String())
 	s.closers = append(s.closers, server.Close)
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -31,6 +31,33 @@ func get(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(text)
 }
 
+// checkHosts: a page of a name that was pointed at this machine reads nothing here, on
+// any path.
+func checkHosts(t *testing.T, base string) {
+	t.Helper()
+	for host, misdirected := range map[string]bool{
+		"": false, "localhost": false, "LOCALHOST:1": false, "127.0.0.2:80": false, "[::1]:9": false,
+		"rebound.example": true, "rebound.example:80": true, "127.0.0.1.rebound.example": true, "localhost.rebound.example": true, "192.0.2.1": true,
+		"127.0.0.1@rebound.example": true, "0.0.0.0": true, "[::]": true, "[::ffff:127.0.0.1]": false,
+	} {
+		for _, path := range []string{"/", "/v1/documents", "/orgs/acme-corp/api/v1/oauth/token", "/.well-known/jwks.json"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if (resp.StatusCode == http.StatusMisdirectedRequest) != misdirected && resp.StatusCode != http.StatusBadRequest {
+				t.Errorf("%s%s with Host %q = %d, want misdirected: %t", base, path, host, resp.StatusCode, misdirected)
+			}
+		}
+	}
+}
+
 // TestStart starts all three, logs in by what they say, and finds nobody listening
 // after Close.
 func TestStart(t *testing.T) {
@@ -51,6 +78,9 @@ func TestStart(t *testing.T) {
 	}
 	if _, body := get(t, s.Model.String()); body != "a model" {
 		t.Errorf("the model says %q", body)
+	}
+	for _, base := range []string{s.AuthURL, s.API.String(), s.Model.String()} {
+		checkHosts(t, base)
 	}
 	hosts := []string{s.API.Host, s.Model.Host}
 	for range 2 {

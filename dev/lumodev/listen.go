@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -46,6 +48,29 @@ func Listen(addr string, allowRemote bool) (net.Listener, error) {
 	return l, nil
 }
 
+// OwnHost returns h for requests whose Host is localhost, a loopback address or that of
+// base, the URL by which clients reach the listener. It answers others with 421 (RFC 9110, section 15.5.20): a name that somebody
+// points at this machine lets a page of theirs read what is served here (DNS rebinding).
+// A listener that is not on loopback, which somebody has allowed, serves any Host.
+func OwnHost(h http.Handler, l net.Listener, base string) http.Handler {
+	if at, ok := l.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		return h
+	}
+	own := &url.URL{}
+	if u, err := url.Parse(base); err == nil {
+		own = u
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
+		ip, err := netip.ParseAddr(host)
+		if host == "localhost" || err == nil && ip.Unmap().IsLoopback() || host != "" && strings.EqualFold(host, own.Hostname()) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "this server is for this machine: address it as localhost or 127.0.0.1", http.StatusMisdirectedRequest)
+	})
+}
+
 // Running is a server that listens. Close it.
 type Running struct {
 	URL    string  // base URL for clients
@@ -77,7 +102,7 @@ func Start(ctx context.Context, cfg Config, addr string) (*Running, error) {
 		addr:   l.Addr().String(),
 		done:   make(chan struct{}),
 		http: &http.Server{
-			Handler:           s,
+			Handler:           OwnHost(s, l, s.cfg.BaseURL),
 			ReadHeaderTimeout: timeout,
 			ReadTimeout:       timeout,
 			WriteTimeout:      timeout,
