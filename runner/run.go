@@ -400,7 +400,7 @@ func (r *run) see(ev *session.Event) error {
 		r.outcome.nextTurn()
 	}
 	if final && !whole(ev.FinishReason) {
-		return fmt.Errorf("runner: %w", &ModelError{Code: string(ev.FinishReason)})
+		return fmt.Errorf("runner: %w", &ModelError{Code: string(ev.FinishReason), Message: r.task.Scrub(ev.ErrorMessage)})
 	}
 	return nil
 }

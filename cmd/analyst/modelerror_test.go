@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -76,17 +77,26 @@ func TestModelErrorsAreOneLine(t *testing.T) {
 	}
 }
 
-// A model that ends its answer for a reason of its own has failed too.
+// A model that ends its answer for a reason of its own has failed too. Against a limit
+// another thing helps where the request set it.
 func TestModelEndsAreOneLine(t *testing.T) {
-	for reason, want := range map[genai.FinishReason]string{
-		genai.FinishReasonMaxTokens: "the answer was cut off at the limit of tokens (MAX_TOKENS): raise it with --model-option",
-		genai.FinishReasonSafety:    "the model refused to answer (SAFETY): word the request differently",
+	bounded, cut := []string{"--model-option", "max_tokens=100"}, "the answer was cut off at the limit of tokens (MAX_TOKENS): "
+	for _, tt := range []struct {
+		reason          genai.FinishReason
+		args, providers []string
+		want            string
+	}{
+		{genai.FinishReasonMaxTokens, nil, []string{"openai", "gemini"}, cut + "give the server a longer context"},
+		{genai.FinishReasonMaxTokens, nil, []string{"anthropic"}, cut + "raise max_tokens"}, // the API demands a bound
+		{genai.FinishReasonMaxTokens, bounded, []string{"openai", "gemini", "anthropic"}, cut + "raise max_tokens"},
+		{genai.FinishReasonSafety, nil, []string{"openai", "gemini", "anthropic"}, "the model refused to answer (SAFETY): word the request differently"},
+		{"A_REASON_OF_TOMORROW", nil, []string{"openai", "gemini"}, "the model broke the answer off (A_REASON_OF_TOMORROW): "}, // the server has no such word for anthropic
 	} {
-		for _, provider := range []string{"openai", "gemini", "anthropic"} {
-			t.Run(string(reason)+" "+provider, func(t *testing.T) {
-				up := modeltest.Start(t, modeltest.NewScript(modeltest.Turn{Texts: []string{"half of it"}, FinishReason: reason}))
-				said := modelFails(t, up, "", []string{"run", "--model", provider + "/scripted", "hello"})
-				if want := "analyst: " + provider + "/scripted: " + want; !strings.HasPrefix(said, want) {
+		for _, provider := range tt.providers {
+			t.Run(fmt.Sprint(tt.reason, " ", provider, " ", tt.args), func(t *testing.T) {
+				up := modeltest.Start(t, modeltest.NewScript(modeltest.Turn{Texts: []string{"half of it"}, FinishReason: tt.reason}))
+				said := modelFails(t, up, "", append([]string{"run", "--model", provider + "/scripted", "hello"}, tt.args...))
+				if want := "analyst: " + provider + "/scripted: " + tt.want; !strings.HasPrefix(said, want) {
 					t.Errorf("said %q, want %q", said, want)
 				}
 			})

@@ -188,10 +188,7 @@ func (a *answer) response(to provider.Target, server string) (*model.LLMResponse
 	if a.reason == "" || !a.ended {
 		return nil, to.Fail(provider.BrokenOff, nil)
 	}
-	finish, known := provider.FinishReason(string(a.reason)) // a turn that pauses again and again is not finished
-	if !known {
-		finish = genai.FinishReasonOther
-	}
+	finish := provider.FinishReason(string(a.reason)) // a turn that pauses again and again is not finished
 	resp := &model.LLMResponse{ModelVersion: provider.Shorten(a.model), UsageMetadata: a.metadata(), FinishReason: finish, TurnComplete: true}
 	if a.id != "" {
 		resp.CustomMetadata = map[string]any{"id": provider.Shorten(a.id)}
@@ -201,23 +198,22 @@ func (a *answer) response(to provider.Target, server string) (*model.LLMResponse
 	for _, b := range a.blocks {
 		part := b.part(server)
 		switch {
-		case b.kind == "tool_use" && finish != genai.FinishReasonStop:
-			return nil, to.Stopped(finish, string(a.reason), a.reason == api.StopReasonMaxTokens)
+		case b.kind == "tool_use" && finish != genai.FinishReasonStop: // [provider.Target.Finish] says so
 		case b.kind == "tool_use" && !b.whole:
 			return nil, to.Fail(provider.BrokenOff, nil)
 		case b.kind == "tool_use" && b.name == "":
 			return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
-		case part != nil:
+		}
+		if part != nil {
 			parts, says = append(parts, part), says || part.Text != "" || part.FunctionCall != nil
 		}
 	}
-	switch {
-	case says:
-		resp.Content = genai.NewContentFromParts(parts, genai.RoleModel)
-	case finish == genai.FinishReasonStop:
-		return nil, to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
-	default:
-		resp.ErrorCode, resp.ErrorMessage = string(finish), "the provider stopped the answer"
+	if !says {
+		parts = nil
+	}
+	resp.Content = genai.NewContentFromParts(parts, genai.RoleModel)
+	if err := to.Finish(resp, string(a.reason), a.reason == api.StopReasonMaxTokens); err != nil {
+		return nil, err
 	}
 	return resp, nil
 }

@@ -85,9 +85,9 @@ func New(c Config) (*Model, error) {
 	}
 	once := &attempt{
 		messages: api.NewMessageService(options...), models: api.NewModelService(options...), settings: c.Settings, server: base.String(),
-		target: provider.Target{Provider: "anthropic", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key},
+		target: provider.Target{Provider: "anthropic", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key, Hosted: base.Host == Host},
 	}
-	return &Model{retrying: provider.Retry(once, c.Retry), once: once}, nil
+	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
 }
 
 // Name returns the name without the provider: ADK sends it as the model's name.

@@ -278,6 +278,20 @@ func TestThoughtsComeBack(t *testing.T) {
 	}
 }
 
+// What a gateway leaves in the text is read.
+func TestTextIsRead(t *testing.T) {
+	req := user("hi")
+	req.Config = &genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "f"}}}}}
+	all, err := ask(t.Context(), serve(t, answer("end_turn", said("<think>Hm.</th", "ink>\nIt rose."))).model(t, anthropic.Config{}), req, true)
+	if err != nil || len(all) != 3 || all[0].Content.Parts[0].Text != "Hm." || !all[0].Content.Parts[0].Thought || all[1].Content.Parts[0].Text != "It rose." {
+		t.Errorf("thoughts in the text: %v, %v", all, err)
+	}
+	all, err = ask(t.Context(), serve(t, answer("end_turn", said(`{"name": "f", `, `"input": {}}`))).model(t, anthropic.Config{}), req, true)
+	if err == nil || len(all) > 0 || !strings.Contains(err.Error(), "the server handed out a call of f as text") {
+		t.Errorf("a call in words: %v, %v", all, err)
+	}
+}
+
 // An answer that was stopped makes no call; one that broke off is none.
 func TestAnswersThatAreNotWhole(t *testing.T) {
 	for reason, want := range map[string]string{
@@ -291,7 +305,7 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 			}
 		}
 	}
-	for reason, want := range map[string]genai.FinishReason{"end_turn": "STOP", "stop_sequence": "STOP", "max_tokens": "MAX_TOKENS", "refusal": "SAFETY", "a_reason_of_tomorrow": "OTHER"} {
+	for reason, want := range map[string]genai.FinishReason{"end_turn": "STOP", "stop_sequence": "STOP", "max_tokens": "MAX_TOKENS", "refusal": "SAFETY", "a_reason_of_tomorrow": "A_REASON_OF_TOMORROW"} {
 		all, err := ask(t.Context(), serve(t, answer(reason, said("half"))).model(t, anthropic.Config{}), user("hi"), false)
 		if err != nil || all[0].FinishReason != want || all[0].Content.Parts[0].Text != "half" {
 			t.Errorf("%s: %v, %v", reason, all, err)
@@ -390,7 +404,7 @@ func TestAPausedTurnGoesOn(t *testing.T) {
 	}
 	s := serve(t, paused)
 	all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false)
-	if err != nil || len(s.asked) != 4 || all[0].FinishReason != genai.FinishReasonOther {
+	if err != nil || len(s.asked) != 4 || all[0].FinishReason != "PAUSE_TURN" {
 		t.Errorf("paused without end: %v, %v after %d requests", all, err, len(s.asked))
 	}
 	s = serve(t, paused, `500 {"type":"error","error":{"type":"api_error"}}`)

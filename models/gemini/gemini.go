@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 
 	"google.golang.org/adk/v2/model"
 	adkgemini "google.golang.org/adk/v2/model/gemini"
@@ -115,13 +114,13 @@ func New(ctx context.Context, c Config) (*Model, error) {
 	}
 	once := &attempt{
 		LLM: llm, settings: c.Settings, backend: config.Backend,
-		target: provider.Target{Provider: "gemini", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Account: account, Secret: c.Key},
+		target: provider.Target{Provider: "gemini", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Account: account, Secret: c.Key, Hosted: c.BaseURL == nil},
 		server: base.String(),
 	}
 	if own, ok := llm.(interface{ Client() *genai.Client }); ok {
 		once.client = own.Client()
 	}
-	return &Model{retrying: provider.Retry(once, c.Retry), once: once}, nil
+	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
 }
 
 // Name returns the name without the provider: ADK sends it as the model's name.
@@ -289,26 +288,17 @@ func piece(resp *model.LLMResponse) bool {
 // final checks that resp is a whole answer, and takes from it what Google wants back.
 func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provider.Target, x *provider.Exchange, bounded bool) error {
 	resp.Content = keep(resp.Content, func(int, *genai.Part) bool { return true })
-	empty := resp.Content == nil || len(resp.Content.Parts) == 0
 	switch {
 	case resp.FinishReason == "" && resp.ErrorCode != "":
 		return blocked(to, resp.ErrorCode)
 	case resp.FinishReason == "":
 		// Whatever arrived may be half an answer, or half of a call's arguments.
 		return a.incomplete(ctx, to, x, provider.BrokenOff)
-	case resp.FinishReason != genai.FinishReasonStop && calls(resp.Content):
-		return to.Stopped(resp.FinishReason, "", bounded)
-	case empty && resp.FinishReason == genai.FinishReasonStop:
-		return to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
-	case empty:
-		resp.ErrorCode = string(resp.FinishReason)
-	}
-	if resp.ErrorCode != "" {
-		resp.ErrorMessage = "the provider stopped the answer" // its own text may quote the prompt
 	}
 	resp.TurnComplete = true
-	if resp.Content == nil {
-		return nil
+	resp.ErrorMessage = "" // it may quote the prompt
+	if err := to.Finish(resp, "", bounded); err != nil || resp.Content == nil {
+		return err
 	}
 	resp.Content.Role = genai.RoleModel
 	for _, p := range resp.Content.Parts {
@@ -318,10 +308,6 @@ func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provide
 		}
 	}
 	return nil
-}
-
-func calls(content *genai.Content) bool {
-	return content != nil && slices.ContainsFunc(content.Parts, func(p *genai.Part) bool { return p.FunctionCall != nil })
 }
 
 // incomplete is an answer that ended early: by an error that genai did not see, or

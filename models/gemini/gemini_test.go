@@ -381,3 +381,25 @@ func TestCheckAsksForTheModelAlone(t *testing.T) {
 		t.Errorf("Check of an unknown model = %v", err)
 	}
 }
+
+// What a gateway leaves in the text is read.
+func TestTextIsRead(t *testing.T) {
+	req := request()
+	req.Config = &genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "fetch"}}}}}
+	for said, want := range map[string]string{
+		"<think>Hm.</think>\nIt rose.":                        "",
+		"```tool_code\nprint(default_api.fetch(id='x'))\n```": "the server handed out a call of fetch as text",
+	} {
+		b, err := json.Marshal(map[string]any{"candidates": []any{map[string]any{"finishReason": "STOP", "content": map[string]any{"parts": []any{map[string]any{"text": said}}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := ask(t.Context(), open(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(b) }), req, false)
+		switch {
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: %v, %v", said, all, err)
+		case want == "" && (err != nil || len(all[0].Content.Parts) != 2 || !all[0].Content.Parts[0].Thought || all[0].Content.Parts[1].Text != "It rose."):
+			t.Errorf("%s: %v, %v", said, all, err)
+		}
+	}
+}

@@ -83,12 +83,8 @@ func readCandidate(c members) {
 		put(c, "content", fit[genai.Content](content, "parts"))
 	}
 	var finish string
-	if json.Unmarshal(c["finishReason"], &finish) == nil {
-		word, known := provider.FinishReason(finish)
-		if !known {
-			word = genai.FinishReason(strings.ToUpper(finish))
-		}
-		put(c, "finishReason", word)
+	if json.Unmarshal(c["finishReason"], &finish) == nil && finish != "" {
+		put(c, "finishReason", provider.FinishReason(finish))
 	}
 	fit[genai.Candidate](c, "content")
 }

@@ -20,8 +20,6 @@ type answer struct {
 
 	id, model, fingerprint string
 	text, thought          strings.Builder
-	raw                    strings.Builder // the text with the thoughts within it
-	splitter               splitter
 	state                  map[string]jsontext.Value
 	items                  []jsontext.Value
 	refused                bool
@@ -37,12 +35,8 @@ type answer struct {
 // A delta is text or thought that is new in the answer.
 type delta struct{ text, thought string }
 
-// say adds d to the answer and returns what of it may be shown. last says that
-// nothing follows.
-func (a *answer) say(d delta, last bool) delta {
-	a.raw.WriteString(d.text)
-	text, thought := a.splitter.split(d.text, last)
-	d = delta{text, d.thought + thought}
+// say adds d to the answer, and returns it.
+func (a *answer) say(d delta) delta {
 	a.text.WriteString(d.text)
 	a.thought.WriteString(d.thought)
 	return d
@@ -104,7 +98,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 		a.finishReason = or(string(c.FinishReason), a.finishReason)
 		a.logprobs = append(a.logprobs, readLogprobs(c.Logprobs)...)
 	}
-	return a.say(out, false), nil
+	return a.say(out), nil
 }
 
 func or(a, b string) string {
@@ -116,68 +110,48 @@ func or(a, b string) string {
 
 // finish returns why the answer ended, in Google's words.
 func (a *answer) finish() genai.FinishReason {
-	f, known := provider.FinishReason(a.finishReason)
+	f := provider.FinishReason(a.finishReason)
 	switch {
 	case a.refused:
 		return genai.FinishReasonSafety
-	case !known, a.unfinished && f == genai.FinishReasonStop:
+	case a.unfinished && f == genai.FinishReasonStop:
 		return genai.FinishReasonOther
 	}
 	return f
 }
 
 // response returns the whole answer, the final response of a call. An answer without
-// its end, one without anything in it, a call in an answer that was stopped, and a
-// call in words are errors: nothing is done that the model did not finish asking for.
+// its end, one without anything in it, and a call in an answer that was stopped are
+// errors: nothing is done that the model did not finish asking for.
 func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 	if !a.complete() {
 		return nil, to.Fail(provider.BrokenOff, nil)
 	}
-	finish, text := a.finish(), a.text.String()
-	if thought, rest, found := late(text); found && !a.splitter.marked {
-		a.thought.WriteString(thought)
-		text, a.splitter.marked, a.splitter.hold = rest, true, true
-	}
 	resp := &model.LLMResponse{
 		ModelVersion: provider.Shorten(a.model), UsageMetadata: a.usage.metadata(), TurnComplete: true,
-		LogprobsResult: logprobsResult(a.logprobs), FinishReason: finish, CustomMetadata: a.metadata(),
+		LogprobsResult: logprobsResult(a.logprobs), FinishReason: a.finish(), CustomMetadata: a.metadata(),
 	}
 	var parts []*genai.Part
 	if a.thought.Len() > 0 {
 		parts = append(parts, &genai.Part{Text: a.thought.String(), Thought: true})
 	}
-	if text != "" {
-		parts = append(parts, &genai.Part{Text: text})
+	if a.text.Len() > 0 {
+		parts = append(parts, &genai.Part{Text: a.text.String()})
 	}
 	calls, named := a.callParts()
-	switch {
-	case len(a.calls) > 0 && finish != genai.FinishReasonStop:
-		reason := a.finishReason
-		if a.refused {
-			reason = "refusal"
-		}
-		return nil, to.Stopped(finish, reason, a.bound > 0)
-	case !named:
+	if !named && resp.FinishReason == genai.FinishReasonStop {
 		return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)
-	case len(calls) == 0:
-		if name := writtenCall(text, a.known); name != "" {
-			return nil, to.Fail(provider.Problem{
-				Text:   "the server handed out a call of " + toolName(name) + " as text, so nothing was done",
-				Remedy: "start it with its parser of tool calls: llama.cpp --jinja, vLLM --enable-auto-tool-choice --tool-call-parser NAME, SGLang --tool-call-parser NAME; or use another model",
-			}, nil)
-		}
 	}
-	parts = append(parts, calls...)
-	if len(calls) > 0 {
+	if parts = append(parts, calls...); len(calls) > 0 {
 		a.keep(parts)
 	}
-	switch {
-	case len(parts) > 0:
-		resp.Content = &genai.Content{Role: genai.RoleModel, Parts: parts}
-	case finish == genai.FinishReasonStop:
-		return nil, to.Fail(provider.NoAnswer, nil) // ADK would end the run without a word
-	default:
-		resp.ErrorCode, resp.ErrorMessage = string(finish), "the provider stopped the answer"
+	resp.Content = &genai.Content{Role: genai.RoleModel, Parts: parts}
+	word := a.finishReason
+	if a.refused {
+		word = "refusal"
+	}
+	if err := to.Finish(resp, word, a.bound > 0); err != nil {
+		return nil, err
 	}
 	return resp, nil
 }
@@ -185,21 +159,13 @@ func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 // keep seals the message's state into the first of its parts.
 func (a *answer) keep(parts []*genai.Part) {
 	s := state{Message: a.state, Items: a.items}
-	if a.splitter.marked { // some models' templates want the tags, others cut them off
-		s.Message = merge(s.Message, map[string]jsontext.Value{"content": encode(a.raw.String(), nil)})
+	if provider.Thinks(a.text.String()) { // some models' templates want the tags, others cut them off
+		s.Message = merge(s.Message, map[string]jsontext.Value{"content": encode(a.text.String(), nil)})
 	}
 	if parts[0].FunctionCall != nil {
 		s.Call, s.Function = a.calls[0].state, a.calls[0].function
 	}
 	parts[0].ThoughtSignature = a.seal(s)
-}
-
-// toolName returns a name that the model wrote for use in an error.
-func toolName(s string) string {
-	if formatNames.MatchString(s) {
-		return s
-	}
-	return "a tool"
 }
 
 // metadata is what tells one answer from another when asking the provider about it.

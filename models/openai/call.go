@@ -36,7 +36,6 @@ func (c *call) run(contents []*genai.Content, stream bool) error {
 		return c.explain(err)
 	}
 	c.answer = answer{server: c.server, known: q.declares, bound: q.config.MaxOutputTokens}
-	c.answer.splitter.hold = c.startless.Load()
 	path, read := "chat/completions", readChat
 	var body any
 	if c.family.byResponses(c.settings.API, len(q.tools) > 0, q.effort) {
@@ -85,20 +84,11 @@ func (c *call) ask(path string, body any, stream bool, read reader) error {
 			return errLeft
 		}
 	}
-	if d := c.answer.say(delta{}, true); stream && !c.show(d) {
-		return errLeft
-	}
 	final, err := c.answer.response(c.to)
-	switch {
-	case err != nil:
-		return err
-	case !c.yield(final, nil):
+	if err == nil && !c.yield(final, nil) {
 		return errLeft
 	}
-	if c.answer.splitter.hold {
-		c.startless.Store(true)
-	}
-	return nil
+	return err
 }
 
 // do sends a request with the key, and returns an answer that is a success.

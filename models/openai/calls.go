@@ -84,13 +84,11 @@ func (a *answer) under(index int, id string) *building {
 	return nil
 }
 
-// callParts returns the finished calls, and false where one has no name. One that came twice under its id is one.
-func (a *answer) callParts() ([]*genai.Part, bool) {
-	var parts []*genai.Part
+// callParts returns the finished calls, and whether each has a name. One that came twice under its id is one.
+func (a *answer) callParts() (parts []*genai.Part, named bool) {
+	named = true
 	for _, b := range a.calls {
-		if b.name == "" {
-			return nil, false
-		}
+		named = named && b.name != ""
 		call := &genai.FunctionCall{ID: b.id, Name: b.name, Args: provider.Arguments(string(b.args.text))}
 		repeated := slices.ContainsFunc(parts, func(p *genai.Part) bool {
 			return call.ID != "" && reflect.DeepEqual(p.FunctionCall, call)
@@ -99,5 +97,5 @@ func (a *answer) callParts() ([]*genai.Part, bool) {
 			parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: a.seal(state{Call: b.state, Function: b.function})})
 		}
 	}
-	return parts, true
+	return parts, named
 }

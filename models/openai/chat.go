@@ -95,7 +95,7 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 		req.Seed = &seed
 	}
 	// Servers other than OpenAI's may know the older name alone.
-	if c.own || c.family.reasoning {
+	if c.to.Hosted || c.family.reasoning {
 		req.MaxCompletionTokens = int(config.MaxOutputTokens)
 	} else {
 		req.MaxTokens = int(config.MaxOutputTokens) //nolint:staticcheck // deprecated at OpenAI, current elsewhere

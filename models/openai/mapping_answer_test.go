@@ -54,7 +54,7 @@ func TestMapping14Stream(t *testing.T) {
 
 func TestMapping15FinishReasons(t *testing.T) {
 	for reason, want := range map[string]genai.FinishReason{
-		"stop": "STOP", "tool_calls": "STOP", "function_call": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "a_reason_of_tomorrow": "OTHER", "error": "OTHER",
+		"stop": "STOP", "tool_calls": "STOP", "function_call": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "a_reason_of_tomorrow": "A_REASON_OF_TOMORROW", "error": "ERROR", "no word": "OTHER",
 		// Those of other servers.
 		"eos": "STOP", "eos_token": "STOP", "end_turn": "STOP", "end": "STOP", "STOP": "STOP", "stop_sequence": "STOP", "COMPLETE": "STOP",
 		"MAX_TOKENS": "MAX_TOKENS", "max_tokens": "MAX_TOKENS", "model_length": "MAX_TOKENS", "sensitive": "SAFETY",

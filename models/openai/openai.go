@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"sync/atomic"
 
 	"google.golang.org/adk/v2/model"
 
@@ -87,8 +86,11 @@ func New(c Config) (*Model, error) {
 		base = *c.BaseURL
 	}
 	once := &attempt{
-		client: provider.Client(c.HTTPClient), key: c.Key, settings: c.Settings, azure: c.Azure != nil, own: c.Azure != nil || base.Host == Host,
-		target: provider.Target{Provider: "openai", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key},
+		client: provider.Client(c.HTTPClient), key: c.Key, settings: c.Settings, azure: c.Azure != nil,
+		target: provider.Target{
+			Provider: "openai", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key,
+			Hosted: c.Azure != nil || base.Host == Host, // and no compatible server
+		},
 		family: familyOf(c.Model),
 		bare:   c.Azure == nil && base.Path == "",
 	}
@@ -102,7 +104,7 @@ func New(c Config) (*Model, error) {
 		}
 	}
 	once.base, once.server = base, base.String()
-	return &Model{retrying: provider.Retry(once, c.Retry), once: once}, nil
+	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
 }
 
 // Name returns the name without the provider: ADK sends it as the model's name.
@@ -126,11 +128,8 @@ type attempt struct {
 	settings provider.Settings
 	target   provider.Target
 	azure    bool
-	own      bool // OpenAI's server or Azure's, not a compatible one
 	bare     bool // the base URL has no path, which is a common slip
 	family   family
-	// startless says that the server was seen to send thoughts without a start tag.
-	startless atomic.Bool
 }
 
 // Name implements [model.LLM].

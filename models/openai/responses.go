@@ -35,7 +35,7 @@ func (c *call) responsesRequest(q *query, stream bool) (api.CreateResponseReques
 			req.Reasoning.Summary = "auto"
 		}
 	}
-	if c.own && c.family.reasoning {
+	if c.to.Hosted && c.family.reasoning {
 		// What is not stored there must come from here: the thoughts that led to a call.
 		req.Include = []api.ResponseInclude{"reasoning.encrypted_content"}
 	}
@@ -165,15 +165,15 @@ func readResponses(a *answer, data []byte) (delta, error) {
 	}
 	switch e.Type {
 	case "response.output_text.delta":
-		return a.say(delta{text: string(e.Delta)}, false), nil
+		return a.say(delta{text: string(e.Delta)}), nil
 	case "response.refusal.delta":
 		a.refused = true
-		return a.say(delta{text: string(e.Delta)}, false), nil
+		return a.say(delta{text: string(e.Delta)}), nil
 	case "response.reasoning_summary_text.delta", "response.reasoning_text.delta":
-		return a.say(delta{thought: string(e.Delta)}, false), nil
+		return a.say(delta{thought: string(e.Delta)}), nil
 	case "response.reasoning_summary_part.added":
 		if a.thought.Len() > 0 {
-			return a.say(delta{thought: "\n\n"}, false), nil
+			return a.say(delta{thought: "\n\n"}), nil
 		}
 	case "response.output_item.added", "response.output_item.done":
 		done := e.Type == "response.output_item.done"
@@ -220,14 +220,14 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
 		}
 	case "incomplete":
-		a.finishReason = "unknown"
+		a.finishReason = "other"
 		if in.Incomplete != nil {
 			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
 		}
 	case "failed", "cancelled":
 		return delta{}, &failure{}
 	}
-	if a.raw.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
+	if a.text.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
 		for _, v := range in.Output { // all else of it has come
 			var item responsesItem
 			if decode(v, &item) == nil {
@@ -255,7 +255,7 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 				}
 				d.thought = strings.Join(thoughts, "\n\n")
 			}
-			a.say(d, false)
+			a.say(d)
 			return true
 		})
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -211,103 +212,26 @@ func TestMalformedArgumentsAreTheModelsToMend(t *testing.T) {
 	}
 }
 
-// Thoughts between tags at the beginning of the text are thoughts.
-func TestThoughtsInTheText(t *testing.T) {
-	for name, tt := range map[string]struct{ content, thought, text string }{
-		"tags":               {"<think>\nHm.\n</think>\n\nIt rose.", "Hm.\n", "It rose."},
-		"blank before":       {"\n <think>Hm.</think>It rose.", "Hm.", "It rose."},
-		"several":            {"<think>A</think>\n<think>B</think>\nIt rose.", "AB", "It rose."},
-		"other tags":         {"[THINK]Hm.[/THINK]It rose.", "Hm.", "It rose."},
-		"the end alone":      {"Hm.\n</think>\n\nIt rose.", "Hm.", "It rose."},
-		"named in a text":    {"Models write <think> and </think> around thoughts.", "", "Models write <think> and </think> around thoughts."},
-		"a comparison first": {"<thin> is no tag", "", "<thin> is no tag"},
-		"blank only":         {" \n", "", " \n"},
-	} {
-		b, _ := json.Marshal(tt.content)
-		for _, size := range []int{0, 1, 3, 1000} { // 0 is no stream
-			body := whole(`{"content":`+string(b)+`}`, "stop")
-			if size > 0 {
-				var choices []string
-				for rest := tt.content; rest != ""; rest = rest[min(size, len(rest)):] {
-					b, _ := json.Marshal(rest[:min(size, len(rest))])
-					choices = append(choices, `"delta":{"content":`+string(b)+`}`)
-				}
-				body = events(append(choices, `"delta":{},"finish_reason":"stop"`)...)
-			}
-			final, partial := answered(t, body, size > 0)
-			var text, thought, shown string
-			for _, p := range final.Content.Parts {
-				if p.Thought {
-					thought += p.Text
-				} else {
-					text += p.Text
-				}
-			}
-			if text != tt.text || thought != tt.thought {
-				t.Errorf("%s, pieces of %d: text %q, thought %q", name, size, text, thought)
-			}
-			for _, resp := range partial {
-				for _, p := range resp.Content.Parts {
-					if !p.Thought {
-						shown += p.Text
-					}
-				}
-			}
-			if size > 0 && shown != tt.text && name != "the end alone" {
-				t.Errorf("%s, pieces of %d: %q was shown", name, size, shown)
-			}
+// What a server leaves in the text is read, over both APIs.
+func TestTextIsRead(t *testing.T) {
+	req := user("hi")
+	req.Config = declare("create_report")
+	ask := func(content, api string) ([]*model.LLMResponse, error) {
+		b, _ := json.Marshal(content)
+		body := whole(`{"content":`+string(b)+`}`, "stop")
+		if api == "responses" {
+			body = `{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":` + string(b) + `}]}]}`
 		}
+		return ask(t.Context(), serve(t, say(body)).model(t, openai.Config{Settings: settings(api)}), req, false)
 	}
-}
-
-// A server that once sent thoughts without their first tag is not trusted with the
-// beginning of an answer again.
-func TestThoughtsWithoutAStartAreShownOnceAtMost(t *testing.T) {
-	body := events(`"delta":{"content":"Hm."}`, `"delta":{"content":"\n</think>\n\n"}`, `"delta":{"content":"It rose."}`, `"delta":{},"finish_reason":"stop"`)
-	llm := serve(t, say(body)).model(t, openai.Config{})
-	for n, want := range []string{"Hm.\n</think>\n\nIt rose.", "It rose."} {
-		all, err := ask(t.Context(), llm, user("hi"), true)
+	for _, api := range []string{"chat", "responses"} {
+		all, err := ask("<think>Hm.</think>\nIt rose.", api)
 		if err != nil {
 			t.Fatal(err)
 		}
-		shown := ""
-		for _, resp := range all[:len(all)-1] {
-			for _, p := range resp.Content.Parts {
-				if !p.Thought {
-					shown += p.Text
-				}
-			}
-		}
-		equal(t, fmt.Sprint("answer ", n), want, shown)
-		equal(t, "the final one", turn(genai.RoleModel, &genai.Part{Text: "Hm.", Thought: true}, text("It rose.")), all[len(all)-1].Content)
-	}
-}
-
-// A call in words did nothing: it is no answer, if it names a tool that is declared.
-func TestCallsWrittenAsText(t *testing.T) {
-	for name, written := range map[string]string{
-		"Hermes, Qwen":   "<tool_call>\n{\"name\": \"create_report\", \"arguments\": {}}\n</tool_call>",
-		"after words":    "I write it.\n<tool_call>\n{\"arguments\": 1, \"name\": \"create_report\"}",
-		"GLM":            "<tool_call>create_report\n<arg_key>title</arg_key>",
-		"harmony":        "<|channel|>commentary to=functions.create_report <|constrain|>json<|message|>{}",
-		"Mistral":        `[TOOL_CALLS][{"name": "create_report", "arguments": {}}]`,
-		"Mistral, newer": `[TOOL_CALLS]create_report[ARGS]{}`,
-		"Llama":          `{"name": "create_report", "parameters": {"title": "T"}}`,
-		"Llama, fenced":  "```json\n{\"name\": \"create_report\", \"arguments\": {}}\n```",
-		"Llama, tagged":  `<|python_tag|>{"name": "create_report", "parameters": {}}`,
-		"Qwen's coder":   "<function=create_report>\n<parameter=title>T</parameter>",
-		"MiniMax":        `<minimax:tool_call><invoke name="create_report">`,
-		"Kimi":           `<|tool_calls_section_begin|><|tool_call_begin|>functions.create_report:0<|tool_call_argument_begin|>{}`,
-		"DeepSeek":       `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>create_report`,
-	} {
-		b, _ := json.Marshal(written)
-		for tool, isCall := range map[string]bool{"create_report": true, "fetch_document": false} {
-			req := user("hi")
-			req.Config = declare(tool)
-			all, err := ask(t.Context(), serve(t, say(whole(`{"content":`+string(b)+`}`, "stop"))).model(t, openai.Config{}), req, false)
-			if isCall != (err != nil) || isCall && !strings.Contains(err.Error(), "a call of create_report as text, so nothing was done: start it with its parser of tool calls: llama.cpp --jinja") {
-				t.Errorf("%s, with %s declared: %v, %v", name, tool, all, err)
-			}
+		equal(t, api, turn(genai.RoleModel, &genai.Part{Text: "Hm.", Thought: true}, text("It rose.")), all[0].Content)
+		if all, err := ask(`{"name": "create_report", "parameters": {}}`, api); err == nil || !strings.Contains(err.Error(), "the server handed out a call of create_report as text") {
+			t.Errorf("%s: a call in words: %v, %v", api, all, err)
 		}
 	}
 }

@@ -111,6 +111,9 @@ type Target struct {
 	Key string
 	// Account names who pays, for errors; empty means the account behind Key.
 	Account string
+	// Hosted says that the provider's own servers are called, whose settings nobody can
+	// change who reads an error.
+	Hosted bool
 	// Secret is the key itself, which [Error.Said] never holds.
 	Secret secret.String
 }

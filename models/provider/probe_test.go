@@ -38,7 +38,8 @@ func (p *prober) GenerateContent(_ context.Context, req *model.LLMRequest, _ boo
 		case p.err != nil:
 			yield(nil, p.err)
 		case p.cut && len(req.Config.Tools) > 0:
-			yield(nil, target.Stopped(genai.FinishReasonMaxTokens, "length", true))
+			cut := &model.LLMResponse{FinishReason: genai.FinishReasonMaxTokens, Content: genai.NewContentFromFunctionCall("ping", nil, genai.RoleModel)}
+			yield(nil, target.Finish(cut, "length", true))
 		default:
 			yield(&model.LLMResponse{
 				Content:       genai.NewContentFromParts([]*genai.Part{part}, genai.RoleModel),

@@ -3,8 +3,10 @@ package provider
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"strings"
 
+	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 )
 
@@ -69,28 +71,62 @@ func (t Target) account() string {
 	return cmp.Or(t.Account, "the account behind "+cmp.Or(t.Key, "the API key"))
 }
 
-// Stopped returns the error for an answer that its maker stopped when it had begun a
-// call: no call of such an answer is made. finish is why, reason the provider's own
-// word for it; bounded says whether the request set a bound for the answer.
-func (t Target) Stopped(finish genai.FinishReason, reason string, bounded bool) *Error {
-	p := Problem{"the provider stopped the answer within a call, which is not made", "try again, or use another model"}
-	if finish == genai.FinishReasonMaxTokens {
-		p = CutOff(bounded)
-		p.Text += " within a call, which is not made"
+// Finish completes resp, the last response of a call, whose parts and finish reason are
+// known. What ADK would end a run on without a word is an error: an answer with nothing
+// in it, and one that its maker stopped when it had begun a call, which is not made.
+// Another that was stopped says in its ErrorMessage what to do. word is the provider's
+// own for the reason, bounded says whether the request set a bound for the answer.
+func (t Target) Finish(resp *model.LLMResponse, word string, bounded bool) error {
+	finish := resp.FinishReason
+	var parts []*genai.Part
+	if resp.Content != nil {
+		parts = resp.Content.Parts
 	}
-	e := t.Fail(p, nil)
-	e.inCall = true
-	e.Reason = cmp.Or(Code(reason), Code(string(finish)))
-	return e
+	calls := slices.ContainsFunc(parts, func(p *genai.Part) bool { return p.FunctionCall != nil })
+	switch {
+	case finish == genai.FinishReasonStop && len(parts) == 0:
+		return t.Fail(NoAnswer, nil)
+	case finish == genai.FinishReasonStop:
+		return nil
+	}
+	p := Problem{"the provider stopped the answer", "try again, or use another model"}
+	if finish == genai.FinishReasonMaxTokens {
+		p = t.cutOff(bounded)
+	}
+	if calls {
+		e := t.Fail(Problem{p.Text + " within a call, which is not made", p.Remedy}, nil)
+		e.inCall, e.Reason = true, cmp.Or(Code(word), Code(string(finish)))
+		return e
+	}
+	resp.ErrorMessage = p.Remedy
+	if len(parts) == 0 {
+		resp.Content, resp.ErrorCode = nil, string(finish)
+	}
+	return nil
 }
 
-// CutOff is an answer that reached a bound: that of the request, or else the one
-// that the server and its context have.
-func CutOff(bounded bool) Problem {
-	if bounded {
-		return Problem{"the answer was cut off", "raise max_tokens"}
+// cutOff is an answer that reached a bound: that of the request, or else the one that
+// the model has or the server.
+func (t Target) cutOff(bounded bool) Problem {
+	p := Problem{"the answer was cut off", "give the server a longer context, or set max_tokens if its default is low; or ask for less"}
+	switch {
+	case bounded:
+		p.Remedy = "raise max_tokens, or ask for less"
+	case t.Hosted:
+		p.Remedy = "ask for less, or use a model with a longer context"
 	}
-	return Problem{"the answer was cut off", "give the server a longer context, or ask about fewer or shorter documents"}
+	return p
+}
+
+// written is an answer that calls a tool in words.
+func (t Target) written(tool string) *Error {
+	if t.Hosted {
+		return t.Fail(Problem{"the model wrote a call of " + tool + " as text, so nothing was done", "try again, or use another model"}, nil)
+	}
+	return t.Fail(Problem{
+		"the server handed out a call of " + tool + " as text, so nothing was done",
+		"start it with its parser of tool calls: llama.cpp --jinja, vLLM --enable-auto-tool-choice --tool-call-parser NAME, SGLang --tool-call-parser NAME; or use another model",
+	}, nil)
 }
 
 // finishReasons are Google's words for those of other APIs and servers, in lower case.
@@ -105,8 +141,11 @@ var finishReasons = map[string]genai.FinishReason{
 }
 
 // FinishReason returns Google's word for why an answer ended, in whatever case and of
-// whichever API the server's word is, and false for one that is not known.
-func FinishReason(word string) (genai.FinishReason, bool) {
-	f, known := finishReasons[strings.ToLower(word)]
-	return f, known
+// whichever API the server's word is. One that is not known is passed on in capitals, as
+// Google's are, for whoever reads it, and is no whole answer.
+func FinishReason(word string) genai.FinishReason {
+	if f, known := finishReasons[strings.ToLower(word)]; known {
+		return f
+	}
+	return genai.FinishReason(cmp.Or(strings.ToUpper(Code(word)), string(genai.FinishReasonOther)))
 }

@@ -54,6 +54,24 @@ func declared(config *genai.GenerateContentConfig) ([]Tool, error) {
 	return out, nil
 }
 
+// declaredNames returns the names alone, whatever else is declared.
+func declaredNames(config *genai.GenerateContentConfig) (names tools) {
+	if config == nil {
+		return nil
+	}
+	for _, t := range config.Tools {
+		if t == nil {
+			continue
+		}
+		for _, d := range t.FunctionDeclarations {
+			if d != nil && d.Name != "" {
+				names = append(names, d.Name)
+			}
+		}
+	}
+	return names
+}
+
 // A Choice is what a request says about calling its tools.
 type Choice struct {
 	// Mode is "required", "none", or empty for what the server does by itself.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,7 +93,7 @@ func (s *summary) exit(ctx context.Context) error {
 // and remedy; where it came from inside does not help anybody.
 func (s *summary) broken() error {
 	if ended, ok := errors.AsType[*runner.ModelError](s.err); ok {
-		what, remedy := endedWith(ended.Code)
+		what, remedy := endedWith(ended)
 		return fmt.Errorf("%s: %s (%s): %s", s.model, what, ended.Code, remedy)
 	}
 	if _, ok := errors.AsType[*provider.Error](s.err); ok {
@@ -104,11 +105,12 @@ func (s *summary) broken() error {
 	return s.err
 }
 
-// endedWith words the code by which a provider ended an answer (genai.FinishReason).
-func endedWith(code string) (what, remedy string) {
-	switch code {
+// endedWith words the code by which a provider ended an answer (genai.FinishReason). What
+// helps against a limit is the model's to say: it knows whose server it asked.
+func endedWith(e *runner.ModelError) (what, remedy string) {
+	switch e.Code {
 	case "MAX_TOKENS":
-		return "the answer was cut off at the limit of tokens", "raise it with --model-option max_tokens=N or, where that is not set, give the server a longer context; or ask for less"
+		return "the answer was cut off at the limit of tokens", cmp.Or(e.Message, "ask for less")
 	case "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "LANGUAGE":
 		return "the model refused to answer", "word the request differently, or use another document or model"
 	}

@@ -1,0 +1,253 @@
+package provider
+
+import (
+	stdjson "encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Models write calls in the form that they were trained on, and a server that knows it
+// reads them. Others hand them out as text:
+//
+//	{"name": N, "arguments": {}}, and alike with other members, or in an array
+//	[N(a="b")], print(N(a="b"))
+//	<tool_call>{"name": N, ...}, [TOOL_CALLS]N{...}, <tool_call>N<arg_key>, <invoke name="N">, <function=N>, ...
+//	to=functions.N, of harmony
+//	Action: N, and Action Input: on the next line
+//
+// where N is a declared tool. The first two are what a text may quote too: they are
+// calls where nothing but blanks and fences precedes them, or follows. The others are
+// calls wherever they begin a line outside of a fence.
+
+var (
+	// tags stand before a call, and some hold its name.
+	tags    = regexp.MustCompile(`^(?:(?:function)?<[^<>\n]{1,80}>|\[[A-Z_]{3,20}\]|functools\b|` + "```" + `\w*[ \t]*(?:\n|$))`)
+	callish = regexp.MustCompile(`(?i)tool|call|func|action|invoke|plugin|python_tag`)
+	words   = regexp.MustCompile(`[\w.-]+`)
+	first   = regexp.MustCompile(`^[\w.-]+`)
+	// prefixes are what models put before a name.
+	prefixes = regexp.MustCompile(`^(?:print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)+`)
+	harmony  = regexp.MustCompile(`\bto=functions\.([\w-]+)`)
+	react    = regexp.MustCompile(`^\W{0,4}Action\W{1,6}([\w.-]+)\W+Action Input\W`)
+	keywords = regexp.MustCompile(`^\(\s*(?:\w+\s*=|\))`)
+	begun    = regexp.MustCompile(`^\(\s*\w*\s*$`) // keywords, perhaps
+	closing  = regexp.MustCompile("^(?:[\\s\\])},;.]|```|</?[^<>\n]{1,80}>|\\[/?[A-Z_]{3,20}\\])+")
+	// openings are what a call may begin with besides a bracket and a name.
+	openings = []string{"```", "print(", "functions.", "default_api.", "functools", "call:", "function<", "Action:", "**Action:", "commentary to=", "assistantcommentary to="}
+)
+
+// tools are the names of the tools that are declared.
+type tools []string
+
+// called returns the tool that text calls in words, "" for none.
+func (t tools) called(text string) string {
+	for _, m := range harmony.FindAllStringSubmatch(text, -1) {
+		if t.known(m[1]) != "" {
+			return m[1]
+		}
+	}
+	// Each line may look as if a value began there that has no end.
+	const most = 16
+	fenced := false
+	for n, from := 0, 0; n < most && from < len(text); {
+		r := t.read(text[from:])
+		if r.name != "" && (r.tagged && !fenced || strings.TrimSpace(text[:from]) == "" || t.last(r.rest)) {
+			return r.name
+		}
+		if strings.HasPrefix(strings.TrimLeft(text[from:], " \t"), "```") {
+			fenced = !fenced
+		}
+		switch {
+		case r.value && r.open:
+			n++
+		case r.value:
+			from = len(text) - len(r.rest)
+		}
+		line, _, _ := strings.Cut(text[from:], "\n")
+		from += len(line) + 1
+	}
+	return ""
+}
+
+// last reports whether nothing follows a call but its end, and perhaps other calls.
+func (t tools) last(rest string) bool {
+	rest = rest[len(closing.FindString(rest)):]
+	return rest == "" || t.read(rest).name != ""
+}
+
+func (t tools) known(name string) string {
+	for _, name := range []string{name, strings.TrimPrefix(name, "functions.")} {
+		if slices.Contains(t, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// A reading is what the beginning of a line may be.
+type reading struct {
+	name   string // of the tool that is called; empty for none
+	rest   string // what follows the call
+	tagged bool   // it has a form that is a call's alone
+	value  bool   // a value was looked at
+	open   bool   // more of the text may tell
+}
+
+// read looks for a call at the beginning of text, which begins a line.
+func (t tools) read(text string) (r reading) {
+	if m := react.FindStringSubmatch(head(text)); m != nil && t.known(m[1]) != "" {
+		return reading{name: t.known(m[1]), tagged: true, open: true}
+	}
+	const most = 8 // tags before a call
+	fenced := false
+	for range most {
+		text = strings.TrimLeft(text, " \t\r\n")
+		tag := tags.FindString(head(text))
+		if tag == "" {
+			break
+		}
+		text = text[len(tag):]
+		if tag[0] == '`' {
+			fenced = true
+			continue
+		}
+		r.tagged = r.tagged || callish.MatchString(tag)
+		named := words.FindAllString(tag, -1)
+		if !callish.MatchString(tag) {
+			named = named[:min(1, len(named))] // <N>
+		}
+		for _, word := range named {
+			if name := t.known(word); name != "" {
+				return reading{name: name, rest: text, tagged: !fenced, open: true}
+			}
+		}
+	}
+	r.tagged = r.tagged && !fenced
+	if text == "" {
+		r.open = true
+		return r
+	}
+	if text[0] == '{' || text[0] == '[' {
+		v, rest, whole := value(text)
+		r.name, r.rest, r.value, r.open = t.calledBy(v), rest, true, !whole
+		if r.name != "" || text[0] == '{' {
+			return r
+		}
+		text = text[1:]
+	}
+	if strings.IndexAny(text, ">\n") < 0 && len(text) < 80 && text[0] == '<' {
+		r.open = true
+		return r
+	}
+	return t.byName(r, text)
+}
+
+// head is as much of a text as any expression looks at.
+func head(text string) string { return text[:min(len(text), 256)] }
+
+// byName looks for a call that begins with a tool's name.
+func (t tools) byName(r reading, text string) reading {
+	for _, opening := range openings {
+		r.open = r.open || strings.HasPrefix(opening, text) || len(text) < 100 && strings.HasPrefix(text, opening)
+	}
+	for _, name := range t {
+		r.open = r.open || strings.HasPrefix(name+".call(", text)
+	}
+	prefix := prefixes.FindString(head(text))
+	r.tagged = r.tagged || strings.HasSuffix(prefix, "to=functions.")
+	name := first.FindString(head(text[len(prefix):]))
+	rest := text[len(prefix)+len(name):]
+	if name = t.known(strings.TrimSuffix(name, ".call")); name == "" {
+		return r
+	}
+	switch {
+	case r.tagged && (rest == "" || strings.ContainsRune(" \t\r\n<[{(:", rune(rest[0]))):
+		return reading{name: name, rest: rest, tagged: true, open: true}
+	case rest == "" || begun.MatchString(head(rest)):
+		r.open = true
+	case keywords.MatchString(head(rest)):
+		_, after, whole := value(rest)
+		return reading{name: name, rest: after, value: true, open: !whole}
+	}
+	return r
+}
+
+// value returns the text of the value in brackets that text begins with, and what
+// follows it. Of one that has no end the brackets are closed.
+func value(text string) (v, rest string, whole bool) {
+	var ends []byte
+	var quote byte
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quote != 0 && c == '\\':
+			i++
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"', c == '\'' && text[0] == '(':
+			quote = c
+		case c == '{', c == '[':
+			ends = append(ends, c+2) // '}' and ']' are so far from them
+		case c == '(':
+			ends = append(ends, ')')
+		case c == '}', c == ']', c == ')':
+			if ends = ends[:len(ends)-1]; len(ends) == 0 {
+				return text[:i+1], text[i+1:], true
+			}
+		}
+	}
+	if quote != 0 {
+		text += string(quote)
+	}
+	slices.Reverse(ends)
+	return text + string(ends), "", false
+}
+
+// calledBy returns the tool that a value calls.
+func (t tools) calledBy(text string) string {
+	var v any
+	if stdjson.Unmarshal([]byte(mended(text)), &v) != nil && stdjson.Unmarshal([]byte(strings.ReplaceAll(text, "'", `"`)), &v) != nil {
+		return ""
+	}
+	return t.callIn(v, 0)
+}
+
+func (t tools) callIn(v any, depth int) string {
+	const most = 4
+	if list, ok := v.([]any); ok && depth < most {
+		for _, v := range list {
+			if name := t.callIn(v, depth+1); name != "" {
+				return name
+			}
+		}
+	}
+	o, _ := v.(map[string]any)
+	if o["description"] != nil || depth == most {
+		return "" // a declaration
+	}
+	has := func(members ...string) bool {
+		return slices.ContainsFunc(members, func(m string) bool { return o[m] != nil })
+	}
+	for member, v := range o {
+		name, _ := v.(string)
+		_, object := v.(map[string]any)
+		switch member {
+		case "name", "tool", "tool_name", "toolName", "function", "function_name", "action", "recipient_name":
+			if t.known(name) != "" && has("arguments", "parameters", "args", "params", "input", "action_input", "tool_input", "tool_args", "kwargs") {
+				return t.known(name)
+			}
+		}
+		switch member {
+		case "tool_calls", "tool_call", "function_call", "function", "functionCall", "calls", "tool_uses", "actions":
+			if name := t.callIn(v, depth+1); name != "" {
+				return name
+			}
+		}
+		if object && len(o) == 1 && t.known(member) != "" {
+			return t.known(member)
+		}
+	}
+	return ""
+}
