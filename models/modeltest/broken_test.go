@@ -92,26 +92,6 @@ func TestContractHolds(t *testing.T) {
 	RunSuite(t, func(t *testing.T, up *Upstream) model.LLM { return openWith(t, up, nil, 0) })
 }
 
-func TestModelMustSayWhatItSpeaks(t *testing.T) {
-	for name, tt := range map[string]struct {
-		use  func(*Upstream)
-		wire bool
-		ok   bool
-	}{
-		"nothing":    {func(*Upstream) {}, false, false},
-		"both":       {func(u *Upstream) { u.OpenAIURL(); u.InProcess() }, false, false},
-		"OpenAI":     {func(u *Upstream) { u.OpenAIURL() }, true, true},
-		"Gemini":     {func(u *Upstream) { u.GeminiURL() }, true, true},
-		"in process": {func(u *Upstream) { u.InProcess() }, false, true},
-	} {
-		up := Start(t, NewScript())
-		tt.use(up)
-		if wire, err := up.used(); wire != tt.wire || err == nil != tt.ok {
-			t.Errorf("%s: wire %v, %v", name, wire, err)
-		}
-	}
-}
-
 type (
 	ask   = *model.LLMRequest
 	heard = *model.LLMResponse
@@ -342,7 +322,7 @@ func TestEverySubtestCanFail(t *testing.T) {
 	}
 }
 
-// RunSuite's comment says which subtests a model without a wire is held to.
+// RunInProcess's comment says which subtests a model without a wire is held to.
 func TestTheCommentListsSubtests(t *testing.T) {
 	source, err := os.ReadFile("suite.go")
 	if err != nil {
@@ -354,8 +334,8 @@ func TestTheCommentListsSubtests(t *testing.T) {
 			want.WriteString("//\t" + s.name + "\n")
 		}
 	}
-	if comment, _, _ := strings.Cut(string(source), "func RunSuite"); !strings.Contains(comment, "//\n"+want.String()+"//\n") {
-		t.Errorf("the comment of RunSuite does not list\n%s", &want)
+	if comment, _, _ := strings.Cut(string(source), "func RunInProcess"); !strings.HasSuffix(comment, "//\n"+want.String()) {
+		t.Errorf("the comment of RunInProcess does not list\n%s", &want)
 	}
 }
 

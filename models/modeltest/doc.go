@@ -3,8 +3,8 @@
 //   - [Script], a model with prepared answers that records what it was asked;
 //   - [Start], a provider on a loopback socket, over the wires of OpenAI and Gemini,
 //     which can be told to fail in many ways ([Fault]);
-//   - [RunSuite], one contract that every model of this module keeps. A provider
-//     for another wire starts from it.
+//   - [RunSuite] and [RunInProcess], one contract that every model of this module
+//     keeps. A provider for another wire starts from it.
 //
 // The test of a provider is one call:
 //

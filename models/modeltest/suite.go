@@ -11,15 +11,21 @@ import (
 	"github.com/jitagent/jitagent/dev/modelserver"
 )
 
-// RunSuite holds a [model.LLM] to the contract that this module's callers rely on,
-// in subtests with plain names. Most ask twice: for a stream, and for one answer.
+// RunSuite holds a [model.LLM] that speaks to a server to the contract that this
+// module's callers rely on, in subtests with plain names. Most ask twice: for a stream,
+// and for one answer.
 //
 // newModel opens the model against up: with [Upstream.OpenAIURL],
-// [Upstream.AnthropicURL] or [Upstream.GeminiURL] as its base URL, an API key of 16 characters or more (so
-// that a leak can be told from chance), and waits between retries of a few
-// milliseconds. The model must retry at least once. It is called
-// several times. A model that speaks no wire calls [Upstream.InProcess] in its place, and
-// is held to these subtests alone:
+// [Upstream.AnthropicURL] or [Upstream.GeminiURL] as its base URL, an API key of 16
+// characters or more (so that a leak can be told from chance), and waits between retries
+// of a few milliseconds. The model must retry at least once. It is called several times.
+// Failures must be a [github.com/jitagent/jitagent/models/provider.Error].
+func RunSuite(t *testing.T, newModel func(t *testing.T, up *Upstream) model.LLM) {
+	t.Helper()
+	suite(t, true, newModel)
+}
+
+// RunInProcess holds a [model.LLM] that asks no server to what such a model keeps, too:
 //
 //	it has a name
 //	one last response
@@ -34,22 +40,17 @@ import (
 //	a call without a result is answered
 //	equal calls with empty ids
 //	a request with nothing in it
-//
-// The other subtests need a provider that says what the test wants said. Their
-// failures must be a [github.com/jitagent/jitagent/models/provider.Error].
-func RunSuite(t *testing.T, newModel func(t *testing.T, up *Upstream) model.LLM) {
+func RunInProcess(t *testing.T, newModel func(t *testing.T) model.LLM) {
 	t.Helper()
-	probe := Start(t, Always(Text("ok")))
-	newModel(t, probe)
-	wire, err := probe.used()
-	if err != nil {
-		t.Fatal(err)
-	}
+	suite(t, false, func(t *testing.T, _ *Upstream) model.LLM { return newModel(t) })
+}
+
+func suite(t *testing.T, wire bool, newModel func(t *testing.T, up *Upstream) model.LLM) {
 	for _, s := range contract {
+		if s.wire && !wire {
+			continue
+		}
 		t.Run(s.name, func(t *testing.T) {
-			if s.wire && !wire {
-				t.Skip("this model speaks no wire")
-			}
 			s.do(trial{tb: t, wire: wire, patience: 20 * time.Second, open: func(up *Upstream) model.LLM { return newModel(t, up) }})
 		})
 	}

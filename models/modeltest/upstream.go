@@ -2,7 +2,6 @@ package modeltest
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -29,11 +28,9 @@ type Upstream struct {
 	srv    *httptest.Server
 	server http.Handler
 
-	mu        sync.Mutex
-	faults    []Fault
-	requests  []Request
-	asked     bool
-	inProcess bool
+	mu       sync.Mutex
+	faults   []Fault
+	requests []Request
 }
 
 // Start serves llm under every model name until the test ends. Calls still running
@@ -64,38 +61,13 @@ func (u *Upstream) close() {
 }
 
 // OpenAIURL is the base URL for clients of OpenAI. It ends in /v1.
-func (u *Upstream) OpenAIURL() string { return u.url("/v1") }
+func (u *Upstream) OpenAIURL() string { return u.srv.URL + "/v1" }
 
 // AnthropicURL is the base URL for clients of Anthropic, which add /v1 themselves.
-func (u *Upstream) AnthropicURL() string { return u.url("") }
+func (u *Upstream) AnthropicURL() string { return u.srv.URL }
 
 // GeminiURL is the base URL for clients of Gemini. It ends in a slash.
-func (u *Upstream) GeminiURL() string { return u.url("/") }
-
-func (u *Upstream) url(path string) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.asked = true
-	return u.srv.URL + path
-}
-
-// InProcess is for the newModel of [RunSuite]: it says that the model speaks no
-// wire, so that u is not used, and only the subtests about any model apply.
-func (u *Upstream) InProcess() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.inProcess = true
-}
-
-// used reports whether the model that was opened speaks a wire.
-func (u *Upstream) used() (wire bool, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.asked == u.inProcess {
-		return false, errors.New("modeltest: newModel must either take its address from the Upstream or call InProcess")
-	}
-	return u.asked, nil
-}
+func (u *Upstream) GeminiURL() string { return u.srv.URL + "/" }
 
 // Next appends faults: the next requests meet one each, in order. A nil Fault lets
 // its request pass. Requests after the last fault pass.

@@ -10,8 +10,5 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	modeltest.RunSuite(t, func(_ *testing.T, up *modeltest.Upstream) model.LLM {
-		up.InProcess()
-		return offline.New()
-	})
+	modeltest.RunInProcess(t, func(*testing.T) model.LLM { return offline.New() })
 }
