@@ -1,9 +1,7 @@
 package docapi
 
 import (
-	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -39,11 +37,12 @@ func idempotencyKey(h http.Header) (string, bool) {
 // will have. A try that ends early, however it ends, is so continued by the next
 // one instead of repeated.
 type keyStore struct {
-	db     *sql.DB
 	limits Limits
 	now    func() time.Time
 
-	flying sync.Map // the keys in use
+	mu     sync.Mutex // guards all below
+	db     *sqldb.Conn
+	flying map[string]bool // the keys in use
 }
 
 // An entry is what the store knows of a key.
@@ -67,12 +66,10 @@ CREATE INDEX IF NOT EXISTS idempotency_client ON idempotency (client, created_at
 
 // openKeys opens the store in dir, or in memory for "".
 func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error) {
-	// One connection: a database in memory lives and dies with it, and writers
-	// would wait for each other anyway.
-	open := sqldb.Memory
+	open := sqldb.ConnectMemory
 	if dir != "" {
 		path := filepath.Join(dir, "docapi.db")
-		open = func() (*sql.DB, error) { return sqldb.Open(path, 1) }
+		open = func() (*sqldb.Conn, error) { return sqldb.Connect(path, true) }
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -85,13 +82,17 @@ func openKeys(dir string, limits Limits, now func() time.Time) (*keyStore, error
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecContext(context.Background(), keySchema); err != nil {
+	if err := db.Do(keySchema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &keyStore{db: db, limits: limits, now: now}, nil
+	return &keyStore{db: db, limits: limits, now: now, flying: make(map[string]bool)}, nil
 }
 
-func (k *keyStore) close() error { return k.db.Close() }
+func (k *keyStore) close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.db.Close()
+}
 
 // A keyUse is one request's use of a key.
 type keyUse struct {
@@ -117,65 +118,55 @@ func hash(parts ...string) string {
 }
 
 // begin takes the key. When it succeeds, end gives it back. The entry is that of
-// the first request with the key; for a new key it has the id and time given.
-func (u *keyUse) begin(ctx context.Context, digest, reportID string, at time.Time) (_ *entry, err error) {
-	if _, taken := u.store.flying.LoadOrStore(u.key, true); taken {
+// the first request with the key; for a new key it has the id and time given. Entries
+// over their age are forgotten, and the client's oldest when it has too many, never
+// the one in use: one client cannot make the server forget another's.
+func (u *keyUse) begin(digest, reportID string, at time.Time) (*entry, error) {
+	k := u.store
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flying[u.key] {
 		return nil, errInFlight
 	}
-	defer func() {
-		if err != nil {
-			u.end()
-		}
-	}()
-	db := u.store.db
-	if err := u.store.dropOld(ctx); err != nil {
+	if err := k.db.Exec(`DELETE FROM idempotency WHERE created_at < ?`, k.now().Add(-k.limits.KeyAge).Unix()); err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecContext(ctx, `INSERT OR IGNORE INTO idempotency (key, client, digest, report_id, created_at)
+	if err := k.db.Exec(`INSERT OR IGNORE INTO idempotency (key, client, digest, report_id, created_at)
 		VALUES (?, ?, ?, ?, ?)`, u.key, u.client, digest, reportID, at.Unix()); err != nil {
 		return nil, err
 	}
 	var e entry
 	var have string
-	var created int64
-	err = db.QueryRowContext(ctx, `SELECT digest, report_id, created_at, response FROM idempotency WHERE key = ?`, u.key).
-		Scan(&have, &e.reportID, &created, &e.response)
-	if err != nil {
+	if err := k.db.Query(func(r sqldb.Row) error {
+		have, e = r.Text(0), entry{reportID: r.Text(1), createdAt: time.Unix(r.Int(2), 0).UTC(), response: r.Bytes(3)}
+		return nil
+	}, `SELECT digest, report_id, created_at, response FROM idempotency WHERE key = ?`, u.key); err != nil {
 		return nil, err
 	}
 	if have != digest {
 		return nil, errOtherPayload
 	}
-	if err := u.dropOverflow(ctx); err != nil {
+	if err := k.db.Exec(`DELETE FROM idempotency WHERE key IN (
+		SELECT key FROM idempotency WHERE client = ? AND key != ?
+		ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`, u.client, u.key, k.limits.Keys-1); err != nil {
 		return nil, err
 	}
-	e.createdAt = time.Unix(created, 0).UTC()
+	k.flying[u.key] = true
 	return &e, nil
 }
 
 // done records the answer.
-func (u *keyUse) done(ctx context.Context, response []byte) error {
-	_, err := u.store.db.ExecContext(ctx, `UPDATE idempotency SET response = ? WHERE key = ?`, response, u.key)
-	return err
+func (u *keyUse) done(response []byte) error {
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
+	return u.store.db.Exec(`UPDATE idempotency SET response = ? WHERE key = ?`, response, u.key)
 }
 
 // end lets the next request use the key.
-func (u *keyUse) end() { u.store.flying.Delete(u.key) }
-
-// dropOld forgets entries over their age.
-func (k *keyStore) dropOld(ctx context.Context) error {
-	_, err := k.db.ExecContext(ctx, `DELETE FROM idempotency WHERE created_at < ?`, k.now().Add(-k.limits.KeyAge).Unix())
-	return err
-}
-
-// dropOverflow forgets the client's oldest entries when it has too many, never
-// the one in use. One client cannot make the server forget another's.
-func (u *keyUse) dropOverflow(ctx context.Context) error {
-	_, err := u.store.db.ExecContext(ctx, `DELETE FROM idempotency WHERE key IN (
-		SELECT key FROM idempotency WHERE client = ? AND key != ?
-		ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`,
-		u.client, u.key, u.store.limits.Keys-1)
-	return err
+func (u *keyUse) end() {
+	u.store.mu.Lock()
+	defer u.store.mu.Unlock()
+	delete(u.store.flying, u.key)
 }
 
 // storeFull reports whether err says that the state's disk is full.

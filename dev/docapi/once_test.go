@@ -313,7 +313,7 @@ func TestReportsDirectoryThatIsAFile(t *testing.T) {
 func TestStateThatFails(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
-	if _, err := f.server.keys.db.ExecContext(t.Context(), "DROP TABLE idempotency"); err != nil {
+	if err := f.server.keys.db.Do("DROP TABLE idempotency"); err != nil {
 		t.Fatal(err)
 	}
 	got := f.post("key-1", q4)
@@ -331,7 +331,7 @@ func TestStateThatFails(t *testing.T) {
 func TestFullStateDisk(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
-	if _, err := f.server.keys.db.ExecContext(t.Context(), "PRAGMA max_page_count = 1"); err != nil {
+	if err := f.server.keys.db.Do("PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}
 	big := strings.Repeat("x", 100)

@@ -1,7 +1,6 @@
 package docapi
 
 import (
-	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -75,11 +74,9 @@ func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 	if err != nil {
 		return nil, broken("the request could not be handled", err)
 	}
-	// What is begun is finished when the client leaves.
-	ctx := context.WithoutCancel(c.r.Context())
 	kind, name := owner(c.token)
 	use := s.keys.use(kind, name, key)
-	entry, err := use.begin(ctx, digest, p.ID, p.CreatedAt)
+	entry, err := use.begin(digest, p.ID, p.CreatedAt)
 	switch {
 	case errors.Is(err, errInFlight):
 		c.w.Header().Set("Retry-After", "1")
@@ -102,7 +99,7 @@ func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := use.done(ctx, body); err != nil {
+	if err := use.done(body); err != nil {
 		// The report is there, and the entry leads the next try to it.
 		c.reason = "response not recorded: " + err.Error()
 	}

@@ -38,9 +38,9 @@ func TestBurstCountsTheNewestRequests(t *testing.T) {
 
 // The order of requests survives a restart: a store returns records by id.
 func TestRequestsAreOrderedAfterARestart(t *testing.T) {
-	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "state")
+	dir := filepath.Join(t.TempDir(), "state")
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	s, err := openStore(ctx, dir)
+	s, err := openStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,10 +49,10 @@ func TestRequestsAreOrderedAfterARestart(t *testing.T) {
 	for i, id := range []string{"jit_c", "jit_a", "jit_d", "jit_b"} {
 		ch.add(request{ID: id, TaskID: "task", Detail: rar.Detail{Type: "file_access"}, CreatedAt: now.Add(time.Duration(i) * time.Second)})
 	}
-	if err := s.write(ctx, &ch); err != nil {
+	if err := s.write(&ch); err != nil {
 		t.Fatal(err)
 	}
-	st, err := s.load(ctx)
+	st, err := s.load()
 	if err != nil {
 		t.Fatal(err)
 	}

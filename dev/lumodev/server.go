@@ -1,7 +1,6 @@
 package lumodev
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -64,17 +63,17 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("lumodev: make a signing key: %w", err)
 	}
 	if cfg.StateDir != "" {
-		if s.store, err = openStore(context.Background(), cfg.StateDir); err != nil {
+		if s.store, err = openStore(cfg.StateDir); err != nil {
 			return nil, err
 		}
 		if key, err = s.store.signingKey(); err == nil {
-			s.st, err = s.store.load(context.Background())
+			s.st, err = s.store.load()
 		}
 		if err != nil {
 			return nil, errors.Join(err, s.store.close())
 		}
 	}
-	if err := s.indexPrincipals(context.Background()); err != nil {
+	if err := s.indexPrincipals(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if s.keys, err = newKeys(s.Issuer(), key); err != nil {
@@ -84,12 +83,12 @@ func New(cfg Config) (*Server, error) {
 }
 
 // indexPrincipals fills in secrets that are missing, and the lookup tables.
-func (s *Server) indexPrincipals(ctx context.Context) error {
+func (s *Server) indexPrincipals() error {
 	fill := func(clientID string, v *secret.String) (err error) {
 		switch {
 		case !v.IsZero():
 		case s.store != nil:
-			*v, err = s.store.clientSecret(ctx, clientID)
+			*v, err = s.store.clientSecret(clientID)
 		default:
 			*v = newSecret()
 		}
@@ -170,7 +169,7 @@ func inState(h handler) handler {
 		if body, err = h(c); err != nil {
 			return nil, err
 		}
-		if err := s.commit(c.r.Context(), c.ch); err != nil {
+		if err := s.commit(c.ch); err != nil {
 			return nil, err
 		}
 		return body, nil

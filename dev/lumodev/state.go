@@ -2,7 +2,6 @@ package lumodev
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -357,13 +356,12 @@ func byAge[R interface {
 
 // commit writes c to the store, then to memory. On an error memory is unchanged.
 // The caller holds s.mu.
-func (s *Server) commit(ctx context.Context, c *change) error {
+func (s *Server) commit(c *change) error {
 	if len(c.put)+len(c.forget) == 0 {
 		return nil
 	}
 	if s.store != nil {
-		// A client that hangs up must not leave its change half known.
-		if err := s.store.write(context.WithoutCancel(ctx), c); err != nil {
+		if err := s.store.write(c); err != nil {
 			return err
 		}
 	}

@@ -1,8 +1,6 @@
 package lumodev
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,12 +39,12 @@ PRAGMA user_version = 1;`
 // keeps other processes out. Memory is the truth; the store is read once.
 type store struct {
 	dir  string
-	db   *sql.DB
+	db   *sqldb.Conn
 	lock *os.File
 }
 
 // openStore opens or makes a state directory.
-func openStore(ctx context.Context, dir string) (*store, error) {
+func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lumodev: state directory: %w", err)
 	}
@@ -64,7 +62,7 @@ func openStore(ctx context.Context, dir string) (*store, error) {
 		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), lock.Close())
 	}
 	s := &store{dir: dir, lock: lock}
-	if err := s.openDatabase(ctx); err != nil {
+	if err := s.openDatabase(); err != nil {
 		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), s.close())
 	}
 	return s, nil
@@ -82,33 +80,38 @@ func checkPrivate(path string) error {
 	return nil
 }
 
-func (s *store) openDatabase(ctx context.Context) error {
-	path, err := filepath.Abs(filepath.Join(s.dir, databaseFile))
-	if err != nil {
+func (s *store) openDatabase() (err error) {
+	if s.db, err = sqldb.Connect(filepath.Join(s.dir, databaseFile), true); err != nil {
 		return err
 	}
-	if s.db, err = sqldb.Open(path, 1); err != nil {
-		return err
-	}
-	var version int
-	if err := s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
+	var version int64
+	err = s.db.Query(func(r sqldb.Row) error { version = r.Int(0); return nil }, "PRAGMA user_version")
 	switch {
+	case err != nil:
+		return err
 	case version > schemaVersion:
 		return fmt.Errorf("%s was written by a later version (schema %d, this program knows %d): use that version or another directory",
 			databaseFile, version, schemaVersion)
 	case version == 0:
-		tx, err := s.db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, schema); err != nil {
-			return errors.Join(err, tx.Rollback())
-		}
-		return tx.Commit()
+		return s.transact(func() error { return s.db.Do(schema) })
 	}
 	return nil
+}
+
+// transact has all of f happen or nothing: synchronous=FULL has SQLite wait for the
+// disk.
+func (s *store) transact(f func() error) error {
+	err := s.db.Exec("BEGIN IMMEDIATE")
+	if err != nil {
+		return err
+	}
+	if err = f(); err == nil {
+		err = s.db.Exec("COMMIT")
+	}
+	if err != nil {
+		_ = s.db.Exec("ROLLBACK") // fails where SQLite has done so itself
+	}
+	return err
 }
 
 // close releases everything. It may be called on a store that is half open.
@@ -121,69 +124,49 @@ func (s *store) close() error {
 	return errors.Join(errs...)
 }
 
-// write makes a change durable: synchronous=FULL has SQLite wait for the disk.
-func (s *store) write(ctx context.Context, c *change) (err error) {
-	tx, err := s.db.BeginTx(ctx, nil)
+// write makes a change durable.
+func (s *store) write(c *change) error {
+	err := s.transact(func() error {
+		for _, r := range c.put {
+			data, err := json.Marshal(r)
+			if err == nil {
+				err = s.db.Exec("INSERT INTO records (kind, id, data) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data",
+					r.key().kind, r.key().id, string(data))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for _, key := range c.forget {
+			if err := s.db.Exec("DELETE FROM records WHERE kind = ? AND id = ?", key.kind, key.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("lumodev: write state: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("lumodev: write state: %w", errors.Join(err, ignoreDone(tx.Rollback())))
-		}
-	}()
-	for _, r := range c.put {
-		data, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx,
-			"INSERT INTO records (kind, id, data) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET data = excluded.data",
-			r.key().kind, r.key().id, string(data))
-		if err != nil {
-			return err
-		}
-	}
-	for _, key := range c.forget {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM records WHERE kind = ? AND id = ?", key.kind, key.id); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // load reads everything.
-func (s *store) load(ctx context.Context) (*state, error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT kind, id, data FROM records")
-	if err != nil {
-		return nil, fmt.Errorf("lumodev: read state: %w", err)
-	}
-	defer func() { _ = rows.Close() }() // its error is that of rows.Err
+func (s *store) load() (*state, error) {
 	st := newState()
-	for rows.Next() {
-		var kind, id string
-		var data []byte
-		if err := rows.Scan(&kind, &id, &data); err != nil {
-			return nil, fmt.Errorf("lumodev: read state: %w", err)
-		}
+	err := s.db.Query(func(row sqldb.Row) error {
+		kind, id := row.Text(0), row.Text(1)
 		of := st.tables[kind]
 		if of == nil {
-			return nil, fmt.Errorf("lumodev: read state: %s is of unknown kind %s", id, kind)
+			return fmt.Errorf("%s is of unknown kind %s", id, kind)
 		}
-		r, err := of.decode(data)
+		r, err := of.decode([]byte(row.Text(2)))
 		if err != nil {
-			return nil, fmt.Errorf("lumodev: read state: %s %s is damaged: %w", kind, id, err)
+			return fmt.Errorf("%s %s is damaged: %w", kind, id, err)
 		}
 		st.apply(&change{put: []record{r}})
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	}, "SELECT kind, id, data FROM records")
+	if err != nil {
 		return nil, fmt.Errorf("lumodev: read state: %w", err)
 	}
 	for _, ids := range st.ofTask { // rows come by id
@@ -195,18 +178,17 @@ func (s *store) load(ctx context.Context) (*state, error) {
 
 // clientSecret returns the generated secret of a client, and keeps a new one the
 // first time.
-func (s *store) clientSecret(ctx context.Context, clientID string) (secret.String, error) {
-	_, err := s.db.ExecContext(ctx,
-		"INSERT INTO secrets (client_id, secret) VALUES (?, ?) ON CONFLICT DO NOTHING",
+func (s *store) clientSecret(clientID string) (v secret.String, err error) {
+	err = s.db.Exec("INSERT INTO secrets (client_id, secret) VALUES (?, ?) ON CONFLICT DO NOTHING",
 		clientID, newSecret().Reveal()) // to the 0600 database, beside the signing key
+	if err == nil {
+		err = s.db.Query(func(r sqldb.Row) error { v = secret.New(r.Text(0)); return nil },
+			"SELECT secret FROM secrets WHERE client_id = ?", clientID)
+	}
 	if err != nil {
 		return secret.String{}, fmt.Errorf("lumodev: keep a client secret: %w", err)
 	}
-	var v string
-	if err := s.db.QueryRowContext(ctx, "SELECT secret FROM secrets WHERE client_id = ?", clientID).Scan(&v); err != nil {
-		return secret.String{}, fmt.Errorf("lumodev: read a client secret: %w", err)
-	}
-	return secret.New(v), nil
+	return v, nil
 }
 
 // signingKey returns the directory's key, and makes one the first time.

@@ -3,7 +3,6 @@ package lumodev
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"errors"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/jitagent/jitagent/internal/sqldb"
 )
 
 // childDir names the state directory that a child process serves; see TestMain.
@@ -135,15 +136,13 @@ func TestKill(t *testing.T) {
 		t.Errorf("a second server on the directory: %v, want %v", err, errInUse)
 	}
 	// The secret that the child made is in its directory: the next server has it.
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, databaseFile)+"?mode=ro")
+	db, err := sqldb.Connect(filepath.Join(dir, databaseFile), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var pw string
-	if err := db.QueryRowContext(t.Context(), "SELECT secret FROM secrets WHERE client_id = ?", DefaultAgentClientID).Scan(&pw); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
+	err = db.Query(func(r sqldb.Row) error { pw = r.Text(0); return nil }, "SELECT secret FROM secrets WHERE client_id = ?", DefaultAgentClientID)
+	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	e := &env{T: t, url: strings.TrimSpace(line), prefix: orgs}
@@ -225,30 +224,27 @@ func TestStateDirIsPrivate(t *testing.T) {
 	}
 }
 
+// inDatabase returns what executes a statement in the database of a directory.
+func inDatabase(statement string) func(dir string) error {
+	return func(dir string) error {
+		db, err := sqldb.Connect(filepath.Join(dir, databaseFile), true)
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.Do(statement), db.Close())
+	}
+}
+
 func TestStateDirRefuses(t *testing.T) {
 	for name, row := range map[string]struct {
 		spoil func(dir string) error
 		want  string
 	}{
-		"later schema": {func(dir string) error {
-			db, err := sql.Open("sqlite", filepath.Join(dir, databaseFile))
-			if err != nil {
-				return err
-			}
-			_, err = db.ExecContext(context.Background(), "PRAGMA user_version = 2")
-			return errors.Join(err, db.Close())
-		}, "was written by a later version (schema 2, this program knows 1)"},
+		"later schema": {inDatabase("PRAGMA user_version = 2"), "was written by a later version (schema 2, this program knows 1)"},
 		"no database": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, databaseFile), []byte(strings.Repeat("not a database", 100)), 0o600)
 		}, "file is not a database"},
-		"damaged record": {func(dir string) error {
-			db, err := sql.Open("sqlite", filepath.Join(dir, databaseFile))
-			if err != nil {
-				return err
-			}
-			_, err = db.ExecContext(context.Background(), "INSERT INTO records VALUES ('task', 'task_x', '{')")
-			return errors.Join(err, db.Close())
-		}, "task task_x is damaged"},
+		"damaged record": {inDatabase("INSERT INTO records VALUES ('task', 'task_x', '{')"), "task task_x is damaged"},
 		"damaged key": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, keyFile), []byte(`{"kty":"EC","d":"canary"}`), 0o600)
 		}, "does not hold an ES256 private key"},
@@ -285,7 +281,8 @@ func TestEveryWriteIsDurable(t *testing.T) {
 	e, _ := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal"} {
 		var got string
-		if err := e.store.db.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
+		err := e.store.db.Query(func(r sqldb.Row) error { got = r.Text(0); return nil }, "PRAGMA "+pragma)
+		if err != nil || got != want {
 			t.Errorf("%s = %q, %v, want %q", pragma, got, err, want)
 		}
 	}
@@ -297,7 +294,7 @@ func TestStoreFails(t *testing.T) {
 	token := e.login(DefaultAgentClientID)
 	task, jit := e.jit(token)
 	before := e.Snapshot()
-	if _, err := e.store.db.ExecContext(t.Context(), "CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk is full'); END"); err != nil {
+	if err := e.store.db.Do("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk is full'); END"); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range []*answer{
@@ -314,7 +311,7 @@ func TestStoreFails(t *testing.T) {
 	if diff := cmp.Diff(before, e.Snapshot()); diff != "" || !e.active(jit) {
 		t.Errorf("a failed write changed memory (-before +after):\n%s", diff)
 	}
-	if _, err := e.store.db.ExecContext(t.Context(), "DROP TRIGGER full"); err != nil {
+	if err := e.store.db.Do("DROP TRIGGER full"); err != nil {
 		t.Fatal(err)
 	}
 	e.want(200, e.post("jit/task/"+task+"/complete", token, nil))

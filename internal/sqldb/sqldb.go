@@ -36,7 +36,13 @@ func Open(path string, n int) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(uri(path, append(settings(), durable()...)), n)
+	db, err := sql.Open("sqlite", uri(path, append(settings(), durable()...)))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
 }
 
 // create makes the file if there is none. An existing one is neither opened nor
@@ -51,21 +57,6 @@ func create(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close(), disk.SyncDir(filepath.Dir(path)))
-}
-
-// Memory opens a database that lives in memory, with its one connection.
-func Memory() (*sql.DB, error) {
-	return open("file::memory:?_txlock=immediate&_pragma=temp_store(2)", 1)
-}
-
-func open(dsn string, n int) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-	return db, nil
 }
 
 // settings are those of every connection.
