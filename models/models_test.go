@@ -46,8 +46,14 @@ func TestOpenFails(t *testing.T) {
 		want string
 	}{
 		{"", models.Options{}, `models: unknown model "": use ` + names},
-		{"claude/x", models.Options{}, `models: unknown model "claude/x": use ` + names},
-		{"Gemini", models.Options{}, `models: unknown model "Gemini": use ` + names},
+		{"nobody/x", models.Options{}, `models: unknown model "nobody/x": use ` + names},
+		{"claude/x", models.Options{}, `models: unknown model "claude/x": did you mean "anthropic/x"? Or use ` + names},
+		{"claude-x", models.Options{}, `models: unknown model "claude-x": did you mean "anthropic/claude-x"? Or use ` + names},
+		{"gpt-5-mini", models.Options{}, `models: unknown model "gpt-5-mini": did you mean "openai/gpt-5-mini"? Or use ` + names},
+		{"gemini-x", models.Options{}, `models: unknown model "gemini-x": did you mean "gemini/gemini-x"? Or use ` + names},
+		{"Gemini", models.Options{}, `models: unknown model "Gemini": did you mean "gemini"? Or use ` + names},
+		{"opnai/x", models.Options{}, `models: unknown model "opnai/x": did you mean "openai/x"? Or use ` + names},
+		{"offlin", models.Options{}, `models: unknown model "offlin": did you mean "offline"? Or use ` + names},
 		{strings.Repeat("x", 200), models.Options{}, `models: unknown model "` + strings.Repeat("x", 64) + `...": use ` + names},
 		{"offline/small", models.Options{}, `models: offline takes no model name: use "offline"`},
 		{"offline", models.Options{BaseURL: "https://x.test"}, `models: offline works in this process and takes no base URL`},

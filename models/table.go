@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/offline"
@@ -38,8 +39,8 @@ type opening struct {
 }
 
 var (
-	// plain names become a path segment of a URL: no slash, no dot segment, no escape.
-	plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	// segment names become a path segment of a URL: no slash, no dot segment, no escape.
+	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 	// slashed names are those of model hubs too: meta-llama/Llama-3.1-8B-Instruct,
 	// hf.co/someone/model-GGUF:Q4_K_M, model@q4. Each segment begins with a letter or a
 	// digit, which leaves no dot segment.
@@ -66,7 +67,7 @@ func table() []entry {
 				Data:            "documents leave this machine to " + gemini.Host + " (Google), or to Vertex AI or the server that " + geminiBase + " names where those are chosen",
 				Settings:        gemini.Settings(),
 			},
-			names: plain,
+			names: segment,
 			reach: reachGemini,
 			open:  openGemini,
 		},
@@ -92,7 +93,7 @@ func table() []entry {
 				Data:            "documents leave this machine to the Azure OpenAI resource that " + azureBase + " names (Microsoft)",
 				Settings:        openai.Settings(),
 			},
-			names: plain,
+			names: segment,
 			reach: reachAzure,
 			open:  openAzure,
 		},
@@ -118,7 +119,11 @@ func lookup(name string) (entry, string, error) {
 	all := table()
 	i := slices.IndexFunc(all, func(e entry) bool { return e.Name == providerName })
 	if i < 0 {
-		return entry{}, "", fmt.Errorf("models: unknown model %q: use %s", provider.Shorten(name), usage(all))
+		near := meant(all, providerName, modelName)
+		if near != "" {
+			near = fmt.Sprintf("did you mean %q? Or ", provider.Shorten(near))
+		}
+		return entry{}, "", fmt.Errorf("models: unknown model %q: %suse %s", provider.Shorten(name), near, usage(all))
 	}
 	e := all[i]
 	switch {
@@ -132,6 +137,29 @@ func lookup(name string) (entry, string, error) {
 		modelName = e.DefaultModel
 	}
 	return e, modelName, nil
+}
+
+// meant returns the name that somebody has in mind who names no provider: a slip in the
+// provider's name, or a model by a name that says whose it is; "" for none.
+func meant(all []entry, providerName, modelName string) string {
+	var names []string
+	for _, e := range all {
+		names = append(names, e.Name)
+		whose, _, _ := strings.Cut(e.DefaultModel, "-")
+		first, _, _ := strings.Cut(strings.ToLower(providerName), "-")
+		switch {
+		case whose == "" || first != whose || strings.EqualFold(providerName, e.Name):
+		case modelName != "": // claude/NAME
+			return e.Name + "/" + modelName
+		default: // claude-NAME
+			return e.Name + "/" + providerName
+		}
+	}
+	near := plain.Nearest(strings.ToLower(providerName), names)
+	if near != "" && modelName != "" {
+		near += "/" + modelName
+	}
+	return near
 }
 
 // example is a model name for errors.

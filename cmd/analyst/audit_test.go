@@ -121,7 +121,7 @@ func TestExportChoosesEntries(t *testing.T) {
 		{[]string{"--since", "0s", "--session", "morning"}, cli.ExitDone, "", 0, ""},
 		{[]string{"--since", "soon"}, cli.ExitUsage, "", 0, "--since"},
 		{[]string{"--task", "morning"}, cli.ExitFailed, "", 0, "session morning is no task"},
-		{[]string{"--session", "task_1"}, cli.ExitFailed, "", 0, "task task_1 is no session"},
+		{[]string{"--session", "task_1"}, cli.ExitFailed, "", 0, "task_1 is no session"},
 		{[]string{"--session", "nobody"}, cli.ExitFailed, "", 0, "nobody"},
 		{[]string{"--task", "task_1", "--session", "morning"}, cli.ExitUsage, "", 0, "exclude each other"},
 	} {

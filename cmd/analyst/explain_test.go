@@ -72,7 +72,7 @@ func TestExplainFindsWhatIsMeant(t *testing.T) {
 	}{
 		{"nobody", cli.ExitFailed, "", nil, `no task, session or call is called "nobody"`},
 		{"\x1b[2J", cli.ExitFailed, "", nil, "begins so; the newest tasks are task_3, task_2, task_1"},
-		{"task_", cli.ExitFailed, "", nil, `"task_" is the beginning of several: task task_1, task task_2, task task_3`},
+		{"task_", cli.ExitFailed, "", nil, `"task_" is the beginning of several: task_1, task_2, task_3`},
 		{"", cli.ExitDone, "task task_3", []string{"RUN3"}, ""},
 		{"last", cli.ExitDone, "task task_3", []string{"RUN3"}, ""},
 		{"task_2", cli.ExitDone, "task task_2", []string{"RUN2"}, ""},

@@ -10,14 +10,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"log"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -40,21 +38,26 @@ func main() {
 
 // run is the whole command. Nothing below it exits.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := command(&cli.Program{Getenv: getenv, Stdin: stdin, Stdout: stdout, Stderr: stderr})
+	out := &cli.Output{To: stdout}
+	p := &cli.Program{Getenv: getenv, Stdin: stdin, Stdout: out, Stderr: stderr}
+	root := command(p)
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout) // help that was asked for
+	root.SetOut(out) // help that was asked for
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.Err() // not every library tells of it
+	}
 	if err == nil {
 		return cli.ExitDone
 	}
 	e := cli.Exit(err)
 	if e.Err != nil {
-		_, _ = fmt.Fprintf(stderr, "analyst: %s\n", cli.Say(e.Err))
+		p.Note("%s", cli.Say(e.Err))
 	}
 	if e.Hint != "" {
-		_, _ = fmt.Fprintf(stderr, "hint: %s\n", e.Hint)
+		p.Hint(e.Hint)
 	}
 	return e.Code
 }
@@ -64,13 +67,13 @@ func command(p *cli.Program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "analyst",
 		Short: "An agent that reads protected documents with just-in-time authority",
-		Long: `analyst fetches protected documents, summarises them and writes reports. It starts
-with no authority. When the API refuses a call it asks the authorization server
-for exactly what that call needs, and gives everything back at the end.
+		Long: `analyst fetches protected documents, summarises them and writes reports. It
+starts with no authority. When the API refuses a call it asks the authorization
+server for exactly what that call needs, and gives everything back at the end.
 
-With nothing configured it starts its own authorization server, protected API and
-offline model on loopback.`,
-		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
+With nothing configured it starts its own authorization server, protected API
+and offline model on loopback.`,
+		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
   analyst dev
   analyst doctor`,
 		Version:       cli.Build(),
@@ -81,16 +84,37 @@ offline model on loopback.`,
 			return cmd.Help()
 		},
 	}
+	root.SetUsageTemplate(strings.NewReplacer(
+		".LocalFlags.FlagUsages", fmt.Sprintf("(.LocalFlags.FlagUsagesWrapped %d)", cli.Columns),
+	).Replace(root.UsageTemplate()))
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
 		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p),
-		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p), catalog(p),
+		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p), catalog(p), manual(p),
 	)
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args, cmd.Run, cmd.RunE = cobra.ArbitraryArgs, nil, help
+		case "completion":
+			cmd.Args, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 		cmd.Args = cli.Args(cmd.Args)
 	}
 	return root
+}
+
+// help prints the help of the command that is named.
+func help(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return cli.Args(cobra.NoArgs)(about, rest)
+	}
+	return about.Help()
 }
 
 func version(p *cli.Program) *cobra.Command {
@@ -113,22 +137,18 @@ func catalog(p *cli.Program) *cobra.Command {
 		Example: "  analyst models",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+			var items []cli.Item
 			for _, m := range models.Providers() {
-				name := m.Name
-				switch {
-				case m.DefaultModel != "" && m.BaseURLVariable != "":
-					name += " or " + m.Name + "/NAME (" + m.DefaultModel + ")"
-				case m.BaseURLVariable != "":
-					name += "/NAME"
+				item := cli.Item{Label: m.Name, Text: "in this process, no key"}
+				if m.BaseURLVariable != "" {
+					item = cli.Item{Label: m.Name + "/NAME", Text: "key in " + strings.Join(m.KeyVariables, " or ") + ", address in " + m.BaseURLVariable}
 				}
-				key := "no key"
-				if len(m.KeyVariables) > 0 {
-					key = "key in " + strings.Join(m.KeyVariables, " or ")
+				if m.DefaultModel != "" {
+					item.Text = m.Name + " alone is " + m.DefaultModel + "; " + item.Text
 				}
-				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\n", name, key, cmp.Or(m.BaseURLVariable, "in this process")) // Flush has the error
+				items = append(items, item)
 			}
-			return w.Flush()
+			return p.PrintItems(items)
 		},
 	}
 }

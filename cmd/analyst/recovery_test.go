@@ -185,7 +185,7 @@ func TestEmbeddedServersOfADeadProcess(t *testing.T) {
 	if tasks := w.tasks(); len(tasks) != 1 || tasks[0].State != journal.StateUnknown || !strings.Contains(tasks[0].LastError, "died with its process") {
 		t.Errorf("%+v, want it unknown, with the reason", tasks)
 	}
-	if got := w.run("tasks", "show", "last"); !strings.Contains(got.stdout, "nobody honours what it granted") {
+	if got := w.run("tasks", "show", "last"); !strings.Contains(got.stdout, "nobody\n                honours what it granted") {
 		t.Errorf("tasks show:\n%s", got.stdout)
 	}
 }

@@ -258,16 +258,23 @@ func TestHelpExamplesRun(t *testing.T) {
 	}
 }
 
-// TestReadmeCommandsRun runs what the README tells a newcomer to type.
-func TestReadmeCommandsRun(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+// readme returns the README.
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// TestReadmeCommandsRun runs what the README tells a newcomer to type.
+func TestReadmeCommandsRun(t *testing.T) {
+	text := readme(t)
 	t.Chdir("../..")
 	getenv := private(t, nil)
 	ran := 0
-	for line := range strings.Lines(string(readme)) {
+	for line := range strings.Lines(text) {
 		command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
 		rest, ok := strings.CutPrefix(command, "bin/analyst ")
 		if !ok || strings.HasPrefix(rest, "dev") {

@@ -83,9 +83,9 @@ var allowed = map[string][]string{
 	"models/provider":  {"secret", "internal/strictjson", "internal/peer"},
 	"models/offline":   {"internal/markdown"},
 	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
-	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
+	"models/openai":    {"models/provider", "internal/plain", "secret", "internal/strictjson"},
 	"models/anthropic": {"models/provider", "secret", "internal/strictjson"},
-	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "secret"},
+	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "internal/plain", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "internal/strictjson", "models/provider"},
 

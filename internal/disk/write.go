@@ -18,7 +18,7 @@ var ErrShared = errors.New("not private")
 func Replace(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	return finish(f, path, data, mode)
 }
@@ -32,13 +32,24 @@ func Create(path string, data []byte, mode fs.FileMode) error {
 	}
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return about(path, err)
 	}
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return about(path, err)
 	}
 	return finish(f, path, data, mode)
+}
+
+// about makes an error that names a temporary file, of which nobody knows, one about path.
+func about(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "write", Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: "write", Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // finish writes data to the temporary file f and gives it its name.
@@ -47,6 +58,7 @@ func finish(f *os.File, path string, data []byte, mode fs.FileMode) (err error) 
 		if err != nil {
 			_ = f.Close()
 			_ = os.Remove(f.Name()) // the first error says more
+			err = about(path, err)
 		}
 	}()
 	if err = f.Chmod(mode); err != nil {

@@ -56,3 +56,31 @@ func TestCount(t *testing.T) {
 		t.Errorf("Count() = %q, %q", one, two)
 	}
 }
+
+func TestNearest(t *testing.T) {
+	words := []string{"quiet", "stream", "json", "debug"}
+	for word, want := range map[string]string{"quite": "quiet", "steam": "stream", "jsn": "json", "documents": "", "": ""} {
+		if got := plain.Nearest(word, words); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestFold(t *testing.T) {
+	for _, tt := range []struct {
+		text          string
+		width, indent int
+		want          string
+	}{
+		{"one  two three four five six seven", 30, 5, "one two three four five\n     six seven"},
+		{"one two https://lumo.test/a/long/address three", 30, 5, "one two\nhttps://lumo.test/a/long/address\n     three"},
+		{"https://lumo.test/a/long/address three", 30, 5, "https://lumo.test/a/long/address\n     three"},
+		{"世界 世界 世界 世界 世界 世界", 22, 2, "世界 世界 世界 世界\n  世界 世界"},
+		{"no  room", 20, 5, "no  room"},
+		{"no  terminal", 0, 0, "no  terminal"},
+	} {
+		if got := plain.Fold(tt.text, tt.width, tt.indent); got != tt.want {
+			t.Errorf("Fold(%q, %d, %d) = %q, want %q", tt.text, tt.width, tt.indent, got, tt.want)
+		}
+	}
+}

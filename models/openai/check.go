@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -74,7 +75,15 @@ func (c *call) checkList() error {
 			return nil
 		}
 	}
-	e := c.to.Fail(c.to.Status(http.StatusNotFound), nil)
+	var names []string
+	for _, entry := range list.Data {
+		names = append(names, entry.ID)
+	}
+	problem := c.to.Status(http.StatusNotFound)
+	if near := plain.Nearest(c.to.Model, names); near != "" {
+		problem.Remedy = "did you mean " + provider.Shorten(near) + "?"
+	}
+	e := c.to.Fail(problem, nil)
 	e.Status = http.StatusNotFound
 	return e
 }

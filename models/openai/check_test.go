@@ -26,6 +26,7 @@ func TestCheck(t *testing.T) {
 		{"down", fail(503, ""), nil, "the provider failed (503)", 1},
 		{"vLLM: only a list", fail(404, `{"detail":"Not Found"}`), say(two), "", 2},
 		{"not in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"third"}]}`), "there is no such model (404)", 2},
+		{"near one in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"acme/ones"}]}`), "there is no such model (404): did you mean acme/ones?", 2},
 		{"Ollama's tag", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"acme/one:latest"}]}`), "", 2},
 		{"llama.cpp: one model for every name", fail(404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`), say(`{"data":[{"id":"model.gguf"}]}`), "", 2},
 		{"neither", fail(405, ``), fail(404, ``), provider.ErrCannotTell.Error(), 2},

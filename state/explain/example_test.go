@@ -28,26 +28,29 @@ func ExampleBuild() {
 	//
 	//   The model made 1 call: 1 cut off.
 	//   1 request that may change something was sent to the API: 1 maybe executed.
-	//   The process died 30 ms into the task, or later. Nobody has recovered the task yet.
+	//   The process died 30 ms into the task, or later. Nobody has recovered the task
+	//   yet.
 	//   The task is still open. No token was issued.
 	//
 	//   Call 1: create_report(title: "Q4") — cut off
 	//     id            call-1
 	//     may ask for   nothing
 	//     14:02:03.020  The model called create_report(title: "Q4").
-	//     14:02:03.030  Sent POST https://api.acme-corp.example/reports, with the agent's own token.
-	//                   Idempotency-Key k1.
+	//     14:02:03.030  Sent POST https://api.acme-corp.example/reports, with the
+	//                   agent's own token. Idempotency-Key k1.
 	//     14:02:03.030  Nothing more of this call is recorded: the process died. POST
-	//                   https://api.acme-corp.example/reports (Idempotency-Key k1) was sent and has no
-	//                   outcome: maybe executed.
+	//                   https://api.acme-corp.example/reports (Idempotency-Key k1) was
+	//                   sent and has no outcome: maybe executed.
 	//
 	//   The task itself
 	//     14:02:03.000  Asked the authorization server to open a task.
 	//     14:02:03.010  The authorization server opened it as task task_1.
-	//     14:02:03.030  The process died here or later: its last entry is of 14:02:03.030; the process is
-	//                   gone, and nobody has taken the task over yet.
+	//     14:02:03.030  The process died here or later: its last entry is of
+	//                   14:02:03.030; the process is gone, and nobody has taken the
+	//                   task over yet.
 	//
 	//   Requests that may change something
-	//     maybe executed  POST https://api.acme-corp.example/reports, Idempotency-Key k1: sent once. It
-	//                     was sent, and the process died before an answer was recorded: maybe executed.
+	//     maybe executed  POST https://api.acme-corp.example/reports, Idempotency-Key
+	//                     k1: sent once. It was sent, and the process died before an
+	//                     answer was recorded: maybe executed.
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // textWidth is the number of columns that text is wrapped to.
-const textWidth = 100
+const textWidth = 80
 
 // WriteText writes the story for people, with times in the given zone (nil means
 // UTC). It writes no control characters but line breaks.

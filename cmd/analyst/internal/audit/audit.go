@@ -44,13 +44,13 @@ func verifyCommand(p *cli.Program) *cobra.Command {
 	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Check each entry against the chain, and name the first that does not fit",
+		Short: "Check each entry, and name the first that does not fit",
 		Long: `Check each entry against the chain, and name the first that does not fit.
 
-The chain shows every change by someone who has not its key. Whoever can read the
-state directory has the key, and could also put back an older copy of it all:
-against that, keep the head that is printed somewhere else, and give it to a later
-check with --head.
+The chain shows every change by someone who has not its key. Whoever can read
+the state directory has the key, and could also put back an older copy of it
+all: against that, keep the head that is printed somewhere else, and give it to
+a later check with --head.
 
 Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 		Example: `  analyst audit verify
@@ -58,7 +58,7 @@ Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
-	cmd.Flags().StringArrayVar(&o.heads, "head", nil, "a head that an earlier check printed, as SEQ:HASH; may be repeated")
+	cmd.Flags().StringArrayVar(&o.heads, "head", nil, "a head that an earlier check printed, as `SEQ:HASH`; may be given again")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print a JSON object")
 	return cmd
 }
@@ -124,10 +124,10 @@ func exportCommand(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write entries as JSON lines",
-		Long: `Write entries as JSON lines: {"entry":{...},"hash":"..."}. The entry stands there as
-the chain has it (RFC 8785), but for characters that are not printable, which are
-written as escapes. No entry holds a token; justifications, document names and URLs
-are readable.`,
+		Long: `Write entries as JSON lines: {"entry":{...},"hash":"..."}. The entry stands
+there as the chain has it (RFC 8785), but for characters that are not
+printable, which are written as escapes. No entry holds a token;
+justifications, document names and URLs are readable.`,
 		Example: `  analyst audit export
   analyst audit export --since 2026-01-31
   analyst audit export --task last`,
@@ -135,9 +135,10 @@ are readable.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.since, "since", "", `only entries since then: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time`)
-	flags.StringVar(&o.task, "task", "", `only entries about this task: its id, its run, the beginning of one, or "last"`)
-	flags.StringVar(&o.session, "session", "", "only entries about the tasks of this session")
+	flags.StringVar(&o.since, "since", "", "only entries since `TIME`: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time")
+	flags.StringVar(&o.task, "task", "", "only entries about the task with this `ID` or run, or its beginning, or \"last\"")
+	flags.StringVar(&o.session, "session", "", "only entries about the tasks of this session, by its `ID`")
+	cli.Complete(cmd, "task", p.Tasks)
 	return cmd
 }
 

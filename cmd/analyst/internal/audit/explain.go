@@ -28,15 +28,16 @@ func ExplainCommand(p *cli.Program) *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
 		Use:   "explain [SESSION|TASK|CALL]",
-		Short: "Tell what a run, a session or a call did, asked for and was granted",
-		Long: `Tell from the journal, in order: what the model asked, what the API demanded, how
-much the call may ask for, what was asked and why, who decided and when, what was
-granted and for how long, every use, what came of it, and when it was given back.
+		Short: "Tell what a run or a call did, asked for and was granted",
+		Long: `Tell from the journal, in order: what the model asked, what the API demanded,
+how much the call may ask for, what was asked and why, who decided and when,
+what was granted and for how long, every use, what came of it, and when it was
+given back.
 
-The argument is a session, a task (its id at the authorization server or its run)
-or a call, or the beginning of one. Without it, or with "last", the newest task is
-told. Nothing is asked of any server, and the chain of the entries is not checked:
-that is for analyst audit verify.
+The argument is a session, a task (its id at the authorization server or its
+run) or a call, or the beginning of one. Without it, or with "last", the newest
+task is told. Nothing is asked of any server, and the chain of the entries is
+not checked: that is for analyst audit verify.
 
 ` + cli.StateHelp,
 		Example: `  analyst run --quiet "Summarize doc_9982"
@@ -44,6 +45,8 @@ that is for analyst audit verify.
   analyst explain last --json | jq '.tasks[].grants'
   analyst explain --html story.html`,
 		Args: cobra.MaximumNArgs(1),
+
+		ValidArgsFunction: p.Tasks,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				o.id = args[0]
@@ -53,7 +56,8 @@ that is for analyst audit verify.
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&o.json, "json", false, "print the story as JSON")
-	flags.StringVar(&o.html, "html", "", "write the story with a timeline picture to this file, one page that needs nothing else")
+	flags.StringVar(&o.html, "html", "", "write the story with a timeline picture to this `FILE`, one page that needs nothing else; - is stdout")
+	cli.Complete(cmd, "html", cli.Files)
 	flags.BoolVar(&o.force, "force", false, "replace a file of --html that this command did not write")
 	return cmd
 }
@@ -83,6 +87,10 @@ func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
 	}
 	var page bytes.Buffer
 	if err := story.WriteHTML(&page, time.Local); err != nil {
+		return err
+	}
+	if o.html == "-" {
+		_, err := p.Stdout.Write(page.Bytes())
 		return err
 	}
 	end, err := cli.WriteFile(o.html, page.Bytes(), "<title>What happened: ", o.force)
@@ -130,7 +138,7 @@ func tell(ctx context.Context, j *sqlite.Journal, s cli.Subject) (*explain.Story
 	if err := gather(journal.Filter{Kinds: []jit.EntryKind{journal.EntryPruned, journal.EntryLoss}, After: after}); err != nil {
 		return nil, err
 	}
-	story := explain.Build(records, explain.Options{Of: s.String(), At: time.Now(), Zone: time.Local, Gone: gone})
+	story := explain.Build(records, explain.Options{Of: s.Kind + " " + s.ID, At: time.Now(), Zone: time.Local, Gone: gone})
 	if s.Call != "" {
 		story = story.Only(s.Call)
 	}

@@ -3,17 +3,14 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"regexp"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/jitagent/jitagent/internal/plain"
 )
@@ -56,14 +53,11 @@ func (e *ExitError) Unwrap() error { return e.Err }
 
 // Exit returns the end that err, which is not nil, stands for.
 func Exit(err error) *ExitError {
-	if unread(err) { // nobody is there to be told, and nothing went wrong, whatever a command made of it
-		return &ExitError{Code: ExitUnread}
-	}
 	if e, ok := errors.AsType[*ExitError](err); ok {
 		return e
 	}
-	if hungUp(err) {
-		return &ExitError{Code: ExitHangup, Err: err}
+	if out, ok := errors.AsType[*OutputError](err); ok { // whatever a library made of it
+		return out.exit()
 	}
 	return &ExitError{Code: ExitFailed, Err: err}
 }
@@ -86,43 +80,11 @@ func FlagError(cmd *cobra.Command, err error) error {
 	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := Nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := plain.Nearest(unknown.GetSpecifiedName(), names); near != "" {
 			e.Hint = "did you mean --" + near + "?"
 		}
 	}
 	return e
-}
-
-// Nearest returns which of some words is at most two slips of the finger away from
-// word; "" is none.
-func Nearest(word string, words []string) string {
-	best, least := "", 3
-	for _, w := range words {
-		if d := distance(word, w); d < least {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-// distance is how many letters to change, add or leave out (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j]+1, row[j+1]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }
 
 // Failf is a failure with a hint; "" is none.
@@ -135,10 +97,13 @@ func Failf(hint, format string, args ...any) error {
 func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if cmd.HasSubCommands() && len(args) > 0 {
-			cmd.SuggestionsMinimumDistance = 2
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
 			hint := "see " + cmd.CommandPath() + " --help"
-			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-				hint = "did you mean " + cmd.CommandPath() + " " + near[0] + "?"
+			if near := plain.Nearest(args[0], names); near != "" {
+				hint = "did you mean " + cmd.CommandPath() + " " + near + "?"
 			}
 			return &ExitError{Code: ExitUsage, Err: fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), Hint: hint}
 		}
@@ -149,36 +114,10 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// Width returns the width of the terminal that w is; 0 is none.
-func Width(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return 0
-	}
-	width, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || width == 0 {
-		return 80
-	}
-	return width
-}
-
-// Color reports whether w is a terminal that wants color (https://no-color.org).
-func (p *Program) Color(w io.Writer) bool {
-	return p.Getenv("NO_COLOR") == "" && p.Getenv("TERM") != "dumb" && Width(w) > 0
-}
-
 // Logger returns a logger on stderr for --debug, else one that discards.
 func (p *Program) Logger(debug bool) *slog.Logger {
 	if !debug {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-// PrintJSON writes a value to stdout, indented.
-func (p *Program) PrintJSON(v any) error {
-	enc := json.NewEncoder(p.Stdout)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -18,12 +18,3 @@ func TestSay(t *testing.T) {
 		}
 	}
 }
-
-func TestNearest(t *testing.T) {
-	words := []string{"quiet", "stream", "json", "debug"}
-	for word, want := range map[string]string{"quite": "quiet", "steam": "stream", "jsn": "json", "documents": "", "": ""} {
-		if got := Nearest(word, words); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

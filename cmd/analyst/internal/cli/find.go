@@ -22,7 +22,13 @@ type Subject struct {
 	Runs []string // in the order in which they began
 }
 
-func (s Subject) String() string { return s.Kind + " " + plain.Line(s.ID, 80) }
+func (s Subject) String() string {
+	id := plain.Line(s.ID, 80)
+	if strings.HasPrefix(id, s.Kind+"_") { // it says so itself
+		return id
+	}
+	return s.Kind + " " + id
+}
 
 // Last names the newest task, in place of an id.
 const Last = "last"

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -110,8 +109,8 @@ func SweepAside(ctx context.Context, cfg recovery.Config) func() (recovery.Repor
 	}
 }
 
-// SayRecovered writes one line about a round, if there is something to say.
-func SayRecovered(w io.Writer, r recovery.Report, err error) {
+// NoteRecovered tells of a round, if there is something to tell.
+func (p *Program) NoteRecovered(r recovery.Report, err error) {
 	parts := []string{Done(r)}
 	if r.Left() > 0 {
 		parts = append(parts, Leftover(r)+": see analyst tasks, and analyst sweep")
@@ -121,6 +120,6 @@ func SayRecovered(w io.Writer, r recovery.Report, err error) {
 	}
 	text := strings.TrimPrefix(strings.Join(parts, "; "), "; ")
 	if text != "" {
-		_, _ = fmt.Fprintln(w, "analyst: from earlier: "+text)
+		p.Note("from earlier: %s", text)
 	}
 }

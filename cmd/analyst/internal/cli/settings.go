@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/spf13/pflag"
+	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/internal/plain"
@@ -56,29 +56,36 @@ type Target struct {
 }
 
 // AddFlags adds them to a command.
-func (t *Target) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&t.url, "lumoauth-url", "", "LumoAuth instance ("+EnvURL+")")
-	f.StringVar(&t.org, "org", "", "organization slug ("+EnvOrg+" or "+EnvTenant+")")
+func (t *Target) AddFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&t.url, "lumoauth-url", "", "`URL` of the LumoAuth instance ("+EnvURL+")")
+	f.StringVar(&t.org, "org", "", "`SLUG` of the organization ("+EnvOrg+" or "+EnvTenant+")")
 	f.BoolVar(&t.legacyPrefix, "legacy-prefix", false, "use LumoAuth's older paths /t/{tenant}/api/v1")
-	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client id ("+EnvClientID+")")
-	f.StringVar(&t.secretFile, "client-secret-file", "", "file that holds the client secret (or set "+EnvSecret+")")
-	f.StringVar(&t.api, "api-url", "", "base URL of the protected API ("+EnvAPI+")")
+	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client `ID` ("+EnvClientID+")")
+	f.StringVar(&t.secretFile, "client-secret-file", "", "`FILE` that holds the client secret (or set "+EnvSecret+")")
+	f.StringVar(&t.api, "api-url", "", "base `URL` of the protected API ("+EnvAPI+")")
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
 	f.BoolVar(&t.apiSearch, "api-search", false, "the protected API finds documents by words, so the model is offered search_documents ("+EnvAPISearch+"=true)")
-	f.StringVar(&t.policy, "policy", "", "file that says what calls may ask for beyond the usual wordings ("+EnvPolicy+"; see docs/ceilings.md)")
-	f.StringVar(&t.model, "model", "", "model as provider/name ("+EnvModel+"; default "+DefaultModel+")")
-	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as key=value, such as temperature=0 or max_tokens=2000; may be given again")
-	f.StringVar(&t.documents, "documents", "", "serve the texts in this directory (.md, .txt, .log, .csv, .html) from the embedded API")
-	f.StringVar(&t.reports, "reports", "", "where the embedded API writes reports (default ./reports)")
+	f.StringVar(&t.policy, "policy", "", "`FILE` that says what calls may ask for beyond the usual wordings ("+EnvPolicy+"; see docs/ceilings.md)")
+	f.StringVar(&t.model, "model", "", "model as `PROVIDER/NAME` ("+EnvModel+"; default "+DefaultModel+"); analyst models lists providers")
+	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as `KEY=VALUE`, such as temperature=0 or max_tokens=2000; may be given again")
+	f.StringVar(&t.documents, "documents", "", "`DIR` of texts that the embedded API serves: .md, .txt, .log, .csv, .html")
+	f.StringVar(&t.reports, "reports", "", "`DIR` in which the embedded API writes reports (default ./reports)")
+	Complete(cmd, "client-secret-file", Files)
+	Complete(cmd, "policy", Files)
+	Complete(cmd, "model", modelNames)
+	Complete(cmd, "model-option", t.settings)
+	Complete(cmd, "documents", Dirs)
+	Complete(cmd, "reports", Dirs)
 }
 
 // AddServerFlags adds those of the servers. The others, which say what a run works
 // with, are accepted and hidden, so that the flags of a run point every command at the
 // same servers.
-func (t *Target) AddServerFlags(f *pflag.FlagSet) {
-	t.AddFlags(f)
+func (t *Target) AddServerFlags(cmd *cobra.Command) {
+	t.AddFlags(cmd)
 	for _, name := range []string{"api-idempotent", "api-search", "policy", "model", "model-option", "documents", "reports"} {
-		_ = f.MarkHidden(name) // they are there
+		_ = cmd.Flags().MarkHidden(name) // they are there
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,17 +49,4 @@ func Interrupted(ctx context.Context) error {
 		return &ExitError{Code: ExitHangup, Err: errors.New("hung up")}
 	}
 	return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
-}
-
-// unread reports whether err is that nobody reads stdout any more. The errors of a
-// connection that breaks look alike, but have no file.
-func unread(err error) bool { return ofStdout(err, syscall.EPIPE) }
-
-// hungUp reports whether err is that stdout's terminal is gone, which may be seen
-// before the signal arrives that says so.
-func hungUp(err error) bool { return ofStdout(err, syscall.EIO) }
-
-func ofStdout(err error, why syscall.Errno) bool {
-	e, ok := errors.AsType[*fs.PathError](err)
-	return ok && e.Path == os.Stdout.Name() && errors.Is(e, why)
 }

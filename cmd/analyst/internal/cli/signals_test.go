@@ -13,7 +13,10 @@ import (
 // TestEndsFromOutside: a reader that goes away is no fault of the journal whose export
 // it read, and a terminal that closes is no interruption.
 func TestEndsFromOutside(t *testing.T) {
-	gone := &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.EPIPE}
+	stdout := func(why error) error {
+		_, err := (&Output{To: closed{&fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: why}}}).Write([]byte("x"))
+		return fmt.Errorf("export: %w", err)
+	}
 	hangup, cancel := context.WithCancelCause(t.Context())
 	cancel(Signal{syscall.SIGHUP})
 	interrupt, cancel := context.WithCancelCause(t.Context())
@@ -23,7 +26,9 @@ func TestEndsFromOutside(t *testing.T) {
 		code int
 		text string
 	}{
-		{StateError(fmt.Errorf("export: %w", gone), VerifyHint), ExitUnread, "exit 141"},
+		{StateError(stdout(syscall.EPIPE), VerifyHint), ExitUnread, "exit 141"},
+		{StateError(stdout(syscall.ENOSPC), VerifyHint), ExitFailed, "the output cannot be written: no space left on device"},
+		{stdout(syscall.EIO), ExitHangup, "the output cannot be written: input/output error"},
 		{StateError(errors.New("torn"), ""), ExitFailed, "torn"},
 		{Interrupted(hangup), ExitHangup, "hung up"},
 		{Interrupted(interrupt), ExitInterrupted, "interrupted"},
@@ -33,3 +38,8 @@ func TestEndsFromOutside(t *testing.T) {
 		}
 	}
 }
+
+// closed is an output that takes nothing.
+type closed struct{ err error }
+
+func (c closed) Write([]byte) (int, error) { return 0, c.err }

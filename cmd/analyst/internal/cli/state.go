@@ -53,8 +53,8 @@ const (
 // StateError words a journal that cannot be used, with a hint; "" means the usual. One
 // of a later version is a mistake of usage: nothing is wrong with it.
 func StateError(err error, hint string) error {
-	if err == nil {
-		return nil
+	if _, unwritten := errors.AsType[*OutputError](err); err == nil || unwritten { // or the journal is fine
+		return err
 	}
 	code := ExitFailed
 	if errors.Is(err, journal.ErrNewer) {

@@ -43,32 +43,39 @@ func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the embedded servers by themselves",
-		Long: `Run the embedded authorization server, the protected API and the offline model until
-interrupted. The model is served as OpenAI and as Google serve theirs, under the
-name "offline". The lines that point a client at all of them go to stdout, a log
-line for each request to stderr. What the agent must not hold, the reviewer's token
-and the resource server's credentials, is in none of them: --operator-env-file asks
-for it. The servers are for development: they speak plain HTTP and, unless told
-otherwise, listen on loopback only.`,
+		Long: `Run the embedded authorization server, the protected API and the offline model
+until interrupted. The model is served as OpenAI and as Google serve theirs,
+under the name "offline". The lines that point a client at all of them go to
+stdout, a log line for each request to stderr. What the agent must not hold,
+the reviewer's token and the resource server's credentials, is in none of them:
+--operator-env-file asks for it. The servers are for development: they speak
+plain HTTP and, unless told otherwise, listen on loopback only.`,
 		Example: `  analyst dev
-  analyst dev --addr 127.0.0.1:8600 --api-addr 127.0.0.1:8601 --state ./dev-state
-  analyst dev --env-file dev.env    # then, elsewhere: . ./dev.env && analyst run "..."
-                                    # or: . ./dev.env && analyst run --model openai/offline "..."`,
+  analyst dev --addr 127.0.0.1:8600 --api-addr 127.0.0.1:8601
+  analyst dev --env-file dev.env
+  . ./dev.env && analyst run "Summarize doc_9982"    # elsewhere
+  . ./dev.env && analyst run --model openai/offline "Summarize doc_9982"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "address of the authorization server; port 0 is a free one")
-	flags.StringVar(&o.apiAddr, "api-addr", "127.0.0.1:0", "address of the protected API")
-	flags.StringVar(&o.modelAddr, "model-addr", "127.0.0.1:0", "address of the model server")
-	flags.StringVar(&o.state, "state", "", "directory that keeps keys, tasks and tokens over restarts")
-	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this file too, readable by its owner only")
-	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this file; - prints them")
+	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "`HOST:PORT` of the authorization server; port 0 is a free one")
+	flags.StringVar(&o.apiAddr, "api-addr", "127.0.0.1:0", "`HOST:PORT` of the protected API")
+	flags.StringVar(&o.modelAddr, "model-addr", "127.0.0.1:0", "`HOST:PORT` of the model server")
+	flags.StringVar(&o.state, "state", "", "`DIR` that keeps keys, tasks and tokens over restarts")
+	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this `FILE` too, readable by its owner only")
+	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this `FILE`; - prints them")
 	flags.BoolVar(&o.force, "force", false, "replace files of --env-file and --operator-env-file that this command did not write")
-	flags.StringVar(&o.documents, "documents", "", "serve the texts in this directory: .md, .txt, .log, .csv, .html")
-	flags.StringVar(&o.reports, "reports", "", "where reports are written (default ./reports)")
-	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "organization slug")
+	flags.StringVar(&o.documents, "documents", "", "`DIR` of texts to serve: .md, .txt, .log, .csv, .html")
+	flags.StringVar(&o.reports, "reports", "", "`DIR` in which reports are written (default ./reports)")
+	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "`SLUG` of the organization")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow addresses that are not loopback: anyone who reaches them can act")
+	for _, name := range []string{"state", "documents", "reports"} {
+		cli.Complete(cmd, name, cli.Dirs)
+	}
+	for _, name := range []string{"env-file", "operator-env-file"} {
+		cli.Complete(cmd, name, cli.Files)
+	}
 	return cmd
 }
 

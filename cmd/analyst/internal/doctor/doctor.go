@@ -52,18 +52,18 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 	o := options{toolkit: kit}
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Check configuration, journal, servers, credentials, clock, model and API",
-		Long: `Check everything that a run needs, and name the fix for each failure. With nothing
-configured the embedded servers are started and checked. The provider of a model
-that is not embedded is asked for that model and for one small call of a tool,
-without any document. What cannot be told is marked with "?".`,
+		Short: "Check all that a run needs: servers, credentials, model, journal",
+		Long: `Check everything that a run needs, and name the fix for each failure. With
+nothing configured the embedded servers are started and checked. The provider
+of a model that is not embedded is asked for that model and for one small call
+of a tool, without any document. What cannot be told is marked with "?".`,
 		Example: `  analyst doctor
   analyst doctor --model gemini
   analyst doctor --json | jq '.[] | select(.ok | not)'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
-	o.AddFlags(cmd.Flags())
+	o.AddFlags(cmd)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the findings as a JSON array")
 	return cmd
 }
@@ -97,14 +97,14 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 		if e, ok := errors.AsType[*cli.ExitError](err); ok {
 			code = e.Code
 		}
-		f := []finding{{Check: "configuration", Detail: err.Error(), Fix: "set or unset what is named; see analyst run --help"}}
+		f := []finding{{Check: "configuration", Detail: cli.Say(err), Fix: "set or unset what is named; see analyst run --help"}}
 		return f, errors.Join(printFindings(p, f, o.json), &cli.ExitError{Code: code, Err: errors.New("the configuration is not usable")})
 	}
 	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
 	if s.Embedded {
 		servers, err := cli.StartEmbedded(ctx, s, nil)
 		if err != nil {
-			return append(found, finding{Check: "embedded servers", Detail: err.Error(), Fix: "see the message; --documents must be a readable directory"}), nil
+			return append(found, finding{Check: "embedded servers", Detail: cli.Say(err), Fix: "see the message; --documents must be a readable directory"}), nil
 		}
 		defer func() { _ = servers.Close() }()
 		s.LumoAuth, s.API = cli.ClientOf(servers), servers.API
@@ -142,14 +142,14 @@ func checkState(ctx context.Context, p *cli.Program, authority string, c recover
 	f := finding{Check: "journal"}
 	j, err := p.OpenState(ctx, false, nil)
 	if err != nil {
-		f.Detail, f.Fix = err.Error(), cli.RunHint
+		f.Detail, f.Fix = cli.Say(err), cli.RunHint
 		return func() finding { return f }
 	}
 	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: authority, Completer: c})
 	return func() finding {
 		report, err := recovered()
 		if err = errors.Join(err, j.Close()); err != nil {
-			f.Detail, f.Fix = err.Error(), cli.StateHint
+			f.Detail, f.Fix = cli.Say(err), cli.StateHint
 			return f
 		}
 		f.OK, f.Detail = true, j.Path()
@@ -171,7 +171,7 @@ func checkServer(ctx context.Context, c *lumoauth.Client, s cli.Settings) []find
 	defer cancel()
 	ping, err := c.Ping(ctx)
 	if err != nil {
-		return []finding{{Check: "authorization server", Detail: err.Error(),
+		return []finding{{Check: "authorization server", Detail: cli.Say(err),
 			Fix: fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", cli.EnvURL, s.LumoAuth.URL, cli.EnvOrg, s.LumoAuth.Org)}}
 	}
 	found := []finding{{Check: "authorization server", OK: true,
@@ -194,9 +194,9 @@ func checkCredentials(ctx context.Context, c *lumoauth.Client) finding {
 	me, err := c.Me(ctx)
 	switch {
 	case errors.Is(err, lumoauth.ErrInvalidClient):
-		f.Detail, f.Fix = err.Error(), "check "+cli.EnvClientID+" and "+cli.EnvSecret
+		f.Detail, f.Fix = cli.Say(err), "check "+cli.EnvClientID+" and "+cli.EnvSecret
 	case err != nil:
-		f.Detail, f.Fix = err.Error(), "see the message; the login may have worked, but the agent's own record could not be read"
+		f.Detail, f.Fix = cli.Say(err), "see the message; the login may have worked, but the agent's own record could not be read"
 	default:
 		f.OK, f.Detail = true, fmt.Sprintf("agent %s, capabilities %s", me.AgentID, strings.Join(me.Capabilities, ", "))
 	}
@@ -225,7 +225,7 @@ func (o options) checkAPI(ctx context.Context, api *url.URL) finding {
 	f := finding{Check: "protected API"}
 	path, err := o.probePath(api)
 	if err != nil {
-		f.Detail, f.Fix = err.Error(), "see the message: the tools cannot be made for this API"
+		f.Detail, f.Fix = cli.Say(err), "see the message: the tools cannot be made for this API"
 		return f
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath(path).String(), nil)
@@ -236,7 +236,7 @@ func (o options) checkAPI(ctx context.Context, api *url.URL) finding {
 	client := &http.Client{Transport: &jit.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		f.Detail, f.Fix = err.Error(), "check "+cli.EnvAPI+", and that this machine reaches the host"
+		f.Detail, f.Fix = cli.Say(err), "check "+cli.EnvAPI+", and that this machine reaches the host"
 		return f
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
@@ -269,7 +269,7 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 		err = models.Check(ctx, llm)
 	}
 	if err != nil && !errors.Is(err, provider.ErrCannotTell) {
-		f.Detail, f.Fix = err.Error(), "see the message; --model offline needs no key"
+		f.Detail, f.Fix = cli.Say(err), "see the message; --model offline needs no key"
 		return f
 	}
 	f.OK, f.Detail = true, s.Model+": "+s.Data
@@ -283,7 +283,7 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	use, err := provider.ProbeTools(ctx, llm)
 	switch {
 	case err != nil:
-		f.OK, f.Detail, f.Fix = false, err.Error(), "see the message; --model offline needs no key"
+		f.OK, f.Detail, f.Fix = false, cli.Say(err), "see the message; --model offline needs no key"
 	case use == provider.ToolsDropped:
 		f.OK, f.Detail, f.Fix = false, s.Model+": the server leaves tools out of the prompt, so no document is ever read", "use a model whose chat template has a place for tools"
 	case use == provider.ToolsCalled:
@@ -299,6 +299,7 @@ func printFindings(p *cli.Program, found []finding, asJSON bool) error {
 	if asJSON {
 		return p.PrintJSON(found)
 	}
+	var items []cli.Item
 	for _, f := range found {
 		mark := "ok  "
 		switch {
@@ -307,13 +308,10 @@ func printFindings(p *cli.Program, found []finding, asJSON bool) error {
 		case f.Unknown:
 			mark = "?   "
 		}
-		line := fmt.Sprintf("%s  %-20s  %s", mark, f.Check, plain.Line(f.Detail, 300))
+		items = append(items, cli.Item{Label: fmt.Sprintf("%s  %-20s", mark, f.Check), Text: plain.Line(f.Detail, 300)})
 		if f.Fix != "" {
-			line += "\n                            fix: " + plain.Line(f.Fix, 300)
-		}
-		if _, err := fmt.Fprintln(p.Stdout, line); err != nil {
-			return err
+			items = append(items, cli.Item{Text: "fix: " + plain.Line(f.Fix, 300)})
 		}
 	}
-	return nil
+	return p.PrintItems(items)
 }

@@ -27,16 +27,17 @@ func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new-tool NAME",
 		Short: "Write the skeleton of a JIT-aware tool",
-		Long: `Write a tool that compiles, a test that passes, and a description for the model.
-In a checkout of this module the tool is entered into the analyst's list too; in a
-module of your own the lines to add are printed.
+		Long: `Write a tool that compiles, a test that passes, and a description for the
+model. In a checkout of this module the tool is entered into the analyst's list
+too; in a module of your own the lines to add are printed.
 
-A file that is there already is an error, and nothing is written. What stands in
-braces in --api-path becomes an argument: a text, or of the kind after a colon (int,
-number, bool, list, or its choices, as in {state:open|paid}); "?" makes it optional.`,
+A file that is there already is an error, and nothing is written. What stands
+in braces in --api-path becomes an argument: a text, or of the kind after a
+colon (int, number, bool, list, or its choices, as in {state:open|paid}); "?"
+makes it optional.`,
 		Example: `  analyst new-tool get_invoice --api-path '/v1/invoices/{number}' --type invoice
-  analyst new-tool list_invoices --api-path '/v1/invoices?state={state:open|paid}&page={page:int?}' --type invoice --action list
-  analyst new-tool send_reminder --api-path '/v1/invoices/{number}/reminders' --effect --dir ./billing`,
+  analyst new-tool list_invoices --api-path '/v1/invoices?page={page:int?}'
+  analyst new-tool send_reminder --effect --dir ./billing`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if o.Effect && o.readOnly {
@@ -47,11 +48,12 @@ number, bool, list, or its choices, as in {state:open|paid}); "?" makes it optio
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.Dir, "dir", "", "folder of the tool's package (default: tools in the enclosing module)")
-	flags.StringVar(&o.Package, "package", "", "name of the package, if the folder holds none yet (default: the folder's)")
-	flags.StringVar(&o.APIPath, "api-path", "", "path that the tool calls; what stands in braces becomes an argument (default from NAME)")
-	flags.StringVar(&o.Type, "type", "", "type of the authorization detail that a call may ask for (default from NAME)")
-	flags.StringVar(&o.Action, "action", "", "its action (default read, or write with --effect)")
+	flags.StringVar(&o.Dir, "dir", "", "`DIR` of the tool's package (default tools in the enclosing module)")
+	cli.Complete(cmd, "dir", cli.Dirs)
+	flags.StringVar(&o.Package, "package", "", "`NAME` of the package, if DIR holds none yet (default that of DIR)")
+	flags.StringVar(&o.APIPath, "api-path", "", "`PATH` that the tool calls; what stands in braces becomes an argument (default from NAME)")
+	flags.StringVar(&o.Type, "type", "", "`TYPE` of the authorization detail that a call may ask for (default from NAME)")
+	flags.StringVar(&o.Action, "action", "", "its `ACTION` (default read, or write with --effect)")
 	flags.BoolVar(&o.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
 	flags.BoolVar(&o.Effect, "effect", false, "the tool changes something, and calls with POST")
 	flags.BoolVar(&o.json, "json", false, "print one JSON object")

@@ -57,16 +57,17 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 		Use:   "run [PROMPT...]",
 		Short: "Run the analyst on one request",
 		Long: `Run the analyst on one request. The answer goes to stdout, a live timeline to
-stderr. Several words are one prompt. Without any, or with "-", standard input is
-read. At a terminal the answer is shown as it is made, unless --stream=false.
+stderr. Several words are one prompt. Without any, or with "-", standard input
+is read. At a terminal the answer is shown as it is made, unless
+--stream=false.
 
-Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a person,
-9 a call's answer was lost and nobody knows whether it took effect, 129 the terminal
-was closed, 130 interrupted, 141 nobody reads stdout any more.`,
-		Example: `  analyst run "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
+Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a
+person, 9 a call's answer was lost and nobody knows whether it took effect, 129
+the terminal was closed, 130 interrupted, 141 nobody reads stdout any more.`,
+		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
-  analyst run --documents ./notes --reports ./out "Create a report about document notes titled 'Notes'"
+  analyst run --documents ./notes "Create a report about notes titled 'Notes'"
   echo "Summarize doc_9982" | analyst run -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -84,11 +85,11 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 		},
 	}
 	flags := cmd.Flags()
-	o.Target.AddFlags(flags)
-	flags.DurationVar(&o.wait, "wait", 0, "how long a call waits for a person (default 5m; with the embedded servers 0, since nobody is there)")
-	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "lifetime to ask for each token")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "bound of the whole run")
-	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "email of the user for whom the agent acts")
+	o.Target.AddFlags(cmd)
+	flags.DurationVar(&o.wait, "wait", 0, "how `LONG` a call waits for a person (default 5m; with the embedded servers 0, since nobody is there)")
+	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take")
+	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
 	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep the journal in memory: after a crash nothing is given back before it expires")
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
@@ -127,20 +128,16 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}
-	say := p.Stderr
+	aside := *p // for what is said besides answer and timeline
 	if o.json || o.quiet {
-		say = io.Discard
-	}
-	first := func(format string, args ...any) {
-		const name = "analyst: "
-		_, _ = fmt.Fprintln(say, name+timeline.Fold(fmt.Sprintf(format, args...), cli.Width(p.Stderr), len(name)))
+		aside.Stderr = io.Discard
 	}
 	// Before any server: what cannot be recorded must not be granted.
-	state, err := openRunState(ctx, p, o.ephemeral, say, logger)
+	state, err := openRunState(ctx, &aside, o.ephemeral, logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = state.end(ctx, say, completed, err) }()
+	defer func() { err = state.end(ctx, &aside, completed, err) }()
 	if s.Embedded {
 		servers, err := cli.StartEmbedded(ctx, s, logger)
 		if err != nil {
@@ -148,17 +145,17 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		}
 		defer func() { _ = servers.Close() }()
 		s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = cli.ClientOf(servers), servers.API, true, true
-		first("embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s",
+		aside.Note("embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s",
 			servers.AuthURL, servers.API, len(servers.Docs.IDs()), whole(cmp.Or(s.Reports, "reports")), s.Model, s.Data)
 		for _, line := range servers.Docs.Remarks() {
-			first("documents: %s", line)
+			aside.Note("documents: %s", line)
 		}
 	} else {
-		first("authorization %s (%s), documents %s; model %s: %s",
+		aside.Note("authorization %s (%s), documents %s; model %s: %s",
 			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
 	}
 	if o.ttl > lumoauth.MaxTTL {
-		first("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
+		aside.Note("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
 	}
 	s.LumoAuth.Logger = logger
 	authority, err := lumoauth.New(s.LumoAuth)
@@ -172,7 +169,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.Journal, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
 	defer func() {
 		report, err := recovered()
-		cli.SayRecovered(say, report, err)
+		aside.NoteRecovered(report, err)
 	}()
 	// A login that fails is said before the model has read the prompt.
 	if _, err := authority.AgentToken(ctx); err != nil {
@@ -247,7 +244,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.API)
-	out := answerPrinter{w: p.Stdout, live: o.stream && !o.json}
+	out := newAnswerPrinter(p.Stdout, o.json, o.stream)
 	last := summary{model: s.Model, embedded: s.Embedded}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
@@ -265,17 +262,18 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		}
 		if unwritten == nil {
 			clear()
-			if unwritten = errors.Join(out.see(event), show(event)); unwritten != nil {
+			// The answer comes before the line that says that all is done.
+			if unwritten = out.see(event); unwritten == nil {
+				unwritten = show(event)
+			}
+			if unwritten != nil {
 				stop()
 			}
 		}
 	}
 	clear()
-	if unwritten == nil && !o.json {
-		unwritten = out.finish(last.finished.Answer)
-	}
 	if unwritten != nil && ctx.Err() == nil { // or else it is the terminal that is gone
-		return completed, fmt.Errorf("write the output: %w", unwritten)
+		return completed, unwritten
 	}
 	return completed, last.exit(ctx)
 }
@@ -286,6 +284,10 @@ func (o options) viewer(p *cli.Program, api *url.URL) (show func(runner.Event) e
 	switch {
 	case o.json:
 		return func(e runner.Event) error {
+			if end, ok := e.(runner.Finished); ok && end.Error != "" {
+				end.Error = cli.Say(errors.New(end.Error))
+				e = end
+			}
 			line, err := runner.MarshalEvent(e)
 			if err != nil {
 				return err

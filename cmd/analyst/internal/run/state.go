@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync/atomic"
 
@@ -28,9 +27,8 @@ type runState struct {
 var _ jit.Journal = (*runState)(nil)
 
 // openRunState opens the journal of a run: that of the state directory or, for
-// --ephemeral, one in memory. say gets a line about what the latter gives up. The
-// caller calls end.
-func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, say io.Writer, logger *slog.Logger) (*runState, error) {
+// --ephemeral, one in memory, and says what the latter gives up. The caller calls end.
+func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *slog.Logger) (*runState, error) {
 	s := &runState{ephemeral: ephemeral, log: logger}
 	var err error
 	if !ephemeral {
@@ -43,7 +41,7 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, say io.Wr
 	if s.Journal, err = sqlite.Memory(ctx, sqlite.Options{Logger: logger}); err != nil {
 		return nil, cli.StateError(err, "")
 	}
-	_, _ = fmt.Fprintln(say, "analyst: --ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")
+	p.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")
 	return s, nil
 }
 
@@ -59,7 +57,7 @@ func (s *runState) Append(ctx context.Context, e jit.Entry) error {
 
 // end closes the journal and words what the run leaves behind. completed is what the
 // run said about the end of its task; nil when it said nothing.
-func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Completed, err error) error {
+func (s *runState) end(ctx context.Context, p *cli.Program, completed *jit.Completed, err error) error {
 	ctx = context.WithoutCancel(ctx)
 	left, leaveErr := s.leave(ctx, completed)
 	if closeErr := s.Close(); leaveErr != nil || closeErr != nil {
@@ -70,7 +68,7 @@ func (s *runState) end(ctx context.Context, say io.Writer, completed *jit.Comple
 	case left == 0 && refused == nil:
 		return err
 	case err == nil && refused != nil && left == 0: // only the end of the task is missing
-		_, _ = fmt.Fprintf(say, "analyst: all was given back, but that could not be recorded, so the next command does it once more: %s\n", plain.Line((*refused).Error(), 300))
+		p.Note("all was given back, but that could not be recorded, so the next command does it once more: %s", plain.Line((*refused).Error(), 300))
 		return nil
 	}
 	e := cli.Exit(cmp.Or(err, errors.New("the run is over")))

@@ -35,13 +35,16 @@ func completeCommand(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "complete ID",
 		Short: "Complete one task at the authorization server",
-		Long: `Complete one task at the authorization server, which revokes every token under it.
-ID is the task's id there, its run, the beginning of one, or "last". A task whose process lives is refused
-unless --force: that process would lose its authority in the middle of its work.
+		Long: `Complete one task at the authorization server, which revokes every token under
+it. ID is the task's id there, its run, the beginning of one, or "last". A task
+whose process lives is refused unless --force: that process would lose its
+authority in the middle of its work.
 
 Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 		Example: "  analyst tasks complete last",
 		Args:    cli.Args(cobra.ExactArgs(1)),
+
+		ValidArgsFunction: p.Tasks,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = args[0]
 			if o.timeout <= 0 {
@@ -50,9 +53,9 @@ Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.AddServerFlags(cmd.Flags())
+	o.AddServerFlags(cmd)
 	cmd.Flags().BoolVar(&o.force, "force", false, "complete it though its process lives")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how long to try")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 30*time.Second, "how `LONG` to try")
 	cmd.Flags().BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
 	return cmd
 }
@@ -80,7 +83,7 @@ func (o completeOptions) run(ctx context.Context, p *cli.Program) error {
 	err = completeOne(ctx, p, cfg, t, o.force)
 	cfg.TryTimeout = 0
 	report, failure := cli.SweepAside(ctx, cfg)()
-	cli.SayRecovered(p.Stderr, report, failure)
+	p.NoteRecovered(report, failure)
 	return err
 }
 

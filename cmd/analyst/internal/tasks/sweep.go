@@ -26,11 +26,12 @@ func SweepCommand(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Give back what dead processes left behind",
-		Long: `Complete, at the authorization server, the tasks of processes that are gone, which
-revokes every token under them. Tasks of living processes are not touched. What
-fails is tried again, after growing pauses, until it is done or --timeout; what is
-left then is tried again by the next command. A task is called expired, and not
-completed, if nothing under it can be valid any more and nobody confirmed its end.
+		Long: `Complete, at the authorization server, the tasks of processes that are gone,
+which revokes every token under them. Tasks of living processes are not
+touched. What fails is tried again, after growing pauses, until it is done or
+--timeout; what is left then is tried again by the next command. A task is
+called expired, and not completed, if nothing under it can be valid any more
+and nobody confirmed its end.
 
 ` + cli.StateHelp + `
 
@@ -46,8 +47,8 @@ Exit codes: 0 nothing is left, 1 something is, 2 usage.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.AddServerFlags(cmd.Flags())
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long to go on trying")
+	o.AddServerFlags(cmd)
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 10*time.Minute, "how `LONG` to go on trying")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print the result as JSON")
 	cmd.Flags().BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
 	return cmd

@@ -24,6 +24,9 @@ import (
 // recentTasks is how many finished tasks a list shows without --all.
 const recentTasks = 20
 
+// states are those that a list can be of.
+var states = []journal.State{journal.StateOpen, journal.StateSuspended, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
+
 type listOptions struct {
 	all, json bool
 	state     string
@@ -35,8 +38,8 @@ func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tasks",
 		Short: "Show what became of the tasks of earlier runs",
-		Long: `Show the tasks that the journal knows: those that are not finished first, then the
-newest. Nothing is asked of any server.
+		Long: `Show the tasks that the journal knows: those that are not finished first, then
+the newest. Nothing is asked of any server.
 
   open        begun; authority may be granted under it
   completing  giving it back was tried, without an answer yet
@@ -61,7 +64,8 @@ newest. Nothing is asked of any server.
 	for _, c := range []*cobra.Command{cmd, list} {
 		c.Flags().BoolVar(&o.all, "all", false, fmt.Sprintf("list all tasks, not only the unfinished and the %d newest others", recentTasks))
 		c.Flags().BoolVar(&o.json, "json", false, "print a JSON array")
-		c.Flags().StringVar(&o.state, "state", "", "list the tasks in this state only")
+		c.Flags().StringVar(&o.state, "state", "", "list the tasks in this `STATE` only")
+		cli.Complete(c, "state", cli.Words(states...))
 	}
 	cmd.AddCommand(list, showCommand(p), completeCommand(p))
 	return cmd
@@ -77,11 +81,13 @@ func showCommand(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one task: its state, attempts, owner and grants",
-		Long: `Show one task by its id at the authorization server, its run, the beginning of one,
-or "last" for the newest: its state, times and attempts, whether its process lives, and the grants
-under it. analyst explain tells the whole story.`,
+		Long: `Show one task by its id at the authorization server, its run, the beginning of
+one, or "last" for the newest: its state, times and attempts, whether its
+process lives, and the grants under it. analyst explain tells the whole story.`,
 		Example: "  analyst tasks show last",
 		Args:    cli.Args(cobra.ExactArgs(1)),
+
+		ValidArgsFunction: p.Tasks,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = args[0]
 			return o.run(cmd.Context(), p)
@@ -138,7 +144,6 @@ func readState(ctx context.Context, p *cli.Program) (*sqlite.Journal, error) {
 }
 
 func (o listOptions) run(ctx context.Context, p *cli.Program) error {
-	states := []journal.State{journal.StateOpen, journal.StateSuspended, journal.StateCompleting, journal.StateCompleted, journal.StateExpired, journal.StateUnknown}
 	if o.state != "" && !slices.Contains(states, journal.State(o.state)) {
 		return cli.Usagef("--state is none of %v", states)
 	}
@@ -160,13 +165,24 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 		_, err := fmt.Fprintln(p.Stderr, "analyst: no tasks")
 		return err
 	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tPROCESS\tATTEMPTS\tNAME") // w is buffered: Flush has the error
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tNAME") // nothing can fail
 	for _, v := range views {
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", v.State, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60),
-			v.Opened.Local().Format(time.DateTime), cmp.Or(v.Owner, "-"), v.Attempts, plain.Line(v.Name, 60))
+		state := string(v.State)
+		if v.Owner != "" {
+			state += " (" + v.Owner + ")"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", state, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60),
+			v.Opened.Local().Format("02 Jan 15:04"), plain.Line(strings.TrimPrefix(v.Name, "analyst: "), cli.Columns))
 	}
-	return w.Flush()
+	_ = w.Flush()
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(p.Stdout, plain.Line(strings.TrimSpace(line), cli.Columns-1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // selected returns the tasks that a list shows, in its order.
@@ -229,10 +245,10 @@ func (o showOptions) run(ctx context.Context, p *cli.Program) error {
 
 // printTask writes a task for a person.
 func printTask(p *cli.Program, v taskView) error {
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	var items []cli.Item
 	line := func(name, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, plain.Line(value, 400)) // Flush has the error
+			items = append(items, cli.Item{Label: name, Text: plain.Line(value, 400)})
 		}
 	}
 	at := func(t time.Time) string {
@@ -268,7 +284,7 @@ func printTask(p *cli.Program, v taskView) error {
 	if len(v.Grants) == 0 {
 		line("grants", "none")
 	}
-	return w.Flush()
+	return p.PrintItems(items)
 }
 
 // meaning says what a state means for whoever wants to know if something is open.

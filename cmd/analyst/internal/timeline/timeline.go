@@ -77,37 +77,7 @@ func (t *Timeline) line(at time.Time, paint, label, format string, args ...any) 
 	_, _ = fmt.Fprintf(t.w, "%s %s %s\n",
 		t.paint["dim"].Sprintf("%7.3fs", elapsed),
 		t.paint[paint].Sprintf("%-9s", label),
-		Fold(plain.Line(fmt.Sprintf(format, args...), 400), t.style.Width, indent))
-}
-
-// Fold breaks a text into lines of at most width columns and begins all but the first
-// under column indent, where the first is taken to begin. A width that leaves no room
-// changes nothing. Each character counts as one column.
-func Fold(text string, width, indent int) string {
-	room := width - indent
-	if room < 20 {
-		return text
-	}
-	var b strings.Builder
-	column := 0
-	for word := range strings.FieldsSeq(text) {
-		runes := []rune(word)
-		switch {
-		case column > 0 && column+1+len(runes) <= room:
-			b.WriteByte(' ')
-			column++
-		case column > 0:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = 0
-		}
-		for len(runes) > room { // an address that fits no line
-			b.WriteString(string(runes[:room]) + "\n" + strings.Repeat(" ", indent))
-			runes = runes[room:]
-		}
-		b.WriteString(string(runes))
-		column += len(runes)
-	}
-	return b.String()
+		plain.Fold(plain.Line(fmt.Sprintf(format, args...), 400), t.style.Width, indent))
 }
 
 // Wait shows, until the next line, what is waited for after an event.

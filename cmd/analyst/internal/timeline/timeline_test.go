@@ -86,7 +86,8 @@ func TestColourOnlyWhenAsked(t *testing.T) {
 }
 
 // TestTerminal: at a terminal no line is longer than it, what continues a line stands
-// under its text, and what is waited for leaves nothing behind.
+// under its text, an address that has no room there is whole on a line of its own, and
+// what is waited for leaves nothing behind.
 func TestTerminal(t *testing.T) {
 	var out bytes.Buffer
 	shown := timeline.New(&out, timeline.Style{Width: 80})
@@ -94,7 +95,12 @@ func TestTerminal(t *testing.T) {
 	shown.Show(call)
 	shown.Wait(call)
 	shown.Show(runner.ToolReturned{Tool: "create_report", Status: "ok"})
+	where := "https://lumo.test/orgs/acme/jit/approve/" + strings.Repeat("x", 30)
+	shown.Show(jit.Decided{RequestID: "jit_1", Status: jit.StatusPending, DecideAt: where})
 	text := out.String()
+	if !strings.Contains(text, "\n"+where+"\n") {
+		t.Errorf("the address is not on a line of its own:\n%s", text)
+	}
 	if !strings.Contains(text, `"a < b & c"`) {
 		t.Errorf("arguments are escaped:\n%s", text)
 	}
@@ -107,6 +113,9 @@ func TestTerminal(t *testing.T) {
 		t.Errorf("the line is not folded:\n%s", head)
 	}
 	for i, line := range lines {
+		if line != "" && !strings.Contains(line, " ") {
+			continue // the address
+		}
 		if len([]rune(line)) > 80 || i > 0 && i < len(lines)-1 && !strings.HasPrefix(line, strings.Repeat(" ", 19)) {
 			t.Errorf("line %d: %q", i, line)
 		}
