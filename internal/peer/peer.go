@@ -14,6 +14,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -112,7 +113,7 @@ func Broke(err error) Fault {
 		return Unknown
 	case errors.Is(err, context.Canceled):
 		return Canceled
-	case network && op.Op == "proxyconnect":
+	case network && op.Op == "proxyconnect", refusedByProxy(err):
 		return NoProxy
 	case isType[*net.DNSError](err):
 		return NoSuchHost
@@ -131,6 +132,18 @@ func Broke(err error) Fault {
 		return BrokenOff
 	}
 	return Unknown
+}
+
+// refusedByProxy reports whether a proxy answered CONNECT with an error: net/http hands
+// on the words of its status alone.
+func refusedByProxy(err error) bool {
+	e, ok := errors.AsType[*url.Error](err)
+	for status := 400; ok && status < 600; status++ {
+		if text := http.StatusText(status); text != "" && text == e.Err.Error() {
+			return true
+		}
+	}
+	return false
 }
 
 // NeverSent reports whether err came before any byte of the request could leave.

@@ -101,6 +101,16 @@ func TestBrokeOfRealExchanges(t *testing.T) {
 	defer hangsUp.Close()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }))
+	defer proxy.Close()
+	address, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = (&http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(address)}}).Get("https://api.test") //nolint:noctx // it is answered at once
+	if got := Broke(err); got != NoProxy || !strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired)) {
+		t.Errorf("a proxy that wants a login: Broke(%v) = %v", err, got)
+	}
 	for _, test := range []struct {
 		name, url string
 		want      Fault

@@ -6,9 +6,9 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -36,15 +36,20 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 		err = cause // genai saw only where the body ended
 	}
 	answer, ok := errors.AsType[genai.APIError](err)
+	page := false
+	if status := x.Status(); status >= 300 { // genai takes errors of a few forms alone
+		ok, answer, page = true, genai.APIError{}, true
+		var problem members
+		if strictjson.Unmarshal(x.Problem(), &problem) == nil && problem["error"] != nil {
+			answer, page = readError(problem["error"]), false
+		}
+		answer.Code = status
+	}
 	if !ok {
 		return to.Unanswered(err)
 	}
 	kind := provider.Code(answer.Status)
-	r := provider.Refusal{
-		Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(),
-		// genai hands on what is no error of Google's as the message, under the status line.
-		Page: kind == "" && !jsontext.Value(answer.Message).IsValid(),
-	}
+	r := provider.Refusal{Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(), Page: page}
 	e := to.Refused(r, genai.APIError{Code: answer.Code, Status: kind})
 	if !r.Page || e.Status != http.StatusNotFound {
 		a.reword(to, e)

@@ -105,6 +105,9 @@ func TestGeminiFailures(t *testing.T) {
 		{"400 region", apiError(400, "FAILED_PRECONDITION"), provider.Error{Status: 400, Reason: "FAILED_PRECONDITION", Problem: "the provider does not serve this project or region", Remedy: "check billing and region of the project behind GEMINI_API_KEY"}},
 		{"403", apiError(403, "PERMISSION_DENIED"), provider.Error{Status: 403, Reason: "PERMISSION_DENIED", Problem: "the API key may not use this model", Remedy: "check the key in GEMINI_API_KEY and what its project is allowed"}},
 		{"404 of a page", raw(404, "404 page not found\n"), provider.Error{Status: 404, Problem: "the server has no such API at this address", Remedy: "check the base URL"}},
+		{"404 of a framework", raw(404, `{"detail":"Not Found"}`), provider.Error{Status: 404, Problem: "the server has no such API at this address", Remedy: "check the base URL"}},
+		{"404 of a gateway", raw(404, `{"error":{"message":"no such model","code":"model_not_found"}}`), provider.Error{Status: 404, Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
+		{"429 of a gateway", raw(429, `{"error":{"message":"Please try again in 7s.","code":"429"}}`), provider.Error{Status: 429, RetryAfter: 7 * time.Second, Problem: "too many requests", Remedy: "wait 7s, or raise the rate limit of the account behind GEMINI_API_KEY"}},
 		{"404", apiError(404, "NOT_FOUND"), provider.Error{Status: 404, Reason: "NOT_FOUND", Problem: "there is no such model", Remedy: "choose another name, for example gemini/gemini-3.5-flash"}},
 		{"429", apiError(429, "RESOURCE_EXHAUSTED", map[string]any{"retryDelay": "34s"}), provider.Error{Status: 429, Reason: "RESOURCE_EXHAUSTED", Problem: "too many requests", Remedy: "wait 34s, or raise the rate limit of the account behind GEMINI_API_KEY", RetryAfter: 34 * time.Second}},
 		{"500", apiError(500, "INTERNAL"), provider.Error{Status: 500, Reason: "INTERNAL", Problem: "the provider failed", Remedy: "try again later"}},
@@ -365,19 +368,19 @@ func TestGeminiRequestsAreNotChanged(t *testing.T) {
 }
 
 func TestCheckAsksForTheModelAlone(t *testing.T) {
-	status := http.StatusOK
+	status, answer := http.StatusOK, `{"name":"models/gemini-test"}`
 	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); r.Method != http.MethodGet || r.URL.Path != "/v1beta/models/gemini-test" || len(body) > 0 {
 			t.Errorf("got %s %s with %q", r.Method, r.URL.Path, body)
 		}
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, `{"name":"models/gemini-test"}`)
+		_, _ = io.WriteString(w, answer)
 	})
 	if err := llm.Check(t.Context()); err != nil {
 		t.Errorf("Check = %v", err)
 	}
-	status = http.StatusNotFound
-	if err := llm.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such model (404)") {
+	status, answer = http.StatusNotFound, `{"error":{"code":404,"message":"models/gemini-test is not found","status":"NOT_FOUND"}}`
+	if err := llm.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such model (404 NOT_FOUND)") {
 		t.Errorf("Check of an unknown model = %v", err)
 	}
 }

@@ -105,6 +105,9 @@ func (c *call) explain(err error) error {
 		}
 		return e
 	}
+	if c.bare && errors.Is(err, provider.ErrUnreadable) {
+		return c.to.Fail(provider.Problem{Text: "what is at this address does not answer as the API does", Remedy: "check the base URL: most servers want /v1 at its end"}, nil)
+	}
 	return c.to.Unanswered(err)
 }
 

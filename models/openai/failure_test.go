@@ -296,6 +296,10 @@ func TestServerThatDoesNotStream(t *testing.T) {
 }
 
 func TestAWrongAddressIsNamed(t *testing.T) {
+	page := serve(t, fail(200, "<html>welcome</html>"))
+	if _, err := ask(t.Context(), page.model(t, openai.Config{BaseURL: address(t, page.URL)}), user("hi"), false); err == nil || !strings.Contains(err.Error(), "does not answer as the API does: check the base URL: most servers want /v1 at its end") {
+		t.Errorf("a page: %v", err)
+	}
 	s := serve(t, fail(404, "404 page not found"))
 	_, err := ask(t.Context(), s.model(t, openai.Config{BaseURL: address(t, s.URL)}), user("hi"), false)
 	if err == nil || !strings.Contains(err.Error(), "no such model or API at this address (404): check the name, and the base URL: most servers want /v1 at its end") {

@@ -93,7 +93,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case b.cut:
 		problem, _ := io.ReadAll(b) // what there is of it: the status is what counts
 		_ = b.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(unwrapped(problem)))
+		problem = unwrapped(problem)
+		x.refused(problem)
+		resp.Body = io.NopCloser(bytes.NewReader(problem))
 	case x != nil && x.keep.Write != nil:
 		resp.Body, resp.ContentLength = &rewritten{Closer: b, values: newValues(b), exchange: x}, -1
 	}
@@ -137,6 +139,7 @@ type Exchange struct {
 	status     int
 	retryAfter time.Duration
 	keep       Keep
+	problem    []byte
 	err        error
 }
 
@@ -173,6 +176,13 @@ func (x *Exchange) RetryAfter() time.Duration {
 	return x.retryAfter
 }
 
+// Problem returns the body of the last answer if that is no success, nil else.
+func (x *Exchange) Problem() []byte {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.problem
+}
+
 // Err returns the error that ended the body, if it is kept.
 func (x *Exchange) Err() error {
 	x.mu.Lock()
@@ -186,7 +196,16 @@ func (x *Exchange) begin(resp *http.Response) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.status, x.retryAfter, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil
+	x.status, x.retryAfter, x.problem, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil, nil
+}
+
+func (x *Exchange) refused(problem []byte) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.problem = problem
 }
 
 // ended hears of the error that a body ended with, and returns the one to go on with.
