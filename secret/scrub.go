@@ -2,6 +2,9 @@ package secret
 
 import (
 	"cmp"
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +58,9 @@ func (s *Scrubber) Scrub(text string) string {
 		return text
 	}
 	for _, tok := range s.known.odd {
-		for _, form := range tok.forms() {
+		v := tok.Reveal()
+		forms := append([]string{v, url.QueryEscape(v), url.PathEscape(v)}, tok.encodings(base64.RawURLEncoding)...)
+		for _, form := range append(forms, tok.encodings(base64.RawStdEncoding)...) {
 			text = strings.ReplaceAll(text, form, Redacted)
 		}
 	}
@@ -122,7 +127,7 @@ func (x *blocks) add(tok String) {
 		return // the base token comes with every call
 	}
 	parts := make([]part, 0, 128)
-	for i, form := range formsOf(tok) {
+	for i, form := range formsOf(tok, plain) {
 		for start := form.from; ; start += minScrub {
 			start = min(start, form.to-minScrub) // the last one ends with the form
 			b := blockOf(form.chars[start:])
@@ -153,34 +158,48 @@ func (f form) least() int { return min(minRun, f.to-f.from) }
 // counts.
 func plainForm(tok String) form {
 	value := tok.Reveal()
-	plain := significant(value)
-	signed := plain
+	f := form{chars: significant(value)}
+	f.to = len(f.chars)
 	if strings.HasPrefix(value, "eyJ") { // a JWT, whose header is a JSON object
-		signed = significant(value[strings.LastIndexByte(value, '.')+1:])
+		if signed := len(significant(value[strings.LastIndexByte(value, '.')+1:])); signed >= minScrub {
+			f.from = f.to - signed
+		}
 	}
-	if len(signed) < minScrub {
-		signed = plain
-	}
-	return form{plain, len(plain) - len(signed), len(plain)}
+	return f
 }
 
-// formsOf returns the spellings of a token: as it is, reversed, and in hex and base64.
-func formsOf(tok String) []form {
-	plain := plainForm(tok)
+// formsOf returns the spellings of a token, given the first: as it is, reversed, and in
+// hex and base64.
+func formsOf(tok String, plain form) []form {
 	signed := plain.to - plain.from
 	reversed := []byte(plain.chars)
 	slices.Reverse(reversed)
-	forms := []form{plain, {string(reversed), 0, signed}}
-	for _, encoded := range tok.forms() {
-		chars := significant(encoded)
-		if slices.ContainsFunc(forms, func(f form) bool { return f.chars == chars }) {
-			continue
-		}
+	forms := append(make([]form, 0, 7), plain, form{string(reversed), 0, signed})
+	for _, chars := range tok.encodings(base64.RawURLEncoding) {
 		// The end of the token is in the end of the encoded text.
 		from := len(chars) - len(chars)*signed/len(plain.chars)
 		forms = append(forms, form{chars, max(min(from, len(chars)-minScrub), 0), len(chars)})
 	}
 	return forms
+}
+
+// encodings returns a token in hex, and in base64 at each of the three alignments within
+// a longer text: what encodes the token and nothing else.
+func (s String) encodings(enc *base64.Encoding) []string {
+	v := s.Reveal()
+	digits := hex.EncodeToString([]byte(v))
+	all := append(make([]string, 0, 5), digits, strings.ToUpper(digits))
+	for shift := range 3 {
+		text := enc.EncodeToString(append(make([]byte, shift, shift+len(v)), v...))
+		if shift > 0 {
+			text = text[shift+1:] // these characters mix in what stands before it
+		}
+		if (shift+len(v))%3 != 0 {
+			text = text[:len(text)-1] // this one mixes in what follows
+		}
+		all = append(all, text)
+	}
+	return all
 }
 
 // significant returns the characters of a text that count.
@@ -306,7 +325,7 @@ func (x *blocks) runs(text string, read reading) (spans []span) {
 		for _, p := range x.at[last] {
 			value := p.token.Reveal()
 			if forms[value] == nil {
-				forms[value], ids[value] = formsOf(p.token), len(ids)
+				forms[value], ids[value] = formsOf(p.token, plainForm(p.token)), len(ids)
 			}
 			if key := (seen{ids[value], p.form}); i < until[key] {
 				continue

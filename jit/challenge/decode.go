@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,11 +15,15 @@ import (
 // in the map, in an order that does not depend on chance. nil means that there is
 // no such field; an empty line is a line.
 func fieldLines(h http.Header, name string) []string {
-	var lines []string
-	for _, key := range slices.Sorted(maps.Keys(h)) {
+	var keys, lines []string
+	for key := range h {
 		if strings.EqualFold(key, name) {
-			lines = append(lines, h[key]...)
+			keys = append(keys, key)
 		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		lines = append(lines, h[key]...)
 	}
 	return lines
 }
