@@ -30,6 +30,8 @@ type Result struct {
 	RequestID string    `json:"request_id,omitempty"` // of the request for authority, if there is one
 	Risk      string    `json:"risk_level,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"` // end of the window for a decision
+	// Unnamed says what the person did not name, for a call that was refused for that.
+	Unnamed string `json:"unnamed,omitempty"`
 }
 
 // EndCall says what came of the context's call, to the journal and to whoever

@@ -25,6 +25,7 @@ type Failure struct {
 	RequestID string         // of the request for authority, if there is one
 	Risk      string
 	ExpiresAt time.Time
+	Unnamed   string // see [jit.Result]
 	// Err is the cause. The log gets it, the model does not. nil when there is
 	// nothing to add.
 	Err error
@@ -47,7 +48,7 @@ func (f *Failure) result(task *jit.Task) jit.Result {
 		Status:    cmp.Or(f.Status, jit.CallFailed),
 		Message:   task.Scrub(shorten(cmp.Or(f.Message, "the call failed"))),
 		Advice:    task.Scrub(f.Advice),
-		RequestID: task.Scrub(f.RequestID), Risk: task.Scrub(f.Risk), ExpiresAt: f.ExpiresAt,
+		RequestID: task.Scrub(f.RequestID), Risk: task.Scrub(f.Risk), ExpiresAt: f.ExpiresAt, Unnamed: task.Scrub(f.Unnamed),
 	}
 }
 
@@ -110,6 +111,12 @@ func explain(err error) *Failure {
 	}
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return f
+	}
+	if e, ok := errors.AsType[*unnamedError](err); ok {
+		return &Failure{
+			Status: jit.CallDenied, Message: e.Error(), Unnamed: e.Verdict.String(),
+			Advice: "Do not make this call, nor one like it. Do what the user asked for, and say in your answer what you did not do.",
+		}
 	}
 	if _, ok := errors.AsType[*argumentError](err); ok {
 		return &Failure{Status: jit.CallInvalid, Message: "invalid arguments: " + err.Error(), Advice: "Correct the arguments and call again."}

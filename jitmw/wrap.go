@@ -37,6 +37,7 @@ import (
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -50,6 +51,9 @@ type Plan struct {
 	// Repeats says that the same request may be meant twice within a task; see
 	// [jit.Call].
 	Repeats bool
+	// Aim is what the call does and what it is aimed at, for a context with a [Gate].
+	// nil is what the ceiling says: see [policy.Bound].
+	Aim *policy.Aim
 	// Args, if not nil, is handed to the tool in place of the model's arguments,
 	// so that what was planned for is what runs.
 	Args any
@@ -228,6 +232,7 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 		IdempotencyKey: ctx.SessionID() + "\x00" + ctx.InvocationID() + "\x00" + ctx.FunctionCallID(),
 	}
 	inside, planned := context.Context(ctx), false
+	gate, passed := gateOf(ctx), (*policy.Aim)(nil)
 	var result jit.Result
 	// ADK recovers panics only in its own function tools; one here would end the
 	// process. It covers what is done with the result too, since that calls methods
@@ -245,8 +250,16 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 			inside = task.Call(ctx, call)
 		}
 		jit.EndCall(inside, result)
+		if passed != nil {
+			gate.ended(call, *passed, result.Status, shown)
+		}
 	}()
-	args, err := g.plan(ctx, &call, args)
+	args, aim, err := g.plan(ctx, &call, args)
+	if err == nil && gate != nil {
+		if err = gate.pass(ctx, call, aim); err == nil {
+			passed = &aim
+		}
+	}
 	if err == nil {
 		inside, planned = task.Call(ctx, call), true
 		shown, err = g.inner.Run(under{ctx, inside}, args)
@@ -285,29 +298,36 @@ var malformed = map[string]string{
 }
 
 // plan decides what the call may do, and returns the arguments for the tool.
-func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (any, error) {
+func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (_ any, aim policy.Aim, _ error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err // ADK starts the calls of a turn also when the run is over
+		return nil, aim, err // ADK starts the calls of a turn also when the run is over
 	}
 	m, ok := args.(map[string]any)
 	if !ok && args != nil {
-		return nil, &argumentError{errors.New("the arguments are not an object")}
+		return nil, aim, &argumentError{errors.New("the arguments are not an object")}
 	}
 	for name := range m {
 		if advice := malformed[name]; advice != "" && len(m) == 1 {
-			return nil, &argumentError{errors.New(advice)}
+			return nil, aim, &argumentError{errors.New(advice)}
 		}
 	}
 	call.Args = m
 	plan, err := g.cfg.Plan(m)
 	if err != nil {
-		return nil, &argumentError{err}
+		return nil, aim, &argumentError{err}
 	}
 	if plan.Args != nil {
 		args = plan.Args
 	}
 	call.Ceiling, call.Justification, call.Repeats = plan.Ceiling, cmp.Or(plan.Justification, g.Name()), plan.Repeats
-	return args, nil
+	return args, g.aim(plan, m), nil
+}
+
+func (g *guarded) aim(plan Plan, args map[string]any) policy.Aim {
+	if plan.Aim != nil {
+		return *plan.Aim
+	}
+	return policy.Bound(g.Name(), plan.Ceiling, args)
 }
 
 // under is ADK's tool context with the standard part of another one. ADK's own

@@ -147,6 +147,16 @@ func (c *Conversation) Allowed(tool string, args map[string]any) {
 	c.count(tool, callOf(tool, args))
 }
 
+// Counted counts a call of an earlier run, which is not thereby one that was named.
+func (c *Conversation) Counted(tool string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.allowed, c.done = map[string]bool{}, map[string]int{}
+	}
+	c.done[tool]++
+}
+
 func (c *Conversation) count(tool, call string) {
 	if c.allowed == nil {
 		c.allowed, c.done = map[string]bool{}, map[string]int{}

@@ -68,6 +68,8 @@ type Finished struct {
 	Outcome Outcome   `json:"outcome"`
 	// Waiting are the calls for which the session is suspended.
 	Waiting []Waiting `json:"waiting,omitempty"`
+	// Refused are the calls that were not made, since nobody had named them.
+	Refused []Refusal `json:"refused,omitempty"`
 	// Answer is what the agent said in the end. It is empty when the run broke, but
 	// for a [ModelError]: then it is what the model said before. A tool failure or
 	// denial that the agent explained is not a break.

@@ -206,7 +206,7 @@ func (w *world) runner(t testing.TB) *runner.Runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := runner.Config{App: "app", Agent: a, Engine: engine}
+	cfg := runner.Config{App: "app", Agent: a, Engine: engine, AllowUnnamed: true}
 	if w.config != nil {
 		w.config(&cfg)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 )
 
 // Errors that end a run. A run's error wraps one of them where a caller may want
@@ -79,6 +80,7 @@ type run struct {
 	ids     callIDs
 	calls   calls
 	outcome *tally
+	naming  naming
 	turn    turn
 	answer  strings.Builder
 	usage   Usage
@@ -293,6 +295,11 @@ func (r *run) talk(ctx context.Context) error {
 	}
 
 	ctx = jit.NewContext(ctx, r.task)
+	if !r.r.cfg.AllowUnnamed {
+		r.naming.gate = &jitmw.Gate{Ask: r.r.cfg.Ask}
+		r.naming.hear(r.content)
+		ctx = r.naming.gate.NewContext(ctx)
+	}
 	ctx = context.WithValue(ctx, runKey{}, r)
 	ctx = platform.WithTaskRunner(ctx, r.tools)
 	cfg := adk.RunConfig{}
@@ -419,6 +426,7 @@ func (r *run) finish(outcome Outcome) {
 	f := Finished{
 		Time: time.Now(), Session: r.place.session, Outcome: outcome, Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
 		Elapsed: time.Since(r.start), Usage: r.usage,
+		Refused: r.outcome.refusals(),
 	}
 	if r.suspended != nil {
 		f.Waiting = r.suspended.Waiting()

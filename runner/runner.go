@@ -15,6 +15,8 @@
 //     without plugins.
 //   - User content holds text and media only. Parts that carry function calls or
 //     results are refused: ADK would take them for the agent's own.
+//   - A guarded tool is called for what the person named in the conversation, or was
+//     allowed by whoever [Config.Ask] asks.
 //   - A run that ends without an answer is a failure, also where ADK reports none.
 //
 // A task that cannot be opened does not stop the run: calls that need no authority
@@ -41,6 +43,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 )
 
 // Limits bound one run. The zero value means the defaults.
@@ -81,6 +84,12 @@ type Config struct {
 	// unless each name stands among the arguments of an earlier call in the session.
 	// nil asks for nothing.
 	Names func(message string) []string
+	// Ask asks a person whether a call may be made that they did not name: see
+	// [jitmw.Gate]. nil refuses such calls, unless the operator's policy allows them.
+	Ask func(ctx context.Context, q jitmw.Question) (bool, error)
+	// AllowUnnamed makes calls whether the person named them or not. It is for runs
+	// whose message no person wrote.
+	AllowUnnamed bool
 	// Stream asks the model for its answer in pieces.
 	Stream bool
 	Limits Limits

@@ -67,6 +67,7 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 	if !r.place.fresh {
 		got, err := cfg.Sessions.Get(ctx, &session.GetRequest{AppName: cfg.App, UserID: r.place.user, SessionID: id})
 		if err == nil {
+			r.naming.past = slices.Collect(got.Session.Events().All())
 			return kept(got.Session), r.mend(ctx, got.Session)
 		}
 		if unread = err; r.in.resume || r.turn.resumed != nil {

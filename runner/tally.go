@@ -2,6 +2,7 @@ package runner
 
 import (
 	"cmp"
+	"slices"
 	"sync"
 
 	"github.com/jitagent/jitagent/jit"
@@ -13,6 +14,7 @@ type tally struct {
 	mu              sync.Mutex
 	results         map[string]jit.Result // of the current turn's calls, by id
 	denied, pending bool
+	refused         []Refusal
 	failed          map[string]int  // tool -> turn of its last failure
 	worked          map[string]int  // tool -> turn of its last success
 	unknown         map[string]bool // names that the model called and no tool has
@@ -86,6 +88,9 @@ func (t *tally) returned(id, tool string) jit.Result {
 		t.worked[tool] = t.turn
 	case jit.CallDenied:
 		t.denied = true
+		if r.Unnamed != "" {
+			t.refused = append(t.refused, Refusal{CallID: id, Tool: tool, Reason: r.Unnamed})
+		}
 	case jit.CallPending:
 		t.pending = true
 	case jit.CallInDoubt:
@@ -108,6 +113,13 @@ func (t *tally) nextTurn() {
 	defer t.mu.Unlock()
 	t.turn++
 	clear(t.results)
+}
+
+// refusals are the calls that nobody had named.
+func (t *tally) refusals() []Refusal {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.refused)
 }
 
 // inDoubt reports whether some effect may have happened. Package jit knows of each

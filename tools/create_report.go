@@ -63,6 +63,15 @@ func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
 
 		HonorsIdempotencyKey: opts.HonorsIdempotencyKey,
 
+		// One for each request, so that a report which a document asks for does not come
+		// beside the one that the person wants.
+		Aim: &policy.Aim{
+			Effect: "report", AskedBy: []string{"report", "create", "write", "save", "draft", "publish", "memo"},
+			Targets: map[string]policy.Target{"title": {Type: "title", As: policy.FromWords}},
+			Max:     policy.OnePerRequest, Each: "document",
+			Records: policy.Records{Type: "report", ID: "id", Name: "title", Made: true},
+		},
+
 		Ceiling: func(ReportArgs) []rar.Detail {
 			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"write"}, Identifier: "reports"}, "v1/reports")
 		},

@@ -13,6 +13,7 @@ import (
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -48,6 +49,10 @@ func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
 		Base:        opts.Base,
 		Logger:      opts.Logger,
 		Policy:      opts.Policy,
+		Aim: &policy.Aim{
+			Targets: map[string]policy.Target{"document_id": {Type: "document", As: policy.InPart}},
+			Records: policy.Records{Type: "document", ID: "id", Name: "title"},
+		},
 		Ceiling: func(a FetchArgs) []rar.Detail {
 			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: a.DocumentID}, "v1/documents", a.DocumentID)
 		},

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -47,6 +48,7 @@ func SearchDocuments(api *url.URL, opts Options) (tool.Tool, error) {
 		Base:        opts.Base,
 		Logger:      opts.Logger,
 		Policy:      opts.Policy,
+		Aim:         &policy.Aim{Records: policy.Records{Type: "document", ID: "id", Name: "title"}},
 		Ceiling: func(SearchArgs) []rar.Detail {
 			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"search"}, Identifier: "documents"}, "v1/documents")
 		},

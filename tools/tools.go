@@ -61,6 +61,11 @@ type Spec[A any] struct {
 	// needs authority returns nil.
 	Ceiling func(A) []rar.Detail
 
+	// Aim is what a call does and what it is aimed at, so that it can be held against
+	// what the person said ([jitmw.Gate]). nil is what the ceiling says of the call: see
+	// [policy.Bound].
+	Aim *policy.Aim
+
 	// Policy is the operator's: what it says of this tool may be asked for too. nil
 	// widens nothing.
 	Policy *policy.Policy
@@ -140,6 +145,13 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 			return jitmw.Plan{}, err
 		}
 		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a, Repeats: spec.Repeats}
+		own := spec.Aim
+		if own == nil {
+			bound := policy.Bound(spec.Name, p.Ceiling, args)
+			own = &bound
+		}
+		aim := spec.Policy.Aim(spec.Name, *own)
+		p.Aim = &aim
 		p.Ceiling = append(slices.Clip(p.Ceiling), spec.Policy.Ceiling(spec.Name, spec.API, args)...)
 		if spec.Justify != nil {
 			p.Justification = spec.Justify(a)

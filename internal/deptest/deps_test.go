@@ -73,7 +73,7 @@ var allowed = map[string][]string{
 
 	// The agent, from the middleware up.
 	"prompts":       {},
-	"jitmw":         {"jit", "rar", "internal/peer", "internal/strictjson"},
+	"jitmw":         {"policy", "jit", "rar", "internal/peer", "internal/strictjson"},
 	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
@@ -110,7 +110,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/analyst/internal/run": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/plain",
-		"internal/strictjson", "jit", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "tools",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",

@@ -151,7 +151,7 @@ func Run(t testing.TB, w *jittest.World, llm model.LLM, tools []tool.Tool, promp
 // RunAgent is [Run] for an agent that was made elsewhere.
 func RunAgent(t testing.TB, w *jittest.World, a adk.Agent, prompt string, changes ...func(*runner.Config)) Report {
 	t.Helper()
-	cfg := runner.Config{App: "test", Agent: a, Engine: w.Engine, Logger: w.Logger()}
+	cfg := runner.Config{App: "test", Agent: a, Engine: w.Engine, Logger: w.Logger(), AllowUnnamed: true}
 	for _, change := range changes {
 		change(&cfg)
 	}

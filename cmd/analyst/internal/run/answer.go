@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -23,8 +24,10 @@ type answerPrinter struct {
 // newAnswerPrinter returns one for stdout. At a terminal it folds lines at spaces. Among
 // JSON events there is no answer to write.
 func newAnswerPrinter(stdout io.Writer, json, live bool) *answerPrinter {
-	a := &answerPrinter{w: stdout, live: live && !json, said: json}
-	if width := cli.Width(stdout); width > 0 {
+	a := &answerPrinter{w: stdout, live: live}
+	if json {
+		a.w = io.Discard
+	} else if width := cli.Width(stdout); width > 0 {
 		a.w = &folder{w: stdout, width: width}
 	}
 	return a
@@ -45,10 +48,14 @@ func (a *answerPrinter) see(e runner.Event) error {
 		a.said = e.Final && (a.midLine || a.said)
 		return a.endLine()
 	case runner.Finished:
-		if err := a.endLine(); err != nil || a.said || e.Answer == "" {
+		if err := a.endLine(); err != nil {
 			return err
 		}
-		_, err := io.WriteString(a.w, plain.Text(e.Answer)+"\n")
+		text := refused(e.Refused)
+		if !a.said && e.Answer != "" {
+			text = plain.Text(e.Answer) + "\n" + text
+		}
+		_, err := io.WriteString(a.w, text)
 		return err
 	}
 	return nil
@@ -122,4 +129,16 @@ func (f *folder) flush(out *strings.Builder) {
 	f.column += len(f.gap) + n
 	f.gap = ""
 	f.word.Reset()
+}
+
+// refused says what was not done, whatever the model made of it.
+func refused(calls []runner.Refusal) string {
+	if len(calls) == 0 {
+		return ""
+	}
+	text := "\nNot done, since you did not ask for it:\n"
+	for _, c := range calls {
+		text += fmt.Sprintf("- %s: %s\n", plain.Line(c.Tool, 64), plain.Line(c.Reason, 400))
+	}
+	return text
 }

@@ -67,6 +67,13 @@ func (s *summary) exit(ctx context.Context) error {
 	case runner.Done:
 		return nil
 	case runner.Denied:
+		if n := len(s.finished.Refused); n > 0 && s.blocked == 0 {
+			last := s.finished.Refused[n-1]
+			return &cli.ExitError{
+				Code: cli.ExitDenied, Err: fmt.Errorf("not done, since nobody asked for it: %s: %s", last.Tool, last.Reason),
+				Hint: "if you want it, say so in the request, or run it at a terminal, where you are asked (docs/naming.md)",
+			}
+		}
 		denied := &cli.ExitError{Code: cli.ExitDenied, Err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
 		switch {
 		case s.blocked > 1:

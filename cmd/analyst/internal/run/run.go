@@ -162,7 +162,8 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	r, err := o.assemble(s, authority, state, llm, logger)
+	asks := &prompter{p: p}
+	r, err := o.assemble(s, authority, state, llm, logger, asks)
 	if err != nil {
 		return err
 	}
@@ -178,7 +179,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		}
 		return fmt.Errorf("log in at %s: %w", s.LumoAuth.URL, err)
 	}
-	completed, err = o.drive(ctx, p, r, s)
+	completed, err = o.drive(ctx, p, r, s, asks)
 	return err
 }
 
@@ -206,7 +207,7 @@ func readPrompt(p *cli.Program, arg string) (string, error) {
 }
 
 // assemble wires the parts of a run.
-func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger) (*runner.Runner, error) {
+func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *prompter) (*runner.Runner, error) {
 	wait := o.wait
 	if wait < 0 {
 		wait = defaultWait
@@ -231,15 +232,19 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 	if err != nil {
 		return nil, err
 	}
-	return runner.New(runner.Config{
+	cfg := runner.Config{
 		App: "analyst", Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
-	})
+	}
+	if attended(asks.p) && !o.json && !o.quiet {
+		cfg.Ask = asks.unnamed
+	}
+	return runner.New(cfg)
 }
 
 // drive runs the agent, shows what happens, and words the end. completed is what
 // became of the task; nil when that was not seen.
-func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings) (completed *jit.Completed, err error) {
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, asks *prompter) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: o.prompt, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
@@ -261,11 +266,13 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 			completed = &c
 		}
 		if unwritten == nil {
+			asks.screen.Lock()
 			clear()
 			// The answer comes before the line that says that all is done.
 			if unwritten = out.see(event); unwritten == nil {
 				unwritten = show(event)
 			}
+			asks.screen.Unlock()
 			if unwritten != nil {
 				stop()
 			}

@@ -1,0 +1,84 @@
+package runner
+
+import (
+	"sync"
+
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jitmw"
+)
+
+// A Refusal is a call that was not made, since the person did not name it and nobody
+// allowed it.
+type Refusal struct {
+	CallID string `json:"call_id"`
+	Tool   string `json:"tool"`
+	Reason string `json:"reason"` // what was not named
+}
+
+// naming holds the run's calls against what the person said in the conversation.
+type naming struct {
+	gate   *jitmw.Gate
+	past   []*session.Event // of earlier runs
+	recall sync.Once
+}
+
+// hear takes in what the person said, in earlier runs and in this one. Only events of
+// the user's, and of them only texts, are theirs.
+func (n *naming) hear(message *genai.Content) {
+	for _, ev := range n.past {
+		if ev.Author == genai.RoleUser {
+			n.say(ev.Content)
+		}
+	}
+	n.say(message)
+}
+
+func (n *naming) say(c *genai.Content) {
+	if c == nil {
+		return
+	}
+	for _, p := range c.Parts {
+		if p != nil && p.Text != "" && !p.Thought {
+			n.gate.Said(p.Text)
+		}
+	}
+}
+
+// remember takes in the calls of earlier runs, once it is known which tools there are.
+func (n *naming) remember(tools map[string]any) {
+	if n.gate == nil {
+		return
+	}
+	n.recall.Do(func() {
+		made := map[call]map[string]any{}
+		for _, ev := range n.past {
+			calls, _ := parts(ev)
+			for _, fc := range calls {
+				made[call{fc.ID, fc.Name}] = fc.Args
+			}
+		}
+		for _, ev := range n.past {
+			_, results := parts(ev)
+			for _, fr := range results {
+				t, _ := tools[fr.Name].(tool.Tool)
+				if args, ok := made[call{fr.ID, fr.Name}]; ok && t != nil {
+					n.gate.Recall(t, args, fr.Response)
+				}
+			}
+		}
+		n.past = nil
+	})
+}
+
+// resume lets the calls through that were let through before their run was suspended.
+func (n *naming) resume(calls *genai.Content) {
+	if n.gate == nil {
+		return
+	}
+	for _, p := range calls.Parts {
+		n.gate.Resumed(p.FunctionCall.Name, p.FunctionCall.Args)
+	}
+}
