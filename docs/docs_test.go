@@ -2,6 +2,7 @@ package docs
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -72,4 +73,28 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestReadmeCodeCompiles builds the README's Go, which leaves out what stands around it.
+func TestReadmeCodeCompiles(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(read(t, "../README.md"), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README has no Go")
+	}
+	for i, block := range blocks {
+		file := filepath.Join(t.TempDir(), "readme.go")
+		const module = "github.com/jitagent/jitagent/"
+		text := "package main\n\nimport (\n\t\"context\"\n\t\"net/http\"\n\t\"os\"\n\n\t\"" +
+			strings.Join([]string{module + "jit", module + "lumoauth", module + "rar", module + "secret"}, "\"\n\t\"") +
+			"\"\n)\n\nfunc main() { _, _ = work(context.Background(), jit.Origin{}, \"\") }\n\n" +
+			"func work(ctx context.Context, origin jit.Origin, url string) (*http.Response, error) {\n" + block[1] + "\treturn resp, err\n}\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), "go", "vet", file)
+		cmd.Dir = ".."
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("block %d: %v\n%s", i+1, err, said)
+		}
+	}
 }

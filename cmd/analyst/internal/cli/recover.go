@@ -22,20 +22,24 @@ const (
 	asideGrace   = 2 * time.Second  // that the command's own end waits for the round
 )
 
-// RecoveryFor says how to recover tasks of the configured authorization server. The
-// embedded ones end with their process: there is no server to ask.
-func RecoveryFor(s Settings, j *sqlite.Journal, logger *slog.Logger) (recovery.Config, error) {
-	cfg := recovery.Config{Journal: j, Authority: AuthorityName(s), Logger: logger}
-	if s.Embedded {
-		return cfg, nil
-	}
-	s.LumoAuth.Logger = logger
-	client, err := lumoauth.New(s.LumoAuth)
+// OpenRecovery opens the journal, which the caller closes, and says how to recover tasks
+// of the authorization server that is meant. The embedded ones end with their process:
+// there is no server to ask.
+func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logger) (*sqlite.Journal, recovery.Config, error) {
+	s, err := t.Resolve(p.Getenv, nil)
 	if err != nil {
-		return cfg, err
+		return nil, recovery.Config{}, err
 	}
-	cfg.Completer = client
-	return cfg, nil
+	cfg := recovery.Config{Authority: AuthorityName(s), Logger: logger}
+	if !s.Embedded {
+		s.LumoAuth.Logger = logger
+		if cfg.Completer, err = lumoauth.New(s.LumoAuth); err != nil {
+			return nil, cfg, err
+		}
+	}
+	j, err := p.OpenState(ctx, false, logger)
+	cfg.Journal = j
+	return j, cfg, err
 }
 
 // Done words what a sweep finished; empty when that is nothing.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -42,7 +43,8 @@ const defaultWait = 5 * time.Minute
 // options are what run is asked for.
 type options struct {
 	toolkit cli.Toolkit
-	prompt  string
+	words   []string
+	prompt  string // which they come to
 	cli.Target
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
@@ -57,13 +59,13 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 		Use:   "run [PROMPT...]",
 		Short: "Run the analyst on one request",
 		Long: `Run the analyst on one request. The answer goes to stdout, a live timeline to
-stderr. Several words are one prompt. Without any, or with "-", standard input
-is read. At a terminal the answer is shown as it is made, unless
---stream=false.
+stderr. Several words are one prompt. In place of a last "-", and where there
+are no words, standard input is read. At a terminal the answer is shown as it
+is made, unless --stream=false.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a
-person, 9 a call's answer was lost and nobody knows whether it took effect, 129
-the terminal was closed, 130 interrupted, 141 nobody reads stdout any more.`,
+person, 9 in doubt: nobody knows whether a call took effect, 129 the terminal
+was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
@@ -80,7 +82,7 @@ the terminal was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 			case o.wait < 0:
 				return cli.Usagef("--wait must not be negative")
 			}
-			o.prompt = strings.Join(args, " ")
+			o.words = args
 			return o.run(cmd.Context(), p)
 		},
 	}
@@ -101,7 +103,7 @@ the terminal was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 // check finds what is wrong with the flags, before any work.
 func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	var err error
-	if o.prompt, err = readPrompt(p, o.prompt); err != nil {
+	if o.prompt, err = readPrompt(p, o.words); err != nil {
 		return cli.Settings{}, err
 	}
 	if o.json && o.quiet {
@@ -118,7 +120,11 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 
 // run does the job.
 func (o options) run(ctx context.Context, p *cli.Program) (err error) {
-	s, err := o.check(p)
+	aside := *p // for what is said besides answer and timeline
+	if o.json || o.quiet {
+		aside.Stderr = io.Discard
+	}
+	s, err := o.check(&aside)
 	if err != nil {
 		return err
 	}
@@ -127,10 +133,6 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings, Logger: logger})
 	if err != nil {
 		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
-	}
-	aside := *p // for what is said besides answer and timeline
-	if o.json || o.quiet {
-		aside.Stderr = io.Discard
 	}
 	// Before any server: what cannot be recorded must not be granted.
 	state, err := openRunState(ctx, &aside, o.ephemeral, logger)
@@ -191,19 +193,33 @@ func whole(path string) string {
 	return path
 }
 
-// readPrompt reads the request.
-func readPrompt(p *cli.Program, arg string) (string, error) {
-	if stdin, ok := p.Stdin.(*os.File); arg == "-" || arg == "" && !(ok && term.IsTerminal(int(stdin.Fd()))) {
+// readPrompt puts the request together: the words, and standard input in place of a last
+// "-", or where there are none. Besides words it is not read unasked: whoever starts this
+// may have left open what nobody writes to.
+func readPrompt(p *cli.Program, words []string) (string, error) {
+	last := len(words) - 1
+	read := last >= 0 && words[last] == "-"
+	if read {
+		words = words[:last]
+	}
+	parts := []string{strings.Join(words, " ")}
+	stdin, isFile := p.Stdin.(*os.File)
+	if read || last < 0 && !(isFile && term.IsTerminal(int(stdin.Fd()))) {
 		text, err := strictjson.ReadAll(p.Stdin, maxPrompt)
 		if err != nil {
 			return "", cli.Usagef("the prompt on standard input: %w", err)
 		}
-		arg = string(text)
+		parts = append(parts, string(text))
+	} else if isFile {
+		if info, err := stdin.Stat(); err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeNamedPipe != 0) {
+			p.Note(`standard input is not read: end the prompt with "-" to add it`)
+		}
 	}
-	if strings.TrimSpace(arg) == "" {
+	prompt := strings.TrimSpace(strings.Join(parts, "\n\n"))
+	if prompt == "" {
 		return "", &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("the prompt is empty"), Hint: `say what to do: analyst run "Summarize doc_9982"`}
 	}
-	return arg, nil
+	return prompt, nil
 }
 
 // assemble wires the parts of a run.

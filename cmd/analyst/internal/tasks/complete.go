@@ -61,21 +61,12 @@ Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 }
 
 func (o completeOptions) run(ctx context.Context, p *cli.Program) error {
-	s, err := o.Resolve(p.Getenv, nil)
-	if err != nil {
-		return err
-	}
-	logger := p.Logger(o.debug)
-	j, err := p.OpenState(ctx, false, logger)
+	j, cfg, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // all changes were made, and told
 	t, err := cli.FindTask(ctx, j, o.id)
-	if err != nil {
-		return err
-	}
-	cfg, err := cli.RecoveryFor(s, j, logger)
 	if err != nil {
 		return err
 	}

@@ -55,20 +55,11 @@ Exit codes: 0 nothing is left, 1 something is, 2 usage.`,
 }
 
 func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
-	s, err := o.Resolve(p.Getenv, nil)
-	if err != nil {
-		return err
-	}
-	logger := p.Logger(o.debug)
-	j, err := p.OpenState(ctx, false, logger)
+	j, cfg, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = j.Close() }() // all changes were made, and told
-	cfg, err := cli.RecoveryFor(s, j, logger)
-	if err != nil {
-		return err
-	}
 	progress := &sweepProgress{w: p.Stderr}
 	cfg.Progress = progress.show
 	bounded, cancel := context.WithTimeout(ctx, o.timeout)
