@@ -26,5 +26,5 @@ func TestSuite(t *testing.T) {
 			t.Fatal(err)
 		}
 		return llm
-	})
+	}, "temperature", "top_p", "json", "seed")
 }

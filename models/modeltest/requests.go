@@ -115,27 +115,26 @@ func toolChoice(c *trial) {
 	}
 }
 
-// settings: what an API does not take is an error, and never left out. All take a
-// bound on the answer.
+// settings: what an API does not have is an error, and never left out; all else arrives.
 func settings(c *trial) {
 	for name, tt := range map[string]struct {
 		set     genai.GenerateContentConfig
 		arrived func(seen *genai.GenerateContentConfig) bool
 	}{
-		"a bound": {genai.GenerateContentConfig{MaxOutputTokens: 99}, func(seen *genai.GenerateContentConfig) bool { return seen.MaxOutputTokens == 99 }},
-		"a temperature": {genai.GenerateContentConfig{Temperature: genai.Ptr[float32](0)}, func(seen *genai.GenerateContentConfig) bool {
+		"max_tokens": {genai.GenerateContentConfig{MaxOutputTokens: 99}, func(seen *genai.GenerateContentConfig) bool { return seen.MaxOutputTokens == 99 }},
+		"temperature": {genai.GenerateContentConfig{Temperature: genai.Ptr[float32](0)}, func(seen *genai.GenerateContentConfig) bool {
 			return seen.Temperature != nil && *seen.Temperature <= 1e-6 // a library that cannot send 0 may send the next number to it
 		}},
-		"top p":  {genai.GenerateContentConfig{TopP: genai.Ptr[float32](0.5)}, func(seen *genai.GenerateContentConfig) bool { return seen.TopP != nil && *seen.TopP == 0.5 }},
-		"JSON":   {genai.GenerateContentConfig{ResponseMIMEType: "application/json"}, func(seen *genai.GenerateContentConfig) bool { return seen.ResponseMIMEType == "application/json" }},
-		"a seed": {genai.GenerateContentConfig{Seed: genai.Ptr[int32](7)}, func(seen *genai.GenerateContentConfig) bool { return seen.Seed != nil && *seen.Seed == 7 }},
-		"an end": {genai.GenerateContentConfig{StopSequences: []string{"END"}}, func(seen *genai.GenerateContentConfig) bool { return slices.Equal(seen.StopSequences, []string{"END"}) }},
+		"top_p": {genai.GenerateContentConfig{TopP: genai.Ptr[float32](0.5)}, func(seen *genai.GenerateContentConfig) bool { return seen.TopP != nil && *seen.TopP == 0.5 }},
+		"json":  {genai.GenerateContentConfig{ResponseMIMEType: "application/json"}, func(seen *genai.GenerateContentConfig) bool { return seen.ResponseMIMEType == "application/json" }},
+		"seed":  {genai.GenerateContentConfig{Seed: genai.Ptr[int32](7)}, func(seen *genai.GenerateContentConfig) bool { return seen.Seed != nil && *seen.Seed == 7 }},
+		"stop":  {genai.GenerateContentConfig{StopSequences: []string{"END"}}, func(seen *genai.GenerateContentConfig) bool { return slices.Equal(seen.StopSequences, []string{"END"}) }},
 	} {
 		b, req := c.before(Text("{}")), simple()
 		tt.set.Tools = req.Config.Tools
 		req.Config = &tt.set
 		switch r := b.try(req); {
-		case r.err != nil && name != "a bound":
+		case r.err != nil && name != "max_tokens":
 			b.fails(r)
 			b.sent(0)
 		case r.err != nil || !tt.arrived(b.seen().Config):

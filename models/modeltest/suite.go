@@ -20,9 +20,12 @@ import (
 // characters or more (so that a leak can be told from chance), and waits between retries
 // of a few milliseconds. The model must retry at least once. It is called several times.
 // Failures must be a [github.com/jitagent/jitagent/models/provider.Error].
-func RunSuite(t *testing.T, newModel func(t *testing.T, up *Upstream) model.LLM) {
+//
+// refuses names the settings that the API does not have, of temperature, top_p, json,
+// seed and stop: they must be refused with nothing sent. All others must arrive.
+func RunSuite(t *testing.T, newModel func(t *testing.T, up *Upstream) model.LLM, refuses ...string) {
 	t.Helper()
-	suite(t, true, newModel)
+	suite(t, true, newModel, refuses...)
 }
 
 // RunInProcess holds a [model.LLM] that asks no server to what such a model keeps, too:
@@ -45,13 +48,13 @@ func RunInProcess(t *testing.T, newModel func(t *testing.T) model.LLM) {
 	suite(t, false, func(t *testing.T, _ *Upstream) model.LLM { return newModel(t) })
 }
 
-func suite(t *testing.T, wire bool, newModel func(t *testing.T, up *Upstream) model.LLM) {
+func suite(t *testing.T, wire bool, newModel func(t *testing.T, up *Upstream) model.LLM, refuses ...string) {
 	for _, s := range contract {
 		if s.wire && !wire {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
-			s.do(trial{tb: t, wire: wire, patience: 20 * time.Second, open: func(up *Upstream) model.LLM { return newModel(t, up) }})
+			s.do(trial{tb: t, wire: wire, refuses: refuses, patience: 20 * time.Second, open: func(up *Upstream) model.LLM { return newModel(t, up) }})
 		})
 	}
 }
@@ -166,6 +169,7 @@ type tb interface {
 type trial struct {
 	tb
 	wire     bool
+	refuses  []string      // settings that the API does not have
 	stream   bool          // how the model is asked
 	patience time.Duration // how long a call that should end may go on
 	open     func(up *Upstream) model.LLM

@@ -17,9 +17,9 @@ var quick = provider.RetryPolicy{Initial: time.Millisecond, Max: 5 * time.Millis
 
 func TestSuite(t *testing.T) { suite(t, "chat") }
 
-func TestSuiteOverResponses(t *testing.T) { suite(t, "responses") }
+func TestSuiteOverResponses(t *testing.T) { suite(t, "responses", "seed", "stop") }
 
-func suite(t *testing.T, api string) {
+func suite(t *testing.T, api string, refuses ...string) {
 	modeltest.RunSuite(t, func(t *testing.T, up *modeltest.Upstream) model.LLM {
 		llm, err := openai.New(openai.Config{
 			Model: "acme/model-1", Key: secret.New(canary), KeyVariable: "OPENAI_API_KEY", BaseURL: address(t, up.OpenAIURL()), Retry: quick,
@@ -29,5 +29,5 @@ func suite(t *testing.T, api string) {
 			t.Fatal(err)
 		}
 		return llm
-	})
+	}, refuses...)
 }
