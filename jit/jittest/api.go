@@ -38,7 +38,7 @@ func (w *World) protectedAPI(verifier *resource.Verifier) (http.Handler, error) 
 	mux := http.NewServeMux()
 	for _, rt := range routes {
 		if rt.demand == nil {
-			rt.demand = w.cfg.demand
+			rt.demand = byPath
 		}
 		if rt.handler == nil {
 			rt.handler = answer
@@ -93,14 +93,6 @@ func (w *World) guard(v *resource.Verifier, rt route) http.Handler {
 
 // accepted serves a call whose token covers it.
 func (w *World) accepted(rw http.ResponseWriter, r *http.Request, handler http.HandlerFunc) {
-	if w.cfg.expiring {
-		w.expireAll()
-	}
-	if w.cfg.revoking {
-		if token, ok := resource.FromContext(r.Context()); ok {
-			w.suspend(token.TaskID)
-		}
-	}
 	if w.cfg.abuse != nil {
 		w.cfg.abuse(w, rw, r)
 		return
@@ -181,32 +173,3 @@ func (n *noted) Write(p []byte) (int, error) {
 
 // Unwrap serves [http.ResponseController].
 func (n *noted) Unwrap() http.ResponseWriter { return n.ResponseWriter }
-
-// suspend suspends a task for good.
-func (w *World) suspend(taskID string) {
-	if err := w.auth.Suspend(taskID); err != nil {
-		w.fail("the task could not be suspended: %v", err)
-		return
-	}
-	w.Note("the task was suspended")
-}
-
-// expireAll moves the servers' clock behind the expiry of every token issued, and
-// reports whether there is one.
-func (w *World) expireAll() bool {
-	issued := w.Issued()
-	if len(issued) == 0 {
-		return false
-	}
-	for _, i := range issued {
-		for {
-			ahead := w.clock.Load()
-			behind := i.ExpiresAt.Sub(w.now())
-			if behind < 0 || w.clock.CompareAndSwap(ahead, ahead+int64(behind)+1e9) {
-				break
-			}
-		}
-	}
-	w.Note("every token issued so far has expired")
-	return true
-}

@@ -18,7 +18,7 @@ import (
 )
 
 func TestFriendly(t *testing.T) {
-	w := jittest.Start(t, jittest.Friendly())
+	w := jittest.Start(t)
 	body := must(t)(w.Get("/documents/doc_1", doc1))
 	if want := `{"content":"Content of doc_1.","id":"doc_1","title":"Title of doc_1"}`; body != want {
 		t.Errorf("body = %s, want %s", body, want)
@@ -176,17 +176,6 @@ func TestSlowDecisionsLetGoOfWhoGivesUp(t *testing.T) {
 	w.NothingLeft()
 }
 
-func TestExpiring(t *testing.T) {
-	w := jittest.Start(t, jittest.Expiring())
-	for range 3 {
-		must(t)(w.Get("/documents/doc_1", doc1))
-	}
-	w.AskedExactly(doc1, doc1, doc1)
-	w.Granted(doc1, doc1, doc1)
-	w.Used(5) // each token but the last comes twice, and is refused the second time
-	w.Revoked()
-}
-
 func TestTokensGoMidway(t *testing.T) {
 	for name, row := range map[string]struct {
 		gone  func(*jittest.World)
@@ -211,19 +200,6 @@ func TestTokensGoMidway(t *testing.T) {
 			w.NothingLeft()
 		})
 	}
-}
-
-func TestRevoking(t *testing.T) {
-	w := jittest.Start(t, jittest.Revoking())
-	must(t)(w.Get("/documents/doc_1", doc1))
-	if _, _, err := w.Get("/documents/doc_1", doc1); err == nil {
-		t.Error("a second call under a suspended task works")
-	}
-	w.Granted(doc1)
-	if got := w.Asked()[1].Status; got != "refused" {
-		t.Errorf("the second request was %s, want refused", got)
-	}
-	w.Revoked()
 }
 
 func TestTaskThatIsNotOpenedFails(t *testing.T) {
@@ -295,11 +271,11 @@ func TestRoutes(t *testing.T) {
 	w.Calls(7)
 }
 
-func TestDemanding(t *testing.T) {
+func TestDemandOfARoute(t *testing.T) {
 	all := rar.Detail{Type: "file_access", Actions: []string{"read"}, Locations: []string{"https://files.example"}}
-	w := jittest.Start(t, jittest.Demanding(func(r *http.Request) rar.Detail {
+	w := jittest.Start(t, jittest.Route("/", func(r *http.Request) rar.Detail {
 		return rar.Detail{Type: "file_access", Actions: []string{"read"}, Locations: []string{"http://" + r.Host}}
-	}))
+	}, nil))
 	_, _, err := w.Get("/a", all)
 	if !errors.Is(err, jit.ErrOutsideCeiling) {
 		t.Errorf("Get() = %v, want ErrOutsideCeiling", err)

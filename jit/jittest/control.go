@@ -10,8 +10,8 @@ import (
 )
 
 // Approve is the person who says yes to every request that is pending, in a world
-// with [PersonDecides]. It waits until there is one, and ends the test when none
-// comes (see [Patience]).
+// with [PersonDecides]. It waits until there is one, and ends the test, with
+// the story of what happened, when none comes within 30 seconds.
 func (w *World) Approve() {
 	w.t.Helper()
 	w.decide("approved", func(ctx context.Context, person secret.String, id string) error {
@@ -73,7 +73,7 @@ func (w *World) pending() (open []lumodev.RequestInfo) {
 }
 
 // AwaitHeld waits until n calls are held by [SlowAPI] or [SlowDecisions] together,
-// and ends the test when they do not come (see [Patience]).
+// and ends the test when they do not come within 30 seconds.
 func (w *World) AwaitHeld(n int) {
 	w.t.Helper()
 	w.await("calls that are held", func() (all bool) {
@@ -117,9 +117,16 @@ func (w *World) Advance(d time.Duration) {
 // were granted so far. It is an error of the test if there are none.
 func (w *World) ExpireTokens() {
 	w.t.Helper()
-	if !w.expireAll() {
+	issued := w.Issued()
+	if len(issued) == 0 {
 		w.fail("there is no token that could expire")
 	}
+	for _, i := range issued {
+		if left := i.ExpiresAt.Sub(w.now()); left >= 0 {
+			w.clock.Add(int64(left + time.Second))
+		}
+	}
+	w.Note("every token issued so far has expired")
 }
 
 // RevokeTokens revokes all tokens that were granted so far. The task stays open, so
@@ -154,7 +161,10 @@ func (w *World) Suspend() {
 	for _, task := range w.auth.Snapshot().Tasks {
 		if task.State == "active" {
 			open++
-			w.suspend(task.ID)
+			if err := w.auth.Suspend(task.ID); err != nil {
+				w.fail("the task could not be suspended: %v", err)
+			}
+			w.Note("the task was suspended")
 		}
 	}
 	if open == 0 {

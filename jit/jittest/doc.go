@@ -13,7 +13,7 @@
 //	}
 //
 // How servers and people behave is said by options: [Denying], [PersonDecides],
-// [SlowAPI], [Expiring], [Revoking], the hostile ones of [Hostile], and more. What
+// [SlowAPI], the hostile ones of [Hostile], and more. What
 // the API serves is said by [Route]; without routes it serves every path. For ADK
 // tools and agents see package adktest.
 //
@@ -22,7 +22,7 @@
 //   - Nothing sleeps and no assertion looks at a clock. What waits, waits for an
 //     event, or until its test gives up.
 //   - The servers' clock is the real one, and goes ahead of it only by hand
-//     ([World.Advance], [World.ExpireTokens], [Expiring]). The client's does not. So
+//     ([World.Advance], [World.ExpireTokens]). The client's does not. So
 //     an expiry is what it is in life: news that the API breaks to the client.
 //   - What is asserted about authority is what the authorization server saw, not
 //     what the client says of itself.

@@ -16,16 +16,14 @@ type Option func(*config)
 
 type config struct {
 	routes   []route
-	demand   func(*http.Request) rar.Detail
 	engine   []func(*jit.Config)
 	server   []func(*lumodev.Config)
-	patience time.Duration
+	patience time.Duration // how long what is waited for may take
 
 	denied, person  []rar.Detail // what a policy denies, and what a person decides
 	denyAll, askAll bool
 
 	slowAPI, slowDecisions bool
-	expiring, revoking     bool
 
 	refuse refusal   // how a hostile API answers; nil is friendly
 	abuse  abuse     // what a hostile API does with a good token
@@ -36,7 +34,7 @@ type config struct {
 	elsewhere string // URL of another host, once it is started
 }
 
-func defaults() config { return config{demand: byPath, patience: 30 * time.Second} }
+func defaults() config { return config{patience: 30 * time.Second} }
 
 // Read returns the detail for reading id, as the API demands it by default.
 func Read(id string) rar.Detail { return access("read", id) }
@@ -63,8 +61,8 @@ type route struct {
 }
 
 // Route lets the API serve a pattern of [http.ServeMux], such as "GET
-// /invoices/{id}". A call needs what demand returns: a demand of nil is the default
-// (see [Demanding]), and one that returns the zero Detail lets every call pass that
+// /invoices/{id}". A call needs what demand returns: a demand of nil is [Read] of the
+// path's last element for GET and HEAD, and [Write] of it for other methods; one that returns the zero Detail lets every call pass that
 // has a token of the agent. A handler of nil answers 200 with a small JSON object.
 // The handler sees the request without its Authorization header, and finds the
 // token by [github.com/jitagent/jitagent/resource.FromContext].
@@ -72,12 +70,6 @@ type route struct {
 // Without any Route the API serves every path.
 func Route(pattern string, demand func(*http.Request) rar.Detail, handler http.HandlerFunc) Option {
 	return func(c *config) { c.routes = append(c.routes, route{pattern, demand, handler}) }
-}
-
-// Demanding replaces the default demand, which is [Read] of the path's last element
-// for GET and HEAD, and [Write] of it for other methods.
-func Demanding(demand func(*http.Request) rar.Detail) Option {
-	return func(c *config) { c.demand = demand }
 }
 
 // Engine changes the engine's configuration, such as its Wait, Policy or Journal.
@@ -97,15 +89,6 @@ func AuthServer(change func(*lumodev.Config)) Option {
 		})
 	}
 }
-
-// Patience bounds how long [World.Approve], [World.Deny] and [World.AwaitHeld] wait
-// for what never comes, after which they end the test with the story of what
-// happened instead. The default is 30 seconds.
-func Patience(d time.Duration) Option { return func(c *config) { c.patience = d } }
-
-// Friendly is what every world is like by itself: it changes nothing, and gives a
-// table of behaviours its first row.
-func Friendly() Option { return func(*config) {} }
 
 // Denying denies requests at once: those for one of the details, compared whole, or
 // all when there are none.
@@ -154,12 +137,3 @@ func SlowAPI() Option { return func(c *config) { c.slowAPI = true } }
 // SlowDecisions holds every request for authority until [World.Release], or until
 // the caller gives up: nothing is decided before.
 func SlowDecisions() Option { return func(c *config) { c.slowDecisions = true } }
-
-// Expiring lets every granted token expire as soon as the API has accepted it once.
-// Whoever comes with it again is told so by 401.
-func Expiring() Option { return func(c *config) { c.expiring = true } }
-
-// Revoking suspends the task as soon as the API has accepted a granted token once,
-// as the authorization server does with an agent that it mistrusts: its tokens are
-// void and it gets no others.
-func Revoking() Option { return func(c *config) { c.revoking = true } }

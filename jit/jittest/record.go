@@ -13,19 +13,14 @@ import (
 	"github.com/jitagent/jitagent/secret"
 )
 
-// The credentials that calls of the API may carry, beside "token 1" and so on,
-// which are the granted ones in the order in which they were issued.
-const (
-	NoCredential      = "no credential"
-	AgentToken        = "the agent's token"
-	UnknownCredential = "an unknown credential"
-)
+// AgentToken is the base token in [Received.Credential].
+const AgentToken = "the agent's token"
 
 // Received is one call that the API received.
 type Received struct {
 	Method, Path   string // the path without query
 	Status         int    // of the answer; 0 while there is none
-	Credential     string // which one it carried: "token 1", or one of the constants
+	Credential     string // AgentToken, "token 1" and so on as they were granted, "no credential", "an unknown credential"
 	Granted        bool   // it is a granted token
 	Fingerprint    string // keyed hash of the credential; "" without one
 	IdempotencyKey string // "" without one
@@ -119,7 +114,7 @@ func (r *record) know(value secret.String, name string) bool {
 // nameOf returns the name of what a call carried as its bearer token.
 func (r *record) nameOf(token secret.String) (name string, granted bool) {
 	if token.IsZero() {
-		return NoCredential, false
+		return "no credential", false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +123,7 @@ func (r *record) nameOf(token secret.String) (name string, granted bool) {
 			return c.name, isGranted(c.name)
 		}
 	}
-	return UnknownCredential, false
+	return "an unknown credential", false
 }
 
 const tokenPrefix = "token "

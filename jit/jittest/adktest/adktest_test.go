@@ -244,7 +244,7 @@ func TestRunReportsHowItEnds(t *testing.T) {
 		"denied":       {jittest.Denying(), []modeltest.Turn{asks, modeltest.Text("I may not.")}, runner.Denied, false},
 		"pending":      {jittest.PersonDecides(), []modeltest.Turn{asks, modeltest.Text("Later.")}, runner.Pending, false},
 		"hostile":      {jittest.Hostile()["API demands more"], []modeltest.Turn{asks, modeltest.Text("No.")}, runner.Denied, false},
-		"model breaks": {jittest.Friendly(), []modeltest.Turn{asks, {Err: errors.New("overloaded")}}, runner.Failed, true},
+		"model breaks": {jittest.Route("/", nil, nil), []modeltest.Turn{asks, {Err: errors.New("overloaded")}}, runner.Failed, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := jittest.Start(t, row.option)
