@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,5 +97,19 @@ func TestReadmeCodeCompiles(t *testing.T) {
 		if said, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("block %d: %v\n%s", i+1, err, said)
 		}
+	}
+}
+
+// TestMakeRunHandsOnThePrompt: no character of a prompt is one of make or the shell.
+func TestMakeRunHandsOnThePrompt(t *testing.T) {
+	const prompt = "a $HOME $(x) $$ `id` \"q\" it's \\ # %"
+	cmd := exec.CommandContext(t.Context(), "make", "-s", "run", `GO=printf '%s\n'`, "PROMPT="+prompt)
+	cmd.Dir = ".."
+	said, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip("there is no make")
+	}
+	if want := "run\n./cmd/analyst\nrun\n" + prompt + "\n"; err != nil || string(said) != want {
+		t.Errorf("make run = %q, %v; want %q", said, err, want)
 	}
 }

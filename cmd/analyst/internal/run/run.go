@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -151,6 +152,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			servers.AuthURL, servers.API, len(servers.Docs.IDs()), whole(cmp.Or(s.Reports, "reports")), s.Model, s.Data)
 		for _, line := range servers.Docs.Remarks() {
 			aside.Note("documents: %s", line)
+			if named(o.prompt, line) { // the answer cannot be about that, however little else is said
+				defer p.Note("not in the answer: documents: %s", line)
+			}
 		}
 	} else {
 		aside.Note("authorization %s (%s), documents %s; model %s: %s",
@@ -183,6 +187,21 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	completed, err = o.drive(ctx, p, r, s, asks)
 	return err
+}
+
+// fileName matches a file in a remark of the embedded API, such as "contract.pdf (not text)".
+var fileName = regexp.MustCompile(`([^\s,/][^,/]{2,})\.\w+ \(`)
+
+// named reports whether a prompt names a file that a remark is about.
+func named(prompt, remark string) bool {
+	_, files, skipped := strings.Cut(remark, "skipped ")
+	_, files, _ = strings.Cut(files, ": ")
+	for _, file := range fileName.FindAllStringSubmatch(files, -1) {
+		if skipped && strings.Contains(strings.ToLower(prompt), strings.ToLower(file[1])) {
+			return true
+		}
+	}
+	return false
 }
 
 // whole returns a path by which a file is found from anywhere.
