@@ -134,7 +134,7 @@ func settings(c *trial) {
 		tt.set.Tools = req.Config.Tools
 		req.Config = &tt.set
 		switch r := b.try(req); {
-		case r.err != nil && name != "max_tokens":
+		case slices.Contains(c.refuses, name):
 			b.fails(r)
 			b.sent(0)
 		case r.err != nil || !tt.arrived(b.seen().Config):

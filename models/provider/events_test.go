@@ -20,7 +20,7 @@ func TestValues(t *testing.T) {
 		err  error
 	}{
 		"as usual":                    {"data: {\"a\":1}\n\ndata: [DONE]\n\n", []string{`{"a":1}`, "[DONE]"}, nil},
-		"CR LF":                       {"data:{\"a\":1}\r\n\r\ndata: {\ndata: \"b\":2}\r\n\r\n", []string{`{"a":1}`, `{ "b":2}`}, nil},
+		"CR LF":                       {"data:{\"a\":1}\r\n\r\ndata: {\r\ndata: \"b\":2}\r\n\r\n", []string{`{"a":1}`, `{ "b":2}`}, nil},
 		"CR alone":                    {"data: {\rdata: \"a\":1}\r\rdata: {\"b\":2}\r", []string{`{ "a":1}`, `{"b":2}`}, nil},
 		"a byte order mark":           {"\uFEFFdata: {\"a\":1}\n\n", []string{`{"a":1}`}, nil},
 		"a byte order mark, bare":     {"\uFEFF{\"a\":1}", []string{`{"a":1}`}, nil},
