@@ -2,6 +2,7 @@ package runner
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"google.golang.org/genai"
@@ -14,7 +15,7 @@ import (
 type callIDs struct {
 	mu   sync.Mutex
 	seen map[string]bool
-	args map[string]bool // texts that are an argument of a call
+	args map[string]bool // texts in arguments of calls, in lower case
 }
 
 // learn takes note of the ids in a history.
@@ -44,22 +45,31 @@ func (c *callIDs) note(id string) bool {
 	return !known
 }
 
-func (c *callIDs) noteArgs(args map[string]any) {
-	if c.args == nil {
-		c.args = map[string]bool{}
-	}
-	for _, v := range args {
-		if s, ok := v.(string); ok {
-			c.args[s] = true
+// noteArgs takes note of the texts in arguments, at any depth. The caller holds c.mu.
+func (c *callIDs) noteArgs(v any) {
+	switch v := v.(type) {
+	case string:
+		if c.args == nil {
+			c.args = map[string]bool{}
+		}
+		c.args[strings.ToLower(v)] = true
+	case []any:
+		for _, v := range v {
+			c.noteArgs(v)
+		}
+	case map[string]any:
+		for _, v := range v {
+			c.noteArgs(v)
 		}
 	}
 }
 
-// called reports whether the text was an argument of a call in the history.
+// called reports whether the text was an argument of a call in the history, in whatever
+// case.
 func (c *callIDs) called(text string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.args[text]
+	return c.args[strings.ToLower(text)]
 }
 
 // unique returns an answer without the ids that were there before; ADK makes new

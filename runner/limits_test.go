@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -119,12 +120,8 @@ func TestRepeatsEnd(t *testing.T) {
 
 // A model that is not given its tools makes up an answer about what it never read.
 func TestAnswersWithoutReading(t *testing.T) {
-	names := func(text string) []string {
-		if strings.Contains(text, "doc_1") {
-			return []string{"doc_1"}
-		}
-		return nil
-	}
+	ids := regexp.MustCompile(`(?i)doc_\d`)
+	names := func(text string) []string { return ids.FindAllString(text, -1) }
 	service := session.InMemoryService()
 	for _, tt := range []struct {
 		name, text, session string
@@ -132,6 +129,9 @@ func TestAnswersWithoutReading(t *testing.T) {
 		err                 error
 	}{
 		{"invented", "summarize doc_1", "a", []step{says("it is about churn")}, runner.ErrUnread},
+		{"reported, not read", "report on doc_1", "c", []step{asks("fetch a report"), says("it is written")}, runner.ErrUnread},
+		{"read in part", "compare doc_1 with doc_2", "d", []step{asks("fetch doc_1"), says("they differ")}, nil},
+		{"read in another case", "report on DOC_1", "e", []step{asks("fetch doc_1"), asks("fetch a report"), says("it is written")}, nil},
 		{"nothing named", "hello", "a", []step{says("hello")}, nil},
 		{"read", "summarize doc_1", "b", []step{asks("fetch doc_1"), says("churn rose")}, nil},
 		{"read before", "and who wrote doc_1?", "b", []step{says("finance")}, nil},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +32,7 @@ var (
 	// ErrRepeats: the model makes one call again and again, though it was told that
 	// nothing comes of it.
 	ErrRepeats = errors.New("the model makes the same call again and again, with the same result")
-	// ErrUnread: the model answered about something by name, and never looked at it.
+	// ErrUnread: the model ended about something that was named, and never looked at it.
 	ErrUnread = errors.New("the model read no document")
 	// ErrBusy: the session has a run under way.
 	ErrBusy = errors.New("the session has a run under way")
@@ -348,23 +349,24 @@ func (r *run) asked(ctx context.Context, message *genai.Content, cfg adk.RunConf
 	return nil
 }
 
-// unread fails when the model answered about something that the message names
-// without a call, in this run or, about that, in an earlier one: a server that drops
-// tools gives invented prose.
+// unread fails when a run passes as done in which the model asked no tool for what the
+// message names, nor in an earlier run of the session: for any of it where it made no call
+// at all, which is what comes of a server that drops tools; for all of it where it made
+// others, such as one of a report on what it never saw.
 func (r *run) unread() error {
-	if r.r.cfg.Names == nil || r.counts.tool() > 0 {
+	if r.r.cfg.Names == nil || r.outcome.decide(nil) != Done {
 		return nil
 	}
 	var text strings.Builder
 	for _, p := range r.content.Parts {
 		text.WriteString(p.Text)
 	}
-	for _, name := range r.r.cfg.Names(text.String()) {
-		if !r.ids.called(name) {
-			return fmt.Errorf("runner: %w: it answered about %s without a call of a tool", ErrUnread, peer.Clean(name, 64))
-		}
+	names := r.r.cfg.Names(text.String())
+	missed := slices.DeleteFunc(slices.Clone(names), r.ids.called)
+	if len(missed) == 0 || r.counts.tool() > 0 && len(missed) < len(names) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("runner: %w: it never asked a tool for %s", ErrUnread, peer.Clean(missed[0], 64))
 }
 
 // see turns one event of ADK into ours.
@@ -372,7 +374,7 @@ func (r *run) see(ev *session.Event) error {
 	if ev == nil {
 		return nil
 	}
-	if ev.ErrorCode != "" || ev.ErrorMessage != "" {
+	if ev.ErrorCode != "" || ev.ErrorMessage != "" && whole(ev.FinishReason) { // that of a text which was stopped goes with its reason
 		return fmt.Errorf("runner: %w", &ModelError{Code: ev.ErrorCode, Message: r.task.Scrub(ev.ErrorMessage)})
 	}
 	if ev.UsageMetadata != nil && !ev.Partial {

@@ -80,8 +80,9 @@ type Config struct {
 	// several.
 	Suspensions Suspensions
 	// Names returns what a message names and an answer must have been read for, such
-	// as documents by their ids. A run without any call then ends with [ErrUnread],
-	// unless each name stands among the arguments of an earlier call in the session.
+	// as documents by their ids. A run that would pass as done ends with [ErrUnread] when
+	// none of the names is an argument of a call in the session, and one without any
+	// call when one of them is not.
 	// nil asks for nothing.
 	Names func(message string) []string
 	// Ask asks a person whether a call may be made that they did not name: see
