@@ -136,7 +136,7 @@ func (t tools) read(text string) (r reading) {
 		}
 		text = text[1:]
 	}
-	if strings.IndexAny(text, ">\n") < 0 && len(text) < 80 && text[0] == '<' {
+	if !strings.ContainsAny(text, ">\n") && len(text) < 80 && text[0] == '<' {
 		r.open = true
 		return r
 	}
