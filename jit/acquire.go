@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -28,7 +30,14 @@ func Acquire(ctx context.Context, detail rar.Detail) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.acquire(ctx, Origin{}, d, true)
+	g, err := s.acquire(ctx, Origin{}, d, true)
+	if err == nil {
+		err = s.use(ctx, g)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
 // checkCeiling returns what to ask for when the API at origin demands d, and which
@@ -107,7 +116,7 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Dec
 	}
 	t.secrets.Add(issued.Token)
 	ttl := lifetime(issued.ExpiresIn, dec.TTL, t.engine.cfg.TTL)
-	g, err := s.accept(ctx, key, d, dec, issued, start, ttl)
+	g, err := s.accept(key, d, dec, issued, start, ttl)
 	if err != nil && t.revoke(ctx, issued.Token) {
 		ttl = 0
 	}
@@ -116,14 +125,15 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Dec
 		return nil, err
 	}
 	if !t.grants.add(g, time.Now()) {
+		t.engine.note(g.issue.entry)
 		return nil, fmt.Errorf("jit: grant for %s: %w", d.Detail(), ErrTaskEnded)
 	}
 	t.emit(Granted{About: s.about(), Detail: g.Detail, RequestID: g.RequestID, Origin: key.origin.String(), ExpiresAt: g.ExpiresAt})
 	return g, nil
 }
 
-// accept checks what a token covers, and records it: an unrecorded token is never used.
-func (s *scope) accept(ctx context.Context, key grantKey, d rar.Checked, dec Decision, issued Issued, start time.Time, ttl time.Duration) (*Grant, error) {
+// accept checks what a token covers. It is recorded before it is first used.
+func (s *scope) accept(key grantKey, d rar.Checked, dec Decision, issued Issued, start time.Time, ttl time.Duration) (*Grant, error) {
 	if err := usable(issued, dec); err != nil {
 		return nil, &AuthorityError{opToken, err}
 	}
@@ -139,7 +149,40 @@ func (s *scope) accept(ctx context.Context, key grantKey, d rar.Checked, dec Dec
 	e := s.entry(EntryGrant)
 	e.TaskID, e.RequestID, e.Detail, e.ExpiresAt = g.TaskID, g.RequestID, &g.Detail, g.ExpiresAt
 	e.TokenHash = issued.Token.Fingerprint(s.task.engine.cfg.TokenHashKey)
-	return g, s.task.engine.record(ctx, e)
+	g.issue = &issue{entry: e}
+	return g, nil
+}
+
+// An issue is the entry of a grant, until it is recorded.
+type issue struct {
+	entry    Entry
+	mu       sync.Mutex
+	recorded atomic.Bool
+}
+
+// use records that a grant is used, and how, before it is: an unrecorded token is never
+// used. What stands before an effect takes the issue of its token with it. A grant that
+// cannot be recorded is given back.
+func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
+	e := s.task.engine
+	if g == nil || g.issue.recorded.Load() {
+		if len(how) == 0 {
+			return nil
+		}
+		return e.record(ctx, how...)
+	}
+	g.issue.mu.Lock()
+	defer g.issue.mu.Unlock()
+	if g.issue.recorded.Load() { // by another call
+		return s.use(ctx, nil, how...)
+	}
+	if err := e.record(ctx, append([]Entry{g.issue.entry}, how...)...); err != nil {
+		s.task.grants.drop(g)
+		s.task.revoke(ctx, g.Token)
+		return err
+	}
+	g.issue.recorded.Store(true)
+	return nil
 }
 
 // revokeTimeout bounds how long a call waits until a token that it cannot use is void.

@@ -140,7 +140,7 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 		}
 		req.Body = body
 	}
-	resp, err := a.deliver(req)
+	resp, err := a.deliver(req, grant)
 	switch {
 	case err != nil:
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,17 +55,25 @@ type journal struct {
 
 	mu      sync.Mutex
 	entries []jit.Entry
+	waited  []string // the kinds that were appended, those of one call together
 }
 
-func (j *journal) Append(_ context.Context, e jit.Entry) error {
+func (j *journal) Append(_ context.Context, entries ...jit.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.fail != nil {
-		if err := j.fail(e); err != nil {
-			return err
+	for _, e := range entries {
+		if j.fail != nil {
+			if err := j.fail(e); err != nil {
+				return err
+			}
 		}
 	}
-	j.entries = append(j.entries, e)
+	j.entries = append(j.entries, entries...)
+	var kinds []string
+	for _, e := range entries {
+		kinds = append(kinds, string(e.Kind))
+	}
+	j.waited = append(j.waited, strings.Join(kinds, " "))
 	return nil
 }
 

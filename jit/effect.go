@@ -22,11 +22,15 @@ type effect struct {
 
 // deliver hands a request on. One that may change something is known to the journal
 // before it leaves, and to the API by its key.
-func (a *attempt) deliver(req *http.Request) (*http.Response, error) {
-	if safe(req.Method) {
-		return a.read(req)
+func (a *attempt) deliver(req *http.Request, grant *Grant) (*http.Response, error) {
+	if !safe(req.Method) {
+		return a.affect(req, grant)
 	}
-	return a.affect(req)
+	if err := a.s.use(req.Context(), grant); err != nil {
+		closeCopy(a, req)
+		return nil, err
+	}
+	return a.read(req)
 }
 
 // read sends a request that changes nothing, again where the connection broke.
@@ -52,7 +56,7 @@ func (a *attempt) read(req *http.Request) (*http.Response, error) {
 
 // affect sends a request that may change something, unless the task knows the answer.
 // It is sent again only if it cannot have arrived, or under a key that the API honors.
-func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
+func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, err error) {
 	task, ctx := a.s.task, req.Context()
 	if a.effect == nil {
 		a.effect = a.newEffect()
@@ -78,7 +82,7 @@ func (a *attempt) affect(req *http.Request) (resp *http.Response, err error) {
 		a.lost = true
 	}
 	a.setKey(req.Header)
-	if err := task.engine.record(ctx, a.entry(EntryCallSent)); err != nil {
+	if err := a.s.use(ctx, grant, a.entry(EntryCallSent)); err != nil {
 		closeCopy(a, req)
 		return nil, err
 	}

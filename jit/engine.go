@@ -209,13 +209,16 @@ func (e *Engine) note(entry Entry) {
 }
 
 // record appends to the journal, if there is one.
-func (e *Engine) record(ctx context.Context, entry Entry) error {
+func (e *Engine) record(ctx context.Context, entries ...Entry) error {
 	if e.cfg.Journal == nil {
 		return nil
 	}
-	entry.Time = time.Now()
-	if err := e.cfg.Journal.Append(ctx, entry); err != nil {
-		return fmt.Errorf("jit: journal %s: %w", entry.Kind, err)
+	now := time.Now()
+	for i := range entries {
+		entries[i].Time = now
+	}
+	if err := e.cfg.Journal.Append(ctx, entries...); err != nil {
+		return fmt.Errorf("jit: journal %s: %w", entries[0].Kind, err)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type Grant struct {
 	TaskID    string
 	ExpiresAt time.Time // by this machine's clock, counted from before the token was asked for
 
+	issue    *issue          // shared by the copies of the grant
 	covers   rar.Checked     // Detail
 	key      grantKey        // of what was asked, with the origin that it was asked for
 	useUntil time.Time       // a little before ExpiresAt
@@ -194,6 +195,9 @@ func (s *grants) close() (tokens []secret.String) {
 	s.closed = true
 	for _, g := range s.asked {
 		tokens = append(tokens, g.Token)
+		if g.issue.recorded.CompareAndSwap(false, true) { // it was never used
+			s.engine.note(g.issue.entry)
+		}
 	}
 	clear(s.asked)
 	clear(s.places)

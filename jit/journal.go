@@ -8,9 +8,9 @@ import (
 	"github.com/jitagent/jitagent/rar"
 )
 
-// A Journal keeps what must survive a crash. Append returns only when the entry
-// is durable; an error means that what the entry announces must not happen, and
-// the engine then refuses the call. Implementations must be safe for concurrent
+// A Journal keeps what must survive a crash. Append returns only when the entries
+// are durable, all of them or none; an error means that what they announce must not
+// happen, and the engine then refuses the call. Implementations must be safe for concurrent
 // use.
 //
 // Note keeps an entry that only reports. It returns at once; the entry is written
@@ -20,7 +20,7 @@ import (
 //
 // Entries hold no token: a grant is known by a keyed hash.
 type Journal interface {
-	Append(ctx context.Context, e Entry) error
+	Append(ctx context.Context, entries ...Entry) error
 	Note(e Entry)
 }
 
@@ -32,7 +32,7 @@ type EntryKind string
 // those that note are left to [Journal.Note].
 const (
 	EntryTaskOpening    EntryKind = "task_opening"    // announces CreateTask
-	EntryTaskOpened     EntryKind = "task_opened"     // reports its id
+	EntryTaskOpened     EntryKind = "task_opened"     // notes its id, which each request repeats
 	EntryCall           EntryKind = "call"            // notes that a call begins, and its ceiling
 	EntryRefused        EntryKind = "refused"         // notes what the API demanded
 	EntryBlocked        EntryKind = "blocked"         // notes a demand outside the ceiling
@@ -46,7 +46,7 @@ const (
 	EntryTaskSuspended  EntryKind = "task_suspended"  // announces that nobody works on the task until ExpiresAt
 	EntryTaskResumed    EntryKind = "task_resumed"    // announces that a process works on it again, see Rereader
 	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
-	EntryTaskCompleted  EntryKind = "task_completed"  // reports it
+	EntryTaskCompleted  EntryKind = "task_completed"  // notes that it did: doing it twice changes nothing
 )
 
 // An Entry is one record of a [Journal]. Fields that a kind has no use for are

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,6 +145,7 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 func (t *Task) reread(entries []Entry) (kept Entry) {
 	sent := map[string]Entry{} // effects without a known end, by key
 	for _, e := range entries {
+		t.info.ID = cmp.Or(t.info.ID, e.TaskID)
 		switch e.Kind {
 		case EntryTaskOpening:
 			kept.Authority = e.Authority

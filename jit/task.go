@@ -58,10 +58,7 @@ func (t *Task) create(ctx context.Context, spec TaskSpec) {
 		return
 	}
 	t.info = info
-	if err := t.engine.record(ctx, Entry{Kind: EntryTaskOpened, Run: t.run, TaskID: info.ID, ExpiresAt: info.ExpiresAt}); err != nil {
-		t.openErr = err // the id is kept: Complete gives the task back
-		return
-	}
+	t.engine.note(Entry{Kind: EntryTaskOpened, Run: t.run, TaskID: info.ID, ExpiresAt: info.ExpiresAt})
 	t.emit(TaskOpened{About: About{Time: time.Now(), TaskID: info.ID}, ExpiresAt: info.ExpiresAt})
 }
 
@@ -170,9 +167,7 @@ func (t *Task) complete(ctx context.Context, id string) error {
 	tally := t.tally(id)
 	entry := t.entry(EntryTaskCompleted)
 	entry.Issued, entry.Revoked = tally.Issued, tally.Revoked
-	if err := t.engine.record(context.WithoutCancel(ctx), entry); err != nil {
-		t.engine.log.WarnContext(ctx, "task completed without a journal entry", "task_id", id, "error", err)
-	}
+	t.engine.note(entry)
 	return nil
 }
 

@@ -7,14 +7,12 @@ func runPoints() []string {
 	return []string{
 		// Around each durable write.
 		"journal.before.task_opening", "journal.after.task_opening",
-		"journal.before.task_opened", "journal.after.task_opened",
 		"journal.before.demand", "journal.after.demand", "journal.before.demand:2", "journal.after.demand:2",
 		"journal.before.grant", "journal.after.grant", "journal.before.grant:2", "journal.after.grant:2",
 		"journal.before.call_sent", "journal.after.call_sent", "journal.before.call_sent:2", "journal.after.call_sent:2",
-		"journal.before.task_completed", "journal.after.task_completed",
 		// After each note, which may be lost with the process.
-		"journal.noted.call", "journal.noted.refused", "journal.noted.decision", "journal.noted.decision:2", "journal.noted.use",
-		"journal.noted.call_returned", "journal.noted.call_returned:2", "journal.noted.call_ended", "journal.noted.task_completing",
+		"journal.noted.task_opened", "journal.noted.call", "journal.noted.refused", "journal.noted.decision", "journal.noted.decision:2", "journal.noted.use",
+		"journal.noted.call_returned", "journal.noted.call_returned:2", "journal.noted.call_ended", "journal.noted.task_completing", "journal.noted.task_completed",
 		// When the authorization server has answered, and nobody has kept the answer;
 		// token_issued is between the issue of a token and its recording.
 		"authority.agent_token", "authority.task_created", "authority.requested", "authority.requested:2",

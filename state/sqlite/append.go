@@ -200,26 +200,46 @@ func (j *Journal) missed(e jit.Entry, err error) {
 	}
 }
 
-// adding returns the change that adds an entry.
-func (j *Journal) adding(e jit.Entry) (func(*txn) error, error) {
-	switch e.Kind {
-	case journal.EntryTaskAttempt, journal.EntryTaskExpired, journal.EntryTaskUnknown, journal.EntryPruned, journal.EntryLoss:
-		return nil, fmt.Errorf("journal: entry %s is the journal's own", e.Kind)
+// adding returns the change that adds entries.
+func (j *Journal) adding(entries ...jit.Entry) (func(*txn) error, error) {
+	for _, e := range entries {
+		switch e.Kind {
+		case journal.EntryTaskAttempt, journal.EntryTaskExpired, journal.EntryTaskUnknown, journal.EntryPruned, journal.EntryLoss:
+			return nil, fmt.Errorf("journal: entry %s is the journal's own", e.Kind)
+		}
 	}
-	if e.Time.IsZero() {
-		e.Time = time.Now()
+	records := make([]journal.Record, len(entries))
+	for i, e := range entries {
+		if e.Time.IsZero() {
+			e.Time = time.Now()
+		}
+		records[i] = journal.Record{Entry: e, Until: journal.Until(e, j.longest)}
+		if i > 0 { // the first must not stand alone because another cannot be kept
+			if _, err := records[i].JSON(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return func(tx *txn) error {
-		return tx.append(journal.Record{Entry: e, Until: journal.Until(e, j.longest)})
+		for i, r := range records {
+			err := tx.append(r)
+			if err != nil && i > 0 {
+				err = tx.fail(err)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	}, nil
 }
 
-// Append implements [jit.Journal]: it adds an entry and returns when it is on disk. An
-// entry of a run that another process owns is refused with
+// Append implements [jit.Journal]: it adds entries, all or none, and returns when they
+// are on disk. An entry of a run that another process owns is refused with
 // [journal.ErrOwned]; [journal.ErrUnwritable] means that the disk did not take it. If
 // ctx ends first, the entry may have been written or not. A zero Time is now.
-func (j *Journal) Append(ctx context.Context, e jit.Entry) error {
-	do, err := j.adding(e)
+func (j *Journal) Append(ctx context.Context, entries ...jit.Entry) error {
+	do, err := j.adding(entries...)
 	if err != nil {
 		return err
 	}

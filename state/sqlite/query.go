@@ -46,7 +46,7 @@ func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal
 // connection nor the WAL from being reused.
 func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal.Record, next journal.Filter, more bool, err error) {
 	next, last := f, int64(math.MaxInt64)
-	hints := hints(f)
+	mayBe := hint(f)
 	err = j.with(ctx, func(c *sqldb.Conn) error {
 		if f.Run != "" {
 			tasks, err := readTasks(c, "WHERE run = ?", f.Run)
@@ -63,7 +63,7 @@ func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal
 				break
 			}
 			next.After = r.seq
-			if slices.ContainsFunc(hints, func(h []byte) bool { return !bytes.Contains(r.data, h) }) {
+			if !mayBe(r.data) {
 				continue
 			}
 			rec, err := r.record()
@@ -79,21 +79,28 @@ func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal
 	return records, next, more, err
 }
 
-// hints returns what the text of an entry holds that a filter chooses. It may stand
-// there for another reason too.
-func hints(f journal.Filter) (hints [][]byte) {
-	for name, want := range map[string]string{"run": f.Run, "call_id": f.Call} {
-		if want != "" {
-			quoted, err := jsontext.AppendQuote([]byte(`"`+name+`":`), want)
-			if err == nil { // else no entry has it
-				hints = append(hints, quoted[:len(quoted)-1])
-			}
-		}
+// hint returns what tells most texts of entries that a filter does not choose from
+// those that it may, without reading them. What it looks for may stand there for
+// another reason, too.
+func hint(f journal.Filter) func(text []byte) bool {
+	begin := func(name, value string) []byte {
+		quoted, _ := jsontext.AppendQuote([]byte(`"`+name+`":`), value) // as entries are written
+		return quoted[:len(quoted)-1]
 	}
-	if len(f.Kinds) == 1 {
-		hints = append(hints, []byte(`"kind":"`+string(f.Kinds[0])+`"`))
+	var all, kinds [][]byte
+	if f.Run != "" {
+		all = append(all, begin("run", f.Run))
 	}
-	return hints
+	if f.Call != "" {
+		all = append(all, begin("call_id", f.Call))
+	}
+	for _, kind := range f.Kinds {
+		kinds = append(kinds, begin("kind", string(kind)))
+	}
+	return func(text []byte) bool {
+		in := func(h []byte) bool { return bytes.Contains(text, h) }
+		return !slices.ContainsFunc(all, func(h []byte) bool { return !in(h) }) && (f.Kinds == nil || slices.ContainsFunc(kinds, in))
+	}
 }
 
 func chosen(f journal.Filter, r journal.Record) bool {

@@ -22,15 +22,18 @@ type Journal struct {
 var _ jit.Rereader = (*Journal)(nil)
 
 // Append implements [jit.Journal].
-func (j *Journal) Append(_ context.Context, e jit.Entry) error {
-	if j.Refuse != nil {
-		if err := j.Refuse(e); err != nil {
-			return err
-		}
-	}
+func (j *Journal) Append(_ context.Context, entries ...jit.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if e.Kind == jit.EntryTaskResumed {
+	for _, e := range entries {
+		if j.Refuse != nil {
+			if err := j.Refuse(e); err != nil {
+				return err
+			}
+		}
+		if e.Kind != jit.EntryTaskResumed {
+			continue
+		}
 		for _, was := range slices.Backward(j.of(e.Run)) {
 			switch was.Kind {
 			case jit.EntryTaskCompleted:
@@ -43,7 +46,7 @@ func (j *Journal) Append(_ context.Context, e jit.Entry) error {
 			}
 		}
 	}
-	j.entries = append(j.entries, e)
+	j.entries = append(j.entries, entries...)
 	return nil
 }
 

@@ -37,10 +37,14 @@ type dyingJournal struct {
 	at *failpoint.Set
 }
 
-func (j dyingJournal) Append(ctx context.Context, e jit.Entry) error {
-	j.at.Hit("journal", "before", string(e.Kind))
-	err := j.Journal.Append(ctx, e)
-	j.at.Hit("journal", "after", string(e.Kind))
+func (j dyingJournal) Append(ctx context.Context, entries ...jit.Entry) error {
+	for _, e := range entries {
+		j.at.Hit("journal", "before", string(e.Kind))
+	}
+	err := j.Journal.Append(ctx, entries...)
+	for _, e := range entries {
+		j.at.Hit("journal", "after", string(e.Kind))
+	}
 	return err
 }
 

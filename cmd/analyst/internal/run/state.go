@@ -47,8 +47,8 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 
 // Append implements [jit.Journal]. It remembers why the journal took no more entries:
 // the run fails for it, but what it says last may be about a tool.
-func (s *runState) Append(ctx context.Context, e jit.Entry) error {
-	err := s.Journal.Append(ctx, e)
+func (s *runState) Append(ctx context.Context, entries ...jit.Entry) error {
+	err := s.Journal.Append(ctx, entries...)
 	if err != nil && cli.Unrecorded(err) {
 		s.refused.CompareAndSwap(nil, &err)
 	}
@@ -62,6 +62,9 @@ func (s *runState) end(ctx context.Context, p *cli.Program, completed *jit.Compl
 	left, leaveErr := s.leave(ctx, completed)
 	if closeErr := s.Close(); leaveErr != nil || closeErr != nil {
 		s.log.WarnContext(ctx, "the journal lacks what was known at the end", "error", errors.Join(leaveErr, closeErr))
+	}
+	if leaveErr != nil {
+		s.refused.CompareAndSwap(nil, &leaveErr)
 	}
 	refused := s.refused.Load()
 	switch {
