@@ -87,19 +87,15 @@ func hint(f journal.Filter) func(text []byte) bool {
 		quoted, _ := jsontext.AppendQuote([]byte(`"`+name+`":`), value) // as entries are written
 		return quoted[:len(quoted)-1]
 	}
-	var all, kinds [][]byte
-	if f.Run != "" {
-		all = append(all, begin("run", f.Run))
-	}
-	if f.Call != "" {
-		all = append(all, begin("call_id", f.Call))
-	}
+	run, call, other := begin("run", f.Run), begin("call_id", f.Call), []byte(`"run":`)
+	var kinds [][]byte
 	for _, kind := range f.Kinds {
 		kinds = append(kinds, begin("kind", string(kind)))
 	}
 	return func(text []byte) bool {
 		in := func(h []byte) bool { return bytes.Contains(text, h) }
-		return !slices.ContainsFunc(all, func(h []byte) bool { return !in(h) }) && (f.Kinds == nil || slices.ContainsFunc(kinds, in))
+		return (f.Run == "" || in(run) || !in(other)) && // one that names no run may have been damaged
+			(f.Call == "" || in(call)) && (f.Kinds == nil || slices.ContainsFunc(kinds, in))
 	}
 }
 
