@@ -337,6 +337,18 @@ type under struct {
 	std context.Context
 }
 
+// RequestConfirmation refuses ADK's own confirmation: whoever can write to the session
+// can give it.
+func (u under) RequestConfirmation(string, any) error {
+	return &Failure{
+		Message: "this tool asks for a confirmation that does not say who gave it, so it cannot be used here",
+		Advice:  sayso,
+	}
+}
+
+// ToolConfirmation knows of none, for the same reason.
+func (u under) ToolConfirmation() *toolconfirmation.ToolConfirmation { return nil }
+
 func (u under) Deadline() (time.Time, bool) { return u.std.Deadline() }
 func (u under) Done() <-chan struct{}       { return u.std.Done() }
 func (u under) Err() error                  { return u.std.Err() }

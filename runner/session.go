@@ -111,12 +111,19 @@ type openCall struct {
 
 // open returns the events whose calls have no results, in order. Stores may give events
 // in another order than they came in, so results are not looked for behind their calls.
+// A call that began the task of another agent is left out while that is at it: its id is
+// the scope of that agent's events, and ADK leads messages there until it has finished.
 func open(events session.Events) (list []openCall) {
 	results := map[call]int{}
+	tasks, finished := map[string]bool{}, map[string]bool{"": true}
 	for ev := range events.All() {
+		tasks[ev.IsolationScope] = true
 		_, rs := parts(ev)
 		for _, fr := range rs {
 			results[call{fr.ID, fr.Name}]++
+			if fr.Name == "finish_task" && fr.Response["error"] == nil {
+				finished[ev.IsolationScope] = true
+			}
 		}
 	}
 	for ev := range events.All() {
@@ -125,7 +132,7 @@ func open(events session.Events) (list []openCall) {
 		for _, fc := range made {
 			if id := (call{fc.ID, fc.Name}); results[id] > 0 {
 				results[id]--
-			} else {
+			} else if !tasks[fc.ID] || finished[fc.ID] {
 				o.calls = append(o.calls, fc)
 			}
 		}

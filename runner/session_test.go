@@ -8,9 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/agent/workflowagents/sequentialagent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/tool"
@@ -318,4 +321,58 @@ func (r rawArgs) Run(_ adk.Context, args any) (map[string]any, error) {
 func (r rawArgs) ProcessRequest(_ adk.Context, req *model.LLMRequest) error {
 	req.Tools = map[string]any{r.name: r}
 	return nil
+}
+
+// Events are stored with times in the order in which they came, though the clock stands
+// still or has stepped back since the last run.
+func TestClockThatStepsBack(t *testing.T) {
+	w := &world{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{fetches(t)}}
+	store := session.InMemoryService()
+	w.config = func(cfg *runner.Config) { cfg.Sessions = store }
+	made, err := store.Create(t.Context(), &session.CreateRequest{AppName: "app", UserID: "u", SessionID: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead := session.NewEvent(t.Context(), "e-0")
+	ahead.Author, ahead.Timestamp, ahead.Content = "user", time.Now().Add(time.Hour), genai.NewContentFromText("earlier", genai.RoleUser)
+	if err := store.AppendEvent(t.Context(), made.Session, ahead); err != nil {
+		t.Fatal(err)
+	}
+	if got := follow(t.Context(), t, w.runner(t), runner.Input{User: "u", Session: "s"}); got.err != nil {
+		t.Fatal(got.err)
+	}
+	got, err := store.Get(t.Context(), &session.GetRequest{AppName: "app", UserID: "u", SessionID: "s"})
+	if err != nil || got.Session.Events().Len() != 5 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for i := 1; i < 5; i++ {
+		if was, is := got.Session.Events().At(i-1).Timestamp, got.Session.Events().At(i).Timestamp; !is.After(was) {
+			t.Errorf("event %d is of %s, and the one before of %s", i, is, was)
+		}
+	}
+}
+
+// What a remote agent says of its failure is an error though it has no code.
+func TestErrorMessageAlone(t *testing.T) {
+	w := &world{llm: plays(func(_ context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+		yield(&model.LLMResponse{Content: genai.NewContentFromText("half an", genai.RoleModel), ErrorMessage: "the peer is gone"}, nil)
+	})}
+	got := follow(t.Context(), t, w.runner(t), runner.Input{})
+	if failure, ok := errors.AsType[*runner.ModelError](got.err); !ok || failure.Error() != "the model failed: the peer is gone" || got.finished.Outcome != runner.Failed {
+		t.Errorf("%+v, %v", got.finished, got.err)
+	}
+}
+
+// The answers of several agents are told apart.
+func TestAnswersOfSeveralAgents(t *testing.T) {
+	w := &world{config: func(cfg *runner.Config) {
+		cfg.Agent = must(sequentialagent.New(sequentialagent.Config{AgentConfig: adk.Config{Name: "both", SubAgents: []adk.Agent{
+			must(llmagent.New(llmagent.Config{Name: "one", Model: plays(says("First."))})),
+			must(llmagent.New(llmagent.Config{Name: "two", Model: plays(says("Second."))})),
+		}}}))
+	}}
+	w.llm = plays(says("unused"))
+	if got := follow(t.Context(), t, w.runner(t), runner.Input{}); got.finished.Answer != "First.\n\nSecond." {
+		t.Errorf("answer = %q, %v", got.finished.Answer, got.err)
+	}
 }

@@ -171,6 +171,9 @@ func (w *reviewed) history(t testing.TB) (list []string) {
 		t.Fatal(err)
 	}
 	for ev := range got.Session.Events().All() {
+		if ev.Content == nil {
+			continue
+		}
 		for _, p := range ev.Content.Parts {
 			switch {
 			case p.FunctionCall != nil:
