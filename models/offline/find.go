@@ -55,9 +55,6 @@ func (j job) quest() (q quest, ok bool) {
 	return q, j.verbs || j.summary || j.report || len(j.question) > 0 && !greets
 }
 
-// A hit is a document that the tool found.
-type hit struct{ id, title string }
-
 // find answers a prompt that names no document: with a call of the search tool, with
 // the document that it found, or with what it found.
 func (t *searchTool) find(q quest, now turn, call caller) (doc string, next step) {
@@ -69,13 +66,9 @@ func (t *searchTool) find(q quest, now turn, call caller) (doc string, next step
 		return "", step{text: f.sentence("The search for documents", "done")}
 	}
 	hits := readHits(x.result)
-	var meant []hit
-	for _, h := range hits {
-		title := strings.ToLower(h.title)
-		if !slices.ContainsFunc(q.words, func(w string) bool { return !strings.Contains(title, w) }) {
-			meant = append(meant, h)
-		}
-	}
+	meant := slices.DeleteFunc(slices.Clone(hits), func(d *document) bool {
+		return slices.ContainsFunc(q.words, func(w string) bool { return !strings.Contains(strings.ToLower(d.title), w) })
+	})
 	switch {
 	case len(hits) == 0 && q.query == everything:
 		return "", step{text: "I find no document."}
@@ -91,10 +84,10 @@ func (t *searchTool) find(q quest, now turn, call caller) (doc string, next step
 	return "", step{text: listHits(fmt.Sprintf("Several documents have “%s” in them. Which one do you mean?", q.query), hits)}
 }
 
-func listHits(lead string, hits []hit) string {
+func listHits(lead string, hits []*document) string {
 	var lines []string
-	for _, h := range hits {
-		lines = append(lines, (&document{id: h.id, title: h.title}).heading())
+	for _, d := range hits {
+		lines = append(lines, d.heading())
 	}
 	return lead + "\n\n" + bullets(lines)
 }
@@ -102,19 +95,17 @@ func listHits(lead string, hits []hit) string {
 // maxHits bounds how many documents are listed.
 const maxHits = 50
 
-// readHits returns the documents of a result: the first list of objects with
-// identifiers in it.
-func readHits(result map[string]any) []hit {
-	var hits []hit
+// readHits returns the documents of a result, without their text: the first list of
+// objects with identifiers in it.
+func readHits(result map[string]any) []*document {
+	var hits []*document
 	for _, level := range newLookup(result) {
 		for _, name := range sortedNames(level) {
 			list, _ := level[name].([]any)
 			for _, e := range list[:min(len(list), maxHits)] {
 				m, _ := e.(map[string]any)
-				found := lookup{m}
-				if id := tidy(found.text(idNames)); id != "" && len(id) <= 128 {
-					title := tidy(found.text(titleNames))
-					hits = append(hits, hit{id, cmp.Or(title, id)})
+				if id := tidy(lookup{m}.text(idNames)); id != "" && len(id) <= maxID {
+					hits = append(hits, &document{id: id, title: cmp.Or(tidy(lookup{m}.text(titleNames)), id)})
 				}
 			}
 			if len(hits) > 0 {

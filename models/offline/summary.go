@@ -96,18 +96,15 @@ func scores(d *document, focus []string) []float64 {
 
 func placeFactor(u unit, at int, heavy bool) float64 {
 	f := 1.0
-	if at == 0 {
-		f *= 1.3
+	times := func(when bool, by float64) {
+		if when {
+			f *= by
+		}
 	}
-	if u.first {
-		f *= 1.15
-	}
-	if heavy {
-		f *= 1.3
-	}
-	if u.figures {
-		f *= 1.2
-	}
+	times(at == 0, 1.3)
+	times(u.first, 1.15)
+	times(heavy, 1.3)
+	times(u.figures, 1.2)
 	switch {
 	case strings.HasSuffix(u.text, ":"), strings.HasSuffix(u.text, "："):
 		f *= 0.3
@@ -118,9 +115,7 @@ func placeFactor(u unit, at int, heavy bool) float64 {
 	case strings.HasSuffix(u.text, "?"), strings.HasSuffix(u.text, "？"):
 		f *= 0.6
 	}
-	if len(u.terms) < 3 {
-		f *= 0.5
-	}
+	times(len(u.terms) < 3, 0.5)
 	return f
 }
 
