@@ -91,7 +91,7 @@ and offline model on loopback.`,
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
 		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p),
-		audit.ExplainCommand(p), audit.Command(p), version(p), newtool.Command(p), catalog(p), manual(p),
+		audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p), newtool.Command(p), catalog(p), manual(p),
 	)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.InitDefaultHelpCmd()

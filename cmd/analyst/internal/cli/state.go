@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -17,6 +19,9 @@ import (
 // EnvState names the directory of the journal, which sqlite.Dir reads.
 const EnvState = "ANALYST_STATE_DIR"
 
+// EnvKeep says for how long the journal keeps what is over.
+const EnvKeep = "ANALYST_KEEP"
+
 // StateHelp says in help texts where the journal is.
 const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/analyst, else in
 ~/.local/state/analyst.`
@@ -24,8 +29,62 @@ const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/a
 // OpenState opens the journal of the state directory; the caller closes it. To read
 // it nothing is created or changed, but that a journal of an earlier version is carried
 // forward first, and a directory without a journal is an error that wraps
-// [journal.ErrNotFound]. Every error says what to do.
+// [journal.ErrNotFound]. To write to it, what is older than [EnvKeep] is removed. Every
+// error says what to do.
 func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
+	if readOnly {
+		return p.openState(ctx, true, logger)
+	}
+	age, err := p.Keep()
+	if err != nil {
+		return nil, err
+	}
+	j, _, err := p.OpenPruned(ctx, age, logger)
+	return j, err
+}
+
+// OpenPruned opens the journal for writing without what is older than age, and returns
+// how many entries that was. An age of 0 keeps everything.
+func (p *Program) OpenPruned(ctx context.Context, age time.Duration, logger *slog.Logger) (j *sqlite.Journal, removed int64, err error) {
+	if j, err = p.openState(ctx, false, logger); err != nil || age == 0 {
+		return j, 0, err
+	}
+	if removed, err = j.Prune(ctx, time.Now().Add(-age)); err != nil {
+		return nil, 0, errors.Join(StateError(err, ""), j.Close())
+	}
+	return j, removed, nil
+}
+
+// Keep returns for how long what is over is kept, as [EnvKeep] says; 0 for ever.
+func (p *Program) Keep() (time.Duration, error) {
+	switch text := p.Getenv(EnvKeep); text {
+	case "":
+		return 90 * 24 * time.Hour, nil
+	case "forever":
+		return 0, nil
+	default:
+		return ParseAge(EnvKeep, text)
+	}
+}
+
+// ParseAge reads an age that was given by a flag or variable: a length of time, or days.
+func ParseAge(name, text string) (time.Duration, error) {
+	age, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		age = time.Duration(min(n, maxDays)) * 24 * time.Hour
+	}
+	if err != nil || age <= 0 {
+		return 0, Usagef("%s %q: write an age such as 30d or 12h", name, text)
+	}
+	return age, nil
+}
+
+// maxDays is more than anything is old.
+const maxDays = 100_000
+
+func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
 	dir, err := sqlite.Dir(p.Getenv)
 	if err != nil {
 		return nil, StateError(err, "")
