@@ -45,7 +45,7 @@ func TestLinesFit(t *testing.T) {
 		}
 		fits(t, strings.Join(args, " "), stdout.String())
 	}
-	all(command(&cli.Program{Getenv: getenv}), nil, func(cmd *cobra.Command, words []string) {
+	all(command(&cli.Program{Getenv: getenv}), nil, func(_ *cobra.Command, words []string) {
 		if len(words) < 2 || words[0] != "completion" { // cobra's own
 			said(append(words, "--help")...)
 		}

@@ -113,11 +113,6 @@ func (t *Timeline) Clear() {
 	}
 }
 
-// Note writes a line that belongs to no event.
-func (t *Timeline) Note(format string, args ...any) {
-	t.line(time.Now(), "dim", "note", format, args...)
-}
-
 // Show writes an event. Events that a person does not need are left out.
 func (t *Timeline) Show(e runner.Event) {
 	switch e := e.(type) {

@@ -78,7 +78,7 @@ func TestTimeline(t *testing.T) {
 func TestColourOnlyWhenAsked(t *testing.T) {
 	for _, colour := range []bool{true, false} {
 		var out bytes.Buffer
-		timeline.New(&out, timeline.Style{Color: colour}).Note("hello")
+		timeline.New(&out, timeline.Style{Color: colour}).Show(jit.TaskOpened{})
 		if got := strings.Contains(out.String(), "\x1b["); got != colour {
 			t.Errorf("NewTimeline(colour %v) wrote %q", colour, out.String())
 		}
