@@ -165,6 +165,17 @@ func (j *Journal) submit(ctx context.Context, sync bool, do func(*txn) error) er
 	}
 }
 
+// noted returns when the notes that wait are written, so that a reader sees them.
+func (j *Journal) noted(ctx context.Context) error {
+	j.queue.mu.Lock()
+	waiting := len(j.queue.ops) > 0 || j.queue.busy
+	j.queue.mu.Unlock()
+	if !waiting {
+		return nil
+	}
+	return j.submit(ctx, false, func(*txn) error { return nil })
+}
+
 // commit makes the changes of a batch durable and answers each.
 func (j *Journal) commit(batch []*op) {
 	own := make([]error, len(batch))
@@ -265,7 +276,7 @@ func (j *Journal) Note(e jit.Entry) {
 
 // Entries implements [jit.Rereader].
 func (j *Journal) Entries(ctx context.Context, run string) ([]jit.Entry, error) {
-	if err := j.submit(ctx, false, func(*txn) error { return nil }); err != nil { // after the notes that wait
+	if err := j.noted(ctx); err != nil {
 		return nil, err
 	}
 	var entries []jit.Entry

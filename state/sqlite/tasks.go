@@ -75,6 +75,9 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []jour
 	if f.Newest > 0 {
 		clause, args = clause+" DESC LIMIT ?", append(args, f.Newest)
 	}
+	if err := j.noted(ctx); err != nil {
+		return nil, err
+	}
 	err = j.with(ctx, func(c *sqldb.Conn) (err error) {
 		tasks, err = readTasks(c, clause, args...)
 		return err
@@ -91,6 +94,9 @@ const unsettled = "state NOT IN ('completed', 'expired')"
 // Task returns the task of a run, or else the one that the authorization server
 // calls so. It fails with [journal.ErrNotFound] if there is neither.
 func (j *Journal) Task(ctx context.Context, id string) (t journal.Task, err error) {
+	if err := j.noted(ctx); err != nil {
+		return t, err
+	}
 	err = j.with(ctx, func(c *sqldb.Conn) error {
 		for _, clause := range []string{"WHERE run = ?", "WHERE task = ? AND task <> '' ORDER BY first_seq DESC LIMIT 1"} {
 			tasks, err := readTasks(c, clause, id)

@@ -184,3 +184,17 @@ func TestTasks(t *testing.T) {
 		}
 	})
 }
+
+// What was noted is seen by whoever asks next, though nobody waited for it.
+func TestTasksAreSeenAsNoted(t *testing.T) {
+	both(t, func(t *testing.T, j *sqlite.Journal) {
+		j.Note(jit.Entry{Kind: jit.EntryTaskOpened, Run: "a", TaskID: "task_a"})
+		if task, err := j.Task(t.Context(), "task_a"); err != nil || task.Run != "a" {
+			t.Errorf("Task() = %+v, %v", task, err)
+		}
+		j.Note(jit.Entry{Kind: jit.EntryTaskCompleted, Run: "a", TaskID: "task_a"})
+		if tasks, err := j.Tasks(t.Context(), journal.TaskFilter{Unfinished: true}); err != nil || len(tasks) != 0 {
+			t.Errorf("Tasks() = %+v, %v", tasks, err)
+		}
+	})
+}
