@@ -212,6 +212,15 @@ func whole(path string) string {
 	return path
 }
 
+// unread reports whether something waits on standard input.
+func unread(stdin *os.File) bool {
+	info, err := stdin.Stat()
+	if err != nil {
+		return false
+	}
+	return info.Mode().IsRegular() && info.Size() > 0 || info.Mode()&fs.ModeNamedPipe != 0 && waits(stdin)
+}
+
 // readPrompt puts the request together: the words, and standard input in place of a last
 // "-", or where there are none. Besides words it is not read unasked: whoever starts this
 // may have left open what nobody writes to.
@@ -230,7 +239,7 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 		}
 		parts = append(parts, string(text))
 	} else if isFile {
-		if info, err := stdin.Stat(); err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeNamedPipe != 0) {
+		if unread(stdin) {
 			p.Note(`standard input is not read: end the prompt with "-" to add it`)
 		}
 	}

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package run
+
+import "os"
+
+func waits(*os.File) bool { return false }
