@@ -143,10 +143,10 @@ func (w *walk) run() {
 			w.t.Skipf("the guides need %s", tool)
 		}
 	}
-	cmd := exec.CommandContext(w.t.Context(), "bash", "-euo", "pipefail")
+	cmd := exec.CommandContext(w.t.Context(), "bash", "-euo", "pipefail", "-c",
+		"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"+w.script.String())
 	cmd.Dir = w.dir
 	// What a broken guide leaves running ends with it.
-	cmd.Stdin = strings.NewReader("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + w.script.String())
 	cmd.Env = append(os.Environ(), "GOFLAGS=-trimpath -buildvcs=false", "GOPROXY=off", "GOWORK=off", "NO_PROXY=*",
 		"ANALYST_STATE_DIR="+w.t.TempDir()+"/state")
 	cmd.WaitDelay = 10 * time.Second // for a process that keeps the pipes

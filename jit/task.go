@@ -209,6 +209,6 @@ func (t *Task) baseToken(ctx context.Context) (secret.String, error) {
 	return tok, nil
 }
 
-// Scrub returns s without any token of this task, as [secret.Scrubber] has it. An API that echoes a request's headers would
-// otherwise put a live token before the model.
+// Scrub returns s without any token of this task, as [secret.Scrubber] has it. An API
+// that echoes a request's headers would otherwise put a live token before the model.
 func (t *Task) Scrub(s string) string { return t.secrets.Scrub(s) }
