@@ -52,6 +52,10 @@ static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 api: ## write the exported API of each package to api/ anew
 	$(GO) test ./api -update
 
+.PHONY: bench-peers
+bench-peers: ## run the job beside Google's ADK for Python and JavaScript, for minutes; docs/performance.md keeps the table
+	@python3 lab/bench/peers/peers.py
+
 .PHONY: nightly
 nightly: ## what takes longer: builds for the other systems, fuzzing, 1000 kills
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...

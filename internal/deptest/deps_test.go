@@ -93,7 +93,8 @@ var allowed = map[string][]string{
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
 	"internal/newtool":    {"internal/disk"},
 
-	"lab/agentdojo": {"policy"},
+	"lab/agentdojo":        {"policy"},
+	"lab/bench/peers/ours": {"agent", "jit", "lumoauth", "models", "runner", "secret", "state/sqlite", "tools"},
 
 	// Benchmarks look at everything.
 	"lab/bench": {
