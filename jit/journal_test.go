@@ -96,7 +96,7 @@ func TestNothingHappensThatTheJournalDoesNotHave(t *testing.T) {
 // Each holds a promise: see docs/reliability.md.
 func TestWritesThatWait(t *testing.T) {
 	log := &journal{}
-	c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: log}, nil).over(tripper(guarded(needsPath)))
+	c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: log}, nil).over(guarded(needsPath))
 	want := func(of string, kinds ...string) {
 		t.Helper()
 		if diff := cmp.Diff(kinds, log.waited); diff != "" {

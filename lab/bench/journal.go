@@ -76,7 +76,7 @@ func fsync() (run func() error, closing func() error, err error) {
 // journalEntry is what stands before each grant and effect.
 func journalEntry() measure {
 	return measure{
-		name: "journal entry that waits for the disk", floor: "a page written and synced",
+		name: "journal entry that waits for the disk", floor: "a page written and synced", goal: goal{ratio: 1.5},
 		open: onRecorded(func(ctx context.Context, _ *calls, j *sqlite.Journal) (*pair, error) {
 			sync, closing, err := fsync()
 			if err != nil {
@@ -171,7 +171,7 @@ const deadTasks = 50
 // tasksRecovered gives back what a dead process left.
 func tasksRecovered() measure {
 	return measure{
-		name: "dead task given back", floor: "completing it by hand",
+		name: "dead task given back", floor: "completing it by hand", goal: goal{ratio: 1.5},
 		open: onRecorded(func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error) {
 			dir := filepath.Dir(j.Path())
 			var left []*hand

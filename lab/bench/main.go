@@ -98,5 +98,6 @@ func measures() []measure {
 		coveredCallRecorded(),
 		effectRecorded(),
 		tasksRecovered(),
+		explainInLarge(),
 	}
 }

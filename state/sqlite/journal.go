@@ -223,7 +223,7 @@ func (j *Journal) register(ctx context.Context) error {
 // Memory returns a journal that lives in memory only: it behaves as one on disk,
 // chain and states included, but ends with the process, and nobody else can see or
 // recover its tasks. Options.Dir and ReadOnly are not used.
-func Memory(ctx context.Context, opts Options) (*Journal, error) {
+func Memory(_ context.Context, opts Options) (*Journal, error) {
 	opts.ReadOnly = false
 	j, err := newJournal(opts)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -89,7 +90,7 @@ func readLine(from *bufio.Reader) (line []byte, err error) {
 		switch {
 		case err == nil:
 			return slices.Clip(line[:len(line)-1]), nil
-		case err != bufio.ErrBufferFull || len(line) > journal.MaxEntry:
+		case !errors.Is(err, bufio.ErrBufferFull) || len(line) > journal.MaxEntry:
 			return nil, io.ErrUnexpectedEOF
 		}
 	}
