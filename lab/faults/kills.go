@@ -165,7 +165,7 @@ func (k *killing) die(ctx context.Context, p plan, rng *rand.Rand) (title string
 		}
 		timer := time.NewTimer(longest)
 		if p.point == "" {
-			timer.Reset(time.Duration(rng.Int64N(int64(k.usual))))
+			timer.Reset(time.Duration(rng.Int64N(int64(k.usual)>>try + 1))) // sooner, if the machine has become faster
 		}
 		go func() {
 			if _, ok := <-timer.C; ok {

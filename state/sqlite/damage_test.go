@@ -281,6 +281,33 @@ func TestCloseSettlesWhatDidNotWait(t *testing.T) {
 	}
 }
 
+// Also the entry that was written last is missed.
+func TestLastEntryCutOffWhileRunning(t *testing.T) {
+	dir := stateDir(t)
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }() // what it finds is what the test is about
+	add(t, j, life("a")[0])
+	wal := filepath.Join(dir, "journal.db-wal")
+	size := func() int64 {
+		info, err := os.Stat(wal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	was := size()
+	add(t, j, life("a")[1])
+	if err := os.Truncate(wal, was); err != nil { // as it was when the last entry was begun
+		t.Fatal(err)
+	}
+	if err := j.Append(t.Context(), life("a")[2]); !errors.Is(err, journal.ErrMoved) {
+		t.Errorf("Append() = %v, want ErrMoved", err)
+	}
+}
+
 // While it runs, what happens to the files is noticed by the next Append, which
 // acknowledges nothing.
 func TestFilesTakenAwayWhileRunning(t *testing.T) {

@@ -40,7 +40,10 @@ func (j *Journal) transact(sync bool, do func(*txn) error) error {
 		tx := &txn{j: j, c: c, tasks: map[string]loaded{}}
 		err := tx.run(sync, do)
 		tx.remember(err == nil)
-		if err != nil || !sync || j.head == nil {
+		if err != nil || j.head == nil {
+			return err
+		}
+		if err := j.files.check(); err != nil || !sync { // how large they are now, too
 			return err // what a power cut may take is not promised to be there
 		}
 		return j.head.set(tx.last)
