@@ -67,8 +67,11 @@ func gateOf(ctx context.Context) *Gate {
 // and documents say widens nothing.
 func (g *Gate) Said(text string) { g.talk.Said(text) }
 
+// Task says which task the calls that follow belong to; see [policy.Conversation.Task].
+func (g *Gate) Task(name string) { g.talk.Task(name) }
+
 // Recall adds a call of an earlier run of the conversation, and what it gave. It counts
-// as made, and is not thereby named.
+// as made, whatever came of it, and is not thereby named.
 func (g *Gate) Recall(t tool.Tool, args, response map[string]any) {
 	guarded, ok := t.(*guarded)
 	if !ok {

@@ -24,6 +24,9 @@ type Aim struct {
 	// their like, one for each thing of type Each that was named.
 	Max  int
 	Each string
+	// MaxPerTask bounds the calls of one task, which is what the agent does on one
+	// message. 0 is no bound.
+	MaxPerTask int
 	// Records says what a result tells about things that later calls may be aimed at.
 	Records Records
 	// Unnamed says what becomes of a call that the person did not name.

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -24,6 +26,8 @@ type Conversation struct {
 	named   map[string]map[string]bool // targets that were named, by type
 	allowed map[string]bool            // calls, so that a repetition counts once
 	done    map[string]int             // calls by tool
+	task    string                     // that is under way
+	inTask  map[string]int             // its calls by tool
 }
 
 type record struct{ id, name string }
@@ -128,10 +132,12 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 			verbatim = verbatim || target.As == FromWords && slices.Contains(c.words.titles(), fold(value))
 		}
 	}
-	if aim.Effect != "" {
-		if reason := c.unasked(tool, aim, verbatim); reason != "" {
-			v.Missing = append(v.Missing, Missing{Reason: reason})
-		}
+	reason := c.unasked(aim)
+	if reason == "" {
+		reason = c.spent(tool, aim, verbatim)
+	}
+	if reason != "" {
+		v.Missing = append(v.Missing, Missing{Reason: reason})
 	}
 	if v.Named() {
 		c.count(tool, call)
@@ -151,19 +157,37 @@ func (c *Conversation) Allowed(tool string, args map[string]any) {
 func (c *Conversation) Counted(tool string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.done == nil {
-		c.allowed, c.done = map[string]bool{}, map[string]int{}
+	c.add(tool, 1)
+}
+
+// Task says which task the calls that follow belong to, by any name. With another one
+// than before, what bounds the calls of a task counts anew.
+func (c *Conversation) Task(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if name != c.task {
+		c.task, c.inTask = name, nil
 	}
-	c.done[tool]++
+}
+
+func (c *Conversation) add(tool string, n int) {
+	if c.done == nil {
+		c.done = map[string]int{}
+	}
+	if c.inTask == nil {
+		c.inTask = map[string]int{}
+	}
+	c.done[tool] += n
+	c.inTask[tool] += n
 }
 
 func (c *Conversation) count(tool, call string) {
 	if c.allowed == nil {
-		c.allowed, c.done = map[string]bool{}, map[string]int{}
+		c.allowed = map[string]bool{}
 	}
 	if !c.allowed[call] {
 		c.allowed[call] = true
-		c.done[tool]++
+		c.add(tool, 1)
 	}
 }
 
@@ -173,7 +197,7 @@ func (c *Conversation) Failed(tool string, args map[string]any) {
 	defer c.mu.Unlock()
 	if call := callOf(tool, args); c.allowed[call] {
 		delete(c.allowed, call)
-		c.done[tool]--
+		c.add(tool, -1)
 	}
 }
 
@@ -187,27 +211,43 @@ func callOf(tool string, args map[string]any) string {
 }
 
 // unasked returns why an effect is not one that was asked for; "" if it is.
-func (c *Conversation) unasked(tool string, aim Aim, verbatim bool) string {
+func (c *Conversation) unasked(aim Aim) string {
 	switch {
+	case aim.Effect == "":
+		return ""
 	case len(aim.AskedBy) == 0 && len(aim.Targets) == 0:
 		return "nothing in a request can name this: " + aim.Effect
 	case len(aim.AskedBy) > 0 && !asks(strings.Join(c.words, "\n"), aim.AskedBy):
 		return "nobody asked for this: " + aim.Effect
 	}
-	most := aim.Max
-	if most == OnePerRequest {
-		most = 0
-		for _, text := range c.words {
-			most += asked(text, aim.AskedBy, len(c.named[aim.Each]))
-		}
-		if verbatim { // a title of its own
-			return ""
-		}
-	}
-	if aim.Max != 0 && c.done[tool] >= most {
-		return "that many were not asked for: " + aim.Effect
+	return ""
+}
+
+// spent returns which bound the calls of a tool have reached; "" for none. verbatim is a
+// call with a title of its own, of which there is one for each that was given.
+func (c *Conversation) spent(tool string, aim Aim, verbatim bool) string {
+	most, what := c.most(aim), cmp.Or(aim.Effect, tool)
+	switch {
+	case aim.MaxPerTask > 0 && c.inTask[tool] >= aim.MaxPerTask:
+		return fmt.Sprintf("one task may do no more of this than %d: %s", aim.MaxPerTask, what)
+	case aim.Max == OnePerRequest && !verbatim && c.done[tool] >= most:
+		return "that many were not asked for: " + what
+	case aim.Max > 0 && c.done[tool] >= most:
+		return fmt.Sprintf("one conversation may do no more of this than %d: %s", most, what)
 	}
 	return ""
+}
+
+// most is how many calls the conversation may make; 0 is no bound for an aim without one.
+func (c *Conversation) most(aim Aim) int {
+	if aim.Max != OnePerRequest {
+		return aim.Max
+	}
+	most := 0
+	for _, text := range c.words {
+		most += asked(text, aim.AskedBy, len(c.named[aim.Each]))
+	}
+	return most
 }
 
 // missing returns why a target was not named; "" if it was.

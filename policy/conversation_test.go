@@ -192,11 +192,42 @@ tools:
 	if got := p.Aim("read", read); len(got.Targets) != 1 || got.Unnamed != policy.Ask {
 		t.Errorf("Aim() of another tool = %+v", got)
 	}
-	_, err = policy.Parse([]byte("tools: {write: {max: 0, unnamed: no, targets: {tittle: {type: t}, to: {as: loosely}}, records: {name: x}, asked_by: []}}"), map[string][]string{"write": {"title", "to"}})
-	for _, want := range []string{"max is", `"no" is none of`, "no argument tittle", `"loosely" is none of`, "a target has no type", "records have", "the list is not"} {
+	_, err = policy.Parse([]byte("tools: {write: {max: 0, max_per_task: one_per_request, unnamed: no, targets: {tittle: {type: t}, to: {as: loosely}}, records: {name: x}, asked_by: []}}"), map[string][]string{"write": {"title", "to"}})
+	for _, want := range []string{"max is", "max_per_task is", `"no" is none of`, "no argument tittle", `"loosely" is none of`, "a target has no type", "records have", "the list is not"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse() = %v, want %q in it", err, want)
 		}
+	}
+}
+
+// What a tool may do in a task is bounded for reading too, and a call that failed counts
+// for nothing.
+func TestMaxPerTask(t *testing.T) {
+	p, err := policy.Parse([]byte("tools: {find: {max_per_task: 2}}"), map[string][]string{"find": {"query"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	aim := p.Aim("find", find)
+	var c policy.Conversation
+	c.Task("one")
+	c.Counted("find")
+	for i, want := range []string{"", "no more of this than 2: find"} {
+		v := c.Judge("find", aim, m{"query": strings.Repeat("x", i)})
+		if v.Named() != (want == "") || !strings.Contains(v.String(), want) {
+			t.Errorf("call %d: %q, want %q", i, v, want)
+		}
+	}
+	c.Failed("find", m{"query": ""})
+	if v := c.Judge("find", aim, m{"query": "again"}); !v.Named() {
+		t.Errorf("after a failure: %q", v)
+	}
+	c.Task("one")
+	if v := c.Judge("find", aim, m{"query": "more"}); v.Named() {
+		t.Error("the same task began anew")
+	}
+	c.Task("two")
+	if v := c.Judge("find", aim, m{"query": "more"}); !v.Named() {
+		t.Errorf("the next task: %q", v)
 	}
 }
 

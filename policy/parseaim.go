@@ -20,14 +20,15 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 			set(func(a *Aim) { a.Unnamed = answer })
 		},
 		"max": func(n *yaml.Node) {
-			most, err := strconv.Atoi(n.Value)
-			if n.Value == "one_per_request" {
-				most, err = OnePerRequest, nil
-			}
-			if n.Kind != yaml.ScalarNode || err != nil || most < OnePerRequest || most == 0 {
-				r.fail(n, "max is a whole number above 0, or one_per_request")
+			most := OnePerRequest
+			if n.Value != "one_per_request" {
+				most = r.count(n, "max is a whole number above 0, or one_per_request")
 			}
 			set(func(a *Aim) { a.Max = most })
+		},
+		"max_per_task": func(n *yaml.Node) {
+			most := r.count(n, "max_per_task is a whole number above 0")
+			set(func(a *Aim) { a.MaxPerTask = most })
 		},
 		"targets": func(n *yaml.Node) {
 			targets := map[string]Target{}
@@ -51,6 +52,15 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 			set(func(a *Aim) { a.Records = of })
 		},
 	}
+}
+
+// count reads a number above 0, or fails with what is wrong.
+func (r *reader) count(n *yaml.Node, wrong string) int {
+	most, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || n.Anchor != "" || err != nil || most <= 0 {
+		r.fail(n, "%s", wrong)
+	}
+	return most
 }
 
 func (r *reader) target(n *yaml.Node) Target {

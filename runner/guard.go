@@ -47,7 +47,7 @@ func newGuard() (*plugin.Plugin, error) {
 			}
 			r.ids.learn(req.Contents)
 			r.calls.offered(req.Tools)
-			r.naming.remember(req.Tools)
+			r.naming.remember(req.Tools, r.turn.resumed, ctx.InvocationID())
 			if again, err := r.replay(ctx.AgentName(), ctx.InvocationID()); again != nil || err != nil {
 				return again, err
 			}

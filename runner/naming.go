@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"encoding/json"
 	"sync"
 
 	"google.golang.org/adk/v2/session"
@@ -47,10 +48,17 @@ func (n *naming) say(c *genai.Content) {
 	}
 }
 
-// remember takes in the calls of earlier runs, once it is known which tools there are.
-func (n *naming) remember(tools map[string]any) {
+// remember takes in the calls of earlier runs, and those of a suspended one that have
+// ended, once it is known which tools there are. invocation is the one under way, which
+// is a task like each of those before.
+func (n *naming) remember(tools map[string]any, suspended *Suspension, invocation string) {
 	if n.gate == nil {
 		return
+	}
+	recall := func(name string, args, response map[string]any) {
+		if t, _ := tools[name].(tool.Tool); t != nil {
+			n.gate.Recall(t, args, response)
+		}
 	}
 	n.recall.Do(func() {
 		made := map[call]map[string]any{}
@@ -62,14 +70,24 @@ func (n *naming) remember(tools map[string]any) {
 		}
 		for _, ev := range n.past {
 			_, results := parts(ev)
+			n.gate.Task(ev.InvocationID)
 			for _, fr := range results {
-				t, _ := tools[fr.Name].(tool.Tool)
-				if args, ok := made[call{fr.ID, fr.Name}]; ok && t != nil {
-					n.gate.Recall(t, args, fr.Response)
+				if args, ok := made[call{fr.ID, fr.Name}]; ok {
+					recall(fr.Name, args, fr.Response)
 				}
 			}
 		}
+		n.gate.Task(invocation)
 		n.past = nil
+		if suspended == nil {
+			return
+		}
+		for _, c := range suspended.Calls { // their results are not in the conversation yet
+			var fr genai.FunctionResponse
+			if args, err := c.arguments(); err == nil && c.Result != nil && json.Unmarshal(c.Result, &fr) == nil {
+				recall(c.Tool, args, fr.Response)
+			}
+		}
 	})
 }
 

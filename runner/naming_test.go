@@ -13,6 +13,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
@@ -145,5 +146,40 @@ func TestResumedCallsWereLetThrough(t *testing.T) {
 	got := w.resume(t)
 	if !slices.Equal(w.ran, []string{"doc_9"}) || asked != 2 || len(got.finished.Refused) != 1 {
 		t.Errorf("ran %v, asked %d times, refused %v, %v; want doc_9, twice, doc_8", w.ran, asked, got.finished.Refused, got.err)
+	}
+}
+
+// Budgets hold over suspension, also for a call that had ended beside the one that waited;
+// that of a task begins anew with the next message.
+func TestBudgetsHoldOverResume(t *testing.T) {
+	for name, tt := range map[string]struct {
+		aim  policy.Aim
+		next []string // what runs for the next message
+	}{
+		"of a conversation":  {policy.Aim{Effect: "act", AskedBy: []string{"go"}, Max: 2}, nil},
+		"of a task":          {policy.Aim{Effect: "act", AskedBy: []string{"go"}, MaxPerTask: 2}, []string{"doc_4", "doc_5"}},
+		"of a task, to read": {policy.Aim{MaxPerTask: 2}, []string{"doc_4", "doc_5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := reviewFor(t, &tt.aim, asks("act doc_1", "act doc_2"), asks("act doc_3"), says("done"), asks("act doc_4", "act doc_5"), asks("act doc_6"), says("done"))
+			kept := w.config
+			w.config = func(cfg *runner.Config) { kept(cfg); cfg.AllowUnnamed = false }
+			for _, id := range []string{"doc_1", "doc_3", "doc_4", "doc_5", "doc_6"} {
+				w.decide(id, jit.StatusApproved)
+			}
+			if got := w.say(t, "go"); got.finished.Outcome != runner.Pending {
+				t.Fatalf("%+v, %v", got.finished, got.err)
+			}
+			w.decide("doc_2", jit.StatusApproved)
+			if got := w.resume(t); !slices.Equal(w.ran, []string{"doc_1", "doc_2"}) || len(got.finished.Refused) != 1 {
+				t.Fatalf("ran %v, refused %v, %v; want two and one", w.ran, got.finished.Refused, got.err)
+			}
+			w.ran = nil
+			w.say(t, "go on")
+			slices.Sort(w.ran)
+			if !slices.Equal(w.ran, tt.next) {
+				t.Errorf("the next message ran %v, want %v", w.ran, tt.next)
+			}
+		})
 	}
 }

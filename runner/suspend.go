@@ -121,16 +121,22 @@ func (s *Suspension) again() (*genai.Content, error) {
 		if c.Result != nil {
 			continue
 		}
-		var args map[string]any
-		dec := json.NewDecoder(bytes.NewReader(c.Args))
-		dec.UseNumber()
-		if err := dec.Decode(&args); err != nil {
+		args, err := c.arguments()
+		if err != nil {
 			return nil, fmt.Errorf("arguments of call %s: %w", c.CallID, err)
 		}
-		strictjson.Numbers(args)
 		content.Parts = append(content.Parts, &genai.Part{FunctionCall: &genai.FunctionCall{ID: c.CallID, Name: c.Tool, Args: args}})
 	}
 	return content, nil
+}
+
+// arguments returns the call's arguments, each number as it was written.
+func (c *SuspendedCall) arguments() (args map[string]any, err error) {
+	dec := json.NewDecoder(bytes.NewReader(c.Args))
+	dec.UseNumber()
+	err = dec.Decode(&args)
+	strictjson.Numbers(args)
+	return args, err
 }
 
 // errSuspended breaks off a run whose calls wait.

@@ -21,6 +21,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
@@ -77,7 +78,10 @@ type reviewed struct {
 	ran     []string              // calls that got what they asked for
 }
 
-func review(t testing.TB, steps ...step) *reviewed {
+func review(t testing.TB, steps ...step) *reviewed { return reviewFor(t, nil, steps...) }
+
+// reviewFor is review with an aim of the tool's calls.
+func reviewFor(t testing.TB, aim *policy.Aim, steps ...step) *reviewed {
 	w := &reviewed{journal: &fake.Journal{}, kept: &suspensions{}, sessions: session.InMemoryService(), decided: map[string]jit.Status{}}
 	ids := map[string]string{}
 	w.authority = newAuthority(func(a *fake.Authority) {
@@ -104,7 +108,7 @@ func review(t testing.TB, steps ...step) *reviewed {
 	})
 	// "act doc_1 doc_2" needs both, one after the other.
 	w.tools = []tool.Tool{must(tools.New(tools.Spec[args]{
-		Name: "act", Description: "acts", Ceiling: func(a args) (all []rar.Detail) {
+		Name: "act", Description: "acts", Aim: aim, Ceiling: func(a args) (all []rar.Detail) {
 			for _, id := range strings.Fields(a.Arg) {
 				all = append(all, doc(id))
 			}
