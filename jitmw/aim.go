@@ -73,16 +73,12 @@ func (g *Gate) Task(name string) { g.talk.Task(name) }
 // Recall adds a call of an earlier run of the conversation, and what it gave. It counts
 // as made, whatever came of it, and is not thereby named.
 func (g *Gate) Recall(t tool.Tool, args, response map[string]any) {
-	guarded, ok := t.(*guarded)
-	if !ok {
-		return
-	}
-	plan, err := guarded.cfg.Plan(args)
+	plan, err := PlanOf(t, args)
 	if err != nil {
 		return // so it was not made
 	}
 	g.talk.Counted(t.Name())
-	g.returned(t.Name(), guarded.aim(plan, args), response)
+	g.returned(t.Name(), *plan.Aim, response)
 }
 
 // Resumed says that a call was let through before, and is gone on with.

@@ -66,6 +66,10 @@ type Config struct {
 	// shown to the model. Required.
 	Plan func(args map[string]any) (Plan, error)
 
+	// Outline says what any call could come to, for people who want to know beforehand.
+	// nil says nothing.
+	Outline func() Outline
+
 	// MaxResult bounds the result in bytes of JSON. 0 means 256 KiB. The longest
 	// text of a larger result is cut, and the model is told so.
 	MaxResult int
@@ -312,7 +316,7 @@ func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (_ any, aim 
 		}
 	}
 	call.Args = m
-	plan, err := g.cfg.Plan(m)
+	plan, err := PlanOf(g, m)
 	if err != nil {
 		return nil, aim, &argumentError{err}
 	}
@@ -320,14 +324,7 @@ func (g *guarded) plan(ctx agent.Context, call *jit.Call, args any) (_ any, aim 
 		args = plan.Args
 	}
 	call.Ceiling, call.Justification, call.Repeats = plan.Ceiling, cmp.Or(plan.Justification, g.Name()), plan.Repeats
-	return args, g.aim(plan, m), nil
-}
-
-func (g *guarded) aim(plan Plan, args map[string]any) policy.Aim {
-	if plan.Aim != nil {
-		return *plan.Aim
-	}
-	return policy.Bound(g.Name(), plan.Ceiling, args)
+	return args, *plan.Aim, nil
 }
 
 // under is ADK's tool context with the standard part of another one. ADK's own

@@ -246,3 +246,32 @@ func FuzzJudge(f *testing.F) {
 		c.Judge("read", read, m{"id": value})
 	})
 }
+
+// What a request names and asks for can be told before anything runs.
+func TestWhatIsNamedAndAskedFor(t *testing.T) {
+	var c policy.Conversation
+	c.Said(`Read doc_2 and doc_1's notes, pay 1,500 to a@b.com (see https://b.com/x), and write a report titled "May plan" for each.`)
+	names := func(of policy.Target) string { return strings.Join(c.Names(of), " | ") }
+	for want, got := range map[string]string{
+		"a@b.com | doc_1 | doc_2": names(policy.Target{Type: "document"}),
+		"1 | 1,500 | 2":           names(policy.Target{Type: "number"}),
+		"https://b.com/x":         names(policy.Target{Type: "url"}),
+		"may plan":                names(policy.Target{Type: "title", As: policy.FromWords}),
+	} {
+		if got != want {
+			t.Errorf("names %q, want %q", got, want)
+		}
+	}
+	if asked, most := c.Asks(write); !asked || most != 3 {
+		t.Errorf("reports: %t, %d; want one for each thing that looks like an id", asked, most)
+	}
+	if asked, most := c.Asks(pay); !asked || most != 0 {
+		t.Errorf("payments: %t, %d", asked, most)
+	}
+	if asked, _ := c.Asks(change); asked {
+		t.Error("a change was asked for")
+	}
+	if asked, _ := c.Asks(read); asked {
+		t.Error("reading is an effect")
+	}
+}

@@ -158,7 +158,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		}
 		return p, nil
 	}
-	guarded, err := jitmw.Wrap(t, jitmw.Config{Plan: plan, MaxResult: spec.MaxResult, Logger: spec.Logger})
+	guarded, err := jitmw.Wrap(t, jitmw.Config{Plan: plan, Outline: func() jitmw.Outline { return spec.outline(schema.checked) }, MaxResult: spec.MaxResult, Logger: spec.Logger})
 	if err != nil {
 		return fail(err)
 	}
