@@ -82,7 +82,7 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 	}
 	err := s.all.AppendEvent(ctx, to, ev)
 	if r != nil && err == nil {
-		r.stored(ctx, ev)
+		r.stored(ev)
 	}
 	return err
 }

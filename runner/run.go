@@ -65,6 +65,7 @@ type run struct {
 
 	over      *Suspension    // of this session, when its task was over before the run began
 	claimed   bool           // and somebody had resumed it by then
+	settled   *Suspension    // of which all is in the conversation
 	suspended *Suspension    // what this run leaves behind
 	held      *session.Event // the results that were held back for it
 
@@ -149,6 +150,9 @@ func (r *run) drive(ctx context.Context) {
 		} else {
 			err = fmt.Errorf("%w; and %s: %w", err, text, failure)
 		}
+	}
+	if r.settled != nil && r.suspended == nil {
+		r.drop(ctx, r.settled)
 	}
 	if err == nil && outcome == Failed {
 		err = r.unopened(ctx)

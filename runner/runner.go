@@ -245,3 +245,13 @@ func (r *Runner) Resume(ctx context.Context, in Input) iter.Seq2[Event, error] {
 	in.resume = true
 	return r.Run(ctx, in)
 }
+
+// Drop gives up what a suspended session waits for: the calls are not made, which is
+// their result, and the authority of the task is given back. A session that is not
+// suspended is left as it is, with [ErrNothingToResume].
+func (r *Runner) Drop(ctx context.Context, in Input) error {
+	in.resume = true
+	run := &run{r: r, in: in, outcome: newTally(), events: make(chan Event), done: make(chan struct{})}
+	close(run.done) // nobody listens
+	return run.dropped(ctx)
+}

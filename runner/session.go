@@ -94,9 +94,7 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 	if err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
 	}
-	if r.over != nil {
-		r.drop(ctx, r.over)
-	}
+	r.settled = r.over
 	if n := s.Events().Len(); r.in.resume && !mended && (n == 0 || s.Events().At(n-1).IsFinalResponse() && s.Events().At(n-1).Author != genai.RoleUser) {
 		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
 	}
@@ -183,7 +181,7 @@ func (r *run) lost(fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
 		case c != nil && c.Result != nil:
 			return fr, json.Unmarshal(c.Result, fr)
 		case c != nil && !r.claimed:
-			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided in time, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
+			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}
 	}
 	fr.Response = jitmw.Shown(result)

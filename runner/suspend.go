@@ -2,6 +2,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -333,13 +334,35 @@ func (s *Suspension) complete(ev *session.Event) (*session.Event, error) {
 	return &whole, nil
 }
 
-// stored forgets what a run went on with, once every call has its result in the
-// conversation.
-func (r *run) stored(ctx context.Context, ev *session.Event) {
+// stored notes that every call that a run went on with has its result in the
+// conversation. What it went on with is kept until the run is over, so that nobody else
+// takes up what is under way.
+func (r *run) stored(ev *session.Event) {
 	if _, results := parts(ev); r.turn.resumed != nil && len(results) > 0 {
-		r.drop(ctx, r.turn.resumed)
-		r.turn.resumed = nil
+		r.settled, r.turn.resumed = r.turn.resumed, nil
 	}
+}
+
+// dropped is [Runner.Drop].
+func (r *run) dropped(ctx context.Context) error {
+	r.place = r.in.place()
+	if kept := r.r.cfg.Suspensions; kept == nil {
+		return fmt.Errorf("runner: session %s: %w", r.place.session, ErrNothingToResume)
+	} else if s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session); s == nil {
+		return fmt.Errorf("runner: session %s: %w", r.place.session, cmp.Or(err, ErrNothingToResume))
+	}
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	defer r.r.busy.leave(r.place)
+	if r.turn.resumed != nil {
+		r.over, r.turn.resumed = r.turn.resumed, nil
+	}
+	_, err := r.prepare(ctx)
+	if err == nil {
+		r.drop(ctx, r.settled)
+	}
+	return errors.Join(err, r.close(context.WithoutCancel(ctx)))
 }
 
 // drop forgets a suspension. One that stays is known to be over by its task.

@@ -25,6 +25,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/doctor"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
 	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/sessions"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
 	"github.com/jitagent/jitagent/models"
 )
@@ -90,7 +91,7 @@ and offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p),
+		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p),
 		audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p), newtool.Command(p), catalog(p), manual(p),
 	)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -162,7 +162,7 @@ func TestStartCannotListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = run.Close() }()
-	if _, err := Start(t.Context(), Config{}, run.addr); err == nil || errors.Is(err, errInUse) {
+	if _, err := Start(t.Context(), Config{}, run.addr); err == nil || errors.Is(err, ErrInUse) {
 		t.Errorf("Start() on a port in use = %v", err)
 	}
 }

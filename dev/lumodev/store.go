@@ -22,8 +22,8 @@ const (
 	lockFile     = "lock"
 )
 
-// errInUse reports a state directory that another server holds.
-var errInUse = errors.New("in use by another lumodev: stop that one or use another directory")
+// ErrInUse reports a state directory that another server holds.
+var ErrInUse = errors.New("in use by another lumodev: stop that one or use another directory")
 
 // schemaVersion is the version of the tables below. A database of a later one is
 // refused: this program cannot know what it would lose.
@@ -57,7 +57,7 @@ func openStore(dir string) (*store, error) {
 	}
 	if ok, err := disk.TryLock(lock); !ok {
 		if err == nil {
-			err = errInUse
+			err = ErrInUse
 		}
 		return nil, errors.Join(fmt.Errorf("lumodev: state directory %s: %w", dir, err), lock.Close())
 	}

@@ -132,8 +132,8 @@ func TestKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{StateDir: dir, BaseURL: fixedURL}); !errors.Is(err, errInUse) {
-		t.Errorf("a second server on the directory: %v, want %v", err, errInUse)
+	if _, err := New(Config{StateDir: dir, BaseURL: fixedURL}); !errors.Is(err, ErrInUse) {
+		t.Errorf("a second server on the directory: %v, want %v", err, ErrInUse)
 	}
 	// The secret that the child made is in its directory: the next server has it.
 	db, err := sqldb.Connect(filepath.Join(dir, databaseFile), false)
@@ -269,7 +269,7 @@ func TestStateDirRefuses(t *testing.T) {
 				t.Errorf("New() = %v, want %q", err, row.want)
 			}
 			// A failed start lets go of the directory.
-			if _, again := New(Config{StateDir: dir, BaseURL: fixedURL}); errors.Is(again, errInUse) {
+			if _, again := New(Config{StateDir: dir, BaseURL: fixedURL}); errors.Is(again, ErrInUse) {
 				t.Errorf("New() again = %v", again)
 			}
 		})

@@ -103,15 +103,15 @@ var allowed = map[string][]string{
 	},
 
 	// The program. Its commands share cmd/analyst/internal/cli and do not know each other.
-	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "secret", "state/recovery"},
+	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
-		"state/journal", "state/sqlite", "state/recovery", "tools",
+		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
+		"state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/run": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "tools",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
@@ -125,10 +125,11 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/audit": {
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
 	},
-	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
+	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
+	"cmd/analyst/internal/newtool":  {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/tasks", "models", "tools",
+		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks", "models", "tools",
 	},
 }
 

@@ -16,10 +16,11 @@ func PruneCommand(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Remove what is old from the journal",
-		Long: `Remove the entries of tasks that were over before an age. Those of tasks that
-are not over stay, and so does all that came after them. What is removed can
-no longer be explained: export it first. The hash of the last entry that went
-stays, and "analyst audit verify" goes on to show that nothing else is missing.
+		Long: `Remove the entries of tasks that were over before an age, and the conversations
+that nobody went on with since. Entries of tasks that are not over stay, and so
+does all that came after them. What is removed can no longer be explained:
+export it first. The hash of the last entry that went stays, and "analyst audit
+verify" goes on to show that nothing else is missing.
 
 Every command that writes to the journal does the same with what is older than
 ` + cli.EnvKeep + `, 90 days unless it is set; "forever" keeps everything.
@@ -47,10 +48,16 @@ func prune(ctx context.Context, p *cli.Program, olderThan string) error {
 		return err
 	}
 	defer func() { _ = j.Close() }() // what was removed is, and told
+	store, sessions, err := cli.OpenSessions(ctx, j, age)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // the same
 	if age == 0 {
 		_, err = fmt.Fprintf(p.Stdout, "removed nothing: %s says to keep everything\n", cli.EnvKeep)
 		return err
 	}
-	_, err = fmt.Fprintf(p.Stdout, "removed %s from before %s\n", counted(int(removed), "entry", "entries"), time.Now().Add(-age).Format(time.DateTime))
+	_, err = fmt.Fprintf(p.Stdout, "removed %s, and %s, from before %s\n",
+		counted(int(removed), "entry", "entries"), counted(sessions, "session", "sessions"), time.Now().Add(-age).Format(time.DateTime))
 	return err
 }

@@ -2,21 +2,126 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
-// StartEmbedded starts the servers that stand in for what is not configured.
-func StartEmbedded(ctx context.Context, s Settings, logger *slog.Logger) (*dev.Servers, error) {
-	return dev.Start(ctx, dev.Config{Documents: &docapi.Config{Documents: s.Documents, Reports: s.Reports}, Logger: logger})
+// keptName is the name in journals of the embedded authorization server whose state is
+// kept beside the journal: unlike [recovery.Embedded], it comes back with the next
+// command that needs it.
+const keptName = recovery.Embedded + "/kept"
+
+// addresses are where the embedded servers listened last. An API's address is part of
+// what it demands, so a request that is open is known again only at the same one.
+type addresses struct {
+	Auth string `json:"auth"`
+	API  string `json:"api"`
 }
 
-// ClientOf says how this program reaches servers in its own process.
-func ClientOf(servers *dev.Servers) lumoauth.Config {
-	cfg := servers.Client()
-	cfg.UserAgent = UserAgent()
-	return cfg
+// StartEmbedded starts the servers that stand in for what is not configured, and enters
+// them into s. They keep their state in a folder of the state directory; "" keeps
+// nothing, and neither do those of a second process at a time: then s.Kept is false.
+func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.Logger) (*dev.Servers, error) {
+	cfg := dev.Config{Documents: &docapi.Config{Documents: s.Documents, Reports: s.Reports}, Logger: logger}
+	if state != "" {
+		cfg.StateDir = filepath.Join(state, "embedded")
+	}
+	file := filepath.Join(cfg.StateDir, "addresses.json")
+	var at addresses
+	if text, err := os.ReadFile(file); err == nil && cfg.StateDir != "" {
+		_ = json.Unmarshal(text, &at) // else they are new
+	}
+	cfg.AuthAddr, cfg.APIAddr = at.Auth, at.API
+	servers, err := dev.Start(ctx, cfg)
+	if err != nil && at != (addresses{}) { // somebody else listens there
+		cfg.AuthAddr, cfg.APIAddr = "", ""
+		servers, err = dev.Start(ctx, cfg)
+	}
+	if errors.Is(err, lumodev.ErrInUse) {
+		cfg.StateDir = ""
+		servers, err = dev.Start(ctx, cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.Kept = cfg.StateDir != ""
+	if now := (addresses{strings.TrimPrefix(servers.AuthURL, "http://"), servers.API.Host}); s.Kept && now != at {
+		text, _ := json.Marshal(now) // two texts
+		if err := disk.Replace(file, text, 0o600); err != nil {
+			return nil, errors.Join(err, servers.Close())
+		}
+	}
+	s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = servers.Client(), servers.API, true, true
+	s.LumoAuth.UserAgent = UserAgent()
+	return servers, nil
+}
+
+// A keptServer completes tasks at the embedded server whose state is kept, which it
+// starts when the first is to be completed.
+type keptServer struct {
+	settings Settings
+	state    string
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	servers *dev.Servers
+	client  *lumoauth.Client
+}
+
+// errBusy reports that another process has the embedded servers.
+type errBusy struct{}
+
+func (errBusy) Error() string                    { return "another analyst command has the embedded servers" }
+func (errBusy) Temporary() (time.Duration, bool) { return time.Second, true }
+
+// CompleteTask implements [recovery.Completer].
+func (k *keptServer) CompleteTask(ctx context.Context, id string) error {
+	client, err := k.started(ctx)
+	if err != nil {
+		return err
+	}
+	return client.CompleteTask(ctx, id)
+}
+
+func (k *keptServer) started(ctx context.Context) (_ *lumoauth.Client, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.client != nil {
+		return k.client, nil
+	}
+	s := k.settings
+	servers, err := StartEmbedded(ctx, &s, k.state, k.log)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("start the embedded servers: %w", err)
+	case !s.Kept:
+		return nil, errors.Join(errBusy{}, servers.Close())
+	}
+	if k.client, err = lumoauth.New(s.LumoAuth); err != nil {
+		return nil, errors.Join(err, servers.Close())
+	}
+	k.servers = servers
+	return k.client, nil
+}
+
+func (k *keptServer) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.servers != nil {
+		_ = k.servers.Close() // all that they did is on disk
+	}
 }

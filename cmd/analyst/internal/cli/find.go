@@ -57,7 +57,7 @@ func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, er
 	if err != nil {
 		return Subject{}, StateError(err, "")
 	}
-	if s := session(tasks, id); len(s.Runs) > 0 {
+	if s := ofSession(tasks, id); len(s.Runs) > 0 {
 		return s, nil
 	}
 	calls, err := callsLike(ctx, j, id)
@@ -93,8 +93,8 @@ func taskSubject(t journal.Task) Subject {
 	return Subject{Kind: "task", ID: cmp.Or(t.ID, t.Run), Runs: []string{t.Run}}
 }
 
-// session returns the session that is called id, and the runs that it has.
-func session(tasks []journal.Task, id string) Subject {
+// ofSession returns the session that is called id, and the runs that it has.
+func ofSession(tasks []journal.Task, id string) Subject {
 	s := Subject{Kind: "session", ID: id}
 	for _, t := range tasks {
 		if t.Session == id {
@@ -128,7 +128,7 @@ func beginning(tasks []journal.Task, calls map[string][]string, prefix string) [
 		}
 		if t.Session != "" && strings.HasPrefix(t.Session, prefix) && !sessions[t.Session] {
 			sessions[t.Session] = true
-			found = append(found, session(tasks, t.Session))
+			found = append(found, ofSession(tasks, t.Session))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(calls)) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,24 +23,33 @@ const (
 	asideGrace   = 2 * time.Second  // that the command's own end waits for the round
 )
 
-// OpenRecovery opens the journal, which the caller closes, and says how to recover tasks
-// of the authorization server that is meant. The embedded ones end with their process:
-// there is no server to ask.
-func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logger) (*sqlite.Journal, recovery.Config, error) {
+// OpenRecovery opens the journal, and says how to recover tasks of the authorization
+// server that is meant, or of the embedded one whose state is beside the journal. The
+// caller calls end.
+func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logger) (j *sqlite.Journal, cfg recovery.Config, end func(), err error) {
 	s, err := t.Resolve(p.Getenv, nil)
 	if err != nil {
-		return nil, recovery.Config{}, err
+		return nil, cfg, nil, err
 	}
-	cfg := recovery.Config{Authority: AuthorityName(s), Logger: logger}
+	s.Kept, s.LumoAuth.Logger = s.Embedded, logger
+	cfg = recovery.Config{Authority: AuthorityName(s), Logger: logger}
 	if !s.Embedded {
-		s.LumoAuth.Logger = logger
 		if cfg.Completer, err = lumoauth.New(s.LumoAuth); err != nil {
-			return nil, cfg, err
+			return nil, cfg, nil, err
 		}
 	}
-	j, err := p.OpenState(ctx, false, logger)
+	if j, err = p.OpenState(ctx, false, logger); err != nil {
+		return nil, cfg, nil, err
+	}
 	cfg.Journal = j
-	return j, cfg, err
+	kept := &keptServer{settings: s, state: filepath.Dir(j.Path()), log: logger}
+	if s.Embedded {
+		cfg.Completer = kept
+	}
+	return j, cfg, func() {
+		kept.close()
+		_ = j.Close() // all changes were made, and told
+	}, nil
 }
 
 // Done words what a sweep finished; empty when that is nothing.

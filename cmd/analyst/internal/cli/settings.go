@@ -93,6 +93,7 @@ func (t *Target) AddServerFlags(cmd *cobra.Command) {
 // or neither is.
 type Settings struct {
 	Embedded           bool
+	Kept               bool // the embedded servers keep their state
 	LumoAuth           lumoauth.Config
 	API                *url.URL
 	APIIdempotent      bool // the API honors Idempotency-Key

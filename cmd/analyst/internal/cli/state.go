@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -25,6 +27,15 @@ const EnvKeep = "ANALYST_KEEP"
 // StateHelp says in help texts where the journal is.
 const StateHelp = `The journal is in ` + EnvState + `, else in $XDG_STATE_HOME/analyst, else in
 ~/.local/state/analyst.`
+
+// StateDir returns the state directory; "" when there is none to be had.
+func (p *Program) StateDir() string {
+	dir, err := sqlite.Dir(p.Getenv)
+	if err != nil {
+		return ""
+	}
+	return dir
+}
 
 // OpenState opens the journal of the state directory; the caller closes it. To read
 // it nothing is created or changed, but that a journal of an earlier version is carried
@@ -53,6 +64,24 @@ func (p *Program) OpenPruned(ctx context.Context, age time.Duration, logger *slo
 		return nil, 0, errors.Join(StateError(err, ""), j.Close())
 	}
 	return j, removed, nil
+}
+
+// OpenSessions opens the conversations beside an open journal, without those that were
+// not changed since age and wait for nobody, and returns how many that were. The caller
+// closes the store.
+func OpenSessions(ctx context.Context, j *sqlite.Journal, age time.Duration) (*session.Store, int, error) {
+	store, err := session.Open(ctx, filepath.Dir(j.Path()))
+	if err != nil {
+		return nil, 0, StateError(err, "")
+	}
+	if age == 0 {
+		return store, 0, nil
+	}
+	removed, err := store.Prune(ctx, time.Now().Add(-age))
+	if err != nil {
+		return nil, 0, errors.Join(StateError(err, ""), store.Close())
+	}
+	return store, removed, nil
 }
 
 // Keep returns for how long what is over is kept, as [EnvKeep] says; 0 for ever.
@@ -137,7 +166,10 @@ func Unrecorded(err error) bool {
 // AuthorityName says which authorization server and agent a journal's tasks belong
 // to. The older paths of LumoAuth lead to the same tasks.
 func AuthorityName(s Settings) string {
-	if s.Embedded {
+	switch {
+	case s.Embedded && s.Kept:
+		return keptName
+	case s.Embedded:
 		return recovery.Embedded
 	}
 	return clientName(s.LumoAuth)

@@ -102,12 +102,14 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 	}
 	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
 	if s.Embedded {
-		servers, err := cli.StartEmbedded(ctx, s, nil)
+		servers, err := cli.StartEmbedded(ctx, &s, p.StateDir(), nil)
+		if err != nil { // or the journal has the same trouble, and says so
+			servers, err = cli.StartEmbedded(ctx, &s, "", nil)
+		}
 		if err != nil {
 			return append(found, finding{Check: "embedded servers", Detail: cli.Say(err), Fix: "see the message; --documents must be a readable directory"}), nil
 		}
 		defer func() { _ = servers.Close() }()
-		s.LumoAuth, s.API = cli.ClientOf(servers), servers.API
 	}
 	client, err := lumoauth.New(s.LumoAuth)
 	if err != nil {

@@ -9,8 +9,11 @@ import (
 	"os"
 	"strings"
 
+	"google.golang.org/adk/v2/session"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lab/failpoint"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/recovery"
 )
@@ -30,10 +33,10 @@ func armed() *failpoint.Set {
 }
 
 // Journal dies around each entry that is appended, and after each that is noted.
-func Journal(j jit.Journal) jit.Journal { return dyingJournal{j, armed()} }
+func Journal(j jit.Rereader) jit.Rereader { return dyingJournal{j, armed()} }
 
 type dyingJournal struct {
-	jit.Journal
+	jit.Rereader
 	at *failpoint.Set
 }
 
@@ -41,7 +44,7 @@ func (j dyingJournal) Append(ctx context.Context, entries ...jit.Entry) error {
 	for _, e := range entries {
 		j.at.Hit("journal", "before", string(e.Kind))
 	}
-	err := j.Journal.Append(ctx, entries...)
+	err := j.Rereader.Append(ctx, entries...)
 	for _, e := range entries {
 		j.at.Hit("journal", "after", string(e.Kind))
 	}
@@ -49,8 +52,44 @@ func (j dyingJournal) Append(ctx context.Context, entries ...jit.Entry) error {
 }
 
 func (j dyingJournal) Note(e jit.Entry) {
-	j.Journal.Note(e)
+	j.Rereader.Note(e)
 	j.at.Hit("journal", "noted", string(e.Kind))
+}
+
+// Sessions dies when an event is stored.
+func Sessions(s session.Service) session.Service { return dyingSessions{s, armed()} }
+
+type dyingSessions struct {
+	session.Service
+	at *failpoint.Set
+}
+
+func (s dyingSessions) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
+	err := s.Service.AppendEvent(ctx, to, ev)
+	s.at.Hit("sessions", "appended")
+	return err
+}
+
+// Suspensions dies around what is kept of a suspended session.
+func Suspensions(s runner.Suspensions) runner.Suspensions { return dyingSuspensions{s, armed()} }
+
+type dyingSuspensions struct {
+	runner.Suspensions
+	at *failpoint.Set
+}
+
+func (s dyingSuspensions) Save(ctx context.Context, v *runner.Suspension) error {
+	s.at.Hit("suspensions", "before", "save")
+	err := s.Suspensions.Save(ctx, v)
+	s.at.Hit("suspensions", "after", "save")
+	return err
+}
+
+func (s dyingSuspensions) Drop(ctx context.Context, app, user, id string) error {
+	s.at.Hit("suspensions", "before", "drop")
+	err := s.Suspensions.Drop(ctx, app, user, id)
+	s.at.Hit("suspensions", "after", "drop")
+	return err
 }
 
 // Authority dies when the authorization server has answered, before anybody has

@@ -8,15 +8,24 @@ package failpoints
 import (
 	"net/http"
 
+	"google.golang.org/adk/v2/session"
+
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // Journal returns j.
-func Journal(j jit.Journal) jit.Journal { return j }
+func Journal(j jit.Rereader) jit.Rereader { return j }
 
 // Authority returns a.
 func Authority(a jit.Authority) jit.Authority { return a }
+
+// Sessions returns s.
+func Sessions(s session.Service) session.Service { return s }
+
+// Suspensions returns s.
+func Suspensions(s runner.Suspensions) runner.Suspensions { return s }
 
 // Base returns base.
 func Base(base http.RoundTripper) http.RoundTripper { return base }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
@@ -15,15 +16,16 @@ import (
 
 // summary keeps what the end of a run is worded from.
 type summary struct {
-	model    string // as it was named
-	embedded bool   // the servers are, so nobody can decide
-	finished runner.Finished
-	failure  runner.ToolReturned // the last call that did not work
-	pending  jit.Decided
-	doubt    jit.LeftInDoubt // the last effect that is in doubt
-	demanded int             // how many details the API demanded last
-	blocked  int             // the same of the last demand that was not asked for
-	err      error
+	model     string // as it was named
+	embedded  bool   // the servers are
+	ephemeral bool   // nothing is kept
+	finished  runner.Finished
+	failure   runner.ToolReturned // the last call that did not work
+	pending   jit.Decided
+	doubt     jit.LeftInDoubt // the last effect that is in doubt
+	demanded  int             // how many details the API demanded last
+	blocked   int             // the same of the last demand that was not asked for
+	err       error
 }
 
 func (s *summary) see(e runner.Event) {
@@ -60,7 +62,13 @@ func (s *summary) exit(ctx context.Context) error {
 	if s.finished.Outcome == runner.Interrupted {
 		return cli.Interrupted(ctx)
 	}
+	if s.finished.Outcome == runner.Pending {
+		return s.waiting()
+	}
 	if s.err != nil {
+		if e, ok := errors.AsType[*cli.ExitError](sessionError(s.err)); ok {
+			return e
+		}
 		return &cli.ExitError{Code: cli.ExitFailed, Err: s.broken()}
 	}
 	switch s.finished.Outcome {
@@ -82,18 +90,35 @@ func (s *summary) exit(ctx context.Context) error {
 			denied.Hint = "if you find the API's demand right, allow it in a file that --policy names (docs/ceilings.md)"
 		}
 		return denied
-	case runner.Pending:
-		hint := "the run has ended and the request with it; run again with --wait 5m to give a reviewer time"
-		if s.embedded {
-			hint = "nobody can decide at the embedded servers, which have ended: start analyst dev and run against that with --wait 5m (docs/lumodev.md)"
-		}
-		return &cli.ExitError{
-			Code: cli.ExitPending,
-			Err:  fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk),
-			Hint: hint,
-		}
 	}
 	return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
+}
+
+// waiting words what a run waits for, and how it goes on.
+func (s *summary) waiting() error {
+	e := &cli.ExitError{Code: cli.ExitPending}
+	if len(s.finished.Waiting) == 0 {
+		e.Err = fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk)
+		e.Hint = "the run has ended and the request with it; run again with --wait 5m to give a reviewer time"
+		if s.ephemeral {
+			e.Hint += ", or without --ephemeral to go on later"
+		}
+		return e
+	}
+	var calls []string
+	var decide string
+	for _, w := range s.finished.Waiting {
+		calls = append(calls, fmt.Sprintf("%s: request %s (risk %s) until %s", w.Tool, w.RequestID, w.Risk, w.ExpiresAt.Local().Format(time.DateTime)))
+		if decide == "" && w.DecideAt != "" && !s.embedded {
+			decide = "decide at " + w.DecideAt + ", then: "
+		}
+	}
+	e.Err = fmt.Errorf("session %s waits for a person: %s", s.finished.Session, strings.Join(calls, "; "))
+	if s.err != nil {
+		e.Err = fmt.Errorf("%w; the message was not said", e.Err)
+	}
+	e.Hint = decide + "analyst resume " + s.finished.Session
+	return e
 }
 
 // broken words the error that broke a run. One of the model names provider, model

@@ -37,15 +37,23 @@ import (
 // maxPrompt bounds a prompt read from standard input.
 const maxPrompt = 1 << 20
 
-// defaultWait is how long a call waits for a person at a real authorization
-// server. It is the window that LumoAuth's reviewers have.
-const defaultWait = 5 * time.Minute
+// app and user name the program's sessions.
+const (
+	app  = "analyst"
+	user = "user"
+)
+
+// untilExpiry is longer than any request waits.
+const untilExpiry = 24 * time.Hour
 
 // options are what run is asked for.
 type options struct {
 	toolkit cli.Toolkit
 	words   []string
 	prompt  string // which they come to
+	session string // to go on with; "" begins one
+	resume  bool   // it, without a prompt
+	drop    bool   // what waits in it
 	cli.Target
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
@@ -77,35 +85,44 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 			if !cmd.Flags().Changed("stream") {
 				o.stream = !o.json && cli.Width(p.Stdout) > 0
 			}
-			switch {
-			case !cmd.Flags().Changed("wait"):
-				o.wait = -1
-			case o.wait < 0:
-				return cli.Usagef("--wait must not be negative")
-			}
 			o.words = args
 			return o.run(cmd.Context(), p)
 		},
 	}
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of a conversation to go on with; a new name begins one")
+	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing on disk: after a crash nothing is given back before it expires, and what waits ends with the run")
+	return cmd
+}
+
+// addFlags adds those that a run and a resumed one share.
+func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.Target.AddFlags(cmd)
-	flags.DurationVar(&o.wait, "wait", 0, "how `LONG` a call waits for a person (default 5m; with the embedded servers 0, since nobody is there)")
+	flags.DurationVar(&o.wait, "wait", -1, "how `LONG` a call waits for a person; without it, until the request expires where somebody sits at the terminal, else not at all")
+	flags.Lookup("wait").DefValue = ""
 	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take")
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
-	flags.BoolVar(&o.ephemeral, "ephemeral", false, "keep the journal in memory: after a crash nothing is given back before it expires")
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
 	flags.BoolVar(&o.quiet, "quiet", false, "print the answer only")
 	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
-	return cmd
 }
 
 // check finds what is wrong with the flags, before any work.
 func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	var err error
-	if o.prompt, err = readPrompt(p, o.words); err != nil {
-		return cli.Settings{}, err
+	if !o.resume {
+		if o.prompt, err = readPrompt(p, o.words); err != nil {
+			return cli.Settings{}, err
+		}
+	}
+	if o.wait < 0 && o.wait != -1 {
+		return cli.Settings{}, cli.Usagef("--wait must not be negative")
+	}
+	if o.ephemeral && o.session != "" {
+		return cli.Settings{}, cli.Usagef("--ephemeral keeps no session to go on with")
 	}
 	if o.json && o.quiet {
 		return cli.Settings{}, cli.Usagef("--json and --quiet exclude each other")
@@ -141,15 +158,22 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	defer func() { err = state.end(ctx, &aside, completed, err) }()
+	if o.resume {
+		if o.session, err = o.which(ctx, state.sessions); err != nil {
+			return err
+		}
+	}
 	if s.Embedded {
-		servers, err := cli.StartEmbedded(ctx, s, logger)
+		servers, err := cli.StartEmbedded(ctx, &s, state.dir(), logger)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = servers.Close() }()
-		s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = cli.ClientOf(servers), servers.API, true, true
 		aside.Note("embedded servers for development: authorization %s, documents %s (%d of them, reports go to %s); model %s: %s",
 			servers.AuthURL, servers.API, len(servers.Docs.IDs()), whole(cmp.Or(s.Reports, "reports")), s.Model, s.Data)
+		if !s.Kept && !o.ephemeral {
+			aside.Note("another analyst command has the state of the embedded servers: these keep none, so what waits ends with this run")
+		}
 		for _, line := range servers.Docs.Remarks() {
 			aside.Note("documents: %s", line)
 			if named(o.prompt, line) { // the answer cannot be about that, however little else is said
@@ -184,6 +208,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			return cli.Interrupted(ctx)
 		}
 		return fmt.Errorf("log in at %s: %w", s.LumoAuth.URL, err)
+	}
+	if o.drop {
+		return o.dropped(ctx, p, r)
 	}
 	completed, err = o.drive(ctx, p, r, s, asks)
 	return err
@@ -254,9 +281,9 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *prompter) (*runner.Runner, error) {
 	wait := o.wait
 	if wait < 0 {
-		wait = defaultWait
-		if s.Embedded {
-			wait = 0
+		wait = 0
+		if attended(asks.p) {
+			wait = untilExpiry
 		}
 	}
 	engine, err := jit.New(jit.Config{
@@ -277,8 +304,14 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 		return nil, err
 	}
 	cfg := runner.Config{
-		App: "analyst", Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
+		App: app, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
+	}
+	if state.sessions != nil {
+		cfg.Sessions = failpoints.Sessions(state.sessions)
+		if s.Kept || !s.Embedded {
+			cfg.Suspensions = failpoints.Suspensions(state.sessions)
+		}
 	}
 	if attended(asks.p) && !o.json && !o.quiet {
 		cfg.Ask = asks.unnamed
@@ -289,18 +322,23 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 // drive runs the agent, shows what happens, and words the end. completed is what
 // became of the task; nil when that was not seen.
 func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, asks *prompter) (completed *jit.Completed, err error) {
-	in := runner.Input{Text: o.prompt, Task: jit.TaskSpec{
+	in := runner.Input{Text: o.prompt, User: user, Session: o.session, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.API)
 	out := newAnswerPrinter(p.Stdout, o.json, o.stream)
-	last := summary{model: s.Model, embedded: s.Embedded}
+	last := summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
 	followed, stop := context.WithCancel(ctx)
 	defer stop()
 	var unwritten error
-	for event, err := range r.Run(followed, in) {
+	events := r.Run
+	if o.resume {
+		in.Task.Name = "analyst: goes on"
+		events = r.Resume
+	}
+	for event, err := range events(followed, in) {
 		if err != nil {
 			last.err = err
 			continue

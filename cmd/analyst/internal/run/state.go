@@ -6,25 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
-// A runState is the journal of one run, and what it has to say at the end.
+// A runState is the journal of one run, with the conversations beside it, and what it
+// has to say at the end.
 type runState struct {
 	*sqlite.Journal
+	sessions  *session.Store // nil for --ephemeral
 	ephemeral bool
 	log       *slog.Logger
 	refused   atomic.Pointer[error] // of the first entry that the journal did not take
 }
 
-var _ jit.Journal = (*runState)(nil)
+var _ jit.Rereader = (*runState)(nil)
 
 // openRunState opens the journal of a run: that of the state directory or, for
 // --ephemeral, one in memory, and says what the latter gives up. The caller calls end.
@@ -32,7 +37,15 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 	s := &runState{ephemeral: ephemeral, log: logger}
 	var err error
 	if !ephemeral {
-		s.Journal, err = p.OpenState(ctx, false, logger)
+		if s.Journal, err = p.OpenState(ctx, false, logger); err == nil {
+			var age time.Duration
+			if age, err = p.Keep(); err == nil {
+				s.sessions, _, err = cli.OpenSessions(ctx, s.Journal, age)
+			}
+			if err != nil {
+				err = errors.Join(err, s.Close())
+			}
+		}
 		if e, ok := errors.AsType[*cli.ExitError](err); ok {
 			e.Hint = cli.RunHint
 		}
@@ -41,8 +54,16 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 	if s.Journal, err = sqlite.Memory(ctx, sqlite.Options{Logger: logger}); err != nil {
 		return nil, cli.StateError(err, "")
 	}
-	p.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit")
+	p.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit or to go on with")
 	return s, nil
+}
+
+// dir is the state directory; "" when nothing is kept.
+func (s *runState) dir() string {
+	if s.ephemeral {
+		return ""
+	}
+	return filepath.Dir(s.Path())
 }
 
 // Append implements [jit.Journal]. It remembers why the journal took no more entries:
@@ -60,6 +81,9 @@ func (s *runState) Append(ctx context.Context, entries ...jit.Entry) error {
 func (s *runState) end(ctx context.Context, p *cli.Program, completed *jit.Completed, err error) error {
 	ctx = context.WithoutCancel(ctx)
 	left, leaveErr := s.leave(ctx, completed)
+	if s.sessions != nil {
+		defer func() { _ = s.sessions.Close() }() // all changes were made, and told
+	}
 	if closeErr := s.Close(); leaveErr != nil || closeErr != nil {
 		s.log.WarnContext(ctx, "the journal lacks what was known at the end", "error", errors.Join(leaveErr, closeErr))
 	}

@@ -61,11 +61,11 @@ Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 }
 
 func (o completeOptions) run(ctx context.Context, p *cli.Program) error {
-	j, cfg, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
+	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = j.Close() }() // all changes were made, and told
+	defer end()
 	t, err := cli.FindTask(ctx, j, o.id)
 	if err != nil {
 		return err

@@ -55,11 +55,11 @@ Exit codes: 0 nothing is left, 1 something is, 2 usage.`,
 }
 
 func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
-	j, cfg, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
+	_, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = j.Close() }() // all changes were made, and told
+	defer end()
 	progress := &sweepProgress{w: p.Stderr}
 	cfg.Progress = progress.show
 	bounded, cancel := context.WithTimeout(ctx, o.timeout)

@@ -1,0 +1,242 @@
+// Package sessions is analyst sessions: the conversations that are kept.
+package sessions
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	adk "google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/state/session"
+)
+
+// app names the program's sessions.
+const app = "analyst"
+
+const (
+	recent   = 20   // sessions that a list has without --all
+	maxKnown = 1000 // among which a beginning is looked for, and that --all shows
+)
+
+type options struct {
+	id   string
+	all  bool
+	json bool
+}
+
+// Command returns analyst sessions.
+func Command(p *cli.Program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sessions",
+		Short: "List, show and delete the conversations that are kept",
+		Long: `List, show and delete the conversations that are kept beside the journal.
+
+` + cli.StateHelp,
+		Example: `  analyst sessions list
+  analyst sessions show last`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var o options
+	list := &cobra.Command{
+		Use:     "list",
+		Short:   "List the sessions, the last changed first, and what they wait for",
+		Example: "  analyst sessions list --all",
+		Args:    cli.Args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.with(cmd.Context(), p, o.list)
+		},
+	}
+	list.Flags().BoolVar(&o.all, "all", false, fmt.Sprintf("list up to %d, not only the %d last changed", maxKnown, recent))
+	show := &cobra.Command{
+		Use:     "show SESSION",
+		Short:   "Show a conversation",
+		Long:    "Show a conversation. SESSION is its name, the beginning of one, or \"last\".",
+		Example: "  analyst sessions show last",
+		Args:    cli.Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.id = args[0]
+			return o.with(cmd.Context(), p, o.show)
+		},
+	}
+	remove := &cobra.Command{
+		Use:   "delete SESSION",
+		Short: "Delete a conversation, and what it waits for",
+		Long: `Delete a conversation. What it waits for is not done then; the authority under
+it is given back when its requests have run out, or by analyst tasks complete.`,
+		Example: "  analyst sessions delete last",
+		Args:    cli.Args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.id = args[0]
+			return o.with(cmd.Context(), p, o.delete)
+		},
+	}
+	for _, c := range []*cobra.Command{list, show} {
+		c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	}
+	cmd.AddCommand(list, show, remove)
+	return cmd
+}
+
+// with opens the store for do.
+func (o options) with(ctx context.Context, p *cli.Program, do func(context.Context, *cli.Program, *session.Store) error) error {
+	age, err := p.Keep()
+	if err != nil {
+		return err
+	}
+	j, err := p.OpenState(ctx, false, nil) // which makes the directory, and checks it
+	if err != nil {
+		return err
+	}
+	defer func() { _ = j.Close() }() // nothing was written
+	store, _, err := cli.OpenSessions(ctx, j, age)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }() // all changes were made, and told
+	return do(ctx, p, store)
+}
+
+func (o options) list(ctx context.Context, p *cli.Program, store *session.Store) error {
+	most := recent
+	if o.all {
+		most = maxKnown
+	}
+	list, err := store.Recent(ctx, app, most, false)
+	if err != nil {
+		return cli.StateError(err, "")
+	}
+	if o.json {
+		return p.PrintJSON(list)
+	}
+	if len(list) == 0 {
+		p.Note("no sessions")
+		return nil
+	}
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "SESSION\tCHANGED\tWAITS\tBEGINS") // w is buffered: Flush has the error
+	for _, s := range list {
+		waits := "-"
+		if len(s.Waiting) > 0 {
+			waits = plain.Count(len(s.Waiting), "call")
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", plain.Line(s.ID, 26), s.Updated.Local().Format("01-02 15:04"), waits, plain.Line(s.Title, 26))
+	}
+	return w.Flush()
+}
+
+// find returns the session that is meant.
+func (o options) find(ctx context.Context, store *session.Store) (session.Summary, error) {
+	list, err := store.Recent(ctx, app, maxKnown, false)
+	if err != nil {
+		return session.Summary{}, cli.StateError(err, "")
+	}
+	var found []session.Summary
+	for i, s := range list {
+		if s.ID == o.id || o.id == cli.Last && i == 0 {
+			return s, nil
+		}
+		if o.id != "" && strings.HasPrefix(s.ID, o.id) {
+			found = append(found, s)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return session.Summary{}, cli.Failf("analyst sessions list shows them", "there is no session %s", plain.Line(o.id, 60))
+	case 1:
+		return found[0], nil
+	}
+	return session.Summary{}, cli.Usagef("several sessions begin with %s: write more of the name", plain.Line(o.id, 60))
+}
+
+// An entry is one thing that was said or done in a session.
+type entry struct {
+	Time   time.Time      `json:"time"`
+	Who    string         `json:"who"`
+	Text   string         `json:"text,omitempty"`
+	Call   string         `json:"call,omitempty"` // the tool that was called, or that a result is of
+	CallID string         `json:"call_id,omitempty"`
+	Args   map[string]any `json:"args,omitempty"`
+	Result map[string]any `json:"result,omitempty"`
+}
+
+func entries(events adk.Events) (list []entry) {
+	for ev := range events.All() {
+		if ev.Content == nil {
+			continue
+		}
+		for _, p := range ev.Content.Parts {
+			if p != nil && !p.Thought {
+				list = append(list, entryOf(ev, p))
+			}
+		}
+	}
+	return list
+}
+
+func entryOf(ev *adk.Event, p *genai.Part) entry {
+	e := entry{Time: ev.Timestamp.UTC(), Who: ev.Author, Text: p.Text}
+	if c := p.FunctionCall; c != nil {
+		e.Call, e.CallID, e.Args = c.Name, c.ID, c.Args
+	}
+	if r := p.FunctionResponse; r != nil {
+		e.Who, e.Call, e.CallID, e.Result = "tool", r.Name, r.ID, r.Response
+	}
+	return e
+}
+
+func (o options) show(ctx context.Context, p *cli.Program, store *session.Store) error {
+	s, err := o.find(ctx, store)
+	if err != nil {
+		return err
+	}
+	got, err := store.Get(ctx, &adk.GetRequest{AppName: app, UserID: s.User, SessionID: s.ID})
+	if err != nil {
+		return cli.StateError(err, "")
+	}
+	said := entries(got.Session.Events())
+	if o.json {
+		return p.PrintJSON(struct {
+			session.Summary
+			Entries []entry `json:"entries"`
+		}{s, said})
+	}
+	for _, e := range said {
+		text := e.Text
+		switch {
+		case e.Result != nil:
+			text = e.Call + " answered: " + plain.Line(fmt.Sprint(e.Result), 400)
+		case e.Call != "":
+			text = "calls " + e.Call + " " + plain.Line(fmt.Sprint(e.Args), 400)
+		}
+		if _, err := fmt.Fprintf(p.Stdout, "%s  %s: %s\n", e.Time.Local().Format(time.TimeOnly), plain.Line(e.Who, 40), plain.Text(text)); err != nil {
+			return err
+		}
+	}
+	for _, w := range s.Waiting {
+		p.Note("%s waits for a person: request %s, until %s", w.Tool, w.RequestID, w.ExpiresAt.Local().Format(time.DateTime))
+	}
+	if len(s.Waiting) > 0 {
+		p.Hint("analyst resume " + s.ID)
+	}
+	return nil
+}
+
+func (o options) delete(ctx context.Context, p *cli.Program, store *session.Store) error {
+	s, err := o.find(ctx, store)
+	if err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, &adk.DeleteRequest{AppName: app, UserID: s.User, SessionID: s.ID}); err != nil {
+		return cli.StateError(err, "")
+	}
+	_, err = fmt.Fprintf(p.Stdout, "session %s is deleted\n", plain.Line(s.ID, 60))
+	return err
+}

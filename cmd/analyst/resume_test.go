@@ -1,0 +1,178 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/dev/lumodev"
+)
+
+// decide has the reviewer decide about all that waits at an authorization server.
+func decide(t *testing.T, auth *lumodev.Server, verb string) {
+	t.Helper()
+	token, err := auth.UserToken(lumodev.DefaultReviewerEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decided := 0
+	for _, r := range auth.Snapshot().Requests {
+		req := httptest.NewRequest(http.MethodPost, "/orgs/"+auth.Config().Org+"/api/v1/jit/"+verb+"/"+r.ID, strings.NewReader("{}"))
+		req.Header.Set("Authorization", "Bearer "+token.Reveal())
+		req.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		if auth.ServeHTTP(rec, req); rec.Code == http.StatusOK {
+			decided++
+		}
+	}
+	if decided == 0 {
+		t.Fatal("nothing waited")
+	}
+}
+
+const report = "Fetch document doc_7310, summarize it, and create a report titled 'Q4'."
+
+// suspended makes a run that is suspended, and returns its session.
+func (w *world) suspended(prompt string, flags ...string) string {
+	w.t.Helper()
+	got := w.run(append([]string{"run", prompt}, flags...)...)
+	hint := regexp.MustCompile(`(?m)^hint: (?:decide at \S+, then: )?analyst resume ([A-Z0-9]+)$`).FindStringSubmatch(strings.ReplaceAll(got.stderr, "\n      ", " "))
+	if got.code != cli.ExitPending || hint == nil || !strings.Contains(got.stderr, "request jit_") {
+		w.t.Fatalf("exit %d: %s%s", got.code, got.stdout, got.stderr)
+	}
+	return hint[1]
+}
+
+// A run that waits is gone on with once somebody has decided: one fetch, one report, and
+// of several processes that do it at once, one.
+func TestRunIsResumed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil).shared()
+	id := w.suspended(report)
+	if got := w.run("tasks", "list"); !strings.Contains(got.stdout, "suspended") || w.atServer() != "active" {
+		t.Errorf("tasks: %s, at the server %s", got.stdout, w.atServer())
+	}
+	if got := w.run("resume"); got.code != cli.ExitPending || !strings.Contains(got.stderr, "analyst resume "+id) {
+		t.Errorf("resume before the decision: exit %d, %s", got.code, got.stderr)
+	}
+	if got := w.run("run", "--session", id, "And now?"); got.code != cli.ExitPending || !strings.Contains(got.stderr, "the message was not said") {
+		t.Errorf("a message before the decision: exit %d, %s", got.code, got.stderr)
+	}
+	decide(t, w.auth, "approve")
+	results := make([]result, 4)
+	var wg sync.WaitGroup
+	for i := range results {
+		wg.Go(func() { results[i] = w.run("resume", id[:8]) })
+	}
+	wg.Wait()
+	done := 0
+	for _, got := range results {
+		switch {
+		case got.code == cli.ExitDone && strings.Contains(got.stdout, "report"):
+			done++
+		case got.code != cli.ExitFailed:
+			t.Errorf("another one: exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	}
+	if done != 1 || w.atServer() != "completed" || w.inJournal() != "completed" {
+		t.Errorf("%d of %d did; the task is %s, %s in the journal: %+v", done, len(results), w.atServer(), w.inJournal(), results)
+	}
+	export := w.run("audit", "export").stdout
+	if n := strings.Count(export, `"kind":"grant"`); n != 2 {
+		t.Errorf("%d tokens, want 2: one to read, one to write", n)
+	}
+	if n := strings.Count(export, `"http_status":201`); n != 1 {
+		t.Errorf("%d reports, want 1", n)
+	}
+	if got := w.run("audit", "verify"); got.code != cli.ExitDone {
+		t.Errorf("verify: %s", got.stderr)
+	}
+	if got := w.run("explain"); !strings.Contains(got.stdout, "Taken up again") || strings.Contains(got.stdout, "died") {
+		t.Errorf("explain:\n%s", got.stdout)
+	}
+	if got := w.run("resume", id); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "nothing to go on with") {
+		t.Errorf("once more: exit %d, %s", got.code, got.stderr)
+	}
+}
+
+// With nothing configured, the embedded servers come back with what they knew.
+func TestEmbeddedRunIsResumed(t *testing.T) {
+	t.Parallel()
+	w := (&world{t: t, env: map[string]string{}}).shared()
+	w.suspended(report, "--reports", filepath.Join(t.TempDir(), "reports"))
+	auth, err := lumodev.New(lumodev.Config{BaseURL: "http://127.0.0.1:1", StateDir: filepath.Join(w.env[cli.EnvState], "embedded", "lumodev")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide(t, auth, "approve")
+	if err := auth.Close(); err != nil {
+		t.Fatal(err)
+	}
+	reports := filepath.Join(t.TempDir(), "reports")
+	got := w.run("resume", "--reports", reports)
+	files, _ := os.ReadDir(reports)
+	if got.code != cli.ExitDone || len(files) != 1 || strings.Contains(got.stderr, "asked     file_access read doc_7310") {
+		t.Errorf("exit %d, %d reports: %s%s", got.code, len(files), got.stdout, got.stderr)
+	}
+	if w.inJournal() != "completed" {
+		t.Errorf("tasks are %s", w.inJournal())
+	}
+}
+
+// What is given up is not done, its authority is given back, and the conversation goes on.
+func TestWaitingRunIsDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil).shared()
+	id := w.suspended("Summarize doc_7310")
+	if got := w.run("resume", "--drop"); got.code != cli.ExitDone || w.atServer() != "completed" || !strings.Contains(got.stdout, "is not done") {
+		t.Errorf("exit %d: %s%s; the task is %s", got.code, got.stdout, got.stderr, w.atServer())
+	}
+	if got := w.run("resume"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "no session waits") {
+		t.Errorf("resume: exit %d: %s", got.code, got.stderr)
+	}
+	if got := w.run("run", "--session", id, "Summarize doc_9982"); got.code != cli.ExitDone {
+		t.Errorf("the next message: exit %d: %s", got.code, got.stderr)
+	}
+	show := w.run("sessions", "show", id[:6])
+	if !strings.Contains(show.stdout, "nobody decided, so this call was not made") || !strings.Contains(show.stdout, "user: Summarize doc_9982") {
+		t.Errorf("show:\n%s%s", show.stdout, show.stderr)
+	}
+	if got := w.run("sessions", "list"); !strings.Contains(got.stdout, id) || !strings.Contains(got.stdout, "Summarize doc_7310") {
+		t.Errorf("list:\n%s", got.stdout)
+	}
+	if got := w.run("sessions", "delete", "last"); got.code != cli.ExitDone {
+		t.Errorf("delete: %s", got.stderr)
+	}
+	if got := w.run("sessions", "list", "--json"); got.stdout != "[]\n" {
+		t.Errorf("list after delete: %s", got.stdout)
+	}
+}
+
+// A denial is heard of later, too.
+func TestDeniedRunIsResumed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil).shared()
+	w.suspended("Summarize doc_7310")
+	decide(t, w.auth, "deny")
+	if got := w.run("resume"); got.code != cli.ExitDenied || w.atServer() != "completed" {
+		t.Errorf("exit %d: %s%s; the task is %s", got.code, got.stdout, got.stderr, w.atServer())
+	}
+}
+
+// With --ephemeral nothing of a conversation is on disk, and what waits ends with the run.
+func TestEphemeralRunKeepsNothing(t *testing.T) {
+	t.Parallel()
+	w := (&world{t: t, env: map[string]string{}}).shared()
+	if got := w.run("run", "--ephemeral", "Summarize doc_7310"); got.code != cli.ExitPending || !strings.Contains(got.stderr, "without --ephemeral") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+	if _, err := os.Stat(w.env[cli.EnvState]); !os.IsNotExist(err) {
+		t.Errorf("the state directory: %v, want none", err)
+	}
+}
