@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/jitagent/jitagent/internal/markdown"
@@ -33,7 +34,7 @@ const (
 var classifications = []string{"public", defaultClassification, "confidential", restricted}
 
 const (
-	restrictedSuffix = ".restricted" // of a file name, before its extension
+	restrictedSuffix = ".restricted" // of a folder, or of a file before its extension
 	maxDocuments     = 10_000
 	maxFiles         = 100_000 // looked at
 	maxTitle         = 200     // characters
@@ -165,12 +166,17 @@ func (l *library) remarks() []string {
 var notInID = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 
 // documentID returns the id that a file's name below the directory makes, and
-// whether the name marks the document as restricted. What an id cannot hold, and
-// what makes it too long, is a hash in it, so that two files seldom share one.
-func documentID(name string) (id string, restricted bool) {
+// whether the name, or that of a folder, marks the document as restricted. What an id
+// cannot hold, and what makes it too long, is a hash in it, so that two files seldom
+// share one.
+func documentID(name string) (id string, marked bool) {
 	name = strings.TrimSuffix(name, path.Ext(name))
+	for folder := range strings.SplitSeq(path.Dir(name), "/") {
+		_, cut := cutSuffixFold(folder, restrictedSuffix)
+		marked = marked || cut || strings.EqualFold(folder, restricted)
+	}
 	if base, cut := cutSuffixFold(name, restrictedSuffix); cut {
-		name, restricted = base, true
+		name, marked = base, true
 	}
 	id = strings.Trim(notInID.ReplaceAllString(name, "-"), "-")
 	foreign := strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf })
@@ -178,7 +184,7 @@ func documentID(name string) (id string, restricted bool) {
 		sum := sha256.Sum256([]byte(name))
 		id = strings.TrimLeft(fmt.Sprintf("%s-%x", id[:min(len(id), maxID-9)], sum[:4]), "-")
 	}
-	return id, restricted
+	return id, marked
 }
 
 func cutSuffixFold(s, suffix string) (string, bool) {
@@ -229,11 +235,12 @@ func loadDocument(fsys fs.FS, name string, limit int64) (*document, error) {
 	var marked bool
 	d.ID, marked = documentID(name)
 	d.classify(meta, unread)
-	if beside := text; meta["classification"] == "" && unread == nil {
+	if beside := text; unread == nil {
 		if meta == nil {
 			beside = raw
 		}
-		d.classifyBeside(beside)
+		_, named := meta["classification"]
+		d.classifyBeside(beside, named)
 	}
 	if marked {
 		d.Classification, d.doubt = restricted, ""
@@ -269,17 +276,31 @@ func (d *document) classify(meta map[string]string, unread error) {
 	}
 }
 
-// speaks matches a line near the top of a text that names a classification: after
-// fences that are none, in another comment or syntax, or with nothing around it.
-var speaks = regexp.MustCompile(`(?i)(?:(?:^|[\r\n])[^\pL\r\n]*|<meta name=["']?)classification["']?(?:\s*[:=]|\s+content=)[\s"']*(\pL*)`)
+// says are lines near the top of a text that may say how it is classified: one that
+// names a classification, after fences that are none, in another comment or syntax, or
+// with nothing around it; one that names it in other words, as one of the highest; and
+// a stamp.
+var says = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)(?:(?:^|[\r\n])[^\pL\r\n]*|<meta name=["']?)classification["'*_]*(?:\s*[:=]|\s+content=)[\s"'*_]*(\pL*)`),
+	regexp.MustCompile(`(?i)(?:^|[\r\n])[^\pL\r\n]*(?:\pL+[ _-]){0,2}classification(?:[ _-]level)?[^\pL\r\n]+(?:strictly |highly |top[ -])?(restricted|confidential|secret)\b`),
+	regexp.MustCompile(`(?:^|[\r\n])[^\pL\r\n]*(?:STRICTLY |HIGHLY |TOP[ -])?(RESTRICTED|CONFIDENTIAL|SECRET)[^\pL\r\n]*(?:$|[\r\n])`),
+}
 
 // classifyBeside looks where no front matter names a classification for a line that
-// does. It is not read, but what it says may be more than nothing.
-func (d *document) classifyBeside(text string) {
+// does, and where it does, whether the text begins with another one. It is not read,
+// but what it says may be more than what is known.
+func (d *document) classifyBeside(text string, named bool) {
 	const near = 2 << 10
-	for _, m := range speaks.FindAllStringSubmatch(text[:min(len(text), near)], -1) {
-		if class := strings.ToLower(m[1]); class != "public" && class != defaultClassification {
-			d.Classification, d.doubt = restricted, "a line names a classification, and no front matter does"
+	text = text[:min(len(text), near)]
+	if named {
+		text = strings.TrimLeftFunc(text, func(r rune) bool { return !unicode.IsLetter(r) })
+		text, _, _ = strings.Cut(text, "\n")
+	}
+	for _, line := range says {
+		for _, m := range line.FindAllStringSubmatch(text, -1) {
+			if class := strings.ToLower(m[1]); class != "public" && class != defaultClassification && class != d.Classification && d.Classification != restricted {
+				d.Classification, d.doubt = restricted, "a line says that it is classified in another way than its front matter does"
+			}
 		}
 	}
 }

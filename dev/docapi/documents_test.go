@@ -220,6 +220,21 @@ func TestDoubtfulClassificationIsRestricted(t *testing.T) {
 		"a second block":            "---\n---\nclassification: restricted\nx",
 		"no fences":                 "Classification: Secret\n\nx",
 		"an element of HTML":        "<meta name=\"classification\" content=\"restricted\">\nx",
+		"nested":                    "---\nmeta:\n  classification: restricted\n---\nx",
+		"a key of another name":     "---\nsecurity-classification: restricted\n---\nx",
+		"a key of another scheme":   "---\nsensitivity: high\n---\nx",
+		"a key that says all":       "---\nconfidential: true\n---\nx",
+		"a tag":                     "---\ntags: [hr, Restricted]\n---\nx",
+		"a key of other letters":    "---\nclassif\u0456cation: restricted\n---\nx",
+		"a key with a space":        "---\nclassification: public\n\"classification \": restricted\n---\nx",
+		"an invisible letter":       "---\nclass\u00adification: restricted\n---\nx",
+		"a wide letter":             "---\n\uff43lassification: restricted\n---\nx",
+		"front matter twice":        "---\nclassification: public\n---\n---\nclassification: restricted\n---\nx",
+		"an end within":             "---\nclassification: public\n...\nclassification: restricted\n---\nx",
+		"a dash":                    "Document classification - RESTRICTED\n\nx",
+		"a row of a table":          "| Classification | Secret |\n|---|---|\n",
+		"a level":                   "**Classification level:** Secret\n\nx",
+		"a stamp":                   "# TOP SECRET\n\nx",
 		"flow style":                "---\n{classification: restricted}\n---\nx",
 		"after 120 lines of a list": "---\na:\n" + strings.Repeat("- b\n", 120) + "classification: restricted\n---\nx",
 	} {
@@ -230,6 +245,19 @@ func TestDoubtfulClassificationIsRestricted(t *testing.T) {
 		}
 		if said := strings.Join(lib.remarks(), ""); strings.HasPrefix(said, "restricted, to be safe, 1: a.md (") != (lib.docs["a"].doubt != "") {
 			t.Errorf("%s: remarks %q", name, said)
+		}
+	}
+	for _, plain := range []string{ // none of which says anything
+		"# Image Classification: A Survey\n\nx", "---\ntitle: Secret gardens\nsecretary: Ada\n---\nx", "---\nrestricted: false\n---\nx", "- secret\n- Restricted areas\n",
+		"---\nclassification: internal\n---\nClassification: internal\n\nx", "---\nclassification: internal\ntags: [restricted]\n---\n# How it works\n\nCONFIDENTIAL\n",
+	} {
+		if lib, err := load(t, map[string]string{"a.md": plain}); err != nil || lib.docs["a"].Classification != defaultClassification {
+			t.Errorf("%q: loadDocuments() = %+v, %v; want it internal", plain, lib.docs["a"], err)
+		}
+	}
+	for _, name := range []string{"restricted/a.md", "HR.Restricted/b/a.md"} {
+		if _, marked := documentID(name); !marked {
+			t.Errorf("%s is not restricted", name)
 		}
 	}
 	lib, err := load(t, map[string]string{"a.md": "---\nclassification: public\nupdated_at: 2026-05-01 10:00:00 +0200\n---\nx", "b.md": "---\nupdated_at: soon\n---\nx"})

@@ -8,9 +8,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v4"
+	"golang.org/x/text/unicode/norm"
 )
 
 // maxFrontMatter bounds front matter, in bytes.
@@ -23,8 +25,10 @@ var classifies = regexp.MustCompile(`(?i)classification["']?\s*[:=]`)
 // SplitFrontMatter returns the front matter at the top of text and what follows it.
 // Front matter is YAML between lines "---", a JSON object, or YAML in a comment, if
 // that names a classification. meta has the scalars of its root, by their keys in
-// lower case; what is nested, and a list, is "" under its key. It is nil where text
-// has no front matter; a thematic break at the top is none.
+// lower case; what is nested, and a list, is "" under its key. Where no key of the
+// root is "classification", and another key or a value seems to say how secret the
+// document is, meta has that key with "". meta is nil where text has no front matter; a
+// thematic break at the top is none.
 //
 // An error says that there is front matter and that it cannot be read: it is
 // longer than 64 KiB, names a key twice, uses an alias, or is TOML. Nothing is then
@@ -120,7 +124,7 @@ func readYAML(head string) (map[string]string, error) {
 	meta := make(map[string]string)
 	root := doc.Content[0].Content // keys and values in turn
 	for i := 0; i+1 < len(root); i += 2 {
-		key := strings.ToLower(root[i].Value)
+		key := fold(root[i].Value)
 		if _, twice := meta[key]; twice {
 			return nil, errors.New("front matter names a key twice")
 		}
@@ -129,19 +133,51 @@ func readYAML(head string) (map[string]string, error) {
 			meta[key] = v.Value
 		}
 	}
+	if _, named := meta["classification"]; !named && seemsSecret(&doc) {
+		meta["classification"] = ""
+	}
 	return meta, nil
+}
+
+// fold makes keys comparable that look alike.
+func fold(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) { // invisible
+			return -1
+		}
+		return r
+	}, norm.NFKC.String(s))
+	return strings.ToLower(strings.TrimSpace(s))
+}
+
+// Keys and values that may say how secret a document is, and values that say it is not.
+var (
+	secretKey   = regexp.MustCompile(`classif|sensitiv|confidential|restricted|\bsecret\b`)
+	secretValue = regexp.MustCompile(`^(?:strictly |highly |top[ -]?)?(?:restricted|confidential|secret)$`)
+	openValue   = regexp.MustCompile(`^(?:|public|internal|unclassified|unrestricted|low|none|no|false)$`)
+)
+
+// seemsSecret reports whether a key or a value within n may say that a document is
+// secret. The parser bounds the depth.
+func seemsSecret(n *yaml.Node) bool {
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return secretValue.MatchString(fold(n.Value))
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			v := n.Content[i+1]
+			telling := secretKey.MatchString(fold(n.Content[i].Value)) && (v.Kind != yaml.ScalarNode || !openValue.MatchString(fold(v.Value)))
+			if telling || seemsSecret(v) {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.ContainsFunc(n.Content, seemsSecret)
 }
 
 // holdsAlias reports whether what n says stands elsewhere. The parser bounds the
 // depth.
 func holdsAlias(n *yaml.Node) bool {
-	if n.Kind == yaml.AliasNode || n.Tag == "!!merge" {
-		return true
-	}
-	for _, c := range n.Content {
-		if holdsAlias(c) {
-			return true
-		}
-	}
-	return false
+	return n.Kind == yaml.AliasNode || n.Tag == "!!merge" || slices.ContainsFunc(n.Content, holdsAlias)
 }

@@ -27,7 +27,8 @@ func Decode(b []byte, named string) (string, error) {
 		from, _, _ = charset.DetermineEncoding(b, "")
 	}
 	text, _, err := transform.Bytes(unicode.BOMOverride(from.NewDecoder()), b)
-	if err != nil || binary(text) {
+	wide := bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff"))
+	if err != nil || binary(text) || wide && bytes.ContainsRune(text, utf8.RuneError) { // half a pair: no UTF-16 either
 		return "", ErrNotText
 	}
 	return strings.ToValidUTF8(string(text), "\ufffd"), nil

@@ -34,7 +34,7 @@ func TestDecode(t *testing.T) {
 			t.Errorf("Decode(%q, %q) = %q, %v, want %q", in.text, in.charset, got, err, want)
 		}
 	}
-	for _, in := range []string{"a\x00b", "C\x00a\x00f\x00", "\x89PNG\r\n\x1a\n", "%PDF-1.7\nx", "\xff\xfe\x00\x00a\x00\x00\x00", "\x01", long + "\x00"} {
+	for _, in := range []string{"a\x00b", "C\x00a\x00f\x00", "\x89PNG\r\n\x1a\n", "%PDF-1.7\nx", "\xff\xfe\x00\x00a\x00\x00\x00", "\x01", long + "\x00", "\xff\xfe\x3d\xd8x\x00", "\xfe\xff\x00a\x00"} {
 		if got, err := Decode([]byte(in), ""); !errors.Is(err, ErrNotText) {
 			t.Errorf("Decode(%q) = %q, %v, want ErrNotText", in, got, err)
 		}
