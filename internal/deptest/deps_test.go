@@ -110,7 +110,7 @@ var allowed = map[string][]string{
 		"state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/run": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/plain",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/dev": {

@@ -39,27 +39,31 @@ func inline(n ast.Node, source []byte, images bool) string {
 
 func writeInline(b *strings.Builder, n ast.Node, source []byte, images bool) {
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
-		switch c := c.(type) {
-		case *ast.Text:
-			value := c.Segment.Value(source)
-			if n.Kind() != ast.KindCodeSpan {
-				value = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(value)))
-			}
-			b.Write(value)
-			if c.SoftLineBreak() || c.HardLineBreak() {
-				b.WriteByte('\n')
-			}
-		case *ast.String:
-			b.Write(c.Value)
-		case *ast.AutoLink:
-			b.Write(c.Label(source))
-		case *ast.RawHTML:
-		default:
-			if c.Kind() != ast.KindImage || images {
-				writeInline(b, c, source, images)
-			}
+		if c.HasChildren() && (images || c.Kind() != ast.KindImage) {
+			writeInline(b, c, source, images)
 		}
+		b.WriteString(Leaf(c, source))
 	}
+}
+
+// Leaf returns the text of what has nothing in it, as [Inline] does; "" for all else.
+func Leaf(n ast.Node, source []byte) string {
+	switch n := n.(type) {
+	case *ast.Text:
+		value := n.Segment.Value(source)
+		if n.Parent().Kind() != ast.KindCodeSpan {
+			value = util.ResolveEntityNames(util.ResolveNumericReferences(util.UnescapePunctuations(value)))
+		}
+		if n.SoftLineBreak() || n.HardLineBreak() {
+			return string(value) + "\n"
+		}
+		return string(value)
+	case *ast.String:
+		return string(n.Value)
+	case *ast.AutoLink:
+		return string(n.Label(source))
+	}
+	return ""
 }
 
 // Lines returns the source of a block as it is written, the line that ends raw HTML

@@ -326,7 +326,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.API)
-	out := newAnswerPrinter(p.Stdout, o.json, o.stream)
+	out := newAnswerPrinter(p, o.json, o.stream)
 	last := summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
