@@ -57,7 +57,7 @@ type Config struct {
 	AllowRemote bool
 
 	// StateDir keeps keys, tasks, tokens and idempotency keys over restarts, in a
-	// folder for each server; "" keeps nothing.
+	// folder for each server, and their addresses; "" keeps nothing.
 	StateDir string
 
 	// Logger gets a line for each request; nil discards them.
@@ -83,8 +83,24 @@ type Servers struct {
 
 // Start starts the servers. They live until Close and not until ctx ends: a task
 // must still be completed when a program is interrupted. After an error nothing
-// listens any more.
-func Start(ctx context.Context, cfg Config) (_ *Servers, err error) {
+// listens any more. With a StateDir, addresses that name no port are those of the last
+// time, as far as nobody else listens there by now.
+func Start(ctx context.Context, cfg Config) (*Servers, error) {
+	again, found := cfg.again()
+	s, err := start(ctx, again)
+	if err != nil && found {
+		s, err = start(ctx, cfg)
+	}
+	if err == nil {
+		err = s.keepAddresses(cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func start(ctx context.Context, cfg Config) (_ *Servers, err error) {
 	if cfg.API != nil && cfg.Documents != nil {
 		return nil, errors.New("dev: of API and Documents one is served")
 	}

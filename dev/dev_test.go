@@ -5,10 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -98,6 +100,47 @@ func TestStart(t *testing.T) {
 }
 
 // TestFailedStart leaves nobody listening: the port of what had started is free.
+// Servers come back at the addresses where they were, and at others where somebody else
+// listens by now.
+func TestAddressesAreKept(t *testing.T) {
+	cfg := dev.Config{Documents: &docapi.Config{}, StateDir: t.TempDir()}
+	if err := os.Chmod(cfg.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	start := func() (*dev.Servers, string) {
+		s, err := dev.Start(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, s.AuthURL + " " + s.API.String()
+	}
+	s, first := start()
+	if _, err := dev.Start(t.Context(), cfg); !errors.Is(err, lumodev.ErrInUse) {
+		t.Errorf("a second one at once: %v, want ErrInUse", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, again := start()
+	if again != first {
+		t.Errorf("the next time: %s, want %s", again, first)
+	}
+	taken := s.API.Host
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := lumodev.Listen(taken, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	s, other := start()
+	defer func() { _ = s.Close() }()
+	if other == first {
+		t.Errorf("though somebody listens there: %s", other)
+	}
+}
+
 func TestFailedStart(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"waitout":  waitout,
 			"deadport": deadport,
 			"jsonline": jsonline,
+			"approve":  approve,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -56,6 +57,25 @@ func exitcode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// approve FILE: approves the request that a file names, as the reviewer whose token is in
+// the environment.
+func approve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: approve file")
+	}
+	id := regexp.MustCompile("jit_[A-Z0-9]+").FindString(ts.ReadFile(args[0]))
+	req, err := http.NewRequest(http.MethodPost, ts.Getenv(cli.EnvURL)+"/orgs/"+ts.Getenv(cli.EnvOrg)+"/api/v1/jit/approve/"+id, strings.NewReader("{}"))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+ts.Getenv("LUMODEV_REVIEWER_TOKEN"))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		ts.Fatalf("approve %s: %s", id, resp.Status)
 	}
 }
 

@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain"},
 
 	// Both of them started together.
-	"dev": {"dev/docapi", "dev/lumodev", "lumoauth", "rar", "resource"},
+	"dev": {"dev/docapi", "dev/lumodev", "internal/disk", "lumoauth", "rar", "resource"},
 
 	// The test kit of both.
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},

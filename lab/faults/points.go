@@ -10,6 +10,8 @@ func runPoints() []string {
 		"journal.before.demand", "journal.after.demand", "journal.before.demand:2", "journal.after.demand:2",
 		"journal.before.grant", "journal.after.grant", "journal.before.grant:2", "journal.after.grant:2",
 		"journal.before.call_sent", "journal.after.call_sent", "journal.before.call_sent:2", "journal.after.call_sent:2",
+		// Of the conversation.
+		"sessions.appended", "sessions.appended:3",
 		// After each note, which may be lost with the process.
 		"journal.noted.task_opened", "journal.noted.call", "journal.noted.refused", "journal.noted.decision", "journal.noted.decision:2", "journal.noted.use",
 		"journal.noted.call_returned", "journal.noted.call_returned:2", "journal.noted.call_ended", "journal.noted.task_completing", "journal.noted.task_completed",

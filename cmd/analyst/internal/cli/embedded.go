@@ -2,20 +2,16 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
-	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/recovery"
 )
@@ -25,13 +21,6 @@ import (
 // command that needs it.
 const keptName = recovery.Embedded + "/kept"
 
-// addresses are where the embedded servers listened last. An API's address is part of
-// what it demands, so a request that is open is known again only at the same one.
-type addresses struct {
-	Auth string `json:"auth"`
-	API  string `json:"api"`
-}
-
 // StartEmbedded starts the servers that stand in for what is not configured, and enters
 // them into s. They keep their state in a folder of the state directory; "" keeps
 // nothing, and neither do those of a second process at a time: then s.Kept is false.
@@ -40,17 +29,7 @@ func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.
 	if state != "" {
 		cfg.StateDir = filepath.Join(state, "embedded")
 	}
-	file := filepath.Join(cfg.StateDir, "addresses.json")
-	var at addresses
-	if text, err := os.ReadFile(file); err == nil && cfg.StateDir != "" {
-		_ = json.Unmarshal(text, &at) // else they are new
-	}
-	cfg.AuthAddr, cfg.APIAddr = at.Auth, at.API
 	servers, err := dev.Start(ctx, cfg)
-	if err != nil && at != (addresses{}) { // somebody else listens there
-		cfg.AuthAddr, cfg.APIAddr = "", ""
-		servers, err = dev.Start(ctx, cfg)
-	}
 	if errors.Is(err, lumodev.ErrInUse) {
 		cfg.StateDir = ""
 		servers, err = dev.Start(ctx, cfg)
@@ -59,12 +38,6 @@ func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.
 		return nil, err
 	}
 	s.Kept = cfg.StateDir != ""
-	if now := (addresses{strings.TrimPrefix(servers.AuthURL, "http://"), servers.API.Host}); s.Kept && now != at {
-		text, _ := json.Marshal(now) // two texts
-		if err := disk.Replace(file, text, 0o600); err != nil {
-			return nil, errors.Join(err, servers.Close())
-		}
-	}
 	s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = servers.Client(), servers.API, true, true
 	s.LumoAuth.UserAgent = UserAgent()
 	return servers, nil

@@ -62,7 +62,7 @@ plain HTTP and, unless told otherwise, listen on loopback only.`,
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:0", "`HOST:PORT` of the authorization server; port 0 is a free one")
 	flags.StringVar(&o.apiAddr, "api-addr", "127.0.0.1:0", "`HOST:PORT` of the protected API")
 	flags.StringVar(&o.modelAddr, "model-addr", "127.0.0.1:0", "`HOST:PORT` of the model server")
-	flags.StringVar(&o.state, "state", "", "`DIR` that keeps keys, tasks and tokens over restarts")
+	flags.StringVar(&o.state, "state", "", "`DIR` that keeps keys, tasks, tokens and addresses over restarts")
 	flags.StringVar(&o.envFile, "env-file", "", "write the export lines to this `FILE` too, readable by its owner only")
 	flags.StringVar(&o.operator, "operator-env-file", "", "write the reviewer's and the resource server's credentials to this `FILE`; - prints them")
 	flags.BoolVar(&o.force, "force", false, "replace files of --env-file and --operator-env-file that this command did not write")
