@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // A Conversation is what a person said, and what the calls that were made for it
@@ -79,18 +80,24 @@ func (c *Conversation) learn(r Records, v any, depth int) {
 	}
 }
 
-// forms are how people say a name: as it is and, that of a file, without its ending
-// and with spaces between its words, if that is still a name.
-func forms(name string) []string {
-	ending := path.Ext(name)
-	if len(ending) < 2 || len(ending) > 6 || strings.Contains(ending, " ") {
-		return []string{name}
+// forms are how people say what a record is called: by its name as it is and, where that
+// is a file's or its id has several words, with spaces between them and no ending.
+func (r record) forms() []string {
+	all := []string{r.name}
+	words := strings.NewReplacer("-", " ", "_", " ")
+	for _, s := range []string{r.name, fold(r.id)} {
+		ending := path.Ext(s)
+		switch isFile := len(ending) > 1 && len(ending) < 7 && !strings.Contains(ending, " "); {
+		case isFile:
+			s = strings.TrimSuffix(s, ending)
+		case s == r.name:
+			continue
+		}
+		if s = words.Replace(s); len(telling(s)) > 1 && strings.ContainsFunc(s, unicode.IsLetter) {
+			all = append(all, s)
+		}
 	}
-	spoken := strings.NewReplacer("-", " ", "_", " ").Replace(strings.TrimSuffix(name, ending))
-	if len(telling(spoken)) < 2 {
-		return []string{name}
-	}
-	return []string{name, spoken}
+	return all
 }
 
 func put[K comparable](m *map[string]map[K]bool, key string, value K) {
@@ -291,26 +298,27 @@ func bare(value string) bool {
 
 // unresolved looks for the one record with this id whose name was said.
 func (c *Conversation) unresolved(t Target, id string) string {
-	name, twice := "", false
+	var it *record
 	for r := range c.records[t.Type] {
-		if r.id == id && (c.nameSaid(t.Type, r.name) || name == "" && t.As == InPart && c.saidInPart(r.name)) {
-			name = r.name
+		if r.id == id && (c.nameSaid(t.Type, r) || it == nil && t.As == InPart && c.saidInPart(r.name)) {
+			it = &r
 		}
 	}
-	if name == "" {
+	if it == nil {
 		return "you did not say this"
 	}
-	inPart := !c.nameSaid(t.Type, name)
+	twice, inPart, forms := false, !c.nameSaid(t.Type, *it), it.forms()
 	for r := range c.records[t.Type] {
-		twice = twice || r.id != id && (r.name == name || inPart && (c.saidInPart(r.name) || c.nameSaid(t.Type, r.name)))
+		same := slices.ContainsFunc(r.forms(), func(f string) bool { return slices.Contains(forms, f) })
+		twice = twice || r.id != id && (same || inPart && (c.saidInPart(r.name) || c.nameSaid(t.Type, r)))
 	}
 	return unless(!twice, "you may have meant another one of that name")
 }
 
 // nameSaid reports whether a record's name was said where no longer name of its type was.
-func (c *Conversation) nameSaid(kind, name string) bool {
+func (c *Conversation) nameSaid(kind string, r record) bool {
 	for _, text := range c.words {
-		for _, form := range forms(name) {
+		for _, form := range r.forms() {
 			for _, at := range spans(text, form) {
 				if !c.covered(kind, form, text, at) {
 					return true
@@ -324,7 +332,7 @@ func (c *Conversation) nameSaid(kind, name string) bool {
 // covered reports whether a longer name stands around a place in a text.
 func (c *Conversation) covered(kind, name, text string, at [2]int) bool {
 	for r := range c.records[kind] {
-		for _, longer := range forms(r.name) {
+		for _, longer := range r.forms() {
 			if len(longer) <= len(name) || !strings.Contains(longer, name) {
 				continue
 			}

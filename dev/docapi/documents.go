@@ -51,6 +51,7 @@ type document struct {
 	Content        string    `json:"content"`
 	UpdatedAt      time.Time `json:"updated_at"`
 
+	file   string      // its path below the directory
 	search *searchable // nil when searches do not find it
 	doubt  string      // why it counts as restricted, if nobody said so
 }
@@ -231,6 +232,7 @@ func loadDocument(fsys fs.FS, name string, limit int64) (*document, error) {
 		ContentType: contentType,
 		Content:     text,
 		UpdatedAt:   info.ModTime().UTC().Truncate(time.Second),
+		file:        name,
 	}
 	var marked bool
 	d.ID, marked = documentID(name)

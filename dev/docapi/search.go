@@ -42,7 +42,7 @@ type searchResult struct {
 type searchable struct {
 	text  string // on one line
 	lower string // of text, rune by rune
-	title string // lower case
+	title string // and the file's name, lower case
 }
 
 // index prepares a document for searches, if it is not restricted. Even a bare
@@ -53,7 +53,7 @@ func (d *document) index() {
 		return
 	}
 	text := strings.Join(strings.Fields(d.Content), " ")
-	d.search = &searchable{text: text, lower: lower(text), title: lower(d.Title)}
+	d.search = &searchable{text: text, lower: lower(text), title: lower(d.Title + " " + d.file)}
 }
 
 // lower maps rune by rune, so that a place in the result is a place in s.
@@ -121,8 +121,8 @@ func parseSearch(raw string) ([]string, error) {
 	return terms, nil
 }
 
-// match reports whether every term stands in the title or the text, and whether
-// all of them stand in the title.
+// match reports whether every term stands in the title, the file's name or the text,
+// and whether all of them stand in title and name.
 func (d *document) match(terms []string) (hit, bool) {
 	if d.search == nil {
 		return hit{}, false

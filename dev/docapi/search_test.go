@@ -53,11 +53,13 @@ func TestSearch(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"a.md": "# Plan for Osaka\n\nThe depot  opens\nin   March.",
-		"b.md": "---\ntitle: Depots\nkind: memo\nclassification: confidential\n---\nOsaka and Piraeus.",
-		"c.md": "# İstanbul\n\n" + strings.Repeat("x ", 100) + "the ÜBERGABE of the keys " + strings.Repeat("y ", 100),
-		"d.md": "---\ntitle: Osaka depot, secret\nclassification: restricted\n---\nThe word is swordfish. Osaka, depot.",
-		"e.md": "---\ntitle: 大阪の倉庫\n---\n倉庫は三月に開く。",
+		"a.md":                     "# Plan for Osaka\n\nThe depot  opens\nin   March.",
+		"b.md":                     "---\ntitle: Depots\nkind: memo\nclassification: confidential\n---\nOsaka and Piraeus.",
+		"c.md":                     "# İstanbul\n\n" + strings.Repeat("x ", 100) + "the ÜBERGABE of the keys " + strings.Repeat("y ", 100),
+		"d.md":                     "---\ntitle: Osaka depot, secret\nclassification: restricted\n---\nThe word is swordfish. Osaka, depot.",
+		"Roof repair.md":           "# Notes\n\nTiles.",
+		"Roof costs.restricted.md": "# Notes\n\nTiles.",
+		"e.md":                     "---\ntitle: 大阪の倉庫\n---\n倉庫は三月に開く。",
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
@@ -79,6 +81,7 @@ func TestSearch(t *testing.T) {
 		{"übergabe", []hit{{ID: "c", Title: "İstanbul", Kind: "document", Snippet: "…" + strings.Repeat("x ", 18) +
 			"the ÜBERGABE of the keys " + strings.Repeat("y ", 49) + "…"}}},
 		{"倉庫", []hit{{ID: "e", Title: "大阪の倉庫", Kind: "document", Snippet: "倉庫は三月に開く。"}}},
+		{"roof", []hit{{ID: "Roof-repair", Title: "Notes", Kind: "document", Snippet: "# Notes Tiles."}}}, // by its file's name
 		{"osaka swordfish", nil},
 		{"swordfish", nil}, // stands in a restricted document only
 		{"secret", nil},    // in its title
@@ -94,8 +97,8 @@ func TestSearch(t *testing.T) {
 			t.Errorf("search %q: total %d, want %d", test.query, got.Total, len(test.want))
 		}
 	}
-	if got := f.search("*"); got.Total != 4 || got.Documents[0].ID != "a" || !strings.HasPrefix(got.Documents[0].Snippet, "# Plan") {
-		t.Errorf("search * = %+v, want all four that are not restricted", got)
+	if got := f.search("*"); got.Total != 5 || got.Documents[1].ID != "a" || !strings.HasPrefix(got.Documents[1].Snippet, "# Plan") {
+		t.Errorf("search * = %+v, want all five that are not restricted", got)
 	}
 	if got := f.send("GET", "/v1/documents?query=nowhere", "search", "").body; got != `{"documents":[],"total":0}` {
 		t.Errorf("nothing found is %s, want an empty list and no null", got)
@@ -152,7 +155,7 @@ func count(s *Server, query string) (n int) {
 	for _, d := range s.docs {
 		all := d.Classification != restricted
 		for _, term := range strings.Fields(strings.ToLower(query)) {
-			all = all && (strings.Contains(strings.ToLower(d.Content), term) || strings.Contains(strings.ToLower(d.Title), term))
+			all = all && strings.Contains(strings.ToLower(d.Content+"\n"+d.Title+"\n"+d.file), term)
 		}
 		if all {
 			n++
