@@ -171,7 +171,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 					err = nil
 				}
 				if errors.Is(err, jit.ErrInDoubt) != tt.maybe || (err != nil) != (tt.maybe || tt.fails) {
-					t.Errorf("POST = %v, want maybe executed %t, another error %t", err, tt.maybe, tt.fails)
+					t.Errorf("POST = %v, want in doubt %t, another error %t", err, tt.maybe, tt.fails)
 				}
 				if err == nil && status != tt.status {
 					t.Errorf("POST = %d, want %d", status, tt.status)
@@ -291,7 +291,7 @@ func TestLostEffectIsNotSentByAnotherCall(t *testing.T) {
 			ctx := c.task.Call(t.Context(), second)
 			_, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text")
 			if !errors.Is(err, jit.ErrInDoubt) || api.requests != 1 || len(jit.InDoubt(ctx)) != 1 {
-				t.Errorf("%s: POST again = %v after %d requests with the doubts %v, want maybe executed after 1", name, err, api.requests, jit.InDoubt(ctx))
+				t.Errorf("%s: POST again = %v after %d requests with the doubts %v, want in doubt after 1", name, err, api.requests, jit.InDoubt(ctx))
 			}
 			if _, _, err := c.send(t.Context(), second, "POST", c.base+"/reports", "other"); err != nil || api.requests != 2 {
 				t.Errorf("%s: POST of another body = %v after %d requests, want it sent", name, err, api.requests)
@@ -307,7 +307,7 @@ func TestLostEffectIsSettledUnderItsKey(t *testing.T) {
 		second := reports()
 		second.ID = "call-2"
 		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrInDoubt) {
-			t.Fatalf("POST = %v, want maybe executed", err)
+			t.Fatalf("POST = %v, want in doubt", err)
 		}
 		ctx := c.task.Call(t.Context(), second)
 		if status, _, err := c.sendCtx(ctx, "POST", c.base+"/reports", "text"); err != nil || status != 201 {
@@ -331,7 +331,7 @@ func TestLostEffectIsAppendedNotNoted(t *testing.T) {
 		log := &journal{fail: failOn(jit.EntryCallReturned, 1)}
 		c, _ := effects(t, &lossy{fault: failing(1, errReset)}, false, jit.Config{Journal: log})
 		if _, _, err := c.send(t.Context(), reports(), "POST", c.base+"/reports", "text"); !errors.Is(err, jit.ErrInDoubt) {
-			t.Errorf("POST = %v, want maybe executed though the journal fails", err)
+			t.Errorf("POST = %v, want in doubt though the journal fails", err)
 		}
 		for _, e := range log.all() {
 			if e.Kind == jit.EntryCallReturned {

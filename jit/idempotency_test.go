@@ -230,7 +230,7 @@ func TestJournalPrecedesEachSend(t *testing.T) {
 		t.Fatal("POST works, want an error")
 	}
 	if last := log.all()[len(log.all())-1]; last.Kind != jit.EntryCallReturned || last.Error != "connection reset" || last.HTTPStatus != 0 {
-		t.Errorf("last entry %+v, want the failure: maybe executed", last)
+		t.Errorf("last entry %+v, want the failure: in doubt", last)
 	}
 	before = nil
 	c.over(answer)

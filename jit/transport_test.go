@@ -254,7 +254,7 @@ func TestBrokenConnectionIsNoSilentSecondTry(t *testing.T) {
 			}
 			_, _, err := c.send(t.Context(), jit.Call{ID: "2"}, "POST", srv.URL, body, header...)
 			if !errors.Is(err, jit.ErrInDoubt) || posts.Load() != 1 {
-				t.Errorf("own key %q, body %q: POST = %v after %d arrived, want maybe executed after 1", own, body, err, posts.Load())
+				t.Errorf("own key %q, body %q: POST = %v after %d arrived, want in doubt after 1", own, body, err, posts.Load())
 			}
 			c.opened(t)
 			got := slices.DeleteFunc(log.kinds(), func(kind string) bool { return strings.HasPrefix(kind, "task_") })

@@ -43,7 +43,7 @@ func TestSentWithoutOutcome(t *testing.T) {
 		{"alive", midway().records, false, explain.OutcomeUnderWay, explain.FateRunning, 0, "no answer is recorded yet", "died"},
 		{"dead", midway().records, true, jit.OutcomeInDoubt, explain.FateCut, 1, "nobody has taken the task over yet", "revoked at"},
 		{"recovered", recovered.records, false, jit.OutcomeInDoubt, explain.FateCut, 1, "Another process took the task over after 1 min", "nobody has taken"},
-		{"finished without a word", finished.records, false, jit.OutcomeInDoubt, explain.FateUnrecorded, 0, "no outcome is recorded: maybe executed", "died"},
+		{"finished without a word", finished.records, false, jit.OutcomeInDoubt, explain.FateUnrecorded, 0, "no outcome is recorded: in doubt", "died"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := build(t, tt.records, explain.Options{Gone: map[string]bool{theRun: tt.gone}})
@@ -126,7 +126,7 @@ func TestOutcomeThatIsTakenBack(t *testing.T) {
 	m.returned("", 201, jit.OutcomeInDoubt, "the answer broke off")
 	s := build(t, w.records, explain.Options{})
 	if e := s.Tasks[0].Effects[0]; e.Outcome != jit.OutcomeInDoubt || !strings.Contains(e.Why, "the answer broke off") {
-		t.Errorf("effect = %+v, want maybe executed", e)
+		t.Errorf("effect = %+v, want in doubt", e)
 	}
 }
 
@@ -231,7 +231,7 @@ func TestRecoveredForReal(t *testing.T) {
 		t.Errorf("after recovery: %s, deaths %+v", task.State, task.Deaths)
 	}
 	if task.Effects[0].Outcome != jit.OutcomeInDoubt {
-		t.Errorf("the effect is %s, want maybe executed", task.Effects[0].Outcome)
+		t.Errorf("the effect is %s, want in doubt", task.Effects[0].Outcome)
 	}
 	if task.Issued != 1 {
 		t.Errorf("issued = %d, want the one that is recorded", task.Issued)

@@ -11,8 +11,8 @@
 //   - Every record is in the story exactly once, as a step or a gap. What is not
 //     understood is listed as such, never left out.
 //   - A story says no more than the records do. Where they stop because a process
-//     died, it says so; an effect that was sent and has no outcome is "maybe
-//     executed".
+//     died, it says so; an effect that was sent and has no outcome is
+//     "in doubt".
 //   - No text of a record reaches a terminal or a page as anything but text: without
 //     control characters, escaped, and never over more lines than it was given.
 //

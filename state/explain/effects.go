@@ -71,10 +71,10 @@ func (t *teller) returned(r journal.Record, c *Call) Step {
 		if r.HTTPStatus != 0 {
 			s.Label = fmt.Sprint(r.HTTPStatus)
 		}
-		s.Text = sentence("%s%s: maybe executed. Nobody knows whether it took effect%s.", send.lost(), took, because(r.Error))
+		s.Text = sentence("%s%s: in doubt. Nobody knows whether it took effect%s.", send.lost(), took, because(r.Error))
 	default:
 		s.Label, s.Tone, s.Unknown = "unknown", Bad, true
-		s.Text = sentence("Its outcome is recorded as %s, which this version does not know: maybe executed%s.", quote(string(r.Outcome)), because(r.Error))
+		s.Text = sentence("Its outcome is recorded as %s, which this version does not know: in doubt%s.", quote(string(r.Outcome)), because(r.Error))
 	}
 	return s
 }
@@ -120,9 +120,9 @@ func (s *Send) doubt() string {
 	case s.Returned.IsZero():
 		return s.Error
 	case s.Outcome != jit.OutcomeInDoubt:
-		return fmt.Sprintf("Its outcome is recorded as %s, which this version does not know: maybe executed.", quote(string(s.Outcome)))
+		return fmt.Sprintf("Its outcome is recorded as %s, which this version does not know: in doubt.", quote(string(s.Outcome)))
 	}
-	return sentence("%s: maybe executed%s.", s.lost(), because(s.Error))
+	return sentence("%s: in doubt%s.", s.lost(), because(s.Error))
 }
 
 // lost words what there is of an answer that leaves it open.

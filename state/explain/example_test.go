@@ -27,7 +27,7 @@ func ExampleBuild() {
 	//   began         Mon 2 Nov 2026 14:02:03 UTC
 	//
 	//   The model made 1 call: 1 cut off.
-	//   1 request that may change something was sent to the API: 1 maybe executed.
+	//   1 request that may change something was sent to the API: 1 in doubt.
 	//   The process died 30 ms into the task, or later. Nobody has recovered the task
 	//   yet.
 	//   The task is still open. No token was issued.
@@ -40,7 +40,7 @@ func ExampleBuild() {
 	//                   agent's own token. Idempotency-Key k1.
 	//     14:02:03.030  Nothing more of this call is recorded: the process died. POST
 	//                   https://api.acme-corp.example/reports (Idempotency-Key k1) was
-	//                   sent and has no outcome: maybe executed.
+	//                   sent and has no outcome: in doubt.
 	//
 	//   The task itself
 	//     14:02:03.000  Asked the authorization server to open a task.
@@ -50,7 +50,7 @@ func ExampleBuild() {
 	//                   task over yet.
 	//
 	//   Requests that may change something
-	//     maybe executed  POST https://api.acme-corp.example/reports, Idempotency-Key
+	//     in doubt        POST https://api.acme-corp.example/reports, Idempotency-Key
 	//                     k1: sent once. It was sent, and the process died before an
-	//                     answer was recorded: maybe executed.
+	//                     answer was recorded: in doubt.
 }

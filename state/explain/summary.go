@@ -94,11 +94,19 @@ func (t *teller) fates() string {
 	return n.String()
 }
 
+// spoken is an outcome in words, also of a call in a journal that older versions wrote.
+func spoken(outcome string) string {
+	if outcome == string(jit.OutcomeInDoubt) {
+		return "in doubt"
+	}
+	return ident(strings.ReplaceAll(outcome, "_", " "))
+}
+
 // verdict words the end of a call in a word or two.
 func (c *Call) verdict() string {
 	switch c.Fate {
 	case FateEnded:
-		return orWord(ident(strings.ReplaceAll(c.Result, "_", " ")), "ended")
+		return orWord(spoken(c.Result), "ended")
 	case FateCut:
 		return "cut off"
 	case FateRunning:
@@ -145,7 +153,7 @@ func (t *teller) effectsSummary(say func(string, ...any)) {
 		case jit.OutcomeAnswered:
 			n.add("answered")
 		case jit.OutcomeInDoubt:
-			n.add("maybe executed")
+			n.add("in doubt")
 		case OutcomeUnderWay:
 			n.add("under way")
 		default:

@@ -127,7 +127,7 @@ func (t *teller) died(owner, how string) {
 	}
 	t.task.Deaths = append(t.task.Deaths, d)
 	t.step(Step{Time: last, Kind: StepDied, Tone: Bad, Label: "process died", Text: text})
-	t.cutEffects("It was sent, and the process died before an answer was recorded: maybe executed.")
+	t.cutEffects("It was sent, and the process died before an answer was recorded: in doubt.")
 	for _, c := range t.task.Calls {
 		if c.Fate == FateRunning {
 			c.Fate = FateCut
@@ -141,7 +141,7 @@ func (t *teller) silence(c *Call) string {
 	text := "Nothing more of this call is recorded: the process died."
 	for _, e := range t.task.Effects {
 		if e.call == c && e.Outcome == jit.OutcomeInDoubt {
-			text += fmt.Sprintf(" %s %s (Idempotency-Key %s) was sent and has no outcome: maybe executed.", ident(e.Method), address(e.URL), ident(e.Key))
+			text += fmt.Sprintf(" %s %s (Idempotency-Key %s) was sent and has no outcome: in doubt.", ident(e.Method), address(e.URL), ident(e.Key))
 		}
 	}
 	for _, q := range t.task.Asked {
@@ -170,7 +170,7 @@ func (t *teller) finish() *Task {
 		t.died(t.owner, "the process is gone, and nobody has taken the task over yet")
 	}
 	if task.State.Finished() {
-		t.cutEffects("It was sent, and no outcome is recorded: maybe executed.")
+		t.cutEffects("It was sent, and no outcome is recorded: in doubt.")
 	}
 	for _, c := range task.Calls {
 		if c.Fate == FateRunning && task.State.Finished() {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
@@ -87,7 +86,7 @@ func (t *Task) view(id string, c calendar) taskView {
 	}
 	for _, e := range t.Effects {
 		v.Effects = append(v.Effects, effectView{
-			Outcome: ident(strings.ReplaceAll(string(e.Outcome), "_", " ")), Request: ident(e.Method) + " " + address(e.URL),
+			Outcome: spoken(string(e.Outcome)), Request: ident(e.Method) + " " + address(e.URL),
 			Key: orWord(ident(e.Key), "not recorded"), Sent: times(len(e.Sends)), Why: e.Why, Tone: e.tone(),
 		})
 	}
