@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,7 +135,11 @@ func TestEffectIsNotRepeatedAfterResuming(t *testing.T) {
 			sent := 0
 			api := func(r *http.Request) (*http.Response, error) {
 				sent++
-				keys[r.Header["idempotency-key"][0]] = true
+				for name, values := range r.Header {
+					if strings.EqualFold(name, jit.HeaderIdempotencyKey) {
+						keys[values[0]] = true
+					}
+				}
 				if tt.lost && sent == 1 {
 					return nil, errors.New("connection reset by peer")
 				}

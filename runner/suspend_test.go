@@ -82,6 +82,7 @@ func review(t testing.TB, steps ...step) *reviewed { return reviewFor(t, nil, st
 
 // reviewFor is review with an aim of the tool's calls.
 func reviewFor(t testing.TB, aim *policy.Aim, steps ...step) *reviewed {
+	t.Helper()
 	w := &reviewed{journal: &fake.Journal{}, kept: &suspensions{}, sessions: session.InMemoryService(), decided: map[string]jit.Status{}}
 	ids := map[string]string{}
 	w.authority = newAuthority(func(a *fake.Authority) {
