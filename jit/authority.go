@@ -2,6 +2,7 @@ package jit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -65,6 +66,16 @@ type Request struct {
 	Detail        rar.Detail
 	Justification string        // shown to the person who decides
 	TTL           time.Duration // wanted lifetime; 0 leaves it to the Authority
+	For           Purpose       // shown to the person who decides
+}
+
+// A Purpose is the call that authority is asked for, as the program knows it: unlike a
+// justification it is no claim of the model.
+type Purpose struct {
+	Tool   string          `json:"tool,omitzero"`
+	CallID string          `json:"call_id,omitzero"`
+	Args   json.RawMessage `json:"arguments,omitzero"` // without tokens; long texts are cut, with a digest of the whole
+	Origin string          `json:"origin,omitzero"`    // of the API; "" when it is bound to none
 }
 
 // Status is the state of a request. The zero value is not approved.
@@ -118,6 +129,10 @@ type Decision struct {
 	// RetryAfter is how long the server asks to wait before the next poll; 0
 	// when it does not ask.
 	RetryAfter time.Duration
+	// Details and For are what the server holds the request to be; nil when it does not
+	// say. A request that is held to be another one is not used.
+	Details []rar.Detail
+	For     *Purpose
 }
 
 // Issued is a redeemed grant.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -89,7 +90,7 @@ func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	}
 	if t.engine.cfg.Journal != nil {
 		e := s.entry(EntryCall)
-		e.Args, e.Ceiling, e.Justification = t.shownArgs(c.Args), c.Ceiling, c.Justification
+		e.Args, e.Ceiling, e.Justification = t.shownArgs(c.Args, maxArgs, maxArgText), c.Ceiling, c.Justification
 		t.engine.note(e)
 	}
 	return context.WithValue(ctx, scopeKey{}, s)
@@ -101,23 +102,39 @@ const maxArgs = 4 << 10
 // maxArgText bounds one text among them.
 const maxArgText = 256
 
-// cutTexts shortens long texts among arguments, such as a report's.
-func cutTexts(args map[string]any) map[string]any {
+// The same for the person who decides.
+const (
+	maxPurpose     = 8 << 10
+	maxPurposeText = 2 << 10
+)
+
+// purpose is what authority for the API at origin is asked for.
+func (s *scope) purpose(origin Origin) Purpose {
+	return Purpose{Tool: s.call.Tool, CallID: s.call.ID, Args: s.task.shownArgs(s.call.Args, maxPurpose, maxPurposeText), Origin: origin.String()}
+}
+
+// sizeOf names a text that is not shown whole.
+func sizeOf(text string) string {
+	return fmt.Sprintf("%d bytes, SHA-256 %x", len(text), sha256.Sum256([]byte(text)))
+}
+
+// cutTexts shortens texts over most bytes among arguments, such as a report's.
+func cutTexts(args map[string]any, most int) map[string]any {
 	out := make(map[string]any, len(args))
 	for name, value := range args {
-		if s, ok := value.(string); ok && len(s) > maxArgText {
-			value = strings.ToValidUTF8(s[:maxArgText], "") + "… (" + strconv.Itoa(len(s)) + " bytes)"
+		if s, ok := value.(string); ok && len(s) > most {
+			value = strings.ToValidUTF8(s[:most], "") + "… (" + sizeOf(s) + ")"
 		}
 		out[name] = value
 	}
 	return out
 }
 
-// shownArgs encodes arguments for the journal. What is too long is replaced by its
-// size: half a JSON text is none.
-func (t *Task) shownArgs(args any) json.RawMessage {
+// shownArgs encodes arguments for others. What is too long is replaced by its size:
+// half a JSON text is none.
+func (t *Task) shownArgs(args any, most, mostText int) json.RawMessage {
 	if m, ok := args.(map[string]any); ok {
-		args = cutTexts(m)
+		args = cutTexts(m, mostText)
 	}
 	if args == nil {
 		return nil
@@ -127,8 +144,8 @@ func (t *Task) shownArgs(args any) json.RawMessage {
 		return nil
 	}
 	shown := t.Scrub(string(text))
-	if len(shown) > maxArgs || !json.Valid([]byte(shown)) {
-		return json.RawMessage(`"` + strconv.Itoa(len(text)) + ` bytes"`)
+	if len(shown) > most || !json.Valid([]byte(shown)) {
+		return json.RawMessage(`"` + sizeOf(string(text)) + `"`)
 	}
 	return json.RawMessage(shown)
 }

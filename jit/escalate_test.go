@@ -35,7 +35,8 @@ func TestEscalationAsksForExactlyWhatWasDemanded(t *testing.T) {
 	if resp.StatusCode != 200 || string(body) != "content" {
 		t.Fatalf("GET = %d %q, want 200 content", resp.StatusCode, body)
 	}
-	want := []jit.Request{{TaskID: "task_1", Detail: read("doc_1"), Justification: "read doc_1", TTL: 5 * time.Minute}}
+	want := []jit.Request{{TaskID: "task_1", Detail: read("doc_1"), Justification: "read doc_1", TTL: 5 * time.Minute,
+		For: jit.Purpose{Tool: "fetch", CallID: "call-doc_1", Origin: c.base}}}
 	if diff := cmp.Diff(want, authority.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}

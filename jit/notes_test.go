@@ -48,7 +48,7 @@ func TestJournalTellsTheStory(t *testing.T) {
 
 		first := log.told(jit.EntryCall)[0]
 		var args map[string]string
-		if err := json.Unmarshal(first.Args, &args); err != nil || args["document_id"] != "doc_1" || !strings.HasSuffix(args["note"], "é… (1000 bytes)") || len(args["note"]) > 300 {
+		if err := json.Unmarshal(first.Args, &args); err != nil || args["document_id"] != "doc_1" || !strings.Contains(args["note"], "é… (1000 bytes, SHA-256 ") || len(args["note"]) > 400 {
 			t.Errorf("args %s, want the long text cut", first.Args)
 		}
 		if diff := cmp.Diff(call.Ceiling, first.Ceiling); diff != "" || first.CallID != call.ID || first.Tool != call.Tool {
@@ -99,7 +99,7 @@ func TestNotedArgumentsHoldNoToken(t *testing.T) {
 		if got := string(calls[1].Args); token == "" || strings.Contains(got, token) || !strings.Contains(got, "see ") {
 			t.Errorf("args %s hold the token", got)
 		}
-		if got := string(calls[2].Args); got != `"5004 bytes"` {
+		if got := string(calls[2].Args); !strings.HasPrefix(got, `"5004 bytes, SHA-256 `) {
 			t.Errorf("long args %.40s..., want their size", got)
 		}
 		if calls[3].Args != nil {

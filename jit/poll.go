@@ -1,16 +1,21 @@
 package jit
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"math/rand/v2"
+	"reflect"
 	"time"
+
+	"github.com/jitagent/jitagent/rar"
 )
 
 // poll looks at a pending request until it is decided, its window ends, or ctx
 // does. One look is under way at a time; the interval counts from sending the
 // last one (sent), with jitter, and a server's Retry-After makes it longer. A
 // temporary fault costs one look, not the wait.
-func (s *scope) poll(ctx context.Context, pending Decision, sent time.Time) (Decision, error) {
+func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending Decision, sent time.Time) (Decision, error) {
 	wait := pending.RetryAfter
 	for {
 		next := sent.Add(s.interval(wait))
@@ -22,7 +27,7 @@ func (s *scope) poll(ctx context.Context, pending Decision, sent time.Time) (Dec
 			return pending, err
 		}
 		sent = time.Now()
-		dec, err := s.look(ctx, pending)
+		dec, err := s.look(ctx, key, d, pending)
 		if err != nil || dec.Status != StatusPending {
 			return dec, err
 		}
@@ -36,7 +41,7 @@ func (s *scope) poll(ctx context.Context, pending Decision, sent time.Time) (Dec
 
 // look reads the state of a pending request once. After a temporary fault the
 // request is as it was, with the wait that the fault asks for.
-func (s *scope) look(ctx context.Context, pending Decision) (Decision, error) {
+func (s *scope) look(ctx context.Context, key grantKey, d rar.Checked, pending Decision) (Decision, error) {
 	dec, err := s.task.engine.cfg.Authority.Status(ctx, pending.RequestID)
 	if err != nil {
 		wait, again := temporary(err)
@@ -58,10 +63,54 @@ func (s *scope) look(ctx context.Context, pending Decision) (Decision, error) {
 	if dec.DecideAt == "" {
 		dec.DecideAt = pending.DecideAt
 	}
+	if field := s.otherThan(key, d, dec); field != "" {
+		// Nobody decided what this call wants. It is no denial of that either, so a
+		// later call asks anew.
+		dec.Status, dec.Message = StatusUnknown, "the request that was decided is another one than was made: its "+field+" differs"
+	}
 	if dec.Status == StatusPending {
 		dec.ExpiresAt = pending.ExpiresAt // the window is fixed when the request is made
 	}
 	return dec, nil
+}
+
+// otherThan names what a server holds a request to be that differs from what the call
+// asks; "" when nothing does. What the server leaves out differs in nothing, and less
+// authority than was asked for is what a person may leave of it.
+func (s *scope) otherThan(key grantKey, d rar.Checked, dec Decision) string {
+	if dec.Details != nil {
+		if _, err := s.task.engine.granted(dec.Details, d); err != nil {
+			return "authorization_details"
+		}
+	}
+	want := s.purpose(key.origin)
+	switch {
+	case dec.For == nil:
+	case dec.For.Tool != want.Tool:
+		return "tool"
+	case dec.For.Origin != want.Origin:
+		return "origin"
+	case !sameArgs(dec.For.Args, want.Args):
+		return "arguments"
+	}
+	return ""
+}
+
+// sameArgs compares arguments whatever servers they went through: other spaces and
+// another order are the same, another spelling of a number is not.
+func sameArgs(a, b json.RawMessage) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == len(b)
+	}
+	var values [2]any
+	for i, text := range []json.RawMessage{a, b} {
+		dec := json.NewDecoder(bytes.NewReader(text))
+		dec.UseNumber()
+		if dec.Decode(&values[i]) != nil {
+			return false
+		}
+	}
+	return reflect.DeepEqual(values[0], values[1])
 }
 
 // interval returns the time from one look to the next: the configured one with a

@@ -244,7 +244,7 @@ func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Gr
 		if err != nil {
 			return nil, err
 		}
-		dec, err := s.poll(polling, req.Decision, sent)
+		dec, err := s.poll(polling, key, d, req.Decision, sent)
 		if err != nil {
 			r.lapse(key, req) // otherwise it stays open: a later call resumes it
 			return nil, err
@@ -286,7 +286,7 @@ func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Chec
 	req := openRequest{asked: time.Now()}
 	var err error
 	req.Decision, err = t.engine.cfg.Authority.Request(ctx, Request{
-		TaskID: taskID, Detail: detail, Justification: s.call.Justification, TTL: t.engine.cfg.TTL,
+		TaskID: taskID, Detail: detail, Justification: s.call.Justification, TTL: t.engine.cfg.TTL, For: s.purpose(key.origin),
 	})
 	if err == nil {
 		err = identify(&req.Decision, "", taskID)
@@ -310,7 +310,7 @@ func (s *scope) resume(ctx context.Context, key grantKey, d rar.Checked, open op
 	if open.Status != StatusPending {
 		return open, nil
 	}
-	dec, err := s.look(ctx, open.Decision)
+	dec, err := s.look(ctx, key, d, open.Decision)
 	if err != nil {
 		s.task.requests.lapse(key, open)
 		return openRequest{}, err

@@ -210,9 +210,10 @@ func TestCallCarriesItsPlan(t *testing.T) {
 	run(t, g, under(t, a), nil)
 	plan.Justification = "because"
 	run(t, g, under(t, a), nil)
+	of := jit.Purpose{Tool: "act", CallID: "call-1", Args: []byte("{}")}
 	want := []jit.Request{
-		{TaskID: "task_1", Detail: read("doc_1"), Justification: "act", TTL: 5 * time.Minute},
-		{TaskID: "task_2", Detail: read("doc_1"), Justification: "because", TTL: 5 * time.Minute},
+		{TaskID: "task_1", Detail: read("doc_1"), Justification: "act", TTL: 5 * time.Minute, For: of},
+		{TaskID: "task_2", Detail: read("doc_1"), Justification: "because", TTL: 5 * time.Minute, For: of},
 	}
 	if diff := cmp.Diff(want, a.Requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -36,7 +38,7 @@ func FuzzDecision(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := decision(opRequest, testAnswer(body), "", "task_1")
 		if err != nil {
-			if got != (jit.Decision{}) {
+			if !cmp.Equal(got, jit.Decision{}) {
 				t.Fatalf("a decision came with the error %v", err)
 			}
 			if len(body) > 0 && len(err.Error()) > 2*maxMessage {

@@ -46,9 +46,10 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 		Detail        jsontext.Value `json:"authorization_details"`
 		Justification string         `json:"justification,omitzero"`
 		TTL           int64          `json:"requested_ttl"`
-	}{req.TaskID, detail, req.Justification, ttl})
+		For           jit.Purpose    `json:"context,omitzero"` // ours: LumoAuth documents none
+	}{req.TaskID, detail, req.Justification, ttl, req.For})
 	if err != nil {
-		return jit.Decision{}, invalidArgument(opRequest, "justification", errors.New("not valid UTF-8"))
+		return jit.Decision{}, invalidArgument(opRequest, "justification or purpose", errors.New("not valid UTF-8 or JSON"))
 	}
 	a, err := c.asAgent(ctx, call{
 		op: opRequest, method: http.MethodPost, path: path("jit", "request"), json: body, repeat: repeatNever,
@@ -155,7 +156,16 @@ func decodeDecision(a answer) (jit.Decision, error) {
 		}
 	}
 	d.RetryAfter, _ = retryAfter(a.header, a.received)
-	return d, nil
+	if o.Has("context") {
+		d.For = purpose(o.Object("context"))
+	}
+	d.Details, err = o.Details()
+	return d, err
+}
+
+// purpose reads the call that a request is said to be for.
+func purpose(o oauth.Object) *jit.Purpose {
+	return &jit.Purpose{Tool: o.Text("tool"), CallID: o.Text("call_id"), Args: []byte(o["arguments"]), Origin: o.Text("origin")}
 }
 
 func statusOf(name string) jit.Status {

@@ -25,15 +25,27 @@ const (
 type PendingRequest struct {
 	RequestID     string
 	TaskID        string
+	TaskName      string
 	Risk          string
 	Details       []rar.Detail
-	Justification string // in the agent's words: a claim, not a fact
+	For           jit.Purpose // the call; zero where the server does not keep it
+	Justification string      // in the agent's words: a claim, not a fact
 	AgentID       string
+	AgentName     string
 	OnBehalfOf    string
+	TTL           time.Duration // that was asked for; 0 when it is not said
 	ExpiresAt     time.Time
+	AcceptsLess   bool      // the server can grant less than was asked
+	Before        []Decided // earlier decisions in the same task, the latest first
 	// Problem says why Details cannot be read, or that there are none. Such a
 	// request must not be approved: nobody can see what it asks.
 	Problem error
+}
+
+// A Decided is an earlier decision.
+type Decided struct {
+	Detail rar.Detail
+	Status string
 }
 
 // A PendingList is what a reviewer may decide.
@@ -92,6 +104,16 @@ func decodePending(a answer) (PendingList, error) {
 		if p.TaskID != "" && checkID("task_id", p.TaskID) != nil {
 			p.TaskID = ""
 		}
+		p.TaskName, p.AgentName = a.clean(o.Text("task_name"), maxMessage), a.clean(o.Text("agent_name"), maxLabel)
+		p.For = *purpose(o.Object("context"))
+		p.TTL, _, _ = o.Seconds("requested_ttl")
+		p.AcceptsLess = o.Flag("accepts_less")
+		earlier, _ := oauth.Objects(o["before"])
+		for _, e := range earlier {
+			if details, err := e.Details(); err == nil && len(details) == 1 {
+				p.Before = append(p.Before, Decided{details[0], a.clean(e.Text("status"), maxLabel)})
+			}
+		}
 		p.Details, p.Problem = o.Details()
 		if p.Details == nil && p.Problem == nil {
 			p.Problem = errors.New("the server does not say what is asked")
@@ -106,6 +128,13 @@ type Approval struct {
 	TTL     time.Duration // lifetime in place of the requested one; 0 keeps that, at most [MaxTTL]
 	Notes   string        // for the organization
 	Message string        // for the agent
+
+	// Less is what is granted of what was asked; nil is all of it. LumoAuth documents no
+	// such thing and would grant everything: set it only where
+	// [PendingRequest.AcceptsLess] says so. Digest names what the reviewer was shown, for
+	// servers that check it.
+	Less   []rar.Detail
+	Digest string
 }
 
 // Approve grants a request. user is a person's token, as for [Client.Pending]. It
@@ -116,10 +145,12 @@ func (c *Client) Approve(ctx context.Context, user secret.String, requestID stri
 		return jit.Decision{}, invalidArgument(opApprove, "lifetime", errors.New("outside 1 s to 15 min"))
 	}
 	body, err := json.Marshal(struct {
-		TTL     int64  `json:"ttl,omitzero"`
-		Notes   string `json:"notes,omitzero"`
-		Message string `json:"agent_message,omitzero"`
-	}{int64(how.TTL / time.Second), how.Notes, how.Message})
+		TTL     int64        `json:"ttl,omitzero"`
+		Notes   string       `json:"notes,omitzero"`
+		Message string       `json:"agent_message,omitzero"`
+		Less    []rar.Detail `json:"authorization_details,omitzero"`
+		Digest  string       `json:"digest,omitzero"`
+	}{int64(how.TTL / time.Second), how.Notes, how.Message, how.Less, how.Digest})
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opApprove, "notes or message", errors.New("not valid UTF-8"))
 	}
@@ -130,6 +161,7 @@ func (c *Client) Approve(ctx context.Context, user secret.String, requestID stri
 type Denial struct {
 	Reason  string // for the organization
 	Message string // for the agent
+	Digest  string // as in [Approval]
 }
 
 // Deny refuses a request; otherwise it is as [Client.Approve].
@@ -137,6 +169,7 @@ func (c *Client) Deny(ctx context.Context, user secret.String, requestID string,
 	body, err := json.Marshal(struct {
 		Reason  string `json:"reason,omitzero"`
 		Message string `json:"agent_message,omitzero"`
+		Digest  string `json:"digest,omitzero"`
 	}(why))
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opDeny, "reason or message", errors.New("not valid UTF-8"))

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -22,7 +24,7 @@ func TestWeakness19_EveryMemberOfADecisionIsTyped(t *testing.T) {
 		{RequestID: "jit_1", Status: jit.StatusPending, ConsentRequired: true, DecideAt: decideAt("jit_1")},
 		{RequestID: "jit_1", Status: jit.StatusApproved, TTL: 5 * time.Minute},
 	} {
-		if got, err := c.Status(t.Context(), "jit_1"); err != nil || got != want {
+		if got, err := c.Status(t.Context(), "jit_1"); err != nil || !cmp.Equal(got, want) {
 			t.Errorf("Status() = %+v, %v, want %+v", got, err, want)
 		}
 	}

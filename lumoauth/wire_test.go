@@ -117,7 +117,7 @@ func TestDecisionsThatAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := inMemory(t, newFake(map[string]http.HandlerFunc{requestRoute: replies(201, body)}))
 			d, err := c.Request(t.Context(), jit.Request{TaskID: "task_1", Detail: docDetail})
-			if !errors.Is(err, ErrInvalidResponse) || d != (jit.Decision{}) {
+			if !errors.Is(err, ErrInvalidResponse) || !cmp.Equal(d, jit.Decision{}) {
 				t.Errorf("Request() = %+v, %v, want %v", d, err, ErrInvalidResponse)
 			}
 		})
@@ -154,9 +154,11 @@ func TestDecisionsThatAreRead(t *testing.T) {
 		{"other case", `{"request_id":"jit_1","status":"APPROVED"}`, nil, jit.Decision{RequestID: "jit_1", TaskID: "task_1"}},
 		{"no status", `{"request_id":"jit_1","approved":true}`, nil, jit.Decision{RequestID: "jit_1", TaskID: "task_1"}},
 		{"object echoed", `{"request_id":"jit_1","status":"denied","authorization_details":{"type":"x"}}`, nil,
-			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied}},
+			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied, Details: []rar.Detail{{Type: "x"}}}},
 		{"array echoed", `{"request_id":"jit_1","status":"denied","authorization_details":[{"type":"x"}]}`, nil,
-			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied}},
+			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied, Details: []rar.Detail{{Type: "x"}}}},
+		{"call echoed", `{"request_id":"jit_1","status":"denied","context":{"tool":"fetch","arguments":{"n":1234567890123456789}}}`, nil,
+			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied, For: &jit.Purpose{Tool: "fetch", Args: []byte(`{"n":1234567890123456789}`)}}},
 		{"words from a bad decider", `{"request_id":"jit_1","status":"denied","agent_message":"see\u0000 canary-client-secret-4711 and agent-token-1"}`, nil,
 			jit.Decision{RequestID: "jit_1", TaskID: "task_1", Status: jit.StatusDenied, Message: "see [redacted] and [redacted]"}},
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/approvals"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/audit"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
@@ -92,7 +93,7 @@ and offline model on loopback.`,
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
 		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p),
-		audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p), newtool.Command(p), catalog(p), manual(p),
+		approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p), newtool.Command(p), catalog(p), manual(p),
 	)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.InitDefaultHelpCmd()

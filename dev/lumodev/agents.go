@@ -127,7 +127,7 @@ func (c *call) createApproval() (any, error) {
 		return nil, fail(http.StatusNotFound, codeNotFound, "no such user")
 	}
 	token := newSecret().Reveal() // to the agent that asked
-	a := approval{
+	a := pushApproval{
 		Hash:      hashOf(token),
 		ClientID:  c.who.agent.ClientID,
 		TaskID:    in.TaskID,
@@ -151,7 +151,7 @@ func hashOf(token string) string {
 }
 
 // approval returns the push approval of the path.
-func (c *call) approval() (approval, error) {
+func (c *call) approval() (pushApproval, error) {
 	a, known := c.st.approvals[hashOf(c.r.PathValue("token"))]
 	if !known {
 		return a, fail(http.StatusNotFound, codeNotFound, "no such approval")

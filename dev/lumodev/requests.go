@@ -19,6 +19,7 @@ func (c *call) createRequest() (any, error) {
 		Details       jsontext.Value `json:"authorization_details"`
 		Justification string         `json:"justification"`
 		TTL           *int64         `json:"requested_ttl"`
+		For           purpose        `json:"context"`      // our own: for which call
 		CallbackURL   string         `json:"callback_url"` // accepted, never called
 	}
 	if err := c.decode(&in); err != nil {
@@ -38,6 +39,9 @@ func (c *call) createRequest() (any, error) {
 	if len(in.Justification) > maxText {
 		return nil, tooLong("justification", maxText)
 	}
+	if max(len(in.For.Tool), len(in.For.CallID), len(in.For.Origin)) > maxName || len(in.For.Args) > maxArgs {
+		return nil, invalid("context: a text is over %d bytes, or its arguments are over %d", maxName, maxArgs)
+	}
 	ttl, err := c.ttl(in.TTL)
 	if err != nil {
 		return nil, err
@@ -55,6 +59,7 @@ func (c *call) createRequest() (any, error) {
 		TaskID:        in.TaskID,
 		ClientID:      c.who.agent.ClientID,
 		Detail:        detail,
+		For:           in.For,
 		Justification: in.Justification,
 		RequestedTTL:  ttl,
 		CreatedAt:     c.now,
@@ -140,7 +145,10 @@ func (c *call) describe(r *request, now status) object {
 		"status":                now,
 		"risk_level":            r.Risk,
 		"task_id":               r.TaskID,
-		"authorization_details": r.Detail, // an object: SDKs fail on an array here
+		"authorization_details": r.granted(), // an object: SDKs fail on an array here
+	}
+	if r.For.Tool != "" {
+		out["context"] = r.For
 	}
 	switch now {
 	case statusApproved:
@@ -234,7 +242,7 @@ func (c *call) requestToken() (any, error) {
 			ExpiresIn:       seconds(tok.ExpiresAt.Sub(c.now.Truncate(time.Second))),
 			IssuedTokenType: typeAccessToken,
 		},
-		Details:   []rar.Detail{r.Detail},
+		Details:   []rar.Detail{r.granted()},
 		TaskID:    r.TaskID,
 		RequestID: r.ID,
 	}, nil
@@ -263,7 +271,7 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, er
 	std := jwt.Claims{
 		ID:        tok.ID,
 		Subject:   "agent:" + agent.Name + ":task:" + t.ID,
-		Audience:  append(jwt.Audience{s.Issuer()}, r.Detail.Locations...),
+		Audience:  append(jwt.Audience{s.Issuer()}, r.granted().Locations...),
 		IssuedAt:  jwt.NewNumericDate(tok.IssuedAt),
 		NotBefore: jwt.NewNumericDate(tok.IssuedAt),
 		Expiry:    jwt.NewNumericDate(tok.ExpiresAt),
@@ -280,7 +288,7 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, er
 		TaskID:               t.ID,
 		JITRequestID:         r.ID,
 		CAEPSessionID:        t.Session,
-		AuthorizationDetails: []rar.Detail{r.Detail},
+		AuthorizationDetails: []rar.Detail{r.granted()},
 		OnBehalfOf:           t.OnBehalfOf,
 	}
 	if t.Parent != "" {

@@ -1,8 +1,15 @@
 package lumodev
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // Page sizes of the list of pending requests.
@@ -52,6 +59,30 @@ func (c *call) number(name string, def, most int) (int, error) {
 	return min(n, most), nil
 }
 
+// maxBefore is how many earlier decisions a reviewer is shown.
+const maxBefore = 8
+
+// view is a request as it is shown to a person.
+func (c *call) view(r *request) approval.Request {
+	t := c.st.tasks[r.TaskID]
+	v := approval.Request{
+		ID: r.ID, TaskID: r.TaskID, TaskName: t.Name, Details: []rar.Detail{r.Detail},
+		Tool: r.For.Tool, CallID: r.For.CallID, Args: []byte(r.For.Args), Origin: r.For.Origin,
+		OnBehalfOf: t.OnBehalfOf, Risk: string(r.Risk), Justification: r.Justification, TTL: r.RequestedTTL,
+		ExpiresAt: r.ExpiresAt, Agent: r.ClientID,
+	}
+	if agent := c.s.agents[r.ClientID]; agent != nil {
+		v.Agent = agent.Name + " (" + agent.AgentID + ")"
+	}
+	for _, id := range slices.Backward(c.st.ofTask[r.TaskID]) {
+		earlier := c.st.requests[id]
+		if earlier.DecidedBy != 0 && len(v.Before) < maxBefore {
+			v.Before = append(v.Before, approval.Earlier{Detail: earlier.granted(), Status: string(earlier.Status)})
+		}
+	}
+	return v
+}
+
 // forReviewer is a pending request as the person who decides sees it.
 func (c *call) forReviewer(r *request) object {
 	t := c.st.tasks[r.TaskID]
@@ -64,30 +95,45 @@ func (c *call) forReviewer(r *request) object {
 	}
 	out.setIf("task_name", t.Name)
 	out.setIf("on_behalf_of", t.OnBehalfOf)
+	out["accepts_less"] = true // our own: approve takes authorization_details
+	if before := c.view(r).Before; len(before) > 0 {
+		out["before"] = before
+	}
 	return out
 }
 
-// approve serves POST /jit/approve/{request}.
+// approve serves POST /jit/approve/{request}. More than LumoAuth's, it takes less than
+// was asked in authorization_details, and the digest of what the reviewer was shown.
 func (c *call) approve() (any, error) {
 	var in struct {
-		TTL          *int64 `json:"ttl"`
-		Notes        string `json:"notes"`
-		AgentMessage string `json:"agent_message"`
+		TTL          *int64         `json:"ttl"`
+		Notes        string         `json:"notes"`
+		AgentMessage string         `json:"agent_message"`
+		Less         jsontext.Value `json:"authorization_details"`
+		Digest       string         `json:"digest"`
 	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	r, err := c.decision(statusApproved, in.Notes, in.AgentMessage)
+	how := approval.Decision{Approve: true, Reason: in.Notes, Message: in.AgentMessage, Digest: in.Digest}
+	if in.TTL != nil {
+		ttl, err := c.ttl(in.TTL)
+		if err != nil {
+			return nil, err
+		}
+		how.TTL = ttl
+	}
+	if len(in.Less) > 0 && in.Less.Kind() != 'n' {
+		less, err := rar.Parse(in.Less)
+		if err != nil {
+			return nil, fail(http.StatusBadRequest, codeInvalidDetails, "%v", err)
+		}
+		how.Less = less
+	}
+	r, err := c.decideAs(c.r.PathValue("request"), c.who.user.ID, how)
 	if err != nil {
 		return nil, err
 	}
-	r.GrantedTTL = r.RequestedTTL
-	if in.TTL != nil {
-		if r.GrantedTTL, err = c.ttl(in.TTL); err != nil {
-			return nil, err
-		}
-	}
-	c.ch.add(r)
 	return object{
 		"request_id": r.ID, "status": r.Status, "granted_ttl": seconds(r.GrantedTTL), "decided_at": stamp(r.DecidedAt),
 	}, nil
@@ -98,13 +144,48 @@ func (c *call) deny() (any, error) {
 	var in struct {
 		Reason       string `json:"reason"`
 		AgentMessage string `json:"agent_message"`
+		Digest       string `json:"digest"`
 	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	r, err := c.decision(statusDenied, in.Reason, in.AgentMessage)
+	r, err := c.decideAs(c.r.PathValue("request"), c.who.user.ID, approval.Decision{Reason: in.Reason, Message: in.AgentMessage, Digest: in.Digest})
 	if err != nil {
 		return nil, err
+	}
+	return object{"request_id": r.ID, "status": r.Status, "decided_at": stamp(r.DecidedAt)}, nil
+}
+
+// decideAs enters what a person decides about a request, and returns it as it is then.
+// Decisions are made inState, one at a time: whoever comes second finds the request no
+// longer pending.
+func (c *call) decideAs(id string, user int, d approval.Decision) (request, error) {
+	if max(len(d.Reason), len(d.Message)) > maxText {
+		return request{}, tooLong("a text", maxText)
+	}
+	r, known := c.st.requests[id]
+	if !known {
+		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
+	}
+	if now := c.statusOf(&r); now != statusPending {
+		return r, fail(http.StatusBadRequest, codeInvalidState, "the request is %s: it can no longer be decided", now)
+	}
+	shown := c.view(&r)
+	if d.Digest != "" && d.Digest != shown.Digest() {
+		return r, fail(http.StatusConflict, codeOtherRequest, "the request is not the one that was shown: look at it again")
+	}
+	r.Status, r.DecidedAt, r.DecidedBy = statusDenied, c.now, user
+	r.Notes, r.AgentMessage = d.Reason, d.Message
+	if d.Approve {
+		r.Status, r.GrantedTTL = statusApproved, cmp.Or(d.TTL, r.RequestedTTL)
+		if d.Less != nil {
+			if err := shown.Within(d.Less); err != nil || len(d.Less) != 1 {
+				return r, fail(http.StatusBadRequest, codeInvalidDetails, "what is granted must lie within what was asked, in one object")
+			}
+			r.Granted = &d.Less[0]
+		}
+		c.ch.add(r)
+		return r, nil
 	}
 	t := c.st.tasks[r.TaskID]
 	t.Denials++
@@ -115,23 +196,5 @@ func (c *call) deny() (any, error) {
 		c.ch.add(t)
 	}
 	c.ch.add(r)
-	return object{"request_id": r.ID, "status": r.Status, "decided_at": stamp(r.DecidedAt)}, nil
-}
-
-// decision returns the request of the path as a person decided it. Decisions are made
-// inState, one at a time: whoever comes second finds the request no longer pending.
-func (c *call) decision(to status, notes, message string) (request, error) {
-	if max(len(notes), len(message)) > maxText {
-		return request{}, tooLong("a text", maxText)
-	}
-	r, known := c.st.requests[c.r.PathValue("request")]
-	if !known {
-		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
-	}
-	if now := c.statusOf(&r); now != statusPending {
-		return r, fail(http.StatusBadRequest, codeInvalidState, "the request is %s: it can no longer be decided", now)
-	}
-	r.Status, r.DecidedAt, r.DecidedBy = to, c.now, c.who.user.ID
-	r.Notes, r.AgentMessage = notes, message
 	return r, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -86,6 +88,8 @@ type request struct {
 	TaskID        string        `json:"task_id"`
 	ClientID      string        `json:"client_id"`
 	Detail        rar.Detail    `json:"detail"`
+	Granted       *rar.Detail   `json:"granted,omitempty"` // what a person left of it; nil is all
+	For           purpose       `json:"for,omitzero"`
 	Justification string        `json:"justification,omitempty"`
 	RequestedTTL  time.Duration `json:"requested_ttl"`
 	GrantedTTL    time.Duration `json:"granted_ttl,omitempty"`
@@ -99,6 +103,22 @@ type request struct {
 	AgentMessage  string        `json:"agent_message,omitempty"`
 	TokenID       string        `json:"token_id,omitempty"` // jti, once redeemed
 	Act           *actor        `json:"act,omitempty"`
+}
+
+// A purpose is the call that a request is for, as the agent's program says.
+type purpose struct {
+	Tool   string         `json:"tool,omitempty"`
+	CallID string         `json:"call_id,omitempty"`
+	Args   jsontext.Value `json:"arguments,omitzero"`
+	Origin string         `json:"origin,omitempty"`
+}
+
+// granted is what the token of an approved request covers.
+func (r *request) granted() rar.Detail {
+	if r.Granted != nil {
+		return *r.Granted
+	}
+	return r.Detail
 }
 
 // jitToken is what is kept of an issued JIT token: never the token.
@@ -119,9 +139,9 @@ type revocation struct {
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// approval is a push approval. Its token is a credential, so only a hash of it is
+// A pushApproval is one that an agent asks for apart from JIT. Its token is a credential, so only a hash of it is
 // kept.
-type approval struct {
+type pushApproval struct {
 	Hash        string    `json:"hash"`
 	ClientID    string    `json:"client_id"`
 	TaskID      string    `json:"task_id"`
@@ -133,23 +153,23 @@ type approval struct {
 	RespondedAt time.Time `json:"responded_at,omitzero"`
 }
 
-func (a *approval) statusAt(now time.Time) status {
+func (a *pushApproval) statusAt(now time.Time) status {
 	if a.Status == statusPending && !now.Before(a.ExpiresAt) {
 		return statusExpired
 	}
 	return a.Status
 }
 
-// A record is a task, request, jitToken, revocation or approval.
+// A record is a task, request, jitToken, revocation or pushApproval.
 type record interface{ key() recordKey }
 
 type recordKey struct{ kind, id string }
 
-func (t task) key() recordKey       { return recordKey{"task", t.ID} }
-func (r request) key() recordKey    { return recordKey{"request", r.ID} }
-func (t jitToken) key() recordKey   { return recordKey{"token", t.ID} }
-func (r revocation) key() recordKey { return recordKey{"revoked", r.ID} }
-func (a approval) key() recordKey   { return recordKey{"approval", a.Hash} }
+func (t task) key() recordKey         { return recordKey{"task", t.ID} }
+func (r request) key() recordKey      { return recordKey{"request", r.ID} }
+func (t jitToken) key() recordKey     { return recordKey{"token", t.ID} }
+func (r revocation) key() recordKey   { return recordKey{"revoked", r.ID} }
+func (a pushApproval) key() recordKey { return recordKey{"approval", a.Hash} }
 
 // records hold the records of one kind by their ids.
 type records[R record] map[string]R
@@ -189,7 +209,7 @@ type state struct {
 	requests  records[request]
 	tokens    records[jitToken]
 	revoked   records[revocation]
-	approvals records[approval]
+	approvals records[pushApproval]
 
 	tables   map[string]anyRecords // all of them, by kind
 	ofTask   map[string][]string   // request ids by task, oldest first
@@ -204,7 +224,7 @@ func newState() *state {
 		requests:  make(records[request]),
 		tokens:    make(records[jitToken]),
 		revoked:   make(records[revocation]),
-		approvals: make(records[approval]),
+		approvals: make(records[pushApproval]),
 		ofTask:    make(map[string][]string),
 		children:  make(map[string][]string),
 	}

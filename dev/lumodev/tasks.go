@@ -11,6 +11,7 @@ import (
 const (
 	maxName = 256
 	maxText = 4096
+	maxArgs = 16 << 10 // of a call that authority is asked for
 )
 
 func tooLong(name string, limit int) *wireError {

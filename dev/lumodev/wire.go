@@ -35,6 +35,7 @@ const (
 	codeInvalidTenant        = "invalid_tenant"
 	codeMethodNotAllowed     = "method_not_allowed"
 	codeInvalidState         = "invalid_state"
+	codeOtherRequest         = "other_request" // our own: not what was shown
 	codeTooLarge             = "request_too_large"
 	codeServerError          = "server_error"
 )

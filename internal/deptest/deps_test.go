@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/lumodev": {"oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
+	"dev/lumodev": {"state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"state/journal":  {"jit", "rar", "secret", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
+	"state/approval": {"internal/plain", "rar"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
 	// Where a process dies, in builds that are made to be killed.
@@ -107,11 +108,12 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
-		"state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
+	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "secret", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
@@ -128,7 +130,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
 	"cmd/analyst/internal/newtool":  {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
-		"cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
+		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
 		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks", "models", "tools",
 	},
 }
@@ -138,7 +140,7 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"policy",
 	"internal/markdown",
-	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "resource", "internal/strictjson",
+	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
 	"internal/disk", "internal/sqldb", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }

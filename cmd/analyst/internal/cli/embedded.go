@@ -21,13 +21,16 @@ import (
 // command that needs it.
 const keptName = recovery.Embedded + "/kept"
 
+// embeddedFolder is where, in the state directory, the embedded servers keep theirs.
+const embeddedFolder = "embedded"
+
 // StartEmbedded starts the servers that stand in for what is not configured, and enters
 // them into s. They keep their state in a folder of the state directory; "" keeps
 // nothing, and neither do those of a second process at a time: then s.Kept is false.
 func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.Logger) (*dev.Servers, error) {
 	cfg := dev.Config{Documents: &docapi.Config{Documents: s.Documents, Reports: s.Reports}, Logger: logger}
 	if state != "" {
-		cfg.StateDir = filepath.Join(state, "embedded")
+		cfg.StateDir = filepath.Join(state, embeddedFolder)
 	}
 	servers, err := dev.Start(ctx, cfg)
 	if errors.Is(err, lumodev.ErrInUse) {
@@ -37,7 +40,11 @@ func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.
 	if err != nil {
 		return nil, err
 	}
-	s.Kept = cfg.StateDir != ""
+	if s.Kept = cfg.StateDir != ""; s.Kept {
+		if err := keepReviewer(cfg.StateDir, servers); err != nil {
+			return nil, errors.Join(err, servers.Close())
+		}
+	}
 	s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = servers.Client(), servers.API, true, true
 	s.LumoAuth.UserAgent = UserAgent()
 	return servers, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -253,20 +254,30 @@ func (t *Target) secret(getenv func(string) string) (secret.String, error) {
 	if t.secretFile == "" {
 		return secret.New(strings.TrimSpace(getenv(EnvSecret))), nil
 	}
-	info, err := os.Stat(t.secretFile)
+	return secretFrom("--client-secret-file", t.secretFile, false)
+}
+
+// secretFrom reads the secret that a file holds; a private one is its owner's alone.
+func secretFrom(flag, path string, private bool) (secret.String, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return secret.String{}, fmt.Errorf("--client-secret-file: %w", err)
+		return secret.String{}, fmt.Errorf("%s: %w", flag, err)
 	}
-	if info.Size() > 64<<10 || info.IsDir() {
-		return secret.String{}, fmt.Errorf("--client-secret-file: %s is not a file that holds a secret", t.secretFile)
+	if info.Size() > 64<<10 || !info.Mode().IsRegular() && private || info.IsDir() {
+		return secret.String{}, fmt.Errorf("%s: %s is not a file that holds a secret", flag, path)
 	}
-	text, err := os.ReadFile(t.secretFile)
+	if private {
+		if err := disk.Private(path, info); err != nil {
+			return secret.String{}, fmt.Errorf("%s: %w", flag, err)
+		}
+	}
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return secret.String{}, fmt.Errorf("--client-secret-file: %w", err)
+		return secret.String{}, fmt.Errorf("%s: %w", flag, err)
 	}
 	s := strings.TrimSpace(string(text))
 	if s == "" {
-		return secret.String{}, fmt.Errorf("--client-secret-file: %s is empty", t.secretFile)
+		return secret.String{}, fmt.Errorf("%s: %s is empty", flag, path)
 	}
 	return secret.New(s), nil
 }

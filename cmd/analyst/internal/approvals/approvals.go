@@ -1,0 +1,202 @@
+// Package approvals is analyst approvals: what waits for a person, and deciding it.
+package approvals
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/state/approval"
+)
+
+type options struct {
+	cli.Target
+	reviewer string
+	id       string
+	json     bool
+	approve  bool
+	less     []string
+	ttl      time.Duration
+	reason   string
+	message  string
+}
+
+// Command returns analyst approvals.
+func Command(p *cli.Program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "approvals",
+		Short: "List, show, approve and deny what waits for a person",
+		Long: `List, show, approve and deny the requests that wait for a person. Deciding needs
+the token of a person who may, in a file that only its owner can read:
+--reviewer-token-file or ` + cli.EnvReviewer + `. With nothing configured the
+requests are those of the embedded servers, whose state is beside the journal.`,
+		Example: `  analyst approvals list
+  analyst approvals approve last`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	var o options
+	sub := func(use, short, example string, do func(options, context.Context, *cli.Program, approval.Decider) error) *cobra.Command {
+		args := cobra.MaximumNArgs(1)
+		if !strings.Contains(use, " ") {
+			args = cobra.NoArgs
+		}
+		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cli.Args(args), RunE: func(cmd *cobra.Command, args []string) error {
+			o.id = strings.Join(args, "")
+			return o.with(cmd.Context(), p, do)
+		}}
+		o.AddServerFlags(c)
+		cli.AddReviewer(c, &o.reviewer)
+		cmd.AddCommand(c)
+		return c
+	}
+	list := sub("list", "List what waits for a person", "  analyst approvals list --json", options.list)
+	show := sub("show [ID]", "Show a request, as whoever decides must see it", "  analyst approvals show last", options.show)
+	for _, c := range []*cobra.Command{list, show} {
+		c.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	}
+	approve := sub("approve [ID]", "Approve a request, or less of it", `  analyst approvals approve last
+  analyst approvals approve jitr_1 --less actions=delete --ttl 1m`, func(o options, ctx context.Context, p *cli.Program, d approval.Decider) error {
+		o.approve = true
+		return o.decide(ctx, p, d)
+	})
+	approve.Flags().StringArrayVar(&o.less, "less", nil, "take this away, as `MEMBER=VALUE`: an action, location, datatype or privilege; may be given again")
+	approve.Flags().DurationVar(&o.ttl, "ttl", 0, "for how `LONG` it is granted at most (default: as was asked)")
+	deny := sub("deny [ID]", "Deny a request, for the rest of its task", "  analyst approvals deny last --message 'ask legal first'", options.decide)
+	for _, c := range []*cobra.Command{approve, deny} {
+		c.Flags().StringVar(&o.reason, "reason", "", "`WHY`, for the organization")
+		c.Flags().StringVar(&o.message, "message", "", "`WORDS` for the agent")
+	}
+	return cmd
+}
+
+// with finds where requests are decided, for do.
+func (o options) with(ctx context.Context, p *cli.Program, do func(options, context.Context, *cli.Program, approval.Decider) error) error {
+	if o.ttl < 0 || o.ttl%time.Second != 0 {
+		return cli.Usagef("--ttl is a whole number of seconds")
+	}
+	d, end, err := p.OpenReviewer(ctx, &o.Target, o.reviewer)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return do(o, ctx, p, d)
+}
+
+func (o options) list(ctx context.Context, p *cli.Program, d approval.Decider) error {
+	list, err := d.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		shown := make([]any, len(list))
+		for i, r := range list {
+			shown[i] = withDigest(r)
+		}
+		return p.PrintJSON(shown)
+	}
+	if len(list) == 0 {
+		p.Note("nothing waits for a person")
+		return nil
+	}
+	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "REQUEST\tRISK\tLEFT\tTOOL\tWANTS") // w is buffered: Flush has the error
+	for _, r := range list {
+		wants := "cannot be read"
+		if len(r.Details) > 0 {
+			wants = plain.Line(r.Details[0].String(), 60)
+		}
+		left := "-"
+		if !r.ExpiresAt.IsZero() {
+			left = max(0, time.Until(r.ExpiresAt)).Round(time.Second).String()
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain.Line(r.ID, 60), plain.Line(r.Risk, 10), left, plain.Line(r.Tool, 24), wants)
+	}
+	return w.Flush()
+}
+
+// withDigest is a request with what --digest of other programs binds a decision to.
+func withDigest(r approval.Request) any {
+	return struct {
+		approval.Request
+		Digest string `json:"digest"`
+	}{r, r.Digest()}
+}
+
+// find returns the request that is meant: by its id, the beginning of one, or the latest.
+func (o options) find(ctx context.Context, d approval.Decider) (approval.Request, error) {
+	list, err := d.Pending(ctx)
+	if err != nil {
+		return approval.Request{}, err
+	}
+	var found []approval.Request
+	for _, r := range list {
+		if r.ID == o.id {
+			return r, nil
+		}
+		if strings.HasPrefix(r.ID, o.id) {
+			found = append(found, r)
+		}
+	}
+	switch {
+	case o.id == cli.Last && len(list) > 0:
+		return list[len(list)-1], nil
+	case len(list) == 0:
+		return approval.Request{}, cli.Failf("", "nothing waits for a person")
+	case len(found) == 0:
+		return approval.Request{}, cli.Failf("analyst approvals list shows what waits; what was decided or ran out no longer does", "no request %s waits", plain.Line(o.id, 60))
+	case len(found) > 1:
+		return approval.Request{}, cli.Usagef("%s wait: name one", plain.Count(len(found), "request"))
+	}
+	return found[0], nil
+}
+
+func (o options) show(ctx context.Context, p *cli.Program, d approval.Decider) error {
+	r, err := o.find(ctx, d)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return p.PrintJSON(withDigest(r))
+	}
+	_, err = io.WriteString(p.Stdout, r.Text())
+	return err
+}
+
+// decide shows what is decided, and decides exactly that.
+func (o options) decide(ctx context.Context, p *cli.Program, d approval.Decider) error {
+	r, err := o.find(ctx, d)
+	if err != nil {
+		return err
+	}
+	how := approval.Decision{Approve: o.approve, Digest: r.Digest(), TTL: o.ttl, Reason: o.reason, Message: o.message}
+	word := "denied"
+	if o.approve {
+		if how.Less, err = r.Less(o.less); err != nil {
+			return cli.Usagef("--less: %w", err)
+		}
+		if r.Problem != "" {
+			return cli.Failf("deny it", "what is asked cannot be read: %s", plain.Line(r.Problem, 200))
+		}
+		if r.TTL > 0 && o.ttl > r.TTL {
+			return cli.Usagef("--ttl %s is longer than was asked", o.ttl)
+		}
+		word = "approved"
+	}
+	if err := d.Decide(ctx, r.ID, how); err != nil {
+		return fmt.Errorf("%s: %w", plain.Line(r.ID, 60), err)
+	}
+	text := r.Text()
+	for _, l := range how.Less {
+		text += "granted only: " + plain.Escape(l.String(), 600) + "\n"
+	}
+	_, err = fmt.Fprintf(p.Stdout, "%s%s\n", text, word)
+	return err
+}

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
+)
+
+// EnvReviewer names the file that holds a reviewer's token. The token itself is never in
+// the environment, which tools and children inherit.
+const EnvReviewer = "ANALYST_REVIEWER_TOKEN_FILE"
+
+// AddReviewer adds the flag that names the file of a reviewer's token.
+func AddReviewer(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "reviewer-token-file", "", "private `FILE` with the token of a person who may decide ("+EnvReviewer+")")
+	Complete(cmd, "reviewer-token-file", Files)
+}
+
+// A Reviewer decides requests at the authorization server as a person. It reads the
+// person's token each time, so that it is held no longer than it is used.
+type Reviewer struct {
+	Client *lumoauth.Client
+	Token  func() (secret.String, error)
+}
+
+var _ approval.Decider = (*Reviewer)(nil)
+
+// ReviewerFrom returns a reviewer by the file that the flag or [EnvReviewer] names; nil
+// when neither does.
+func (p *Program) ReviewerFrom(file string, client *lumoauth.Client) *Reviewer {
+	name := "--reviewer-token-file"
+	if file == "" {
+		file, name = strings.TrimSpace(p.Getenv(EnvReviewer)), EnvReviewer
+	}
+	if file == "" {
+		return nil
+	}
+	return &Reviewer{client, func() (secret.String, error) {
+		token, err := secretFrom(name, file, true)
+		if err != nil {
+			return token, Usagef("%w", err)
+		}
+		return token, nil
+	}}
+}
+
+// Pending implements [approval.Decider].
+func (r *Reviewer) Pending(ctx context.Context) ([]approval.Request, error) {
+	token, err := r.Token()
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.Client.Pending(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]approval.Request, len(list.Requests))
+	for i, p := range list.Requests {
+		agent := p.AgentID
+		if p.AgentName != "" {
+			agent = p.AgentName + " (" + p.AgentID + ")"
+		}
+		q := approval.Request{
+			ID: p.RequestID, TaskID: p.TaskID, TaskName: p.TaskName, Details: p.Details,
+			Tool: p.For.Tool, CallID: p.For.CallID, Args: p.For.Args, Origin: p.For.Origin,
+			Agent: agent, OnBehalfOf: p.OnBehalfOf, Risk: p.Risk, Justification: p.Justification,
+			TTL: p.TTL, ExpiresAt: p.ExpiresAt, OnlyWhole: !p.AcceptsLess,
+		}
+		for _, b := range p.Before {
+			q.Before = append(q.Before, approval.Earlier(b))
+		}
+		if p.Problem != nil {
+			q.Problem = p.Problem.Error()
+		}
+		out[i] = q
+	}
+	return out, nil
+}
+
+// Decide implements [approval.Decider].
+func (r *Reviewer) Decide(ctx context.Context, id string, d approval.Decision) error {
+	token, err := r.Token()
+	if err != nil {
+		return err
+	}
+	if d.Approve {
+		_, err = r.Client.Approve(ctx, token, id, lumoauth.Approval{TTL: d.TTL, Notes: d.Reason, Message: d.Message, Less: d.Less, Digest: d.Digest})
+	} else {
+		_, err = r.Client.Deny(ctx, token, id, lumoauth.Denial{Reason: d.Reason, Message: d.Message, Digest: d.Digest})
+	}
+	if e, ok := errors.AsType[*lumoauth.Error](err); ok {
+		switch {
+		case e.StatusCode == http.StatusConflict:
+			return approval.ErrOtherRequest
+		case e.StatusCode == http.StatusNotFound, e.StatusCode == http.StatusBadRequest && e.Code == "invalid_state":
+			return approval.ErrDecided
+		}
+	}
+	return err
+}
+
+// notTheAgent stands for what only the agent has: a person decides without it, and it is
+// sent nowhere.
+var notTheAgent = map[string]string{EnvClientID: "reviewer", EnvSecret: "none", EnvAPI: "https://api.invalid"}
+
+// OpenReviewer returns where the requests of the configured server are decided. The
+// caller calls end.
+func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ approval.Decider, end func(), err error) {
+	s, err := t.Resolve(func(name string) string {
+		said := p.Getenv(name)
+		if said == "" && (t.url != "" || p.Getenv(EnvURL) != "") {
+			said = notTheAgent[name]
+		}
+		return said
+	}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Embedded {
+		return p.embeddedReviewer(ctx, s)
+	}
+	client, err := lumoauth.New(s.LumoAuth)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := p.ReviewerFrom(file, client)
+	if r == nil {
+		return nil, nil, &ExitError{Code: ExitUsage, Err: errors.New("deciding needs the token of a person who may"), Hint: "name the file that holds it: --reviewer-token-file or " + EnvReviewer}
+	}
+	return r, func() {}, nil
+}
+
+// reviewerFile says, beside the state of the embedded servers, how the person of this
+// machine decides there while another command has them. It is as private as their keys.
+const reviewerFile = "reviewer.json"
+
+type reviewerAccess struct {
+	URL   string `json:"url"`
+	Org   string `json:"org"`
+	Token string `json:"token"`
+}
+
+// keepReviewer writes reviewerFile into the folder of the servers.
+func keepReviewer(dir string, servers *dev.Servers) error {
+	token, err := servers.Auth.UserToken(lumodev.DefaultReviewerEmail)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(reviewerAccess{servers.AuthURL, servers.Auth.Config().Org, token.Reveal()}) // into a private file
+	if err == nil {
+		err = disk.Replace(filepath.Join(dir, reviewerFile), text, 0o600)
+	}
+	return err
+}
+
+// embeddedReviewer decides at the embedded servers: those of a command that is running,
+// or else their state is opened.
+func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.Decider, func(), error) {
+	servers, err := StartEmbedded(ctx, &s, p.StateDir(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.Kept {
+		client, err := lumoauth.New(s.LumoAuth)
+		if err != nil {
+			return nil, nil, errors.Join(err, servers.Close())
+		}
+		return EmbeddedReviewer(servers, client), func() { _ = servers.Close() }, nil // what was decided is on disk
+	}
+	_ = servers.Close() // they did nothing
+	text, err := os.ReadFile(filepath.Join(p.StateDir(), embeddedFolder, reviewerFile))
+	var access reviewerAccess
+	if err == nil {
+		err = json.Unmarshal(text, &access)
+	}
+	if err != nil {
+		return nil, nil, Failf("decide at its terminal, or when it has ended", "another analyst command has the embedded servers")
+	}
+	client, err := lumoauth.New(lumoauth.Config{URL: access.URL, Org: access.Org, ClientID: "reviewer", ClientSecret: secret.New("none"), UserAgent: UserAgent()})
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Reviewer{client, func() (secret.String, error) { return secret.New(access.Token), nil }}, func() {}, nil
+}
+
+// EmbeddedReviewer is the person at this machine, who decides at servers that it started.
+func EmbeddedReviewer(servers *dev.Servers, client *lumoauth.Client) *Reviewer {
+	return &Reviewer{client, func() (secret.String, error) { return servers.Auth.UserToken(lumodev.DefaultReviewerEmail) }}
+}
