@@ -196,7 +196,7 @@ func TestExitCodes(t *testing.T) {
 		{"negative wait", []string{"run", "--wait", "-1s", "x"}, nil, 2, "--wait must not be negative"},
 		{"a lifetime too long", []string{"run", "--ttl", "30m", "Summarize doc_9982"}, nil, 0, "--ttl 30m0s is more than LumoAuth grants: each token lives at most 15m0s"},
 		{"a lifetime cut", []string{"run", "--ttl", "30m", "Summarize doc_9982"}, nil, 0, ", for 15m0s of the 30m0s that were asked for"},
-		{"nobody to decide", []string{"run", "Summarize doc_7310"}, nil, 8, "hint: analyst resume "},
+		{"nobody to decide", []string{"run", "Summarize doc_7310"}, nil, 8, "hint: analyst approvals approve jit_"},
 		{"unknown model", []string{"run", "--model", "nobody/x", "x"}, nil, 2, "nobody"},
 		{"gemini without key", []string{"run", "--model", "gemini", "x"}, nil, 2, "GOOGLE_API_KEY"},
 		{"url only", []string{"run", "x"}, map[string]string{cli.EnvURL: "https://l.test"}, 2, "LUMOAUTH_ORG_ID or LUMOAUTH_TENANT (--org), AGENT_CLIENT_ID (--client-id), AGENT_CLIENT_SECRET (--client-secret-file), ANALYST_API_URL (--api-url)"},

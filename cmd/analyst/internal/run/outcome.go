@@ -109,7 +109,12 @@ func (s *summary) waiting() error {
 	var decide string
 	for _, w := range s.finished.Waiting {
 		calls = append(calls, fmt.Sprintf("%s: request %s (risk %s) until %s", w.Tool, w.RequestID, w.Risk, w.ExpiresAt.Local().Format(time.DateTime)))
-		if decide == "" && w.DecideAt != "" && !s.embedded {
+		switch {
+		case len(s.finished.Waiting) > 1:
+			decide = "analyst approvals list shows what to decide, then: "
+		case s.embedded:
+			decide = "analyst approvals approve " + w.RequestID + ", then: "
+		case w.DecideAt != "":
 			decide = "decide at " + w.DecideAt + ", then: "
 		}
 	}
