@@ -74,7 +74,7 @@ type Entry struct {
 	Status         Status // of a decision
 	Risk           string
 	DecidedBy      string // who decided, as the server names them
-	Message        string // from the decider
+	Message        string // from the decider; of a call, with call_ended: what nobody had named
 	ExpiresAt      time.Time
 	TokenHash      string // keyed hash of the token, see Config.TokenHashKey
 	Method, URL    string // URL without query

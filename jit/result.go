@@ -46,7 +46,7 @@ func EndCall(ctx context.Context, r Result) {
 	}
 	r.Message = s.task.Scrub(r.Message)
 	e := s.entry(EntryCallEnded)
-	e.Result, e.Error = string(r.Status), r.Message
+	e.Result, e.Error, e.Message = string(r.Status), r.Message, s.task.Scrub(r.Unnamed)
 	s.task.engine.note(e)
 	s.task.emit(CallEnded{About: s.about(), Result: r})
 }

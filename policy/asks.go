@@ -41,7 +41,7 @@ func (c *Conversation) Names(t Target) []string {
 
 // telltale reports whether a word looks like an id, and not like one of a sentence.
 func telltale(token string) bool {
-	return !strings.ContainsAny(token, ",/") && (strings.ContainsFunc(token, unicode.IsDigit) || strings.ContainsAny(token, "_@"))
+	return len(token) > 3 && !strings.ContainsAny(token, ",/") && (strings.ContainsFunc(token, unicode.IsDigit) || strings.ContainsAny(token, "_@"))
 }
 
 // Asks reports whether the person asked for effects of an aim's kind, and for how many

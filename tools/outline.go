@@ -1,8 +1,11 @@
 package tools
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,7 +14,6 @@ import (
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
-	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -20,47 +22,44 @@ const maxKinds = 1024
 
 // outline calls the ceiling with arguments that stand for any others: every choice that
 // the schema knows, and a mark that is found again for whatever is free.
-func (s Spec[A]) outline(schema *jsonschema.Schema) jitmw.Outline {
-	var o jitmw.Outline
+func (s Spec[A]) outline(schema *jsonschema.Schema) (o jitmw.Outline) {
 	if s.API != nil {
 		if origin, err := jit.OriginOf(s.API); err == nil {
 			o.Origin = origin.String()
 		}
 	}
-	if s.Aim != nil {
-		o.Aim = s.Policy.Aim(s.Name, *s.Aim)
-	}
-	seen := map[string]bool{}
+	m, every := marks{names: map[string]string{}}, map[string]any{}
+	var own, more []rar.Detail
 	all := eachChoice(func(pick func(n int) int) {
-		marks := marks{pick: pick}
-		args, _ := marks.any(schema, "").(map[string]any)
+		m.pick = pick
+		args, _ := m.any(schema, "").(map[string]any)
 		ceiling, err := s.ceilingOf(args)
 		if err != nil {
 			o.Open = true
 			return
 		}
-		if s.Aim == nil {
-			o.Aim = widest(o.Aim, s.Policy.Aim(s.Name, policy.Bound(s.Name, ceiling, args)))
-		}
-		shown := strings.NewReplacer(marks.names...)
-		for _, d := range append(slices.Clip(ceiling), s.Policy.Ceiling(s.Name, s.API, args)...) {
-			d = d.Clone()
-			d.Type, d.Identifier = shown.Replace(d.Type), shown.Replace(d.Identifier)
-			for _, list := range [][]string{d.Actions, d.Locations, d.DataTypes, d.Privileges} {
-				for i, text := range list {
-					list[i] = shown.Replace(text)
-				}
-			}
-			for name, text := range d.Extra {
-				d.Extra[name] = json.RawMessage(shown.Replace(string(text)))
-			}
-			if text := fmt.Sprintf("%+v", d); !seen[text] {
-				seen[text] = true
-				o.Ceiling = append(o.Ceiling, d)
-			}
-		}
+		maps.Copy(every, args)
+		own, more = append(own, ceiling...), append(more, s.Policy.Ceiling(s.Name, s.API, args)...)
 	})
 	o.Open = o.Open || !all
+	o.Aim = s.aim(own, every)
+	seen := map[string]bool{}
+	for _, d := range append(slices.Clip(own), more...) {
+		text, err := d.Canonical()
+		named := m.replace(string(text))
+		if seen[named] {
+			continue
+		}
+		seen[named] = true
+		if err == nil {
+			d, err = rar.ParseOne([]byte(named))
+		}
+		if err != nil {
+			o.Open = true
+			continue
+		}
+		o.Ceiling = append(o.Ceiling, d)
+	}
 	return o
 }
 
@@ -80,20 +79,6 @@ func (s Spec[A]) ceilingOf(args map[string]any) (ceiling []rar.Detail, err error
 		return nil, err
 	}
 	return s.Ceiling(a), nil
-}
-
-// widest puts together what was found to be aimed at by calls of several kinds.
-func widest(a, b policy.Aim) policy.Aim {
-	for name, target := range a.Targets {
-		if b.Targets == nil {
-			b.Targets = map[string]policy.Target{}
-		}
-		b.Targets[name] = target
-	}
-	if b.Effect == "" {
-		b.Effect, b.AskedBy = a.Effect, a.AskedBy
-	}
-	return b
 }
 
 // eachChoice calls f for every way in which its choices can fall, and reports whether
@@ -124,7 +109,7 @@ func eachChoice(f func(pick func(n int) int)) bool {
 // marks makes arguments that fit the types of a schema, and knows what stands for what.
 type marks struct {
 	pick  func(n int) int
-	names []string // mark, {name}, and so on
+	names map[string]string // of arguments, by their marks
 }
 
 func (m *marks) any(s *jsonschema.Schema, at string) any {
@@ -156,13 +141,11 @@ func (m *marks) any(s *jsonschema.Schema, at string) any {
 	case "boolean":
 		return m.pick(2) == 0
 	case "integer", "number":
-		const first = 1_927_465_103 // that no ceiling has by chance
-		n := first + int64(len(m.names))
+		n := 1_000_000_000 + int64(crc32.ChecksumIEEE([]byte(at)))%1_000_000_000 // that no ceiling has by chance
 		if most, err := s.Maximum.Int64(); err == nil && most < n {
-			n = most // of a small type: shown as it is
-		} else {
-			m.names = append(m.names, fmt.Sprint(n), "{"+at+"}")
+			return most // of a small type: shown as it is
 		}
+		m.names[fmt.Sprint(n)] = at
 		return n
 	}
 	if s.Format == "date-time" {
@@ -174,7 +157,16 @@ func (m *marks) any(s *jsonschema.Schema, at string) any {
 // mark returns a text that stands for an argument. It is one that no address or
 // identifier escapes.
 func (m *marks) mark(at string) string {
-	mark := fmt.Sprintf("x%dargument%dx", len(m.names), len(m.names))
-	m.names = append(m.names, mark, "{"+at+"}")
+	mark := "x" + hex.EncodeToString([]byte(at)) + "x"
+	m.names[mark] = at
 	return mark
+}
+
+// replace puts names in braces in the place of marks in a JSON text, as texts.
+func (m *marks) replace(text string) string {
+	var pairs []string
+	for mark, name := range m.names {
+		pairs = append(pairs, ":"+mark+",", `:"{`+name+`}",`, ":"+mark+"}", `:"{`+name+`}"}`, mark, "{"+name+"}")
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }

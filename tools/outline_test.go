@@ -1,6 +1,7 @@
 package tools_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -55,7 +56,9 @@ func TestOutline(t *testing.T) {
 			all = append(all, detail("tag", fmt.Sprintf("%s/%d", tag, a.Number)))
 		}
 		if a.Force {
-			all = append(all, detail("force", "any"))
+			limit := detail("force", "any")
+			limit.Extra = map[string]json.RawMessage{"limit": fmt.Appendf(nil, "%d", a.Number)}
+			all = append(all, limit)
 		}
 		if a.Owner != nil {
 			return append(all, detail("own", a.Owner.User))
@@ -64,12 +67,12 @@ func TestOutline(t *testing.T) {
 	})
 	var lines []string
 	for _, d := range o.Ceiling {
-		lines = append(lines, fmt.Sprint(d.Actions[0], " ", d.Identifier, " ", d.Locations))
+		lines = append(lines, fmt.Sprintf("%s %s %s %s", d.Actions[0], d.Identifier, d.Locations, d.Extra["limit"]))
 	}
 	slices.Sort(lines)
 	want := []string{
-		"disown none []", "force any []", "own {owner.user} []", "read {id} [https://api.test/base/things/{id}]", "tag {tags}/{number} []",
-		"write {id} [https://api.test/base/things/{id}]",
+		"disown none [] ", `force any [] "{number}"`, "own {owner.user} [] ", "read {id} [https://api.test/base/things/{id}] ", "tag {tags}/{number} [] ",
+		"write {id} [https://api.test/base/things/{id}] ",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" || o.Open || o.Origin != "https://api.test" {
 		t.Errorf("outline (-want +got):\n%s\nopen %t, origin %s", diff, o.Open, o.Origin)

@@ -145,12 +145,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 			return jitmw.Plan{}, err
 		}
 		p := jitmw.Plan{Ceiling: spec.Ceiling(a), Args: a, Repeats: spec.Repeats}
-		own := spec.Aim
-		if own == nil {
-			bound := policy.Bound(spec.Name, p.Ceiling, args)
-			own = &bound
-		}
-		aim := spec.Policy.Aim(spec.Name, *own)
+		aim := spec.aim(p.Ceiling, args)
 		p.Aim = &aim
 		p.Ceiling = append(slices.Clip(p.Ceiling), spec.Policy.Ceiling(spec.Name, spec.API, args)...)
 		if spec.Justify != nil {
@@ -163,6 +158,15 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		return fail(err)
 	}
 	return guarded, nil
+}
+
+// aim is what a call is aimed at: as the tool declares or its ceiling says, refined by the
+// operator.
+func (s Spec[A]) aim(ceiling []rar.Detail, args map[string]any) policy.Aim {
+	if s.Aim != nil {
+		return s.Policy.Aim(s.Name, *s.Aim)
+	}
+	return s.Policy.Aim(s.Name, policy.Bound(s.Name, ceiling, args))
 }
 
 // newClient returns the client that a tool's handler works with.

@@ -25,6 +25,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/doctor"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/plan"
 	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/sessions"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
@@ -92,8 +93,9 @@ and offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p),
-		approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p), newtool.Command(p), catalog(p), manual(p),
+		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), plan.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p),
+		tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
+		newtool.Command(p), catalog(p), manual(p),
 	)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.InitDefaultHelpCmd()

@@ -128,10 +128,14 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
 	},
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
-	"cmd/analyst/internal/newtool":  {"cmd/analyst/internal/cli", "internal/newtool"},
+	"cmd/analyst/internal/plan": {
+		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "state/journal", "state/session", "state/sqlite", "tools",
+	},
+	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/newtool", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks", "models", "tools",
+		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
+		"models", "tools",
 	},
 }
 
