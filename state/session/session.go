@@ -62,10 +62,10 @@ var (
 
 // suspended is a row: what a session is gone on with.
 type suspended struct {
-	AppName   string `gorm:"primaryKey"`
+	AppName   string `gorm:"primaryKey;index:suspended_by_age,priority:1"`
 	UserID    string `gorm:"primaryKey"`
 	SessionID string `gorm:"primaryKey"`
-	SavedAt   int64  `gorm:"index"` // microseconds of Unix time
+	SavedAt   int64  `gorm:"index:suspended_by_age,priority:2"` // microseconds of Unix time
 	Until     int64
 	Data      string // a runner.Suspension as JSON, kept as text so that no number changes
 }
@@ -306,7 +306,7 @@ func (s *Store) Recent(ctx context.Context, app string, most int, onlySuspended 
 		"e.user_id = s.user_id AND e.session_id = s.id ORDER BY e.timestamp LIMIT 1) AS content FROM "
 	const same = " ON d.app_name = s.app_name AND d.user_id = s.user_id AND d.session_id = s.id WHERE "
 	if onlySuspended {
-		query += "suspended d JOIN sessions s" + same + "d.app_name = ? ORDER BY d.saved_at DESC LIMIT ?"
+		query += "(SELECT * FROM suspended WHERE app_name = ? ORDER BY saved_at DESC LIMIT ?) d JOIN sessions s" + same + "TRUE ORDER BY d.saved_at DESC"
 	} else {
 		query += "sessions s LEFT JOIN suspended d" + same + "s.app_name = ? ORDER BY s.update_time DESC LIMIT ?"
 	}

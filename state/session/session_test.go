@@ -218,3 +218,41 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a file that others read: %v", err)
 	}
 }
+
+// BenchmarkSuspended lists and loads suspended sessions, of few and of many.
+func BenchmarkSuspended(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		s := open(b, stateDir(b))
+		for i := range n {
+			v := sample
+			v.Session = fmt.Sprint(i)
+			if _, err := s.Create(b.Context(), &adk.CreateRequest{AppName: "app", UserID: "u", SessionID: v.Session}); err != nil {
+				b.Fatal(err)
+			}
+			if err := s.Save(b.Context(), &v); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(fmt.Sprintf("list/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if list, err := s.Recent(b.Context(), "app", 10, true); err != nil || len(list) != 10 {
+					b.Fatal(len(list), err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("list all/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if list, err := s.Recent(b.Context(), "app", 10, false); err != nil || len(list) != 10 {
+					b.Fatal(len(list), err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("load/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if v, err := s.Load(b.Context(), "app", "u", "7"); err != nil || v == nil {
+					b.Fatal(v, err)
+				}
+			}
+		})
+	}
+}
