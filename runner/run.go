@@ -205,6 +205,9 @@ func (r *run) close(ctx context.Context) error {
 	if r.task == nil || r.suspended != nil {
 		return nil
 	}
+	if r.turn.over != nil {
+		r.drop(ctx, r.turn.over)
+	}
 	return r.task.Complete(ctx)
 }
 

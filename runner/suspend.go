@@ -148,6 +148,7 @@ var errSuspended = errors.New("suspended")
 type turn struct {
 	first   atomic.Pointer[string] // the agent that ADK asked first: the one that it asks when it is resumed
 	resumed *Suspension            // what the run goes on with; nil when that is done
+	over    *Suspension            // what it went on with then: kept until the run ends, so that nobody else goes on meanwhile
 	asked   atomic.Bool            // the resumed calls were handed to ADK
 	calls   *Suspension            // the calls that were made last; nil where they cannot be suspended
 }
