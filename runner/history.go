@@ -58,6 +58,7 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 		if ev, err = r.storing(ctx, ev); ev == nil || err != nil {
 			return err
 		}
+		ev = r.naming.attributed(ev)
 	}
 	if last := lastTime(to); !ev.Timestamp.After(last) {
 		later := *ev

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 
 	"google.golang.org/adk/v2/session"
@@ -24,28 +25,55 @@ type naming struct {
 	gate   *jitmw.Gate
 	past   []*session.Event // of earlier runs
 	recall sync.Once
+
+	message []string // what the person said in this run
 }
+
+// unsaid marks an event of the user's which is not what the person said: ADK gives that
+// author to what an agent has another do, and to whatever has the role of the user.
+const unsaid = "jitagent_unsaid"
 
 // hear takes in what the person said, in earlier runs and in this one. Only events of
 // the user's, and of them only texts, are theirs.
 func (n *naming) hear(message *genai.Content) {
 	for _, ev := range n.past {
-		if ev.Author == genai.RoleUser {
-			n.say(ev.Content)
+		if _, others := ev.CustomMetadata[unsaid]; ev.Author == genai.RoleUser && !others {
+			n.say(texts(ev.Content))
 		}
 	}
-	n.say(message)
+	n.message = texts(message)
+	n.say(n.message)
 }
 
-func (n *naming) say(c *genai.Content) {
+func (n *naming) say(texts []string) {
+	for _, text := range texts {
+		n.gate.Said(text)
+	}
+}
+
+// texts returns the parts of a content that are what its author says.
+func texts(c *genai.Content) (all []string) {
 	if c == nil {
-		return
+		return nil
 	}
 	for _, p := range c.Parts {
 		if p != nil && p.Text != "" && !p.Thought {
-			n.gate.Said(p.Text)
+			all = append(all, p.Text)
 		}
 	}
+	return all
+}
+
+// attributed returns an event as it is stored: marked if later runs would take it for
+// the person's words, and it is not their message.
+func (n *naming) attributed(ev *session.Event) *session.Event {
+	said := texts(ev.Content)
+	if ev.Author != genai.RoleUser || said == nil || slices.Equal(said, n.message) {
+		return ev
+	}
+	marked := *ev
+	marked.CustomMetadata = merged(map[string]any{unsaid: true}, ev.CustomMetadata)
+	return &marked
 }
 
 // remember takes in the calls of earlier runs, and those of a suspended one that have
