@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jitagent/jitagent/internal/plain"
@@ -25,8 +26,15 @@ func (m *Model) Check(ctx context.Context) error {
 			segments[i] = url.PathEscape(segments[i])
 		}
 		err := c.get("models/"+strings.Join(segments, "/"), nil)
-		if e, ok := errors.AsType[*provider.Error](err); !ok || !missing(e.Status) || e.Reason == "model_not_found" {
+		e, ok := errors.AsType[*provider.Error](err)
+		if !ok || !missing(e.Status) {
 			return err
+		}
+		if e.Reason == "model_not_found" {
+			if names, listed := c.names(); listed == nil && len(names) > 0 && !slices.Contains(names, c.to.Model) {
+				e.Remedy = c.other(names)
+			}
+			return e
 		}
 	}
 	return c.checkList()
@@ -56,34 +64,43 @@ func missing(status int) bool {
 // checkList looks for the model in the server's list. A server with one model
 // answers under any name.
 func (c *call) checkList() error {
-	var list struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	if err := c.get("models", &list); err != nil {
+	names, err := c.names()
+	if err != nil {
 		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) && !c.bare {
 			return provider.ErrCannotTell
 		}
 		return err
 	}
-	if c.azure || len(list.Data) < 2 {
+	latest := c.to.Model + ":latest" // Ollama's name for no tag
+	if c.azure || len(names) < 2 || slices.Contains(names, c.to.Model) || slices.Contains(names, latest) {
 		return nil
 	}
-	for _, entry := range list.Data {
-		if entry.ID == c.to.Model || entry.ID == c.to.Model+":latest" { // Ollama's name for no tag
-			return nil
-		}
+	problem := c.to.Status(http.StatusNotFound)
+	problem.Remedy = c.other(names)
+	e := c.to.Fail(problem, nil)
+	e.Status = http.StatusNotFound
+	return e
+}
+
+// names returns the models in the server's list.
+func (c *call) names() ([]string, error) {
+	var list struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
 	}
+	err := c.get("models", &list)
 	var names []string
 	for _, entry := range list.Data {
 		names = append(names, entry.ID)
 	}
-	problem := c.to.Status(http.StatusNotFound)
+	return names, err
+}
+
+// other says which of the server's models to choose in place of one that is not there.
+func (c *call) other(names []string) string {
 	if near := plain.Nearest(c.to.Model, names); near != "" {
-		problem.Remedy = "did you mean " + provider.Shorten(near) + "?"
+		return "did you mean " + provider.Shorten(near) + "?"
 	}
-	e := c.to.Fail(problem, nil)
-	e.Status = http.StatusNotFound
-	return e
+	return "choose another name, for example " + provider.Shorten(names[0])
 }

@@ -21,11 +21,12 @@ func TestCheck(t *testing.T) {
 		asked       int
 	}{
 		{"known", say(`{"id":"acme/one"}`), nil, "", 1},
-		{"unknown at OpenAI", fail(404, unknown), nil, "there is no such model (404 model_not_found)", 1},
+		{"unknown at OpenAI", fail(404, unknown), fail(404, ""), "there is no such model (404 model_not_found)", 2},
+		{"unknown and near one", fail(404, unknown), say(`{"data":[{"id":"other"},{"id":"acme/ones"}]}`), "there is no such model (404 model_not_found): did you mean acme/ones?", 2},
 		{"a bad key", fail(401, `{"error":{"code":"invalid_api_key"}}`), nil, "the API key was refused (401", 1},
 		{"down", fail(503, ""), nil, "the provider failed (503)", 1},
 		{"vLLM: only a list", fail(404, `{"detail":"Not Found"}`), say(two), "", 2},
-		{"not in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"third"}]}`), "there is no such model (404)", 2},
+		{"not in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"third"}]}`), "there is no such model (404): choose another name, for example other", 2},
 		{"near one in the list", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"acme/ones"}]}`), "there is no such model (404): did you mean acme/ones?", 2},
 		{"Ollama's tag", fail(404, ``), say(`{"data":[{"id":"other"},{"id":"acme/one:latest"}]}`), "", 2},
 		{"llama.cpp: one model for every name", fail(404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`), say(`{"data":[{"id":"model.gguf"}]}`), "", 2},

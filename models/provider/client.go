@@ -33,6 +33,13 @@ func (e *TooLargeError) Error() string { return fmt.Sprintf("answer over %d byte
 // and documents are sent there. name is for errors, which never
 // repeat raw: it may hold a password. The result has no slash at its end.
 func BaseURL(name, raw string) (*url.URL, error) {
+	if !strings.Contains(raw, "://") {
+		for _, scheme := range []string{"http://", "https://"} {
+			if u, err := BaseURL(name, scheme+raw); err == nil {
+				return nil, fmt.Errorf("models: base URL for %s has no scheme: did you mean %s?", name, u)
+			}
+		}
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "",

@@ -36,6 +36,14 @@ func TestBaseURL(t *testing.T) {
 			t.Errorf("BaseURL(%q) repeats it: %v", raw, err)
 		}
 	}
+	for raw, want := range map[string]string{
+		"localhost:11434": "did you mean http://localhost:11434?", "127.0.0.1:8000/v1/": "did you mean http://127.0.0.1:8000/v1?", "x.test": "did you mean https://x.test?",
+		"user:" + poison + "@x.test": "malformed",
+	} {
+		if _, err := provider.BaseURL("p", raw); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("BaseURL(%q) = %v, want %q", raw, err, want)
+		}
+	}
 }
 
 func FuzzBaseURL(f *testing.F) {

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
+	"google.golang.org/adk/v2/model"
+
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/runner"
 )
@@ -133,13 +137,27 @@ func (s *summary) broken() error {
 		what, remedy := endedWith(ended)
 		return fmt.Errorf("%s: %s (%s): %s", s.model, what, ended.Code, remedy)
 	}
-	if _, ok := errors.AsType[*provider.Error](s.err); ok {
-		return errors.New(strings.TrimPrefix(strings.TrimPrefix(s.err.Error(), "runner: "), "models: "))
+	if e, ok := errors.AsType[*provider.Error](s.err); ok {
+		return errors.New(strings.TrimPrefix(e.Error(), "models: "))
 	}
 	if errors.Is(s.err, runner.ErrNoAnswer) {
 		return fmt.Errorf("%s: %w: try again, or use another model", s.model, runner.ErrNoAnswer)
 	}
 	return s.err
+}
+
+// otherModel completes the error of a model that is not there by asking the server
+// which are.
+func otherModel(ctx context.Context, llm model.LLM, err error) error {
+	const patience = 5 * time.Second
+	if failed, ok := errors.AsType[*provider.Error](err); ok && failed.Status == http.StatusNotFound {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if known, ok := errors.AsType[*provider.Error](models.Check(ctx, llm)); ok && known.Status == failed.Status {
+			failed.Problem, failed.Remedy = known.Problem, known.Remedy
+		}
+	}
+	return err
 }
 
 // endedWith words the code by which a provider ended an answer (genai.FinishReason). What

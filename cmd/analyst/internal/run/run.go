@@ -212,7 +212,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.drop {
 		return o.dropped(ctx, p, r)
 	}
-	completed, err = o.drive(ctx, p, r, s, asks)
+	completed, err = o.drive(ctx, p, r, s, llm, asks)
 	return err
 }
 
@@ -321,7 +321,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 
 // drive runs the agent, shows what happens, and words the end. completed is what
 // became of the task; nil when that was not seen.
-func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, asks *prompter) (completed *jit.Completed, err error) {
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *prompter) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: o.prompt, User: user, Session: o.session, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
@@ -340,7 +340,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 	}
 	for event, err := range events(followed, in) {
 		if err != nil {
-			last.err = err
+			last.err = otherModel(ctx, llm, err)
 			continue
 		}
 		last.see(event)
