@@ -46,6 +46,8 @@ static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 	$(GO) vet -tags failpoints ./cmd/analyst/...
 	$(GO) -C lab/faults vet ./...
 	$(GO) -C lab/faults mod tidy -diff
+	$(GO) -C lab/stores vet ./...
+	$(GO) -C lab/stores mod tidy -diff
 	$(GO) test ./api
 
 .PHONY: api
@@ -80,6 +82,10 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULTSFLAGS="-json")
 	@$(GO) -C lab/faults test ./... >&2
 	@$(GO) -C lab/faults run . -trials $(FAULTS) $(FAULTSFLAGS)
+
+.PHONY: stores
+stores: ## hold the runner to every store of conversations (needs Debian's package postgresql), and to a peer over A2A
+	@$(GO) -C lab/stores test ./...
 
 .PHONY: realmodels
 realmodels: ## run the whole job against model servers from public packages, for minutes; docs/models.md keeps the table

@@ -455,8 +455,8 @@ func sentBack(v any) []byte {
 	return nil
 }
 
-// textual has numbers beyond 2^53 as their text, which is how a conversation keeps
-// them.
+// textual has numbers beyond 2^53 as their text, and no U+0000, which is how a
+// conversation keeps them.
 func textual(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -471,6 +471,8 @@ func textual(v any) any {
 		if f, err := v.Float64(); err != nil || math.Abs(f) > safe {
 			return v.String()
 		}
+	case string:
+		return strings.ReplaceAll(v, "\x00", "\ufffd")
 	}
 	return v
 }

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"reflect"
 	"slices"
@@ -9,8 +10,6 @@ import (
 
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
-
-	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // recent is a session service that shows ADK the end of a long conversation only.
@@ -43,11 +42,10 @@ func (s recent) Delete(ctx context.Context, req *session.DeleteRequest) error {
 }
 
 // AppendEvent implements [session.Service]. Services know their own sessions only.
-// What a call's arguments have as a number beyond 2^53 is kept as its text: stores
-// read numbers back as float64, and the model's next turn would see another one.
+// Arguments of calls are kept as [storable] has them.
 //
 // Each event gets a time after that of the one before: stores put events in order by
-// it, and a clock may stand still or step back.
+// its microseconds, and a clock may stand still or step back.
 func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
 	if w, ok := to.(*window); ok {
 		to = w.Session
@@ -60,7 +58,7 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 		}
 		ev = r.naming.attributed(ev)
 	}
-	if last := lastTime(to); !ev.Timestamp.After(last) {
+	if last := lastTime(to); ev.Timestamp.UnixMicro() <= last.UnixMicro() {
 		later := *ev
 		later.Timestamp, ev = last.Add(time.Microsecond), &later
 	}
@@ -69,7 +67,7 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 			if p == nil || p.FunctionCall == nil || p.FunctionCall.Args == nil {
 				continue
 			}
-			args, ok := strictjson.NumbersAsText(p.FunctionCall.Args).(map[string]any)
+			args, ok := storable(p.FunctionCall.Args).(map[string]any)
 			if !ok || reflect.DeepEqual(args, p.FunctionCall.Args) {
 				continue
 			}
@@ -86,6 +84,31 @@ func (s recent) AppendEvent(ctx context.Context, to session.Session, ev *session
 		r.stored(ev)
 	}
 	return err
+}
+
+// storable returns what is kept of an argument: a number beyond 2^53 as its text, since
+// stores read numbers back as float64 and the model's next turn would see another one,
+// and no U+0000, which Postgres refuses.
+func storable(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, member := range v {
+			out[cleared(name)] = storable(member)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, element := range v {
+			out[i] = storable(element)
+		}
+		return out
+	case json.Number:
+		return v.String()
+	case string:
+		return cleared(v)
+	}
+	return v
 }
 
 // lastTime returns the time of a session's last change.

@@ -75,25 +75,46 @@ func (suspended) TableName() string { return "suspended" }
 
 // New returns a store in a database that dialect opens, and makes its tables if need be.
 func New(dialect gorm.Dialector) (*Store, error) {
-	s, err := connect(dialect, dialect)
-	if err == nil {
-		err = s.migrate()
-	}
+	opened := &opens{Config: quiet()}
+	events, err := database.NewSessionService(dialect, opened)
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	pool, err := opened.db.DB()
+	if err != nil {
+		return nil, fmt.Errorf("sessions: %w", err)
+	}
+	s := &Store{events: events, db: opened.db, close: []func() error{pool.Close}}
+	if err := s.migrate(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sessions: %w", err), s.Close())
 	}
 	return s, nil
 }
 
+// opens is a configuration that keeps what was opened with it, which ADK does not give
+// out.
+type opens struct {
+	*gorm.Config
+	db *gorm.DB
+}
+
+// AfterInitialize implements [gorm.Option].
+func (o *opens) AfterInitialize(db *gorm.DB) error {
+	o.db = db
+	return o.Config.AfterInitialize(db)
+}
+
+// quiet has gorm print nothing: it would print what is stored.
+func quiet() *gorm.Config { return &gorm.Config{Logger: logger.Discard} }
+
 // connect opens the conversations and, through a connection that may wait for the disk
 // longer, the suspensions.
 func connect(conversations, suspensions gorm.Dialector) (*Store, error) {
-	cfg := gorm.Config{Logger: logger.Discard} // its own prints what is stored
-	events, err := database.NewSessionService(conversations, &cfg)
+	events, err := database.NewSessionService(conversations, quiet())
 	if err != nil {
 		return nil, err
 	}
-	db, err := gorm.Open(suspensions, &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(suspensions, quiet())
 	return &Store{events: events, db: db}, err
 }
 

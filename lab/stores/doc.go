@@ -1,0 +1,5 @@
+// Package stores holds the runner to one table over every store of conversations:
+// memory, SQLite as package session opens it, and Postgres. It is a module of its own,
+// so that the program links neither Postgres nor A2A. "make stores" runs it, and fails
+// where Debian's package postgresql is not installed.
+package stores
