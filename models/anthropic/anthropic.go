@@ -210,7 +210,7 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if r.Status >= 300 {
 		return to.Refused(r, nil)
 	}
-	return to.Unanswered(err)
+	return to.Unanswered(x, err)
 }
 
 // statuses are those that an error within a stream would have had before it.

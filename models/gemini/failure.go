@@ -46,7 +46,7 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 		answer.Code = status
 	}
 	if !ok {
-		return to.Unanswered(err)
+		return to.Unanswered(x, err)
 	}
 	kind := provider.Code(answer.Status)
 	r := provider.Refusal{Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(), Page: page}

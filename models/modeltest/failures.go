@@ -47,6 +47,7 @@ func retried(c *trial) {
 	for name, fault := range map[string]Fault{
 		"429": Status(429, "", now), "500": Status(500, "", nil), "503": Status(503, "", now),
 		"a cut connection": Cut(0), "a cut within the first event": cutBytes(3),
+		"an event that is no JSON": Answer(200, "Text/Event-Stream; charset=utf-8", "data: {\"cho\n\n"),
 	} {
 		for range runs {
 			b := c.before(Text("At last."))

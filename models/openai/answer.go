@@ -26,7 +26,7 @@ type answer struct {
 	unfinished             bool // a call in it is not whole, as its own status says
 	calls                  []*building
 	pieces                 bool // it came in pieces
-	done                   bool // [provider.Done] came
+	counted                bool // an event came after the choices that says what they used
 	finishReason           string
 	usage                  usage
 	logprobs               []logprob
@@ -42,13 +42,16 @@ func (a *answer) say(d delta) delta {
 	return d
 }
 
-// complete reports whether the server has said that it ended: with a reason, or else
-// with the mark of chat completions alone, which leaves open whether calls are whole.
-func (a *answer) complete() bool {
-	if a.finishReason == "" && a.done && a.pieces && !slices.ContainsFunc(a.calls, func(b *building) bool { return !b.args.end.Reached() }) {
+// complete reports whether the server has said that the answer ended.
+func (a *answer) complete() bool { return a.finishReason != "" }
+
+// close hears the mark that ends a stream of chat completions. Gateways send it too where
+// the server behind them broke off, so that without a reason it counts for an answer's
+// end only after the event that says what the whole answer used, and calls are whole.
+func (a *answer) close() {
+	if a.finishReason == "" && a.counted && !slices.ContainsFunc(a.calls, func(b *building) bool { return !b.args.end.Reached() }) {
 		a.finishReason = "stop"
 	}
-	return a.finishReason != ""
 }
 
 // readChat is a [reader] of chat completions, in one piece or in events.
@@ -62,7 +65,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 	}
 	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
 	if u := readUsage(in.Usage, "prompt_tokens", "completion_tokens"); u != (usage{}) {
-		a.usage = u
+		a.usage, a.counted = u, len(in.Choices) == 0 && a.pieces
 	}
 	var out delta
 	for i := range in.Choices {

@@ -72,7 +72,7 @@ func (c *call) ask(path string, body any, stream bool, read reader) error {
 			return err
 		}
 		if string(value) == provider.Done {
-			c.answer.done = true
+			c.answer.close()
 			break
 		}
 		d, err := read(&c.answer, value)

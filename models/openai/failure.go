@@ -105,10 +105,10 @@ func (c *call) explain(err error) error {
 		}
 		return e
 	}
-	if c.bare && errors.Is(err, provider.ErrUnreadable) {
+	if c.bare && errors.Is(err, provider.ErrUnreadable) && !c.exchange.Streams() {
 		return c.to.Fail(provider.Problem{Text: "what is at this address does not answer as the API does", Remedy: "check the base URL: most servers want /v1 at its end"}, nil)
 	}
-	return c.to.Unanswered(err)
+	return c.to.Unanswered(c.exchange, err)
 }
 
 var noSampling = provider.Problem{Text: "the model takes no temperature, top_p, penalties or log probabilities", Remedy: "leave them out"}

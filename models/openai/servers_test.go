@@ -324,6 +324,7 @@ func TestStateInEveryPlace(t *testing.T) {
 // An answer is the same in whatever form it comes, asked for as a stream or not.
 func TestFormsOfAnswers(t *testing.T) {
 	const piece = `{"choices":[{"index":0,"delta":{"content":"%s"}%s}]}`
+	const counted = "\n\n" + `data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}` + "\n\n"
 	one, two := fmt.Sprintf(piece, "hel", ""), fmt.Sprintf(piece, "lo", `,"finish_reason":"stop"`)
 	message := whole(hello, "stop")
 	for name, body := range map[string]string{
@@ -334,7 +335,7 @@ func TestFormsOfAnswers(t *testing.T) {
 		"JSON on lines":                  one + "\n" + two + "\n",
 		"CR alone":                       "data: " + one + "\r\rdata: " + two + "\r\r",
 		"a byte order mark":              "\uFEFFdata: " + one + "\n\ndata: " + two + "\n\n",
-		"no reason but the end":          "data: " + one + "\n\ndata: " + fmt.Sprintf(piece, "lo", "") + "\n\ndata: [DONE]\n\n",
+		"no reason but the end":          "data: " + one + "\n\ndata: " + fmt.Sprintf(piece, "lo", "") + counted + "data: [DONE]\n\n",
 	} {
 		for _, stream := range []bool{false, true} {
 			for _, kind := range []string{"application/json", "text/event-stream", "text/plain"} {
@@ -349,11 +350,19 @@ func TestFormsOfAnswers(t *testing.T) {
 			}
 		}
 	}
-	for _, args := range []string{``, `{\"a\":`, `{\"a\":1}`} { // without a reason, a call has to be whole
-		body := events(`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"` + args + `"}}]}`)
-		_, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true)
-		if whole := strings.HasSuffix(args, "}"); whole != (err == nil) || !whole && !strings.Contains(err.Error(), "broke off") {
-			t.Errorf("%q and no reason: %v", args, err)
+	// Without a reason, what was used has to be told, and a call to be whole.
+	for pieces, whole := range map[string]bool{
+		`"delta":{"content":"hel"}`: true,
+		`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":""}}]}`:          false,
+		`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"a\":"}}]}`:   false,
+		`"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"{\"a\":1}"}}]}`: true,
+	} {
+		for usage, told := range map[string]bool{"": false, strings.TrimPrefix(counted, "\n\n"): true, `data: {"choices":[],"usage":null}` + "\n\n": false} {
+			body := strings.Replace(events(pieces), "data: [DONE]", usage+"data: [DONE]", 1)
+			_, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true)
+			if (told && whole) != (err == nil) || err != nil && !strings.Contains(err.Error(), "broke off") {
+				t.Errorf("%s and %q, and no reason: %v", pieces, usage, err)
+			}
 		}
 	}
 }

@@ -91,7 +91,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
 		b.limit, b.cut = maxProblem, true
-	case strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
+	case streams(resp):
 		b.limit = MaxStream
 	}
 	b.left = b.limit
@@ -144,6 +144,7 @@ func (b *body) over() error {
 type Exchange struct {
 	mu         sync.Mutex
 	status     int
+	streams    bool
 	retryAfter time.Duration
 	keep       Keep
 	problem    []byte
@@ -176,6 +177,14 @@ func (x *Exchange) Status() int {
 	return x.status
 }
 
+// Streams reports whether the last answer is a success that says to be a stream of
+// events: whoever sent it speaks the API, as far as an answer can tell.
+func (x *Exchange) Streams() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.streams
+}
+
 // RetryAfter returns the wait that the last answer's headers ask for, 0 for none.
 func (x *Exchange) RetryAfter() time.Duration {
 	x.mu.Lock()
@@ -203,7 +212,12 @@ func (x *Exchange) begin(resp *http.Response) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.status, x.retryAfter, x.problem, x.err = resp.StatusCode, retryAfter(resp.Header, time.Now()), nil, nil
+	x.status, x.streams, x.retryAfter, x.problem, x.err = resp.StatusCode, streams(resp), retryAfter(resp.Header, time.Now()), nil, nil
+}
+
+func streams(resp *http.Response) bool {
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return resp.StatusCode/100 == 2 && strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
 func (x *Exchange) refused(problem []byte) {

@@ -66,8 +66,8 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Temporary reports whether the same call may succeed later, and the least wait
 // before it (0 when the provider named none). It may after 408, 429, 5xx, a connection
-// that was refused, reset or closed before an answer, and an answer that broke off; not where the
-// provider says something that no wait of seconds changes: an account without means,
+// that was refused, reset or closed before an answer, and an answer that broke off or a stream that
+// cannot be read; not where the provider says something that no wait of seconds changes: an account without means,
 // the quota of a day, a prompt that does not fit, a server without support for tools.
 func (e *Error) Temporary() (time.Duration, bool) {
 	switch {
@@ -135,10 +135,13 @@ func (t Target) Ended(ctx context.Context) error {
 
 // Unanswered returns the error for a call that failed with err and without an
 // answer's status: the network, a body over the limit, or one that could not be
-// read. Of err it keeps only what the network stack itself says.
-func (t Target) Unanswered(err error) *Error {
+// read, which may pass where x says that a stream had begun; x may be nil. Of err it
+// keeps only what the network stack itself says.
+func (t Target) Unanswered(x *Exchange, err error) *Error {
 	p, cause := t.network(err)
-	return t.Fail(p, cause)
+	e := t.Fail(p, cause)
+	e.passing = e.passing || p == Unreadable && x != nil && x.Streams()
+	return e
 }
 
 func (t Target) network(err error) (Problem, error) {

@@ -49,7 +49,7 @@ func TestUnansweredIsOneLineAndTemporaryWhereItIs(t *testing.T) {
 		{"too large", fmt.Errorf("read: %w", &provider.TooLargeError{Limit: 16 << 20}), "the answer is over 16 MiB: ask for less", false},
 		{"anything", errors.New(poison), "the answer could not be read: try again; if it stays so, check the base URL", false},
 	} {
-		e := target.Unanswered(tt.err)
+		e := target.Unanswered(nil, tt.err)
 		if got := e.Error(); got != "models: acme/small: "+tt.want {
 			t.Errorf("%s: %s", tt.name, got)
 		}
@@ -58,7 +58,7 @@ func TestUnansweredIsOneLineAndTemporaryWhereItIs(t *testing.T) {
 		}
 		noPoison(t, tt.name, e)
 	}
-	if e := target.Unanswered(dial(syscall.ECONNREFUSED)); !errors.Is(e, syscall.ECONNREFUSED) {
+	if e := target.Unanswered(nil, dial(syscall.ECONNREFUSED)); !errors.Is(e, syscall.ECONNREFUSED) {
 		t.Errorf("the cause is %v", errors.Unwrap(e))
 	}
 }
@@ -162,7 +162,7 @@ func TestRefusedConnectionOnASocket(t *testing.T) {
 		_ = resp.Body.Close()
 		t.Fatal("somebody answered")
 	}
-	if _, temporary := target.Unanswered(err).Temporary(); !temporary {
+	if _, temporary := target.Unanswered(nil, err).Temporary(); !temporary {
 		t.Errorf("%v is not temporary", err)
 	}
 }

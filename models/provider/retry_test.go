@@ -62,7 +62,7 @@ func run(ctx context.Context, llm model.LLM) (n int, err error) {
 }
 
 func TestRetry(t *testing.T) {
-	refused := target.Unanswered(dial(syscall.ECONNREFUSED))
+	refused := target.Unanswered(nil, dial(syscall.ECONNREFUSED))
 	for _, tt := range []struct {
 		name  string
 		llm   flaky
