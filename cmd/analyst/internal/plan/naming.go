@@ -98,7 +98,9 @@ func (t *talk) returned(c *pastCall, fc *genai.FunctionCall, fr *genai.FunctionR
 		t.now.Returned(aim, fr.Response)
 	case jit.CallPending, jit.CallInDoubt:
 	default:
-		t.now.Failed(c.Tool, fc.Args)
+		if !c.unnamed { // or else nothing was tried
+			t.now.Failed(c.Tool, fc.Args)
+		}
 	}
 	t.past = append(t.past, func(later *policy.Conversation) {
 		later.Task(task)
