@@ -270,7 +270,7 @@ func (c *Conversation) missing(t Target, value string) string {
 		return c.untitled(value)
 	case c.made[t.Type][value]:
 		return ""
-	case !bare(value) && c.words.said(value):
+	case !bare(value) && c.words.said(value), c.words.saidFile(value):
 		return ""
 	}
 	return c.unresolved(t, value)

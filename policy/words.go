@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -83,6 +84,18 @@ func (w words) said(value string) bool {
 		}
 	}
 	return false
+}
+
+// saidFile reports whether the words hold the name of a text file that goes by an id:
+// the id has no ending, and hyphens where a path has spaces and slashes.
+func (w words) saidFile(id string) bool {
+	const longest = 128
+	if len(id) > longest {
+		return false
+	}
+	name := strings.Join(strings.Split(regexp.QuoteMeta(fold(id)), "-"), `[^\pL\pN_,;:"'“”]{1,4}`)
+	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `(?:\.restricted)?\.(?:md|markdown|html?|txt|text|log|csv)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
+	return slices.ContainsFunc(w, file.MatchString)
 }
 
 // all returns the words one by one.
