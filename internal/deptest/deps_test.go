@@ -112,8 +112,8 @@ var allowed = map[string][]string{
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "secret", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",

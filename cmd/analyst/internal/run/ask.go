@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/term"
 
@@ -22,6 +25,7 @@ type prompter struct {
 	p      *cli.Program
 	screen sync.Mutex // held by whoever writes to the terminal
 	lines  chan string
+	clear  func() // takes the timeline's last line away
 }
 
 // attended reports whether somebody sits there who can be asked.
@@ -53,12 +57,20 @@ func (a *prompter) unnamed(ctx context.Context, q jitmw.Question) (bool, error) 
 	for _, s := range q.Sources {
 		fmt.Fprintf(&b, "  %s\n", plain.Line(s, 400))
 	}
-	b.WriteString("Allow this call, once? [y/N] ")
-	return a.yes(ctx, b.String())
+	if _, err := fmt.Fprint(a.p.Stderr, b.String()); err != nil {
+		return false, err
+	}
+	line, err := a.line(ctx, "Allow this call, once? [y/N]", time.Time{})
+	line = strings.ToLower(strings.TrimSpace(line))
+	if errors.Is(err, io.EOF) { // nobody says yes
+		err = nil
+	}
+	return line == "y" || line == "yes", err
 }
 
-// yes asks and reads a line. Everything but yes is no.
-func (a *prompter) yes(ctx context.Context, question string) (bool, error) {
+// line asks for a line, and shows how much time is left until end, if that is set. It
+// returns io.EOF when nobody can write one any more.
+func (a *prompter) line(ctx context.Context, question string, end time.Time) (string, error) {
 	if a.lines == nil {
 		a.lines = make(chan string)
 		go func() {
@@ -68,14 +80,35 @@ func (a *prompter) yes(ctx context.Context, question string) (bool, error) {
 			}
 		}()
 	}
-	if _, err := fmt.Fprint(a.p.Stderr, question); err != nil {
-		return false, err
+	prompt := func() string {
+		if end.IsZero() {
+			return question + " "
+		}
+		return fmt.Sprintf("%s (%-6s) ", question, max(0, time.Until(end)).Round(time.Second))
 	}
-	select {
-	case line := <-a.lines: // "" at the end of the input
-		line = strings.ToLower(strings.TrimSpace(line))
-		return line == "y" || line == "yes", nil
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if _, err := fmt.Fprint(a.p.Stderr, prompt()); err != nil {
+		return "", err
+	}
+	var tick <-chan time.Time
+	if !end.IsZero() && cli.Width(a.p.Stderr) > len(question)+10 {
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	for {
+		select {
+		case line, ok := <-a.lines:
+			if !ok {
+				return "", io.EOF
+			}
+			return line, nil
+		case <-tick: // in place, and what is being typed behind it stays
+			if _, err := fmt.Fprint(a.p.Stderr, "\x1b7\r"+prompt()+"\x1b8"); err != nil {
+				return "", err
+			}
+		case <-ctx.Done():
+			_, _ = fmt.Fprintln(a.p.Stderr) // the line is left
+			return "", ctx.Err()
+		}
 	}
 }

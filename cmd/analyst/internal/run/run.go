@@ -24,6 +24,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/timeline"
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
@@ -58,6 +59,7 @@ type options struct {
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
 	stream, ephemeral  bool
+	reviewer           string // the file of a token
 	json, quiet, debug bool
 }
 
@@ -99,6 +101,7 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.Target.AddFlags(cmd)
+	cli.AddReviewer(cmd, &o.reviewer)
 	flags.DurationVar(&o.wait, "wait", -1, "how `LONG` a call waits for a person; without it, until the request expires where somebody sits at the terminal, else not at all")
 	flags.Lookup("wait").DefValue = ""
 	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
@@ -163,8 +166,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			return err
 		}
 	}
+	var servers *dev.Servers // nil for those that are configured
 	if s.Embedded {
-		servers, err := cli.StartEmbedded(ctx, &s, state.dir(), logger)
+		servers, err = cli.StartEmbedded(ctx, &s, state.dir(), logger)
 		if err != nil {
 			return err
 		}
@@ -192,7 +196,14 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	asks := &prompter{p: p}
+	asks := &desk{prompter: &prompter{p: p}}
+	if attended(p) && !o.json && !o.quiet {
+		if servers != nil {
+			asks.decider = cli.EmbeddedReviewer(servers, authority)
+		} else if r := p.ReviewerFrom(o.reviewer, authority); r != nil {
+			asks.decider = r
+		}
+	}
 	r, err := o.assemble(s, authority, state, llm, logger, asks)
 	if err != nil {
 		return err
@@ -278,7 +289,7 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 }
 
 // assemble wires the parts of a run.
-func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *prompter) (*runner.Runner, error) {
+func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
 	wait := o.wait
 	if wait < 0 {
 		wait = 0
@@ -321,7 +332,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 
 // drive runs the agent, shows what happens, and words the end. completed is what
 // became of the task; nil when that was not seen.
-func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *prompter) (completed *jit.Completed, err error) {
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *desk) (completed *jit.Completed, err error) {
 	in := runner.Input{Text: o.prompt, User: user, Session: o.session, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
@@ -338,6 +349,8 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		in.Task.Name = "analyst: goes on"
 		events = r.Resume
 	}
+	asks.clear = clear
+	defer asks.close()
 	for event, err := range events(followed, in) {
 		if err != nil {
 			last.err = otherModel(ctx, llm, err)
@@ -348,6 +361,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 			completed = &c
 		}
 		if unwritten == nil {
+			asks.see(followed, event)
 			asks.screen.Lock()
 			clear()
 			// The answer comes before the line that says that all is done.
