@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -25,6 +26,20 @@ func TestAnswersOfAnAPI(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}
 	}
+	endless := func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, strings.Repeat("x", 64<<10)); err != nil {
+				return
+			}
+		}
+	}
+	packed := func(n int) string {
+		var b strings.Builder
+		z := gzip.NewWriter(&b)
+		_, _ = io.WriteString(z, "Churn rose to 4.2 %."+strings.Repeat(" ", n))
+		_ = z.Close()
+		return b.String()
+	}
 	for name, tt := range map[string]struct {
 		answer    http.HandlerFunc
 		get, post int // exit codes
@@ -36,6 +51,12 @@ func TestAnswersOfAnAPI(t *testing.T) {
 		"duplicate keys": {says(201, "Content-Type: application/json", `{"id":"x","id":"x","content":"Churn rose to 4.2 %."}`), cli.ExitDone, cli.ExitDone},
 		"numeric id":     {says(201, "Content-Type: application/json", `{"id":1234567890123456789,"content":"Churn rose to 4.2 %."}`), cli.ExitDone, cli.ExitDone},
 		"too large":      {says(200, "", strings.Repeat("x", 5<<20)), cli.ExitFailed, cli.ExitDone},
+		"Latin-1":        {says(200, "Content-Type: text/plain; charset=iso-8859-1", "Churn ros\xe9 to 4.2 %."), cli.ExitDone, cli.ExitDone},
+		"BOM":            {says(201, "Content-Type: application/json", "\ufeff"+`{"id":"x","content":"Churn rose to 4.2 %."}`), cli.ExitDone, cli.ExitDone},
+		"nested JSON":    {says(201, "Content-Type: application/json", `{"data":{"document":{"text":"Churn rose to 4.2 %."}}}`), cli.ExitDone, cli.ExitDone},
+		"compressed":     {says(200, "Content-Encoding: gzip", packed(0)), cli.ExitDone, cli.ExitDone},
+		"a bomb":         {says(200, "Content-Encoding: gzip", packed(64<<20)), cli.ExitFailed, cli.ExitDone},
+		"endless":        {endless, cli.ExitFailed, cli.ExitDone},
 		"400":            {says(400, "", "no"), cli.ExitFailed, cli.ExitFailed},
 		"500":            {says(500, "", "down"), cli.ExitFailed, cli.ExitInDoubt},
 		"302":            {says(302, "Location: /elsewhere", ""), cli.ExitFailed, cli.ExitInDoubt},
@@ -72,6 +93,10 @@ func TestAnswersOfAnAPI(t *testing.T) {
 				outcome := map[int]string{cli.ExitDone: "done", cli.ExitFailed: "failed", cli.ExitInDoubt: "in_doubt"}[code]
 				if got.code != code || !strings.Contains(got.stdout, `"outcome":"`+outcome+`"`) {
 					t.Errorf("exit %d, want %d and the outcome %s\n%s%s", got.code, code, outcome, got.stdout, got.stderr)
+				}
+				told := map[string]string{"GET": "4.2 %", "POST": `"status":"ok"`}[method]
+				if code == cli.ExitDone && !strings.Contains(got.stdout, told) {
+					t.Errorf("nobody is told %q:\n%s", told, got.stdout)
 				}
 				if n := effects.Load(); method == http.MethodPost && n != 1 {
 					t.Errorf("the API was asked for its effect %d times", n)
