@@ -183,9 +183,10 @@ var writtenCalls = []string{
 var taggedCalls = []string{
 	"<tool_call>\n{\"name\": \"create_report\", \"arguments\": {}}\n</tool_call>", // Hermes, Qwen
 	"<tool_call>{\"arguments\": 1, \"name\": \"create_report\"}",
-	"<tool_call>create_report\n<arg_key>title</arg_key><arg_value>T</arg_value></tool_call>",                            // GLM
-	"<|channel|>commentary to=functions.create_report <|constrain|>json<|message|>{}",                                   // harmony
-	"assistantcommentary to=functions.create_report json{}",                                                             // the same without its own tokens
+	"<tool_call>create_report\n<arg_key>title</arg_key><arg_value>T</arg_value></tool_call>", // GLM
+	"<|channel|>commentary to=functions.create_report <|constrain|>json<|message|>{}",        // harmony
+	"assistantcommentary to=functions.create_report json{}",                                  // the same without its own tokens
+	">>>create_report\n{}", // functionary
 	`[TOOL_CALLS][{"name": "create_report", "arguments": {}}]`,                                                          // Mistral
 	`[TOOL_CALLS]create_report[ARGS]{}`,                                                                                 // the same, later
 	`<|python_tag|>{"name": "create_report", "parameters": {}}`,                                                         // Llama

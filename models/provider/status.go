@@ -144,7 +144,7 @@ var finishReasons = map[string]genai.FinishReason{
 // whichever API the server's word is. One that is not known is passed on in capitals, as
 // Google's are, for whoever reads it, and is no whole answer.
 func FinishReason(word string) genai.FinishReason {
-	if f, known := finishReasons[strings.ToLower(word)]; known {
+	if f, known := finishReasons[strings.ToLower(strings.TrimSpace(word))]; known {
 		return f
 	}
 	return genai.FinishReason(cmp.Or(strings.ToUpper(Code(word)), string(genai.FinishReasonOther)))

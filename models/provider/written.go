@@ -13,7 +13,7 @@ import (
 //	{"name": N, "arguments": {}}, and alike with other members, or in an array
 //	[N(a="b")], print(N(a="b"))
 //	<tool_call>{"name": N, ...}, [TOOL_CALLS]N{...}, <tool_call>N<arg_key>, <invoke name="N">, <function=N>, ...
-//	to=functions.N, of harmony
+//	to=functions.N, of harmony; >>>N, of functionary
 //	Action: N, and Action Input: on the next line
 //
 // where N is a declared tool. The first two are what a text may quote too: they are
@@ -27,14 +27,14 @@ var (
 	words   = regexp.MustCompile(`[\w.-]+`)
 	first   = regexp.MustCompile(`^[\w.-]+`)
 	// prefixes are what models put before a name.
-	prefixes = regexp.MustCompile(`^(?:print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)+`)
+	prefixes = regexp.MustCompile(`^(?:>>>|print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)+`)
 	harmony  = regexp.MustCompile(`\bto=functions\.([\w-]+)`)
 	react    = regexp.MustCompile(`^\W{0,4}Action\W{1,6}([\w.-]+)\W+Action Input\W`)
 	keywords = regexp.MustCompile(`^\(\s*(?:\w+\s*=|\))`)
 	begun    = regexp.MustCompile(`^\(\s*\w*\s*$`) // keywords, perhaps
 	closing  = regexp.MustCompile("^(?:[\\s\\])},;.]|```|</?[^<>\n]{1,80}>|\\[/?[A-Z_]{3,20}\\])+")
 	// openings are what a call may begin with besides a bracket and a name.
-	openings = []string{"```", "print(", "functions.", "default_api.", "functools", "call:", "function<", "Action:", "**Action:", "commentary to=", "assistantcommentary to="}
+	openings = []string{"```", ">>>", "print(", "functions.", "default_api.", "functools", "call:", "function<", "Action:", "**Action:", "commentary to=", "assistantcommentary to="}
 )
 
 // tools are the names of the tools that are declared.
@@ -155,7 +155,7 @@ func (t tools) byName(r reading, text string) reading {
 		r.open = r.open || strings.HasPrefix(name+".call(", text)
 	}
 	prefix := prefixes.FindString(head(text))
-	r.tagged = r.tagged || strings.HasSuffix(prefix, "to=functions.")
+	r.tagged = r.tagged || strings.HasSuffix(prefix, "to=functions.") || strings.HasPrefix(prefix, ">>>")
 	name := first.FindString(head(text[len(prefix):]))
 	rest := text[len(prefix)+len(name):]
 	if name = t.known(strings.TrimSuffix(name, ".call")); name == "" {
