@@ -2,6 +2,9 @@ package lumodev
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -352,6 +355,30 @@ func TestFirstAnswerWins(t *testing.T) {
 		}
 	}
 }
+
+// A decision counts when it is there, not when its first byte was: a body that takes
+// until the request has run out approves nothing.
+func TestSlowDecisionIsTooLate(t *testing.T) {
+	e := start(t, nil)
+	token, reviewer := e.login(DefaultAgentClientID), e.reviewerToken()
+	id := e.ask(token, e.task(token), deleteDoc).str("request_id")
+	body := readerFunc(func(p []byte) (int, error) {
+		e.clock.Advance(time.Hour / 2)
+		return copy(p, "{}"), io.EOF
+	})
+	r := httptest.NewRequest(http.MethodPost, e.url+e.prefix+"/jit/approve/"+id, body)
+	r.Header.Set("Authorization", "Bearer "+reviewer)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, r)
+	if w.Code != http.StatusBadRequest {
+		t.Errorf("the answer is %d %s, want 400", w.Code, w.Body)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestRedeemingAtOnce gives all callers one token, and none after a completion.
 func TestRedeemingAtOnce(t *testing.T) {

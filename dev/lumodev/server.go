@@ -164,6 +164,7 @@ func inState(h handler) handler {
 		if s.closed {
 			return nil, errClosed
 		}
+		c.now = s.cfg.Now() // what was true before the lock may be over
 		c.st, c.ch = s.st, new(change)
 		s.sweep(c.ch, c.now)
 		if body, err = h(c); err != nil {
