@@ -93,8 +93,8 @@ and offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), plan.Command(p, toolkit), dev.Command(p), doctor.Command(p, toolkit), tasks.Command(p),
-		tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
+		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), dev.Command(p),
+		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
 		newtool.Command(p), catalog(p), manual(p),
 	)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -24,14 +25,20 @@ func (s Signal) Error() string { return s.Signal.String() }
 // the work can end in order then, too.
 func Listen(stderr io.Writer) context.Context {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, cancel := context.WithCancelCause(context.Background())
+	var handler atomic.Pointer[func() bool]
+	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), handlerKey{}, &handler))
 	ends := make(chan os.Signal, 4)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(ends, syscall.SIGHUP)
 	}
 	go func() {
-		cancel(Signal{<-ends})
+		for s := range ends {
+			if h := handler.Load(); s != os.Interrupt || h == nil || !(*h)() {
+				cancel(Signal{s})
+				break
+			}
+		}
 		for s := range ends {
 			if s != syscall.SIGHUP {
 				break
@@ -49,4 +56,19 @@ func Interrupted(ctx context.Context) error {
 		return &ExitError{Code: ExitHangup, Err: errors.New("hung up")}
 	}
 	return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
+}
+
+// handlerKey is that of a pointer to what is done at an interrupt.
+type handlerKey struct{}
+
+// OnInterrupt has an interrupt call f, from another goroutine, in place of ending the
+// context of [Listen]; where f returns false it ends that too. It does so until the
+// function that is returned is called. In other contexts it does nothing.
+func OnInterrupt(ctx context.Context, f func() bool) (undo func()) {
+	handler, ok := ctx.Value(handlerKey{}).(*atomic.Pointer[func() bool])
+	if !ok {
+		return func() {}
+	}
+	handler.Store(&f)
+	return func() { handler.Store(nil) }
 }

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/muesli/cancelreader"
 	"golang.org/x/term"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
@@ -24,8 +24,7 @@ import (
 type prompter struct {
 	p      *cli.Program
 	screen sync.Mutex // held by whoever writes to the terminal
-	lines  chan string
-	clear  func() // takes the timeline's last line away
+	clear  func()     // takes the timeline's last line away
 }
 
 // attended reports whether somebody sits there who can be asked.
@@ -70,16 +69,7 @@ func (a *prompter) unnamed(ctx context.Context, q jitmw.Question) (bool, error) 
 
 // line asks for a line, and shows how much time is left until end, if that is set. It
 // returns io.EOF when nobody can write one any more.
-func (a *prompter) line(ctx context.Context, question string, end time.Time) (string, error) {
-	if a.lines == nil {
-		a.lines = make(chan string)
-		go func() {
-			defer close(a.lines)
-			for s := bufio.NewScanner(a.p.Stdin); s.Scan(); {
-				a.lines <- s.Text()
-			}
-		}()
-	}
+func (a *prompter) line(ctx context.Context, question string, end time.Time) (line string, err error) {
 	prompt := func() string {
 		if end.IsZero() {
 			return question + " "
@@ -95,20 +85,43 @@ func (a *prompter) line(ctx context.Context, question string, end time.Time) (st
 		defer ticker.Stop()
 		tick = ticker.C
 	}
+	read := make(chan struct{})
+	reading, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(read)
+		line, err = readLine(reading, a.p.Stdin)
+	}()
+	defer stop()
 	for {
 		select {
-		case line, ok := <-a.lines:
-			if !ok {
-				return "", io.EOF
+		case <-read:
+			if ctx.Err() != nil {
+				_, _ = fmt.Fprintln(a.p.Stderr) // the line is left
 			}
-			return line, nil
+			return line, err
 		case <-tick: // in place, and what is being typed behind it stays
 			if _, err := fmt.Fprint(a.p.Stderr, "\x1b7\r"+prompt()+"\x1b8"); err != nil {
+				stop()
+				<-read
 				return "", err
 			}
-		case <-ctx.Done():
-			_, _ = fmt.Fprintln(a.p.Stderr) // the line is left
-			return "", ctx.Err()
 		}
 	}
+}
+
+// readLine reads a line from a terminal; io.EOF is the end of the input. When ctx ends it
+// reads no more, so that others get what is typed then.
+func readLine(ctx context.Context, terminal io.Reader) (string, error) {
+	in, err := cancelreader.NewReader(terminal)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = in.Close() }() // of what cancels; the terminal stays open
+	defer context.AfterFunc(ctx, func() { in.Cancel() })()
+	buf := make([]byte, 4<<10) // a terminal gives a line at a time, and no longer ones
+	n, err := in.Read(buf)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	return strings.TrimRight(string(buf[:n]), "\r\n"), err
 }

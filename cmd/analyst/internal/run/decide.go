@@ -65,6 +65,7 @@ func (d *desk) close() {
 	}
 	d.mu.Unlock()
 	d.wg.Wait()
+	d.waiting = nil // what still waits is asked about when the session goes on
 }
 
 // work asks until nothing waits that was not asked about.

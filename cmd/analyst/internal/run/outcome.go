@@ -23,7 +23,9 @@ type summary struct {
 	model     string // as it was named
 	embedded  bool   // the servers are
 	ephemeral bool   // nothing is kept
+	chat      bool   // more can be said
 	finished  runner.Finished
+	completed *jit.Completed      // what became of the task; nil when that was not seen
 	failure   runner.ToolReturned // the last call that did not work
 	pending   jit.Decided
 	doubt     jit.LeftInDoubt // the last effect that is in doubt
@@ -36,6 +38,8 @@ func (s *summary) see(e runner.Event) {
 	switch e := e.(type) {
 	case runner.Finished:
 		s.finished = e
+	case jit.Completed:
+		s.completed = &e
 	case runner.ToolReturned:
 		if e.Error != "" {
 			s.failure = e
@@ -127,6 +131,9 @@ func (s *summary) waiting() error {
 		e.Err = fmt.Errorf("%w; the message was not said", e.Err)
 	}
 	e.Hint = decide + "analyst resume " + s.finished.Session
+	if s.chat {
+		e.Hint = decide + "what waits goes on first when you say more"
+	}
 	return e
 }
 

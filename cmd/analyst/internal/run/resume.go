@@ -52,11 +52,14 @@ const maxKnown = 1000
 
 // which returns the name of the session that is meant.
 func (o options) which(ctx context.Context, store *session.Store) (string, error) {
-	list, err := store.Recent(ctx, app, maxKnown, o.session == "")
+	list, err := store.Recent(ctx, app, maxKnown, o.session == "" && o.resume)
 	if err != nil {
 		return "", cli.StateError(err, "")
 	}
 	if o.session == "" {
+		if len(list) == 0 && o.chat {
+			return "", cli.Failf("analyst chat begins one", "there is no conversation to go on with")
+		}
 		if len(list) == 0 {
 			return "", cli.Failf("analyst sessions list shows all; analyst run --session SESSION goes on with one", "no session waits for a person")
 		}

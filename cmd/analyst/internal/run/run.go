@@ -55,6 +55,9 @@ type options struct {
 	session string // to go on with; "" begins one
 	resume  bool   // it, without a prompt
 	drop    bool   // what waits in it
+	chat    bool   // more than one prompt
+	goesOn  bool   // session is there
+	root    func(*cli.Program) *cobra.Command
 	cli.Target
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
@@ -116,7 +119,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 // check finds what is wrong with the flags, before any work.
 func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	var err error
-	if !o.resume {
+	if !o.resume && !o.chat {
 		if o.prompt, err = readPrompt(p, o.words); err != nil {
 			return cli.Settings{}, err
 		}
@@ -151,9 +154,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	var completed *jit.Completed // what became of the task
 	logger := p.Logger(o.debug)
-	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings, Logger: logger})
+	llm, err := openModel(ctx, p, s, logger)
 	if err != nil {
-		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
+		return err
 	}
 	// Before any server: what cannot be recorded must not be granted.
 	state, err := openRunState(ctx, &aside, o.ephemeral, logger)
@@ -161,7 +164,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	defer func() { err = state.end(ctx, &aside, completed, err) }()
-	if o.resume {
+	if o.resume || o.goesOn {
 		if o.session, err = o.which(ctx, state.sessions); err != nil {
 			return err
 		}
@@ -204,7 +207,10 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			asks.decider = r
 		}
 	}
-	r, err := o.assemble(s, authority, state, llm, logger, asks)
+	assemble := func(s cli.Settings, llm model.LLM) (*runner.Runner, error) {
+		return o.assemble(s, authority, state, llm, logger, asks)
+	}
+	r, err := assemble(s, llm)
 	if err != nil {
 		return err
 	}
@@ -223,8 +229,24 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.drop {
 		return o.dropped(ctx, p, r)
 	}
-	completed, err = o.drive(ctx, p, r, s, llm, asks)
+	if o.chat {
+		c := &conversation{options: o, p: p, settings: s, state: state, asks: asks, assemble: assemble, runner: r, llm: llm, log: logger}
+		err = c.converse(ctx)
+		completed = c.completed
+		return err
+	}
+	last, err := o.drive(ctx, p, r, s, llm, asks)
+	completed = last.completed
 	return err
+}
+
+// openModel opens the model that is set.
+func openModel(ctx context.Context, p *cli.Program, s cli.Settings, logger *slog.Logger) (model.LLM, error) {
+	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings, Logger: logger})
+	if err != nil {
+		return nil, cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
+	}
+	return llm, nil
 }
 
 // fileName matches a file in a remark of the embedded API, such as "contract.pdf (not text)".
@@ -330,15 +352,14 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 	return runner.New(cfg)
 }
 
-// drive runs the agent, shows what happens, and words the end. completed is what
-// became of the task; nil when that was not seen.
-func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *desk) (completed *jit.Completed, err error) {
+// drive runs the agent, shows what happens, and words the end.
+func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *desk) (*summary, error) {
 	in := runner.Input{Text: o.prompt, User: user, Session: o.session, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.API)
 	out := newAnswerPrinter(p, o.json, o.stream)
-	last := summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral}
+	last := &summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral, chat: o.chat}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
 	followed, stop := context.WithCancel(ctx)
@@ -357,9 +378,6 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 			continue
 		}
 		last.see(event)
-		if c, ok := event.(jit.Completed); ok {
-			completed = &c
-		}
 		if unwritten == nil {
 			asks.see(followed, event)
 			asks.screen.Lock()
@@ -376,9 +394,9 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 	}
 	clear()
 	if unwritten != nil && ctx.Err() == nil { // or else it is the terminal that is gone
-		return completed, unwritten
+		return last, unwritten
 	}
-	return completed, last.exit(ctx)
+	return last, last.exit(ctx)
 }
 
 // viewer returns what shows each event, as the timeline, JSON lines, or nothing, and
