@@ -17,9 +17,8 @@ func (c *Conversation) Names(t Target) []string {
 		switch {
 		case t.As == FromWords:
 		case t.Type == "number":
-			for _, found := range number.FindAllString(text, -1) {
-				all = append(all, strings.TrimRight(found, "'’,"))
-			}
+			found, _ := numbers(text)
+			all = append(all, found...)
 		default:
 			for token := range strings.FieldsSeq(text) {
 				token, _, _ = strings.Cut(strings.Trim(token, `"'“”‘’()<>[]{},;:!?.`), "'") // doc_1's
@@ -33,7 +32,7 @@ func (c *Conversation) Names(t Target) []string {
 		all = slices.DeleteFunc(c.words.titles(), c.isThing)
 	}
 	for _, value := range all {
-		put(&c.named, t.Type, value)
+		put(&c.named, t.Type, value, true)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -49,5 +48,5 @@ func telltale(token string) bool {
 func (c *Conversation) Asks(aim Aim) (asked bool, most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return aim.Effect != "" && c.unasked(aim) == "", c.most(aim)
+	return aim.Effect != "" && c.unasked(aim, len(aim.Targets) > 0) == "", c.most(aim)
 }

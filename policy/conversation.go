@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -22,13 +23,15 @@ import (
 type Conversation struct {
 	mu      sync.Mutex
 	words   words
-	records map[string]map[record]bool // by type
-	made    map[string]map[string]bool // ids by type
-	named   map[string]map[string]bool // targets that were named, by type
-	allowed map[string]bool            // calls, so that a repetition counts once
-	done    map[string]int             // calls by tool
-	task    string                     // that is under way
-	inTask  map[string]int             // its calls by tool
+	raw     []string                       // as they were written
+	said    map[string]bool                // them, one by one
+	records map[string]map[record][]string // by type, with their forms
+	made    map[string]map[string]bool     // ids by type
+	named   map[string]map[string]bool     // targets that were named, by type
+	allowed map[string]bool                // calls, so that a repetition counts once
+	done    map[string]int                 // calls by tool
+	task    string                         // that is under way
+	inTask  map[string]int                 // its calls by tool
 }
 
 type record struct{ id, name string }
@@ -37,7 +40,15 @@ type record struct{ id, name string }
 func (c *Conversation) Said(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.words = append(c.words, fold(glued.ReplaceAllString(text, "$1. $2")))
+	c.raw = append(c.raw, text)
+	text = fold(glued.ReplaceAllString(text, "$1. $2"))
+	c.words = append(c.words, text)
+	if c.said == nil {
+		c.said = map[string]bool{}
+	}
+	for _, word := range split(text) {
+		c.said[word] = true
+	}
 }
 
 // glued is an address with the next sentence right behind its full stop.
@@ -45,6 +56,9 @@ var glued = regexp.MustCompile(`((?:https?://|www\.)\S*[a-z0-9])\.([A-Z][a-z]*\s
 
 // maxRecords bounds what is remembered of each type. What comes later is not known.
 const maxRecords = 10_000
+
+// maxName bounds what a name can be, in bytes: looking for one costs its length.
+const maxName = 1000
 
 // Returned adds what a call's result tells, as its aim says. result is decoded JSON.
 func (c *Conversation) Returned(aim Aim, result any) {
@@ -67,11 +81,12 @@ func (c *Conversation) learn(r Records, v any, depth int) {
 		}
 	case map[string]any:
 		if id, name := textOf(v[r.ID]), textOf(v[r.Name]); id != "" {
-			if name = fold(name); name != "" && len(c.records[r.Type]) < maxRecords {
-				put(&c.records, r.Type, record{id, name})
+			if name = fold(name); name != "" && len(name) <= maxName && len(c.records[r.Type]) < maxRecords {
+				known := record{id, name}
+				put(&c.records, r.Type, known, known.forms())
 			}
 			if r.Made {
-				put(&c.made, r.Type, id)
+				put(&c.made, r.Type, id, true)
 			}
 		}
 		for _, item := range v {
@@ -100,14 +115,14 @@ func (r record) forms() []string {
 	return all
 }
 
-func put[K comparable](m *map[string]map[K]bool, key string, value K) {
+func put[K comparable, V any](m *map[string]map[K]V, kind string, key K, value V) {
 	if *m == nil {
-		*m = map[string]map[K]bool{}
+		*m = map[string]map[K]V{}
 	}
-	if (*m)[key] == nil {
-		(*m)[key] = map[K]bool{}
+	if (*m)[kind] == nil {
+		(*m)[kind] = map[K]V{}
 	}
-	(*m)[key][value] = true
+	(*m)[kind][key] = value
 }
 
 // Judge says whether the person named what the call does. A call that they did counts
@@ -122,6 +137,7 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 		return v
 	}
 	verbatim := false // a target of the call that only one call can have
+	aimed := false    // at anything
 	names := make([]string, 0, len(aim.Targets))
 	for name := range aim.Targets {
 		names = append(names, name)
@@ -130,16 +146,17 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 	for _, name := range names {
 		target := aim.Targets[name]
 		for _, value := range values(args[name]) {
+			aimed = true
 			reason := c.missing(target, value)
 			if reason != "" {
 				v.Missing = append(v.Missing, Missing{Argument: name, Value: value, Reason: reason})
 				continue
 			}
-			put(&c.named, target.Type, value)
+			put(&c.named, target.Type, value, true)
 			verbatim = verbatim || target.As == FromWords && slices.Contains(c.words.titles(), fold(value))
 		}
 	}
-	reason := c.unasked(aim)
+	reason := c.unasked(aim, aimed)
 	if reason == "" {
 		reason = c.spent(tool, aim, verbatim)
 	}
@@ -218,11 +235,11 @@ func callOf(tool string, args map[string]any) string {
 }
 
 // unasked returns why an effect is not one that was asked for; "" if it is.
-func (c *Conversation) unasked(aim Aim) string {
+func (c *Conversation) unasked(aim Aim, aimed bool) string {
 	switch {
 	case aim.Effect == "":
 		return ""
-	case len(aim.AskedBy) == 0 && len(aim.Targets) == 0:
+	case len(aim.AskedBy) == 0 && !aimed:
 		return "nothing in a request can name this: " + aim.Effect
 	case len(aim.AskedBy) > 0 && !asks(strings.Join(c.words, "\n"), aim.AskedBy):
 		return "nobody asked for this: " + aim.Effect
@@ -260,20 +277,27 @@ func (c *Conversation) most(aim Aim) int {
 // missing returns why a target was not named; "" if it was.
 func (c *Conversation) missing(t Target, value string) string {
 	switch {
-	case value == "":
+	case value == "" || len(value) > maxName && t.As != FromWords && t.Type != "url":
 		return "it has no form that can be named"
 	case t.Type == "number":
 		return unless(c.words.saidNumber(value), "you did not say this number")
 	case t.Type == "url":
-		return unless(c.words.saidURL(value), "you did not say this address")
+		return unless(c.words.saidURL(value) && c.written(value), "you did not say this address")
 	case t.As == FromWords:
 		return c.untitled(value)
 	case c.made[t.Type][value]:
 		return ""
-	case !bare(value) && c.words.said(value), c.words.saidFile(value):
+	case (!byChance(value) && c.words.said(value) || c.words.saidFile(value)) && c.written(value):
 		return ""
 	}
 	return c.unresolved(t, value)
+}
+
+// written reports whether a value that was said was also written in these letters, which
+// look like others.
+func (c *Conversation) written(value string) bool {
+	holds := func(text string) bool { return strings.Contains(text, value) }
+	return !lookalike(value) || slices.ContainsFunc(c.raw, holds)
 }
 
 func unless(ok bool, reason string) string {
@@ -308,8 +332,8 @@ func (c *Conversation) unresolved(t Target, id string) string {
 		return "you did not say this"
 	}
 	twice, inPart, forms := false, !c.nameSaid(t.Type, *it), it.forms()
-	for r := range c.records[t.Type] {
-		same := slices.ContainsFunc(r.forms(), func(f string) bool { return slices.Contains(forms, f) })
+	for r, all := range c.records[t.Type] {
+		same := slices.ContainsFunc(all, func(f string) bool { return slices.Contains(forms, f) })
 		twice = twice || r.id != id && (same || inPart && (c.saidInPart(r.name) || c.nameSaid(t.Type, r)))
 	}
 	return unless(!twice, "you may have meant another one of that name")
@@ -317,10 +341,18 @@ func (c *Conversation) unresolved(t Target, id string) string {
 
 // nameSaid reports whether a record's name was said where no longer name of its type was.
 func (c *Conversation) nameSaid(kind string, r record) bool {
-	for _, text := range c.words {
-		for _, form := range r.forms() {
-			for _, at := range spans(text, form) {
-				if !c.covered(kind, form, text, at) {
+	for _, form := range c.records[kind][r] {
+		if byChance(form) {
+			continue
+		}
+		for _, text := range c.words {
+			places := spans(text, form)
+			if len(places) == 0 {
+				continue
+			}
+			reach := c.longer(kind, form, text)
+			for _, at := range places {
+				if reach[at[0]] < at[1] {
 					return true
 				}
 			}
@@ -329,31 +361,33 @@ func (c *Conversation) nameSaid(kind string, r record) bool {
 	return false
 }
 
-// covered reports whether a longer name stands around a place in a text.
-func (c *Conversation) covered(kind, name, text string, at [2]int) bool {
-	for r := range c.records[kind] {
-		for _, longer := range r.forms() {
-			if len(longer) <= len(name) || !strings.Contains(longer, name) {
+// longer says, for each place in a text, how far a name reaches that begins at it or
+// before, of those which have the given one within.
+func (c *Conversation) longer(kind, name, text string) []int {
+	reach := make([]int, len(text)+1)
+	for _, all := range c.records[kind] {
+		for _, form := range all {
+			if len(form) <= len(name) || !strings.Contains(form, name) {
 				continue
 			}
-			for _, around := range spans(text, longer) {
-				if around[0] <= at[0] && at[1] <= around[1] {
-					return true
-				}
+			for _, at := range spans(text, form) {
+				reach[at[0]] = max(reach[at[0]], at[1])
 			}
 		}
 	}
-	return false
+	for i := 1; i < len(reach); i++ {
+		reach[i] = max(reach[i], reach[i-1])
+	}
+	return reach
 }
 
 // saidInPart reports whether at least half of a name's telling words were said, and
 // two of them, or one that is long.
 func (c *Conversation) saidInPart(name string) bool {
 	of := telling(name)
-	said := set(c.words.all())
-	n, long := share(of, said), false
+	n, long := share(of, c.said), false
 	for _, t := range of {
-		long = long || said[t] && len(t) > 5
+		long = long || c.said[t] && len(t) > 5
 	}
 	return 2*n >= len(of) && (n > 1 || n == 1 && long)
 }
@@ -367,7 +401,10 @@ func (c *Conversation) untitled(title string) string {
 	if len(given) > 0 {
 		return "you gave another title"
 	}
-	known := set(c.words.all())
+	known := maps.Clone(c.said)
+	if known == nil {
+		known = map[string]bool{}
+	}
 	for kind, records := range c.records {
 		for r := range records {
 			if c.named[kind][r.id] {

@@ -27,7 +27,7 @@ func isWord(r rune) bool {
 
 // joins reports whether a rune between two words makes one name of them: doc_1 is not
 // said in doc_1-draft, nor b.com in a@b.com.
-func joins(r rune) bool { return strings.ContainsRune(`.-/\@+%~&=#`, r) }
+func joins(r rune) bool { return strings.ContainsRune(`.-‐/\@+%~&=#`, r) }
 
 // spans returns where a folded value stands in a folded text as a whole name.
 func spans(text, value string) [][2]int {
@@ -55,13 +55,16 @@ func bordered(before, after, value string) bool {
 	bb, _ := utf8.DecodeLastRuneInString(before[:len(before)-size])
 	a, size := utf8.DecodeRuneInString(after)
 	aa, _ := utf8.DecodeRuneInString(after[size:])
+	if joins(first) && joins(b) { // /etc is not said in ./etc
+		return false
+	}
 	return !apart(first, b, bb) && !apart(last, a, aa)
 }
 
 // apart reports whether the rune at the end of a value goes on in the text beside it.
 func apart(edge, next, afterNext rune) bool {
-	if !isWord(edge) {
-		return false
+	if !isWord(edge) { // /etc is not said in home/etc, and a bracket ends by itself
+		return joins(edge) && (isWord(next) || joins(next) && isWord(afterNext))
 	}
 	return isWord(next) && !ideographic(edge, next) || joins(next) && isWord(afterNext)
 }
@@ -78,6 +81,9 @@ func ideographic(a, b rune) bool {
 // said reports whether the value stands in the words.
 func (w words) said(value string) bool {
 	value = fold(value)
+	if len(value) > 4*maxName {
+		return false
+	}
 	for _, text := range w {
 		if len(spans(text, value)) > 0 {
 			return true
@@ -90,16 +96,13 @@ func (w words) said(value string) bool {
 // the id has no ending, and hyphens where a path has spaces and slashes.
 func (w words) saidFile(id string) bool {
 	const longest = 128
-	if len(id) > longest {
+	if len(id) > longest || len(split(id)) == 0 {
 		return false
 	}
 	name := strings.Join(strings.Split(regexp.QuoteMeta(fold(id)), "-"), `[^\pL\pN_,;:"'“”]{1,4}`)
 	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `(?:\.restricted)?\.(?:md|markdown|html?|txt|text|log|csv)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
 	return slices.ContainsFunc(w, file.MatchString)
 }
-
-// all returns the words one by one.
-func (w words) all() []string { return split(strings.Join(w, "\n")) }
 
 func split(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return !isWord(r) }) }
 
@@ -123,6 +126,7 @@ func inflected(token, word string) bool {
 
 // asks reports whether a text has one of the words, or of the phrases, in any form.
 func asks(text string, kinds []string) bool {
+	text = wanted(text)
 	tokens := split(text)
 	for _, kind := range kinds {
 		kind = fold(kind)
@@ -136,6 +140,34 @@ func asks(text string, kinds []string) bool {
 		}
 	}
 	return false
+}
+
+var (
+	negates = set([]string{"not", "no", "never", "without", "don't", "don’t", "dont", "mustn't", "mustn’t", "shouldn't", "shouldn’t"})
+	// resumes are words behind a negation that it does not reach past.
+	resumes = set([]string{"and", "but", "then", "just", "only", "forget", "hesitate", "fail", "worry"})
+)
+
+// wanted leaves out of a text what stands behind a negation: three words, within the
+// clause.
+func wanted(text string) string {
+	var kept []string
+	for clause := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(".,;:!?()\n", r) }) {
+		reach := 0
+		for word := range strings.FieldsSeq(clause) {
+			switch {
+			case negates[word]:
+				reach = 3
+			case resumes[word]:
+				reach = 0
+			case reach > 0:
+				reach--
+			default:
+				kept = append(kept, word)
+			}
+		}
+	}
+	return strings.Join(kept, " ")
 }
 
 var numerals = map[string]int{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "couple": 2}
@@ -181,23 +213,53 @@ func small(s string) int {
 	return n
 }
 
-var number = regexp.MustCompile(`\d[\d,'’]*(?:\.\d+)?`)
+var (
+	decimal = regexp.MustCompile(`^-?\d+(?:\.\d+)?(?:e[-+]?\d{1,3})?$`)
+	number  = regexp.MustCompile(`\d[\d,.'’]*`)
+	grouped = regexp.MustCompile(`^\d{1,3}(?:[,'’]\d{2,3})*[,'’]\d{3}(?:\.\d+)?$`) // 1,500.50
+	comma   = regexp.MustCompile(`^\d{1,3}(?:\.?\d{3})*,\d{1,2}$|^\d+,\d{1,2}$`)   // 1.500,50
+)
 
-// saidNumber reports whether the words hold the number, in any notation.
+// saidNumber reports whether the words hold the number, in any notation. One that is
+// part of a name or a date was not said, nor was one of the other sign.
 func (w words) saidNumber(value string) bool {
-	want, ok := new(big.Rat).SetString(value)
-	if !ok || len(value) > 64 {
+	value = strings.ToLower(value)
+	if len(value) > 64 || !decimal.MatchString(value) {
 		return false
 	}
+	want, ok := new(big.Rat).SetString(value)
 	for _, text := range w {
-		for _, found := range number.FindAllString(text, -1) {
-			plain := strings.NewReplacer(",", "", "'", "", "’", "").Replace(found)
-			if n, ok := new(big.Rat).SetString(plain); ok && n.Cmp(want.Abs(want)) == 0 {
+		_, plain := numbers(text)
+		for _, p := range plain {
+			if n, valid := new(big.Rat).SetString(p); ok && valid && n.Cmp(want) == 0 {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// numbers returns the numbers of a text, as they stand there and plainly.
+func numbers(text string) (found, plain []string) {
+	for _, at := range number.FindAllStringIndex(text, -1) {
+		n := strings.TrimRight(text[at[0]:at[1]], ",.'’")
+		before, after := text[:at[0]], text[at[0]+len(n):]
+		if len(n) > 64 || !bordered(before, after, n) {
+			continue
+		}
+		p := n
+		switch {
+		case grouped.MatchString(n):
+			p = strings.NewReplacer(",", "", "'", "", "’", "").Replace(n)
+		case comma.MatchString(n):
+			p = strings.NewReplacer(".", "", ",", ".").Replace(n)
+		}
+		if strings.HasSuffix(before, "-") || strings.HasSuffix(before, "−") {
+			p = "-" + p
+		}
+		found, plain = append(found, n), append(plain, p)
+	}
+	return found, plain
 }
 
 // saidURL reports whether the words hold the URL: its scheme may be missing, and a
@@ -231,6 +293,9 @@ func place(s string) string {
 	if u.RawQuery != "" {
 		at += "?" + u.RawQuery
 	}
+	if u.Fragment != "" {
+		at += "#" + u.EscapedFragment()
+	}
 	return at
 }
 
@@ -255,6 +320,38 @@ var idle = map[string]bool{
 	"a": true, "an": true, "and": true, "about": true, "at": true, "by": true, "for": true, "from": true, "in": true, "is": true, "it": true, "of": true,
 	"on": true, "or": true, "the": true, "to": true, "with": true, "this": true, "that": true, "my": true, "our": true, "your": true, "what": true,
 	"document": true, "documents": true, "file": true, "files": true, "please": true,
+}
+
+// common are words that stand in requests by chance, whatever is called that.
+var common = set(strings.Fields(`i me you he him she her we us they them be are was were been do does did done has have had can could would should will
+	shall may might must if then else not no so up out as but into over than there here who which when where why how all any each every both one ones
+	some new also only just them their his its
+	add book cancel change check create delete email find get give invite list look make message move open pay post read reply report schedule search
+	send share show summarize tell transfer update write`))
+
+// byChance reports whether a value stands in texts without being meant: a short number,
+// a letter, nothing but common words, or nothing but signs.
+func byChance(value string) bool {
+	for _, t := range split(fold(value)) {
+		if !idle[t] && !common[t] && !bare(t) && (len(t) > 1 || t[0] >= utf8.RuneSelf) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookalike reports whether folding makes a value into one that others are told by: of
+// another width or form, or an ASCII letter of one that is none.
+func lookalike(value string) bool {
+	foreign := func(s string) (n int) {
+		for _, r := range s {
+			if r >= utf8.RuneSelf {
+				n++
+			}
+		}
+		return n
+	}
+	return !norm.NFKC.IsNormalString(value) || foreign(value) != foreign(fold(value)) || strings.Join(strings.Fields(value), " ") != value
 }
 
 // telling returns the words of a text that tell something, without repetition.
