@@ -182,6 +182,9 @@ func (r *run) open(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("runner: session %s: %w", r.place.session, err)
 		}
+		if s != nil && (s.App != r.r.cfg.App || s.User != r.place.user || s.Session != r.place.session) {
+			return fmt.Errorf("runner: session %s: %w", r.place.session, jit.ErrChanged)
+		}
 		if s != nil {
 			task, err := r.r.cfg.Engine.Resume(ctx, s.Run, s.digest(), r.observe)
 			switch {

@@ -31,8 +31,9 @@ type Suspensions interface {
 	Save(ctx context.Context, s *Suspension) error
 	// Load returns the suspension of a session, or nil.
 	Load(ctx context.Context, app, user, session string) (*Suspension, error)
-	// Drop forgets the suspension of a session, if there is one.
-	Drop(ctx context.Context, app, user, session string) error
+	// Drop forgets the suspension of a session, if it is that of the run: another one may
+	// have taken its place. "" is any run.
+	Drop(ctx context.Context, app, user, session, run string) error
 }
 
 // A Suspension is a turn of which calls wait for a person's decision. It holds no
@@ -95,9 +96,9 @@ func (s *Suspension) digest() string {
 		calls[i] = call{c.CallID, c.Tool, c.Args, c.Result == nil}
 	}
 	text, err := json.Marshal(struct {
-		Session, Agent, Invocation string
-		Calls                      []call
-	}{s.Session, s.Agent, s.Invocation, calls})
+		App, User, Session, Agent, Invocation string
+		Calls                                 []call
+	}{s.App, s.User, s.Session, s.Agent, s.Invocation, calls})
 	if err != nil {
 		return "" // arguments that are no JSON, which none has that was suspended
 	}
@@ -368,7 +369,7 @@ func (r *run) dropped(ctx context.Context) error {
 
 // drop forgets a suspension. One that stays is known to be over by its task.
 func (r *run) drop(ctx context.Context, s *Suspension) {
-	if err := r.r.cfg.Suspensions.Drop(context.WithoutCancel(ctx), s.App, s.User, s.Session); err != nil {
+	if err := r.r.cfg.Suspensions.Drop(context.WithoutCancel(ctx), s.App, s.User, s.Session, s.Run); err != nil {
 		r.r.log.WarnContext(ctx, "a suspension that is over stays behind", "session", s.Session, "error", err)
 	}
 }

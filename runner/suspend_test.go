@@ -58,9 +58,12 @@ func (s *suspensions) Load(_ context.Context, app, user, id string) (*runner.Sus
 	return v, json.Unmarshal([]byte(text), v)
 }
 
-func (s *suspensions) Drop(_ context.Context, app, user, id string) error {
+func (s *suspensions) Drop(_ context.Context, app, user, id, run string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !strings.Contains(s.texts[[3]string{app, user, id}], `"run":"`+run) {
+		return nil
+	}
 	delete(s.texts, [3]string{app, user, id})
 	return nil
 }

@@ -102,7 +102,10 @@ func (r *remembered) Load(_ context.Context, app, user, id string) (*runner.Susp
 	return v, json.Unmarshal(text.([]byte), v)
 }
 
-func (r *remembered) Drop(_ context.Context, app, user, id string) error {
+func (r *remembered) Drop(ctx context.Context, app, user, id, run string) error {
+	if v, err := r.Load(ctx, app, user, id); v == nil || err != nil || run != "" && v.Run != run {
+		return err
+	}
 	r.texts.Delete([3]string{app, user, id})
 	return nil
 }

@@ -125,7 +125,7 @@ func TestDeletedAndUsedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p.name == "memory" { // its two halves are apart
-			_ = kept.Drop(t.Context(), "app", "u", "s")
+			_ = kept.Drop(t.Context(), "app", "u", "s", "")
 		}
 		m = &peer{}
 		w.done(w.process(m).Run(t.Context(), input("new")))

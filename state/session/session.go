@@ -259,7 +259,7 @@ func (s *Store) AppendEvent(ctx context.Context, to session.Session, ev *session
 // Delete implements [session.Service]. What the session was suspended with goes first,
 // so that a crash leaves nothing that could be gone on with.
 func (s *Store) Delete(ctx context.Context, req *session.DeleteRequest) error {
-	if err := s.Drop(ctx, req.AppName, req.UserID, req.SessionID); err != nil {
+	if err := s.Drop(ctx, req.AppName, req.UserID, req.SessionID, ""); err != nil {
 		return err
 	}
 	return s.events.Delete(ctx, req)
@@ -295,8 +295,12 @@ func (s *Store) Load(ctx context.Context, app, user, id string) (*runner.Suspens
 }
 
 // Drop implements [runner.Suspensions].
-func (s *Store) Drop(ctx context.Context, app, user, id string) error {
-	if err := s.of(ctx, app, user, id).Delete(&suspended{}).Error; err != nil {
+func (s *Store) Drop(ctx context.Context, app, user, id, run string) error {
+	rows := s.of(ctx, app, user, id)
+	if run != "" {
+		rows = rows.Where("data LIKE ?", fmt.Sprintf("%%%q:%q%%", "run", run))
+	}
+	if err := rows.Delete(&suspended{}).Error; err != nil {
 		return fmt.Errorf("sessions: %s: %w", id, err)
 	}
 	return nil

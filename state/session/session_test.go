@@ -109,7 +109,13 @@ func TestSuspensionsOutliveTheProcess(t *testing.T) {
 	if got, err := next.Load(t.Context(), "app", "other", "s"); got != nil || err != nil {
 		t.Errorf("another user's session: %v, %v", got, err)
 	}
-	if err := next.Drop(t.Context(), "app", "u", "s"); err != nil {
+	if err := next.Drop(t.Context(), "app", "u", "s", older.Run); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := first.Load(t.Context(), "app", "u", "s"); got == nil || err != nil {
+		t.Errorf("what has taken the place of an older one was dropped with it: %v, %v", got, err)
+	}
+	if err := next.Drop(t.Context(), "app", "u", "s", sample.Run); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := first.Load(t.Context(), "app", "u", "s"); got != nil || err != nil {

@@ -85,9 +85,9 @@ func (s dyingSuspensions) Save(ctx context.Context, v *runner.Suspension) error 
 	return err
 }
 
-func (s dyingSuspensions) Drop(ctx context.Context, app, user, id string) error {
+func (s dyingSuspensions) Drop(ctx context.Context, app, user, id, run string) error {
 	s.at.Hit("suspensions", "before", "drop")
-	err := s.Suspensions.Drop(ctx, app, user, id)
+	err := s.Suspensions.Drop(ctx, app, user, id, run)
 	s.at.Hit("suspensions", "after", "drop")
 	return err
 }
