@@ -37,7 +37,7 @@ var endpoints = map[string]methods{
 	"jit/request/{request}/status": {"GET": inState((*call).requestStatus)},
 	"jit/request/{request}/token":  {"POST": forAgents(inState((*call).requestToken))},
 	"jit/pending":                  {"GET": forReviewers(inState((*call).pending))},
-	"jit/approve/{request}":        {"POST": forReviewers(inState((*call).approve))},
+	"jit/approve/{request}":        {"GET": (*call).toPage, "POST": forReviewers(inState((*call).approve))},
 	"jit/deny/{request}":           {"POST": forReviewers(inState((*call).deny))},
 
 	"agents/me":                          {"GET": (*call).me},
@@ -125,14 +125,18 @@ func (s *Server) routes() *http.ServeMux {
 
 var slashes = regexp.MustCompile("/{2,}")
 
-// ServeHTTP implements [http.Handler]. It never redirects: a client that follows
-// turns POST into GET. So repeated and trailing slashes are read as if they were not
+// ServeHTTP implements [http.Handler]. It never redirects what changes anything: a
+// client that follows turns POST into GET. So repeated and trailing slashes are read as if they were not
 // there, and a path with dot segments is none of ours.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Server", serverName)
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 
+	if s.page != nil && (r.URL.Path == pagePath || strings.HasPrefix(r.URL.Path, pagePath+"/")) {
+		s.page.ServeHTTP(w, r)
+		return
+	}
 	path := "/" + strings.Trim(slashes.ReplaceAllString(r.URL.EscapedPath(), "/"), "/")
 	unescaped, err := url.PathUnescape(path)
 	if err != nil || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." }) {

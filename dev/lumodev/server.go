@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // serverName is in every response and in the log line of the start.
@@ -24,7 +25,8 @@ type Server struct {
 	cfg     Config
 	keys    *keys
 	mux     *http.ServeMux
-	store   *store // nil without a StateDir
+	page    *approval.Page // nil when nobody may decide
+	store   *store         // nil without a StateDir
 	agents  map[string]*Agent
 	clients map[string]*Client
 	users   map[int]*User
@@ -58,6 +60,7 @@ func New(cfg Config) (*Server, error) {
 		issued:  make(map[string]secret.String),
 	}
 	s.mux = s.routes()
+	s.openPage()
 	key, err := newKey()
 	if err != nil {
 		return nil, fmt.Errorf("lumodev: make a signing key: %w", err)

@@ -135,6 +135,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return fmt.Errorf("write the export lines: %w", err)
 	}
 	_, _ = fmt.Fprintf(p.Stderr, "analyst: development servers: authorization %s, documents %s, models %s; press Ctrl-C to stop\n", servers.AuthURL, servers.API, servers.Model)
+	_, _ = fmt.Fprintf(p.Stderr, "analyst: decide what waits for a person at %s (works once)\n", servers.Auth.SignIn())
 	select {
 	case <-ctx.Done():
 		return nil

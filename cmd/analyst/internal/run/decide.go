@@ -24,6 +24,7 @@ const gathering = 150 * time.Millisecond
 type desk struct {
 	*prompter
 	decider approval.Decider // nil when the person here may not decide
+	page    func() string    // a link to decide in a browser instead; nil for none
 
 	mu      sync.Mutex
 	waiting []string           // request ids that are not decided
@@ -120,6 +121,9 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 		if r.ExpiresAt.Before(end) {
 			end = r.ExpiresAt
 		}
+	}
+	if d.page != nil {
+		fmt.Fprintf(&b, "or decide in a browser: %s (works once)\n", d.page())
 	}
 	what := "Approve this call, once? [y]es [n]o [l]ess"
 	if len(list) > 1 {

@@ -202,7 +202,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	asks := &desk{prompter: &prompter{p: p}}
 	if attended(p) && !o.json && !o.quiet {
 		if servers != nil {
-			asks.decider = cli.EmbeddedReviewer(servers, authority)
+			asks.decider, asks.page = cli.EmbeddedReviewer(servers, authority), servers.Auth.SignIn
 		} else if r := p.ReviewerFrom(o.reviewer, authority); r != nil {
 			asks.decider = r
 		}

@@ -1,0 +1,302 @@
+package approval
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed page.html page.css page.js
+var files embed.FS
+
+var pageHTML = template.Must(template.ParseFS(files, "page.html"))
+
+// Limits of a page.
+const (
+	keyLife     = 15 * time.Minute // of a sign-in link
+	sessionLife = 12 * time.Hour
+	maxKeys     = 64 // links and sessions that live at a time
+	perMinute   = 30 // decisions and sign-ins
+	maxForm     = 16 << 10
+	cookieName  = "approvals"
+)
+
+// PageConfig says what a [Page] shows. Decider and Path are required.
+type PageConfig struct {
+	Decider Decider
+	Path    string           // under which the page is mounted, such as "/approvals"
+	Secure  bool             // it is served over TLS, which its cookie then requires
+	Now     func() time.Time // nil is time.Now
+}
+
+// A Page is where a person decides in a browser: an [http.Handler] for Path and what is
+// below it. It works without JavaScript. A person signs in by a link that works once; no
+// token of any kind is a way in. It takes no decision from another origin, and is in
+// no frame. Whoever mounts it sees to the Host header. It is safe for concurrent use.
+type Page struct {
+	cfg     PageConfig
+	handler http.Handler
+
+	mu       sync.Mutex
+	links    map[[32]byte]time.Time // until when they work, by the hash of their keys
+	sessions map[[32]byte]time.Time // the same
+	recent   []time.Time            // of the last minute: decisions and sign-ins
+}
+
+// NewPage returns a page.
+func NewPage(cfg PageConfig) *Page {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	p := &Page{cfg: cfg, links: map[[32]byte]time.Time{}, sessions: map[[32]byte]time.Time{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+cfg.Path+"/page.css", p.file)
+	mux.HandleFunc("GET "+cfg.Path+"/page.js", p.file)
+	mux.HandleFunc("GET "+cfg.Path+"/sign-in", func(w http.ResponseWriter, r *http.Request) {
+		p.show(w, http.StatusOK, view{Key: r.URL.Query().Get("key"), SignIn: true})
+	})
+	mux.HandleFunc("POST "+cfg.Path+"/sign-in", p.signIn)
+	mux.HandleFunc("GET "+cfg.Path, p.signedIn(p.list))
+	mux.HandleFunc("GET "+cfg.Path+"/{id}", p.signedIn(p.one))
+	mux.HandleFunc("POST "+cfg.Path+"/{id}", p.signedIn(p.decide))
+	p.handler = http.NewCrossOriginProtection().Handler(mux)
+	return p
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	p.handler.ServeHTTP(w, r)
+}
+
+// SignIn returns the path and query of a new link by which a person signs in, once,
+// within a quarter of an hour.
+func (p *Page) SignIn() string {
+	return p.cfg.Path + "/sign-in?key=" + url.QueryEscape(p.issue(p.links, keyLife))
+}
+
+// issue makes a key that works for a while. Of too many the one that ends first goes.
+func (p *Page) issue(keys map[[32]byte]time.Time, life time.Duration) string {
+	key := rand.Text()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(keys) >= maxKeys {
+		var oldest [32]byte
+		for k, end := range keys {
+			if first, ok := keys[oldest]; !ok || end.Before(first) {
+				oldest = k
+			}
+		}
+		delete(keys, oldest)
+	}
+	keys[sha256.Sum256([]byte(key))] = p.cfg.Now().Add(life)
+	return key
+}
+
+// works reports whether a key is in force, and with once that it is used up.
+func (p *Page) works(keys map[[32]byte]time.Time, key string, once bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	hash := sha256.Sum256([]byte(key))
+	end, ok := keys[hash]
+	if once {
+		delete(keys, hash)
+	}
+	return ok && p.cfg.Now().Before(end)
+}
+
+// busy reports, and answers, that more was sent in a minute than a person does.
+func (p *Page) busy(w http.ResponseWriter) bool {
+	p.mu.Lock()
+	now := p.cfg.Now()
+	p.recent = slices.DeleteFunc(p.recent, func(t time.Time) bool { return now.Sub(t) >= time.Minute })
+	busy := len(p.recent) >= perMinute
+	if !busy {
+		p.recent = append(p.recent, now)
+	}
+	p.mu.Unlock()
+	if busy {
+		w.Header().Set("Retry-After", "60")
+		p.show(w, http.StatusTooManyRequests, view{Problem: "Too much at a time: wait a minute."})
+	}
+	return busy
+}
+
+func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
+	if p.busy(w) {
+		return
+	}
+	if !p.works(p.links, r.PostFormValue("key"), true) {
+		p.show(w, http.StatusForbidden, view{Problem: "This link was used, or it is too old. The program that printed it prints a new one when it is started again."})
+		return
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: p.issue(p.sessions, sessionLife), Path: p.cfg.Path, MaxAge: int(sessionLife / time.Second),
+		HttpOnly: true, Secure: p.cfg.Secure, SameSite: http.SameSiteStrictMode,
+	})
+	http.Redirect(w, r, p.cfg.Path, http.StatusSeeOther)
+}
+
+func (p *Page) signedIn(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if c, err := r.Cookie(cookieName); err != nil || !p.works(p.sessions, c.Value, false) {
+			p.show(w, http.StatusForbidden, view{Problem: "Sign in with the link that the program has printed."})
+			return
+		}
+		h(w, r)
+	}
+}
+
+// A view is what the template is given.
+type view struct {
+	Path     string
+	SignIn   bool
+	Key      string
+	Problem  string
+	Said     string
+	List     bool
+	Requests []Request
+	One      *Request
+	Choices  []string // what can be taken away, as [Request.Less] takes it
+	Now      time.Time
+}
+
+// Left is how long a request still waits, in words.
+func (v view) Left(r Request) string {
+	if r.ExpiresAt.IsZero() {
+		return "no end is named"
+	}
+	return max(0, r.ExpiresAt.Sub(v.Now)).Round(time.Second).String() + " left"
+}
+
+func (p *Page) show(w http.ResponseWriter, status int, v view) {
+	v.Path, v.Now = p.cfg.Path, p.cfg.Now()
+	var b bytes.Buffer
+	if err := pageHTML.Execute(&b, v); err != nil {
+		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // whoever asked is gone
+}
+
+func (p *Page) file(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, files, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+}
+
+func (p *Page) list(w http.ResponseWriter, r *http.Request) {
+	list, err := p.cfg.Decider.Pending(r.Context())
+	if err != nil {
+		p.show(w, http.StatusBadGateway, view{Problem: "The requests could not be read."})
+		return
+	}
+	p.show(w, http.StatusOK, view{List: true, Requests: list})
+}
+
+// find returns a request that waits; nil where it does not.
+func (p *Page) find(ctx context.Context, id string) *Request {
+	list, err := p.cfg.Decider.Pending(ctx)
+	i := slices.IndexFunc(list, func(r Request) bool { return r.ID == id })
+	if err != nil || i < 0 {
+		return nil
+	}
+	return &list[i]
+}
+
+func (p *Page) one(w http.ResponseWriter, r *http.Request) {
+	found := p.find(r.Context(), r.PathValue("id"))
+	if found == nil {
+		p.show(w, http.StatusNotFound, view{Problem: "No such request waits: it was decided, or its time is over."})
+		return
+	}
+	p.show(w, http.StatusOK, view{One: found, Choices: found.choices()})
+}
+
+// choices are what can be taken away from a request.
+func (r Request) choices() (out []string) {
+	if r.OnlyWhole || r.Problem != "" {
+		return nil
+	}
+	for _, d := range r.Details {
+		for _, l := range []struct {
+			name string
+			list []string
+		}{{"actions", d.Actions}, {"locations", d.Locations}, {"datatypes", d.DataTypes}, {"privileges", d.Privileges}} {
+			for _, s := range l.list {
+				if len(l.list) > 1 { // or nothing would be left
+					out = append(out, l.name+"="+s)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
+	if p.busy(w) {
+		return
+	}
+	id := r.PathValue("id")
+	found := p.find(r.Context(), id)
+	if found == nil {
+		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
+		return
+	}
+	how := Decision{Digest: r.PostFormValue("digest"), Reason: r.PostFormValue("reason"), Message: r.PostFormValue("message")}
+	var err error
+	switch r.PostFormValue("decision") {
+	case "approve":
+		how.Approve = true
+		var take []string
+		for _, c := range found.choices() {
+			if !slices.Contains(r.PostForm["keep"], c) {
+				take = append(take, c)
+			}
+		}
+		how.Less, err = found.Less(take)
+		if life := r.PostFormValue("ttl"); life != "" && err == nil {
+			how.TTL, err = time.ParseDuration(life)
+			if err == nil && (how.TTL < time.Second || found.TTL > 0 && how.TTL > found.TTL) {
+				err = errors.New("that is longer than was asked, or no time at all")
+			}
+		}
+	case "deny":
+	default:
+		err = errors.New("neither approved nor denied")
+	}
+	if how.Digest == "" && err == nil {
+		err = ErrOtherRequest
+	}
+	if err == nil {
+		err = p.cfg.Decider.Decide(r.Context(), id, how)
+	}
+	switch {
+	case err == nil && how.Approve:
+		p.show(w, http.StatusOK, view{Said: "Approved."})
+	case err == nil:
+		p.show(w, http.StatusOK, view{Said: "Denied."})
+	case errors.Is(err, ErrDecided):
+		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
+	case errors.Is(err, ErrOtherRequest):
+		p.show(w, http.StatusConflict, view{Problem: "The request is not the one that was shown: look at it again."})
+	default:
+		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: what was entered is not part of the request, or is no lifetime up to what was asked."})
+	}
+}
