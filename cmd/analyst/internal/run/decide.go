@@ -125,9 +125,9 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 	if d.page != nil {
 		fmt.Fprintf(&b, "or decide in a browser: %s (works once)\n", d.page())
 	}
-	what := "Approve this call, once? [y]es [n]o [l]ess"
+	what := "Approve this call? [y]es [n]o [l]ess"
 	if len(list) > 1 {
-		what = "Approve these calls, each once? [y]es to all, [n]o, [1 2 ...] those alone, [s]how all"
+		what = "Approve these calls? [y]es to all, [n]o, [1 2 ...] those alone, [s]how all"
 	}
 	if _, err := fmt.Fprint(d.p.Stderr, b.String()); err != nil {
 		return err
