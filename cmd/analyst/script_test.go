@@ -265,6 +265,7 @@ func TestHelpExamplesRun(t *testing.T) {
 		}
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
+			line, _, _ = strings.Cut(line, " <")
 			if cmd.Name() == "dev" || strings.Contains(line, "gemini") || strings.HasPrefix(line, "echo") {
 				continue // runs until interrupted, needs a key, needs a shell
 			}

@@ -199,7 +199,8 @@ func TestClaimOfADyingSweeperIsTakenOver(t *testing.T) {
 				})
 				return nil
 			}}
-			time.AfterFunc(10*time.Second, func() { _ = other.Close() })
+			gone := make(chan struct{})
+			time.AfterFunc(10*time.Second, func() { _ = other.Close(); close(gone) })
 			cfg := config(j, &s)
 			cfg.Parallel = 1
 			start := time.Now()
@@ -214,6 +215,7 @@ func TestClaimOfADyingSweeperIsTakenOver(t *testing.T) {
 			if took := time.Since(start); got.Completed != 3 || got.Left() != 0 || took < 10*time.Second || took > 12*time.Second {
 				t.Errorf("Sweep() = %+v after %s, want all completed soon after the other died", got, took)
 			}
+			<-gone
 		})
 	}
 }
