@@ -305,6 +305,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 	ran := 0
 	for line := range strings.Lines(text) {
 		command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
+		command, _, _ = strings.Cut(command, " <")
 		rest, ok := strings.CutPrefix(command, "bin/analyst ")
 		if !ok || strings.HasPrefix(rest, "dev") {
 			continue // TestScripts/dev does that

@@ -146,7 +146,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 		p.show(w, http.StatusForbidden, view{Problem: "This link was used, or it is too old. The program that printed it prints a new one when it is started again."})
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the page is served over TLS
 		Name: cookieName, Value: p.issue(p.sessions, sessionLife), Path: p.cfg.Path, MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, Secure: p.cfg.Secure, SameSite: http.SameSiteStrictMode,
 	})
@@ -198,7 +198,7 @@ func (p *Page) show(w http.ResponseWriter, status int, v view) {
 }
 
 func (p *Page) file(w http.ResponseWriter, r *http.Request) {
-	http.ServeFileFS(w, r, files, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:])
+	http.ServeFileFS(w, r, files, r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]) //nolint:gosec // a name without a slash, in what is embedded
 }
 
 func (p *Page) list(w http.ResponseWriter, r *http.Request) {

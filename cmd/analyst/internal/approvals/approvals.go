@@ -35,8 +35,9 @@ func Command(p *cli.Program) *cobra.Command {
 		Short: "List, show, approve and deny what waits for a person",
 		Long: `List, show, approve and deny the requests that wait for a person. Deciding needs
 the token of a person who may, in a file that only its owner can read:
---reviewer-token-file or ` + cli.EnvReviewer + `. With nothing configured the
-requests are those of the embedded servers, whose state is beside the journal.`,
+--reviewer-token-file or ` + cli.EnvReviewer + `.
+With nothing configured the requests are those of the embedded servers, whose
+state is beside the journal.`,
 		Example: `  analyst approvals list
   analyst approvals approve last`,
 		Args: cobra.NoArgs,

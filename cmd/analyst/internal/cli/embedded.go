@@ -40,11 +40,7 @@ func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.
 	if err != nil {
 		return nil, err
 	}
-	if s.Kept = cfg.StateDir != ""; s.Kept {
-		if err := keepReviewer(cfg.StateDir, servers); err != nil {
-			return nil, errors.Join(err, servers.Close())
-		}
-	}
+	s.Kept = cfg.StateDir != ""
 	s.LumoAuth, s.API, s.APIIdempotent, s.APISearch = servers.Client(), servers.API, true, true
 	s.LumoAuth.UserAgent = UserAgent()
 	return servers, nil

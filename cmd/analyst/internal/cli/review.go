@@ -2,18 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
-	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/approval"
@@ -143,31 +139,9 @@ func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ a
 	return r, func() {}, nil
 }
 
-// reviewerFile says, beside the state of the embedded servers, how the person of this
-// machine decides there while another command has them. It is as private as their keys.
-const reviewerFile = "reviewer.json"
-
-type reviewerAccess struct {
-	URL   string `json:"url"`
-	Org   string `json:"org"`
-	Token string `json:"token"`
-}
-
-// keepReviewer writes reviewerFile into the folder of the servers.
-func keepReviewer(dir string, servers *dev.Servers) error {
-	token, err := servers.Auth.UserToken(lumodev.DefaultReviewerEmail)
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(reviewerAccess{servers.AuthURL, servers.Auth.Config().Org, token.Reveal()}) // into a private file
-	if err == nil {
-		err = disk.Replace(filepath.Join(dir, reviewerFile), text, 0o600)
-	}
-	return err
-}
-
-// embeddedReviewer decides at the embedded servers: those of a command that is running,
-// or else their state is opened.
+// embeddedReviewer decides at the embedded servers, whose state it opens. While another
+// command has them, its terminal and its page are where to decide: no token of a
+// reviewer lies on disk.
 func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.Decider, func(), error) {
 	servers, err := StartEmbedded(ctx, &s, p.StateDir(), nil)
 	if err != nil {
@@ -181,19 +155,7 @@ func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.De
 		return EmbeddedReviewer(servers, client), func() { _ = servers.Close() }, nil // what was decided is on disk
 	}
 	_ = servers.Close() // they did nothing
-	text, err := os.ReadFile(filepath.Join(p.StateDir(), embeddedFolder, reviewerFile))
-	var access reviewerAccess
-	if err == nil {
-		err = json.Unmarshal(text, &access)
-	}
-	if err != nil {
-		return nil, nil, Failf("decide at its terminal, or when it has ended", "another analyst command has the embedded servers")
-	}
-	client, err := lumoauth.New(lumoauth.Config{URL: access.URL, Org: access.Org, ClientID: "reviewer", ClientSecret: secret.New("none"), UserAgent: UserAgent()})
-	if err != nil {
-		return nil, nil, err
-	}
-	return &Reviewer{client, func() (secret.String, error) { return secret.New(access.Token), nil }}, func() {}, nil
+	return nil, nil, Failf("decide at its terminal or its page, or when it has ended", "another analyst command has the embedded servers")
 }
 
 // EmbeddedReviewer is the person at this machine, who decides at servers that it started.
