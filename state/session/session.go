@@ -161,7 +161,7 @@ func Open(ctx context.Context, dir string) (_ *Store, err error) {
 	s, err := connect(&sqlite.Dialector{Conn: relaxed}, &sqlite.Dialector{Conn: durable})
 	if err == nil {
 		s.close = []func() error{relaxed.Close, durable.Close}
-		err = s.upgrade()
+		err = s.upgrade(ctx, path+".lock")
 	}
 	if err != nil {
 		return nil, errors.Join(err, relaxed.Close(), durable.Close())
@@ -204,22 +204,39 @@ func open(ctx context.Context, path string, pragmas ...string) (*sql.DB, error) 
 	return db, nil
 }
 
-// upgrade makes the tables unless they are there.
-func (s *Store) upgrade() error {
-	var v int
-	if err := s.db.Raw("PRAGMA user_version").Scan(&v).Error; err != nil {
+// upgrade makes the tables unless they are there. Of several processes one makes them:
+// gorm asks whether a table is there, and then makes it.
+func (s *Store) upgrade(ctx context.Context, lock string) (err error) {
+	if done, err := s.upgraded(); done || err != nil {
 		return err
 	}
-	switch {
-	case v > version:
-		return fmt.Errorf("it was %w (%d, this one knows %d): use that version or another directory", journal.ErrNewer, v, version)
-	case v == version:
-		return nil
+	f, err := disk.Open(lock, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // which unlocks
+	if err := disk.Lock(ctx, f, sqldb.Patience); err != nil {
+		return err
+	}
+	if done, err := s.upgraded(); done || err != nil {
+		return err
 	}
 	if err := s.migrate(); err != nil {
 		return err
 	}
 	return s.db.Exec(fmt.Sprintf("PRAGMA user_version = %d", version)).Error
+}
+
+// upgraded reports whether the tables are those of this version.
+func (s *Store) upgraded() (bool, error) {
+	var v int
+	if err := s.db.Raw("PRAGMA user_version").Scan(&v).Error; err != nil {
+		return false, err
+	}
+	if v > version {
+		return false, fmt.Errorf("it was %w (%d, this one knows %d): use that version or another directory", journal.ErrNewer, v, version)
+	}
+	return v == version, nil
 }
 
 // Close closes the database.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 	adk "google.golang.org/adk/v2/session"
 	"google.golang.org/adk/v2/session/sessiontestsuite"
 	"google.golang.org/genai"
@@ -198,7 +199,7 @@ func TestOpenRefuses(t *testing.T) {
 	dir := stateDir(t)
 	say(t, open(t, dir), "s", "go")
 	files, err := filepath.Glob(filepath.Join(dir, session.File+"*"))
-	if err != nil || len(files) != 3 {
+	if err != nil || len(files) != 4 { // database, its two, and the lock
 		t.Fatalf("%v, %v", files, err)
 	}
 	for _, path := range files {
@@ -260,5 +261,25 @@ func BenchmarkSuspended(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Processes that start at once on a new directory all get a store.
+func TestManyOpenAtOnce(t *testing.T) {
+	for range 5 {
+		dir := stateDir(t)
+		var group errgroup.Group
+		for range 8 {
+			group.Go(func() error {
+				s, err := session.Open(t.Context(), dir)
+				if err != nil {
+					return err
+				}
+				return s.Close()
+			})
+		}
+		if err := group.Wait(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/sqldb"
@@ -109,25 +108,6 @@ func checkPrivate(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// lockBriefly waits for the lock of f. Whoever holds it does so for moments, unless
-// it was stopped in the middle.
-func lockBriefly(ctx context.Context, f *os.File) error {
-	ctx, cancel := context.WithTimeout(ctx, sqldb.Patience)
-	defer cancel()
-	for pause := 50 * time.Microsecond; ; pause = min(2*pause, time.Millisecond) {
-		if ok, err := disk.TryLock(f); ok || err != nil {
-			return err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%s is locked by another process: %w", f.Name(), ctx.Err())
-		}
-	}
-}
-
 // locked runs do while it holds the lock of the file at path, which is created if
 // need be and stays.
 func locked(ctx context.Context, path string, do func() error) error {
@@ -135,7 +115,7 @@ func locked(ctx context.Context, path string, do func() error) error {
 	if err != nil {
 		return failure(path, err, true)
 	}
-	if err := lockBriefly(ctx, f); err != nil {
+	if err := disk.Lock(ctx, f, sqldb.Patience); err != nil {
 		return errors.Join(failure(path, err, true), f.Close())
 	}
 	return errors.Join(do(), f.Close()) // closing unlocks

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -37,7 +38,7 @@ func (h *headFile) line(head journal.Head) []byte {
 
 // current returns what the file says.
 func (h *headFile) current(ctx context.Context) (head journal.Head, err error) {
-	if err := lockBriefly(ctx, h.f); err != nil {
+	if err := disk.Lock(ctx, h.f, sqldb.Patience); err != nil {
 		return journal.Head{}, fmt.Errorf("journal: %w", err)
 	}
 	defer func() { err = errors.Join(err, disk.Unlock(h.f)) }()

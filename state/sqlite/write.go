@@ -22,7 +22,7 @@ func (j *Journal) alone(do func(*sqldb.Conn) error) (err error) {
 	}
 	// SQLite's own lock would do. But it is polled for in steps of milliseconds, and the
 	// head file must be written before the next one commits.
-	if err := lockBriefly(context.Background(), j.head.f); err != nil {
+	if err := disk.Lock(context.Background(), j.head.f, sqldb.Patience); err != nil {
 		return failure(j.path, err, true)
 	}
 	defer func() {
