@@ -168,7 +168,7 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 	case err != nil:
 		doubt = a.inDoubt(ctx, entry.HTTPStatus, err)
 		return nil, doubt, doubt
-	case refused(resp):
+	case refused(resp) && !a.lost:
 		entry.Outcome = OutcomeRefused
 	default:
 		if why := a.doubtful(resp); why != nil {
@@ -190,7 +190,7 @@ func (a *attempt) doubtful(resp *http.Response) error {
 	case code/100 == 2, code == http.StatusSeeOther:
 		return nil
 	case code == http.StatusRequestTimeout:
-	case code == http.StatusConflict, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+	case refused(resp), code == http.StatusConflict, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
 		if !a.lost {
 			return nil
 		}

@@ -159,6 +159,7 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		"failed":                              {fault: answering(500), requests: 1, status: 500, wantOutcomes: "maybe_executed"},
 		"failed, key honoured":                {fault: answering(500), honours: true, requests: 1, status: 500, wantOutcomes: "maybe_executed"},
 		"refused without a challenge":         {fault: answering(403), requests: 1, status: 403, wantOutcomes: "refused"},
+		"refused, after a loss":               {fault: answering(503, 403), honours: true, requests: 2, status: 403, wantOutcomes: "maybe_executed"},
 		"refused, key honoured":               {fault: answering(403), honours: true, requests: 1, status: 403, wantOutcomes: "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
