@@ -31,7 +31,7 @@ build: ## build bin/analyst
 .PHONY: test
 test: ## run all tests, with the race detector where there is a C compiler (TESTFLAGS="-run X" for more flags)
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: testing without -race"; fi
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on $(TESTFLAGS) ./...
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: check
 check: static test ## what must pass before a change is done: static, test, and no file changed by them

@@ -197,6 +197,11 @@ func (r *run) open(ctx context.Context) (err error) {
 			r.over, r.claimed = s, errors.Is(err, jit.ErrClaimed)
 		}
 	}
+	if r.in.resume {
+		if err := r.unfinished(ctx); err != nil {
+			return err
+		}
+	}
 	spec := r.in.Task
 	spec.Session = r.place.session
 	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)

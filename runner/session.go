@@ -90,15 +90,25 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 	if r.turn.resumed != nil {
 		return nil // its open calls are those that wait
 	}
-	mended, err := r.repair(ctx, s)
-	if err != nil {
+	if err := r.repair(ctx, s); err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
 	}
 	r.settled = r.over
-	if n := s.Events().Len(); r.in.resume && !mended && (n == 0 || s.Events().At(n-1).IsFinalResponse() && s.Events().At(n-1).Author != genai.RoleUser) {
-		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
-	}
 	return nil
+}
+
+// unfinished fails for a session that has nothing to go on with, before a task is
+// opened for it.
+func (r *run) unfinished(ctx context.Context) error {
+	got, err := r.r.cfg.Sessions.Get(ctx, &session.GetRequest{AppName: r.r.cfg.App, UserID: r.place.user, SessionID: r.place.session})
+	if err == nil {
+		events := got.Session.Events()
+		if n := events.Len(); n > 0 && (open(events) != nil || !events.At(n-1).IsFinalResponse() || events.At(n-1).Author == genai.RoleUser) {
+			return nil
+		}
+		err = ErrNothingToResume
+	}
+	return fmt.Errorf("runner: session %s: %w", r.place.session, err)
 }
 
 // An openCall is an event with calls that have no result.
@@ -146,13 +156,13 @@ func open(events session.Events) (list []openCall) {
 // them. Each event of calls gets one event of results, of its own agent, branch,
 // invocation and scope; the innermost first, whose results come before those of the
 // calls that led to it.
-func (r *run) repair(ctx context.Context, s session.Session) (mended bool, err error) {
+func (r *run) repair(ctx context.Context, s session.Session) error {
 	for _, o := range slices.Backward(open(s.Events())) {
 		content := &genai.Content{Role: genai.RoleUser}
 		for _, fc := range o.calls {
 			fr, err := r.lost(fc)
 			if err != nil {
-				return mended, err
+				return err
 			}
 			content.Parts = append(content.Parts, &genai.Part{FunctionResponse: fr})
 		}
@@ -160,11 +170,10 @@ func (r *run) repair(ctx context.Context, s session.Session) (mended bool, err e
 		ev.Author, ev.Branch, ev.IsolationScope = o.event.Author, o.event.Branch, o.event.IsolationScope
 		ev.Content = content
 		if err := r.r.cfg.Sessions.AppendEvent(ctx, s, ev); err != nil {
-			return mended, err
+			return err
 		}
-		mended = true
 	}
-	return mended, nil
+	return nil
 }
 
 // lost returns the result of a call that an earlier run left open: the one that a

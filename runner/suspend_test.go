@@ -238,6 +238,7 @@ func TestSuspendedSessionIsResumed(t *testing.T) {
 	if got := w.resume(t); !errors.Is(got.err, runner.ErrNothingToResume) {
 		t.Errorf("resumed once more: %v, want ErrNothingToResume", got.err)
 	}
+	w.balanced(t, 1) // no task was opened for nothing
 	if got := w.say(t, "more"); got.err != nil || got.finished.Answer != "again" {
 		t.Errorf("the next message: %+v, %v", got.finished, got.err)
 	}
