@@ -146,12 +146,15 @@ func (g *Gate) ended(call jit.Call, aim policy.Aim, status jit.CallStatus, shown
 }
 
 func (g *Gate) returned(tool string, aim policy.Aim, shown map[string]any) {
+	if aim.Records.Type == "" && g.Ask == nil {
+		return // nobody learns from it, and nobody is shown it
+	}
 	text, err := json.Marshal(shown)
 	if err != nil {
 		return
 	}
 	var plain any
-	if json.Unmarshal(text, &plain) == nil {
+	if aim.Records.Type != "" && json.Unmarshal(text, &plain) == nil {
 		g.talk.Returned(aim, plain)
 	}
 	g.mu.Lock()
@@ -165,17 +168,18 @@ func (g *Gate) sources(missing []policy.Missing) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var all []string
-	for _, m := range missing {
-		for _, r := range g.results {
+	for _, r := range g.results {
+		for _, m := range missing {
 			at := strings.Index(r.text, m.Value)
 			if m.Value == "" || at < 0 {
 				continue
 			}
 			const around = 80
 			line := r.text[max(0, at-around):min(len(r.text), at+len(m.Value)+around)]
-			all = append(all, m.Value+" stands in what "+r.tool+" gave: …"+peer.Clean(line, 3*around)+"…")
-			break
+			if says := m.Value + " stands in what "; !slices.ContainsFunc(all, func(s string) bool { return strings.HasPrefix(s, says) }) {
+				all = append(all, says+r.tool+" gave: …"+peer.Clean(line, 3*around)+"…")
+			}
 		}
 	}
-	return slices.Compact(all)
+	return all
 }

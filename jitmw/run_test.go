@@ -71,7 +71,7 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 			args: map[string]any{strictjson.BadEscape: `{"id":"\x41"}`},
 			want: map[string]any{
 				"status": "invalid_arguments", "advice": "Correct the arguments and call again.",
-				"error": `invalid arguments: the arguments had an escape that JSON does not have: write \\ for a backslash and \uXXXX for a character, in pairs beyond \uFFFF`,
+				"error": `invalid arguments: the arguments had an escape that JSON does not have: write \\ for a backslash, and for a character \u with four digits, in pairs beyond \uFFFF`,
 			},
 		},
 		"no plan for the arguments": {

@@ -298,7 +298,7 @@ func (g *guarded) failed(ctx context.Context, task *jit.Task, err error) jit.Res
 var malformed = map[string]string{
 	strictjson.Malformed: "the arguments were no JSON object: write one object, with its quotes and brackets closed",
 	strictjson.Repeated:  "the arguments gave one name twice: write each name once",
-	strictjson.BadEscape: `the arguments had an escape that JSON does not have: write \\ for a backslash and \uXXXX for a character, in pairs beyond \uFFFF`,
+	strictjson.BadEscape: `the arguments had an escape that JSON does not have: write \\ for a backslash, and for a character \u with four digits, in pairs beyond \uFFFF`,
 }
 
 // plan decides what the call may do, and returns the arguments for the tool.

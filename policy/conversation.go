@@ -8,7 +8,6 @@ import (
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"unicode"
@@ -138,12 +137,7 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 	}
 	verbatim := false // a target of the call that only one call can have
 	aimed := false    // at anything
-	names := make([]string, 0, len(aim.Targets))
-	for name := range aim.Targets {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(aim.Targets)) {
 		target := aim.Targets[name]
 		for _, value := range values(args[name]) {
 			aimed = true

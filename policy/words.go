@@ -316,11 +316,7 @@ func (w words) titles() []string {
 }
 
 // idle are words that tell nothing apart.
-var idle = map[string]bool{
-	"a": true, "an": true, "and": true, "about": true, "at": true, "by": true, "for": true, "from": true, "in": true, "is": true, "it": true, "of": true,
-	"on": true, "or": true, "the": true, "to": true, "with": true, "this": true, "that": true, "my": true, "our": true, "your": true, "what": true,
-	"document": true, "documents": true, "file": true, "files": true, "please": true,
-}
+var idle = set(strings.Fields(`a an and about at by for from in is it of on or the to with this that my our your what document documents file files please`))
 
 // common are words that stand in requests by chance, whatever is called that.
 var common = set(strings.Fields(`i me you he him she her we us they them be are was were been do does did done has have had can could would should will

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,20 +106,19 @@ func (o options) list(ctx context.Context, p *cli.Program, d approval.Decider) e
 		p.Note("nothing waits for a person")
 		return nil
 	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "REQUEST\tRISK\tLEFT\tTOOL\tWANTS") // w is buffered: Flush has the error
+	var rows [][]string
 	for _, r := range list {
 		wants := "cannot be read"
 		if len(r.Details) > 0 {
-			wants = plain.Line(r.Details[0].String(), 60)
+			wants = r.Details[0].String()
 		}
 		left := "-"
 		if !r.ExpiresAt.IsZero() {
 			left = max(0, time.Until(r.ExpiresAt)).Round(time.Second).String()
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", plain.Line(r.ID, 60), plain.Line(r.Risk, 10), left, plain.Line(r.Tool, 24), wants)
+		rows = append(rows, []string{plain.Line(r.ID, 60), plain.Line(r.Risk, 10), left, plain.Line(r.Tool, 24), wants})
 	}
-	return w.Flush()
+	return p.PrintTable([]string{"REQUEST", "RISK", "LEFT", "TOOL", "WANTS"}, rows)
 }
 
 // withDigest is a request with what --digest of other programs binds a decision to.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	"golang.org/x/term"
 
@@ -116,6 +117,27 @@ func (p *Program) PrintItems(items []Item) error {
 	}
 	_, err := io.WriteString(p.Stdout, b.String())
 	return err
+}
+
+// PrintTable writes rows under a head to stdout, in columns. Cells are cleaned, and lines
+// cut at the width of a terminal.
+func (p *Program) PrintTable(head []string, rows [][]string) error {
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = plain.Line(cell, Columns)
+		}
+		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // into memory
+	}
+	_ = w.Flush()
+	for line := range strings.Lines(table.String()) {
+		if _, err := fmt.Fprintln(p.Stdout, plain.Line(strings.TrimSpace(line), Columns-1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // PrintJSON writes a value to stdout, indented.

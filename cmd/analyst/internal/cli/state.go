@@ -66,6 +66,12 @@ func (p *Program) OpenPruned(ctx context.Context, age time.Duration, logger *slo
 	return j, removed, nil
 }
 
+// App and User name the program's sessions in the store.
+const (
+	App  = "analyst"
+	User = "user"
+)
+
 // OpenSessions opens the conversations beside an open journal, without those that were
 // not changed since age and wait for nobody, and returns how many that were. The caller
 // closes the store.

@@ -7,6 +7,7 @@ import (
 	adk "google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/state/session"
@@ -27,7 +28,7 @@ func (r *replayer) conversation(ctx context.Context, store *session.Store, id st
 	if store == nil {
 		return errors.New("no conversations are kept")
 	}
-	got, err := store.Get(ctx, &adk.GetRequest{AppName: "analyst", UserID: "user", SessionID: id})
+	got, err := store.Get(ctx, &adk.GetRequest{AppName: cli.App, UserID: cli.User, SessionID: id})
 	if err != nil {
 		return err
 	}

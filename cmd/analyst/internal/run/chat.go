@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/model"
 	adk "google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
@@ -160,12 +161,12 @@ func (c *conversation) input(ctx context.Context) (input, error) {
 	if c.session == "" {
 		return e, nil
 	}
-	got, err := c.state.sessions.Get(ctx, &adk.GetRequest{AppName: app, UserID: user, SessionID: c.session})
+	got, err := c.state.sessions.Get(ctx, &adk.GetRequest{AppName: cli.App, UserID: cli.User, SessionID: c.session})
 	if err != nil {
 		return nil, cli.StateError(err, "")
 	}
 	for ev := range got.Session.Events().All() {
-		if ev.Author == user && ev.Content != nil {
+		if ev.Author == genai.RoleUser && ev.Content != nil {
 			for _, part := range ev.Content.Parts {
 				if part != nil && part.Text != "" {
 					e.said = append(e.said, plain.Text(part.Text))

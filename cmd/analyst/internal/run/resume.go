@@ -52,7 +52,7 @@ const maxKnown = 1000
 
 // which returns the name of the session that is meant.
 func (o options) which(ctx context.Context, store *session.Store) (string, error) {
-	list, err := store.Recent(ctx, app, maxKnown, o.session == "" && o.resume)
+	list, err := store.Recent(ctx, cli.App, maxKnown, o.session == "" && o.resume)
 	if err != nil {
 		return "", cli.StateError(err, "")
 	}
@@ -85,7 +85,7 @@ func (o options) which(ctx context.Context, store *session.Store) (string, error
 
 // dropped gives up what waits.
 func (o options) dropped(ctx context.Context, p *cli.Program, r *runner.Runner) error {
-	if err := r.Drop(ctx, runner.Input{User: user, Session: o.session}); err != nil {
+	if err := r.Drop(ctx, runner.Input{User: cli.User, Session: o.session}); err != nil {
 		return sessionError(err)
 	}
 	_, err := fmt.Fprintf(p.Stdout, "what waited in session %s is not done, and its authority is given back\n", plain.Line(o.session, 60))

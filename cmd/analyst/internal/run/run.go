@@ -38,12 +38,6 @@ import (
 // maxPrompt bounds a prompt read from standard input.
 const maxPrompt = 1 << 20
 
-// app and user name the program's sessions.
-const (
-	app  = "analyst"
-	user = "user"
-)
-
 // untilExpiry is longer than any request waits.
 const untilExpiry = 24 * time.Hour
 
@@ -337,7 +331,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 		return nil, err
 	}
 	cfg := runner.Config{
-		App: app, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
+		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
 	}
 	if state.sessions != nil {
@@ -354,7 +348,7 @@ func (o options) assemble(s cli.Settings, authority jit.Authority, state *runSta
 
 // drive runs the agent, shows what happens, and words the end.
 func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s cli.Settings, llm model.LLM, asks *desk) (*summary, error) {
-	in := runner.Input{Text: o.prompt, User: user, Session: o.session, Task: jit.TaskSpec{
+	in := runner.Input{Text: o.prompt, User: cli.User, Session: o.session, Task: jit.TaskSpec{
 		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.API)

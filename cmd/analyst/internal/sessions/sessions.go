@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,9 +15,6 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/session"
 )
-
-// app names the program's sessions.
-const app = "analyst"
 
 const (
 	recent   = 20   // sessions that a list has without --all
@@ -109,7 +105,7 @@ func (o options) list(ctx context.Context, p *cli.Program, store *session.Store)
 	if o.all {
 		most = maxKnown
 	}
-	list, err := store.Recent(ctx, app, most, false)
+	list, err := store.Recent(ctx, cli.App, most, false)
 	if err != nil {
 		return cli.StateError(err, "")
 	}
@@ -120,21 +116,20 @@ func (o options) list(ctx context.Context, p *cli.Program, store *session.Store)
 		p.Note("no sessions")
 		return nil
 	}
-	w := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "SESSION\tCHANGED\tWAITS\tBEGINS") // w is buffered: Flush has the error
+	var rows [][]string
 	for _, s := range list {
 		waits := "-"
 		if len(s.Waiting) > 0 {
 			waits = plain.Count(len(s.Waiting), "call")
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", plain.Line(s.ID, 26), s.Updated.Local().Format("01-02 15:04"), waits, plain.Line(s.Title, 26))
+		rows = append(rows, []string{plain.Line(s.ID, 26), s.Updated.Local().Format("01-02 15:04"), waits, s.Title})
 	}
-	return w.Flush()
+	return p.PrintTable([]string{"SESSION", "CHANGED", "WAITS", "BEGINS"}, rows)
 }
 
 // find returns the session that is meant.
 func (o options) find(ctx context.Context, store *session.Store) (session.Summary, error) {
-	list, err := store.Recent(ctx, app, maxKnown, false)
+	list, err := store.Recent(ctx, cli.App, maxKnown, false)
 	if err != nil {
 		return session.Summary{}, cli.StateError(err, "")
 	}
@@ -197,7 +192,7 @@ func (o options) show(ctx context.Context, p *cli.Program, store *session.Store)
 	if err != nil {
 		return err
 	}
-	got, err := store.Get(ctx, &adk.GetRequest{AppName: app, UserID: s.User, SessionID: s.ID})
+	got, err := store.Get(ctx, &adk.GetRequest{AppName: cli.App, UserID: s.User, SessionID: s.ID})
 	if err != nil {
 		return cli.StateError(err, "")
 	}
@@ -234,7 +229,7 @@ func (o options) delete(ctx context.Context, p *cli.Program, store *session.Stor
 	if err != nil {
 		return err
 	}
-	if err := store.Delete(ctx, &adk.DeleteRequest{AppName: app, UserID: s.User, SessionID: s.ID}); err != nil {
+	if err := store.Delete(ctx, &adk.DeleteRequest{AppName: cli.App, UserID: s.User, SessionID: s.ID}); err != nil {
 		return cli.StateError(err, "")
 	}
 	_, err = fmt.Fprintf(p.Stdout, "session %s is deleted\n", plain.Line(s.ID, 60))

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -165,24 +164,17 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 		_, err := fmt.Fprintln(p.Stderr, "analyst: no tasks")
 		return err
 	}
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "STATE\tTASK\tOPENED\tNAME") // nothing can fail
+	var rows [][]string
 	for _, v := range views {
 		state := string(v.State)
 		if v.Owner != "" {
 			state += " (" + v.Owner + ")"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", state, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60),
-			v.Opened.Local().Format("02 Jan 15:04"), plain.Line(strings.TrimPrefix(v.Name, "analyst: "), cli.Columns))
+		rows = append(rows, []string{
+			state, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60), v.Opened.Local().Format("02 Jan 15:04"), strings.TrimPrefix(v.Name, "analyst: "),
+		})
 	}
-	_ = w.Flush()
-	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(p.Stdout, plain.Line(strings.TrimSpace(line), cli.Columns-1)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.PrintTable([]string{"STATE", "TASK", "OPENED", "NAME"}, rows)
 }
 
 // selected returns the tasks that a list shows, in its order.
