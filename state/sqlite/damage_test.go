@@ -308,6 +308,29 @@ func TestLastEntryCutOffWhileRunning(t *testing.T) {
 	}
 }
 
+// A WAL that is emptied while a commit is under way is as large as before when that is
+// over, and has no beginning.
+func TestWALWithoutABeginning(t *testing.T) {
+	dir := stateDir(t)
+	j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }() // what it finds is what the test is about
+	add(t, j, life("a")[0])
+	wal := filepath.Join(dir, "journal.db-wal")
+	info, err := os.Stat(wal)
+	if err == nil {
+		err = errors.Join(os.Truncate(wal, 0), os.Truncate(wal, info.Size()+4096))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Append(t.Context(), life("a")[1]); !errors.Is(err, journal.ErrMoved) {
+		t.Errorf("Append() = %v, want ErrMoved", err)
+	}
+}
+
 // While it runs, what happens to the files is noticed by the next Append, which
 // acknowledges nothing.
 func TestFilesTakenAwayWhileRunning(t *testing.T) {

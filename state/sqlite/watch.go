@@ -1,8 +1,10 @@
 package sqlite
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -42,6 +44,27 @@ func (w watch) check() error {
 			return fmt.Errorf("journal: %s was cut: %w", w[i].path, journal.ErrMoved)
 		}
 		w[i].size = info.Size()
+		if info.Size() > 0 && strings.HasSuffix(w[i].path, "-wal") {
+			if err := begins(w[i].path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// begins fails for a WAL without a beginning: one that was emptied while a commit was
+// under way, which SQLite goes on writing where the last one ended, so that its size says
+// nothing. Its locks are on other files, which is why this one may be opened and closed.
+func begins(wal string) error {
+	f, err := os.Open(wal)
+	if err != nil {
+		return fmt.Errorf("journal: %w: %w", journal.ErrMoved, err)
+	}
+	defer func() { _ = f.Close() }() // read only
+	var magic [4]byte
+	if _, err := f.ReadAt(magic[:], 0); err != nil || binary.BigEndian.Uint32(magic[:])&^1 != 0x377f0682 {
+		return fmt.Errorf("journal: %s was emptied: %w", wal, journal.ErrMoved)
 	}
 	return nil
 }
