@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +29,9 @@ type prompter struct {
 	clear  func()     // takes the timeline's last line away
 }
 
+// maxAsked bounds one text of a question, in characters. What is left out is said.
+const maxAsked = 4000
+
 // attended reports whether somebody sits there who can be asked.
 func attended(p *cli.Program) bool {
 	for _, stream := range []any{p.Stdin, p.Stderr} {
@@ -43,18 +48,18 @@ func (a *prompter) unnamed(ctx context.Context, q jitmw.Question) (bool, error) 
 	defer a.screen.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThe model wants what you did not ask for: %s\n", plain.Line(q.Tool, 64))
-	for name, value := range q.Args {
-		text, err := json.Marshal(value)
+	for _, name := range slices.Sorted(maps.Keys(q.Args)) {
+		text, err := json.Marshal(q.Args[name])
 		if err != nil {
 			return false, err
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", plain.Line(name, 64), plain.Line(string(plain.JSON(text)), 600))
+		fmt.Fprintf(&b, "  %s: %s\n", plain.Escape(name, maxAsked), plain.Escape(string(text), maxAsked))
 	}
 	for _, m := range q.Missing {
-		fmt.Fprintf(&b, "  not named: %s\n", plain.Line(m.String(), 400))
+		fmt.Fprintf(&b, "  not named: %s\n", plain.Escape(m.String(), maxAsked))
 	}
 	for _, s := range q.Sources {
-		fmt.Fprintf(&b, "  %s\n", plain.Line(s, 400))
+		fmt.Fprintf(&b, "  %s\n", plain.Escape(s, maxAsked))
 	}
 	if _, err := fmt.Fprint(a.p.Stderr, b.String()); err != nil {
 		return false, err
