@@ -45,6 +45,9 @@ func newGuard() (*plugin.Plugin, error) {
 			if r == nil {
 				return nil, errors.New("runner: model called outside a run")
 			}
+			if r.turn.left.Load() {
+				return nil, errSuspended
+			}
 			r.ids.learn(req.Contents)
 			r.calls.offered(req.Tools)
 			r.naming.remember(req.Tools, r.turn.resumed, ctx.InvocationID())

@@ -151,6 +151,7 @@ type turn struct {
 	resumed *Suspension            // what the run goes on with; nil when that is done
 	over    *Suspension            // what it went on with then: kept until the run ends, so that nobody else goes on meanwhile
 	asked   atomic.Bool            // the resumed calls were handed to ADK
+	left    atomic.Bool            // the run is suspended: ADK may go on for a moment, and must not ask the model
 	calls   *Suspension            // the calls that were made last; nil where they cannot be suspended
 }
 
@@ -315,6 +316,7 @@ func (r *run) suspend(ctx context.Context, s *Suspension, ev *session.Event) boo
 		return false
 	}
 	r.suspended = s
+	r.turn.left.Store(true)
 	return true
 }
 

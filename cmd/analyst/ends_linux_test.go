@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path"
 	"strconv"
 	"strings"
@@ -47,6 +48,11 @@ func (e *ending) signal(s os.Signal) {
 // kind of output. Afterwards nothing is live at the server and the exit code is the
 // documented one.
 func TestEveryEndCompletesTheTask(t *testing.T) {
+	// Who starts this by nohup hands on that a hangup is ignored, and a run does as it is
+	// told. A signal that is caught here is none that is ignored in a child.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 	t.Parallel()
 	const (
 		answered = "Summarize doc_9982"

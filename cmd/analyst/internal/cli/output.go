@@ -119,23 +119,27 @@ func (p *Program) PrintItems(items []Item) error {
 	return err
 }
 
-// PrintTable writes rows under a head to stdout, in columns. Cells are cleaned, and lines
-// cut at the width of a terminal.
+// PrintTable writes rows under a head to stdout, in columns. Cells are cleaned, and the
+// last of a row, if it is too long for the line, goes on under itself.
 func (p *Program) PrintTable(head []string, rows [][]string) error {
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{head}, rows...) {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = plain.Line(cell, Columns)
+	rows = append([][]string{head}, rows...)
+	var columns strings.Builder
+	w := tabwriter.NewWriter(&columns, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for _, cell := range row[:len(row)-1] {
+			_, _ = fmt.Fprint(w, plain.Line(cell, Columns), "\t") // into memory
 		}
-		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // into memory
+		_, _ = fmt.Fprintln(w)
 	}
 	_ = w.Flush()
-	for line := range strings.Lines(table.String()) {
-		if _, err := fmt.Fprintln(p.Stdout, plain.Line(strings.TrimSpace(line), Columns-1)); err != nil {
+	i := 0
+	for line := range strings.Lines(columns.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		last := plain.Line(rows[i][len(rows[i])-1], 2*Columns)
+		if _, err := fmt.Fprintln(p.Stdout, line+plain.Fold(last, Columns, len(line))); err != nil {
 			return err
 		}
+		i++
 	}
 	return nil
 }
