@@ -29,7 +29,8 @@ func (c *Conversation) Names(t Target) []string {
 		}
 	}
 	if t.As == FromWords {
-		all = slices.DeleteFunc(c.words.titles(), c.isThing)
+		things := c.things()
+		all = slices.DeleteFunc(c.words.titles(), func(t string) bool { return things[t] })
 	}
 	for _, value := range all {
 		put(&c.named, t.Type, value, true)

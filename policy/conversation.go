@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"unicode"
 )
 
 // A Conversation is what a person said, and what the calls that were made for it
@@ -25,6 +23,7 @@ type Conversation struct {
 	raw     []string                       // as they were written
 	said    map[string]bool                // them, one by one
 	records map[string]map[record][]string // by type, with their forms
+	heard   map[string]map[string]heard    // what the words say of the ids of a type, until one of both changes
 	made    map[string]map[string]bool     // ids by type
 	named   map[string]map[string]bool     // targets that were named, by type
 	allowed map[string]bool                // calls, so that a repetition counts once
@@ -32,8 +31,6 @@ type Conversation struct {
 	task    string                         // that is under way
 	inTask  map[string]int                 // its calls by tool
 }
-
-type record struct{ id, name string }
 
 // Said adds a message of the person's.
 func (c *Conversation) Said(text string) {
@@ -48,6 +45,7 @@ func (c *Conversation) Said(text string) {
 	for _, word := range split(text) {
 		c.said[word] = true
 	}
+	c.heard = nil
 }
 
 // glued is an address with the next sentence right behind its full stop.
@@ -66,6 +64,7 @@ func (c *Conversation) Returned(aim Aim, result any) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	delete(c.heard, aim.Records.Type)
 	c.learn(aim.Records, result, 16)
 }
 
@@ -92,26 +91,6 @@ func (c *Conversation) learn(r Records, v any, depth int) {
 			c.learn(r, item, depth-1)
 		}
 	}
-}
-
-// forms are how people say what a record is called: by its name as it is and, where that
-// is a file's or its id has several words, with spaces between them and no ending.
-func (r record) forms() []string {
-	all := []string{r.name}
-	words := strings.NewReplacer("-", " ", "_", " ")
-	for _, s := range []string{r.name, fold(r.id)} {
-		ending := path.Ext(s)
-		switch isFile := len(ending) > 1 && len(ending) < 7 && !strings.Contains(ending, " "); {
-		case isFile:
-			s = strings.TrimSuffix(s, ending)
-		case s == r.name:
-			continue
-		}
-		if s = words.Replace(s); len(telling(s)) > 1 && strings.ContainsFunc(s, unicode.IsLetter) {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 func put[K comparable, V any](m *map[string]map[K]V, kind string, key K, value V) {
@@ -314,114 +293,24 @@ func bare(value string) bool {
 	return true
 }
 
-// unresolved looks for the one record with this id whose name was said.
-func (c *Conversation) unresolved(t Target, id string) string {
-	var it *record
-	for r := range c.records[t.Type] {
-		if r.id == id && (c.nameSaid(t.Type, r) || it == nil && t.As == InPart && c.saidInPart(r.name)) {
-			it = &r
-		}
-	}
-	if it == nil {
-		return "you did not say this"
-	}
-	twice, inPart, forms := false, !c.nameSaid(t.Type, *it), it.forms()
-	for r, all := range c.records[t.Type] {
-		same := slices.ContainsFunc(all, func(f string) bool { return slices.Contains(forms, f) })
-		twice = twice || r.id != id && (same || inPart && (c.saidInPart(r.name) || c.nameSaid(t.Type, r)))
-	}
-	return unless(!twice, "you may have meant another one of that name")
-}
-
-// nameSaid reports whether a record's name was said where no longer name of its type was.
-func (c *Conversation) nameSaid(kind string, r record) bool {
-	for _, form := range c.records[kind][r] {
-		if byChance(form) {
-			continue
-		}
-		for _, text := range c.words {
-			places := spans(text, form)
-			if len(places) == 0 {
-				continue
-			}
-			reach := c.longer(kind, form, text)
-			for _, at := range places {
-				if reach[at[0]] < at[1] {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// longer says, for each place in a text, how far a name reaches that begins at it or
-// before, of those which have the given one within.
-func (c *Conversation) longer(kind, name, text string) []int {
-	reach := make([]int, len(text)+1)
-	for _, all := range c.records[kind] {
-		for _, form := range all {
-			if len(form) <= len(name) || !strings.Contains(form, name) {
-				continue
-			}
-			for _, at := range spans(text, form) {
-				reach[at[0]] = max(reach[at[0]], at[1])
-			}
-		}
-	}
-	for i := 1; i < len(reach); i++ {
-		reach[i] = max(reach[i], reach[i-1])
-	}
-	return reach
-}
-
-// saidInPart reports whether at least half of a name's telling words were said, and
-// two of them, or one that is long.
-func (c *Conversation) saidInPart(name string) bool {
-	of := telling(name)
-	n, long := share(of, c.said), false
-	for _, t := range of {
-		long = long || c.said[t] && len(t) > 5
-	}
-	return 2*n >= len(of) && (n > 1 || n == 1 && long)
-}
-
 // untitled says why a title is none that the person gave.
 func (c *Conversation) untitled(title string) string {
-	given := slices.DeleteFunc(c.words.titles(), c.isThing)
+	things := c.things()
+	given := slices.DeleteFunc(c.words.titles(), func(t string) bool { return things[t] })
 	if slices.Contains(given, fold(title)) || len(given) == 0 && c.words.said(title) {
 		return ""
 	}
 	if len(given) > 0 {
 		return "you gave another title"
 	}
-	known := maps.Clone(c.said)
-	if known == nil {
-		known = map[string]bool{}
-	}
-	for kind, records := range c.records {
-		for r := range records {
-			if c.named[kind][r.id] {
-				for _, t := range telling(r.name) {
-					known[t] = true
-				}
-			}
+	known := set(slices.Collect(maps.Keys(c.said)))
+	for name := range things {
+		for _, t := range telling(name) {
+			known[t] = true
 		}
 	}
 	of := telling(title)
 	return unless(len(of) > 0 && 2*share(of, known) >= len(of), "this is about something that you did not name")
-}
-
-// isThing reports whether a quotation is what something is called that was looked at.
-func (c *Conversation) isThing(quotation string) bool {
-	for kind, records := range c.records {
-		for r := range records {
-			if r.name == quotation && c.named[kind][r.id] {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func set(all []string) map[string]bool {
