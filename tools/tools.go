@@ -19,7 +19,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 
@@ -135,9 +134,8 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		decl: &genai.FunctionDeclaration{
 			Name: spec.Name, Description: spec.Description, ParametersJsonSchema: schema.told,
 		},
-		client:  client,
-		fn:      fn,
-		convert: converterOf(reflect.TypeFor[R]()),
+		client: client,
+		fn:     fn,
 	}
 	plan := func(args map[string]any) (jitmw.Plan, error) {
 		a, err := decode[A](schema, args)
@@ -202,10 +200,9 @@ func newClient(api *url.URL, base http.RoundTripper, honoursKey bool) (*http.Cli
 
 // typed is the ADK tool below the guard. It is never handed out unguarded.
 type typed[A, R any] struct {
-	decl    *genai.FunctionDeclaration
-	client  *http.Client
-	fn      func(Context, A) (R, error)
-	convert converter // nil where R has to go through its JSON text
+	decl   *genai.FunctionDeclaration
+	client *http.Client
+	fn     func(Context, A) (R, error)
 }
 
 func (t *typed[A, R]) Name() string                            { return t.decl.Name }
@@ -226,5 +223,5 @@ func (t *typed[A, R]) Run(ctx agent.Context, args any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object(r, t.convert)
+	return object(r)
 }
