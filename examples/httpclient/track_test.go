@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest"
@@ -69,11 +70,11 @@ func TestDenialEndsTheWorkAndTheTask(t *testing.T) {
 }
 
 func TestTaskIsCompletedWhenTheContextEnds(t *testing.T) {
-	w := jittest.Start(t, shipments(http.StatusOK), audits("admin"), jittest.SlowDecisions())
+	w := jittest.Start(t, shipments(http.StatusOK), audits("admin"), jittest.PersonDecides(), jittest.Engine(func(c *jit.Config) { c.Wait = time.Hour }))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- trackShipments(ctx, io.Discard, w.Engine, w.API) }()
-	w.AwaitHeld(1) // the task is open by then
+	w.AwaitPending() // the task is open by then
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("trackShipments() = %v, want %v", err, context.Canceled)

@@ -15,11 +15,14 @@ import (
 	"github.com/jitagent/jitagent/secret"
 )
 
-// exchange is one call of the API while it is served.
+// exchange is one call of the API, and perhaps its answer.
 type exchange struct {
-	*Received
-	token secret.String
-	need  rar.Detail // what the route demands; zero outside of routes
+	method, path string // the path without query
+	key          string // its Idempotency-Key; "" without one
+	token        secret.String
+	credential   string     // the token's name: AgentToken, "token 1" and so on as they were granted, ...
+	status       int        // of the answer; 0 while there is none
+	need         rar.Detail // what the route demands; zero outside of routes
 }
 
 type exchangeKey struct{}
@@ -28,8 +31,8 @@ func exchangeOf(r *http.Request) *exchange {
 	return r.Context().Value(exchangeKey{}).(*exchange)
 }
 
-// protectedAPI returns the API: every call is recorded, perhaps held, routed, and
-// lets pass whom package resource lets pass.
+// protectedAPI returns the API: every call is recorded, routed, and passes where
+// package resource lets it pass.
 func (w *World) protectedAPI(verifier *resource.Verifier) (http.Handler, error) {
 	routes := w.cfg.routes
 	if len(routes) == 0 {
@@ -49,9 +52,6 @@ func (w *World) protectedAPI(verifier *resource.Verifier) (http.Handler, error) 
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		e := w.receive(r)
-		if w.cfg.slowAPI && !w.hold(r.Context()) {
-			return
-		}
 		mux.ServeHTTP(&noted{ResponseWriter: rw, w: w, e: e}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, e)))
 	}), nil
 }
@@ -118,15 +118,11 @@ func (w *World) receive(r *http.Request) *exchange {
 	if strings.EqualFold(scheme, "Bearer") {
 		token = secret.New(strings.TrimSpace(rest))
 	}
-	e := &exchange{token: token, Received: &Received{
-		Method: r.Method, Path: r.URL.Path, IdempotencyKey: r.Header.Get(jit.HeaderIdempotencyKey),
-	}}
-	e.Credential, e.Granted = w.record.nameOf(token)
-	if !token.IsZero() {
-		e.Fingerprint = token.Fingerprint(w.record.key)
+	e := &exchange{
+		method: r.Method, path: r.URL.Path, key: r.Header.Get(jit.HeaderIdempotencyKey), token: token, credential: w.record.nameOf(token),
 	}
 	w.record.change(func() {
-		w.record.received = append(w.record.received, e.Received)
+		w.record.received = append(w.record.received, e)
 		w.record.story = append(w.record.story, e.line)
 	})
 	return e
@@ -134,16 +130,16 @@ func (w *World) receive(r *http.Request) *exchange {
 
 // line tells of the call.
 func (e *exchange) line() string {
-	s := fmt.Sprintf("API: %s %s with %s -> ", e.Method, e.Path, e.Credential)
-	switch e.Status {
+	s := fmt.Sprintf("API: %s %s with %s -> ", e.method, e.path, e.credential)
+	switch e.status {
 	case 0:
 		return s + "no answer yet"
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if e.need.Type != "" {
-			return s + fmt.Sprintf("%d, it takes %s", e.Status, e.need)
+			return s + fmt.Sprintf("%d, it takes %s", e.status, e.need)
 		}
 	}
-	return s + fmt.Sprint(e.Status)
+	return s + fmt.Sprint(e.status)
 }
 
 // noted notes the status of an answer before the client can see it.
@@ -156,8 +152,8 @@ type noted struct {
 // WriteHeader implements [http.ResponseWriter].
 func (n *noted) WriteHeader(status int) {
 	n.w.record.change(func() {
-		if n.e.Status == 0 && status >= 200 {
-			n.e.Status = status
+		if n.e.status == 0 && status >= 200 {
+			n.e.status = status
 		}
 	})
 	n.ResponseWriter.WriteHeader(status)
@@ -165,7 +161,7 @@ func (n *noted) WriteHeader(status int) {
 
 // Write implements [http.ResponseWriter].
 func (n *noted) Write(p []byte) (int, error) {
-	if n.e.Status == 0 { // set by this goroutine alone
+	if n.e.status == 0 { // set by this goroutine alone
 		n.WriteHeader(http.StatusOK)
 	}
 	return n.ResponseWriter.Write(p)

@@ -62,23 +62,10 @@ func (w *World) asked() (all []rar.Detail) {
 	return all
 }
 
-// Granted fails the test unless one token was issued for each of the details, in
-// any order, and no other: "for" as the authorization server said it.
-func (w *World) Granted(details ...rar.Detail) {
-	w.t.Helper()
-	var got []rar.Detail
-	for _, i := range w.Issued() {
-		got = append(got, i.Detail)
-	}
-	if diff := cmp.Diff(lines(details), lines(got)); diff != "" {
-		w.fail("tokens were issued for something else (-want +got):\n%s", diff)
-	}
-}
-
 // Calls fails the test unless the API received n calls, refused ones among them.
 func (w *World) Calls(n int) {
 	w.t.Helper()
-	if got := len(w.Received()); got != n {
+	if got := len(w.received()); got != n {
 		w.fail("the API received %d calls, want %d", got, n)
 	}
 }
@@ -87,38 +74,13 @@ func (w *World) Calls(n int) {
 func (w *World) Used(n int) {
 	w.t.Helper()
 	got := 0
-	for _, r := range w.Received() {
-		if r.Granted {
+	for _, e := range w.received() {
+		if isGranted(e.credential) {
 			got++
 		}
 	}
 	if got != n {
 		w.fail("%d calls of the API carried a granted token, want %d", got, n)
-	}
-}
-
-// UsedOnce fails the test unless one token was issued for detail, and one call of
-// the API carried it.
-func (w *World) UsedOnce(detail rar.Detail) {
-	w.t.Helper()
-	var names []string
-	for _, i := range w.Issued() {
-		if rar.Equal(i.Detail, detail) {
-			names = append(names, i.Name)
-		}
-	}
-	if len(names) != 1 {
-		w.fail("%d tokens were issued for %s, want one", len(names), line(detail))
-		return
-	}
-	uses := 0
-	for _, r := range w.Received() {
-		if r.Credential == names[0] {
-			uses++
-		}
-	}
-	if uses != 1 {
-		w.fail("%d calls of the API carried the token for %s, want one", uses, line(detail))
 	}
 }
 
@@ -128,12 +90,12 @@ func (w *World) OneKey() {
 	w.t.Helper()
 	var got []string
 	keys := map[string]bool{}
-	for _, r := range w.Received() {
-		if safe(r.Method) {
+	for _, e := range w.received() {
+		if safe(e.method) {
 			continue
 		}
-		keys[r.IdempotencyKey] = true
-		got = append(got, fmt.Sprintf("%s %s with the key %q -> %d", r.Method, r.Path, r.IdempotencyKey, r.Status))
+		keys[e.key] = true
+		got = append(got, fmt.Sprintf("%s %s with the key %q -> %d", e.method, e.path, e.key, e.status))
 	}
 	switch {
 	case len(got) == 0:
@@ -146,20 +108,6 @@ func (w *World) OneKey() {
 // safe reports whether a method is safe (RFC 9110, section 9.2.1).
 func safe(method string) bool {
 	return slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace}, method)
-}
-
-// Revoked completes the world's task, if it was opened, and fails the test unless
-// tokens were issued and none of them is alive.
-func (w *World) Revoked() {
-	w.t.Helper()
-	w.finish()
-	if len(w.Issued()) == 0 {
-		w.fail("no token was issued, so none can have been revoked")
-		return
-	}
-	if live := w.auth.Snapshot().LiveTokens; live > 0 {
-		w.fail("tokens are still alive: %d of %d", live, len(w.Issued()))
-	}
 }
 
 // NothingLeft completes the world's task, if it was opened, and fails the test if

@@ -50,19 +50,11 @@ func TestAssertions(t *testing.T) {
 		"asked something":             {nil, fetch, (*jittest.World).AskedNothing, `"identifier":"doc_1"`},
 		"asked within":                {nil, both, func(w *jittest.World) { w.AskedWithin(doc1, doc2, reports) }, ""},
 		"asked outside":               {nil, both, func(w *jittest.World) { w.AskedWithin(doc1) }, `"identifier":"doc_2"`},
-		"granted":                     {nil, both, func(w *jittest.World) { w.Granted(doc1, doc2) }, ""},
-		"granted nothing":             {denying(), fetch, func(w *jittest.World) { w.Granted() }, ""},
-		"granted another":             {nil, fetch, func(w *jittest.World) { w.Granted(doc2) }, "tokens were issued for something else"},
-		"not granted":                 {denying(), fetch, func(w *jittest.World) { w.Granted(doc1) }, "-> denied"},
-		"granted more than asked":     {[]jittest.Option{jittest.Hostile()["authority grants more"]}, fetch, func(w *jittest.World) { w.Granted(doc1) }, "delete_everything"},
 		"calls":                       {nil, fetch, func(w *jittest.World) { w.Calls(2) }, ""},
 		"fewer calls":                 {nil, fetch, func(w *jittest.World) { w.Calls(3) }, "the API received 2 calls, want 3"},
 		"used":                        {nil, twice, func(w *jittest.World) { w.Used(2) }, ""},
 		"used less often":             {nil, fetch, func(w *jittest.World) { w.Used(2) }, "1 calls of the API carried a granted token, want 2"},
 		"never used":                  {nil, bare, func(w *jittest.World) { w.Used(0) }, ""},
-		"used once":                   {nil, both, func(w *jittest.World) { w.UsedOnce(doc1) }, ""},
-		"used twice":                  {nil, twice, func(w *jittest.World) { w.UsedOnce(doc1) }, "2 calls of the API carried the token"},
-		"not issued":                  {nil, fetch, func(w *jittest.World) { w.UsedOnce(doc2) }, "0 tokens were issued for"},
 		"one key":                     {nil, post, (*jittest.World).OneKey, ""},
 		"no key":                      {nil, fetch, (*jittest.World).OneKey, "so there was no key"},
 		"two keys":                    {nil, func(w *jittest.World) { post(w); _, _, _ = w.Post("/reports", `{"title":"Q3"}`, reports) }, (*jittest.World).OneKey, "POST /reports with the key"},
@@ -72,9 +64,6 @@ func TestAssertions(t *testing.T) {
 				_ = resp.Body.Close()
 			}
 		}, (*jittest.World).OneKey, `with the key ""`},
-		"revoked":            {nil, fetch, (*jittest.World).Revoked, ""},
-		"nothing to revoke":  {denying(), fetch, (*jittest.World).Revoked, "none can have been revoked"},
-		"not revoked":        {nil, leaveOpen, (*jittest.World).Revoked, "tokens are still alive: 1 of 1"},
 		"nothing left":       {nil, fetch, (*jittest.World).NothingLeft, ""},
 		"a token left":       {nil, leaveOpen, (*jittest.World).NothingLeft, "tokens: 1"},
 		"a task left":        {nil, leaveOpen, (*jittest.World).NothingLeft, "(left open)"},
@@ -91,8 +80,6 @@ func TestAssertions(t *testing.T) {
 		})
 	}
 }
-
-func denying() []jittest.Option { return []jittest.Option{jittest.Denying()} }
 
 // leaveOpen opens a task of its own with a live token, and leaves it. The world
 // ends after the assertions, and with it the task.
@@ -141,7 +128,7 @@ func TestLeaksAreFound(t *testing.T) {
 		"a long form":    func(s string) any { return verbose(s) },
 		"signature only": func(s string) any { return s[strings.LastIndexByte(s, '.')+1:] },
 	}
-	for kind, name := range map[int]string{0: "the client secret", 1: jittest.AgentToken, 2: "token 1"} {
+	for kind, name := range map[int]string{0: "the client secret", 1: "the agent's token", 2: "token 1"} {
 		var forms []string
 		failures := run(t, func(t *recorder) {
 			w := jittest.Start(t)
@@ -222,7 +209,7 @@ func TestStoryTellsAllInOrder(t *testing.T) {
 		"task opened",
 		"API: GET /documents/doc_1 with the agent's token -> 403, it takes file_access read doc_1",
 		`asked: file_access read doc_1 ("a test") -> approved`,
-		"issued: token 1 for file_access read doc_1",
+		"issued: token 1 for [file_access read doc_1]",
 		"API: GET /documents/doc_1 with token 1 -> 200",
 		"API: GET /documents/doc_2 with the agent's token -> 403, it takes file_access read doc_2",
 		"the client refused a demand for file_access read doc_2: ",

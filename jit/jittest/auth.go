@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -33,8 +32,7 @@ const (
 )
 
 // front stands before the authorization server: it records what is asked and
-// issued, holds requests where the world is slow, and tampers with answers where it
-// is hostile. An answer leaves only after it was recorded.
+// issued, and tampers with answers where the world is hostile. An answer leaves only after it was recorded.
 func (w *World) front() http.Handler {
 	mux := http.NewServeMux()
 	for _, prefix := range []string{"/orgs/{org}", "/t/{org}"} {
@@ -61,9 +59,7 @@ func (w *World) pass(rw http.ResponseWriter, r *http.Request, op operation) {
 	}
 	var asked *Asked
 	if op == ask {
-		if asked = w.ask(body); w.cfg.slowDecisions && !w.hold(r.Context()) {
-			return
-		}
+		asked = w.ask(body)
 		if w.cfg.regrant != nil {
 			if changed, err := regrant(body, w.cfg.regrant); err == nil { // else the server refuses it
 				body = changed
@@ -110,9 +106,7 @@ func (w *World) answered(op operation, r *http.Request, asked *Asked, status int
 		RequestID string         `json:"request_id"`
 		Status    string         `json:"status"`
 		Token     string         `json:"access_token"`
-		ExpiresIn int            `json:"expires_in"`
 		Details   jsontext.Value `json:"authorization_details"`
-		TaskID    string         `json:"task_id"`
 	}
 	readable := strictjson.Unmarshal(text, &out) == nil
 	switch {
@@ -130,7 +124,7 @@ func (w *World) answered(op operation, r *http.Request, asked *Asked, status int
 	case status >= 300 || !readable:
 		w.Note("authorization server: POST %s -> %d, and nothing that can be used", r.URL.Path, status)
 	case op == login:
-		if w.record.know(secret.New(out.Token), AgentToken) {
+		if _, isNew := w.record.know(secret.New(out.Token), agentToken); isNew {
 			w.Note("the agent logged in")
 		}
 	case op == openTask:
@@ -138,11 +132,7 @@ func (w *World) answered(op operation, r *http.Request, asked *Asked, status int
 	case op == completeTask:
 		w.Note("task completed")
 	case op == redeem:
-		i := Issued{RequestID: r.PathValue("request"), TaskID: out.TaskID}
-		i.ExpiresAt = w.now().Add(time.Duration(out.ExpiresIn) * time.Second)
-		if details, err := rar.Parse(out.Details); err == nil && len(details) == 1 {
-			i.Detail = details[0]
-		}
-		w.record.issue(secret.New(out.Token), i)
+		details, _ := rar.Parse(out.Details) // of the real server, whatever becomes of it
+		w.record.issue(secret.New(out.Token), details)
 	}
 }

@@ -7,13 +7,12 @@
 //		status, body, err := w.Get("/documents/doc_1", jittest.Read("doc_1"))
 //		...
 //		w.AskedExactly(jittest.Read("doc_1"))
-//		w.UsedOnce(jittest.Read("doc_1"))
 //		w.NothingLeft()
 //		w.NothingLeaked(body, err)
 //	}
 //
-// How servers and people behave is said by options: [Denying], [PersonDecides],
-// [SlowAPI], the hostile ones of [Hostile], and more. What
+// How servers and people behave is said by options: [Denying], [PersonDecides], the
+// hostile ones of [Hostile], and more. What
 // the API serves is said by [Route]; without routes it serves every path. For ADK
 // tools and agents see package adktest.
 //
@@ -21,13 +20,12 @@
 //
 //   - Nothing sleeps and no assertion looks at a clock. What waits, waits for an
 //     event, or until its test gives up.
-//   - The servers' clock is the real one, and goes ahead of it only by hand
-//     ([World.Advance], [World.ExpireTokens]). The client's does not. So
-//     an expiry is what it is in life: news that the API breaks to the client.
+//   - An expiry is what it is in life: news that the API breaks to the client. The
+//     authorization server's clock is the real one, or the test's (see [AuthServer]).
 //   - What is asserted about authority is what the authorization server saw, not
 //     what the client says of itself.
 //   - No failure message and no record shows a credential: tokens are named by
-//     number and by a keyed hash.
+//     number.
 //   - When the test ends, the task is completed and every server closed.
 //
 // The package links neither an agent framework nor a model library. It is for tests

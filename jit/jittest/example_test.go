@@ -53,7 +53,6 @@ func Example() {
 	fmt.Println(status, body, err)
 
 	w.AskedExactly(jittest.Read("doc_1"))
-	w.UsedOnce(jittest.Read("doc_1"))
 	w.NothingLeft()
 	w.NothingLeaked(body, err)
 	// Output:
@@ -139,21 +138,6 @@ func ExampleWorld_AskedNothing() {
 	//   2  task opened
 	//   3  API: GET /documents/doc_1 with the agent's token -> 403, it takes file_access read doc_1
 	//   4  asked: file_access read doc_1 ("a test") -> approved
-	//   5  issued: token 1 for file_access read doc_1
+	//   5  issued: token 1 for [file_access read doc_1]
 	//   6  API: GET /documents/doc_1 with token 1 -> 200
-}
-
-// Tokens expire by the servers' clock, without waiting.
-func ExampleWorld_ExpireTokens() {
-	t := newT()
-	defer t.end()
-	w := jittest.Start(t)
-	read := jittest.Read("doc_1")
-	_, _, _ = w.Get("/documents/doc_1", read)
-	w.ExpireTokens()
-	status, _, err := w.Get("/documents/doc_1", read)
-	fmt.Println(status, err)
-	w.AskedExactly(read, read)
-	// Output:
-	// 200 <nil>
 }

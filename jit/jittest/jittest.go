@@ -43,29 +43,25 @@ type World struct {
 	auth  *lumodev.Server
 	login lumoauth.Config // at its front
 
-	record   record
-	clock    atomic.Int64  // how far the servers' clock is ahead of ours, in nanoseconds
-	released chan struct{} // closed by Release
-	release  func()        // closes it once
-	client   *http.Client
-	task     func() *jit.Task
-	calls    atomic.Int64
-	log      logtest.Buffer
-	logger   *slog.Logger
+	record record
+	client *http.Client
+	task   func() *jit.Task
+	calls  atomic.Int64
+	log    logtest.Buffer
+	logger *slog.Logger
 }
 
 // Start starts a world, which ends with the test. Without options everybody is
 // friendly: what lies within a ceiling is granted, the API demands what a path
-// names (see [Demanding]) and answers. A world that cannot be started ends the
+// names (see [Route]) and answers. A world that cannot be started ends the
 // test.
 func Start(t testing.TB, options ...Option) *World {
 	t.Helper()
-	w := &World{t: t, cfg: defaults(), released: make(chan struct{})}
-	w.release = sync.OnceFunc(func() { close(w.released) })
+	w := &World{t: t, cfg: config{patience: 30 * time.Second}}
 	for _, option := range options {
 		option(&w.cfg)
 	}
-	w.record.init()
+	w.record.changed = make(chan struct{})
 	w.logger = slog.New(slog.NewJSONHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.task = sync.OnceValue(w.open)
 	if err := w.start(); err != nil {
@@ -83,12 +79,11 @@ func (w *World) start() error {
 	plain := &http.Client{Transport: transport}
 	// What the API asks goes to the authorization server itself, past the front: what
 	// the front pretends is meant for the client.
+	auth := w.authConfig()
 	servers, err := dev.Start(w.t.Context(), dev.Config{
-		Auth: w.authConfig(), Logger: w.logger,
+		Auth: auth, Logger: w.logger,
 		Guard: func(cfg *resource.Config, base string) {
-			cfg.Location = base
-			cfg.Leeway, cfg.Now = -1, w.now // both servers have one clock
-			cfg.HTTPClient = plain
+			cfg.Location, cfg.HTTPClient, cfg.Now = base, plain, auth.Now // both servers have one clock
 		},
 		API: func(guard *resource.Verifier, _ string) (http.Handler, error) { return w.protectedAPI(guard) },
 	})
@@ -137,14 +132,10 @@ func (w *World) connect(plain *http.Client) error {
 const pollInterval = 2 * time.Millisecond
 
 // authConfig sets up the authorization server: decisions as the options say, and
-// otherwise each at once; a task never suspended for its history; tokens and tasks
-// of agents that outlive any advance of the clock by the tokens' few minutes.
+// otherwise each at once, and a task never suspended for its history.
 func (w *World) authConfig() lumodev.Config {
 	cfg := lumodev.Config{
-		Logger:        w.logger,
-		Now:           w.now,
-		AgentTokenTTL: 48 * time.Hour,
-		TaskTTL:       48 * time.Hour,
+		Logger: w.logger,
 		Risk: lumodev.RiskPolicy{
 			Assess:       w.cfg.assess,
 			HumanLevels:  []lumodev.Risk{levelPerson},
@@ -161,7 +152,6 @@ func (w *World) authConfig() lumodev.Config {
 // end gives back what is left, so that a test that fails midway leaves nothing
 // behind. The servers are closed after it.
 func (w *World) end() {
-	w.release()
 	if w.record.task() != nil {
 		if err := w.complete(); err != nil {
 			w.fail("the task could not be completed: %v", err)
@@ -184,9 +174,6 @@ func (w *World) open() *jit.Task {
 	}
 	return task
 }
-
-// now is the servers' clock.
-func (w *World) now() time.Time { return time.Now().Add(time.Duration(w.clock.Load())) }
 
 // Task returns the world's task, which is opened when first asked for. A task that
 // cannot be opened is an error of the test.

@@ -31,7 +31,7 @@ func (w *World) NothingLeaked(outputs ...any) {
 	})
 	tokens := 0
 	for _, c := range known {
-		if c.name == AgentToken || isGranted(c.name) {
+		if c.name == agentToken || isGranted(c.name) {
 			tokens++
 		}
 	}

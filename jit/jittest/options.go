@@ -3,6 +3,7 @@ package jittest
 import (
 	"net/http"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -23,8 +24,6 @@ type config struct {
 	denied, person  []rar.Detail // what a policy denies, and what a person decides
 	denyAll, askAll bool
 
-	slowAPI, slowDecisions bool
-
 	refuse refusal   // how a hostile API answers; nil is friendly
 	abuse  abuse     // what a hostile API does with a good token
 	tamper tampering // what a hostile authorization server makes of its answers
@@ -33,8 +32,6 @@ type config struct {
 
 	elsewhere string // URL of another host, once it is started
 }
-
-func defaults() config { return config{patience: 30 * time.Second} }
 
 // Read returns the detail for reading id, as the API demands it by default.
 func Read(id string) rar.Detail { return access("read", id) }
@@ -78,14 +75,13 @@ func Engine(change func(*jit.Config)) Option {
 	return func(c *config) { c.engine = append(c.engine, change) }
 }
 
-// AuthServer changes the authorization server's configuration, such as its users.
-// Its clock and base URL are the world's.
+// AuthServer changes the authorization server's configuration, such as its users, or
+// its clock, by which tokens and tasks expire. Its base URL is the world's.
 func AuthServer(change func(*lumodev.Config)) Option {
 	return func(c *config) {
 		c.server = append(c.server, func(cfg *lumodev.Config) {
-			now := cfg.Now
 			change(cfg)
-			cfg.Now, cfg.BaseURL = now, ""
+			cfg.BaseURL = ""
 		})
 	}
 }
@@ -122,18 +118,5 @@ func (c *config) assess(d rar.Detail) lumodev.Risk {
 }
 
 func contains(list []rar.Detail, d rar.Detail) bool {
-	for _, other := range list {
-		if rar.Equal(other, d) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(other rar.Detail) bool { return rar.Equal(other, d) })
 }
-
-// SlowAPI holds every call of the API until [World.Release], or until the caller
-// gives up.
-func SlowAPI() Option { return func(c *config) { c.slowAPI = true } }
-
-// SlowDecisions holds every request for authority until [World.Release], or until
-// the caller gives up: nothing is decided before.
-func SlowDecisions() Option { return func(c *config) { c.slowDecisions = true } }

@@ -1,30 +1,19 @@
 package jittest
 
 import (
-	"crypto/rand"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
-// AgentToken is the base token in [Received.Credential].
-const AgentToken = "the agent's token"
-
-// Received is one call that the API received.
-type Received struct {
-	Method, Path   string // the path without query
-	Status         int    // of the answer; 0 while there is none
-	Credential     string // AgentToken, "token 1" and so on as they were granted, "no credential", "an unknown credential"
-	Granted        bool   // it is a granted token
-	Fingerprint    string // keyed hash of the credential; "" without one
-	IdempotencyKey string // "" without one
-}
+// agentToken is what the base token is called.
+const agentToken = "the agent's token"
 
 // Asked is one request for authority that the authorization server received.
 type Asked struct {
@@ -40,16 +29,6 @@ type Asked struct {
 	first string // the first answer, for the story
 }
 
-// Issued is one granted token.
-type Issued struct {
-	Name        string // "token 1"
-	Detail      rar.Detail
-	RequestID   string
-	TaskID      string
-	ExpiresAt   time.Time // by the servers' clock
-	Fingerprint string    // keyed hash of the token
-}
-
 // credential is one that the world knows, with its name.
 type credential struct {
 	value secret.String
@@ -58,24 +37,16 @@ type credential struct {
 
 // record is what happened, in order. It is safe for concurrent use.
 type record struct {
-	key []byte // of the fingerprints
-
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced by each change
 	story     []func() string
-	received  []*Received
+	received  []*exchange
 	asked     []*Asked
-	issued    []*Issued
+	granted   int // tokens
 	events    []jit.Event
 	known     []credential
 	own       *jit.Task
 	elsewhere []string // what another host received, as text
-	held      int      // how many calls wait for [World.Release]
-}
-
-func (r *record) init() {
-	r.key = []byte(rand.Text())
-	r.changed = make(chan struct{})
 }
 
 // change runs fn under the lock and wakes who waits for a change.
@@ -98,32 +69,37 @@ func (r *record) note(line string) {
 	r.change(func() { r.story = append(r.story, func() string { return line }) })
 }
 
-// know adds a credential, and reports whether it is a new one.
-func (r *record) know(value secret.String, name string) bool {
+// know adds a credential, tokens of the prefix with their number, and reports whether
+// it is a new one.
+func (r *record) know(value secret.String, name string) (known credential, isNew bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.known {
 		if c.value.Equal(value) {
-			return false
+			return c, false
 		}
 	}
+	if name == tokenPrefix {
+		r.granted++
+		name += strconv.Itoa(r.granted)
+	}
 	r.known = append(r.known, credential{value, name})
-	return true
+	return r.known[len(r.known)-1], true
 }
 
 // nameOf returns the name of what a call carried as its bearer token.
-func (r *record) nameOf(token secret.String) (name string, granted bool) {
+func (r *record) nameOf(token secret.String) string {
 	if token.IsZero() {
-		return "no credential", false
+		return "no credential"
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range r.known {
 		if c.value.Equal(token) {
-			return c.name, isGranted(c.name)
+			return c.name
 		}
 	}
-	return "an unknown credential", false
+	return "an unknown credential"
 }
 
 const tokenPrefix = "token "
@@ -133,18 +109,10 @@ func isGranted(name string) bool { return strings.HasPrefix(name, tokenPrefix) }
 
 // issue records a token that was handed out for a request. Redeeming a request
 // again gives the same token, which is no new one.
-func (r *record) issue(token secret.String, i Issued) {
-	r.mu.Lock()
-	i.Name = fmt.Sprintf("%s%d", tokenPrefix, len(r.issued)+1)
-	r.mu.Unlock()
-	if !r.know(token, i.Name) {
-		return
+func (r *record) issue(token secret.String, details []rar.Detail) {
+	if c, isNew := r.know(token, tokenPrefix); isNew {
+		r.note(fmt.Sprintf("issued: %s for %v", c.name, details))
 	}
-	i.Fingerprint = token.Fingerprint(r.key)
-	r.change(func() {
-		r.issued = append(r.issued, &i)
-		r.story = append(r.story, func() string { return fmt.Sprintf("issued: %s for %s", i.Name, i.Detail) })
-	})
 }
 
 // observe takes an event. Only what the client decides by itself adds to the
@@ -168,15 +136,12 @@ func (r *record) task() (own *jit.Task) {
 	return own
 }
 
-// Received returns the calls of the API, in order.
-func (w *World) Received() []Received { return copies(w, &w.record.received) }
+// received returns the calls of the API, in order.
+func (w *World) received() []exchange { return copies(w, &w.record.received) }
 
 // Asked returns the requests for authority, in order. (For an assertion see
 // [World.AskedExactly].)
 func (w *World) Asked() []Asked { return copies(w, &w.record.asked) }
-
-// Issued returns the granted tokens, in order.
-func (w *World) Issued() []Issued { return copies(w, &w.record.issued) }
 
 func copies[T any](w *World, list *[]*T) (all []T) {
 	w.record.read(func() {
@@ -198,17 +163,6 @@ func (w *World) Events() (all []jit.Event) {
 func (w *World) Elsewhere() (n int) {
 	w.record.read(func() { n = len(w.record.elsewhere) })
 	return n
-}
-
-// Credentials returns every credential that there is by now: the client secret, and
-// all tokens. It is for searches that [World.NothingLeaked] cannot make.
-func (w *World) Credentials() (all []secret.String) {
-	w.record.read(func() {
-		for _, c := range w.record.known {
-			all = append(all, c.value)
-		}
-	})
-	return all
 }
 
 // Story tells what happened, a line each, in order. It names credentials and holds

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -182,19 +183,19 @@ func TestCallFails(t *testing.T) {
 }
 
 func TestCallContextMayEnd(t *testing.T) {
-	w := jittest.Start(t, jittest.SlowAPI())
+	w := jittest.Start(t, jittest.PersonDecides(), jittest.Engine(func(c *jit.Config) { c.Wait = time.Hour }))
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan map[string]any, 1)
 	go func() {
 		result, _ := adktest.CallContext(ctx, t, w, newFetch(t, w), fetchArgs{ID: "doc_1"})
 		done <- result
 	}()
-	w.AwaitHeld(1)
+	w.AwaitPending()
 	cancel()
 	if result := <-done; result["content"] != nil {
 		t.Errorf("CallContext() = %v after it was cancelled", result)
 	}
-	w.AskedNothing()
+	w.Used(0)
 }
 
 func TestRun(t *testing.T) {
@@ -211,7 +212,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("results = %v", got)
 	}
 	w.AskedExactly(jittest.Read("doc_1"))
-	w.UsedOnce(jittest.Read("doc_1"))
+	w.Used(1)
 	w.NothingLeft() // the run completed its task
 	w.NothingLeaked(report, script.Requests())
 	for _, line := range []string{`the model calls fetch {"id":"doc_1"}`, `fetch returned {"content":"Content of doc_1."`, `the run is done: "It says much."`} {

@@ -59,7 +59,7 @@ func ExampleRun() {
 	report := adktest.Run(t, w, script, []tool.Tool{newFetch(t, w)}, "What does doc_1 say?")
 	fmt.Println(report.Outcome, report.Answer)
 
-	w.Granted() // nothing
+	w.Used(0)
 	w.NothingLeft()
 	// Output:
 	// denied I may not read doc_1.
