@@ -20,7 +20,7 @@ type answer struct {
 
 	id, model, fingerprint string
 	text, thought          strings.Builder
-	state                  map[string]jsontext.Value
+	state                  members
 	items                  []jsontext.Value
 	refused                bool
 	unfinished             bool // a call in it is not whole, as its own status says
@@ -64,8 +64,8 @@ func readChat(a *answer, data []byte) (delta, error) {
 		return delta{}, f
 	}
 	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
-	if u := readUsage(in.Usage, "prompt_tokens", "completion_tokens"); u != (usage{}) {
-		a.usage, a.counted = u, len(in.Choices) == 0 && a.pieces
+	if in.Usage.is != (usage{}) {
+		a.usage, a.counted = in.Usage.is, len(in.Choices) == 0 && a.pieces
 	}
 	var out delta
 	for i := range in.Choices {
@@ -83,7 +83,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 		case !a.pieces && c.Message.says(): // all of it, or a piece under this name
 			m = &c.Message
 			for j := range m.ToolCalls {
-				m.ToolCalls[j].Index = new(position(j))
+				m.ToolCalls[j].Index = new(number(j))
 			}
 		}
 		a.state = merge(a.state, pick(m.State))
@@ -91,7 +91,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 		out.text += string(m.Content) + string(m.Refusal)
 		a.refused = a.refused || m.Refusal != ""
 		if f := m.FunctionCall; f != nil {
-			m.ToolCalls = append(m.ToolCalls, chatToolCall{Index: new(position(0)), Function: *f})
+			m.ToolCalls = append(m.ToolCalls, chatToolCall{Index: new(number(0)), Function: *f})
 		}
 		for j := range m.ToolCalls {
 			if !a.addCall(&m.ToolCalls[j]) {
@@ -99,7 +99,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 			}
 		}
 		a.finishReason = or(string(c.FinishReason), a.finishReason)
-		a.logprobs = append(a.logprobs, readLogprobs(c.Logprobs)...)
+		a.logprobs = append(a.logprobs, c.Logprobs.is.Content...)
 	}
 	return a.say(out), nil
 }
@@ -161,12 +161,13 @@ func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 
 // keep seals the message's state into the first of its parts.
 func (a *answer) keep(parts []*genai.Part) {
-	s := state{Message: a.state, Items: a.items}
-	if provider.Thinks(a.text.String()) { // some models' templates want the tags, others cut them off
-		s.Message = merge(s.Message, map[string]jsontext.Value{"content": encode(a.text.String(), nil)})
-	}
+	var s state
 	if parts[0].FunctionCall != nil {
-		s.Call, s.Function = a.calls[0].state, a.calls[0].function
+		s = a.calls[0].kept
+	}
+	s.Message, s.Items = a.state, a.items
+	if provider.Thinks(a.text.String()) { // some models' templates want the tags, others cut them off
+		s.Message = merge(s.Message, members{"content": encode(a.text.String(), nil)})
 	}
 	parts[0].ThoughtSignature = a.seal(s)
 }
@@ -189,47 +190,39 @@ func (a *answer) metadata() map[string]any {
 	return m
 }
 
-// usage counts tokens. completion holds reasoning.
-type usage struct{ prompt, completion, total, cached, reasoning float64 }
+// usage counts tokens, under the names of chat completions or of the Responses API. What
+// was completed holds reasoning.
+type usage struct {
+	Prompt       number           `json:"prompt_tokens"`
+	Input        number           `json:"input_tokens"`
+	Completion   number           `json:"completion_tokens"`
+	Output       number           `json:"output_tokens"`
+	Total        number           `json:"total_tokens"`
+	OfPrompt     lenient[details] `json:"prompt_tokens_details"`
+	OfInput      lenient[details] `json:"input_tokens_details"`
+	OfCompletion lenient[details] `json:"completion_tokens_details"`
+	OfOutput     lenient[details] `json:"output_tokens_details"`
+}
 
-// readUsage reads counts under the names of one of the APIs. Servers write them as
-// whole numbers, as others, as text, or as nothing at all; no answer is lost for it.
-func readUsage(v jsontext.Value, prompt, completion string) usage {
-	var members, in, out map[string]jsontext.Value
-	if len(v) == 0 || decode(v, &members) != nil {
-		return usage{}
-	}
-	_, _ = decode(members[prompt+"_details"], &in), decode(members[completion+"_details"], &out)
-	return usage{
-		prompt: provider.Amount(members[prompt]), completion: provider.Amount(members[completion]), total: provider.Amount(members["total_tokens"]),
-		cached: provider.Amount(in["cached_tokens"]), reasoning: provider.Amount(out["reasoning_tokens"]),
-	}
+type details struct {
+	Cached    number `json:"cached_tokens"`
+	Reasoning number `json:"reasoning_tokens"`
 }
 
 // metadata counts as ADK does: what it calls candidates is without the thoughts.
-func (u usage) metadata() *genai.GenerateContentResponseUsageMetadata {
-	if u == (usage{}) {
+func (u *usage) metadata() *genai.GenerateContentResponseUsageMetadata {
+	if *u == (usage{}) {
 		return nil
 	}
-	count := func(n float64) int32 { return int32(max(0, min(n, math.MaxInt32))) }
+	count := func(of ...number) int32 { return int32(min(slices.Max(of), math.MaxInt32)) } //nolint:gosec // bounded on this line
+	reasoning := max(u.OfCompletion.is.Reasoning, u.OfOutput.is.Reasoning)
 	return &genai.GenerateContentResponseUsageMetadata{
-		PromptTokenCount:        count(u.prompt),
-		CachedContentTokenCount: count(u.cached),
-		CandidatesTokenCount:    count(u.completion - u.reasoning),
-		ThoughtsTokenCount:      count(u.reasoning),
-		TotalTokenCount:         count(u.total),
+		PromptTokenCount:        count(u.Prompt, u.Input),
+		CachedContentTokenCount: count(u.OfPrompt.is.Cached, u.OfInput.is.Cached),
+		CandidatesTokenCount:    count(0, max(u.Completion, u.Output)-reasoning),
+		ThoughtsTokenCount:      count(reasoning),
+		TotalTokenCount:         count(u.Total),
 	}
-}
-
-// readLogprobs reads log probabilities, none where they are of another form.
-func readLogprobs(v jsontext.Value) []logprob {
-	var in struct {
-		Content []logprob `json:"content"`
-	}
-	if len(v) == 0 || decode(v, &in) != nil {
-		return nil
-	}
-	return in.Content
 }
 
 func logprobsResult(all []logprob) *genai.LogprobsResult {

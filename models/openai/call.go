@@ -3,12 +3,14 @@ package openai
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
@@ -91,11 +93,14 @@ func (c *call) ask(path string, body any, stream bool, read reader) error {
 	return err
 }
 
+// written is how requests are written: the library's types are made for encoding/json.
+var written = json.JoinOptions(jsonv1.OmitEmptyWithLegacySemantics(true), json.Deterministic(true), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+
 // do sends a request with the key, and returns an answer that is a success.
 func (a *attempt) do(ctx context.Context, method, address string, body any, stream bool) (*http.Response, error) {
 	var reader io.Reader
 	if body != nil {
-		b, err := json.Marshal(body)
+		b, err := json.Marshal(body, written)
 		if err != nil {
 			return nil, provider.Unsupported("what is no JSON")
 		}
@@ -105,17 +110,18 @@ func (a *attempt) do(ctx context.Context, method, address string, body any, stre
 	if err != nil {
 		return nil, provider.ErrUnreadable // the address was checked when the model was opened
 	}
-	req.Header.Set("Accept", "application/json")
+	accept := "application/json"
 	if stream {
-		req.Header.Set("Accept", "text/event-stream")
+		accept = "text/event-stream"
 	}
+	req.Header = http.Header{"Accept": {accept}}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header["Content-Type"] = []string{"application/json"}
 	}
 	if key := a.key.Reveal(); key != "" && a.azure {
-		req.Header.Set("Api-Key", key)
+		req.Header["Api-Key"] = []string{key}
 	} else if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header["Authorization"] = []string{"Bearer " + key}
 	}
 	resp, err := a.client.Do(req) //nolint:gosec // the address is what the operator configured
 	if err != nil {
@@ -133,18 +139,13 @@ func (a *attempt) do(ctx context.Context, method, address string, body any, stre
 
 // endpoint returns the address of one of the API's paths.
 func (a *attempt) endpoint(path, deployment string) string {
-	u := a.base
-	switch {
-	case a.version == "":
-		u = *u.JoinPath(path)
-	case path == "chat/completions":
-		u = *u.JoinPath("openai", "deployments", deployment, path)
-		u.RawQuery = url.Values{"api-version": {a.version}}.Encode()
-	default:
-		u = *u.JoinPath("openai", path)
-		u.RawQuery = url.Values{"api-version": {a.version}}.Encode()
+	if a.version == "" {
+		return a.server + "/" + path
 	}
-	return u.String()
+	if path == "chat/completions" {
+		path = "deployments/" + deployment + "/" + path
+	}
+	return a.server + "/openai/" + path + "?api-version=" + url.QueryEscape(a.version)
 }
 
 // errLeft ends a call whose consumer has left. Nobody hears it.

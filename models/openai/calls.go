@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/models/provider"
@@ -15,13 +14,12 @@ const maxCalls = 256
 
 // building is a function call that is still coming.
 type building struct {
-	index int // -1 for none
-	id    string
-	name  string
-	args  arguments
-	// What must come back with the call, and within its function.
-	state, function map[string]jsontext.Value
-	others          []int // further indices of its pieces
+	index  int // -1 for none
+	id     string
+	name   string
+	args   arguments
+	kept   state // what must come back with it
+	others []int // further indices of its pieces
 }
 
 // arguments is JSON text in pieces.
@@ -64,7 +62,7 @@ func (a *answer) addCall(t *chatToolCall) bool {
 		b.name += name // a name in pieces: what there is of it is no tool's
 	}
 	b.args.add(string(t.Function.Arguments))
-	b.state, b.function = merge(b.state, pick(t.State)), merge(b.function, pick(t.Function.State))
+	b.kept.Call, b.kept.Function = merge(b.kept.Call, pick(t.State)), merge(b.kept.Function, pick(t.Function.State))
 	return true
 }
 
@@ -94,7 +92,7 @@ func (a *answer) callParts() (parts []*genai.Part, named bool) {
 			return call.ID != "" && reflect.DeepEqual(p.FunctionCall, call)
 		})
 		if !repeated {
-			parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: a.seal(state{Call: b.state, Function: b.function})})
+			parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: a.seal(b.kept)})
 		}
 	}
 	return parts, named

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"math"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -22,54 +21,20 @@ type message struct {
 	Content    any           `json:"content"`
 	ToolCalls  []messageCall `json:"tool_calls,omitempty"`
 	ToolCallID string        `json:"tool_call_id,omitempty"`
-
-	state map[string]jsontext.Value
+	State      members       `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 type messageCall struct {
 	ID       string          `json:"id"`
 	Type     api.ToolType    `json:"type"`
 	Function messageFunction `json:"function"`
-
-	state map[string]jsontext.Value
+	State    members         `json:",embed"` //nolint:staticcheck // see above
 }
 
 type messageFunction struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
-
-	state map[string]jsontext.Value
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (m message) MarshalJSON() ([]byte, error) {
-	type plain message
-	return withState(plain(m), m.state)
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (c messageCall) MarshalJSON() ([]byte, error) {
-	type plain messageCall
-	return withState(plain(c), c.state)
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (f messageFunction) MarshalJSON() ([]byte, error) {
-	type plain messageFunction
-	return withState(plain(f), f.state)
-}
-
-// withState returns v, an object, with further members.
-func withState(v any, members map[string]jsontext.Value) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil || len(members) == 0 {
-		return b, err
-	}
-	more, err := json.Marshal(members)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(b[:len(b)-1], ','), more[1:]...), nil
+	Name      string  `json:"name"`
+	Arguments string  `json:"arguments"`
+	State     members `json:",embed"` //nolint:staticcheck // see above
 }
 
 // chatRequest writes q for chat completions.
@@ -80,8 +45,8 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 		Stream:           stream,
 		ReasoningEffort:  q.effort,
 		Stop:             config.StopSequences,
-		Temperature:      number(config.Temperature),
-		TopP:             number(config.TopP),
+		Temperature:      nonzero(config.Temperature),
+		TopP:             nonzero(config.TopP),
 		PresencePenalty:  deref(config.PresencePenalty),
 		FrequencyPenalty: deref(config.FrequencyPenalty),
 		LogProbs:         config.ResponseLogprobs,
@@ -110,8 +75,8 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 	for _, t := range q.turns {
 		req.Messages = appendMessages(req.Messages, t)
 	}
-	for i := range q.tools {
-		t := &q.tools[i]
+	req.Tools = make([]api.Tool, 0, len(q.tools))
+	for _, t := range q.tools {
 		req.Tools = append(req.Tools, api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{
 			Name: t.Name, Description: t.Description, Parameters: t.Parameters,
 		}})
@@ -126,7 +91,7 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 		req.ResponseFormat = &api.ChatCompletionResponseFormat{Type: api.ChatCompletionResponseFormatType(q.format.kind)}
 		if q.format.schema != nil {
 			req.ResponseFormat.JSONSchema = &api.ChatCompletionResponseFormatJSONSchema{
-				Name: q.format.name, Schema: json.RawMessage(q.format.schema), Strict: q.format.strict,
+				Name: q.format.name, Schema: jsontext.Value(q.format.schema), Strict: q.format.strict,
 			}
 		}
 	}
@@ -136,7 +101,7 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 // appendMessages writes t: its results come right after their calls, as the API
 // demands.
 func appendMessages(to []message, t *turn) []message {
-	m := message{Role: api.ChatMessageRoleUser, state: t.state.Message}
+	m := message{Role: api.ChatMessageRoleUser, State: t.state.Message}
 	if t.assistant {
 		m.Role = api.ChatMessageRoleAssistant
 	}
@@ -155,8 +120,8 @@ func appendMessages(to []message, t *turn) []message {
 		m.Content = t.text.String()
 	}
 	for _, call := range t.calls {
-		f := messageFunction{call.name, call.args, call.function}
-		m.ToolCalls = append(m.ToolCalls, messageCall{call.id, api.ToolTypeFunction, f, call.state})
+		f := messageFunction{call.name, call.args, call.kept.Function}
+		m.ToolCalls = append(m.ToolCalls, messageCall{call.id, api.ToolTypeFunction, f, call.kept.Call})
 	}
 	to = append(to, m)
 	for _, call := range t.calls {
@@ -165,9 +130,9 @@ func appendMessages(to []message, t *turn) []message {
 	return to
 }
 
-// number writes p for a field that the library leaves out when it is zero: the
+// nonzero writes p for a field that the library leaves out when it is zero: the
 // smallest number there is stands for it, which servers read as zero.
-func number(p *float32) float32 {
+func nonzero(p *float32) float32 {
 	if p != nil && *p == 0 {
 		return math.SmallestNonzeroFloat32
 	}

@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/models/provider"
@@ -29,7 +28,7 @@ type piece struct{ text, image string }
 // A toolCall is a call and its result, which always go out together.
 type toolCall struct {
 	id, name, args, result string
-	state, function        map[string]jsontext.Value
+	kept                   state
 }
 
 // conversation writes turns from contents.
@@ -42,7 +41,7 @@ type conversation struct {
 
 // converse returns the turns of contents, for a server.
 func converse(contents []*genai.Content, server string) ([]*turn, error) {
-	c := &conversation{server: server, results: provider.Results(contents), ids: provider.IDs(contents, wireIDs)}
+	c := &conversation{server: server, turns: make([]*turn, 0, len(contents)), results: provider.Results(contents), ids: provider.IDs(contents, wireIDs)}
 	for i, content := range contents {
 		if content == nil {
 			continue
@@ -137,7 +136,7 @@ func (c *conversation) addAssistant(i int, parts []*genai.Part) error {
 			if err != nil {
 				return err
 			}
-			call.state, call.function = own.Call, own.Function
+			call.kept = own
 			calls = append(calls, call)
 		case p.FunctionResponse != nil:
 			return provider.Unsupported("a function response in a turn of the model")

@@ -51,7 +51,7 @@ func TestMapping03FunctionCalls(t *testing.T) {
 	)
 	want := `{"model":"test-model","messages":[{"role":"user","content":"go"},` +
 		`{"role":"assistant","content":"I will.","tool_calls":[` +
-		`{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"b\":\"\u003c\u0026\u003e\",\"z\":1}"}},` +
+		`{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"b\":\"<&>\",\"z\":1}"}},` +
 		`{"id":"b","type":"function","function":{"name":"list","arguments":"{}"}}]},` +
 		`{"role":"tool","content":"{\"ok\":true}","tool_call_id":"a"},{"role":"tool","content":"{\"ok\":false}","tool_call_id":"b"}],"stream":false}`
 	equal(t, "request", want, sent(t, openai.Config{}, req))
@@ -211,7 +211,7 @@ func TestMapping09Tools(t *testing.T) {
 	}}, {}}}
 	want := `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false,"tools":[` +
 		`{"function":{"name":"none","description":"Takes nothing.","parameters":{"type":"object","properties":{}}},"type":"function"},` +
-		`{"function":{"name":"bare","parameters":{"properties":{},"type":"object"}},"type":"function"},` +
+		`{"function":{"name":"bare","parameters":{"type":"object","properties":{}}},"type":"function"},` +
 		`{"function":{"name":"json","parameters":{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer"}},"required":["z"]}},"type":"function"},` +
 		`{"function":{"name":"google","parameters":{"properties":{"list":{"items":{"type":"integer"},"minItems":1,"type":"array"},` +
 		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"}]}`

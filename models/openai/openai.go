@@ -103,7 +103,7 @@ func New(c Config) (*Model, error) {
 			base = *base.JoinPath("openai", "v1")
 		}
 	}
-	once.base, once.server = base, base.String()
+	once.server = base.String()
 	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
 }
 
@@ -122,8 +122,7 @@ var deployments = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 type attempt struct {
 	client   *http.Client // a [provider.Client]
 	key      secret.String
-	base     url.URL
-	server   string // base, whose state [provider.Seal] marks
+	server   string // the base URL, whose state [provider.Seal] marks
 	version  string // of Azure's older API
 	settings provider.Settings
 	target   provider.Target

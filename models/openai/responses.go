@@ -119,7 +119,7 @@ type responsesAnswer struct {
 	Incomplete *struct {
 		Reason string `json:"reason"`
 	} `json:"incomplete_details"`
-	Usage jsontext.Value `json:"usage"`
+	Usage lenient[usage] `json:"usage"`
 }
 
 // responsesItem is a message, a call or a piece of reasoning.
@@ -152,7 +152,7 @@ type responsesEvent struct {
 	Type      string           `json:"type"`
 	Response  *responsesAnswer `json:"response"`
 	Item      jsontext.Value   `json:"item"`
-	Index     position         `json:"output_index"`
+	Index     number           `json:"output_index"`
 	Delta     text             `json:"delta"`
 	Arguments text             `json:"arguments"`
 }
@@ -209,11 +209,11 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 		return delta{}, readFailure(in.Error)
 	}
 	a.id, a.model = string(in.ID), string(in.Model)
-	a.usage = readUsage(in.Usage, "input_tokens", "output_tokens")
+	a.usage = in.Usage.is
 	switch in.Status {
 	case "completed":
 		a.finishReason = "stop"
-		if a.bound > 0 && a.usage.completion >= float64(a.bound) {
+		if a.bound > 0 && a.usage.Output >= number(a.bound) {
 			a.finishReason = "length" // llama.cpp's server says completed of what it cut off
 		}
 		if in.Incomplete != nil {

@@ -123,8 +123,9 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 		return format{}, provider.Unsupported("a response of type " + mimeName(c.ResponseMIMEType))
 	}
 	// The map is a copy: schemas are shared, and strict writes.
-	written, m, err := provider.AsMap(schema)
-	if err != nil || m == nil {
+	var m map[string]any
+	written, err := json.Marshal(schema, json.Deterministic(true))
+	if err != nil || json.Unmarshal(written, &m) != nil || m == nil {
 		return format{}, provider.Unsupported("a response schema that is no JSON object")
 	}
 	f := format{kind: "json_schema", name: "response", schema: written}

@@ -30,9 +30,9 @@ var stateful = []string{
 // state is sealed into a part: that of a message into its first, that of a call into
 // the call's own.
 type state struct {
-	Message  map[string]jsontext.Value `json:"message,omitempty"`
-	Call     map[string]jsontext.Value `json:"call,omitempty"`
-	Function map[string]jsontext.Value `json:"function,omitempty"`
+	Message  members `json:"message,omitempty"`
+	Call     members `json:"call,omitempty"`
+	Function members `json:"function,omitempty"`
 	// Items are those of the Responses API that stand before the message's calls.
 	Items []jsontext.Value `json:"items,omitempty"`
 }
@@ -50,6 +50,9 @@ func (a *answer) seal(s state) []byte {
 
 // unseal returns the state in a part that came from this server, and none otherwise.
 func unseal(server string, sealed []byte) state {
+	if len(sealed) == 0 {
+		return state{}
+	}
 	var s state
 	if b, ours := provider.Unseal(server, sealed); ours && json.Unmarshal(b, &s) != nil {
 		return state{}
@@ -57,13 +60,13 @@ func unseal(server string, sealed []byte) state {
 	return s
 }
 
-// pick returns those of members that are state and say something.
-func pick(members map[string]jsontext.Value) map[string]jsontext.Value {
-	var out map[string]jsontext.Value
+// pick returns those of all that are state and say something.
+func pick(all members) members {
+	var out members
 	for _, name := range stateful {
-		if v := members[name]; len(v) > 0 && v.Kind() != 'n' {
+		if v := all[name]; stated(v) {
 			if out == nil {
-				out = map[string]jsontext.Value{}
+				out = members{}
 			}
 			out[name] = v.Clone()
 		}
@@ -75,7 +78,7 @@ func pick(members map[string]jsontext.Value) map[string]jsontext.Value {
 var pieces = []string{"reasoning_content", "reasoning", "reasoning_text", "thinking", "text", "summary", "data"}
 
 // merge adds what a further event of a stream says to what is known.
-func merge(known, more map[string]jsontext.Value) map[string]jsontext.Value {
+func merge(known, more members) members {
 	if known == nil {
 		return more
 	}
@@ -100,7 +103,7 @@ func mergeValue(name string, known, more jsontext.Value) jsontext.Value {
 		}
 		return encode(a+b, known)
 	case '{':
-		var a, b map[string]jsontext.Value
+		var a, b members
 		if decode(known, &a) != nil || decode(more, &b) != nil {
 			return known
 		}

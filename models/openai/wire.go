@@ -20,7 +20,7 @@ type chatAnswer struct {
 	Model       text           `json:"model"`
 	Fingerprint text           `json:"system_fingerprint"`
 	Choices     []chatChoice   `json:"choices"`
-	Usage       jsontext.Value `json:"usage"`
+	Usage       lenient[usage] `json:"usage"`
 	Error       jsontext.Value `json:"error"`
 	// What servers say of an error in place of an answer, without the member for it.
 	Object   text           `json:"object"`
@@ -43,19 +43,19 @@ func (a *chatAnswer) failure(data []byte) error {
 	switch code := a.BaseResp.Code; {
 	case code != "" && code != "0":
 		return &failure{provider.Refusal{Status: miniMax[code], Code: string(code), Message: string(a.BaseResp.Message)}}
-	case stated(a.Error), a.Object == "error", len(a.Choices) == 0 && !stated(a.Usage) && (stated(a.Message) || stated(a.Detail)):
+	case stated(a.Error), a.Object == "error", len(a.Choices) == 0 && a.Usage.is == (usage{}) && (stated(a.Message) || stated(a.Detail)):
 		return readFailure(data)
 	}
 	return nil
 }
 
 type chatChoice struct {
-	Index        position       `json:"index"`
-	Message      chatMessage    `json:"message"`
-	Delta        chatMessage    `json:"delta"`
-	FinishReason text           `json:"finish_reason"`
-	Logprobs     jsontext.Value `json:"logprobs"`
-	Error        jsontext.Value `json:"error"` // OpenRouter, of the provider behind it
+	Index        number            `json:"index"`
+	Message      chatMessage       `json:"message"`
+	Delta        chatMessage       `json:"delta"`
+	FinishReason text              `json:"finish_reason"`
+	Logprobs     lenient[logprobs] `json:"logprobs"`
+	Error        jsontext.Value    `json:"error"` // OpenRouter, of the provider behind it
 }
 
 type chatMessage struct {
@@ -65,7 +65,7 @@ type chatMessage struct {
 	ToolCalls    []chatToolCall `json:"tool_calls"`
 	FunctionCall *chatFunction  `json:"function_call"`
 	// State is every other member.
-	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
+	State members `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 // says reports whether there is something of an answer in the message.
@@ -75,28 +75,34 @@ func (m *chatMessage) says() bool {
 
 // thought returns what the model tells of its thoughts, under whichever name.
 func (m *chatMessage) thought() string {
-	for _, name := range []string{"reasoning_content", "reasoning", "reasoning_text"} {
-		var t text
-		if v := m.State[name]; len(v) > 0 && decode(v, &t) == nil && t != "" {
-			return string(t)
+	for _, name := range [...]string{"reasoning_content", "reasoning", "reasoning_text"} {
+		if v := m.State[name]; stated(v) {
+			var t text
+			if decode(v, &t) == nil && t != "" {
+				return string(t)
+			}
 		}
 	}
 	return ""
 }
 
 type chatToolCall struct {
-	Index    *position    `json:"index"`
+	Index    *number      `json:"index"`
 	ID       text         `json:"id"`
 	Function chatFunction `json:"function"`
 	// State is every other member.
-	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
+	State members `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
 }
 
 type chatFunction struct {
 	Name      text `json:"name"`
 	Arguments text `json:"arguments"`
 	// State is every other member.
-	State map[string]jsontext.Value `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
+	State members `json:",embed"` //nolint:staticcheck // an option of go-json-experiment's
+}
+
+type logprobs struct {
+	Content []logprob `json:"content"`
 }
 
 type logprob struct {
@@ -113,10 +119,7 @@ type text string
 func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	switch dec.PeekKind() {
 	case '"':
-		var s string
-		err := json.UnmarshalDecode(dec, &s)
-		*t = text(s)
-		return err
+		return json.UnmarshalDecode(dec, (*string)(t))
 	case '[':
 		var list []struct {
 			Text text `json:"text"`
@@ -137,16 +140,31 @@ func (t *text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return dec.SkipValue()
 }
 
-// position is where a call or a choice stands. Servers write it as any number, or as
-// text; what is neither counts as the first.
-type position int
+// number counts from 0: tokens, or where a call or a choice stands. Servers write it as
+// any number, or as text; what is neither is 0.
+type number int
 
 // UnmarshalJSONFrom implements [json.UnmarshalerFrom].
-func (p *position) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+func (n *number) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	v, err := dec.ReadValue()
-	*p = position(max(0, min(provider.Amount(v), 1<<20)))
+	*n = number(max(0, provider.Amount(v)))
 	return err
 }
+
+// lenient is a T that no answer is lost for: it is zero where the server's is of another form.
+type lenient[T any] struct{ is T }
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (l *lenient[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	v, err := dec.ReadValue()
+	if err == nil && json.Unmarshal(v, &l.is) != nil {
+		l.is = *new(T)
+	}
+	return err
+}
+
+// members is a JSON object.
+type members = map[string]jsontext.Value
 
 // decode reads one value that the server sent.
 func decode(data []byte, v any) error {

@@ -242,6 +242,9 @@ func (x *Exchange) ended(err error) error {
 
 // retryAfter reads Retry-After and OpenAI's finer retry-after-ms.
 func retryAfter(h http.Header, now time.Time) time.Duration {
+	if len(h["Retry-After"])+len(h["Retry-After-Ms"]) == 0 {
+		return 0
+	}
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil {
 		return peer.Seconds(ms / 1000)
 	}

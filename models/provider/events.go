@@ -53,6 +53,7 @@ type values struct {
 	odd   bool // there was one that no stream has
 	some  bool // there was a value
 	queue []jsontext.Value
+	one   [1]jsontext.Value
 }
 
 func newValues(body io.Reader) *values {
@@ -97,7 +98,7 @@ func (v *values) next() (jsontext.Value, error) {
 		case err != nil:
 			return nil, err
 		case v.fails:
-			v.flush()
+			v.flush(v.value)
 		case v.bare:
 			return nil, io.ErrUnexpectedEOF
 		case v.odd && !v.some:
@@ -121,7 +122,7 @@ func (v *values) take(line []byte) {
 	case v.bare:
 		v.add(line)
 	case len(line) == 0:
-		v.flush()
+		v.flush(v.value)
 	case line[0] == '{' || line[0] == '[':
 		v.bare = true
 		v.add(line)
@@ -138,29 +139,41 @@ func (v *values) take(line []byte) {
 }
 
 func (v *values) add(line []byte) {
+	whole := v.end.Add(line)
+	if whole && len(v.value) == 0 {
+		v.flush(line)
+		return
+	}
 	if len(v.value) > 0 && len(line) > 0 {
 		v.value = append(v.value, ' ') // as good as the line break between two tokens
 	}
-	v.value = append(v.value, line...)
-	if v.end.Add(line) {
-		v.flush()
+	if v.value = append(v.value, line...); whole {
+		v.flush(v.value)
 	}
 }
 
-func (v *values) flush() {
-	if len(v.value) == 0 && !v.fails {
+// flush ends value, whose bytes stay until the next line.
+func (v *values) flush(value []byte) {
+	if len(value) == 0 && !v.fails {
 		return
 	}
-	value := v.value
 	if v.fails && !failed(value) {
 		value = failure(value)
 	}
-	var list []jsontext.Value
-	if value[0] != '[' || strictjson.Unmarshal(value, &list) != nil {
-		list = append(v.queue[:0], value)
+	v.one[0] = value
+	v.queue = v.one[:]
+	if value[0] == '[' {
+		v.queue = elements(value, v.queue)
 	}
-	v.queue = list
-	v.value, v.end, v.bare, v.fails = v.value[:0], Ending{}, false, false // the bytes stay until the next line
+	v.value, v.end, v.bare, v.fails = v.value[:0], Ending{}, false, false
+}
+
+// elements returns those of an array, and otherwise for what is none.
+func elements(data []byte, otherwise []jsontext.Value) (list []jsontext.Value) {
+	if strictjson.Unmarshal(data, &list) != nil {
+		return otherwise
+	}
+	return list
 }
 
 // An Ending finds the end of an object, array or string that comes in pieces. The zero
@@ -217,12 +230,10 @@ func failure(data []byte) []byte {
 // unwrapped returns the first element of an array, and anything else as it is:
 // Google's servers wrap errors in an array wherever they could have streamed.
 func unwrapped(data []byte) []byte {
-	var list []jsontext.Value
-	if trimmed := bytes.TrimSpace(data); len(trimmed) == 0 || trimmed[0] != '[' ||
-		strictjson.Unmarshal(trimmed, &list) != nil || len(list) == 0 {
-		return data
+	if list := elements(bytes.TrimSpace(data), nil); len(list) > 0 {
+		return list[0]
 	}
-	return list[0]
+	return data
 }
 
 // rewritten is an answer in the form that a provider's library reads: see [Keep].Write.

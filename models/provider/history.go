@@ -3,16 +3,20 @@ package provider
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"google.golang.org/genai"
 )
 
-var notOfNames = regexp.MustCompile(`[^A-Za-z0-9_-]`)
-
 // Name returns a tool's name in the form that every provider takes in a history. One
 // that a model made up may hold anything, tokens of its template among it.
 func Name(name string) string {
-	name = notOfNames.ReplaceAllLiteralString(name, "_")
+	name = strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, name)
 	return name[:min(len(name), 64)]
 }
 

@@ -46,7 +46,7 @@ func (r *reader) GenerateContent(ctx context.Context, req *model.LLMRequest, str
 			default:
 				if err = r.final(resp, to, shown.tools); err != nil {
 					resp = nil
-				} else if rest := shown.rest(); stream && rest != nil && !yield(rest, nil) {
+				} else if stream && !shown.rest(yield) {
 					return
 				}
 			}
@@ -139,14 +139,15 @@ func (s *pieces) of(c *genai.Content) *genai.Content {
 	return c
 }
 
-// rest returns what was held back of an answer that calls nothing in words.
-func (s *pieces) rest() *model.LLMResponse {
+// rest yields what was held back of an answer that calls nothing in words, and reports
+// whether to go on.
+func (s *pieces) rest(yield func(*model.LLMResponse, error) bool) bool {
 	text, thought := s.splitter.split("", true)
 	parts := parted(&genai.Part{}, s.pass(text, true), thought)
 	if len(parts) == 0 || parts[0].Text == "" {
-		return nil
+		return true
 	}
-	return &model.LLMResponse{Partial: true, Content: genai.NewContentFromParts(parts, genai.RoleModel)}
+	return yield(&model.LLMResponse{Partial: true, Content: genai.NewContentFromParts(parts, genai.RoleModel)}, nil)
 }
 
 // pass returns what of the text so far begins no call.

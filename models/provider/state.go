@@ -22,6 +22,9 @@ func Seal(base string, state []byte) []byte {
 // Unseal returns what [Seal] was given, and false for state of another server, or of
 // nobody's: it must not be sent to this one.
 func Unseal(base string, sealed []byte) ([]byte, bool) {
+	if len(sealed) == 0 {
+		return nil, false
+	}
 	if state, ours := bytes.CutPrefix(sealed, seal(base)); ours {
 		return state, true
 	}

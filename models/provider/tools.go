@@ -1,7 +1,6 @@
 package provider
 
 import (
-	stdjson "encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -16,7 +15,7 @@ import (
 type Tool struct {
 	Name, Description string
 	// Parameters is a JSON schema, an object's.
-	Parameters stdjson.RawMessage
+	Parameters jsontext.Value
 }
 
 // Tools returns the functions that config declares and lets be called, and how. What
@@ -129,32 +128,18 @@ func parameters(d *genai.FunctionDeclaration) ([]byte, error) {
 	default:
 		return []byte(emptyObject), nil
 	}
-	written, m, err := AsMap(schema)
-	switch {
-	case err != nil:
-		return nil, err
-	case m == nil:
-		return []byte(emptyObject), nil
+	written, err := json.Marshal(schema, json.Deterministic(true))
+	if err != nil || string(written) == "null" {
+		return []byte(emptyObject), err
 	}
-	if _, ok := m["properties"]; ok || m["type"] != "object" {
-		return written, nil // as the author ordered it
+	var has struct {
+		Type       jsontext.Value `json:"type"`
+		Properties jsontext.Value `json:"properties"`
 	}
-	m["properties"] = map[string]any{} // OpenAI demands it even of an object without any
-	return json.Marshal(m, json.Deterministic(true))
-}
-
-// AsMap returns schema, which marshals to an object, as JSON and as a map of the
-// caller's own. A nil schema gives a nil map.
-func AsMap(schema any) ([]byte, map[string]any, error) {
-	b, err := json.Marshal(schema, json.Deterministic(true))
-	if err != nil {
-		return nil, nil, err
+	if err := json.Unmarshal(written, &has); err != nil || string(has.Type) != `"object"` || has.Properties != nil {
+		return written, err // as the author ordered it
 	}
-	var m map[string]any
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, nil, err
-	}
-	return b, m, nil
+	return append(written[:len(written)-1], `,"properties":{}}`...), nil // OpenAI demands it even of an object without any
 }
 
 // FromGenai returns s as a JSON schema, cut at a depth of 32: Google writes types in capitals, has
