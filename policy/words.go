@@ -92,7 +92,7 @@ func (w words) said(value string) bool {
 	return false
 }
 
-// saidFile reports whether the words hold the name of a text file that goes by an id:
+// saidFile reports whether the words hold the name of a file that goes by an id:
 // the id has no ending, and hyphens where a path has spaces and slashes.
 func (w words) saidFile(id string) bool {
 	const longest = 128
@@ -100,7 +100,7 @@ func (w words) saidFile(id string) bool {
 		return false
 	}
 	name := strings.Join(strings.Split(regexp.QuoteMeta(fold(id)), "-"), `[^\pL\pN_,;:"'“”]{1,4}`)
-	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `(?:\.restricted)?\.(?:md|markdown|html?|txt|text|log|csv)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
+	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `(?:\.restricted)?\.(?:md|markdown|html?|txt|text|log|csv|json|ya?ml|pdf|docx?|xlsx?|pptx?|od[tsp]|rtf)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
 	return slices.ContainsFunc(w, file.MatchString)
 }
 

@@ -15,7 +15,10 @@ const (
 )
 
 var (
-	idShape = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.:/#-]*$`)
+	// fileName matches the end of a file's name. Those that hold no text are read all
+	// the same, so that the API says what it makes of them.
+	fileName = regexp.MustCompile(`(?i)[^./]\.(md|markdown|txt|text|log|html?|csv|json|ya?ml|pdf|docx?|xlsx?|pptx?|od[tsp]|rtf)$`)
+	idShape  = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.:/#-]*$`)
 	// notIDs look like identifiers and are not: quarters, years, dates, rankings.
 	notIDs   = regexp.MustCompile(`^(?i:(q[1-4]|h[12]|fy\d*|top|cw|kw)[-/]?\d*([-/]\d+)?)$|^[\d.:/-]+$`)
 	prefixed = regexp.MustCompile(`^(?i:doc|document|file|memo|note|policy|contract|rec)\d+$`)
@@ -25,13 +28,14 @@ var (
 // policy-7, notes.md.
 func looksLikeID(s string) bool {
 	first, _ := utf8.DecodeRuneInString(s)
+	if len(s) <= maxID && fileName.MatchString(s) && !strings.ContainsAny(s, "/:") {
+		return true
+	}
 	if len(s) > maxID || !idShape.MatchString(s) || notIDs.MatchString(s) || strings.Contains(s, "//") || !unicode.IsLetter(first) && !strings.Contains(s, "_") {
 		return false
 	}
-	lower := strings.ToLower(s)
 	return strings.Contains(strings.Trim(s, "_"), "_") ||
-		strings.Contains(s, "-") && strings.ContainsFunc(s, unicode.IsDigit) ||
-		strings.HasSuffix(lower, ".md") || strings.HasSuffix(lower, ".txt") || prefixed.MatchString(s)
+		strings.Contains(s, "-") && strings.ContainsFunc(s, unicode.IsDigit) || prefixed.MatchString(s)
 }
 
 // idFinder finds the documents that a prompt names.

@@ -72,7 +72,8 @@ func TestFindTools(t *testing.T) {
 		pattern := object([]any{"document_id"}, map[string]any{"document_id": map[string]any{"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}})
 		box := findTools(&genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{decl("fetch_document", "", pattern)}}}})
 		for prompt, want := range map[string]string{
-			"Summarize memo.md": "memo", "Summarize 'Q4 Report.md'": "Q4-Report", "Fetch doc_1": "doc_1", "Summarize document über": "über",
+			"Summarize memo.md": "memo", "Summarize 'Q4 Report.md'": "Q4-Report", "Summarize Q4 Report.md": "Q4-Report", "Summarise the Board Minutes 2025.docx, please": "Board-Minutes-2025", "Please read contract.pdf": "contract",
+			"Fetch doc_1": "doc_1", "Summarize document über": "über",
 		} {
 			if got := box.parse(prompt).ids; len(got) != 1 || got[0] != want {
 				t.Errorf("%q names %q, want %q", prompt, got, want)

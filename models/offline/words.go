@@ -89,10 +89,28 @@ func splitWords(s string) words {
 			text := strings.TrimRightFunc(s[i:end], isEdge)
 			lower := strings.ToLower(text)
 			out = append(out, word{text: text, lower: lower, class: lexicon[lower], start: i, end: i + len(text)})
+			if fileName.MatchString(text) {
+				out = out.spaced(s)
+			}
 			i += len(text)
 		}
 	}
 	return out
+}
+
+// spaced makes one word of a file name at the end of ws and the words of the name
+// before it, which begin with a capital or a digit: "Summarize Q4 Report.md" has two.
+func (ws words) spaced(s string) words {
+	first, end := len(ws)-1, ws[len(ws)-1].end
+	for i, w := range ws.before(first, 4) {
+		r, _ := utf8.DecodeRuneInString(w.text)
+		if w.quoted || w.after != "" || w.is(anyVerb|documentCue|functionWord) || !unicode.IsUpper(r) && !unicode.IsDigit(r) || fileName.MatchString(w.text) {
+			break
+		}
+		first = i
+	}
+	text := s[ws[first].start:end]
+	return append(ws[:first], word{text: text, lower: strings.ToLower(text), start: ws[first].start, end: end})
 }
 
 // isEdge reports whether r is punctuation that may stand around a word. Underscore,
