@@ -43,16 +43,11 @@ func schemaOf[A any]() (s argsSchema, err error) {
 	if err := checkType(t, "", nil); err != nil {
 		return argsSchema{}, err
 	}
-	s.checked = derive(t)
+	if s.checked, err = derive(t); err != nil {
+		return argsSchema{}, err
+	}
 	text, err := json.Marshal(s.checked)
 	if err != nil {
-		return argsSchema{}, err
-	}
-	if err := checkTags(t, text); err != nil {
-		return argsSchema{}, err
-	}
-	bound(t, s.checked)
-	if text, err = json.Marshal(s.checked); err != nil {
 		return argsSchema{}, err
 	}
 	if s.compiled, err = compile(text); err != nil {
@@ -61,8 +56,10 @@ func schemaOf[A any]() (s argsSchema, err error) {
 	if err := checkSample(t, text); err != nil {
 		return argsSchema{}, err
 	}
-	told := derive(t)
-	bound(t, told)
+	told, err := derive(t)
+	if err != nil {
+		return argsSchema{}, err
+	}
 	tell(told)
 	s.told, err = json.Marshal(told)
 	return s, err
@@ -70,11 +67,11 @@ func schemaOf[A any]() (s argsSchema, err error) {
 
 // derive returns the schema of a type, in one tree and without $ref: some providers
 // refuse a root $ref.
-func derive(t reflect.Type) *jsonschema.Schema {
+func derive(t reflect.Type) (*jsonschema.Schema, error) {
 	reflector := jsonschema.Reflector{Anonymous: true, DoNotReference: true, ExpandedStruct: true}
 	s := reflector.ReflectFromType(t)
 	s.Version = "" // every provider takes this dialect for granted
-	return s
+	return s, finish(t, s, "")
 }
 
 func compile(text []byte) (*validator.Resolved, error) {
@@ -85,48 +82,64 @@ func compile(text []byte) (*validator.Resolved, error) {
 	return schema.Resolve(nil)
 }
 
-// bound gives each whole number the range of its type, or the smaller one in which
-// every reader of JSON agrees (RFC 8259, section 6).
-func bound(t reflect.Type, s *jsonschema.Schema) {
+// finish holds each field's tag against the schema that came of it, and gives each whole
+// number the range of its type. path names the type's place for people.
+func finish(t reflect.Type, s *jsonschema.Schema, path string) error {
 	if s == nil {
-		return
+		return nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
-		bound(t.Elem(), s)
+		return finish(t.Elem(), s, path)
 	case reflect.Slice, reflect.Array:
-		bound(t.Elem(), s.Items)
+		return finish(t.Elem(), s.Items, path)
 	case reflect.Map:
-		bound(t.Elem(), s.AdditionalProperties)
+		return finish(t.Elem(), s.AdditionalProperties, path)
 	case reflect.Struct:
 		for f := range t.Fields() {
 			name, skip := jsonName(f)
-			switch {
-			case skip:
-			case name == "":
-				bound(f.Type, s)
-			case s.Properties != nil:
-				bound(f.Type, s.Properties.Value(name))
+			if skip {
+				continue
+			}
+			inner, path := s, join(path, name)
+			if name != "" {
+				inner = nil
+				if s.Properties != nil {
+					inner = s.Properties.Value(name)
+				}
+				if err := checkTag(f.Tag.Get("jsonschema"), inner); err != nil {
+					return fmt.Errorf("field %s: %w", path, err)
+				}
+			}
+			if err := finish(f.Type, inner, path); err != nil {
+				return err
 			}
 		}
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		if s.Type != "integer" {
-			return
-		}
-		least, most := int64(0), int64(strictjson.MaxWhole)
-		if bits := t.Bits(); t.Kind() <= reflect.Int64 {
-			least = max(-most, math.MinInt64>>(64-bits))
-			most = min(most, math.MaxInt64>>(64-bits))
-		} else if bits < 53 {
-			most = 1<<bits - 1
-		}
-		if s.ExclusiveMinimum == "" {
-			s.Minimum = cmp.Or(s.Minimum, json.Number(fmt.Sprint(least)))
-		}
-		if s.ExclusiveMaximum == "" {
-			s.Maximum = cmp.Or(s.Maximum, json.Number(fmt.Sprint(most)))
-		}
+		bound(t, s)
+	}
+	return nil
+}
+
+// bound gives a whole number the range of its type, or the smaller one in which every
+// reader of JSON agrees (RFC 8259, section 6).
+func bound(t reflect.Type, s *jsonschema.Schema) {
+	if s.Type != "integer" {
+		return
+	}
+	least, most := int64(0), int64(strictjson.MaxWhole)
+	if bits := t.Bits(); t.Kind() <= reflect.Int64 {
+		least = max(-most, math.MinInt64>>(64-bits))
+		most = min(most, math.MaxInt64>>(64-bits))
+	} else if bits < 53 {
+		most = 1<<bits - 1
+	}
+	if s.ExclusiveMinimum == "" {
+		s.Minimum = cmp.Or(s.Minimum, json.Number(fmt.Sprint(least)))
+	}
+	if s.ExclusiveMaximum == "" {
+		s.Maximum = cmp.Or(s.Maximum, json.Number(fmt.Sprint(most)))
 	}
 }
 

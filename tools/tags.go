@@ -13,6 +13,7 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/invopop/jsonschema"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
@@ -176,57 +177,18 @@ func fill(v reflect.Value) {
 	}
 }
 
-// checkTags refuses a jsonschema tag of which a part did not make it into the
-// schema. The library passes over what it does not understand: a comma inside a
-// pattern would cut it off, and the tool would accept what its author forbade.
-func checkTags(t reflect.Type, schema []byte) error {
-	var tree any
-	if err := json.Unmarshal(schema, &tree); err != nil {
+// checkTag refuses a jsonschema tag of which a part did not make it into its field's
+// schema. The library passes over what it does not understand: a comma inside a pattern
+// would cut it off, and the tool would accept what its author forbade.
+func checkTag(tag string, s *jsonschema.Schema) error {
+	text, err := json.Marshal(s)
+	if err != nil {
 		return err
 	}
-	return checkTagsIn(t, tree, "")
-}
-
-func checkTagsIn(t reflect.Type, schema any, path string) error {
-	node, ok := schema.(map[string]any)
-	if !ok {
-		return nil // true: anything goes
+	var schema any
+	if err := json.Unmarshal(text, &schema); err != nil {
+		return err
 	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return checkTagsIn(t.Elem(), node, path)
-	case reflect.Slice, reflect.Array:
-		return checkTagsIn(t.Elem(), node["items"], path)
-	case reflect.Map:
-		return checkTagsIn(t.Elem(), node["additionalProperties"], path)
-	case reflect.Struct:
-	default:
-		return nil
-	}
-	properties, _ := node["properties"].(map[string]any)
-	for f := range t.Fields() {
-		name, skip := jsonName(f)
-		switch {
-		case skip:
-			continue
-		case name == "":
-			if err := checkTagsIn(f.Type, node, path); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := checkTag(f.Tag.Get("jsonschema"), properties[name]); err != nil {
-			return fmt.Errorf("field %s: %w", join(path, name), err)
-		}
-		if err := checkTagsIn(f.Type, properties[name], join(path, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkTag compares one field's tag with the schema that came of it.
-func checkTag(tag string, schema any) error {
 	said := map[string]int{}
 	for _, part := range splitTag(tag) {
 		key, value, isPair := strings.Cut(part, "=")
