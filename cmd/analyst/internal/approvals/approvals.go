@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,26 +136,15 @@ func (o options) find(ctx context.Context, d approval.Decider) (approval.Request
 	if err != nil {
 		return approval.Request{}, err
 	}
-	var found []approval.Request
-	for _, r := range list {
-		if r.ID == o.id {
-			return r, nil
-		}
-		if strings.HasPrefix(r.ID, o.id) {
-			found = append(found, r)
-		}
-	}
 	switch {
-	case o.id == cli.Last && len(list) > 0:
-		return list[len(list)-1], nil
 	case len(list) == 0:
 		return approval.Request{}, cli.Failf("", "nothing waits for a person")
-	case len(found) == 0:
-		return approval.Request{}, cli.Failf("analyst approvals list shows what waits; what was decided or ran out no longer does", "no request %s waits", plain.Line(o.id, 60))
-	case len(found) > 1:
-		return approval.Request{}, cli.Usagef("%s wait: name one", plain.Count(len(found), "request"))
+	case len(list) > 1 && o.id == "":
+		return approval.Request{}, cli.Usagef("%s wait: name one", plain.Count(len(list), "request"))
 	}
-	return found[0], nil
+	slices.Reverse(list) // they come in the order in which they were made
+	return cli.Pick(list, func(r approval.Request) string { return r.ID }, o.id, "waiting request",
+		"analyst approvals list shows what waits; what was decided or ran out no longer does")
 }
 
 func (o options) show(ctx context.Context, p *cli.Program, d approval.Decider) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -32,6 +33,40 @@ func (s Subject) String() string {
 
 // Last names the newest task, in place of an id.
 const Last = "last"
+
+// Pick returns the one of a list, newest first, that a person means: by its name, by the
+// beginning of it that no other has, or as "last". kind says what they are, and hint where
+// they are listed.
+func Pick[T any](list []T, name func(T) string, id, kind, hint string) (one T, err error) {
+	var found []T
+	for i, v := range list {
+		switch {
+		case name(v) == id, id == Last && i == 0:
+			return v, nil
+		case strings.HasPrefix(name(v), id):
+			found = append(found, v)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return one, Failf(hint, "there is no %s %s", kind, plain.Line(id, 60))
+	case 1:
+		return found[0], nil
+	}
+	return one, Usagef("several %ss begin with %q: write more of it", kind, plain.Line(id, 60))
+}
+
+// MaxSessions bounds the sessions that are listed, and looked through.
+const MaxSessions = 1000
+
+// FindSession returns the session that a person means by id; see [Pick].
+func FindSession(ctx context.Context, store *session.Store, id string) (session.Summary, error) {
+	list, err := store.Recent(ctx, App, MaxSessions, false)
+	if err != nil {
+		return session.Summary{}, StateError(err, "")
+	}
+	return Pick(list, func(s session.Summary) string { return s.ID }, id, "session", "analyst sessions list shows them")
+}
 
 // maxNamed bounds how many candidates an error names.
 const maxNamed = 6

@@ -47,40 +47,23 @@ code 1.`,
 	return cmd
 }
 
-// maxKnown bounds the sessions among which a beginning is looked for.
-const maxKnown = 1000
-
-// which returns the name of the session that is meant.
+// which returns the name of the session that is meant: without a name, the last one, of
+// those that wait where it is to be resumed.
 func (o options) which(ctx context.Context, store *session.Store) (string, error) {
-	list, err := store.Recent(ctx, cli.App, maxKnown, o.session == "" && o.resume)
-	if err != nil {
+	if o.session != "" {
+		s, err := cli.FindSession(ctx, store, o.session)
+		return s.ID, err
+	}
+	list, err := store.Recent(ctx, cli.App, 1, o.resume)
+	switch {
+	case err != nil:
 		return "", cli.StateError(err, "")
+	case len(list) == 0 && o.chat:
+		return "", cli.Failf("analyst chat begins one", "there is no conversation to go on with")
+	case len(list) == 0:
+		return "", cli.Failf("analyst sessions list shows all; analyst run --session SESSION goes on with one", "no session waits for a person")
 	}
-	if o.session == "" {
-		if len(list) == 0 && o.chat {
-			return "", cli.Failf("analyst chat begins one", "there is no conversation to go on with")
-		}
-		if len(list) == 0 {
-			return "", cli.Failf("analyst sessions list shows all; analyst run --session SESSION goes on with one", "no session waits for a person")
-		}
-		return list[0].ID, nil
-	}
-	found := ""
-	for _, s := range list {
-		switch {
-		case s.ID == o.session:
-			return s.ID, nil
-		case !strings.HasPrefix(s.ID, o.session):
-		case found != "":
-			return "", cli.Usagef("several sessions begin with %s: write more of the name", plain.Line(o.session, 60))
-		default:
-			found = s.ID
-		}
-	}
-	if found == "" {
-		return "", cli.Failf("analyst sessions list shows them", "there is no session %s", plain.Line(o.session, 60))
-	}
-	return found, nil
+	return list[0].ID, nil
 }
 
 // dropped gives up what waits.

@@ -4,7 +4,6 @@ package sessions
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,10 +15,8 @@ import (
 	"github.com/jitagent/jitagent/state/session"
 )
 
-const (
-	recent   = 20   // sessions that a list has without --all
-	maxKnown = 1000 // among which a beginning is looked for, and that --all shows
-)
+// recent is how many sessions a list has without --all.
+const recent = 20
 
 type options struct {
 	id   string
@@ -50,7 +47,7 @@ func Command(p *cli.Program) *cobra.Command {
 			return o.with(cmd.Context(), p, o.list)
 		},
 	}
-	list.Flags().BoolVar(&o.all, "all", false, fmt.Sprintf("list up to %d, not only the %d last changed", maxKnown, recent))
+	list.Flags().BoolVar(&o.all, "all", false, fmt.Sprintf("list up to %d, not only the %d last changed", cli.MaxSessions, recent))
 	show := &cobra.Command{
 		Use:     "show SESSION",
 		Short:   "Show a conversation",
@@ -103,7 +100,7 @@ func (o options) with(ctx context.Context, p *cli.Program, do func(context.Conte
 func (o options) list(ctx context.Context, p *cli.Program, store *session.Store) error {
 	most := recent
 	if o.all {
-		most = maxKnown
+		most = cli.MaxSessions
 	}
 	list, err := store.Recent(ctx, cli.App, most, false)
 	if err != nil {
@@ -125,30 +122,6 @@ func (o options) list(ctx context.Context, p *cli.Program, store *session.Store)
 		rows = append(rows, []string{plain.Line(s.ID, 26), s.Updated.Local().Format("01-02 15:04"), waits, s.Title})
 	}
 	return p.PrintTable([]string{"SESSION", "CHANGED", "WAITS", "BEGINS"}, rows)
-}
-
-// find returns the session that is meant.
-func (o options) find(ctx context.Context, store *session.Store) (session.Summary, error) {
-	list, err := store.Recent(ctx, cli.App, maxKnown, false)
-	if err != nil {
-		return session.Summary{}, cli.StateError(err, "")
-	}
-	var found []session.Summary
-	for i, s := range list {
-		if s.ID == o.id || o.id == cli.Last && i == 0 {
-			return s, nil
-		}
-		if o.id != "" && strings.HasPrefix(s.ID, o.id) {
-			found = append(found, s)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return session.Summary{}, cli.Failf("analyst sessions list shows them", "there is no session %s", plain.Line(o.id, 60))
-	case 1:
-		return found[0], nil
-	}
-	return session.Summary{}, cli.Usagef("several sessions begin with %s: write more of the name", plain.Line(o.id, 60))
 }
 
 // An entry is one thing that was said or done in a session.
@@ -188,7 +161,7 @@ func entryOf(ev *adk.Event, p *genai.Part) entry {
 }
 
 func (o options) show(ctx context.Context, p *cli.Program, store *session.Store) error {
-	s, err := o.find(ctx, store)
+	s, err := cli.FindSession(ctx, store, o.id)
 	if err != nil {
 		return err
 	}
@@ -225,7 +198,7 @@ func (o options) show(ctx context.Context, p *cli.Program, store *session.Store)
 }
 
 func (o options) delete(ctx context.Context, p *cli.Program, store *session.Store) error {
-	s, err := o.find(ctx, store)
+	s, err := cli.FindSession(ctx, store, o.id)
 	if err != nil {
 		return err
 	}
