@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	},
 
 	// What survives a crash.
-	"state/journal":  {"jit", "rar", "secret", "internal/strictjson"},
+	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
 	"state/approval": {"internal/plain", "rar"},

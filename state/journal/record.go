@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -127,6 +128,15 @@ func (r *Record) Seal(key secret.String, last Head) ([]byte, error) {
 // JSON returns the canonical JSON (RFC 8785) of a record, without its hash: all that
 // it says.
 func (r Record) JSON() ([]byte, error) { return r.encode() }
+
+// Line returns the record as a line of an export: {"entry":...,"hash":"..."}. The hash is
+// over that of the entry before and this one as [Record.JSON] has it. It stands here in
+// that form, but for characters that are not printable, which are escapes: a terminal may
+// be what reads it.
+func (r Record) Line() ([]byte, error) {
+	text, err := r.JSON()
+	return fmt.Appendf(nil, "{\"entry\":%s,\"hash\":\"%x\"}\n", plain.JSON(text), r.Hash), err
+}
 
 // Head returns the head that names the record.
 func (r Record) Head() Head { return Head{r.Seq, r.Hash} }

@@ -1,7 +1,6 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -325,29 +324,35 @@ func TestQueryAndExport(t *testing.T) {
 		if got := count(journal.Filter{}); got < 321 {
 			t.Errorf("%d entries, want 321 and what the loops added", got)
 		}
-		var out strings.Builder
-		if err := j.Export(t.Context(), &out, journal.Filter{Run: "r7"}); err != nil {
-			t.Fatal(err)
-		}
-		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-		if len(lines) != 4 || !strings.HasPrefix(lines[0], `{"entry":{"authority":"lumodev","kind":"task_opening",`) ||
-			strings.Count(out.String(), `"hash":"`) != 4 {
-			t.Errorf("export:\n%s", out.String())
+		out := export(t, j)
+		if !strings.Contains(out, "\n"+`{"entry":{"authority":"lumodev","kind":"task_opening",`) || strings.Count(out, `"hash":"`) != strings.Count(out, "\n") {
+			t.Errorf("export:\n%s", out)
 		}
 	})
+}
+
+// export returns all entries as lines.
+func export(t *testing.T, j *sqlite.Journal) string {
+	t.Helper()
+	var out []byte
+	for r, err := range j.Query(t.Context(), journal.Filter{}) {
+		line, lerr := r.Line()
+		if err != nil || lerr != nil {
+			t.Fatal(err, lerr)
+		}
+		out = append(out, line...)
+	}
+	return string(out)
 }
 
 func TestExportIsPrintable(t *testing.T) {
 	both(t, func(t *testing.T, j *sqlite.Journal) {
 		const hostile = "C1 \u009b31m, DEL \x7f, bidi \u202e, é"
 		add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r1", Name: hostile})
-		var out bytes.Buffer
-		if err := j.Export(t.Context(), &out, journal.Filter{}); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range out.String() {
+		out := export(t, j)
+		for _, r := range out {
 			if r != '\n' && !unicode.IsPrint(r) {
-				t.Errorf("the export has %U: %s", r, out.String())
+				t.Errorf("the export has %U: %s", r, out)
 			}
 		}
 		var line struct {
@@ -355,7 +360,7 @@ func TestExportIsPrintable(t *testing.T) {
 				Name string `json:"name"`
 			} `json:"entry"`
 		}
-		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line.Entry.Name != hostile {
+		if err := json.Unmarshal([]byte(out), &line); err != nil || line.Entry.Name != hostile {
 			t.Errorf("the export reads as %q, %v, want %q", line.Entry.Name, err, hostile)
 		}
 	})

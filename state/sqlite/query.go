@@ -3,8 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"iter"
 	"math"
 	"slices"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -114,25 +111,4 @@ func (r row) record() (journal.Record, error) {
 	}
 	rec.Hash = [32]byte(r.hash)
 	return rec, nil
-}
-
-// Export writes the entries that a filter chooses as JSON lines: {"entry":...,
-// "hash":"..."}. The hash is over the hash of the line before and the entry in
-// canonical form (RFC 8785). It stands here in that form, but for characters that
-// are not printable, which are escapes: a terminal may be what reads it.
-func (j *Journal) Export(ctx context.Context, w io.Writer, f journal.Filter) error {
-	for r, err := range j.Query(ctx, f) {
-		var text []byte
-		if err == nil {
-			text, err = r.JSON()
-		}
-		if err != nil {
-			return err
-		}
-		line := fmt.Appendf(nil, `{"entry":%s,"hash":"%x"}`, plain.JSON(text), r.Hash)
-		if _, err := w.Write(append(line, '\n')); err != nil {
-			return fmt.Errorf("journal: export: %w", err)
-		}
-	}
-	return nil
 }

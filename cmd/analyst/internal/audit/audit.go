@@ -4,9 +4,7 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -146,9 +144,8 @@ func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.task != "" && o.session != "" {
 		return cli.Usagef("--task and --session exclude each other")
 	}
-	var only lineFilter
-	var err error
-	if only.since, err = parseSince(o.since, time.Now()); err != nil {
+	since, err := parseSince(o.since, time.Now())
+	if err != nil {
 		return err
 	}
 	j, err := p.OpenState(ctx, true, nil)
@@ -157,6 +154,7 @@ func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
 	}
 	defer func() { _ = j.Close() }() // it only reads
 	var filter journal.Filter
+	var runs []string // nil for all
 	for _, want := range []struct{ kind, id string }{{"task", o.task}, {"session", o.session}} {
 		if want.id == "" {
 			continue
@@ -168,13 +166,25 @@ func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
 		if s.Kind != want.kind {
 			return cli.Failf("analyst tasks --all lists what there is", "%s is no %s", s, want.kind)
 		}
-		if only.runs = s.Runs; len(s.Runs) == 1 {
-			filter.Run = s.Runs[0]
+		if runs = s.Runs; len(runs) == 1 {
+			filter.Run = runs[0]
 		}
 	}
-	only.w = p.Stdout
-	if err := j.Export(ctx, &only, filter); err != nil {
-		return cli.StateError(err, cli.VerifyHint)
+	for r, err := range j.Query(ctx, filter) {
+		var line []byte
+		switch {
+		case err != nil:
+		case r.Time.Before(since), runs != nil && !slices.Contains(runs, r.Run):
+			continue
+		default:
+			line, err = r.Line()
+		}
+		if err != nil {
+			return cli.StateError(err, cli.VerifyHint)
+		}
+		if _, err := p.Stdout.Write(line); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -194,31 +204,4 @@ func parseSince(text string, now time.Time) (time.Time, error) {
 		return t, nil
 	}
 	return time.Time{}, cli.Usagef("--since %q: write a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time", text)
-}
-
-// A lineFilter passes on the exported lines that are wanted, unchanged. It is
-// written to a line at a time.
-type lineFilter struct {
-	w     io.Writer
-	since time.Time // zero for all
-	runs  []string  // nil for all
-}
-
-func (f *lineFilter) Write(line []byte) (int, error) {
-	if f.since.IsZero() && f.runs == nil {
-		return f.w.Write(line)
-	}
-	var l struct {
-		Entry struct {
-			Run  string    `json:"run"`
-			Time time.Time `json:"time"`
-		} `json:"entry"`
-	}
-	if err := json.Unmarshal(line, &l); err != nil {
-		return 0, fmt.Errorf("an exported line cannot be read: %w", err)
-	}
-	if l.Entry.Time.Before(f.since) || f.runs != nil && !slices.Contains(f.runs, l.Entry.Run) {
-		return len(line), nil
-	}
-	return f.w.Write(line)
 }
