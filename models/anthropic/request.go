@@ -21,7 +21,7 @@ func (a *attempt) params(req *model.LLMRequest, name string) (api.MessageNewPara
 	if out.MaxTokens == 0 {
 		out.MaxTokens = maxTokens
 	}
-	if err := refuse(config); err != nil {
+	if err := provider.Refuse(config, "a temperature or top_p", "a seed", "penalties", "log probabilities", "a form of the answer"); err != nil {
 		return out, err
 	}
 	tools, choice, err := provider.Tools(config)
@@ -72,33 +72,6 @@ func (a *attempt) params(req *model.LLMRequest, name string) (api.MessageNewPara
 		}
 	}
 	return out, nil
-}
-
-// refuse names what config asks that the API does not have. Labels change no answer
-// and are left out.
-func refuse(c *genai.GenerateContentConfig) error {
-	for what, asked := range map[string]bool{
-		"a temperature, top_p or top_k": c.Temperature != nil || c.TopP != nil || c.TopK != nil,
-		"several candidates":            c.CandidateCount > 1,
-		"a seed":                        c.Seed != nil,
-		"penalties":                     c.PresencePenalty != nil || c.FrequencyPenalty != nil,
-		"log probabilities":             c.ResponseLogprobs,
-		"safety settings":               len(c.SafetySettings) > 0,
-		"cached content":                c.CachedContent != "",
-		"a form of the answer":          c.ResponseSchema != nil || c.ResponseJsonSchema != nil || c.ResponseMIMEType != "" && c.ResponseMIMEType != "text/plain",
-		"speech or images":              c.SpeechConfig != nil || c.AudioTimestamp || c.AudioTranscriptionConfig != nil || c.ImageConfig != nil,
-		"a routing or selection":        c.RoutingConfig != nil || c.ModelSelectionConfig != nil || c.ModelArmorConfig != nil,
-	} {
-		if asked {
-			return provider.Unsupported(what)
-		}
-	}
-	for _, m := range c.ResponseModalities {
-		if !strings.EqualFold(m, "TEXT") {
-			return provider.Unsupported("a response other than text")
-		}
-	}
-	return nil
 }
 
 // think writes how much the model thinks: an effort, whether it thinks at all, and
@@ -167,7 +140,7 @@ type turn struct {
 // converse returns the turns of contents: each of the model's with calls is followed
 // by their results.
 func (a *attempt) converse(contents []*genai.Content) ([]turn, error) {
-	results, ids := provider.Results(contents), provider.IDs(contents, wireIDs)
+	turns, err := provider.Turns(contents, wireIDs)
 	var out []turn
 	add := func(assistant bool, blocks []api.ContentBlockParamUnion) {
 		switch n := len(out); {
@@ -178,80 +151,30 @@ func (a *attempt) converse(contents []*genai.Content) ([]turn, error) {
 			out = append(out, turn{assistant, blocks})
 		}
 	}
-	for i, content := range contents {
-		if content == nil {
-			continue
-		}
+	for _, t := range turns {
 		var said, answers []api.ContentBlockParamUnion
-		for j, p := range content.Parts {
-			if p == nil || p.FunctionResponse != nil {
-				continue // results stand with their calls
-			}
-			if p.FunctionCall == nil {
-				block, err := a.block(p, content.Role)
-				if err != nil {
-					return nil, err
-				}
-				if block != nil {
-					said = append(said, *block)
-				}
+		for _, p := range t.Said {
+			if f := p.Call; p.FunctionCall != nil {
+				said = append(said, api.NewToolUseBlock(f.ID, json.RawMessage(f.Args), f.Name))
+				answers = append(answers, api.NewToolResultBlock(f.ID, f.Result, f.Failed))
 				continue
 			}
-			if content.Role != genai.RoleModel || p.FunctionCall.Name == "" {
-				return nil, provider.Unsupported("a function call in a turn of the user, or without a name")
-			}
-			at := provider.Place{Content: i, Part: j}
-			call, result, err := pair(p.FunctionCall, results[at], ids[at])
+			block, err := a.block(p.Part)
 			if err != nil {
 				return nil, err
 			}
-			said, answers = append(said, call), append(answers, result)
+			if block != nil {
+				said = append(said, *block)
+			}
 		}
-		add(content.Role == genai.RoleModel, said)
+		add(t.Assistant, said)
 		add(false, answers)
 	}
-	return out, nil
-}
-
-// pair returns a call and its result. The result of a call that failed is marked.
-func pair(f *genai.FunctionCall, r *genai.FunctionResponse, id string) (call, result api.ContentBlockParamUnion, err error) {
-	if r == nil {
-		r = &genai.FunctionResponse{Response: provider.NoResult()}
-	}
-	if len(r.Parts) > 0 {
-		return call, result, provider.Unsupported("media in the response of " + provider.Shorten(f.Name))
-	}
-	args := f.Args
-	if args == nil {
-		args = map[string]any{}
-	}
-	input, err := encode(args)
-	if err != nil {
-		return call, result, provider.Unsupported("a call of " + provider.Shorten(f.Name) + " whose arguments are no JSON")
-	}
-	answer := r.Response
-	if answer == nil {
-		answer = map[string]any{}
-	}
-	output, err := encode(answer)
-	if err != nil {
-		return call, result, provider.Unsupported("a response of " + provider.Shorten(f.Name) + " that is no JSON")
-	}
-	_, failed := answer["error"]
-	return api.NewToolUseBlock(id, json.RawMessage(input), provider.Name(f.Name)), api.NewToolResultBlock(id, output, failed), nil
-}
-
-// encode writes m as JSON for a model, which is no web page.
-func encode(m map[string]any) (string, error) {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(m)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	return out, err
 }
 
 // block returns what p says, nil for a part that says nothing here.
-func (a *attempt) block(p *genai.Part, role string) (*api.ContentBlockParamUnion, error) {
+func (a *attempt) block(p *genai.Part) (*api.ContentBlockParamUnion, error) {
 	var out api.ContentBlockParamUnion
 	switch {
 	case p.Thought:
@@ -260,13 +183,12 @@ func (a *attempt) block(p *genai.Part, role string) (*api.ContentBlockParamUnion
 			return nil, nil // of another model
 		}
 		out = s.block(p.Text)
+	case p.InlineData != nil && images.MatchString(p.InlineData.MIMEType):
+		out = api.NewImageBlockBase64(p.InlineData.MIMEType, base64.StdEncoding.EncodeToString(p.InlineData.Data))
+	case p.FileData != nil && images.MatchString(p.FileData.MIMEType) && strings.HasPrefix(p.FileData.FileURI, "https://"):
+		out = api.NewImageBlock(api.URLImageSourceParam{URL: p.FileData.FileURI})
 	case p.InlineData != nil || p.FileData != nil:
-		if role == genai.RoleModel {
-			return nil, provider.Unsupported("media in a turn of the model")
-		}
-		return media(p)
-	case p.ExecutableCode != nil, p.CodeExecutionResult != nil, p.ToolCall != nil, p.ToolResponse != nil, p.VideoMetadata != nil, p.AudioTranscription != nil:
-		return nil, provider.Unsupported("a part that only Gemini knows")
+		return nil, provider.Unsupported("data that is no image")
 	case blank(p.Text):
 		return nil, nil
 	default:
@@ -276,16 +198,3 @@ func (a *attempt) block(p *genai.Part, role string) (*api.ContentBlockParamUnion
 }
 
 var images = regexp.MustCompile(`^image/(png|jpeg|gif|webp)$`)
-
-func media(p *genai.Part) (*api.ContentBlockParamUnion, error) {
-	var out api.ContentBlockParamUnion
-	switch {
-	case p.InlineData != nil && images.MatchString(p.InlineData.MIMEType):
-		out = api.NewImageBlockBase64(p.InlineData.MIMEType, base64.StdEncoding.EncodeToString(p.InlineData.Data))
-	case p.FileData != nil && images.MatchString(p.FileData.MIMEType) && strings.HasPrefix(p.FileData.FileURI, "https://"):
-		out = api.NewImageBlock(api.URLImageSourceParam{URL: p.FileData.FileURI})
-	default:
-		return nil, provider.Unsupported("data that is no image")
-	}
-	return &out, nil
-}

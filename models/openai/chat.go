@@ -120,12 +120,12 @@ func appendMessages(to []message, t *turn) []message {
 		m.Content = t.text.String()
 	}
 	for _, call := range t.calls {
-		f := messageFunction{call.name, call.args, call.kept.Function}
-		m.ToolCalls = append(m.ToolCalls, messageCall{call.id, api.ToolTypeFunction, f, call.kept.Call})
+		f := messageFunction{call.Name, call.Args, call.kept.Function}
+		m.ToolCalls = append(m.ToolCalls, messageCall{call.ID, api.ToolTypeFunction, f, call.kept.Call})
 	}
 	to = append(to, m)
 	for _, call := range t.calls {
-		to = append(to, message{Role: api.ChatMessageRoleTool, ToolCallID: call.id, Content: call.result})
+		to = append(to, message{Role: api.ChatMessageRoleTool, ToolCallID: call.ID, Content: call.Result})
 	}
 	return to
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -13,15 +14,9 @@ import (
 // responsesRequest writes q for the Responses API.
 func (c *call) responsesRequest(q *query, stream bool) (api.CreateResponseRequest, error) {
 	config := q.config
-	for what, asked := range map[string]bool{
-		"stop sequences":    len(config.StopSequences) > 0,
-		"a seed":            config.Seed != nil,
-		"penalties":         config.PresencePenalty != nil || config.FrequencyPenalty != nil,
-		"log probabilities": config.ResponseLogprobs,
-	} {
-		if asked {
-			return api.CreateResponseRequest{}, provider.Unsupported(what + " over the Responses API")
-		}
+	if err := provider.Refuse(config, "stop sequences", "a seed", "penalties", "log probabilities"); err != nil {
+		what, _ := errors.AsType[provider.Unsupported](err)
+		return api.CreateResponseRequest{}, what + " over the Responses API"
 	}
 	store := false // documents stay with nobody
 	req := api.CreateResponseRequest{
@@ -92,10 +87,10 @@ func appendItems(to []any, t *turn) []any {
 		to = append(to, item)
 	}
 	for _, call := range t.calls {
-		to = append(to, functionCall{Type: "function_call", CallID: call.id, Name: call.name, Arguments: call.args})
+		to = append(to, functionCall{Type: "function_call", CallID: call.ID, Name: call.Name, Arguments: call.Args})
 	}
 	for _, call := range t.calls {
-		to = append(to, api.ResponseFunctionCallOutput{Type: "function_call_output", CallID: call.id, Output: call.result})
+		to = append(to, api.ResponseFunctionCallOutput{Type: "function_call_output", CallID: call.ID, Output: call.Result})
 	}
 	return to
 }

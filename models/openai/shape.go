@@ -37,7 +37,7 @@ type format struct {
 
 func (c *call) query(contents []*genai.Content) (*query, error) {
 	config := c.config
-	if err := refuse(config); err != nil {
+	if err := provider.Refuse(config); err != nil {
 		return nil, err
 	}
 	q := &query{config: config, system: system(config.SystemInstruction), effort: c.family.effort(config.ThinkingConfig, c.settings.ReasoningEffort)}
@@ -55,34 +55,6 @@ func (c *call) query(contents []*genai.Content) (*query, error) {
 		return nil, provider.Unsupported("an empty request")
 	}
 	return q, nil
-}
-
-// refuse names what config asks that OpenAI's API does not have. Labels change no
-// answer and are left out.
-func refuse(c *genai.GenerateContentConfig) error {
-	for _, r := range [...]struct {
-		asked bool
-		what  string
-	}{
-		{c.TopK != nil, "top_k"},
-		{c.CandidateCount > 1, "several candidates"},
-		{len(c.SafetySettings) > 0, "safety settings"},
-		{c.CachedContent != "", "cached content"},
-		{c.SpeechConfig != nil || c.AudioTimestamp || c.AudioTranscriptionConfig != nil, "speech"},
-		{c.ImageConfig != nil, "image generation"},
-		{c.RoutingConfig != nil || c.ModelSelectionConfig != nil, "a routing or selection"},
-		{c.ModelArmorConfig != nil, "Model Armor"},
-	} {
-		if r.asked {
-			return provider.Unsupported(r.what)
-		}
-	}
-	for _, m := range c.ResponseModalities {
-		if !strings.EqualFold(m, "TEXT") {
-			return provider.Unsupported("a response other than text")
-		}
-	}
-	return nil
 }
 
 // system joins the texts of the instruction, whose role is of no account.

@@ -34,12 +34,12 @@ func Arguments(text string) map[string]any {
 		func(s string) string { return strings.TrimSuffix(s, "}") },
 		alone,
 	} {
-		if args, err := object(reading(text)); err == nil {
+		if args, err := parsed(reading(text)); err == nil {
 			return args
 		}
 	}
 	name, repaired := strictjson.Malformed, mended(text)
-	_, err := object(repaired)
+	_, err := parsed(repaired)
 	switch syntax, ok := errors.AsType[*jsontext.SyntacticError](err); {
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		name = strictjson.Repeated
@@ -50,7 +50,7 @@ func Arguments(text string) map[string]any {
 	return map[string]any{name: strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD")}
 }
 
-func object(text string) (map[string]any, error) {
+func parsed(text string) (map[string]any, error) {
 	var strict map[string]jsontext.Value
 	if err := strictjson.Unmarshal([]byte(text), &strict); err != nil {
 		return nil, err

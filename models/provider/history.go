@@ -1,6 +1,7 @@
 package provider
 
 import (
+	stdjson "encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
@@ -20,6 +21,102 @@ func Name(name string) string {
 	return name[:min(len(name), 64)]
 }
 
+// A Turn is a content in a form that every provider's API is written from.
+type Turn struct {
+	Assistant bool
+	Said      []Said
+}
+
+// A Said is a part of a [Turn]: a text, a thought, an image or a call, with its result.
+type Said struct {
+	*genai.Part
+	Call Call // zero for what is no call
+}
+
+// A Call is a function call and its result, which always go out together.
+type Call struct {
+	ID, Name     string
+	Args, Result string // JSON objects
+	Failed       bool   // the result is an error
+}
+
+// Turns returns those of contents that are there. Each call has an id of its own, which
+// valid matches, and a result: [NoResult] where there is none. Responses stand with their
+// calls alone. What providers besides Google cannot be sent is an [Unsupported] error.
+func Turns(contents []*genai.Content, valid *regexp.Regexp) ([]Turn, error) {
+	calls, n := pair(contents), 0
+	ids := distinct(calls, valid)
+	for _, c := range contents {
+		if c != nil {
+			n += len(c.Parts)
+		}
+	}
+	out, all := make([]Turn, 0, len(contents)), make([]Said, 0, n)
+	for _, content := range contents {
+		if content == nil {
+			continue
+		}
+		t, from := Turn{Assistant: content.Role == genai.RoleModel}, len(all)
+		for _, p := range content.Parts {
+			if p == nil || p.FunctionResponse != nil {
+				continue
+			}
+			said := Said{Part: p}
+			switch {
+			case p.FunctionCall != nil && (!t.Assistant || p.FunctionCall.Name == ""):
+				return nil, Unsupported("a function call in a turn of the user, or without a name")
+			case p.FunctionCall != nil:
+				var err error
+				if said.Call, err = written(calls[0], ids[0]); err != nil {
+					return nil, err
+				}
+				calls, ids = calls[1:], ids[1:]
+			case p.Thought:
+			case t.Assistant && (p.InlineData != nil || p.FileData != nil):
+				return nil, Unsupported("media in a turn of the model")
+			case p.ExecutableCode != nil, p.CodeExecutionResult != nil, p.ToolCall != nil, p.ToolResponse != nil, p.VideoMetadata != nil, p.AudioTranscription != nil:
+				return nil, Unsupported("a part that only Gemini knows")
+			}
+			all = append(all, said)
+		}
+		t.Said = all[from:len(all):len(all)]
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func written(c call, id string) (Call, error) {
+	answer := NoResult()
+	if c.result != nil {
+		answer = c.result.Response
+		if len(c.result.Parts) > 0 {
+			return Call{}, Unsupported("media in the response of " + Shorten(c.Name))
+		}
+	}
+	args, err := object(c.Args)
+	if err != nil {
+		return Call{}, Unsupported("a call of " + Shorten(c.Name) + " whose arguments are no JSON")
+	}
+	result, err := object(answer)
+	if err != nil {
+		return Call{}, Unsupported("a response of " + Shorten(c.Name) + " that is no JSON")
+	}
+	_, failed := answer["error"]
+	return Call{id, Name(c.Name), args, result, failed}, nil
+}
+
+// object returns m as JSON for a model, which is no web page, and {} for nil.
+func object(m map[string]any) (string, error) {
+	if len(m) == 0 {
+		return "{}", nil
+	}
+	var b strings.Builder
+	enc := stdjson.NewEncoder(&b) // writes a json.Number as it is, and members in order
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(m)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
 // NoResult is sent as the result of a call that has none: the process died, the call
 // was cancelled or denied, or its tool is still at work. Providers demand a result
 // for every call. The caller owns the map.
@@ -37,101 +134,83 @@ type Place struct{ Content, Part int }
 // first unanswered call of its name, in the latest turn that has one. Ids may repeat
 // over turns, and any may be missing. Nil contents and parts are skipped.
 func Results(contents []*genai.Content) map[Place]*genai.FunctionResponse {
-	p := pairing{byID: map[string][]*openCall{}, results: map[Place]*genai.FunctionResponse{}}
+	out := map[Place]*genai.FunctionResponse{}
+	for _, c := range pair(contents) {
+		if c.result != nil {
+			out[c.place] = c.result
+		}
+	}
+	return out
+}
+
+type call struct {
+	*genai.FunctionCall
+	place  Place
+	result *genai.FunctionResponse // nil for none
+}
+
+// pair returns the calls in contents with their results, in order.
+func pair(contents []*genai.Content) (calls []call) {
 	for i, content := range contents {
 		if content == nil {
 			continue
 		}
-		var turn []*openCall
-		for j, part := range content.Parts {
+		for j, p := range content.Parts {
 			switch {
-			case part == nil:
-			case part.FunctionCall != nil:
-				call := &openCall{place: Place{i, j}, id: part.FunctionCall.ID, name: part.FunctionCall.Name}
-				turn = append(turn, call)
-				if call.id != "" {
-					p.byID[call.id] = append(p.byID[call.id], call)
-				}
-			case part.FunctionResponse != nil:
-				if call := p.find(part.FunctionResponse); call != nil {
-					call.done = true
-					p.results[call.place] = part.FunctionResponse
-				}
-			}
-		}
-		if turn != nil {
-			p.turns = append(p.turns, turn)
-		}
-	}
-	return p.results
-}
-
-type openCall struct {
-	place    Place
-	id, name string
-	done     bool
-}
-
-type pairing struct {
-	turns   [][]*openCall
-	byID    map[string][]*openCall
-	results map[Place]*genai.FunctionResponse
-}
-
-func (p *pairing) find(r *genai.FunctionResponse) *openCall {
-	if same := p.byID[r.ID]; r.ID != "" && len(same) > 0 {
-		for i := len(same) - 1; i >= 0; i-- {
-			if !same[i].done {
-				return same[i]
-			}
-		}
-		return same[len(same)-1]
-	}
-	for i := len(p.turns) - 1; i >= 0; i-- {
-		open := false
-		for _, call := range p.turns[i] {
-			// A response under an id is not for a call under another.
-			if !call.done && (r.Name == "" || call.name == r.Name) && (r.ID == "" || call.id == "") {
-				return call
-			}
-			open = open || !call.done
-		}
-		if !open && i == len(p.turns)-1 {
-			p.turns = p.turns[:i] // all answered: not looked at again
-		}
-	}
-	return nil
-}
-
-// IDs gives each function call of contents an id of its own, by the place of the call.
-// Ids that are there are kept, unless valid does not match or an earlier call has
-// them. Others are made up from the call's place: the same conversation gives the same
-// ids, which providers' prompt caches reward.
-func IDs(contents []*genai.Content, valid *regexp.Regexp) map[Place]string {
-	wanted, ids := map[string]bool{}, map[Place]string{}
-	each := func(f func(Place, *genai.FunctionCall)) {
-		for i, content := range contents {
-			if content == nil {
-				continue
-			}
-			for j, p := range content.Parts {
-				if p != nil && p.FunctionCall != nil {
-					f(Place{i, j}, p.FunctionCall)
+			case p == nil:
+			case p.FunctionCall != nil:
+				calls = append(calls, call{FunctionCall: p.FunctionCall, place: Place{i, j}})
+			case p.FunctionResponse != nil:
+				if c := answered(calls, p.FunctionResponse); c != nil {
+					c.result = p.FunctionResponse
 				}
 			}
 		}
 	}
-	each(func(_ Place, f *genai.FunctionCall) { wanted[f.ID] = true })
-	taken := map[string]bool{}
-	each(func(at Place, f *genai.FunctionCall) {
-		id := f.ID
+	return calls
+}
+
+// answered returns the call that r is for, nil for none.
+func answered(calls []call, r *genai.FunctionResponse) (found *call) {
+	for k := len(calls) - 1; k >= 0 && r.ID != ""; k-- {
+		c := &calls[k]
+		switch {
+		case c.ID != r.ID:
+		case c.result == nil:
+			return c
+		case found == nil:
+			found = c
+		}
+	}
+	if found != nil {
+		return found
+	}
+	for k := len(calls) - 1; k >= 0 && (found == nil || found.place.Content == calls[k].place.Content); k-- {
+		// A response under an id is not for a call under another.
+		if c := &calls[k]; c.result == nil && (r.Name == "" || c.Name == r.Name) && (r.ID == "" || c.ID == "") {
+			found = c
+		}
+	}
+	return found
+}
+
+// distinct gives each call an id of its own. Ids that are there are kept, unless valid
+// does not match or an earlier call has them. Others are made up from the call's place:
+// the same conversation gives the same ids, which providers' prompt caches reward.
+func distinct(calls []call, valid *regexp.Regexp) []string {
+	wanted, taken, ids := map[string]bool{}, map[string]bool{}, make([]string, len(calls))
+	for _, c := range calls {
+		wanted[c.ID] = true
+	}
+	for k, c := range calls {
+		id := c.ID
 		if !valid.MatchString(id) || taken[id] {
-			id = fmt.Sprintf("call_%d_%d", at.Content, at.Part)
+			id = fmt.Sprintf("call_%d_%d", c.place.Content, c.place.Part)
 			for n := 1; wanted[id] || taken[id]; n++ {
-				id = fmt.Sprintf("call_%d_%d_%d", at.Content, at.Part, n)
+				id = fmt.Sprintf("call_%d_%d_%d", c.place.Content, c.place.Part, n)
 			}
 		}
-		ids[at], taken[id] = id, true
-	})
+		ids[k], taken[id] = id, true
+	}
 	return ids
 }

@@ -232,6 +232,34 @@ func inOrder(properties map[string]any, order []string) any {
 	return jsontext.Value(append(out, '}'))
 }
 
+// Refuse returns an [Unsupported] error for what c asks that no provider besides
+// Google has, or that is named among lacking. Labels change no answer and are left out.
+func Refuse(c *genai.GenerateContentConfig, lacking ...string) error {
+	for _, f := range [...]struct {
+		what        string
+		asked, some bool // some others than Google have it
+	}{
+		{"a temperature or top_p", c.Temperature != nil || c.TopP != nil, true},
+		{"stop sequences", len(c.StopSequences) > 0, true},
+		{"a seed", c.Seed != nil, true},
+		{"penalties", c.PresencePenalty != nil || c.FrequencyPenalty != nil, true},
+		{"log probabilities", c.ResponseLogprobs, true},
+		{"a form of the answer", c.ResponseSchema != nil || c.ResponseJsonSchema != nil || c.ResponseMIMEType != "" && c.ResponseMIMEType != "text/plain", true},
+		{"top_k", c.TopK != nil, false},
+		{"several candidates", c.CandidateCount > 1, false},
+		{"safety settings", len(c.SafetySettings) > 0, false},
+		{"cached content", c.CachedContent != "", false},
+		{"speech or images", c.SpeechConfig != nil || c.AudioTimestamp || c.AudioTranscriptionConfig != nil || c.ImageConfig != nil, false},
+		{"a routing or selection", c.RoutingConfig != nil || c.ModelSelectionConfig != nil || c.ModelArmorConfig != nil, false},
+		{"a response other than text", slices.ContainsFunc(c.ResponseModalities, func(m string) bool { return !strings.EqualFold(m, "TEXT") }), false},
+	} {
+		if f.asked && (!f.some || slices.Contains(lacking, f.what)) {
+			return Unsupported(f.what)
+		}
+	}
+	return nil
+}
+
 // Unsupported is something in a request that a provider cannot be asked.
 type Unsupported string
 
