@@ -104,7 +104,7 @@ func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stre
 func (m *Model) Check(ctx context.Context) error {
 	ctx, x := provider.Observe(ctx, provider.Keep{})
 	_, err := m.once.models.Get(ctx, m.Name(), api.ModelGetParams{})
-	if err == nil && x.Status() < 300 {
+	if err == nil && x.Seen().Status < 300 {
 		return nil
 	}
 	e := m.once.explain(ctx, m.once.target, x, err)
@@ -147,7 +147,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 			switch ended := to.Ended(ctx); {
 			case errors.Is(err, errLeft):
 				return
-			case err != nil && !answer.ended || errors.Is(err, provider.ErrUnreadable) || x.Status() >= 300:
+			case err != nil && !answer.ended || errors.Is(err, provider.ErrUnreadable) || x.Seen().Status >= 300:
 				yield(nil, a.explain(ctx, to, x, err))
 				return
 			case ended != nil && !answer.ended:
@@ -192,7 +192,8 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if e, ok := errors.AsType[provider.Unsupported](err); ok {
 		return to.Unsupported(e)
 	}
-	r := provider.Refusal{Status: x.Status(), RetryAfter: x.RetryAfter(), Page: true}
+	seen := x.Seen()
+	r := provider.Refusal{Status: seen.Status, RetryAfter: seen.RetryAfter, Page: true}
 	if said, ok := errors.AsType[*api.Error](err); ok {
 		var body struct {
 			Error struct {

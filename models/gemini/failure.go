@@ -32,24 +32,25 @@ func (a *attempt) explain(ctx context.Context, to provider.Target, x *provider.E
 	if errors.Is(err, errNoToken) {
 		return to.Fail(tokenless, errNoToken)
 	}
-	if cause := x.Err(); cause != nil {
-		err = cause // genai saw only where the body ended
+	seen := x.Seen()
+	if seen.Err != nil {
+		err = seen.Err // genai saw only where the body ended
 	}
 	answer, ok := errors.AsType[genai.APIError](err)
 	page := false
-	if status := x.Status(); status >= 300 { // genai takes errors of a few forms alone
+	if seen.Status >= 300 { // genai takes errors of a few forms alone
 		ok, answer, page = true, genai.APIError{}, true
 		var problem members
-		if strictjson.Unmarshal(x.Problem(), &problem) == nil && problem["error"] != nil {
+		if strictjson.Unmarshal(seen.Problem, &problem) == nil && problem["error"] != nil {
 			answer, page = readError(problem["error"]), false
 		}
-		answer.Code = status
+		answer.Code = seen.Status
 	}
 	if !ok {
 		return to.Unanswered(x, err)
 	}
 	kind := provider.Code(answer.Status)
-	r := provider.Refusal{Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: x.RetryAfter(), Page: page}
+	r := provider.Refusal{Status: answer.Code, Kind: kind, Message: answer.Message, Details: answer.Details, RetryAfter: seen.RetryAfter, Page: page}
 	e := to.Refused(r, genai.APIError{Code: answer.Code, Status: kind})
 	if !r.Page || e.Status != http.StatusNotFound {
 		a.reword(to, e)

@@ -221,7 +221,7 @@ func (a *attempt) answer(ctx context.Context, req *model.LLMRequest, read *readi
 	var parts []*genai.Part
 	for resp, err := range a.LLM.GenerateContent(ctx, req, read.stream) {
 		if err != nil {
-			if read.blocked != "" && x.Err() == nil {
+			if read.blocked != "" && x.Seen().Err == nil {
 				err = blocked(to, read.blocked)
 			} else {
 				err = a.explain(ctx, to, x, err)
@@ -313,7 +313,7 @@ func (a *attempt) final(ctx context.Context, resp *model.LLMResponse, to provide
 // incomplete is an answer that ended early: by an error that genai did not see, or
 // just so.
 func (a *attempt) incomplete(ctx context.Context, to provider.Target, x *provider.Exchange, p provider.Problem) error {
-	if err := x.Err(); err != nil || ctx.Err() != nil {
+	if err := x.Seen().Err; err != nil || ctx.Err() != nil {
 		return a.explain(ctx, to, x, err)
 	}
 	return to.Fail(p, nil)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func readChat(a *answer, data []byte) (delta, error) {
 	if f := in.failure(data); f != nil {
 		return delta{}, f
 	}
-	a.id, a.model, a.fingerprint = or(a.id, string(in.ID)), or(a.model, string(in.Model)), or(a.fingerprint, string(in.Fingerprint))
+	a.id, a.model, a.fingerprint = cmp.Or(a.id, string(in.ID)), cmp.Or(a.model, string(in.Model)), cmp.Or(a.fingerprint, string(in.Fingerprint))
 	if in.Usage.is != (usage{}) {
 		a.usage, a.counted = in.Usage.is, len(in.Choices) == 0 && a.pieces
 	}
@@ -98,17 +99,10 @@ func readChat(a *answer, data []byte) (delta, error) {
 				return delta{}, provider.ErrUnreadable
 			}
 		}
-		a.finishReason = or(string(c.FinishReason), a.finishReason)
+		a.finishReason = cmp.Or(string(c.FinishReason), a.finishReason)
 		a.logprobs = append(a.logprobs, c.Logprobs.is.Content...)
 	}
 	return a.say(out), nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // finish returns why the answer ended, in Google's words.

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 
@@ -57,7 +58,7 @@ func (a *answer) addCall(t *chatToolCall) bool {
 		b = &building{index: index}
 		a.calls = append(a.calls, b)
 	}
-	b.id = or(b.id, string(t.ID))
+	b.id = cmp.Or(b.id, string(t.ID))
 	if name != b.name {
 		b.name += name // a name in pieces: what there is of it is no tool's
 	}

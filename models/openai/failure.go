@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -38,14 +39,14 @@ func readFailure(data []byte) *failure {
 		f.Message, f.Page = string(data), true
 		return f
 	}
-	f.Code, f.Kind, f.Message = string(s.Code), or(string(s.Type), string(s.Status)), or(string(s.Message), string(s.Detail))
+	f.Code, f.Kind, f.Message = string(s.Code), cmp.Or(string(s.Type), string(s.Status)), cmp.Or(string(s.Message), string(s.Detail))
 	// These are of another form at other servers: then there is nothing to read in them.
 	var inner stating
 	var behind struct {
 		Raw text `json:"raw"` // what the provider behind a gateway says
 	}
 	_, _, _ = decode(s.Details, &f.Details), decode(s.Inner, &inner), decode(s.Metadata, &behind)
-	f.Code, f.Message = or(f.Code, string(inner.Code)), f.Message+string(behind.Raw)
+	f.Code, f.Message = cmp.Or(f.Code, string(inner.Code)), f.Message+string(behind.Raw)
 	if stated(s.Error) {
 		if s.Error.Kind() == '{' {
 			return readFailure(s.Error)
@@ -96,7 +97,7 @@ func (c *call) explain(err error) error {
 		}
 	}
 	if f, ok := errors.AsType[*failure](err); ok {
-		f.RetryAfter = c.exchange.RetryAfter()
+		f.RetryAfter = c.exchange.Seen().RetryAfter
 		e := c.to.Refused(f.Refusal, &api.APIError{
 			HTTPStatusCode: f.Status, HTTPStatus: http.StatusText(f.Status), Code: provider.Code(f.Code), Type: provider.Code(f.Kind),
 		})
@@ -105,7 +106,7 @@ func (c *call) explain(err error) error {
 		}
 		return e
 	}
-	if c.bare && errors.Is(err, provider.ErrUnreadable) && !c.exchange.Streams() {
+	if c.bare && errors.Is(err, provider.ErrUnreadable) && !c.exchange.Seen().Streams {
 		return c.to.Fail(provider.Problem{Text: "what is at this address does not answer as the API does", Remedy: "check the base URL: most servers want /v1 at its end"}, nil)
 	}
 	return c.to.Unanswered(c.exchange, err)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -212,12 +213,12 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 			a.finishReason = "length" // llama.cpp's server says completed of what it cut off
 		}
 		if in.Incomplete != nil {
-			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
+			a.finishReason = cmp.Or(in.Incomplete.Reason, a.finishReason)
 		}
 	case "incomplete":
 		a.finishReason = "other"
 		if in.Incomplete != nil {
-			a.finishReason = or(in.Incomplete.Reason, a.finishReason)
+			a.finishReason = cmp.Or(in.Incomplete.Reason, a.finishReason)
 		}
 	case "failed", "cancelled":
 		return delta{}, &failure{}

@@ -86,7 +86,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x, _ := req.Context().Value(exchangeKey{}).(*Exchange)
-	x.begin(resp)
+	x.hear(func(s *Seen) {
+		*s = Seen{Status: resp.StatusCode, Streams: streams(resp), RetryAfter: retryAfter(resp.Header, time.Now())}
+	})
 	b := &body{ReadCloser: resp.Body, limit: MaxAnswer, exchange: x}
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode >= 300:
@@ -101,7 +103,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		problem, _ := io.ReadAll(b) // what there is of it: the status is what counts
 		_ = b.Close()
 		problem = unwrapped(problem)
-		x.refused(problem)
+		x.hear(func(s *Seen) { s.Problem = problem })
 		resp.Body = io.NopCloser(bytes.NewReader(problem))
 	case x != nil && x.keep.Write != nil:
 		resp.Body, resp.ContentLength = &rewritten{Closer: b, values: newValues(b), exchange: x}, -1
@@ -139,16 +141,42 @@ func (b *body) over() error {
 	return &TooLargeError{b.limit}
 }
 
-// An Exchange is what an HTTP answer says besides what the libraries pass on. It
+// An Exchange hears what an HTTP answer says besides what the libraries pass on. It
 // is for one call; its methods are safe for concurrent use.
 type Exchange struct {
-	mu         sync.Mutex
-	status     int
-	streams    bool
-	retryAfter time.Duration
-	keep       Keep
-	problem    []byte
-	err        error
+	keep Keep
+	mu   sync.Mutex
+	seen Seen
+}
+
+// Seen is what the last answer says. The zero Seen is none.
+type Seen struct {
+	Status int
+	// Streams says that the answer is a success that says to be a stream of events:
+	// whoever sent it speaks the API, as far as an answer can tell.
+	Streams bool
+	// RetryAfter is the wait that the headers ask for, 0 for none.
+	RetryAfter time.Duration
+	// Problem is the body of what is no success.
+	Problem []byte
+	// Err ended the body, if it is kept.
+	Err error
+}
+
+// Seen returns what the last answer says so far.
+func (x *Exchange) Seen() Seen {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.seen
+}
+
+// hear changes what is seen. A nil Exchange hears nothing.
+func (x *Exchange) hear(change func(*Seen)) {
+	if x != nil {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		change(&x.seen)
+	}
 }
 
 type exchangeKey struct{}
@@ -170,63 +198,9 @@ func Observe(ctx context.Context, keep Keep) (context.Context, *Exchange) {
 	return context.WithValue(ctx, exchangeKey{}, x), x
 }
 
-// Status returns the status of the last answer, 0 when there was none.
-func (x *Exchange) Status() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.status
-}
-
-// Streams reports whether the last answer is a success that says to be a stream of
-// events: whoever sent it speaks the API, as far as an answer can tell.
-func (x *Exchange) Streams() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.streams
-}
-
-// RetryAfter returns the wait that the last answer's headers ask for, 0 for none.
-func (x *Exchange) RetryAfter() time.Duration {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.retryAfter
-}
-
-// Problem returns the body of the last answer if that is no success, nil else.
-func (x *Exchange) Problem() []byte {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.problem
-}
-
-// Err returns the error that ended the body, if it is kept.
-func (x *Exchange) Err() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.err
-}
-
-func (x *Exchange) begin(resp *http.Response) {
-	if x == nil {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.status, x.streams, x.retryAfter, x.problem, x.err = resp.StatusCode, streams(resp), retryAfter(resp.Header, time.Now()), nil, nil
-}
-
 func streams(resp *http.Response) bool {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	return resp.StatusCode/100 == 2 && strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
-}
-
-func (x *Exchange) refused(problem []byte) {
-	if x == nil {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.problem = problem
 }
 
 // ended hears of the error that a body ended with, and returns the one to go on with.
@@ -234,9 +208,7 @@ func (x *Exchange) ended(err error) error {
 	if x == nil || !x.keep.Error || err == nil || err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
 		return err
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.err = err
+	x.hear(func(s *Seen) { s.Err = err })
 	return io.EOF
 }
 

@@ -135,16 +135,16 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestExchange(t *testing.T) {
 	ctx, x := provider.Observe(t.Context(), provider.Keep{})
-	if x.Status() != 0 || x.RetryAfter() != 0 {
-		t.Errorf("before the call: %d, %s", x.Status(), x.RetryAfter())
+	if x.Seen().Status != 0 || x.Seen().RetryAfter != 0 {
+		t.Errorf("before the call: %d, %s", x.Seen().Status, x.Seen().RetryAfter)
 	}
 	_, _, err := get(ctx, t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = io.WriteString(w, strings.Repeat("y", 10_000))
 	})
-	if err != nil || x.Status() != 429 || x.RetryAfter() != 7*time.Second || x.Err() != nil {
-		t.Errorf("after the call: %d, %s, %v, %v", x.Status(), x.RetryAfter(), x.Err(), err)
+	if err != nil || x.Seen().Status != 429 || x.Seen().RetryAfter != 7*time.Second || x.Seen().Err != nil {
+		t.Errorf("after the call: %d, %s, %v, %v", x.Seen().Status, x.Seen().RetryAfter, x.Seen().Err, err)
 	}
 	// An error that is kept is not passed on.
 	ctx, x = provider.Observe(t.Context(), provider.Keep{Error: true})
@@ -152,8 +152,8 @@ func TestExchange(t *testing.T) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half")
 	})
-	if err != nil || string(body) != "half" || !errors.Is(x.Err(), io.ErrUnexpectedEOF) {
-		t.Errorf("a cut body: %q, %v, kept %v", body, err, x.Err())
+	if err != nil || string(body) != "half" || !errors.Is(x.Seen().Err, io.ErrUnexpectedEOF) {
+		t.Errorf("a cut body: %q, %v, kept %v", body, err, x.Seen().Err)
 	}
 }
 
@@ -197,7 +197,7 @@ func waitOf(t *testing.T, header http.Header) time.Duration {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	return x.RetryAfter()
+	return x.Seen().RetryAfter
 }
 
 func TestClientLeavesTheCallersAlone(t *testing.T) {

@@ -140,7 +140,7 @@ func (t Target) Ended(ctx context.Context) error {
 func (t Target) Unanswered(x *Exchange, err error) *Error {
 	p, cause := t.network(err)
 	e := t.Fail(p, cause)
-	e.passing = e.passing || p == Unreadable && x != nil && x.Streams()
+	e.passing = e.passing || p == Unreadable && x != nil && x.Seen().Streams
 	return e
 }
 

@@ -79,8 +79,8 @@ func TestAnswersAreRewritten(t *testing.T) {
 	}})
 	for body, want := range map[string]error{"data: {\"a\":1}\n\ndata: [DONE]\n\n": nil, "{\"a\":1}\n{}\n{\"b\":1}": provider.ErrUnreadable} {
 		_, got, err := get(ctx, t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-		if string(got) != `<{"a":1}` || err != nil || !errors.Is(x.Err(), want) {
-			t.Errorf("%q becomes %q, %v, kept %v", body, got, err, x.Err())
+		if string(got) != `<{"a":1}` || err != nil || !errors.Is(x.Seen().Err, want) {
+			t.Errorf("%q becomes %q, %v, kept %v", body, got, err, x.Seen().Err)
 		}
 	}
 }

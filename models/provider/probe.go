@@ -34,29 +34,26 @@ const (
 // An error is what the model failed with.
 func ProbeTools(ctx context.Context, llm model.LLM) (ToolUse, error) {
 	ping := []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "ping", Description: "Answers that it is there."}}}}
-	answer, calls, err := probe(ctx, llm, &genai.GenerateContentConfig{Tools: ping, MaxOutputTokens: 1024})
-	if err != nil || calls {
-		return callOr(calls, ToolsUnknown), err
+	ask := func(tools []*genai.Tool, most int32) (int32, bool, error) {
+		return probe(ctx, llm, &genai.GenerateContentConfig{Tools: tools, MaxOutputTokens: most})
 	}
-	with, calls, err := probe(ctx, llm, &genai.GenerateContentConfig{Tools: ping, MaxOutputTokens: 1})
-	if err != nil || calls {
-		return callOr(calls, ToolsUnknown), err
+	answer, calls, err := ask(ping, 1024)
+	var with, without int32
+	if err == nil && !calls {
+		with, calls, err = ask(ping, 1)
 	}
-	without, _, err := probe(ctx, llm, &genai.GenerateContentConfig{MaxOutputTokens: 1})
+	if err == nil && !calls {
+		without, _, err = ask(nil, 1)
+	}
 	switch {
+	case calls:
+		return ToolsCalled, err
 	case err != nil || answer == 0 || with == 0 || without == 0:
 		return ToolsUnknown, err
 	case with == without:
 		return ToolsDropped, nil
 	}
 	return ToolsTaken, nil
-}
-
-func callOr(calls bool, otherwise ToolUse) ToolUse {
-	if calls {
-		return ToolsCalled
-	}
-	return otherwise
 }
 
 // probe returns the tokens of the prompt, and whether a call came or had begun.

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,25 +33,6 @@ type RetryPolicy struct {
 	Logger *slog.Logger
 }
 
-func (p RetryPolicy) withDefaults() RetryPolicy {
-	if p.Attempts <= 0 {
-		p.Attempts = 4
-	}
-	if p.Initial <= 0 {
-		p.Initial = 500 * time.Millisecond
-	}
-	if p.Max <= 0 {
-		p.Max = 8 * time.Second
-	}
-	if p.MaxRetryAfter <= 0 {
-		p.MaxRetryAfter = 30 * time.Second
-	}
-	if p.Logger == nil {
-		p.Logger = slog.New(slog.DiscardHandler)
-	}
-	return p
-}
-
 // Retry returns llm with temporary failures tried again, as long as nothing of the
 // answer has been yielded: what a caller has seen is never taken back or repeated.
 // A failure is temporary when an [Error] in it says so. The wait is the longer of
@@ -59,7 +41,11 @@ func (p RetryPolicy) withDefaults() RetryPolicy {
 //
 // The result is as safe for concurrent use as llm is.
 func Retry(llm model.LLM, p RetryPolicy) model.LLM {
-	return &retrying{llm, p.withDefaults()}
+	p.Attempts = cmp.Or(max(p.Attempts, 0), 4)
+	p.Initial, p.Max = cmp.Or(max(p.Initial, 0), 500*time.Millisecond), cmp.Or(max(p.Max, 0), 8*time.Second)
+	p.MaxRetryAfter = cmp.Or(max(p.MaxRetryAfter, 0), 30*time.Second)
+	p.Logger = cmp.Or(p.Logger, slog.New(slog.DiscardHandler))
+	return &retrying{llm, p}
 }
 
 type retrying struct {
