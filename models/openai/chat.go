@@ -7,11 +7,18 @@ import (
 	api "github.com/sashabaranov/go-openai"
 )
 
-// chatRequest is the library's, with messages that hold what its own do not.
+// chatRequest is the library's, with messages that hold what its own do not, and tools
+// that it does not write by way of a map each.
 type chatRequest struct {
 	Model    string    `json:"model"`
 	Messages []message `json:"messages"`
+	Tools    []tool    `json:"tools,omitempty"`
 	api.ChatCompletionRequest
+}
+
+type tool struct {
+	Function api.FunctionDefinition `json:"function"`
+	Type     api.ToolType           `json:"type"`
 }
 
 // message is one of a request. Content is never left out: servers refuse a message
@@ -75,12 +82,11 @@ func (c *call) chatRequest(q *query, stream bool) (chatRequest, error) {
 	for _, t := range q.turns {
 		req.Messages = appendMessages(req.Messages, t)
 	}
-	req.Tools = make([]api.Tool, 0, len(q.tools))
-	for _, t := range q.tools {
-		req.Tools = append(req.Tools, api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{
-			Name: t.Name, Description: t.Description, Parameters: t.Parameters,
-		}})
+	req.Tools = make([]tool, len(q.tools))
+	for i, t := range q.tools {
+		req.Tools[i] = tool{api.FunctionDefinition{Name: t.Name, Description: t.Description, Parameters: t.Parameters}, api.ToolTypeFunction}
 	}
+	req.ChatCompletionRequest.Tools = make([]api.Tool, len(q.tools)) // as many, for the check below
 	switch {
 	case q.choice.Name != "":
 		req.ToolChoice = api.ToolChoice{Type: api.ToolTypeFunction, Function: api.ToolFunction{Name: q.choice.Name}}

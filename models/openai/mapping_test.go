@@ -209,12 +209,12 @@ func TestMapping09Tools(t *testing.T) {
 			"list": {Type: genai.TypeArray, Items: &genai.Schema{Type: genai.TypeInteger}, MinItems: new(int64(1))},
 		}}},
 	}}, {}}}
-	want := `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false,"tools":[` +
+	want := `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"tools":[` +
 		`{"function":{"name":"none","description":"Takes nothing.","parameters":{"type":"object","properties":{}}},"type":"function"},` +
 		`{"function":{"name":"bare","parameters":{"type":"object","properties":{}}},"type":"function"},` +
 		`{"function":{"name":"json","parameters":{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer"}},"required":["z"]}},"type":"function"},` +
 		`{"function":{"name":"google","parameters":{"properties":{"list":{"items":{"type":"integer"},"minItems":1,"type":"array"},` +
-		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"}]}`
+		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"}],"stream":false}`
 	equal(t, "request", want, sent(t, openai.Config{}, req))
 
 	for what, tool := range map[string]*genai.Tool{
@@ -242,19 +242,19 @@ func TestMapping10ToolChoice(t *testing.T) {
 		allowed []string
 		want    string
 	}{
-		{"", nil, `"tools":[` + three + `]}`},
-		{genai.FunctionCallingConfigModeAuto, nil, `"tools":[` + three + `]}`},
-		{genai.FunctionCallingConfigModeAny, nil, `"tools":[` + three + `],"tool_choice":"required"}`},
-		{genai.FunctionCallingConfigModeNone, nil, `"tools":[` + three + `],"tool_choice":"none"}`},
-		{genai.FunctionCallingConfigModeAny, []string{"b"}, `"tools":[` + one + `],"tool_choice":{"type":"function","function":{"name":"b"}}}`},
-		{genai.FunctionCallingConfigModeAny, []string{"b", "a"}, `"tools":[` + both + `],"tool_choice":"required"}`},
-		{genai.FunctionCallingConfigModeValidated, []string{"b", "a"}, `"tools":[` + both + `]}`},
+		{"", nil, `"tools":[` + three + `],"stream":false}`},
+		{genai.FunctionCallingConfigModeAuto, nil, `"tools":[` + three + `],"stream":false}`},
+		{genai.FunctionCallingConfigModeAny, nil, `"tools":[` + three + `],"stream":false,"tool_choice":"required"}`},
+		{genai.FunctionCallingConfigModeNone, nil, `"tools":[` + three + `],"stream":false,"tool_choice":"none"}`},
+		{genai.FunctionCallingConfigModeAny, []string{"b"}, `"tools":[` + one + `],"stream":false,"tool_choice":{"type":"function","function":{"name":"b"}}}`},
+		{genai.FunctionCallingConfigModeAny, []string{"b", "a"}, `"tools":[` + both + `],"stream":false,"tool_choice":"required"}`},
+		{genai.FunctionCallingConfigModeValidated, []string{"b", "a"}, `"tools":[` + both + `],"stream":false}`},
 	}
 	for _, tt := range tests {
 		req := user("hi")
 		req.Config = declare("a", "b", "c")
 		req.Config.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: tt.mode, AllowedFunctionNames: tt.allowed}}
-		equal(t, fmt.Sprintf("%s %v", tt.mode, tt.allowed), `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false,`+tt.want, sent(t, openai.Config{}, req))
+		equal(t, fmt.Sprintf("%s %v", tt.mode, tt.allowed), `{"model":"test-model","messages":[{"role":"user","content":"hi"}],`+tt.want, sent(t, openai.Config{}, req))
 	}
 	req := user("hi")
 	req.Config = &genai.GenerateContentConfig{ToolConfig: &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny}}}

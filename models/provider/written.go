@@ -28,7 +28,6 @@ var (
 	first   = regexp.MustCompile(`^[\w.-]+`)
 	// prefixes are what models put before a name.
 	prefixes = regexp.MustCompile(`^(?:>>>|print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)+`)
-	harmony  = regexp.MustCompile(`\bto=functions\.([\w-]+)`)
 	react    = regexp.MustCompile(`^\W{0,4}Action\W{1,6}([\w.-]+)\W+Action Input\W`)
 	keywords = regexp.MustCompile(`^\(\s*(?:\w+\s*=|\))`)
 	begun    = regexp.MustCompile(`^\(\s*\w*\s*$`) // keywords, perhaps
@@ -42,9 +41,9 @@ type tools []string
 
 // called returns the tool that text calls in words, "" for none.
 func (t tools) called(text string) string {
-	for _, m := range harmony.FindAllStringSubmatch(text, -1) {
-		if t.known(m[1]) != "" {
-			return m[1]
+	for _, after := range strings.Split(text, "to=functions.")[1:] {
+		if name := t.known(first.FindString(after)); name != "" {
+			return name
 		}
 	}
 	// Each line may look as if a value began there that has no end.
