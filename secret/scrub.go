@@ -44,7 +44,7 @@ func (s *Scrubber) Add(tok String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = &blocks{at: map[block][]part{}}
+		s.known = &blocks{at: map[block]int32{}, also: map[block][]int32{}, filter: make([]uint64, 1<<6)}
 	}
 	s.known.add(tok)
 }
@@ -59,8 +59,8 @@ func (s *Scrubber) Scrub(text string) string {
 	}
 	for _, tok := range s.known.odd {
 		v := tok.Reveal()
-		forms := append([]string{v, url.QueryEscape(v), url.PathEscape(v)}, tok.encodings(base64.RawURLEncoding)...)
-		for _, form := range append(forms, tok.encodings(base64.RawStdEncoding)...) {
+		forms := append([]string{v, url.QueryEscape(v), url.PathEscape(v)}, encodings(v, base64.RawURLEncoding)...)
+		for _, form := range append(forms, encodings(v, base64.RawStdEncoding)...) {
 			text = strings.ReplaceAll(text, form, Redacted)
 		}
 	}
@@ -94,55 +94,72 @@ func blockOf(chars string) (b block) {
 	return b
 }
 
-// A part is where a block lies in a form of a token.
-type part struct {
-	token String
-	form  int // index in formsOf
-	start int // of the block in the form
-}
-
-// blocks are known tokens, by the blocks of their signatures' forms.
+// blocks are known tokens, by the blocks of their signatures' forms: as numbers, which
+// cost nothing to keep, since a task may have thousands.
 type blocks struct {
-	at     map[block][]part
-	filter [1 << 11]uint64 // one bit for each hash of a block in at
-	odd    []String        // tokens made of other characters, which are found as they are
+	tokens []String
+	at     map[block]int32   // index in tokens
+	also   map[block][]int32 // of further ones: nearly every block is one token's
+	filter []uint64          // one bit for each hash of a block in at, one in eight of them set at most
+	odd    []String          // tokens made of other characters, which are found as they are
 }
 
 // bit is the place of a block in the filter.
-func (b block) bit() (word, mask uint64) {
-	hash := uint64(b) * 0x9e3779b97f4a7c15 >> 47 // Fibonacci hashing, 17 bits
-	return hash / 64, 1 << (hash % 64)
+func (x *blocks) bit(b block) (word int, mask uint64) {
+	hash := uint64(b) * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing
+	return int(hash/64) & (len(x.filter) - 1), 1 << (hash % 64)
 }
 
+// has reports whether b is a block of any token.
+func (x *blocks) has(b block) bool {
+	if word, mask := x.bit(b); x.filter[word]&mask == 0 {
+		return false
+	}
+	_, ok := x.at[b]
+	return ok
+}
+
+// with returns the tokens that have b, which some do, by their index.
+func (x *blocks) with(b block) []int32 { return append([]int32{x.at[b]}, x.also[b]...) }
+
 func (x *blocks) add(tok String) {
-	plain := plainForm(tok)
-	if len(plain.chars) < minScrub {
+	v, end := tok.Reveal(), tok.end()
+	chars := significant(v[len(v)-end:])
+	if len(chars) < minScrub {
 		if !slices.ContainsFunc(x.odd, tok.Equal) {
 			x.odd = append(x.odd, tok)
 		}
 		return
 	}
-	known := func(p part) bool { return p.token.Equal(tok) }
-	if slices.ContainsFunc(x.at[blockOf(plain.chars[plain.from:])], known) {
+	known := func(i int32) bool { return x.tokens[i].Equal(tok) }
+	if b := blockOf(chars); x.has(b) && slices.ContainsFunc(x.with(b), known) {
 		return // the base token comes with every call
 	}
-	parts := make([]part, 0, 128)
-	for i, form := range formsOf(tok, plain) {
-		for start := form.from; ; start += minScrub {
-			start = min(start, form.to-minScrub) // the last one ends with the form
-			b := blockOf(form.chars[start:])
-			if parts = append(parts, part{tok, i, start}); x.at[b] == nil {
-				x.at[b] = parts[len(parts)-1 : len(parts) : len(parts)] // nearly every block is one token's
-			} else {
-				x.at[b] = append(x.at[b], part{tok, i, start})
-			}
-			word, mask := b.bit()
-			x.filter[word] |= mask
-			if start == form.to-minScrub {
-				break
+	this := int32(len(x.tokens)) //nolint:gosec // so many have no room in memory
+	x.tokens = append(x.tokens, tok)
+	// What stands before the end is not looked for. A multiple of three bytes is left
+	// out, which base64 has as characters of their own.
+	for _, form := range formsOf(v[(len(v)-end)/3*3:], end) {
+		for b := range form.blocks {
+			if !x.has(b) {
+				x.at[b] = this
+				x.mark(b)
+			} else if x.at[b] != this {
+				x.also[b] = append(x.also[b], this)
 			}
 		}
 	}
+	if len(x.at) > 8*len(x.filter) {
+		x.filter = make([]uint64, 4*len(x.filter))
+		for b := range x.at {
+			x.mark(b)
+		}
+	}
+}
+
+func (x *blocks) mark(b block) {
+	word, mask := x.bit(b)
+	x.filter[word] |= mask
 }
 
 // A form is a token in one spelling, as [unescaped] reads it.
@@ -151,42 +168,52 @@ type form struct {
 	from, to int // the signature in it
 }
 
+// blocks yields the blocks into which the signature is cut, and where they start. The
+// last one ends with it.
+func (f form) blocks(yield func(block, int) bool) {
+	for start := f.from; yield(blockOf(f.chars[start:]), start) && start < f.to-minScrub; {
+		start = min(start+minScrub, f.to-minScrub)
+	}
+}
+
 // least is how long a run of the form must be to be hidden.
 func (f form) least() int { return min(minRun, f.to-f.from) }
 
-// plainForm is a token as it is. Without a signature, or with a short one, all of it
-// counts.
-func plainForm(tok String) form {
-	value := tok.Reveal()
-	f := form{chars: significant(value)}
-	f.to = len(f.chars)
-	if strings.HasPrefix(value, "eyJ") { // a JWT, whose header is a JSON object
-		if signed := len(significant(value[strings.LastIndexByte(value, '.')+1:])); signed >= minScrub {
-			f.from = f.to - signed
+// end is how many bytes at the end of a token are looked for: the signature, or all of
+// one without.
+func (s String) end() int {
+	v := s.Reveal()
+	if strings.HasPrefix(v, "eyJ") { // a JWT, whose header is a JSON object
+		if signature := v[strings.LastIndexByte(v, '.')+1:]; len(significant(signature)) >= minScrub {
+			return len(signature)
 		}
 	}
-	return f
+	return len(v)
 }
 
-// formsOf returns the spellings of a token, given the first: as it is, reversed, and in
-// hex and base64.
-func formsOf(tok String, plain form) []form {
-	signed := plain.to - plain.from
+// formsOf returns the spellings of a token of which the last bytes are looked for: as it
+// is, reversed, and in hex and base64.
+func formsOf(v string, end int) []form {
+	plain := form{chars: significant(v)}
+	plain.to = len(plain.chars)
+	plain.from = plain.to - len(significant(v[len(v)-end:]))
 	reversed := []byte(plain.chars)
 	slices.Reverse(reversed)
-	forms := append(make([]form, 0, 7), plain, form{string(reversed), 0, signed})
-	for _, chars := range tok.encodings(base64.RawURLEncoding) {
-		// The end of the token is in the end of the encoded text.
-		from := len(chars) - len(chars)*signed/len(plain.chars)
-		forms = append(forms, form{chars, max(min(from, len(chars)-minScrub), 0), len(chars)})
+	forms := append(make([]form, 0, 7), plain, form{string(reversed), 0, plain.to - plain.from})
+	for i, chars := range encodings(v, base64.RawURLEncoding) {
+		length := 2 * end // in hex
+		if i > 1 {
+			length = end * 4 / 3
+		}
+		from := min(len(chars)-length, len(chars)-minScrub)
+		forms = append(forms, form{chars, max(from, 0), len(chars)})
 	}
 	return forms
 }
 
 // encodings returns a token in hex, and in base64 at each of the three alignments within
 // a longer text: what encodes the token and nothing else.
-func (s String) encodings(enc *base64.Encoding) []string {
-	v := s.Reveal()
+func encodings(v string, enc *base64.Encoding) []string {
 	digits := hex.EncodeToString([]byte(v))
 	all := append(make([]string, 0, 5), digits, strings.ToUpper(digits))
 	for shift := range 3 {
@@ -288,7 +315,7 @@ func (x *blocks) touches(text string, read reading) bool {
 			continue
 		}
 		last = last.then(c)
-		if word, mask := last.bit(); x.filter[word]&mask != 0 && x.at[last] != nil {
+		if x.has(last) {
 			return true
 		}
 	}
@@ -312,25 +339,34 @@ func (x *blocks) runs(text string, read reading) (spans []span) {
 		}
 		i += n
 	}
-	type seen struct{ token, form int }
-	until := map[seen]int{} // how far a form was followed, so that nothing is followed twice
-	forms := map[string][]form{}
-	ids := map[string]int{}
+	// What is found is looked up in full, once.
+	type part struct {
+		form  *form
+		start int // of a block in it
+	}
+	parts, found := map[block][]part{}, map[int32]bool{}
+	until := map[*form]int{} // how far a form was followed, so that nothing is followed twice
 	var last block
 	for i, c := range chars {
-		last = last.then(c)
-		if word, mask := last.bit(); x.filter[word]&mask == 0 || i+1 < minScrub {
+		if last = last.then(c); i+1 < minScrub || !x.has(last) {
 			continue
 		}
-		for _, p := range x.at[last] {
-			value := p.token.Reveal()
-			if forms[value] == nil {
-				forms[value], ids[value] = formsOf(p.token, plainForm(p.token)), len(ids)
-			}
-			if key := (seen{ids[value], p.form}); i < until[key] {
+		for _, t := range x.with(last) {
+			if found[t] {
 				continue
-			} else if a, b := run(chars, i+1-minScrub, forms[value][p.form], p.start); b-a >= forms[value][p.form].least() {
-				until[key] = b
+			}
+			found[t] = true
+			for _, form := range formsOf(x.tokens[t].Reveal(), x.tokens[t].end()) {
+				for b, start := range form.blocks {
+					parts[b] = append(parts[b], part{&form, start})
+				}
+			}
+		}
+		for _, p := range parts[last] {
+			if i < until[p.form] {
+				continue
+			} else if a, b := run(chars, i+1-minScrub, *p.form, p.start); b-a >= p.form.least() {
+				until[p.form] = b
 				spans = append(spans, span{where[a].start, where[b-1].end})
 			}
 		}
