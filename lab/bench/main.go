@@ -2,7 +2,7 @@
 // beside its floor, which is the same work without this project, done in the same
 // process, against the same servers, over the same connections.
 //
-//	go run ./lab/bench [-json] [-only REGEXP] [-time 5s]
+//	go run ./lab/bench [-json] [-only REGEXP] [-time 5s] [-profile DIR]
 //
 // Measure and floor take turns in small batches, so that what else the machine does
 // hits both alike. The ratio is that of the fastest tenths, which were disturbed
@@ -41,6 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	asJSON := flags.Bool("json", false, "print JSON")
 	only := flags.String("only", "", "measure only what `REGEXP` matches")
 	budget := flags.Duration("time", 5*time.Second, "for each measure, opening and closing not counted")
+	profiles := flags.String("profile", "", "leave processor profiles of each measure and its floor in `DIR`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			continue
 		}
 		_, _ = fmt.Fprintln(stderr, m.name)
-		row, err := m.take(ctx, *budget)
+		row, err := m.take(ctx, *budget, *profiles)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

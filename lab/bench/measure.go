@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -75,8 +79,9 @@ const (
 	undisturbed = .1
 )
 
-// take opens, measures and closes m.
-func (m measure) take(ctx context.Context, budget time.Duration) (row Row, err error) {
+// take opens, measures and closes m, and profiles it afterwards if there is a directory
+// for that.
+func (m measure) take(ctx context.Context, budget time.Duration, profiles string) (row Row, err error) {
 	p, err := m.open(ctx)
 	if err != nil {
 		return Row{}, err
@@ -124,7 +129,27 @@ func (m measure) take(ctx context.Context, budget time.Duration) (row Row, err e
 	if p.notes != nil {
 		row.Notes, err = p.notes(&row)
 	}
+	if profiles != "" && err == nil {
+		name := filepath.Join(profiles, strings.ReplaceAll(m.name, " ", "-"))
+		err = errors.Join(p.ours.profile(name+".ours.pprof", n, budget), p.floor.profile(name+".floor.pprof", n, budget))
+	}
 	return row, err
+}
+
+// profile runs a side alone, and leaves in a file where the processor's time went.
+func (s side) profile(name string, n int, budget time.Duration) error {
+	file, err := os.Create(name) //nolint:gosec // the caller's directory
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	for start := time.Now(); err == nil && time.Since(start) < budget; {
+		_, err = s.time(n)
+	}
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
 
 // calibrate warms both sides up and returns how many runs make a batch.
