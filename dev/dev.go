@@ -8,6 +8,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
@@ -29,8 +31,8 @@ import (
 // Config says what to start. The zero value is an authorization server alone, on a
 // free port, that keeps nothing.
 type Config struct {
-	// Auth is the authorization server. AllowRemote, StateDir and Logger of this
-	// Config go into it where it leaves them out.
+	// Auth is the authorization server. StateDir and Logger of this Config go into it
+	// where it leaves them out, and its BaseURL is where it listens unless it has one.
 	Auth     lumodev.Config
 	AuthAddr string // host:port; "" is a free port on loopback
 
@@ -125,7 +127,7 @@ func start(ctx context.Context, cfg Config) (_ *Servers, err error) {
 			return ""
 		}
 	}
-	if err := s.startAuth(ctx, cfg); err != nil {
+	if err := s.startAuth(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.API != nil || cfg.Documents != nil {
@@ -138,41 +140,37 @@ func start(ctx context.Context, cfg Config) (_ *Servers, err error) {
 		sensitive.Store(&ids)
 	}
 	if cfg.Model != nil {
-		server := docapi.HTTPServer(logged(cfg.Model, s.log), s.log)
-		server.WriteTimeout = 0 // an answer may stream for as long as its model takes
-		if s.Model, err = s.listen("the model server", cfg.ModelAddr, cfg.AllowRemote, func(string) (*http.Server, error) { return server, nil }); err != nil {
+		s.Model, err = s.listen("the model server", cfg.ModelAddr, "", cfg.AllowRemote, func(string) (http.Handler, error) { return logged(cfg.Model, s.log), nil })
+		if err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
 }
 
-func (s *Servers) startAuth(ctx context.Context, cfg Config) error {
+func (s *Servers) startAuth(cfg Config) error {
 	auth := cfg.Auth
-	auth.AllowRemote = auth.AllowRemote || cfg.AllowRemote
 	if auth.Logger == nil {
 		auth.Logger = cfg.Logger
 	}
 	if auth.StateDir == "" && cfg.StateDir != "" {
 		auth.StateDir = filepath.Join(cfg.StateDir, "lumodev")
 	}
-	running, err := lumodev.Start(context.WithoutCancel(ctx), auth, cfg.AuthAddr)
-	if err != nil {
-		return err
-	}
-	s.Auth, s.AuthURL = running.Server, running.URL
-	s.closers = append(s.closers, running.Close)
-	go func() {
-		if err := running.Wait(); err != nil {
-			s.failed <- err
+	_, err := s.listen("the authorization server", cfg.AuthAddr, auth.BaseURL, cfg.AllowRemote, func(base string) (_ http.Handler, err error) {
+		auth.BaseURL = base
+		if s.Auth, err = lumodev.New(auth); err != nil {
+			return nil, err
 		}
-	}()
-	return nil
+		s.AuthURL = s.Auth.Config().BaseURL
+		s.closers = append(s.closers, s.Auth.Close)
+		return s.Auth, nil
+	})
+	return err
 }
 
 func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
 	var err error
-	s.API, err = s.listen("the protected API", cfg.APIAddr, cfg.AllowRemote, func(base string) (*http.Server, error) {
+	s.API, err = s.listen("the protected API", cfg.APIAddr, "", cfg.AllowRemote, func(base string) (http.Handler, error) {
 		guarded := s.Guard()
 		guarded.Logger = cfg.Logger
 		if cfg.Guard != nil {
@@ -183,8 +181,7 @@ func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
 			return nil, err
 		}
 		if cfg.API != nil {
-			h, err := cfg.API(guard, base)
-			return docapi.HTTPServer(h, cfg.Logger), err
+			return cfg.API(guard, base)
 		}
 		docs := *cfg.Documents
 		docs.BaseURL, docs.Verifier = base, guard
@@ -198,30 +195,38 @@ func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
 			return nil, err
 		}
 		s.closers = append(s.closers, s.Docs.Close)
-		return docapi.HTTPServer(s.Docs, cfg.Logger), nil
+		return s.Docs, nil
 	})
 	return err
 }
 
-// listen serves what is made for the base URL of a listener on addr.
-func (s *Servers) listen(what, addr string, allowRemote bool, made func(base string) (*http.Server, error)) (*url.URL, error) {
-	l, err := lumodev.Listen(addr, allowRemote)
+// listen serves what is made for base, the URL by which clients reach a listener on addr; "" is
+// the listener's own.
+func (s *Servers) listen(what, addr, base string, allowRemote bool, made func(base string) (http.Handler, error)) (*url.URL, error) {
+	l, err := serve.Listen(addr, allowRemote)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	base := &url.URL{Scheme: "http", Host: l.Addr().String()}
-	server, err := made(base.String())
+	at := serve.BaseURL(l)
+	base = cmp.Or(base, at.String())
+	h, err := made(base)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	server.Handler = lumodev.OwnHost(server.Handler, l, base.String())
-	s.closers = append(s.closers, server.Close)
+	server := serve.New(h, l, base, s.log)
+	done := make(chan struct{})
+	s.closers = append(s.closers, func() error {
+		err := server.Close()
+		<-done // or the port may be taken still
+		return err
+	})
 	go func() {
+		defer close(done)
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s stopped: %w", what, err)
 		}
 	}()
-	return base, nil
+	return at, nil
 }
 
 // Client says how the first agent reaches the authorization server.
@@ -254,24 +259,12 @@ func (s *Servers) Close() error {
 // logged writes one line for each request to the model.
 func logged(h http.Handler, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start, seen := time.Now(), &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		start, seen := time.Now(), &serve.StatusWriter{ResponseWriter: w}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // an answer may stream for as long as its model takes
 		defer func() {
 			log.InfoContext(context.WithoutCancel(r.Context()), "model request", "method", r.Method, "path", r.URL.Path,
-				"status", seen.status, "duration", time.Since(start).Round(time.Microsecond))
+				"status", seen.Status, "duration", time.Since(start).Round(time.Microsecond))
 		}()
 		h.ServeHTTP(seen, r)
 	})
 }
-
-// statusWriter notes the status. http.ResponseController finds the writer below it.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

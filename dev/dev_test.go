@@ -11,6 +11,7 @@ import (
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -129,7 +130,7 @@ func TestAddressesAreKept(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := lumodev.Listen(taken, false)
+	l, err := serve.Listen(taken, false)
 	if err != nil {
 		t.Fatal(err)
 	}

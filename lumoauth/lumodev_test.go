@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -19,22 +20,19 @@ var (
 )
 
 // startDev starts a development server and returns it with a client of its agent.
-func startDev(t *testing.T, change func(*lumoauth.Config)) (*lumodev.Running, *lumoauth.Client) {
+func startDev(t *testing.T, change func(*lumoauth.Config)) (*lumodev.Server, *lumoauth.Client) {
 	t.Helper()
-	dev, err := lumodev.Start(t.Context(), lumodev.Config{}, "127.0.0.1:0")
+	servers, err := dev.Start(t.Context(), dev.Config{})
 	if err != nil {
-		t.Fatalf("lumodev.Start() = %v", err)
+		t.Fatalf("dev.Start() = %v", err)
 	}
 	t.Cleanup(func() {
-		if err := dev.Close(); err != nil {
+		if err := servers.Close(); err != nil {
 			t.Errorf("Close() = %v", err)
 		}
 	})
-	cfg := dev.Server.Config()
-	agent := cfg.Agents[0]
-	clientCfg := lumoauth.Config{
-		URL: dev.URL, Org: cfg.Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret, MaxWait: time.Millisecond,
-	}
+	clientCfg := servers.Client()
+	clientCfg.MaxWait = time.Millisecond
 	if change != nil {
 		change(&clientCfg)
 	}
@@ -42,12 +40,12 @@ func startDev(t *testing.T, change func(*lumoauth.Config)) (*lumodev.Running, *l
 	if err != nil {
 		t.Fatalf("New() = %v", err)
 	}
-	return dev, client
+	return servers.Auth, client
 }
 
-func userToken(t *testing.T, dev *lumodev.Running, email string) secret.String {
+func userToken(t *testing.T, dev *lumodev.Server, email string) secret.String {
 	t.Helper()
-	token, err := dev.Server.UserToken(email)
+	token, err := dev.UserToken(email)
 	if err != nil {
 		t.Fatalf("UserToken(%s) = %v", email, err)
 	}
@@ -160,7 +158,7 @@ func TestDevServerIdentityMetadataAndRevocation(t *testing.T) {
 		t.Errorf("Me() = %+v, %v", me, err)
 	}
 	p, err := c.Ping(ctx)
-	if err != nil || p.Metadata.Issuer != dev.Server.Issuer() || p.Metadata.JWKSURI == "" || p.Metadata.IntrospectionEndpoint == "" {
+	if err != nil || p.Metadata.Issuer != dev.Issuer() || p.Metadata.JWKSURI == "" || p.Metadata.IntrospectionEndpoint == "" {
 		t.Errorf("Ping() = %+v, %v", p, err)
 	}
 	if p.ServerTime.IsZero() || p.Skew.Abs() > 2*time.Second {

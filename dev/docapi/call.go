@@ -7,12 +7,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/resource"
 )
 
 // A call is one request on its way through the server.
 type call struct {
-	w      *recorder
+	w      *serve.StatusWriter
 	r      *http.Request
 	token  *resource.Token // nil until authenticated
 	reason string          // why it failed, for the log only
@@ -105,14 +106,14 @@ func (c *call) log(log *slog.Logger, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("method", c.r.Method),
 		slog.String("path", path),
-		slog.Int("status", c.w.status),
+		slog.Int("status", c.w.Status),
 		slog.Duration("duration", took),
 	}
 	if c.token != nil {
 		attrs = append(attrs, slog.String("agent", principal(c.token)), slog.String("task", c.token.TaskID))
 	}
 	level := slog.LevelInfo
-	if c.w.status >= http.StatusInternalServerError {
+	if c.w.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
 	if c.reason != "" {
@@ -139,28 +140,3 @@ func owner(t *resource.Token) (kind, name string) {
 	}
 	return "subject", t.Subject
 }
-
-// A recorder remembers the status of an answer.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements [http.ResponseWriter].
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
-		r.status = status
-	}
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements [http.ResponseWriter].
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
-	}
-	return r.ResponseWriter.Write(b)
-}
-
-// Unwrap serves [http.ResponseController].
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -10,7 +10,7 @@ import (
 // What the rest of the project and the guides rely on.
 func TestCorpus(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	if got := f.server.Sensitive(); !slices.Equal(got, []string{"doc_7310", "doc_7344"}) {
 		t.Errorf("Sensitive() = %v", got)
 	}
@@ -61,7 +61,7 @@ func TestCorpus(t *testing.T) {
 // One world: a figure that two documents give is the same in both.
 func TestCorpusAgreesWithItself(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	for figure, ids := range map[string][]string{
 		"1,412":             {"doc_9982", "doc_4417"},
 		"$0.74 million":     {"doc_9982", "doc_4417"},

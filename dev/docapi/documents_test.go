@@ -189,7 +189,7 @@ func TestSensitive(t *testing.T) {
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
-	f := serve(t, func(c *Config) { c.Documents = dir })
+	f := serveAPI(t, func(c *Config) { c.Documents = dir })
 	if got := f.server.Sensitive(); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("Sensitive() = %v, want [a b]", got)
 	}

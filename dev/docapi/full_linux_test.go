@@ -41,7 +41,7 @@ func TestFileSizeLimit(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	got := f.post("key-1", `{"title":"T","content":"`+strings.Repeat("x", 200<<10)+`"}`)
 	if got.status != 507 || !strings.Contains(got.body, "cannot write the report: file too large") {
 		t.Errorf("POST = %d %.200s, want 507", got.status, got.body)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -78,8 +79,8 @@ func (f *fixture) pass(d time.Duration) {
 	f.clock = f.clock.Add(d)
 }
 
-// serve starts a Server whose configuration change may alter.
-func serve(t *testing.T, change func(*Config)) *fixture {
+// serveAPI starts a Server whose configuration change may alter.
+func serveAPI(t *testing.T, change func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &syncBuffer{}, clock: noon}
 	ts := httptest.NewUnstartedServer(nil)
@@ -100,7 +101,7 @@ func serve(t *testing.T, change func(*Config)) *fixture {
 		t.Fatalf("New() = %v", err)
 	}
 	f.server = s
-	ts.Config = HTTPServer(s, cfg.Logger)
+	ts.Config = serve.New(s, ts.Listener, "http://x", slog.New(slog.DiscardHandler))
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()

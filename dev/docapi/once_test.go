@@ -22,7 +22,7 @@ const q4 = `{"title":"Q4 Analysis","content":"Revenue rose."}`
 
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	first := f.post("key-1", q4)
 	if first.status != 201 || first.header.Get("Idempotent-Replayed") != "" {
 		t.Fatalf("first POST = %d %s", first.status, first.body)
@@ -55,7 +55,7 @@ func TestIdempotencyKey(t *testing.T) {
 // A key is looked at after the authority: a replay is no way around a token.
 func TestReplayNeedsAuthority(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	if got := f.post("key-1", q4); got.status != 201 {
 		t.Fatal(got)
 	}
@@ -68,7 +68,7 @@ func TestReplayNeedsAuthority(t *testing.T) {
 
 func TestKeysAreForgotten(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(c *Config) { c.Limits = Limits{Keys: 2, KeyAge: time.Hour} })
+	f := serveAPI(t, func(c *Config) { c.Limits = Limits{Keys: 2, KeyAge: time.Hour} })
 	replayed := func(key string) bool {
 		got := f.post(key, q4)
 		if got.status != 201 {
@@ -108,7 +108,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 	reports := t.TempDir()
 	config := func(c *Config) { c.StateDir, c.Reports, c.BaseURL = state, reports, "http://127.0.0.1:1" }
 	start := func() *fixture {
-		return serve(t, func(c *Config) {
+		return serveAPI(t, func(c *Config) {
 			config(c)
 			c.Verifier = &fakeVerifier{base: c.BaseURL}
 		})
@@ -135,7 +135,7 @@ func TestKeysSurviveARestart(t *testing.T) {
 
 func TestKeyInFlight(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	entered, release := make(chan struct{}), make(chan struct{})
 	f.server.write = func(path string, data []byte, mode fs.FileMode) error {
 		close(entered)
@@ -159,7 +159,7 @@ func TestKeyInFlight(t *testing.T) {
 
 func TestManyAtOnceMakeOneReport(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	var wg sync.WaitGroup
 	ids := make(chan string, 30)
 	for range 30 {
@@ -196,7 +196,7 @@ func TestCrashMakesNoSecondReport(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			state, reports := t.TempDir(), t.TempDir()
 			start := func() *fixture {
-				return serve(t, func(c *Config) {
+				return serveAPI(t, func(c *Config) {
 					c.StateDir, c.Reports, c.BaseURL = state, reports, "http://127.0.0.1:1"
 					c.Verifier = &fakeVerifier{base: c.BaseURL}
 				})
@@ -232,7 +232,7 @@ func TestCrashMakesNoSecondReport(t *testing.T) {
 // whose answer was lost.
 func TestRetryLeavesAnEditedReportAlone(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	f.dies(leftovers["the report"])
 	f.post("key-1", q4)
 	names := f.files()
@@ -267,7 +267,7 @@ func TestDiskErrors(t *testing.T) {
 	} {
 		t.Run(test.err.Error(), func(t *testing.T) {
 			t.Parallel()
-			f := serve(t, nil)
+			f := serveAPI(t, nil)
 			f.server.write = func(path string, _ []byte, _ fs.FileMode) error {
 				return &os.PathError{Op: "write", Path: "/CANARY/" + path, Err: test.err}
 			}
@@ -298,7 +298,7 @@ func TestReportsDirectoryThatIsAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	writeFile(t, file, "x")
 	for _, dir := range []string{file, filepath.Join(file, "reports")} {
-		f := serve(t, func(c *Config) { c.Reports = dir })
+		f := serveAPI(t, func(c *Config) { c.Reports = dir })
 		got := f.send("POST", "/v1/reports", "writer-analyst", q4)
 		if got.status != 500 || !strings.Contains(got.body, "the reports directory is not a directory") || strings.Contains(got.body, file) {
 			t.Errorf("POST = %d %s", got.status, got.body)
@@ -312,7 +312,7 @@ func TestReportsDirectoryThatIsAFile(t *testing.T) {
 // A store that fails is an error before anything is written.
 func TestStateThatFails(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	if err := f.server.keys.db.Do("DROP TABLE idempotency"); err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestStateThatFails(t *testing.T) {
 
 func TestFullStateDisk(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	if err := f.server.keys.db.Do("PRAGMA max_page_count = 1"); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestReportsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	f := serve(t, func(c *Config) { c.Limits = Limits{Content: 1000, Body: 5000} })
+	f := serveAPI(t, func(c *Config) { c.Limits = Limits{Content: 1000, Body: 5000} })
 	quoted := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	report := func(title, content string) string {
 		return `{"title":` + quoted(title) + `,"content":` + quoted(content) + `}`
@@ -90,7 +90,7 @@ func TestReportsThatAreRefused(t *testing.T) {
 
 func TestCreateReport(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	got := f.send("POST", "/v1/reports", "writer-analyst",
 		`{"title":"Q4 \"Analysis\"","content":"Revenue **rose**.\r\n\n","source_documents":["doc_9982","doc_1"]}`,
 		"Content-Type", `Application/JSON; charset="UTF-8"`)
@@ -160,7 +160,7 @@ func TestHeadingIsNotRepeated(t *testing.T) {
 // Files that were not made here are not served, whatever their names.
 func TestOtherFilesAmongTheReports(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	if err := os.MkdirAll(f.reports, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestSearchesThatAreRefused(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	for _, test := range []struct{ name, query, say string }{
 		{"no query", "", "exactly one parameter"},
 		{"empty", "query=", "empty"},
@@ -63,7 +63,7 @@ func TestSearch(t *testing.T) {
 	} {
 		writeFile(t, filepath.Join(dir, name), text)
 	}
-	f := serve(t, func(c *Config) { c.Documents = dir })
+	f := serveAPI(t, func(c *Config) { c.Documents = dir })
 	for _, test := range []struct {
 		query string
 		want  []hit
@@ -111,7 +111,7 @@ func TestSearchIsBounded(t *testing.T) {
 	for i := range 30 {
 		writeFile(t, filepath.Join(dir, fmt.Sprintf("n%02d.md", i)), "# N\n\nneedle "+strings.Repeat("長", 5000))
 	}
-	f := serve(t, func(c *Config) { c.Documents = dir })
+	f := serveAPI(t, func(c *Config) { c.Documents = dir })
 	got := f.search("needle")
 	if len(got.Documents) != maxHits || got.Total != 30 || got.Documents[0].ID != "n00" {
 		t.Errorf("%d documents of %d, want %d of 30, by id", len(got.Documents), got.Total, maxHits)
@@ -127,7 +127,7 @@ func TestSearchIsBounded(t *testing.T) {
 // the text of another's snippet or from the number of hits.
 func TestSearchTellsNothingOfRestrictedDocuments(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	sensitive := f.server.Sensitive()
 	if len(sensitive) == 0 {
 		t.Fatal("the corpus has no restricted document, so nothing is tested")

@@ -17,6 +17,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
@@ -167,7 +168,7 @@ const (
 
 // ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{w: &recorder{ResponseWriter: w}, r: r}
+	c := &call{w: &serve.StatusWriter{ResponseWriter: w}, r: r}
 	start := s.now()
 	if err := s.route(c); err != nil {
 		c.fail(err)

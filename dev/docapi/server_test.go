@@ -19,7 +19,7 @@ import (
 
 func TestOrderOfChecks(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	const report = `{"title":"T","content":"C"}`
 	tests := []struct {
 		name, method, path, token string
@@ -88,7 +88,7 @@ func TestOrderOfChecks(t *testing.T) {
 
 func TestAllow(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	for path, want := range map[string]string{
 		"/v1/documents/doc_9982": "GET, HEAD", "/v1/documents": "GET, HEAD", "/v1/reports": "POST", "/v1/reports/x": "GET, HEAD",
 	} {
@@ -108,7 +108,7 @@ func TestHostilePaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, filepath.Join(docs, "a.md"), "# inside")
-	f := serve(t, func(c *Config) { c.Documents = docs })
+	f := serveAPI(t, func(c *Config) { c.Documents = docs })
 	for _, path := range []string{
 		"/v1/documents/../secret", "/v1/documents/..", "/v1/documents/.", "/v1/documents/%2e%2e",
 		"/v1/documents/..%2fsecret", "/v1/documents/..%2Fsecret.md", "/v1/documents/%2e%2e%2fsecret",
@@ -152,7 +152,7 @@ func (f *fixture) raw(t *testing.T, request string) int {
 
 func TestGiantHeader(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	got := f.raw(t, "GET /v1/documents/doc_9982 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+strings.Repeat("a", 100<<10)+"\r\n\r\n")
 	if got != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("100 KiB of Authorization: %d, want 431", got)
@@ -161,7 +161,7 @@ func TestGiantHeader(t *testing.T) {
 
 func TestDemands(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	for _, test := range []struct {
 		method, path, action, identifier string
 	}{
@@ -191,7 +191,7 @@ func TestGetDocument(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "plan.md"),
 		"---\ntitle: \"The plan: 2025\"\nkind: memo # short\nclassification: Confidential\nupdated_at: 2025-02-03\n---\n\n# Plan\n\nText <b> & 日本\n")
-	f := serve(t, func(c *Config) { c.Documents = dir })
+	f := serveAPI(t, func(c *Config) { c.Documents = dir })
 	got := f.send("GET", "/v1/documents/plan", "read-plan", "")
 	want := `{"id":"plan","title":"The plan: 2025","kind":"memo","classification":"confidential",` +
 		`"content_type":"text/markdown","content":"# Plan\n\nText <b> & 日本\n","updated_at":"2025-02-03T00:00:00Z"}`
@@ -213,7 +213,7 @@ func TestGetDocument(t *testing.T) {
 
 func TestLogLine(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
+	f := serveAPI(t, nil)
 	f.send("GET", "/v1/documents/doc_9982?access_token=CANARY", "read-doc_9982", "")
 	f.send("POST", "/v1/reports", "writer-CANARY2", `{"title":"CANARY-TITLE","content":"CANARY-CONTENT"}`, "Idempotency-Key", "CANARY-KEY")
 	f.send("GET", "/v1/documents/"+strings.Repeat("x", 5000), "wrong-CANARY", "")

@@ -60,7 +60,7 @@ func TestWithRealTokens(t *testing.T) {
 		return text
 	}
 
-	f := serve(t, func(c *Config) { c.Verifier = verifier })
+	f := serveAPI(t, func(c *Config) { c.Verifier = verifier })
 	for _, call := range []struct {
 		method, path, body string
 		status             int
@@ -89,13 +89,5 @@ func TestWithRealTokens(t *testing.T) {
 	as.Close()
 	if got := f.send("GET", "/v1/documents/doc_9982", token([]any{}), ""); got.status != 503 {
 		t.Errorf("without an authorization server: %d, want 503", got.status)
-	}
-}
-
-func TestHTTPServerHasEveryTimeout(t *testing.T) {
-	t.Parallel()
-	s := HTTPServer(http.NotFoundHandler(), nil)
-	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 || s.ErrorLog == nil {
-		t.Errorf("HTTPServer() leaves something unbounded: %+v", s)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -43,9 +42,9 @@ const defaultAgentScopes = "agent:basic jit:request"
 // changed and used again afterwards.
 type Config struct {
 	// BaseURL is scheme://host:port as clients reach the server. The issuer is
-	// BaseURL + "/orgs/" + Org. New needs it; Start derives it from the listener
-	// when it is empty. Tokens are valid for their issuer only, so they survive a
-	// restart only under the same BaseURL.
+	// BaseURL + "/orgs/" + Org. New needs it; package dev has it from its listener.
+	// Tokens are valid for their issuer only, so they survive a restart only under
+	// the same BaseURL.
 	BaseURL string
 
 	// Org is the slug of the one organization served. Default [DefaultOrg].
@@ -84,9 +83,6 @@ type Config struct {
 	// and revocations over restarts. "" keeps everything in memory. The directory
 	// is made with mode 0700 if it does not exist, and serves one process.
 	StateDir string
-
-	// AllowRemote lets Start listen on addresses that are not loopback.
-	AllowRemote bool
 
 	// Logger gets one line per request and one at the start. nil discards.
 	Logger *slog.Logger
@@ -316,17 +312,4 @@ func cleanBaseURL(raw string) (string, error) {
 		return "", errors.New("want scheme://host:port and nothing else")
 	}
 	return u.Scheme + "://" + u.Host, nil
-}
-
-// baseURLOf returns the http URL of a listener's address. A wildcard address is
-// reached through loopback.
-func baseURLOf(addr string) string {
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return "http://" + addr
-	}
-	if ap.Addr().IsUnspecified() {
-		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
-	}
-	return "http://" + ap.String()
 }

@@ -2,10 +2,11 @@ package lumodev
 
 import (
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -61,17 +62,30 @@ func start(t *testing.T, mutate func(*Config)) *env {
 	if mutate != nil {
 		mutate(&cfg)
 	}
-	run, err := Start(context.Background(), cfg, "127.0.0.1:0")
+	e.Server, e.url = serve(t, cfg)
+	return e
+}
+
+// serve serves cfg on loopback until the test ends, at a URL that is its BaseURL unless
+// it has one.
+func serve(t *testing.T, cfg Config) (*Server, string) {
+	t.Helper()
+	ts := httptest.NewUnstartedServer(nil)
+	url := "http://" + ts.Listener.Addr().String()
+	cfg.BaseURL = cmp.Or(cfg.BaseURL, url)
+	s, err := New(cfg)
 	if err != nil {
-		t.Fatalf("Start() = %v", err)
+		t.Fatalf("New() = %v", err)
 	}
+	ts.Config.Handler = s
+	ts.Start()
 	t.Cleanup(func() {
-		if err := run.Close(); err != nil {
+		ts.Close()
+		if err := s.Close(); err != nil {
 			t.Errorf("Close() = %v", err)
 		}
 	})
-	e.Server, e.url = run.Server, run.URL
-	return e
+	return s, url
 }
 
 // with returns e for a subtest.

@@ -76,7 +76,7 @@ func TestLogsHoldNoSecret(t *testing.T) {
 					}
 				}
 			}
-			if !strings.Contains(text, "lumodev (development only) is listening") {
+			if !strings.Contains(text, "lumodev (development only) starts") {
 				t.Error("the log does not say that this is for development")
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -55,13 +56,12 @@ func (b *browser) send(method, path string, form url.Values, header ...string) (
 var digestField = regexp.MustCompile(`name="digest" value="([0-9a-f]+)"`)
 
 func TestPage(t *testing.T) {
-	running, err := lumodev.Start(t.Context(), lumodev.Config{Risk: lumodev.RiskPolicy{SensitiveTypes: []string{"file_access"}}}, "")
+	servers, err := dev.Start(t.Context(), dev.Config{Auth: lumodev.Config{Risk: lumodev.RiskPolicy{SensitiveTypes: []string{"file_access"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = running.Close() }()
-	cfg := running.Server.Config()
-	agent, err := lumoauth.New(lumoauth.Config{URL: running.URL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret})
+	defer func() { _ = servers.Close() }()
+	agent, err := lumoauth.New(servers.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +93,8 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t, running.URL, http.Client{Jar: jar}}
-	stranger := &browser{t, running.URL, http.Client{}}
+	b := &browser{t, servers.AuthURL, http.Client{Jar: jar}}
+	stranger := &browser{t, servers.AuthURL, http.Client{}}
 	token, err := agent.AgentToken(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestPage(t *testing.T) {
 	}
 
 	// A link works once, and only when it is used by a form.
-	link := strings.TrimPrefix(running.Server.SignIn(), running.URL)
+	link := strings.TrimPrefix(servers.Auth.SignIn(), servers.AuthURL)
 	key := url.Values{"key": {link[strings.Index(link, "=")+1:]}}
 	b.send("GET", link, nil)
 	if code, _ := stranger.send("POST", "/approvals/sign-in", key, "Sec-Fetch-Site", "cross-site"); code != 403 {
@@ -121,7 +121,7 @@ func TestPage(t *testing.T) {
 	}
 
 	// Where to decide opens in a browser, and shows the request.
-	code, body := b.send("GET", strings.TrimPrefix(status(id).DecideAt, running.URL), nil)
+	code, body := b.send("GET", strings.TrimPrefix(status(id).DecideAt, servers.AuthURL), nil)
 	if code != 200 || !strings.Contains(body, "1234567890123456789") || strings.Contains(body, "<script>alert") {
 		t.Fatalf("the request is shown as %d %s", code, body)
 	}

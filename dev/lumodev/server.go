@@ -20,7 +20,7 @@ import (
 const serverName = "lumodev (development only)"
 
 // Server is the authorization server: an [http.Handler], safe for concurrent use.
-// Make one with [New] or [Start], and close it once.
+// Make one with [New], or with package dev, which listens, and close it once.
 type Server struct {
 	cfg     Config
 	keys    *keys
@@ -82,6 +82,7 @@ func New(cfg Config) (*Server, error) {
 	if s.keys, err = newKeys(s.Issuer(), key); err != nil {
 		return nil, errors.Join(fmt.Errorf("lumodev: signing key: %w", err), s.Close())
 	}
+	cfg.Logger.Info(serverName+" starts", "issuer", s.Issuer(), "persistent", s.store != nil)
 	return s, nil
 }
 

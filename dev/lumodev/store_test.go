@@ -2,7 +2,6 @@ package lumodev
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"net/http/httptest"
 	"net/url"
@@ -29,32 +28,28 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	run, err := Start(context.Background(), Config{StateDir: dir, BaseURL: fixedURL}, "127.0.0.1:0")
+	s, err := New(Config{StateDir: dir, BaseURL: fixedURL})
 	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
 		os.Exit(1)
 	}
-	_, _ = os.Stdout.WriteString("http://" + run.addr + "\n")
-	_ = run.Wait()
+	_, _ = os.Stdout.WriteString(httptest.NewServer(s).URL + "\n")
+	select {}
 }
 
 // fixedURL is the BaseURL of servers that restart: a token is of its issuer.
 const fixedURL = "http://lumodev.test"
 
 // persistent serves dir at some port, under one issuer.
-func persistent(t *testing.T, dir string, clk *clock) (*env, *Running) {
+func persistent(t *testing.T, dir string, clk *clock) *env {
 	t.Helper()
-	run, err := Start(context.Background(), Config{StateDir: dir, BaseURL: fixedURL, Now: clk.Now}, "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("Start() = %v", err)
-	}
-	t.Cleanup(func() { _ = run.Close() })
-	return &env{T: t, Server: run.Server, clock: clk, url: "http://" + run.addr, prefix: orgs}, run
+	s, url := serve(t, Config{StateDir: dir, BaseURL: fixedURL, Now: clk.Now})
+	return &env{T: t, Server: s, clock: clk, url: url, prefix: orgs}
 }
 
 func TestRestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a %23?b", "state") // what a DSN would misread
-	e, run := persistent(t, dir, newClock())
+	e := persistent(t, dir, newClock())
 	clk := e.clock
 	token, reviewer := e.login(DefaultAgentClientID), e.reviewerToken()
 	task, live := e.jit(token)
@@ -71,11 +66,11 @@ func TestRestart(t *testing.T) {
 	first := e.post("jit/request/"+redeemed+"/token", token, nil).str("access_token")
 	approval := e.post("agents/me/approvals", token, `{"task_id":"t","reason":"r","impact":"low","on_behalf_of":2}`).str("approval_token")
 	before := e.Snapshot()
-	if err := run.Close(); err != nil {
+	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 
-	e, _ = persistent(t, dir, clk)
+	e = persistent(t, dir, clk)
 	after := e.Snapshot()
 	after.Totals = before.Totals // of this process
 	if diff := cmp.Diff(before, after); diff != "" {
@@ -157,7 +152,7 @@ func TestKill(t *testing.T) {
 	}
 	_ = cmd.Wait() // it was killed
 
-	e, _ = persistent(t, dir, &clock{now: time.Now()})
+	e = persistent(t, dir, &clock{now: time.Now()})
 	if e.secretOf(DefaultAgentClientID) != pw {
 		t.Error("another secret after a restart")
 	}
@@ -175,7 +170,7 @@ func TestStateDirIsPrivate(t *testing.T) {
 		t.Skip("modes mean nothing")
 	}
 	dir := filepath.Join(t.TempDir(), "state")
-	e, run := persistent(t, dir, newClock())
+	e := persistent(t, dir, newClock())
 	token := e.login(DefaultAgentClientID)
 	_, jit := e.jit(token)
 	approval := e.post("agents/me/approvals", token, `{"task_id":"t","reason":"r","impact":"low","on_behalf_of":2}`).str("approval_token")
@@ -204,7 +199,7 @@ func TestStateDirIsPrivate(t *testing.T) {
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("directory: %v, %v, want 0700", info.Mode(), err)
 	}
-	if err := run.Close(); err != nil {
+	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, filepath.Join(dir, keyFile)} {
@@ -278,7 +273,7 @@ func TestStateDirRefuses(t *testing.T) {
 
 // TestEveryWriteIsDurable checks what SQLite was told: no test can cut the power.
 func TestEveryWriteIsDurable(t *testing.T) {
-	e, _ := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
+	e := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal"} {
 		var got string
 		err := e.store.db.Query(func(r sqldb.Row) error { got = r.Text(0); return nil }, "PRAGMA "+pragma)
@@ -290,7 +285,7 @@ func TestEveryWriteIsDurable(t *testing.T) {
 
 // TestStoreFails has the disk fail: nothing is answered that is not kept.
 func TestStoreFails(t *testing.T) {
-	e, _ := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
+	e := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
 	token := e.login(DefaultAgentClientID)
 	task, jit := e.jit(token)
 	before := e.Snapshot()
@@ -319,7 +314,7 @@ func TestStoreFails(t *testing.T) {
 
 func TestOldTasksAreForgotten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	e, run := persistent(t, dir, newClock())
+	e := persistent(t, dir, newClock())
 	clk := e.clock
 	token := e.login(DefaultAgentClientID)
 	task, _ := e.jit(token)
@@ -334,10 +329,10 @@ func TestOldTasksAreForgotten(t *testing.T) {
 		t.Errorf("%d revocations, %d token records, %d tokens kept", len(e.st.revoked), len(e.st.tokens), len(e.issued))
 	}
 	e.wantError(404, codeNotFound, e.post("jit/task/"+task+"/complete", token, nil))
-	if err := run.Close(); err != nil {
+	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if e, _ = persistent(t, dir, clk); len(e.Snapshot().Tasks) != 1 {
+	if e = persistent(t, dir, clk); len(e.Snapshot().Tasks) != 1 {
 		t.Errorf("tasks = %v after a restart", e.Snapshot().Tasks)
 	}
 }
@@ -381,7 +376,7 @@ func TestEndedTasksAreBounded(t *testing.T) {
 }
 
 func TestClosedServerFails(t *testing.T) {
-	e, _ := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
+	e := persistent(t, filepath.Join(t.TempDir(), "state"), newClock())
 	token := e.login(DefaultAgentClientID)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)

@@ -8,12 +8,14 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
 	"time"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -33,22 +35,19 @@ func main() {
 func run(ctx context.Context, out io.Writer) (err error) {
 	// Your LumoAuth instance. It ends with Close and not with ctx: an interrupted
 	// program still completes its task.
-	auth, err := lumodev.Start(context.WithoutCancel(ctx), lumodev.Config{}, "")
+	servers, err := dev.Start(ctx, dev.Config{})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, auth.Close()) }()
+	defer func() { err = errors.Join(err, servers.Close()) }()
 
-	api, server, err := serve(ctx, auth)
+	api, server, err := serve(ctx, servers.Auth)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 
-	cfg := auth.Server.Config()
-	authority, err := lumoauth.New(lumoauth.Config{
-		URL: auth.URL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret,
-	})
+	authority, err := lumoauth.New(servers.Client())
 	if err != nil {
 		return err
 	}
@@ -68,15 +67,16 @@ func run(ctx context.Context, out io.Writer) (err error) {
 
 // serve starts the API as its owner would: it needs the issuer of the tokens, and
 // credentials of its own to ask the issuer about them.
-func serve(ctx context.Context, auth *lumodev.Running) (*url.URL, *http.Server, error) {
-	self := auth.Server.Config().ResourceServers[0]
+func serve(ctx context.Context, auth *lumodev.Server) (*url.URL, *http.Server, error) {
+	self := auth.Config().ResourceServers[0]
 	guard, err := resource.New(ctx, resource.Config{
-		Issuer: auth.Server.Issuer(), ClientID: self.ClientID, ClientSecret: self.ClientSecret, Realm: "notes",
+		Issuer: auth.Issuer(), ClientID: self.ClientID, ClientSecret: self.ClientSecret, Realm: "notes",
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	listener, err := lumodev.Listen("", false) // a free port on loopback
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0") // a free port
 	if err != nil {
 		return nil, nil, err
 	}

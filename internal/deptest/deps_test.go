@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/deptest":    {},
 	"internal/logtest":    {},
 	"internal/plain":      {},
+	"internal/serve":      {},
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
@@ -50,10 +51,10 @@ var allowed = map[string][]string{
 
 	// API owners, and the sample API.
 	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain"},
+	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
 
 	// Both of them started together.
-	"dev": {"dev/docapi", "dev/lumodev", "internal/disk", "lumoauth", "rar", "resource"},
+	"dev": {"dev/docapi", "dev/lumodev", "internal/disk", "internal/serve", "lumoauth", "rar", "resource"},
 
 	// The test kit of both.
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
@@ -145,7 +146,7 @@ var withoutADK = []string{
 	"policy",
 	"internal/markdown",
 	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/sqldb", "internal/plain", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
+	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

@@ -4,7 +4,7 @@ import (
 	"net"
 	"sync/atomic"
 
-	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/serve"
 )
 
 // A meter is a listener that counts what passes its connections.
@@ -14,7 +14,7 @@ type meter struct {
 }
 
 func newMeter() (*meter, error) {
-	l, err := lumodev.Listen("", false)
+	l, err := serve.Listen("", false)
 	if err != nil {
 		return nil, err
 	}

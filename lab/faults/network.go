@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/resource"
 )
 
@@ -154,7 +156,7 @@ func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
 		return nil, err
 	}
 	for l, h := range map[*meter]http.Handler{w.atAuth: w.Auth, w.atAPI: w.count(w.docs)} {
-		front := docapi.HTTPServer(h, nil)
+		front := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
 		w.fronts = append(w.fronts, front)
 		go func() { _ = front.Serve(l) }() // until it is closed
 	}
@@ -167,33 +169,20 @@ func (w *wire) path(name string) string { return filepath.Join(w.dir, name) }
 // without keys never gets to see one.
 func (w *wire) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		seen := &statusWriter{ResponseWriter: rw}
+		seen := &serve.StatusWriter{ResponseWriter: rw}
 		given := r
 		if w.keyless.Load() {
 			given = r.Clone(r.Context())
 			given.Header.Del("Idempotency-Key")
 		}
 		next.ServeHTTP(seen, given)
-		if seen.status == http.StatusCreated {
+		if seen.Status == http.StatusCreated {
 			w.mu.Lock()
 			w.answered[r.Header.Get("Idempotency-Key")]++
 			w.mu.Unlock()
 		}
 	})
 }
-
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	w.status = status
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap serves [http.ResponseController].
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *wire) close() error {
 	var errs []error

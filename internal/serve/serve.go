@@ -1,0 +1,116 @@
+// Package serve holds what servers for development share: where they may listen, whom
+// they answer, and how long they wait.
+package serve
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Listen listens on a TCP address. It refuses addresses that are not loopback,
+// wildcards such as ":8080" among them, unless allowRemote: these servers hand out
+// authority and speak plain HTTP. The host is an IP address or localhost; the
+// empty address is 127.0.0.1:0, a free port.
+func Listen(addr string, allowRemote bool) (net.Listener, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen address %q: want host:port", addr)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1" // whatever a hosts file says
+	}
+	ip, err := netip.ParseAddr(host)
+	loopback := err == nil && ip.Unmap().IsLoopback()
+	if !loopback && !allowRemote {
+		return nil, fmt.Errorf("refusing to listen on %q, which is not loopback: "+
+			"this is a development server; use 127.0.0.1, or allow remote addresses explicitly", addr)
+	}
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
+}
+
+// BaseURL returns the http URL of a listener. A wildcard address is reached through
+// loopback.
+func BaseURL(l net.Listener) *url.URL {
+	host := l.Addr().String()
+	if ap, err := netip.ParseAddrPort(host); err == nil && ap.Addr().IsUnspecified() {
+		host = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port()).String()
+	}
+	return &url.URL{Scheme: "http", Host: host}
+}
+
+// New returns a server of h on l whose timeouts and header limit keep slow or endless
+// requests from holding it. What it complains of goes to log.
+//
+// A listener on loopback answers requests whose Host is localhost, a loopback address
+// or that of base, the URL by which clients reach it, and others with 421 (RFC 9110,
+// section 15.5.20): a name that somebody points at this machine lets a page of theirs
+// read what is served here (DNS rebinding).
+func New(h http.Handler, l net.Listener, base string, log *slog.Logger) *http.Server {
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || at.IP.IsLoopback() {
+		h = ownHost(h, base)
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		WriteTimeout:      90 * time.Second, // the largest report, and a check of its token
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // it answers "OPTIONS *" with an empty body
+	}
+}
+
+func ownHost(h http.Handler, base string) http.Handler {
+	own := &url.URL{}
+	if u, err := url.Parse(base); err == nil {
+		own = u
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
+		ip, err := netip.ParseAddr(host)
+		if host == "localhost" || err == nil && ip.Unmap().IsLoopback() || host != "" && strings.EqualFold(host, own.Hostname()) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.Error(w, "this server is for this machine: address it as localhost or 127.0.0.1", http.StatusMisdirectedRequest)
+	})
+}
+
+// A StatusWriter notes the status of an answer. [http.ResponseController] finds the
+// writer below it.
+type StatusWriter struct {
+	http.ResponseWriter
+	Status int // 0 while there is none
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *StatusWriter) WriteHeader(status int) {
+	if w.Status == 0 {
+		w.Status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *StatusWriter) Write(b []byte) (int, error) {
+	if w.Status == 0 {
+		w.Status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *StatusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

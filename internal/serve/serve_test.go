@@ -1,0 +1,58 @@
+package serve_test
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jitagent/jitagent/internal/serve"
+)
+
+func TestListenRefusesRemote(t *testing.T) {
+	for _, addr := range []string{
+		":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[2001:db8::1]:0", "[::ffff:192.0.2.1]:0", "example.com:0",
+		"127.0.0.1.example.com:0", "[fe80::1]:0", "0:0", "localhost.:0",
+	} {
+		l, err := serve.Listen(addr, false)
+		if err == nil {
+			t.Errorf("Listen(%q) listens on %v", addr, l.Addr())
+			_ = l.Close()
+		} else if !strings.Contains(err.Error(), "127.0.0.1") {
+			t.Errorf("Listen(%q) = %v, want advice", addr, err)
+		}
+	}
+	for _, addr := range []string{"127.0.0.1", "nonsense", "[::1"} {
+		if _, err := serve.Listen(addr, true); err == nil {
+			t.Errorf("Listen(%q) listens", addr)
+		}
+	}
+	for _, addr := range []string{"", "127.0.0.1:0", "localhost:0", "127.8.8.8:0"} {
+		l, err := serve.Listen(addr, false)
+		if err != nil {
+			t.Errorf("Listen(%q) = %v", addr, err)
+			continue
+		}
+		_ = l.Close()
+	}
+	l, err := serve.Listen("0.0.0.0:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	if base := serve.BaseURL(l); base.Hostname() != "127.0.0.1" || base.Port() == "" {
+		t.Errorf("BaseURL() = %s, want one that clients can use", base)
+	}
+}
+
+func TestEveryTimeout(t *testing.T) {
+	l, err := serve.Listen("", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	s := serve.New(http.NotFoundHandler(), l, "", slog.New(slog.DiscardHandler))
+	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout <= 0 || s.WriteTimeout <= 0 || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 || s.ErrorLog == nil {
+		t.Errorf("New() leaves something unbounded: %+v", s)
+	}
+}
