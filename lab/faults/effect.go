@@ -13,12 +13,13 @@ import (
 type knowledge struct {
 	run     string // "" when the journal has no such task
 	task    journal.Task
+	open    bool // some task is not finished
 	made    bool // the API said yes
 	doubt   bool // it was sent, and nobody knows what came of it
 	demands int  // of authority, announced before they were made
 }
 
-// known reads what the journal knows about the newest task of a name.
+// known reads what the journal knows about the newest task of a name; "" for all of them.
 func known(ctx context.Context, j *sqlite.Journal, name string) (knowledge, error) {
 	var k knowledge
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{})
@@ -26,14 +27,19 @@ func known(ctx context.Context, j *sqlite.Journal, name string) (knowledge, erro
 		return k, err
 	}
 	for _, t := range tasks {
-		if t.Name == name {
+		if t.Name == name || name == "" {
 			k.run, k.task = t.Run, t
+			k.open = k.open || !t.State.Finished()
 		}
 	}
 	if k.run == "" {
 		return k, nil
 	}
-	for r, err := range j.Query(ctx, journal.Filter{Run: k.run}) {
+	filter := journal.Filter{Run: k.run}
+	if name == "" {
+		filter.Run = ""
+	}
+	for r, err := range j.Query(ctx, filter) {
 		if err != nil {
 			return k, err
 		}

@@ -157,13 +157,13 @@ func (h *history) note(what action, call int64, ids ...string) {
 	}
 }
 
-// named returns the tasks of that name, as they are now.
+// named returns the tasks of a name, as they are now; "" for all of them.
 func (h *history) named(name string) []seenTask {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var found []seenTask
 	for _, t := range h.tasks {
-		if t.name == name {
+		if t.name == name || name == "" {
 			found = append(found, t.clone())
 		}
 	}

@@ -109,6 +109,7 @@ type fault struct {
 func faults() []fault {
 	return []fault{
 		{"kills", inWorld(kills)},
+		{"suspensions", suspensions},
 		{"servers", inWorld(serverKills)},
 		{"together", inWorld(together)},
 		{"network", network},

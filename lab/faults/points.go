@@ -31,3 +31,16 @@ func runPoints() []string {
 func recoveryPoints() []string {
 	return []string{"recovery.completing", "recovery.completed", "recovery.noted"}
 }
+
+// suspensionPoints are passed around what is kept of a suspension: by a run that needs
+// a person, and by what goes on with it when they have approved.
+func suspensionPoints() (suspends, resumes []string) {
+	return []string{
+			"sessions.appended", "sessions.appended:2", "suspensions.before.save", "suspensions.after.save",
+			"journal.before.task_suspended", "journal.after.task_suspended",
+		}, []string{
+			"journal.before.task_resumed", "journal.after.task_resumed", "authority.token_issued", "journal.after.grant",
+			"sessions.appended", "sessions.appended:3", "journal.after.call_sent", "api.post.sent", "api.post.answered",
+			"suspensions.before.drop", "suspensions.after.drop", "authority.completed",
+		}
+}

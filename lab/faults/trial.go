@@ -12,8 +12,9 @@ import (
 
 // Exit codes of the analyst.
 const (
-	exitDone  = 0
-	exitMaybe = 9
+	exitDone    = 0
+	exitPending = 8
+	exitMaybe   = 9
 )
 
 // A trial is a run that has ended, one way or the other, and what it should have left.
@@ -21,6 +22,7 @@ type trial struct {
 	setup
 	row   *row
 	title string   // of the report that was intended
+	alone bool     // in its world: what all tasks there did is judged
 	what  string   // what happened to it, for whoever reads what went wrong
 	said  *analyst // nil when the run was killed: it had no last word
 	code  int
@@ -73,6 +75,9 @@ func (t *trial) judge(ctx context.Context) error {
 // person would, if that is certain to do no harm.
 func (t *trial) left(ctx context.Context) error {
 	task := taskName(job(t.title))
+	if t.alone {
+		task = ""
+	}
 	j, err := t.journal(ctx)
 	if err != nil {
 		return err
@@ -85,6 +90,9 @@ func (t *trial) left(ctx context.Context) error {
 	made, err := reports(t.reports, t.title)
 	if err != nil {
 		return err
+	}
+	if t.alone && knows.open {
+		t.row.wrong(&t.row.Other, "%s: a task is %s: %s", t.name(), knows.task.State, knows.task.LastError)
 	}
 	if t.said != nil {
 		t.lastWord(knows, made)
