@@ -12,7 +12,7 @@ import (
 // A burst counts the newest requests, in whatever order a restart found them.
 func TestBurstCountsTheNewestRequests(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	s := &Server{cfg: Config{CAEP: CAEPPolicy{BurstRequests: 3, BurstWindow: time.Minute}}}
+	s := &Server{cfg: Config{CAEP: CAEPPolicy{BurstRequests: 3}}}
 	for _, tt := range []struct {
 		ages []time.Duration // of the task's requests, oldest first
 		want bool

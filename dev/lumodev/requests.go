@@ -92,14 +92,14 @@ func (c *call) ttl(asked *int64) (time.Duration, error) {
 func (c *call) decide(t task, r *request, own Risk) {
 	policy := &c.s.cfg.CAEP
 	r.Risk = policy.raise(own, t.Score, t.Denials)
-	t.Score += policy.Scores[own]
+	t.Score += levelScores[own]
 	if c.burst(t.ID) {
-		t.Score += max(policy.BurstScore, 0)
+		t.Score += burstScore
 	}
 	denied := c.s.cfg.Risk.denies(own) || c.s.cfg.Risk.denies(r.Risk)
 	if denied {
 		t.Denials++
-		t.Score += max(policy.DenialScore, 0)
+		t.Score += denialScore
 	}
 	switch {
 	case policy.exceeded(t.Score, t.Denials):
@@ -121,20 +121,15 @@ func (c *call) decide(t task, r *request, own Risk) {
 
 // burst reports whether one more request now is one too many for the window.
 func (c *call) burst(taskID string) bool {
-	policy := &c.s.cfg.CAEP
-	if policy.BurstRequests < 0 {
-		return false
-	}
+	most := c.s.cfg.CAEP.BurstRequests
 	recent := 1
 	for _, id := range slices.Backward(c.st.ofTask[taskID]) { // newest first: a task may have made thousands
-		if c.now.Sub(c.st.requests[id].CreatedAt) >= policy.BurstWindow {
+		if c.now.Sub(c.st.requests[id].CreatedAt) >= burstWindow || recent > most {
 			break
 		}
-		if recent++; recent > policy.BurstRequests {
-			break
-		}
+		recent++
 	}
-	return recent > policy.BurstRequests
+	return most >= 0 && recent > most
 }
 
 // describe is a request as its agent sees it. Reviewers' notes are never part.

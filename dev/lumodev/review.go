@@ -189,7 +189,7 @@ func (c *call) decideAs(id string, user int, d approval.Decision) (request, erro
 	}
 	t := c.st.tasks[r.TaskID]
 	t.Denials++
-	t.Score += max(c.s.cfg.CAEP.DenialScore, 0)
+	t.Score += denialScore
 	if c.s.cfg.CAEP.exceeded(t.Score, t.Denials) {
 		c.suspend(t)
 	} else {

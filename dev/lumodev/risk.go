@@ -145,42 +145,27 @@ func actionRisk(action string) Risk {
 	return High
 }
 
-// CAEPPolicy says how a task's behaviour is scored and when it is suspended.
-// LumoAuth documents one example event, with the two thresholds below, and no
-// scores. Zero fields mean the defaults in parentheses; negative ones switch the
-// rule off.
+// CAEPPolicy says when a task is suspended for its behaviour. LumoAuth documents one
+// example event, with the two thresholds below, and no scores. Zero fields mean the
+// defaults in parentheses; negative ones switch the rule off.
 type CAEPPolicy struct {
 	RiskThreshold   float64 // suspend at this score (65)
 	DenialThreshold int     // suspend at this many denials (3)
-
-	// Scores that a request adds by its own level. nil means low 1, medium 2,
-	// high 5, critical 10.
-	Scores map[Risk]float64
-
-	DenialScore float64 // that each denial adds (15)
-
-	// More than BurstRequests (60) within BurstWindow (1 min) are a burst: each
-	// further request adds BurstScore (10).
-	BurstRequests int
-	BurstWindow   time.Duration
-	BurstScore    float64
+	BurstRequests   int     // each further request within a minute adds to the score (60)
 }
 
+// What adds to a task's score: each request by its own level, each denial, and each
+// request of a burst.
+var levelScores = map[Risk]float64{Low: 1, Medium: 2, High: 5, Critical: 10}
+
+const (
+	denialScore = 15
+	burstScore  = 10
+	burstWindow = time.Minute
+)
+
 func (p CAEPPolicy) resolved() CAEPPolicy {
-	p.RiskThreshold = cmp.Or(p.RiskThreshold, 65)
-	p.DenialThreshold = cmp.Or(p.DenialThreshold, 3)
-	scores := map[Risk]float64{Low: 1, Medium: 2, High: 5, Critical: 10}
-	for level := range scores {
-		if p.Scores != nil {
-			scores[level] = p.Scores[level]
-		}
-	}
-	p.Scores = scores
-	p.DenialScore = cmp.Or(p.DenialScore, 15)
-	p.BurstRequests = cmp.Or(p.BurstRequests, 60)
-	p.BurstWindow = cmp.Or(max(p.BurstWindow, 0), time.Minute)
-	p.BurstScore = cmp.Or(p.BurstScore, 10)
-	return p
+	return CAEPPolicy{cmp.Or(p.RiskThreshold, 65), cmp.Or(p.DenialThreshold, 3), cmp.Or(p.BurstRequests, 60)}
 }
 
 // exceeded reports whether a task with this history must be suspended.

@@ -69,7 +69,7 @@ func New(cfg Config) (*Server, error) {
 		if s.store, err = openStore(cfg.StateDir); err != nil {
 			return nil, err
 		}
-		if key, err = s.store.signingKey(); err == nil {
+		if key, err = s.store.signingKey(key); err == nil {
 			s.st, err = s.store.load()
 		}
 		if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) indexPrincipals() error {
 		switch {
 		case !v.IsZero():
 		case s.store != nil:
-			*v, err = s.store.clientSecret(clientID)
+			*v, err = s.store.kept(clientID, newSecret())
 		default:
 			*v = newSecret()
 		}

@@ -18,7 +18,6 @@ import (
 // Files in a state directory.
 const (
 	databaseFile = "lumodev.db"
-	keyFile      = "signing-key.json"
 	lockFile     = "lock"
 )
 
@@ -35,8 +34,8 @@ CREATE TABLE secrets (client_id TEXT PRIMARY KEY, secret TEXT NOT NULL) WITHOUT 
 PRAGMA user_version = 1;`
 
 // store is the state directory of one process: the database to which every
-// change is written before it is answered, the signing key, and the lock that
-// keeps other processes out. Memory is the truth; the store is read once.
+// change is written before it is answered, with the secrets and the signing key, and
+// the lock that keeps other processes out. Memory is the truth; the store is read once.
 type store struct {
 	dir  string
 	db   *sqldb.Conn
@@ -49,7 +48,7 @@ func openStore(dir string) (*store, error) {
 		return nil, fmt.Errorf("lumodev: state directory: %w", err)
 	}
 	if err := checkPrivate(dir); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lumodev: %w", err)
 	}
 	lock, err := disk.Open(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE)
 	if err != nil {
@@ -74,14 +73,15 @@ func checkPrivate(path string) error {
 	if err == nil {
 		err = disk.Private(path, info)
 	}
-	if err != nil {
-		return fmt.Errorf("lumodev: %w", err)
-	}
-	return nil
+	return err
 }
 
 func (s *store) openDatabase() (err error) {
-	if s.db, err = sqldb.Connect(filepath.Join(s.dir, databaseFile), true); err != nil {
+	path := filepath.Join(s.dir, databaseFile)
+	if s.db, err = sqldb.Connect(path, true); err != nil {
+		return err
+	}
+	if err := checkPrivate(path); err != nil {
 		return err
 	}
 	var version int64
@@ -176,53 +176,37 @@ func (s *store) load() (*state, error) {
 	return st, nil
 }
 
-// clientSecret returns the generated secret of a client, and keeps a new one the
-// first time.
-func (s *store) clientSecret(clientID string) (v secret.String, err error) {
+// kept returns the secret of this name, a client's or [keyName], and keeps what make
+// gives the first time.
+func (s *store) kept(name string, made secret.String) (v secret.String, err error) {
 	err = s.db.Exec("INSERT INTO secrets (client_id, secret) VALUES (?, ?) ON CONFLICT DO NOTHING",
-		clientID, newSecret().Reveal()) // to the 0600 database, beside the signing key
+		name, made.Reveal()) // to the 0600 database
 	if err == nil {
 		err = s.db.Query(func(r sqldb.Row) error { v = secret.New(r.Text(0)); return nil },
-			"SELECT secret FROM secrets WHERE client_id = ?", clientID)
+			"SELECT secret FROM secrets WHERE client_id = ?", name)
 	}
 	if err != nil {
-		return secret.String{}, fmt.Errorf("lumodev: keep a client secret: %w", err)
+		return secret.String{}, fmt.Errorf("lumodev: keep a secret: %w", err)
 	}
 	return v, nil
 }
 
-// signingKey returns the directory's key, and makes one the first time.
-func (s *store) signingKey() (jose.JSONWebKey, error) {
-	path := filepath.Join(s.dir, keyFile)
-	var key jose.JSONWebKey
-	data, err := os.ReadFile(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return s.makeKey(path)
-	case err != nil:
+// keyName is the name of the signing key among the secrets: no client has it.
+const keyName = "(signing key)"
+
+// signingKey returns the directory's key: fresh the first time.
+func (s *store) signingKey(fresh jose.JSONWebKey) (key jose.JSONWebKey, err error) {
+	text, err := fresh.MarshalJSON()
+	if err != nil {
 		return key, fmt.Errorf("lumodev: signing key: %w", err)
 	}
-	if err := checkPrivate(path); err != nil {
+	found, err := s.kept(keyName, secret.New(string(text)))
+	if err != nil {
 		return key, err
 	}
-	// The cause may quote the file, which is a secret.
-	if err := key.UnmarshalJSON(data); err != nil || key.IsPublic() || key.Algorithm != string(jose.ES256) {
-		return key, fmt.Errorf("lumodev: signing key: %s does not hold an ES256 private key", path)
-	}
-	return withKeyID(key)
-}
-
-func (s *store) makeKey(path string) (jose.JSONWebKey, error) {
-	key, err := newKey()
-	if err != nil {
-		return key, fmt.Errorf("lumodev: make a signing key: %w", err)
-	}
-	data, err := key.MarshalJSON()
-	if err != nil {
-		return key, fmt.Errorf("lumodev: make a signing key: %w", err)
-	}
-	if err := disk.Replace(path, data, 0o600); err != nil {
-		return key, fmt.Errorf("lumodev: keep the signing key: %w", err)
+	// The cause may quote the key, which is a secret.
+	if err := key.UnmarshalJSON([]byte(found.Reveal())); err != nil || key.IsPublic() || key.Algorithm != string(jose.ES256) {
+		return key, errors.New("lumodev: signing key: the state directory does not hold an ES256 private key")
 	}
 	return key, nil
 }

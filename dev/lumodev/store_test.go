@@ -175,7 +175,7 @@ func TestStateDirIsPrivate(t *testing.T) {
 	_, jit := e.jit(token)
 	approval := e.post("agents/me/approvals", token, `{"task_id":"t","reason":"r","impact":"low","on_behalf_of":2}`).str("approval_token")
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) < 4 {
+	if err != nil || len(entries) < 3 {
 		t.Fatalf("%d files, %v", len(entries), err)
 	}
 	for _, entry := range entries {
@@ -202,7 +202,7 @@ func TestStateDirIsPrivate(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{dir, filepath.Join(dir, keyFile)} {
+	for _, path := range []string{dir, filepath.Join(dir, databaseFile)} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -240,9 +240,7 @@ func TestStateDirRefuses(t *testing.T) {
 			return os.WriteFile(filepath.Join(dir, databaseFile), []byte(strings.Repeat("not a database", 100)), 0o600)
 		}, "file is not a database"},
 		"damaged record": {inDatabase("INSERT INTO records VALUES ('task', 'task_x', '{')"), "task task_x is damaged"},
-		"damaged key": {func(dir string) error {
-			return os.WriteFile(filepath.Join(dir, keyFile), []byte(`{"kty":"EC","d":"canary"}`), 0o600)
-		}, "does not hold an ES256 private key"},
+		"damaged key":    {inDatabase(`UPDATE secrets SET secret = '{"kty":"EC","d":"canary"}' WHERE client_id = '(signing key)'`), "does not hold an ES256 private key"},
 		"a file": {func(dir string) error {
 			return errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600))
 		}, "not a directory"},

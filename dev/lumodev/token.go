@@ -105,16 +105,9 @@ func newKey() (jose.JSONWebKey, error) {
 		return jose.JSONWebKey{}, err
 	}
 	key := jose.JSONWebKey{Key: private, Algorithm: string(jose.ES256), Use: "sig"}
-	return withKeyID(key)
-}
-
-func withKeyID(key jose.JSONWebKey) (jose.JSONWebKey, error) {
 	sum, err := key.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return jose.JSONWebKey{}, err
-	}
 	key.KeyID = base64.RawURLEncoding.EncodeToString(sum)
-	return key, nil
+	return key, err
 }
 
 func newKeys(issuer string, key jose.JSONWebKey) (*keys, error) {
