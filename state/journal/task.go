@@ -34,32 +34,34 @@ type Mark struct {
 	Next   time.Time // when to try again
 }
 
-// A Task is the state of one task, which follows from its entries alone.
+// A Task is the state of one task, which follows from its entries alone. Its JSON is what
+// commands print, and only gains members.
 type Task struct {
-	Run   string // the engine's own id, known before the server's
-	ID    string // the authorization server's id; empty when it was never learned
-	Owner string // the process that began it, or that took it up last
-	State State
+	Run   string `json:"run"`               // the engine's own id, known before the server's
+	ID    string `json:"task_id,omitempty"` // the authorization server's id; empty when it was never learned
+	Owner string `json:"-"`                 // the process that began it, or that took it up last
+	State State  `json:"state"`
 
-	Authority  string // which authorization server and agent, see jit.Config
-	Session    string // the conversation that it serves
-	Name       string // its label for people
-	OnBehalfOf string // the user whom it serves
+	Authority  string `json:"authority,omitempty"`    // which authorization server and agent, see jit.Config
+	Session    string `json:"session,omitempty"`      // the conversation that it serves
+	Name       string `json:"name,omitempty"`         // its label for people
+	OnBehalfOf string `json:"on_behalf_of,omitempty"` // the user whom it serves
 
-	Opened    time.Time // of its first entry
-	Updated   time.Time // of its last entry
-	ExpiresAt time.Time // of the task at the server, as the server said; zero when it did not
+	Opened    time.Time `json:"opened"`              // of its first entry
+	Updated   time.Time `json:"updated"`             // of its last entry
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // of the task at the server, as the server said; zero when it did not
 
 	// Until is when the last of whatever was asked for under the task ends to be
 	// valid, counted generously (see Options.Longest). Zero when nothing was asked
 	// for. Before it the task cannot be called expired.
-	Until time.Time
+	Until time.Time `json:"valid_until,omitzero"`
 
-	Attempts    int       // completions that failed and were recorded
-	LastError   string    // of the last of them
-	NextAttempt time.Time // when to try again, or for a suspended task for the first time; zero for at once
+	Attempts    int       `json:"attempts,omitempty"`    // completions that failed and were recorded
+	LastError   string    `json:"last_error,omitempty"`  // of the last of them
+	NextAttempt time.Time `json:"next_attempt,omitzero"` // when to try again, or for a suspended task for the first time; zero for at once
 
-	FirstSeq, LastSeq int64 // its first and last entry
+	FirstSeq int64 `json:"-"` // its first entry
+	LastSeq  int64 `json:"-"` // its last one
 }
 
 // After returns the task as it is after one more of its entries, all of which name

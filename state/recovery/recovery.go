@@ -91,21 +91,21 @@ func (cfg Config) check() (Config, error) {
 }
 
 // A Report says what came of the tasks whose processes are gone. Its counts are
-// tasks, except for Tries.
+// tasks, except for Tries. Its JSON is what commands print.
 type Report struct {
-	Completed int // the authorization server confirmed their end
-	Expired   int // nobody confirmed it, but nothing under them can be valid any more
-	Unknown   int // nobody can confirm it: their server is gone for good
+	Completed int `json:"completed"` // the authorization server confirmed their end
+	Expired   int `json:"expired"`   // nobody confirmed it, but nothing under them can be valid any more
+	Unknown   int `json:"unknown"`   // nobody can confirm it: their server is gone for good
 
-	Waiting int // of this authority, and not given back yet; for Progress, about so many
-	Foreign int // of other authorities, and left alone
-	Busy    int // that another process is recovering
+	Waiting int `json:"waiting"` // of this authority, and not given back yet; for Progress, about so many
+	Foreign int `json:"foreign"` // of other authorities, and left alone
+	Busy    int `json:"busy"`    // that another process is recovering
 
-	Tries   int       // completions tried, not counting what the Completer repeats
-	Next    time.Time // when the next try is due, in a pause; else zero
-	Failure string    // why the last try failed; empty when none did
+	Tries   int       `json:"tries"`             // completions tried, not counting what the Completer repeats
+	Next    time.Time `json:"-"`                 // when the next try is due, in a pause; else zero
+	Failure string    `json:"failure,omitempty"` // why the last try failed; empty when none did
 
-	Authorities []string // the other authorities, sorted
+	Authorities []string `json:"authorities,omitempty"` // the other authorities, sorted
 }
 
 // Left returns how many tasks somebody still has to do something about.

@@ -13,15 +13,6 @@ import (
 	"github.com/jitagent/jitagent/state/recovery"
 )
 
-// viewGrant shows a grant of a task.
-func viewGrant(g journal.Grant) grantView {
-	v := grantView{RequestID: g.RequestID, TokenHash: g.TokenHash, Issued: g.Time, ExpiresAt: g.ExpiresAt, State: g.State}
-	if g.Detail != nil {
-		v.Detail = g.Detail.String()
-	}
-	return v
-}
-
 type completeOptions struct {
 	id string
 	cli.Target

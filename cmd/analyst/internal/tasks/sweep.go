@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -68,7 +69,12 @@ func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
 	if err != nil {
 		return cli.StateError(err, "")
 	}
-	if err := printReport(p, report, o.json); err != nil {
+	if o.json {
+		err = p.PrintJSON(report)
+	} else {
+		_, err = fmt.Fprintln(p.Stdout, cmp.Or(cli.Done(report), "nothing to give back"))
+	}
+	if err != nil {
 		return err
 	}
 	switch {
@@ -100,27 +106,4 @@ func (s *sweepProgress) show(r recovery.Report) {
 		}
 	}
 	_, _ = fmt.Fprintln(s.w, line)
-}
-
-// printReport writes what a sweep did.
-func printReport(p *cli.Program, r recovery.Report, asJSON bool) error {
-	if asJSON {
-		return p.PrintJSON(struct {
-			Completed   int      `json:"completed"`
-			Expired     int      `json:"expired"`
-			Unknown     int      `json:"unknown"`
-			Waiting     int      `json:"waiting"`
-			Foreign     int      `json:"foreign"`
-			Busy        int      `json:"busy"`
-			Tries       int      `json:"tries"`
-			Failure     string   `json:"failure,omitempty"`
-			Authorities []string `json:"authorities,omitempty"`
-		}{r.Completed, r.Expired, r.Unknown, r.Waiting, r.Foreign, r.Busy, r.Tries, r.Failure, r.Authorities})
-	}
-	text := cli.Done(r)
-	if text == "" {
-		text = "nothing to give back"
-	}
-	_, err := fmt.Fprintln(p.Stdout, text)
-	return err
 }

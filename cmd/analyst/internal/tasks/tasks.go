@@ -98,22 +98,9 @@ process lives, and the grants under it. analyst explain tells the whole story.`,
 
 // A taskView is a task as commands show it.
 type taskView struct {
-	Run         string        `json:"run"`
-	TaskID      string        `json:"task_id,omitempty"`
-	State       journal.State `json:"state"`
-	Owner       string        `json:"owner,omitempty"` // of an unfinished one: alive, gone, or empty when that cannot be told
-	Authority   string        `json:"authority,omitempty"`
-	Name        string        `json:"name,omitempty"`
-	Session     string        `json:"session,omitempty"`
-	OnBehalfOf  string        `json:"on_behalf_of,omitempty"`
-	Opened      time.Time     `json:"opened"`
-	Updated     time.Time     `json:"updated"`
-	ExpiresAt   time.Time     `json:"expires_at,omitzero"`
-	ValidUntil  time.Time     `json:"valid_until,omitzero"` // the latest end of anything asked for under it
-	Attempts    int           `json:"attempts,omitempty"`
-	LastError   string        `json:"last_error,omitempty"`
-	NextAttempt time.Time     `json:"next_attempt,omitzero"`
-	Grants      []grantView   `json:"grants,omitempty"`
+	journal.Task
+	Owner  string      `json:"owner,omitempty"` // of an unfinished one: alive, gone, or empty when that cannot be told
+	Grants []grantView `json:"grants,omitempty"`
 }
 
 type grantView struct {
@@ -125,37 +112,18 @@ type grantView struct {
 	State     journal.GrantState `json:"state"`
 }
 
-func viewTask(t journal.Task, owner string) taskView {
-	return taskView{
-		Run: t.Run, TaskID: t.ID, State: t.State, Owner: owner, Authority: t.Authority, Name: t.Name, Session: t.Session,
-		OnBehalfOf: t.OnBehalfOf, Opened: t.Opened, Updated: t.Updated, ExpiresAt: t.ExpiresAt, ValidUntil: t.Until,
-		Attempts: t.Attempts, LastError: t.LastError, NextAttempt: t.NextAttempt,
-	}
-}
-
-// readState opens the journal for reading. There may be none yet: then it is nil.
-func readState(ctx context.Context, p *cli.Program) (*sqlite.Journal, error) {
-	j, err := p.OpenState(ctx, true, nil)
-	if errors.Is(err, journal.ErrNotFound) {
-		return nil, nil
-	}
-	return j, err
-}
-
 func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.state != "" && !slices.Contains(states, journal.State(o.state)) {
 		return cli.Usagef("--state is none of %v", states)
 	}
-	j, err := readState(ctx, p)
-	if err != nil {
-		return err
-	}
 	views := []taskView{}
-	if j != nil {
+	j, err := p.OpenState(ctx, true, nil)
+	if err == nil {
 		defer func() { _ = j.Close() }() // opened for reading
-		if views, err = o.selected(ctx, j); err != nil {
-			return err
-		}
+		views, err = o.selected(ctx, j)
+	}
+	if err != nil && !errors.Is(err, journal.ErrNotFound) { // which is no journal yet
+		return err
 	}
 	if o.json {
 		return p.PrintJSON(views)
@@ -171,7 +139,7 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 			state += " (" + v.Owner + ")"
 		}
 		rows = append(rows, []string{
-			state, plain.Line(cmp.Or(v.TaskID, "run "+v.Run), 60), v.Opened.Local().Format("02 Jan 15:04"), strings.TrimPrefix(v.Name, "analyst: "),
+			state, plain.Line(cmp.Or(v.ID, "run "+v.Run), 60), v.Opened.Local().Format("02 Jan 15:04"), strings.TrimPrefix(v.Name, "analyst: "),
 		})
 	}
 	return p.PrintTable([]string{"STATE", "TASK", "OPENED", "NAME"}, rows)
@@ -183,29 +151,19 @@ func (o listOptions) selected(ctx context.Context, j *sqlite.Journal) ([]taskVie
 	if err != nil {
 		return nil, err
 	}
-	slices.Reverse(list)
-	slices.SortStableFunc(list, func(a, b journal.Task) int {
-		return cmp.Compare(b2i(a.State.Finished()), b2i(b.State.Finished()))
-	})
 	owner := cli.Owners(ctx, j)
-	views := make([]taskView, 0, len(list))
-	finished := 0
-	for _, t := range list {
-		if t.State.Finished() {
-			if finished++; finished > recentTasks && !o.all && o.state == "" {
-				break
-			}
+	open, finished := []taskView{}, []taskView{}
+	for _, t := range slices.Backward(list) {
+		if v := (taskView{Task: t, Owner: owner(t)}); t.State.Finished() {
+			finished = append(finished, v)
+		} else {
+			open = append(open, v)
 		}
-		views = append(views, viewTask(t, owner(t)))
 	}
-	return views, nil
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
+	if !o.all && o.state == "" {
+		finished = finished[:min(len(finished), recentTasks)]
 	}
-	return 0
+	return append(open, finished...), nil
 }
 
 func (o showOptions) run(ctx context.Context, p *cli.Program) error {
@@ -218,7 +176,7 @@ func (o showOptions) run(ctx context.Context, p *cli.Program) error {
 	if err != nil {
 		return err
 	}
-	v := viewTask(t, cli.Owners(ctx, j)(t))
+	v := taskView{Task: t, Owner: cli.Owners(ctx, j)(t)}
 	var records []journal.Record
 	for r, err := range j.Query(ctx, journal.Filter{Run: t.Run}) {
 		if err != nil {
@@ -227,7 +185,11 @@ func (o showOptions) run(ctx context.Context, p *cli.Program) error {
 		records = append(records, r)
 	}
 	for _, g := range journal.Grants(records, time.Now()) {
-		v.Grants = append(v.Grants, viewGrant(g))
+		gv := grantView{RequestID: g.RequestID, TokenHash: g.TokenHash, Issued: g.Time, ExpiresAt: g.ExpiresAt, State: g.State}
+		if g.Detail != nil {
+			gv.Detail = g.Detail.String()
+		}
+		v.Grants = append(v.Grants, gv)
 	}
 	if o.json {
 		return p.PrintJSON(v)
@@ -249,7 +211,7 @@ func printTask(p *cli.Program, v taskView) error {
 		}
 		return t.Local().Format(time.DateTime)
 	}
-	line("task", cmp.Or(v.TaskID, "the server's answer was lost, so nothing was ever asked for under it"))
+	line("task", cmp.Or(v.ID, "the server's answer was lost, so nothing was ever asked for under it"))
 	line("run", v.Run)
 	line("state", string(v.State)+meaning(v))
 	line("process", v.Owner)
@@ -260,7 +222,7 @@ func printTask(p *cli.Program, v taskView) error {
 	line("opened", at(v.Opened))
 	line("last entry", at(v.Updated))
 	line("ends at server", at(v.ExpiresAt))
-	line("valid until", at(v.ValidUntil))
+	line("valid until", at(v.Until))
 	if v.Attempts > 0 {
 		line("attempts", fmt.Sprint(v.Attempts))
 	}
