@@ -2,16 +2,13 @@ package models
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"google.golang.org/adk/v2/model"
 
-	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
-	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -128,36 +125,15 @@ func reachAzure(p Provider, opts Options) (destination, error) {
 	return destination{base: base, version: version, whose: " (Azure OpenAI)"}, nil
 }
 
-func openGemini(ctx context.Context, o opening) (model.LLM, error) {
-	return orNil(gemini.New(ctx, gemini.Config{
-		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, Vertex: o.to.vertex, BaseURL: o.to.base,
-		HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
-	}))
+// config is what every provider is opened with.
+func (o opening) config() provider.Config {
+	return provider.Config{
+		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base, HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
+	}
 }
 
-func openOpenAI(_ context.Context, o opening) (model.LLM, error) {
-	return orNil(openai.New(openai.Config{
-		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base,
-		HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
-	}))
-}
-
-func openAzure(_ context.Context, o opening) (model.LLM, error) {
-	return orNil(openai.New(openai.Config{
-		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base,
-		Azure: &openai.Azure{APIVersion: o.to.version}, HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
-	}))
-}
-
-func openAnthropic(_ context.Context, o opening) (model.LLM, error) {
-	return orNil(anthropic.New(anthropic.Config{
-		Model: o.model, Key: o.key.String, KeyVariable: o.key.variable, BaseURL: o.to.base,
-		HTTPClient: o.HTTPClient, Settings: o.settings, Retry: o.Retry,
-	}))
-}
-
-// orNil keeps a nil pointer out of an interface.
-func orNil[T model.LLM](llm T, err error) (model.LLM, error) {
+// opened keeps a nil pointer out of an interface.
+func opened(llm *provider.Model, err error) (model.LLM, error) {
 	if err != nil {
 		return nil, err
 	}

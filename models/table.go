@@ -69,7 +69,9 @@ func table() []entry {
 			},
 			names: segment,
 			reach: reachGemini,
-			open:  openGemini,
+			open: func(ctx context.Context, o opening) (model.LLM, error) {
+				return opened(gemini.New(ctx, o.config(), o.to.vertex))
+			},
 		},
 		{
 			Provider: Provider{
@@ -83,7 +85,7 @@ func table() []entry {
 			},
 			names: slashed,
 			reach: reachOpenAI,
-			open:  openOpenAI,
+			open:  func(_ context.Context, o opening) (model.LLM, error) { return opened(openai.New(o.config())) },
 		},
 		{
 			Provider: Provider{
@@ -95,7 +97,9 @@ func table() []entry {
 			},
 			names: segment,
 			reach: reachAzure,
-			open:  openAzure,
+			open: func(_ context.Context, o opening) (model.LLM, error) {
+				return opened(openai.NewAzure(o.config(), o.to.version))
+			},
 		},
 		{
 			Provider: Provider{
@@ -109,7 +113,7 @@ func table() []entry {
 			},
 			names: slashed,
 			reach: reachAnthropic,
-			open:  openAnthropic,
+			open:  func(_ context.Context, o opening) (model.LLM, error) { return opened(anthropic.New(o.config())) },
 		},
 	}
 }

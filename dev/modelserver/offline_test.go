@@ -25,7 +25,7 @@ func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overOpenAI, err := openai.New(openai.Config{Model: "m", Key: key, BaseURL: openAIBase})
+	overOpenAI, err := openai.New(provider.Config{Model: "m", Key: key, BaseURL: openAIBase})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overGemini, err := gemini.New(t.Context(), gemini.Config{Model: "m", Key: key, BaseURL: geminiBase})
+	overGemini, err := gemini.New(t.Context(), provider.Config{Model: "m", Key: key, BaseURL: geminiBase}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overAnthropic, err := anthropic.New(anthropic.Config{Model: "m", Key: key, BaseURL: anthropicBase})
+	overAnthropic, err := anthropic.New(provider.Config{Model: "m", Key: key, BaseURL: anthropicBase})
 	if err != nil {
 		t.Fatal(err)
 	}

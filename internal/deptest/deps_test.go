@@ -82,11 +82,11 @@ var allowed = map[string][]string{
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 
 	// Models. None of them knows what it works for.
-	"models/provider":  {"secret", "internal/strictjson", "internal/peer"},
+	"models/provider":  {"secret", "internal/strictjson", "internal/peer", "internal/plain"},
 	"models/offline":   {"internal/markdown"},
 	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
-	"models/openai":    {"models/provider", "internal/plain", "secret", "internal/strictjson"},
-	"models/anthropic": {"models/provider", "secret", "internal/strictjson"},
+	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
+	"models/anthropic": {"models/provider", "internal/strictjson"},
 	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "internal/plain", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "internal/strictjson", "models/provider"},

@@ -180,7 +180,7 @@ func openAIAnswer(stream bool) measure {
 			if err != nil {
 				return nil, err
 			}
-			llm, err := openai.New(openai.Config{Model: "test-model", Key: secret.New(apiKey), BaseURL: base, HTTPClient: server.Client()})
+			llm, err := openai.New(provider.Config{Model: "test-model", Key: secret.New(apiKey), BaseURL: base, HTTPClient: server.Client()})
 			if err != nil {
 				return nil, err
 			}

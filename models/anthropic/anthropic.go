@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/models/provider"
-	"github.com/jitagent/jitagent/secret"
 )
 
 // DefaultModel is the model that is opened unless another is named.
@@ -30,29 +30,10 @@ const maxTokens = 16_384
 // maxPauses bounds how often an answer that the server paused is asked to go on.
 const maxPauses = 3
 
-// Config says which model answers, and who asks.
-type Config struct {
-	// Model is the name at the server; "" means [DefaultModel].
-	Model string
-	// Key is the API key, and KeyVariable the variable it came from, for errors. An
-	// empty key sends none, which is for servers that ask for none.
-	Key         secret.String
-	KeyVariable string
-	// BaseURL is the server's address, without /v1. It must come from
-	// [provider.BaseURL]. nil means Anthropic's own.
-	BaseURL *url.URL
-	// HTTPClient makes the calls, through [provider.Client]. nil is fine.
-	HTTPClient *http.Client
-	// Settings apply where a request does not say.
-	Settings provider.Settings
-	// Retry bounds how temporary failures are tried again.
-	Retry provider.RetryPolicy
-}
-
 // efforts are the words of reasoning effort; each model takes some of them.
 var efforts = []string{"low", "medium", "high", "xhigh", "max"}
 
-// Settings are the settings that [Config] takes.
+// Settings are the settings that [New] takes.
 func Settings() []provider.Setting {
 	return []provider.Setting{
 		{Name: provider.MaxTokens, Help: fmt.Sprintf("a whole number from 1: the most tokens of an answer, thinking included; %d unless set", maxTokens)},
@@ -60,20 +41,12 @@ func Settings() []provider.Setting {
 	}
 }
 
-// Model is a model behind the Messages API. It is safe for concurrent use.
-type Model struct {
-	retrying model.LLM
-	once     *attempt
-}
-
-// New opens the model of c. It does no network I/O.
-func New(c Config) (*Model, error) {
+// New opens a model of Anthropic, or of a server of its API, whose address is without /v1.
+// It does no network I/O.
+func New(c provider.Config) (*provider.Model, error) {
 	base := &url.URL{Scheme: "https", Host: Host}
 	if c.BaseURL != nil {
 		base = c.BaseURL
-	}
-	if c.Model == "" {
-		c.Model = DefaultModel
 	}
 	// Services, not the library's client, which reads the environment.
 	options := []option.RequestOption{
@@ -83,35 +56,34 @@ func New(c Config) (*Model, error) {
 	if key := c.Key.Reveal(); key != "" {
 		options = append(options, option.WithAPIKey(key)) // as a bearer token, which is what gateways take too
 	}
-	once := &attempt{
-		messages: api.NewMessageService(options...), models: api.NewModelService(options...), settings: c.Settings, server: base.String(),
-		target: provider.Target{Provider: "anthropic", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key, Hosted: base.Host == Host},
-	}
-	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
+	to := provider.Target{Provider: "anthropic", Model: cmp.Or(c.Model, DefaultModel), Host: base.Host, Key: c.KeyVariable, Secret: c.Key, Hosted: base.Host == Host}
+	once := &attempt{api.NewMessageService(options...), api.NewModelService(options...), c.Settings, to, base.String()}
+	return provider.NewModel(once, to, c.Retry), nil
 }
 
-// Name returns the name without the provider: ADK sends it as the model's name.
-func (m *Model) Name() string { return m.once.Name() }
-
-// GenerateContent implements [model.LLM].
-func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
-	return m.retrying.GenerateContent(ctx, req, stream)
-}
-
-// Check asks the server about the model: the key is accepted, and the model is there
-// as far as the server can be asked: a gateway without a list of models gives
-// [provider.ErrCannotTell]. No document is sent.
-func (m *Model) Check(ctx context.Context) error {
+// Check implements [provider.Once].
+func (a *attempt) Check(ctx context.Context) error {
 	ctx, x := provider.Observe(ctx, provider.Keep{})
-	_, err := m.once.models.Get(ctx, m.Name(), api.ModelGetParams{})
+	_, err := a.models.Get(ctx, a.target.Model, api.ModelGetParams{})
 	if err == nil && x.Seen().Status < 300 {
 		return nil
 	}
-	e := m.once.explain(ctx, m.once.target, x, err)
-	if failure, ok := errors.AsType[*provider.Error](e); ok && m.once.target.Host != Host && (failure.Status == http.StatusNotFound || failure.Status == http.StatusMethodNotAllowed) {
+	err = a.explain(ctx, a.target, x, err)
+	suggested := a.target.Suggest(err, func(yield func(string, error) bool) {
+		all := a.models.ListAutoPaging(ctx, api.ModelListParams{})
+		for all.Next() {
+			if !yield(all.Current().ID, nil) {
+				return
+			}
+		}
+		if err := all.Err(); err != nil {
+			yield("", err)
+		}
+	})
+	if e, ok := errors.AsType[*provider.Error](err); ok && !suggested && !a.target.Hosted && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) {
 		return provider.ErrCannotTell
 	}
-	return e
+	return err
 }
 
 // attempt asks the server once.

@@ -57,7 +57,7 @@ func serve(t *testing.T, bodies ...string) *server {
 	return s
 }
 
-func (s *server) model(t *testing.T, c anthropic.Config) *anthropic.Model {
+func (s *server) model(t *testing.T, c provider.Config) *provider.Model {
 	t.Helper()
 	base, err := provider.BaseURL("anthropic", s.URL)
 	if err != nil {
@@ -174,7 +174,7 @@ func TestRequest(t *testing.T) {
 		},
 	}
 	for range 2 {
-		if _, err := ask(t.Context(), s.model(t, anthropic.Config{}), req, false); err != nil {
+		if _, err := ask(t.Context(), s.model(t, provider.Config{}), req, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -208,7 +208,7 @@ func TestTheEnvironmentIsNotRead(t *testing.T) {
 	t.Setenv("ANTHROPIC_API_KEY", "from-the-environment")
 	t.Setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:1")
 	t.Setenv("ANTHROPIC_CUSTOM_HEADERS", "X-From: the-environment")
-	if _, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false); err != nil {
+	if _, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), false); err != nil {
 		t.Fatal(err)
 	}
 	if h := s.heads[0]; h.Get("Authorization") != "Bearer "+canary || h.Get("X-From") != "" {
@@ -219,7 +219,7 @@ func TestTheEnvironmentIsNotRead(t *testing.T) {
 func TestAnswer(t *testing.T) {
 	body := answer("tool_use", thought, redacted, said("Let me ", "see."), called("a", "f", `{"id":12345`, `67890123456789,"q":"ö`, ` \"x"}`), called("b", "g"))
 	for _, stream := range []bool{false, true} {
-		all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), stream)
+		all, err := ask(t.Context(), serve(t, body).model(t, provider.Config{}), user("hi"), stream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -249,7 +249,7 @@ func TestAnswer(t *testing.T) {
 // Thoughts go back as they came, signed or encrypted, and to their server alone.
 func TestThoughtsComeBack(t *testing.T) {
 	s := serve(t, answer("tool_use", thought, redacted, called("a", "f", `{}`)), answer("end_turn", said("ok")))
-	llm := s.model(t, anthropic.Config{})
+	llm := s.model(t, provider.Config{})
 	all, err := ask(t.Context(), llm, user("hi"), false)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestThoughtsComeBack(t *testing.T) {
 	req.Contents = append(req.Contents, &kept)
 	other := serve(t, answer("end_turn", said("ok")))
 	for _, to := range []*server{s, other} {
-		if _, err := ask(t.Context(), to.model(t, anthropic.Config{}), req, false); err != nil {
+		if _, err := ask(t.Context(), to.model(t, provider.Config{}), req, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -282,11 +282,11 @@ func TestThoughtsComeBack(t *testing.T) {
 func TestTextIsRead(t *testing.T) {
 	req := user("hi")
 	req.Config = &genai.GenerateContentConfig{Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{{Name: "f"}}}}}
-	all, err := ask(t.Context(), serve(t, answer("end_turn", said("<think>Hm.</th", "ink>\nIt rose."))).model(t, anthropic.Config{}), req, true)
+	all, err := ask(t.Context(), serve(t, answer("end_turn", said("<think>Hm.</th", "ink>\nIt rose."))).model(t, provider.Config{}), req, true)
 	if err != nil || len(all) != 3 || all[0].Content.Parts[0].Text != "Hm." || !all[0].Content.Parts[0].Thought || all[1].Content.Parts[0].Text != "It rose." {
 		t.Errorf("thoughts in the text: %v, %v", all, err)
 	}
-	all, err = ask(t.Context(), serve(t, answer("end_turn", said(`{"name": "f", `, `"input": {}}`))).model(t, anthropic.Config{}), req, true)
+	all, err = ask(t.Context(), serve(t, answer("end_turn", said(`{"name": "f", `, `"input": {}}`))).model(t, provider.Config{}), req, true)
 	if err == nil || len(all) > 0 || !strings.Contains(err.Error(), "the server handed out a call of f as text") {
 		t.Errorf("a call in words: %v, %v", all, err)
 	}
@@ -300,13 +300,13 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 		"model_context_window_exceeded": "which is not made (model_context_window_exceeded): give the server a longer context",
 	} {
 		for _, args := range []string{`{"id":"x"}`, `{"id":`, ``} {
-			if all, err := ask(t.Context(), serve(t, answer(reason, called("a", "f", args))).model(t, anthropic.Config{}), user("hi"), true); err == nil || !strings.Contains(err.Error(), want) || len(all) > 0 {
+			if all, err := ask(t.Context(), serve(t, answer(reason, called("a", "f", args))).model(t, provider.Config{}), user("hi"), true); err == nil || !strings.Contains(err.Error(), want) || len(all) > 0 {
 				t.Errorf("%s after %q: %v, %v", reason, args, all, err)
 			}
 		}
 	}
 	for reason, want := range map[string]genai.FinishReason{"end_turn": "STOP", "stop_sequence": "STOP", "max_tokens": "MAX_TOKENS", "refusal": "SAFETY", "a_reason_of_tomorrow": "A_REASON_OF_TOMORROW"} {
-		all, err := ask(t.Context(), serve(t, answer(reason, said("half"))).model(t, anthropic.Config{}), user("hi"), false)
+		all, err := ask(t.Context(), serve(t, answer(reason, said("half"))).model(t, provider.Config{}), user("hi"), false)
 		if err != nil || all[0].FinishReason != want || all[0].Content.Parts[0].Text != "half" {
 			t.Errorf("%s: %v, %v", reason, all, err)
 		}
@@ -314,7 +314,7 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 	full := answer("tool_use", said("I ", "read."), called("a", "f", `{"id":`, `"x"}`))
 	ended := strings.Index(full, `data: {"type":"message_stop"`)
 	for n := range len(full) {
-		all, err := ask(t.Context(), serve(t, full[:n]).model(t, anthropic.Config{}), user("hi"), true)
+		all, err := ask(t.Context(), serve(t, full[:n]).model(t, provider.Config{}), user("hi"), true)
 		if final := len(all) > 0 && !all[len(all)-1].Partial; final != (err == nil) || final && n < ended {
 			t.Fatalf("cut after %d of %d bytes: %v, %v", n, len(full), all, err)
 		}
@@ -322,13 +322,13 @@ func TestAnswersThatAreNotWhole(t *testing.T) {
 	const stop = `"}` + "\n\n"
 	for _, missing := range []string{"event: message_stop\ndata: {\"type\":\"message_stop" + stop, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":1}\n\n"} {
 		body := strings.Replace(full, missing, "", 1)
-		all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), false)
+		all, err := ask(t.Context(), serve(t, body).model(t, provider.Config{}), user("hi"), false)
 		if body == full || err == nil || !strings.Contains(err.Error(), "the answer broke off") || len(all) > 0 {
 			t.Errorf("without %q: %v, %v", missing, all, err)
 		}
 	}
 	for _, body := range []string{answer("end_turn"), answer("end_turn", thought)} {
-		all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), false)
+		all, err := ask(t.Context(), serve(t, body).model(t, provider.Config{}), user("hi"), false)
 		if len(all) > 0 && err == nil && all[0].Content.Parts[0].Thought {
 			continue
 		}
@@ -349,7 +349,7 @@ func TestFormsOfAnswers(t *testing.T) {
 		"counts as text": strings.ReplaceAll(full, `"output_tokens":40`, `"output_tokens":"40"`), "counts that are none": strings.ReplaceAll(full, `"output_tokens_details":{"thinking_tokens":30}`, `"output_tokens_details":[]`),
 	} {
 		for _, stream := range []bool{false, true} {
-			all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), stream)
+			all, err := ask(t.Context(), serve(t, body).model(t, provider.Config{}), user("hi"), stream)
 			if err != nil {
 				t.Errorf("%s, streamed %v: %v", name, stream, err)
 				continue
@@ -368,7 +368,7 @@ func TestFormsOfAnswers(t *testing.T) {
 		"200 <html>sign in</html>": "could not be read",
 		strings.Replace(full, `"type":"text"`, `"type":"text","type":"text"`, 1): "could not be read",
 	} {
-		if all, err := ask(t.Context(), serve(t, body).model(t, anthropic.Config{}), user("hi"), true); err == nil || !strings.Contains(err.Error(), want) {
+		if all, err := ask(t.Context(), serve(t, body).model(t, provider.Config{}), user("hi"), true); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v", body, all, err)
 		}
 	}
@@ -380,7 +380,7 @@ func TestAPausedTurnGoesOn(t *testing.T) {
 	paused := answer("pause_turn", thought, said("One "))
 	for _, stream := range []bool{false, true} {
 		s := serve(t, paused, answer("pause_turn", redacted, said("and ")), answer("tool_use", said("two."), called("a", "f", `{"id":"x"}`)))
-		all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), stream)
+		all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), stream)
 		if err != nil || len(s.asked) != 3 {
 			t.Fatalf("%v after %d requests", err, len(s.asked))
 		}
@@ -403,12 +403,12 @@ func TestAPausedTurnGoesOn(t *testing.T) {
 		equal(t, "sent after the second pause", so+`,{"data":"ZW5j","type":"redacted_thinking"},{"text":"and ","type":"text"}]}`, lastMessage(t, s.asked[2]))
 	}
 	s := serve(t, paused)
-	all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false)
+	all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), false)
 	if err != nil || len(s.asked) != 4 || all[0].FinishReason != "PAUSE_TURN" {
 		t.Errorf("paused without end: %v, %v after %d requests", all, err, len(s.asked))
 	}
 	s = serve(t, paused, `500 {"type":"error","error":{"type":"api_error"}}`)
-	if all, err := ask(t.Context(), s.model(t, anthropic.Config{}), user("hi"), false); err == nil || len(all) > 0 {
+	if all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), false); err == nil || len(all) > 0 {
 		t.Errorf("failed after a pause: %v", all)
 	}
 }
@@ -438,7 +438,7 @@ func TestResultsAreNotEscaped(t *testing.T) {
 	req.Contents = append(req.Contents,
 		&genai.Content{Role: genai.RoleModel, Parts: []*genai.Part{{FunctionCall: &genai.FunctionCall{ID: "a", Name: "f", Args: map[string]any{"q": "a<b"}}}}},
 		&genai.Content{Role: genai.RoleUser, Parts: []*genai.Part{{FunctionResponse: &genai.FunctionResponse{ID: "a", Name: "f", Response: map[string]any{"html": "<b>R&D</b>"}}}}})
-	if _, err := ask(t.Context(), s.model(t, anthropic.Config{}), req, false); err != nil {
+	if _, err := ask(t.Context(), s.model(t, provider.Config{}), req, false); err != nil {
 		t.Fatal(err)
 	}
 	var m struct {
@@ -473,7 +473,7 @@ func TestFailures(t *testing.T) {
 		"bare in a stream": {events(begin) + said("overloaded_error") + "\n", "the provider failed (529 overloaded_error)", 529, true},
 		"no stream at all": {"200 {}", "the answer broke off", 0, true},
 	} {
-		_, err := ask(t.Context(), serve(t, tt.body).model(t, anthropic.Config{}), user(poison), true)
+		_, err := ask(t.Context(), serve(t, tt.body).model(t, provider.Config{}), user(poison), true)
 		e, ok := errors.AsType[*provider.Error](err)
 		if !ok || !strings.Contains(err.Error(), tt.want) || e.Status != tt.status {
 			t.Errorf("%s: %v", name, err)
@@ -490,13 +490,13 @@ func TestFailures(t *testing.T) {
 	}
 	// Before anything was shown a failure is tried again.
 	s := serve(t, "529 {}", events(begin, said("overloaded_error")), answer("end_turn", []string{`{"type":"text","text":"ok"}`}))
-	all, err := ask(t.Context(), s.model(t, anthropic.Config{Retry: provider.RetryPolicy{Initial: time.Microsecond}}), user("hi"), true)
+	all, err := ask(t.Context(), s.model(t, provider.Config{Retry: provider.RetryPolicy{Initial: time.Microsecond}}), user("hi"), true)
 	if err != nil || all[len(all)-1].Content.Parts[0].Text != "ok" || len(s.asked) != 3 {
 		t.Errorf("after two failures: %v, %v", all, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := ask(ctx, s.model(t, anthropic.Config{}), user("hi"), false); !errors.Is(err, context.Canceled) {
+	if _, err := ask(ctx, s.model(t, provider.Config{}), user("hi"), false); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }
@@ -507,7 +507,7 @@ func TestWhatCannotBeAskedIsNamed(t *testing.T) {
 	} {
 		s, req := serve(t, answer("end_turn", said("ok"))), user("hi")
 		req.Config = &c
-		if _, err := ask(t.Context(), s.model(t, anthropic.Config{}), req, false); err == nil || !strings.Contains(err.Error(), "the API cannot be asked for") || !strings.Contains(err.Error(), what) || len(s.asked) > 0 {
+		if _, err := ask(t.Context(), s.model(t, provider.Config{}), req, false); err == nil || !strings.Contains(err.Error(), "the API cannot be asked for") || !strings.Contains(err.Error(), what) || len(s.asked) > 0 {
 			t.Errorf("%s: %v after %d requests", what, err, len(s.asked))
 		}
 	}
@@ -515,9 +515,12 @@ func TestWhatCannotBeAskedIsNamed(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	for body, want := range map[string]string{
-		`200 {"id":"m","type":"model"}`: "", "404 {}": "cannot be told", `401 {"type":"error","error":{"type":"authentication_error"}}`: "the API key was refused",
+		`200 {"id":"m","type":"model"}`: "", "404 {}": "cannot be told",
+		"404 {\"type\":\"error\",\"error\":{\"type\":\"not_found_error\"}}\n200 {\"data\":[{\"id\":\"other\"}],\"has_more\":false}": "there is no such model (404 not_found_error): choose another name, for example other",
+		"404 {\"type\":\"error\",\"error\":{\"type\":\"not_found_error\"}}\n200 {\"data\":[{\"id\":\"m\"}],\"has_more\":false}":     "cannot be told",
+		`401 {"type":"error","error":{"type":"authentication_error"}}`:                                                              "the API key was refused",
 	} {
-		err := serve(t, body).model(t, anthropic.Config{}).Check(t.Context())
+		err := serve(t, strings.Split(body, "\n")...).model(t, provider.Config{}).Check(t.Context())
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", body, err)
 		}

@@ -18,7 +18,7 @@ func TestSuite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		llm, err := anthropic.New(anthropic.Config{
+		llm, err := anthropic.New(provider.Config{
 			Model: "acme/model-1", Key: secret.New(canary), KeyVariable: "ANTHROPIC_API_KEY", BaseURL: base,
 			Retry: provider.RetryPolicy{Initial: time.Millisecond, Max: 5 * time.Millisecond},
 		})

@@ -8,13 +8,13 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"google.golang.org/adk/v2/model"
 	adkgemini "google.golang.org/adk/v2/model/gemini"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/models/provider"
-	"github.com/jitagent/jitagent/secret"
 )
 
 // DefaultModel is a stable model for which Google has announced no shutdown.
@@ -23,28 +23,7 @@ const DefaultModel = "gemini-3.5-flash"
 // Host serves the Gemini API.
 const Host = "generativelanguage.googleapis.com"
 
-// Config says which model answers, and who asks. Either Key or Vertex is set.
-type Config struct {
-	// Model is the name at Google; "" means [DefaultModel].
-	Model string
-	// Key is the API key, and KeyVariable the variable it came from, for errors.
-	Key         secret.String
-	KeyVariable string
-	// Vertex asks Vertex AI in place of the Gemini API. nil does not.
-	Vertex *Vertex
-	// BaseURL replaces Google's address: for a gateway or a test server. It must come
-	// from [provider.BaseURL]. nil means Google's own.
-	BaseURL *url.URL
-	// HTTPClient makes the calls, through [provider.Client]. nil is fine.
-	HTTPClient *http.Client
-	// Settings apply where a request does not say. ReasoningEffort is Google's
-	// thinking level; it and ThinkingBudget exclude each other.
-	Settings provider.Settings
-	// Retry bounds how temporary failures are tried again.
-	Retry provider.RetryPolicy
-}
-
-// Settings are the settings that [Config] takes.
+// Settings are the settings that [New] takes: either of the last two.
 func Settings() []provider.Setting {
 	return []provider.Setting{
 		{Name: provider.Temperature, Help: "a number from 0 to 2: how free the wording is"},
@@ -56,32 +35,24 @@ func Settings() []provider.Setting {
 	}
 }
 
-// Model is a Gemini model. It is safe for concurrent use.
-type Model struct {
-	retrying model.LLM
-	once     *attempt
-}
-
-// New opens the model of c. It calls no provider. Without [Vertex].Token it looks
-// for Google Cloud credentials, in files and, on a Google machine, at its metadata
-// server.
-func New(ctx context.Context, c Config) (*Model, error) {
-	if c.Model == "" {
-		c.Model = DefaultModel
-	}
+// New opens a model of the Gemini API by key, or of Vertex AI where v is not nil. It calls
+// no provider. Without [Vertex].Token it looks for Google Cloud credentials, in files and,
+// on a Google machine, at its metadata server.
+func New(ctx context.Context, c provider.Config, v *Vertex) (*provider.Model, error) {
+	c.Model = cmp.Or(c.Model, DefaultModel)
 	if c.Settings.ThinkingBudget != nil && c.Settings.ReasoningEffort != "" {
 		return nil, fmt.Errorf("models: gemini takes either %s or %s", provider.ReasoningEffort, provider.ThinkingBudget)
 	}
-	if c.Vertex != nil {
-		if err := c.Vertex.Validate(); err != nil {
+	if v != nil {
+		if err := v.Validate(); err != nil {
 			return nil, err
 		}
 	}
 	base := c.BaseURL
 	if base == nil {
 		host := Host
-		if c.Vertex != nil {
-			host = VertexHost(c.Vertex.Location)
+		if v != nil {
+			host = VertexHost(v.Location)
 		}
 		base = &url.URL{Scheme: "https", Host: host}
 	}
@@ -94,16 +65,16 @@ func New(ctx context.Context, c Config) (*Model, error) {
 		HTTPClient:  provider.Client(c.HTTPClient),
 		HTTPOptions: genai.HTTPOptions{BaseURL: base.String()},
 	}
-	if c.Vertex == nil {
+	if v == nil {
 		if c.Key.Reveal() == "" {
 			return nil, fmt.Errorf("models: gemini needs an API key")
 		}
 		config.APIKey = c.Key.Reveal()
 	} else {
 		account = "the Google Cloud project"
-		config.Backend, config.Project, config.Location = genai.BackendVertexAI, c.Vertex.Project, c.Vertex.Location
+		config.Backend, config.Project, config.Location = genai.BackendVertexAI, v.Project, v.Location
 		var err error
-		if config.HTTPClient, err = c.Vertex.authorized(ctx, config.HTTPClient, base); err != nil {
+		if config.HTTPClient, err = v.authorized(ctx, config.HTTPClient, base); err != nil {
 			return nil, err
 		}
 	}
@@ -120,32 +91,35 @@ func New(ctx context.Context, c Config) (*Model, error) {
 	if own, ok := llm.(interface{ Client() *genai.Client }); ok {
 		once.client = own.Client()
 	}
-	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
+	return provider.NewModel(once, once.target, c.Retry), nil
 }
 
-// Name returns the name without the provider: ADK sends it as the model's name.
-func (m *Model) Name() string { return m.once.Name() }
+// GetGoogleLLMVariant tells ADK which backend this is.
+func (a *attempt) GetGoogleLLMVariant() genai.Backend { return a.backend }
 
-// GenerateContent implements [model.LLM].
-func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
-	return m.retrying.GenerateContent(ctx, req, stream)
-}
-
-// GetGoogleLLMVariant lets ADK see through the wrapper which backend this is: it
-// shapes requests and spans by it.
-func (m *Model) GetGoogleLLMVariant() genai.Backend { return m.once.backend }
-
-// Check asks Google about the model: the key or the credentials are accepted and
-// the model exists. No document is sent.
-func (m *Model) Check(ctx context.Context) error {
-	if m.once.client == nil {
+// Check implements [provider.Once].
+func (a *attempt) Check(ctx context.Context) error {
+	if a.client == nil {
 		return nil
 	}
 	ctx, x := provider.Observe(ctx, provider.Keep{})
-	if _, err := m.once.client.Models.Get(ctx, m.Name(), nil); err != nil {
-		return m.once.explain(ctx, m.once.target, x, err)
+	_, err := a.client.Models.Get(ctx, a.target.Model, nil)
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = a.explain(ctx, a.target, x, err)
+	a.target.Suggest(err, func(yield func(string, error) bool) {
+		for m, err := range a.client.Models.All(ctx) {
+			name := ""
+			if m != nil {
+				name = m.Name[strings.LastIndexByte(m.Name, '/')+1:]
+			}
+			if !yield(name, err) || err != nil {
+				return
+			}
+		}
+	})
+	return err
 }
 
 // attempt is ADK's adapter, called once.

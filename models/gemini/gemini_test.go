@@ -33,21 +33,21 @@ const (
 // once is the policy of tests that count requests.
 var once = provider.RetryPolicy{Attempts: 1}
 
-func open(t *testing.T, handler http.HandlerFunc) *gemini.Model {
+func open(t *testing.T, handler http.HandlerFunc) *provider.Model {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return with(t, gemini.Config{BaseURL: base(t, srv.URL), HTTPClient: srv.Client()})
+	return with(t, provider.Config{BaseURL: base(t, srv.URL), HTTPClient: srv.Client()})
 }
 
 // with opens gemini-test by key, with what c says besides.
-func with(t *testing.T, c gemini.Config) *gemini.Model {
+func with(t *testing.T, c provider.Config) *provider.Model {
 	t.Helper()
 	c.Model, c.Key, c.KeyVariable = "gemini-test", secret.New(canary), "GEMINI_API_KEY"
 	if c.Retry == (provider.RetryPolicy{}) {
 		c.Retry = once
 	}
-	llm, err := gemini.New(t.Context(), c)
+	llm, err := gemini.New(t.Context(), c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestGeminiFollowsNoRedirect(t *testing.T) {
 
 func TestGeminiUnreachable(t *testing.T) {
 	srv := httptest.NewServer(nil)
-	llm := with(t, gemini.Config{BaseURL: base(t, srv.URL)})
+	llm := with(t, provider.Config{BaseURL: base(t, srv.URL)})
 	srv.Close()
 	_, err := ask(t.Context(), llm, request(), false)
 	if err == nil || !strings.Contains(err.Error(), "no connection to 127.0.0.1") || !strings.Contains(err.Error(), "connection refused") {
@@ -323,7 +323,7 @@ func TestGeminiGoesToTheProviderByDefault(t *testing.T) {
 		got = append(got, r.URL.Scheme+"://"+r.URL.Host, r.Header.Get("X-Goog-Api-Key"))
 		return nil, errors.New("no network in tests")
 	})}
-	llm := with(t, gemini.Config{HTTPClient: client})
+	llm := with(t, provider.Config{HTTPClient: client})
 	if _, err := ask(t.Context(), llm, request(), false); err == nil {
 		t.Error("no error")
 	}
@@ -368,9 +368,14 @@ func TestGeminiRequestsAreNotChanged(t *testing.T) {
 }
 
 func TestCheckAsksForTheModelAlone(t *testing.T) {
-	status, answer := http.StatusOK, `{"name":"models/gemini-test"}`
+	status, answer, list := http.StatusOK, `{"name":"models/gemini-test"}`, ""
 	llm := open(t, func(w http.ResponseWriter, r *http.Request) {
-		if body, _ := io.ReadAll(r.Body); r.Method != http.MethodGet || r.URL.Path != "/v1beta/models/gemini-test" || len(body) > 0 {
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/v1beta/models" && status == http.StatusNotFound && list != "" {
+			_, _ = io.WriteString(w, list)
+			return
+		}
+		if r.Method != http.MethodGet || r.URL.Path != "/v1beta/models/gemini-test" && (status == http.StatusOK || r.URL.Path != "/v1beta/models") || len(body) > 0 {
 			t.Errorf("got %s %s with %q", r.Method, r.URL.Path, body)
 		}
 		w.WriteHeader(status)
@@ -380,8 +385,14 @@ func TestCheckAsksForTheModelAlone(t *testing.T) {
 		t.Errorf("Check = %v", err)
 	}
 	status, answer = http.StatusNotFound, `{"error":{"code":404,"message":"models/gemini-test is not found","status":"NOT_FOUND"}}`
-	if err := llm.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such model (404 NOT_FOUND)") {
-		t.Errorf("Check of an unknown model = %v", err)
+	for names, want := range map[string]string{
+		"": "choose another name, for example gemini/gemini-", `{"models":[{"name":"models/gemini-tast"},{"name":"models/other"}]}`: "did you mean gemini-tast?",
+		`{"models":[{"name":"models/other"}]}`: "choose another name, for example other", `{"models":[{"name":"models/gemini-test"}]}`: "choose another name, for example gemini/gemini-",
+	} {
+		list = names
+		if err := llm.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "there is no such model (404 NOT_FOUND): "+want) {
+			t.Errorf("Check of an unknown model among %s = %v", names, err)
+		}
 	}
 }
 

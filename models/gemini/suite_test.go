@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
-	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/modeltest"
 	"github.com/jitagent/jitagent/models/provider"
 )
@@ -16,6 +15,6 @@ var quick = provider.RetryPolicy{Initial: time.Millisecond, Max: 5 * time.Millis
 
 func TestSuite(t *testing.T) {
 	modeltest.RunSuite(t, func(t *testing.T, up *modeltest.Upstream) model.LLM {
-		return with(t, gemini.Config{BaseURL: base(t, up.GeminiURL()), Retry: quick})
+		return with(t, provider.Config{BaseURL: base(t, up.GeminiURL()), Retry: quick})
 	})
 }

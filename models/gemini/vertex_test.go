@@ -32,14 +32,13 @@ func tokens(value string, err error) func(context.Context) (secret.String, error
 }
 
 // vertex opens gemini-test on Vertex AI, played by handler.
-func vertex(t *testing.T, token func(context.Context) (secret.String, error), handler http.HandlerFunc) *gemini.Model {
+func vertex(t *testing.T, token func(context.Context) (secret.String, error), handler http.HandlerFunc) *provider.Model {
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	llm, err := gemini.New(t.Context(), gemini.Config{
+	llm, err := gemini.New(t.Context(), provider.Config{
 		Model: "gemini-test", BaseURL: base(t, srv.URL), HTTPClient: srv.Client(), Retry: once,
-		Vertex: &gemini.Vertex{Project: "acme-corp", Location: "europe-west4", Token: token},
-	})
+	}, &gemini.Vertex{Project: "acme-corp", Location: "europe-west4", Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +141,7 @@ func TestVertexConfigurationIsChecked(t *testing.T) {
 		{Project: "acme-corp", Location: "eu.acme-corp.com"}, {Project: "acme-corp", Location: "x@y"}, {Project: "acme-corp", Location: "eu/"}, {Project: "acme-corp", Location: "a-b-c-d-e"},
 	} {
 		v.Token = tokens(token, nil)
-		if llm, err := gemini.New(t.Context(), gemini.Config{Vertex: &v}); err == nil || llm != nil {
+		if llm, err := gemini.New(t.Context(), provider.Config{}, &v); err == nil || llm != nil {
 			t.Errorf("%q in %q is taken", v.Project, v.Location)
 		}
 	}
@@ -157,11 +156,11 @@ func TestVertexConfigurationIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
-	_, err := gemini.New(t.Context(), gemini.Config{Vertex: &gemini.Vertex{Project: "acme-corp", Location: "eu"}})
+	_, err := gemini.New(t.Context(), provider.Config{}, &gemini.Vertex{Project: "acme-corp", Location: "eu"})
 	if err == nil || !strings.Contains(err.Error(), "gcloud auth application-default login") || strings.Contains(err.Error(), poison) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := gemini.New(t.Context(), gemini.Config{}); err == nil || err.Error() != "models: gemini needs an API key" {
+	if _, err := gemini.New(t.Context(), provider.Config{}, nil); err == nil || err.Error() != "models: gemini needs an API key" {
 		t.Errorf("without a key: %v", err)
 	}
 }
@@ -206,7 +205,7 @@ func TestSettings(t *testing.T) {
 			body = string(b)
 			_, _ = io.WriteString(w, answer)
 		}))
-		llm := with(t, gemini.Config{BaseURL: base(t, srv.URL), Settings: s})
+		llm := with(t, provider.Config{BaseURL: base(t, srv.URL), Settings: s})
 		if _, err := ask(t.Context(), llm, request(), false); err != nil || !strings.Contains(body, want) {
 			t.Errorf("%v, sent %s, want %s", err, body, want)
 		}
@@ -217,7 +216,7 @@ func TestSettings(t *testing.T) {
 		}
 		srv.Close()
 	}
-	_, err := gemini.New(t.Context(), gemini.Config{Key: secret.New(canary), Settings: provider.Settings{ReasoningEffort: "low", ThinkingBudget: new(int32(1))}})
+	_, err := gemini.New(t.Context(), provider.Config{Key: secret.New(canary), Settings: provider.Settings{ReasoningEffort: "low", ThinkingBudget: new(int32(1))}}, nil)
 	if err == nil || err.Error() != "models: gemini takes either reasoning_effort or thinking_budget" {
 		t.Errorf("both ways to bound thinking: %v", err)
 	}

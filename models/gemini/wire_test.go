@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/jitagent/jitagent/models/gemini"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -49,7 +48,7 @@ func TestNoCallOfAStoppedAnswer(t *testing.T) {
 		for _, stream := range []bool{false, true} {
 			var asked []string
 			srv := answers(t, &asked, candidate(reason, aCall))
-			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), stream)
 			if err == nil || !strings.Contains(err.Error(), "within a call, which is not made ("+reason+")") || len(all) > 0 || len(asked) != 1 {
 				t.Errorf("%s, streamed %v: %v, %v after %d requests", reason, stream, all, err, len(asked))
 			}
@@ -65,7 +64,7 @@ func TestNoCallThatIsNotWhole(t *testing.T) {
 		for _, stream := range []bool{false, true} {
 			var asked []string
 			srv := answers(t, &asked, candidate("STOP", parts))
-			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), stream)
 			if err == nil || !strings.Contains(err.Error(), "the answer broke off") || len(all) > 0 && !all[len(all)-1].Partial {
 				t.Errorf("%s, streamed %v: %v, %v", parts, stream, all, err)
 			}
@@ -73,7 +72,7 @@ func TestNoCallThatIsNotWhole(t *testing.T) {
 	}
 	var asked []string
 	srv := answers(t, &asked, "data: "+candidate("", more)+"\n\ndata: "+candidate("STOP", `{"functionCall":{}}`)+"\n\n")
-	all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), true)
+	all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), true)
 	if err != nil || all[len(all)-1].Content.Parts[0].FunctionCall.Name != "remove" {
 		t.Errorf("a call that was continued: %v, %v", all, err)
 	}
@@ -89,7 +88,7 @@ func TestLongNumbersStayAsTheyAre(t *testing.T) {
 	for _, stream := range []bool{false, true} {
 		var asked []string
 		srv := answers(t, &asked, candidate("STOP", `{"functionCall":{"name":"remove","args":`+args+`}}`))
-		llm := with(t, gemini.Config{BaseURL: base(t, srv.URL)})
+		llm := with(t, provider.Config{BaseURL: base(t, srv.URL)})
 		all, err := ask(t.Context(), llm, request(), stream)
 		if err != nil {
 			t.Fatal(err)
@@ -117,8 +116,8 @@ func TestSignaturesGoBackToTheirServer(t *testing.T) {
 	var asked, elsewhere []string
 	signed := candidate("STOP", `{"text":"Hm.","thought":true,"thoughtSignature":"dGhlIHRob3VnaHQ="},{"functionCall":{"name":"remove","args":{}},"thoughtSignature":"dGhlIGNhbGw="}`)
 	srv := answers(t, &asked, signed, candidate("STOP", `{"text":"ok"}`))
-	llm := with(t, gemini.Config{BaseURL: base(t, srv.URL)})
-	other := with(t, gemini.Config{BaseURL: base(t, answers(t, &elsewhere, candidate("STOP", `{"text":"ok"}`)).URL)})
+	llm := with(t, provider.Config{BaseURL: base(t, srv.URL)})
+	other := with(t, provider.Config{BaseURL: base(t, answers(t, &elsewhere, candidate("STOP", `{"text":"ok"}`)).URL)})
 	all, err := ask(t.Context(), llm, request(), false)
 	if err != nil {
 		t.Fatal(err)
@@ -151,20 +150,20 @@ func TestErrorsWithinAStream(t *testing.T) {
 	} {
 		var asked []string
 		srv := answers(t, &asked, half+tail)
-		all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true)
+		all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true)
 		if err == nil || !strings.Contains(err.Error(), "the provider failed (503 UNAVAILABLE)") || len(all) != 1 || len(asked) != 1 {
 			t.Errorf("%s: %v, %v after %d requests", name, all, err, len(asked))
 		}
 		asked = nil
 		srv = answers(t, &asked, "data:\n\n"+tail, candidate("STOP", `{"text":"Revenue rose."}`))
-		all, err = ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true)
+		all, err = ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true)
 		if err != nil || all[len(all)-1].Content.Parts[0].Text != "Revenue rose." || len(asked) != 2 {
 			t.Errorf("%s, before anything: %v, %v after %d requests", name, all, err, len(asked))
 		}
 	}
 	var asked []string
 	srv := answers(t, &asked, half[:len(half)/2], candidate("STOP", `{"text":"Revenue rose."}`))
-	if _, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true); err != nil || len(asked) != 2 {
+	if _, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL), Retry: provider.RetryPolicy{Initial: time.Microsecond}}), request(), true); err != nil || len(asked) != 2 {
 		t.Errorf("broken off before anything: %v after %d requests", err, len(asked))
 	}
 }
@@ -177,7 +176,7 @@ func TestEventsOverSeveralLines(t *testing.T) {
 	}
 	var asked []string
 	srv := answers(t, &asked, pretty.String()+"\n\n")
-	all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), true)
+	all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), true)
 	if err != nil || all[len(all)-1].Content.Parts[0].Text != "It rose." {
 		t.Errorf("got %v, %v", all, err)
 	}
@@ -204,7 +203,7 @@ func TestFormsOfAnswers(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, body)
 			}))
-			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), stream)
 			srv.Close()
 			if err != nil {
 				t.Errorf("%s, streamed %v: %v", name, stream, err)
@@ -225,7 +224,7 @@ func TestFormsOfAnswers(t *testing.T) {
 	} {
 		for _, stream := range []bool{false, true} {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
-			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), stream)
 			srv.Close()
 			if err == nil || !strings.Contains(err.Error(), "could not be read") || len(all) > 0 {
 				t.Errorf("%s, streamed %v: %v, %v", name, stream, all, err)
@@ -251,7 +250,7 @@ func TestSignaturesOfAStream(t *testing.T) {
 			body.WriteString("data: " + candidate("STOP", strings.Join(parts, ",")) + "\n\n")
 		}
 		var asked []string
-		llm := with(t, gemini.Config{BaseURL: base(t, answers(t, &asked, body.String(), candidate("STOP", `{"text":"ok"}`)).URL)})
+		llm := with(t, provider.Config{BaseURL: base(t, answers(t, &asked, body.String(), candidate("STOP", `{"text":"ok"}`)).URL)})
 		all, err := ask(t.Context(), llm, request(), true)
 		if err != nil {
 			t.Fatal(err)
@@ -287,7 +286,7 @@ func TestErrorsUnder200(t *testing.T) {
 	} {
 		for _, stream := range []bool{false, true} {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
-			all, err := ask(t.Context(), with(t, gemini.Config{BaseURL: base(t, srv.URL)}), request(), stream)
+			all, err := ask(t.Context(), with(t, provider.Config{BaseURL: base(t, srv.URL)}), request(), stream)
 			srv.Close()
 			if err == nil || !strings.Contains(err.Error(), want) || len(all) > 0 {
 				t.Errorf("%s, streamed %v: %v, %v", body, stream, all, err)

@@ -76,7 +76,7 @@ func openWith(t *testing.T, up *Upstream, transport http.RoundTripper, attempts 
 	if err != nil {
 		t.Fatal(err)
 	}
-	llm, err := openai.New(openai.Config{
+	llm, err := openai.New(provider.Config{
 		Model: "model-1", Key: secret.New(testKey), KeyVariable: "OPENAI_API_KEY", BaseURL: base, HTTPClient: &http.Client{Transport: transport},
 		Retry: provider.RetryPolicy{Initial: time.Millisecond, Max: time.Millisecond, Attempts: attempts},
 	})

@@ -86,8 +86,8 @@ func benchServer(b *testing.B) *httptest.Server {
 	return srv
 }
 
-func benchModel(b *testing.B, srv *httptest.Server) *openai.Model {
-	llm, err := openai.New(openai.Config{Model: "test-model", Key: secret.New(canary), BaseURL: address(b, srv.URL+"/v1"), HTTPClient: srv.Client(), Retry: provider.RetryPolicy{}})
+func benchModel(b *testing.B, srv *httptest.Server) *provider.Model {
+	llm, err := openai.New(provider.Config{Model: "test-model", Key: secret.New(canary), BaseURL: address(b, srv.URL+"/v1"), HTTPClient: srv.Client(), Retry: provider.RetryPolicy{}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,20 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
-// Check asks the server about the model: the key is accepted, and the model is there
-// as far as the server can be asked: one that has no list of models gives
-// [provider.ErrCannotTell]. No document is sent.
-func (m *Model) Check(ctx context.Context) error {
-	a := m.once
+// Check implements [provider.Once].
+func (a *attempt) Check(ctx context.Context) error {
 	ctx, x := provider.Observe(ctx, provider.Keep{})
 	c := call{attempt: a, to: a.target, ctx: ctx, exchange: x}
 	if !a.azure { // Azure knows models there, not deployments
@@ -31,9 +28,7 @@ func (m *Model) Check(ctx context.Context) error {
 			return err
 		}
 		if e.Reason == "model_not_found" {
-			if names, listed := c.names(); listed == nil && len(names) > 0 && !slices.Contains(names, c.to.Model) {
-				e.Remedy = c.other(names)
-			}
+			c.to.Suggest(e, each(c.names()))
 			return e
 		}
 	}
@@ -65,42 +60,44 @@ func missing(status int) bool {
 // answers under any name.
 func (c *call) checkList() error {
 	names, err := c.names()
-	if err != nil {
-		if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) && !c.bare {
-			return provider.ErrCannotTell
-		}
+	if e, ok := errors.AsType[*provider.Error](err); ok && missing(e.Status) && !c.bare {
+		return provider.ErrCannotTell
+	} else if err != nil {
 		return err
 	}
 	latest := c.to.Model + ":latest" // Ollama's name for no tag
 	if c.azure || len(names) < 2 || slices.Contains(names, c.to.Model) || slices.Contains(names, latest) {
 		return nil
 	}
-	problem := c.to.Status(http.StatusNotFound)
-	problem.Remedy = c.other(names)
-	e := c.to.Fail(problem, nil)
+	e := c.to.Fail(c.to.Status(http.StatusNotFound), nil)
 	e.Status = http.StatusNotFound
+	c.to.Suggest(e, each(names, nil))
 	return e
 }
 
 // names returns the models in the server's list.
-func (c *call) names() ([]string, error) {
+func (c *call) names() (names []string, err error) {
 	var list struct {
 		Data []struct {
 			ID string `json:"id"`
 		} `json:"data"`
 	}
-	err := c.get("models", &list)
-	var names []string
+	err = c.get("models", &list)
 	for _, entry := range list.Data {
 		names = append(names, entry.ID)
 	}
 	return names, err
 }
 
-// other says which of the server's models to choose in place of one that is not there.
-func (c *call) other(names []string) string {
-	if near := plain.Nearest(c.to.Model, names); near != "" {
-		return "did you mean " + provider.Shorten(near) + "?"
+func each(names []string, err error) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, name := range names {
+			if !yield(name, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield("", err)
+		}
 	}
-	return "choose another name, for example " + provider.Shorten(names[0])
 }

@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 			}
 			tt.model(w, r)
 		})
-		err := s.model(t, openai.Config{Model: "acme/one"}).Check(t.Context())
+		err := s.model(t, provider.Config{Model: "acme/one"}).Check(t.Context())
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: Check = %v, want %q", tt.name, err, tt.want)
 		}
@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 // A base URL without /v1 is not passed over as a server without a list.
 func TestCheckSeesAMissingPath(t *testing.T) {
 	s := serve(t, fail(404, "404 page not found"))
-	err := s.model(t, openai.Config{BaseURL: address(t, s.URL)}).Check(t.Context())
+	err := s.model(t, provider.Config{BaseURL: address(t, s.URL)}).Check(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "most servers want /v1 at its end") {
 		t.Errorf("got %v", err)
 	}
@@ -65,7 +65,7 @@ func TestCheckSeesAMissingPath(t *testing.T) {
 func TestCheckAzure(t *testing.T) {
 	for status, want := range map[int]string{200: "", 401: "azure/test-model: the API key was refused"} {
 		s := serve(t, fail(status, `{"data":[{"id":"a"},{"id":"b"}]}`))
-		llm := s.model(t, openai.Config{Azure: &openai.Azure{}, BaseURL: address(t, s.URL)})
+		llm := s.azure(t, "")
 		if err := llm.Check(t.Context()); (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%d: %v", status, err)
 		}
@@ -79,7 +79,7 @@ func TestCheckAzure(t *testing.T) {
 // A hook may change the model's name; at Azure it becomes part of a path.
 func TestAzureNames(t *testing.T) {
 	s := serve(t, say(whole(hello, "stop")))
-	llm := s.model(t, openai.Config{Azure: &openai.Azure{APIVersion: "2024-10-21"}, BaseURL: address(t, s.URL)})
+	llm := s.azure(t, "2024-10-21")
 	for _, name := range []string{"a/b", "../x", "x?y", ".", "a#b"} {
 		req := user("hi")
 		req.Model = name
@@ -90,8 +90,8 @@ func TestAzureNames(t *testing.T) {
 	if paths, _, _ := s.seen(); len(paths) > 0 {
 		t.Errorf("asked %v", paths)
 	}
-	for _, c := range []openai.Config{{Azure: &openai.Azure{}}, {Azure: &openai.Azure{}, BaseURL: address(t, s.URL)}} {
-		if llm, err := openai.New(c); err == nil || llm != nil {
+	for _, c := range []provider.Config{{}, {BaseURL: address(t, s.URL)}} {
+		if llm, err := openai.NewAzure(c, ""); err == nil || llm != nil {
 			t.Errorf("half a configuration is taken: %+v", c)
 		}
 	}

@@ -22,7 +22,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	llm, err := openai.New(openai.Config{Model: "meta-llama/Llama-3.1-8B-Instruct", BaseURL: address, HTTPClient: server.Client()})
+	llm, err := openai.New(provider.Config{Model: "meta-llama/Llama-3.1-8B-Instruct", BaseURL: address, HTTPClient: server.Client()})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -69,7 +68,7 @@ func TestFailures(t *testing.T) {
 		for _, api := range apis {
 			for _, stream := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s, stream %v", tt.name, api, stream), func(t *testing.T) {
-					llm := serve(t, tt.handler).model(t, openai.Config{Settings: provider.Settings{API: api}})
+					llm := serve(t, tt.handler).model(t, provider.Config{Settings: provider.Settings{API: api}})
 					all, err := ask(t.Context(), llm, user(poison), stream)
 					got, ok := errors.AsType[*provider.Error](err)
 					if !ok || len(all) > 0 {
@@ -112,7 +111,7 @@ func TestFailuresWithinAStream(t *testing.T) {
 		"a choice's":            {half + `data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop","error":{"code":502,"message":"` + poison + `"}}]}` + "\n\ndata: [DONE]\n\n", "the provider failed (502)"},
 		"without data":          {half + `{"error":{"message":"` + poison + `","type":"server_error"}}` + "\n", "the provider failed (500 server_error)"},
 	} {
-		all, err := ask(t.Context(), serve(t, say(tt.body)).model(t, openai.Config{}), user("hi"), true)
+		all, err := ask(t.Context(), serve(t, say(tt.body)).model(t, provider.Config{}), user("hi"), true)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || len(all) != 1 || !all[0].Partial {
 			t.Errorf("%s: %v after %d responses, want %s", name, err, len(all), tt.want)
 			continue
@@ -134,7 +133,7 @@ func TestFailuresWithinAnAnswer(t *testing.T) {
 			if stream {
 				body = "data: " + body + "\n\ndata: [DONE]\n\n"
 			}
-			all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), stream)
+			all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), stream)
 			if err == nil || !strings.Contains(err.Error(), "the provider failed") || len(all) > 0 {
 				t.Errorf("%s, streamed %v: %v, %v", what, stream, all, err)
 				continue
@@ -145,7 +144,7 @@ func TestFailuresWithinAnAnswer(t *testing.T) {
 	// After a call that is whole, an error still ends the answer.
 	for _, tail := range []string{"event: error\ndata: gone\n\n", `data: {"object":"error","message":"gone","code":500}` + "\n\n", `data: {"detail":"gone"}` + "\n\n"} {
 		body := `data: {"choices":[{"index":0,` + strings.Replace(call, "%s", "delta", 1) + "}]}\n\n" + tail + "data: [DONE]\n\n"
-		if all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true); err == nil || len(all) > 0 {
+		if all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), true); err == nil || len(all) > 0 {
 			t.Errorf("before %q: %v", tail, all)
 		}
 	}
@@ -155,7 +154,7 @@ func TestFailuresWithinAnAnswer(t *testing.T) {
 // or cancelled leaves no goroutine, which TestMain looks for.
 func TestNoAnswer(t *testing.T) {
 	s := serve(t, say("{}"))
-	llm := s.model(t, openai.Config{})
+	llm := s.model(t, provider.Config{})
 	s.Close()
 	_, err := ask(t.Context(), llm, user("hi"), false)
 	if err == nil || !strings.Contains(err.Error(), "no connection to 127.0.0.1") || !strings.Contains(err.Error(), "connection refused") {
@@ -167,7 +166,7 @@ func TestNoAnswer(t *testing.T) {
 			llm := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 				cancel()
 				<-r.Context().Done()
-			}).model(t, openai.Config{Settings: provider.Settings{API: api}})
+			}).model(t, provider.Config{Settings: provider.Settings{API: api}})
 			if _, err := ask(ctx, llm, user("hi"), stream); !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got %v, want context.Canceled", api, err)
 			}
@@ -183,7 +182,7 @@ func TestLeavingAStreamEndsIt(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 		close(gone)
-	}).model(t, openai.Config{})
+	}).model(t, provider.Config{})
 	for range llm.GenerateContent(t.Context(), user("hi"), true) {
 		break
 	}
@@ -195,7 +194,7 @@ func TestLeavingAStreamEndsIt(t *testing.T) {
 		_, _ = io.WriteString(w, `data: {"choices":[{"index":0,"delta":{"content":"half"}}]}`+"\n\n")
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
-	}).model(t, openai.Config{})
+	}).model(t, provider.Config{})
 	var err error
 	for resp, e := range llm.GenerateContent(ctx, user("hi"), true) {
 		if err = e; resp != nil {
@@ -219,7 +218,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				w.Header().Set("Location", thief.URL)
 				w.WriteHeader(status)
 				_, _ = io.WriteString(w, whole(hello, "stop"))
-			}).model(t, openai.Config{})
+			}).model(t, provider.Config{})
 			_, err := ask(t.Context(), llm, user("hi"), stream)
 			if e, ok := errors.AsType[*provider.Error](err); !ok || e.Status != status || !strings.Contains(e.Problem, "redirect") {
 				t.Errorf("%d: got %v", status, err)
@@ -252,7 +251,7 @@ func TestHugeAnswersAreCut(t *testing.T) {
 		"comments":  {endless("text/event-stream", strings.Repeat(":\n", 1<<15)), true, "the answer is over 64 MiB: ask for less"},
 		"all calls": {endless("text/event-stream", `data: {"choices":[{"delta":{"tool_calls":[{"id":"","function":{"name":"x","arguments":"{}"}},{"index":1,"id":"x","function":{"name":"y"}}]}}]}`+"\n\n"), true, "the answer could not be read"},
 	} {
-		if _, err := ask(t.Context(), serve(t, tt.handler).model(t, openai.Config{}), user("hi"), tt.stream); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := ask(t.Context(), serve(t, tt.handler).model(t, provider.Config{}), user("hi"), tt.stream); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %s", what, err, tt.want)
 		}
 	}
@@ -273,7 +272,7 @@ func TestRetriesBeforeTheAnswer(t *testing.T) {
 					say(`{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"hello"}]}]}`)(w, r)
 				}
 			})
-			llm := s.model(t, openai.Config{Settings: provider.Settings{API: api}, Retry: provider.RetryPolicy{Initial: time.Microsecond}})
+			llm := s.model(t, provider.Config{Settings: provider.Settings{API: api}, Retry: provider.RetryPolicy{Initial: time.Microsecond}})
 			all, err := ask(t.Context(), llm, user("hi"), stream)
 			if err != nil || len(all) != 1 || all[0].Content.Parts[0].Text != "hello" || n.Load() != 3 {
 				t.Errorf("%s: %v, %v after %d requests", api, all, err, n.Load())
@@ -297,11 +296,11 @@ func TestServerThatDoesNotStream(t *testing.T) {
 
 func TestAWrongAddressIsNamed(t *testing.T) {
 	page := serve(t, fail(200, "<html>welcome</html>"))
-	if _, err := ask(t.Context(), page.model(t, openai.Config{BaseURL: address(t, page.URL)}), user("hi"), false); err == nil || !strings.Contains(err.Error(), "does not answer as the API does: check the base URL: most servers want /v1 at its end") {
+	if _, err := ask(t.Context(), page.model(t, provider.Config{BaseURL: address(t, page.URL)}), user("hi"), false); err == nil || !strings.Contains(err.Error(), "does not answer as the API does: check the base URL: most servers want /v1 at its end") {
 		t.Errorf("a page: %v", err)
 	}
 	s := serve(t, fail(404, "404 page not found"))
-	_, err := ask(t.Context(), s.model(t, openai.Config{BaseURL: address(t, s.URL)}), user("hi"), false)
+	_, err := ask(t.Context(), s.model(t, provider.Config{BaseURL: address(t, s.URL)}), user("hi"), false)
 	if err == nil || !strings.Contains(err.Error(), "no such model or API at this address (404): check the name, and the base URL: most servers want /v1 at its end") {
 		t.Errorf("got %v", err)
 	}

@@ -95,7 +95,7 @@ func FuzzRequest(f *testing.F) {
 				}
 				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer))}, nil
 			})}
-			llm, err := openai.New(openai.Config{Model: "m", Key: secret.New(canary), HTTPClient: client, Settings: provider.Settings{API: api}})
+			llm, err := openai.New(provider.Config{Model: "m", Key: secret.New(canary), HTTPClient: client, Settings: provider.Settings{API: api}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func FuzzAnswer(f *testing.F) {
 				client := &http.Client{Transport: tripper(func(*http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: 200, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
 				})}
-				llm, err := openai.New(openai.Config{Model: "m", HTTPClient: client, Settings: provider.Settings{API: api}, Retry: provider.RetryPolicy{Attempts: 1}})
+				llm, err := openai.New(provider.Config{Model: "m", HTTPClient: client, Settings: provider.Settings{API: api}, Retry: provider.RetryPolicy{Attempts: 1}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -64,7 +64,7 @@ func (s *server) seen() ([]string, []http.Header, []string) {
 }
 
 // model opens a model at s, tried once unless c says otherwise.
-func (s *server) model(t testing.TB, c openai.Config) *openai.Model {
+func (s *server) model(t testing.TB, c provider.Config) *provider.Model {
 	t.Helper()
 	if c.Model == "" {
 		c.Model = "test-model"
@@ -77,6 +77,18 @@ func (s *server) model(t testing.TB, c openai.Config) *openai.Model {
 		c.Retry.Attempts = 1
 	}
 	llm, err := openai.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return llm
+}
+
+// azure opens a deployment at s, tried once.
+func (s *server) azure(t testing.TB, version string) *provider.Model {
+	t.Helper()
+	llm, err := openai.NewAzure(provider.Config{
+		Model: "test-model", Key: secret.New(canary), KeyVariable: "OPENAI_API_KEY", BaseURL: address(t, s.URL), HTTPClient: s.Client(), Retry: provider.RetryPolicy{Attempts: 1},
+	}, version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +153,7 @@ func ask(ctx context.Context, llm model.LLM, req *model.LLMRequest, stream bool)
 }
 
 // sent returns the body that req becomes.
-func sent(t *testing.T, c openai.Config, req *model.LLMRequest) string {
+func sent(t *testing.T, c provider.Config, req *model.LLMRequest) string {
 	t.Helper()
 	s := serve(t, say(whole(hello, "stop")))
 	if _, err := ask(t.Context(), s.model(t, c), req, false); err != nil {
@@ -155,7 +167,7 @@ func sent(t *testing.T, c openai.Config, req *model.LLMRequest) string {
 // partial ones before it.
 func answered(t *testing.T, body string, stream bool) (final *model.LLMResponse, partial []*model.LLMResponse) {
 	t.Helper()
-	all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), stream)
+	all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), stream)
 	if err != nil {
 		t.Fatalf("no answer from %s: %v", body, err)
 	}

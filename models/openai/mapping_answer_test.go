@@ -11,7 +11,6 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -29,7 +28,7 @@ func TestMapping14Stream(t *testing.T) {
 	)
 	body = strings.Replace(body, "data: [DONE]", `data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`+"\n\ndata: [DONE]", 1)
 	s := serve(t, say(": a comment\n\n"+body))
-	all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), true)
+	all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +87,7 @@ func TestMapping15FinishReasons(t *testing.T) {
 // broken asserts that body is an error of one line that ends the call.
 func broken(t *testing.T, what, body, want string) {
 	t.Helper()
-	all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), false)
+	all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), false)
 	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") || strings.Contains(err.Error(), poison) || len(all) > 0 {
 		t.Errorf("%s: %v after %d responses, want %q", what, err, len(all), want)
 	}
@@ -129,7 +128,7 @@ func TestMapping18Errors(t *testing.T) {
 		w.Header().Set("Retry-After", "7")
 		fail(429, `{"error":{"message":"`+poison+" "+r.Header.Get("Authorization")+`","type":"requests","code":"rate_limit_exceeded"}}`)(w, r)
 	})
-	_, err := ask(t.Context(), s.model(t, openai.Config{}), user(poison), false)
+	_, err := ask(t.Context(), s.model(t, provider.Config{}), user(poison), false)
 	e, ok := errors.AsType[*provider.Error](err)
 	if !ok || e.Status != 429 || e.Reason != "rate_limit_exceeded" || e.RetryAfter != 7*time.Second {
 		t.Fatalf("got %#v", err)
@@ -139,7 +138,7 @@ func TestMapping18Errors(t *testing.T) {
 		t.Errorf("the library's error is %#v", typed)
 	}
 	s = serve(t, fail(502, "<html>"+poison))
-	_, err = ask(t.Context(), s.model(t, openai.Config{}), user("hi"), true)
+	_, err = ask(t.Context(), s.model(t, provider.Config{}), user("hi"), true)
 	if typed, ok := errors.AsType[*api.APIError](err); !ok || typed.HTTPStatusCode != 502 || typed.Message != "" {
 		t.Errorf("the library's error is %#v, of %v", typed, err)
 	}

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -25,7 +24,7 @@ func TestMapping01SystemInstruction(t *testing.T) {
 		"gpt-4.1": "system", "gpt-oss-20b": "system", "openai/gpt-5": "system", "o4-mini": "developer", "gpt-5-mini": "developer", "gpt-5": "developer", "o1": "developer",
 	} {
 		want := `{"model":"` + name + `","messages":[{"role":"` + role + `","content":"Be brief.\nBe kind."},{"role":"user","content":"hi"}],"stream":false}`
-		equal(t, name, want, sent(t, openai.Config{Model: name}, req))
+		equal(t, name, want, sent(t, provider.Config{Model: name}, req))
 	}
 }
 
@@ -40,7 +39,7 @@ func TestMapping02Roles(t *testing.T) {
 		turn(genai.RoleUser, text("six")),
 	)
 	want := `{"model":"test-model","messages":[{"role":"user","content":"one\ntwo\n\nthree"},{"role":"assistant","content":"four\n\nfive"},{"role":"user","content":"six"}],"stream":false}`
-	equal(t, "request", want, sent(t, openai.Config{}, req))
+	equal(t, "request", want, sent(t, provider.Config{}, req))
 }
 
 func TestMapping03FunctionCalls(t *testing.T) {
@@ -54,7 +53,7 @@ func TestMapping03FunctionCalls(t *testing.T) {
 		`{"id":"a","type":"function","function":{"name":"fetch","arguments":"{\"b\":\"<&>\",\"z\":1}"}},` +
 		`{"id":"b","type":"function","function":{"name":"list","arguments":"{}"}}]},` +
 		`{"role":"tool","content":"{\"ok\":true}","tool_call_id":"a"},{"role":"tool","content":"{\"ok\":false}","tool_call_id":"b"}],"stream":false}`
-	equal(t, "request", want, sent(t, openai.Config{}, req))
+	equal(t, "request", want, sent(t, provider.Config{}, req))
 }
 
 func TestMapping04FunctionResponses(t *testing.T) {
@@ -65,7 +64,7 @@ func TestMapping04FunctionResponses(t *testing.T) {
 		turn(genai.RoleUser, text("and hurry"), result("b", "fetch", nil), result("a", "fetch", map[string]any{"error": "denied"})),
 	)
 	want := `{"role":"tool","content":"{\"error\":\"denied\"}","tool_call_id":"a"},{"role":"tool","content":"{}","tool_call_id":"b"},{"role":"user","content":"and hurry"}],"stream":false}`
-	if got := sent(t, openai.Config{}, req); !strings.HasSuffix(got, want) {
+	if got := sent(t, provider.Config{}, req); !strings.HasSuffix(got, want) {
 		t.Errorf("request %s\nwant it to end with %s", got, want)
 	}
 }
@@ -79,8 +78,8 @@ func TestMapping05EmptyIDs(t *testing.T) {
 	}
 	all := []*genai.Content{turn(genai.RoleUser, text("go"))}
 	all = append(append(append(all, step(1)...), step(3)...), step(5)...)
-	got := sent(t, openai.Config{}, contents(all...))
-	equal(t, "the same request twice", got, sent(t, openai.Config{}, contents(all...)))
+	got := sent(t, provider.Config{}, contents(all...))
+	equal(t, "the same request twice", got, sent(t, provider.Config{}, contents(all...)))
 	want := func(at, n int) string {
 		return fmt.Sprintf(`{"role":"assistant","content":null,"tool_calls":[`+
 			`{"id":"call_%[1]d_0","type":"function","function":{"name":"fetch","arguments":"{\"n\":%[2]d}"}},`+
@@ -104,7 +103,7 @@ func TestMapping05IDsAreUnique(t *testing.T) {
 		turn(genai.RoleUser, result("a", "f", map[string]any{"r": "f2"}), result(long, "f", map[string]any{"r": "f3"}), result("é", "f", map[string]any{"r": "f4"})),
 	)
 	var sentIDs []string
-	for _, m := range strings.Split(sent(t, openai.Config{}, req), `"role":"tool","content":"`)[1:] {
+	for _, m := range strings.Split(sent(t, provider.Config{}, req), `"role":"tool","content":"`)[1:] {
 		content, rest, _ := strings.Cut(m, `","tool_call_id":"`)
 		id, _, _ := strings.Cut(rest, `"`)
 		sentIDs = append(sentIDs, id+" "+strings.ReplaceAll(content, `\"`, ``))
@@ -129,14 +128,14 @@ func TestMapping06DanglingCalls(t *testing.T) {
 		`{"role":"assistant","content":null,"tool_calls":[{"id":"call_3_0","type":"function","function":{"name":"list","arguments":"{}"}}]},` +
 		`{"role":"tool","content":"{\"error\":\"no result recorded\"}","tool_call_id":"call_3_0"},` +
 		`{"role":"user","content":"go on"}],"stream":false}`
-	if got := sent(t, openai.Config{}, req); !strings.HasSuffix(got, want) || strings.Contains(got, poison) {
+	if got := sent(t, provider.Config{}, req); !strings.HasSuffix(got, want) || strings.Contains(got, poison) {
 		t.Errorf("request %s\nwant it to end with %s", got, want)
 	}
 }
 
 func TestMapping07Thoughts(t *testing.T) {
 	req := contents(turn(genai.RoleUser, text("hi")), turn(genai.RoleModel, &genai.Part{Text: poison, Thought: true}, text("yes")), turn(genai.RoleUser, text("why")))
-	if got := sent(t, openai.Config{}, req); strings.Contains(got, poison) || !strings.Contains(got, `{"role":"assistant","content":"yes"}`) {
+	if got := sent(t, provider.Config{}, req); strings.Contains(got, poison) || !strings.Contains(got, `{"role":"assistant","content":"yes"}`) {
 		t.Errorf("thoughts went out: %s", got)
 	}
 	want := []*genai.Part{{Text: "hmm, so", Thought: true}, {Text: "hello"}}
@@ -158,7 +157,7 @@ func TestMapping08Media(t *testing.T) {
 	web := &genai.Part{FileData: &genai.FileData{FileURI: "https://x.test/a.png", MIMEType: "image/png"}}
 	want := `{"model":"test-model","messages":[{"role":"user","content":[{"type":"text","text":"before"},{"type":"text","text":"look"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AQID"}},` +
 		`{"type":"image_url","image_url":{"url":"https://x.test/a.png"}},{"type":"text","text":"after"}]}],"stream":false}`
-	equal(t, "request", want, sent(t, openai.Config{}, contents(turn(genai.RoleUser, text("before")), turn(genai.RoleUser, text("look"), image, web), turn(genai.RoleUser, text("after")))))
+	equal(t, "request", want, sent(t, provider.Config{}, contents(turn(genai.RoleUser, text("before")), turn(genai.RoleUser, text("look"), image, web), turn(genai.RoleUser, text("after")))))
 
 	for name, part := range map[string]*genai.Part{
 		"audio":          genai.NewPartFromBytes([]byte{1}, "audio/wav"),
@@ -183,7 +182,7 @@ func refused(t *testing.T, what string, req *model.LLMRequest) {
 	t.Helper()
 	s := serve(t, say(whole(hello, "stop")))
 	for _, stream := range []bool{false, true} {
-		all, err := ask(t.Context(), s.model(t, openai.Config{}), req, stream)
+		all, err := ask(t.Context(), s.model(t, provider.Config{}), req, stream)
 		e, ok := errors.AsType[*provider.Error](err)
 		if !ok || !strings.Contains(err.Error(), "openai/test-model: the API cannot be asked for ") || strings.Contains(err.Error(), poison) || len(all) > 0 {
 			t.Errorf("%s: %v after %d responses", what, err, len(all))
@@ -215,7 +214,7 @@ func TestMapping09Tools(t *testing.T) {
 		`{"function":{"name":"json","parameters":{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer"}},"required":["z"]}},"type":"function"},` +
 		`{"function":{"name":"google","parameters":{"properties":{"list":{"items":{"type":"integer"},"minItems":1,"type":"array"},` +
 		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"}],"stream":false}`
-	equal(t, "request", want, sent(t, openai.Config{}, req))
+	equal(t, "request", want, sent(t, provider.Config{}, req))
 
 	for what, tool := range map[string]*genai.Tool{
 		"search":           {GoogleSearch: &genai.GoogleSearch{}},
@@ -254,11 +253,11 @@ func TestMapping10ToolChoice(t *testing.T) {
 		req := user("hi")
 		req.Config = declare("a", "b", "c")
 		req.Config.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: tt.mode, AllowedFunctionNames: tt.allowed}}
-		equal(t, fmt.Sprintf("%s %v", tt.mode, tt.allowed), `{"model":"test-model","messages":[{"role":"user","content":"hi"}],`+tt.want, sent(t, openai.Config{}, req))
+		equal(t, fmt.Sprintf("%s %v", tt.mode, tt.allowed), `{"model":"test-model","messages":[{"role":"user","content":"hi"}],`+tt.want, sent(t, provider.Config{}, req))
 	}
 	req := user("hi")
 	req.Config = &genai.GenerateContentConfig{ToolConfig: &genai.ToolConfig{FunctionCallingConfig: &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny}}}
-	equal(t, "a choice without tools", `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false}`, sent(t, openai.Config{}, req))
+	equal(t, "a choice without tools", `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false}`, sent(t, provider.Config{}, req))
 	for _, f := range []genai.FunctionCallingConfig{{Mode: "SOMETIMES"}, {Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{"nobody"}}} {
 		req := user("hi")
 		req.Config = declare("a")
@@ -288,7 +287,7 @@ func TestMapping11ResponseFormat(t *testing.T) {
 	for _, tt := range tests {
 		req := user("hi")
 		req.Config = &tt.config
-		equal(t, tt.name, `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false`+tt.want+`}`, sent(t, openai.Config{}, req))
+		equal(t, tt.name, `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"stream":false`+tt.want+`}`, sent(t, provider.Config{}, req))
 	}
 	if _, changed := shared["additionalProperties"]; changed || len(shared["required"].([]any)) != 1 {
 		t.Errorf("the caller's schema was changed: %v", shared)
@@ -309,13 +308,13 @@ func TestMapping12Sampling(t *testing.T) {
 	}
 	const rest = `"stream":false,"stop":["END"],"presence_penalty":0.25,"seed":0,"frequency_penalty":-0.5,"logprobs":true,"top_logprobs":2}`
 	// The library leaves out a temperature of zero; the least number there is stands for it.
-	equal(t, "another server", `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"max_tokens":7,"temperature":1e-45,"top_p":0.5,`+rest, sent(t, openai.Config{}, req))
+	equal(t, "another server", `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"max_tokens":7,"temperature":1e-45,"top_p":0.5,`+rest, sent(t, provider.Config{}, req))
 
 	req.Config = &genai.GenerateContentConfig{MaxOutputTokens: 7}
-	equal(t, "a reasoning model", `{"model":"gpt-5","messages":[{"role":"user","content":"hi"}],"max_completion_tokens":7,"stream":false}`, sent(t, openai.Config{Model: "gpt-5"}, req))
+	equal(t, "a reasoning model", `{"model":"gpt-5","messages":[{"role":"user","content":"hi"}],"max_completion_tokens":7,"stream":false}`, sent(t, provider.Config{Model: "gpt-5"}, req))
 	req.Config = &genai.GenerateContentConfig{Temperature: new(float32(0.5))}
 	s := serve(t, say(whole(hello, "stop")))
-	_, err := ask(t.Context(), s.model(t, openai.Config{Model: "gpt-5"}), req, false)
+	_, err := ask(t.Context(), s.model(t, provider.Config{Model: "gpt-5"}), req, false)
 	if err == nil || err.Error() != "models: openai/gpt-5: the model takes no temperature, top_p, penalties or log probabilities: leave them out" || !errors.Is(err, api.ErrReasoningModelLimitationsOther) {
 		t.Errorf("a temperature for a reasoning model: %v", err)
 	}
@@ -323,7 +322,7 @@ func TestMapping12Sampling(t *testing.T) {
 	settings := provider.Settings{Temperature: new(float32(1)), TopP: new(float32(1)), MaxTokens: 9, Seed: new(int32(3)), ReasoningEffort: "low"}
 	req.Config = &genai.GenerateContentConfig{Temperature: new(float32(0.5))}
 	equal(t, "settings", `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"max_tokens":9,"temperature":0.5,"top_p":1,"stream":false,"seed":3,"reasoning_effort":"low"}`,
-		sent(t, openai.Config{Settings: settings}, req))
+		sent(t, provider.Config{Settings: settings}, req))
 	for what, c := range map[string]genai.GenerateContentConfig{
 		"top_k": {TopK: new(float32(1))}, "safety": {SafetySettings: []*genai.SafetySetting{{}}}, "cache": {CachedContent: "x"},
 	} {
@@ -352,7 +351,7 @@ func TestMapping13ReasoningModels(t *testing.T) {
 	} {
 		req := user("hi")
 		req.Config = &genai.GenerateContentConfig{ThinkingConfig: &tt.thinking}
-		equal(t, tt.model, `{"model":"`+tt.model+`","messages":[{"role":"user","content":"hi"}],"stream":false`+tt.want+`}`, sent(t, openai.Config{Model: tt.model}, req))
+		equal(t, tt.model, `{"model":"`+tt.model+`","messages":[{"role":"user","content":"hi"}],"stream":false`+tt.want+`}`, sent(t, provider.Config{Model: tt.model}, req))
 	}
 	// Which API is asked.
 	for _, tt := range []struct {
@@ -383,7 +382,7 @@ func TestMapping13ReasoningModels(t *testing.T) {
 		if tt.tools {
 			req.Config = declare("f")
 		}
-		llm := s.model(t, openai.Config{Model: tt.model, Settings: provider.Settings{API: tt.api, ReasoningEffort: tt.effort}})
+		llm := s.model(t, provider.Config{Model: tt.model, Settings: provider.Settings{API: tt.api, ReasoningEffort: tt.effort}})
 		if _, err := ask(t.Context(), llm, req, false); err != nil {
 			t.Errorf("%s: %v", tt.model, err)
 			continue
@@ -394,7 +393,7 @@ func TestMapping13ReasoningModels(t *testing.T) {
 	// Where the user insists on what the library refuses, the error says what works.
 	req := user("hi")
 	req.Config = declare("f")
-	_, err := ask(t.Context(), serve(t, say("{}")).model(t, openai.Config{Model: "gpt-6-astra", Settings: provider.Settings{API: "chat"}}), req, false)
+	_, err := ask(t.Context(), serve(t, say("{}")).model(t, provider.Config{Model: "gpt-6-astra", Settings: provider.Settings{API: "chat"}}), req, false)
 	if err == nil || err.Error() != "models: openai/gpt-6-astra: the model takes tools over the Responses API only: leave out the setting api=chat" {
 		t.Errorf("got %v", err)
 	}

@@ -1,8 +1,9 @@
 package openai
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"iter"
 	"net/http"
 	"net/url"
@@ -20,39 +21,10 @@ const DefaultModel = "gpt-5-mini"
 // Host serves OpenAI's own API.
 const Host = "api.openai.com"
 
-// Config says which model answers, and who asks.
-type Config struct {
-	// Model is the name at the server, or the deployment's at Azure. "" means
-	// [DefaultModel].
-	Model string
-	// Key is the API key, and KeyVariable the variable it came from, for errors. An
-	// empty key sends none, which is for servers that ask for none.
-	Key         secret.String
-	KeyVariable string
-	// BaseURL is the server's address with its path, such as https://host/v1; at Azure
-	// the resource's. It must come from [provider.BaseURL]. nil means OpenAI's own.
-	BaseURL *url.URL
-	// Azure asks an Azure OpenAI resource. nil asks any other server.
-	Azure *Azure
-	// HTTPClient makes the calls, through [provider.Client]. nil is fine.
-	HTTPClient *http.Client
-	// Settings apply where a request does not say.
-	Settings provider.Settings
-	// Retry bounds how temporary failures are tried again.
-	Retry provider.RetryPolicy
-}
-
-// Azure is what Azure OpenAI asks for besides.
-type Azure struct {
-	// APIVersion selects the older API by deployment, such as 2024-10-21. Empty means
-	// the v1 API, which needs no version.
-	APIVersion string
-}
-
 // efforts are the words of reasoning effort; each model takes some of them.
 var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
 
-// Settings are the settings that [Config] takes.
+// Settings are the settings that [New] and [NewAzure] take.
 func Settings() []provider.Setting {
 	return []provider.Setting{
 		{Name: provider.Temperature, Help: "a number from 0 to 2: how free the wording is (not for reasoning models)"},
@@ -70,49 +42,38 @@ const (
 	apiResponses = "responses"
 )
 
-// Model is a model behind OpenAI's API. It is safe for concurrent use.
-type Model struct {
-	retrying model.LLM
-	once     *attempt
-}
-
-// New opens the model of c. It does no network I/O.
-func New(c Config) (*Model, error) {
-	if c.Model == "" {
-		c.Model = DefaultModel
-	}
+// New opens a model of OpenAI, or of a server of its API: whose address has its path, such as
+// https://host/v1. It does no network I/O.
+func New(c provider.Config) (*provider.Model, error) {
 	base := url.URL{Scheme: "https", Host: Host, Path: "/v1"}
 	if c.BaseURL != nil {
 		base = *c.BaseURL
 	}
-	once := &attempt{
-		client: provider.Client(c.HTTPClient), key: c.Key, settings: c.Settings, azure: c.Azure != nil,
-		target: provider.Target{
-			Provider: "openai", Model: c.Model, Host: base.Host, Key: c.KeyVariable, Secret: c.Key,
-			Hosted: c.Azure != nil || base.Host == Host, // and no compatible server
-		},
-		family: familyOf(c.Model),
-		bare:   c.Azure == nil && base.Path == "",
-	}
-	if c.Azure != nil {
-		if c.BaseURL == nil || c.Key.Reveal() == "" {
-			return nil, fmt.Errorf("models: azure needs its resource's address and a key")
-		}
-		once.target.Provider, once.version = "azure", c.Azure.APIVersion
-		if once.version == "" {
-			base = *base.JoinPath("openai", "v1")
-		}
-	}
-	once.server = base.String()
-	return &Model{retrying: provider.Retry(provider.Read(once, once.target), c.Retry), once: once}, nil
+	return open(c, base, attempt{
+		target: provider.Target{Provider: "openai", Hosted: base.Host == Host}, // and no compatible server
+		bare:   base.Path == "",
+	}), nil
 }
 
-// Name returns the name without the provider: ADK sends it as the model's name.
-func (m *Model) Name() string { return m.once.Name() }
+// NewAzure opens a deployment at an Azure OpenAI resource, whose address and key are
+// needed. version selects the older API by deployment, such as 2024-10-21; "" means the
+// v1 API, which needs none. It does no network I/O.
+func NewAzure(c provider.Config, version string) (*provider.Model, error) {
+	if c.BaseURL == nil || c.Key.Reveal() == "" {
+		return nil, errors.New("models: azure needs its resource's address and a key")
+	}
+	base := *c.BaseURL
+	if version == "" {
+		base = *base.JoinPath("openai", "v1")
+	}
+	return open(c, base, attempt{target: provider.Target{Provider: "azure", Hosted: true}, azure: true, version: version}), nil
+}
 
-// GenerateContent implements [model.LLM].
-func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
-	return m.retrying.GenerateContent(ctx, req, stream)
+func open(c provider.Config, base url.URL, a attempt) *provider.Model {
+	to := &a.target
+	to.Model, to.Host, to.Key, to.Secret = cmp.Or(c.Model, DefaultModel), base.Host, c.KeyVariable, c.Key
+	a.client, a.key, a.settings, a.server, a.family = provider.Client(c.HTTPClient), c.Key, c.Settings, base.String(), familyOf(to.Model)
+	return provider.NewModel(&a, *to, c.Retry)
 }
 
 // deployments are names at Azure, whose older API has them in the path.

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/genai"
 	"pgregory.net/rapid"
 
-	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // A spelling is how a server marks the pieces of calls in a stream.
@@ -106,7 +106,7 @@ func TestCallsInEverySpelling(t *testing.T) {
 	ctx := t.Context()
 	var body atomic.Value
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) { say(body.Load().(string))(w, r) })
-	llm := s.model(t, openai.Config{})
+	llm := s.model(t, provider.Config{})
 	var spellings []spelling
 	for _, index := range []string{"own", "zero", "none"} {
 		for _, id := range []string{"head", "each", "new", "empty", "null"} {

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/openai"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -42,7 +41,7 @@ func TestResponsesRequest(t *testing.T) {
 	req.Config.ResponseJsonSchema = map[string]any{"type": "object", "properties": map[string]any{"a": map[string]any{"type": "string"}}}
 	for stream, end := range map[bool]string{false: ``, true: `"stream":true,`} {
 		s := serve(t, say(`{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"hello"}]}]}`))
-		if _, err := ask(t.Context(), s.model(t, openai.Config{Model: "gpt-6-astra"}), req, stream); err != nil {
+		if _, err := ask(t.Context(), s.model(t, provider.Config{Model: "gpt-6-astra"}), req, stream); err != nil {
 			t.Fatal(err)
 		}
 		want := `{"input":[` +
@@ -65,7 +64,7 @@ func TestResponsesRequest(t *testing.T) {
 		req := user("hi")
 		req.Config = &c
 		s := serve(t, say(`{}`))
-		_, err := ask(t.Context(), s.model(t, openai.Config{Settings: settings("responses")}), req, false)
+		_, err := ask(t.Context(), s.model(t, provider.Config{Settings: settings("responses")}), req, false)
 		if paths, _, _ := s.seen(); err == nil || !strings.Contains(err.Error(), "over the Responses API") || len(paths) > 0 {
 			t.Errorf("%s: %v after %d requests", what, err, len(paths))
 		}
@@ -75,7 +74,7 @@ func TestResponsesRequest(t *testing.T) {
 // askResponses returns the final response to body, with those before it.
 func askResponses(t *testing.T, body string, stream bool) ([]*model.LLMResponse, error) {
 	t.Helper()
-	return ask(t.Context(), serve(t, say(body)).model(t, openai.Config{Settings: settings("responses")}), user("hi"), stream)
+	return ask(t.Context(), serve(t, say(body)).model(t, provider.Config{Settings: settings("responses")}), user("hi"), stream)
 }
 
 const responsesEnd = `"id":"resp_1","model":"served","usage":{"input_tokens":100,"input_tokens_details":{"cached_tokens":64},"output_tokens":50,"output_tokens_details":{"reasoning_tokens":30},"total_tokens":150}`

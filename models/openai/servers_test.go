@@ -13,7 +13,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
-	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // What servers besides OpenAI's were seen to do.
@@ -37,7 +37,7 @@ func goesOn(t *testing.T, content *genai.Content, s *server, other bool) map[str
 			req.Contents[2].Parts = append(req.Contents[2].Parts, result(f.ID, f.Name, map[string]any{"ok": true}))
 		}
 	}
-	c := openai.Config{}
+	c := provider.Config{}
 	if other {
 		c.BaseURL = address(t, s.URL+"/other/v1")
 	}
@@ -92,7 +92,7 @@ func TestStateComesBack(t *testing.T) {
 				body = events(append(choices, `"delta":{},"finish_reason":"tool_calls"`)...)
 			}
 			s := serve(t, say(body))
-			all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+			all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), stream)
 			if err != nil {
 				t.Errorf("%s, streamed %v: %v", name, stream, err)
 				continue
@@ -135,21 +135,21 @@ func TestNoCallOfAStoppedAnswer(t *testing.T) {
 		call := `"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"` + args + `"}}]`
 		for _, reason := range []string{"content_filter", "error", "length", "max_tokens", "a_reason_of_tomorrow"} {
 			for body, stream := range map[string]bool{whole("{"+call+"}", reason): false, events(`"delta":{`+call+`}`, `"delta":{},"finish_reason":"`+reason+`"`): true} {
-				all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), stream)
+				all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), stream)
 				if err == nil || !strings.Contains(err.Error(), "("+reason+")") || !strings.Contains(err.Error(), "within a call, which is not made") || len(all) > 0 {
 					t.Errorf("%s after %q: %v, %v", reason, args, all, err)
 				}
 			}
 		}
 		refusal := whole(`{"refusal":"No.",`+call+`}`, "stop")
-		if all, err := ask(t.Context(), serve(t, say(refusal)).model(t, openai.Config{}), user("hi"), false); err == nil || len(all) > 0 {
+		if all, err := ask(t.Context(), serve(t, say(refusal)).model(t, provider.Config{}), user("hi"), false); err == nil || len(all) > 0 {
 			t.Errorf("a call beside a refusal: %v", all)
 		}
 	}
 	// A bound of ours has another remedy than the server's.
 	req := user("hi")
 	req.Config = &genai.GenerateContentConfig{MaxOutputTokens: 5}
-	_, err := ask(t.Context(), serve(t, say(whole(`{"tool_calls":[{"id":"a","function":{"name":"f"}}]}`, "length"))).model(t, openai.Config{}), req, false)
+	_, err := ask(t.Context(), serve(t, say(whole(`{"tool_calls":[{"id":"a","function":{"name":"f"}}]}`, "length"))).model(t, provider.Config{}), req, false)
 	if err == nil || !strings.Contains(err.Error(), "raise max_tokens") {
 		t.Errorf("at our bound: %v", err)
 	}
@@ -189,13 +189,13 @@ func TestACallTwiceUnderItsID(t *testing.T) {
 func TestLongNumbersStayAsTheyAre(t *testing.T) {
 	const id = "1234567890123456789"
 	s := serve(t, say(whole(`{"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{\"id\":`+id+`,\"n\":7.0}"}}]}`, "tool_calls")))
-	all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), false)
+	all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	content := all[0].Content
 	equal(t, "arguments", map[string]any{"id": json.Number(id), "n": 7.0}, content.Parts[0].FunctionCall.Args)
-	_, _ = ask(t.Context(), s.model(t, openai.Config{}), contents(turn(genai.RoleUser, text("hi")), content), false)
+	_, _ = ask(t.Context(), s.model(t, provider.Config{}), contents(turn(genai.RoleUser, text("hi")), content), false)
 	_, _, asked := s.seen()
 	if !strings.Contains(asked[1], `{\"id\":`+id+`,\"n\":7}`) {
 		t.Errorf("the call goes back as %s", asked[1])
@@ -222,7 +222,7 @@ func TestTextIsRead(t *testing.T) {
 		if api == "responses" {
 			body = `{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":` + string(b) + `}]}]}`
 		}
-		return ask(t.Context(), serve(t, say(body)).model(t, openai.Config{Settings: settings(api)}), req, false)
+		return ask(t.Context(), serve(t, say(body)).model(t, provider.Config{Settings: settings(api)}), req, false)
 	}
 	for _, api := range []string{"chat", "responses"} {
 		all, err := ask("<think>Hm.</think>\nIt rose.", api)
@@ -257,7 +257,7 @@ func TestMetadataOfOtherTypes(t *testing.T) {
 		`{"error":"This model's maximum prompt length is 8192","code":"Client specified an invalid argument"}`:                         "longer than the model's context",
 		`{"error":{"message":"x","metadata":[],"details":"y","innererror":7,"type":"odd"}}`:                                            "refused the request (400 odd)",
 	} {
-		if _, err := ask(t.Context(), serve(t, fail(400, body)).model(t, openai.Config{}), user("hi"), false); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ask(t.Context(), serve(t, fail(400, body)).model(t, provider.Config{}), user("hi"), false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
@@ -269,7 +269,7 @@ func TestResponsesCompletedAtTheBound(t *testing.T) {
 		req := user("hi")
 		req.Config = &genai.GenerateContentConfig{MaxOutputTokens: bound}
 		body := `{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"half"}]}],"usage":{"input_tokens":1,"output_tokens":5,"total_tokens":6}}`
-		all, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{Settings: settings("responses")}), req, false)
+		all, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{Settings: settings("responses")}), req, false)
 		if err != nil || all[0].FinishReason != want {
 			t.Errorf("with a bound of %d: %v, %v", bound, all, err)
 		}
@@ -287,7 +287,7 @@ func TestResponsesReasoningComesBack(t *testing.T) {
 			`{"type":"response.function_call_arguments.done","output_index":1,"arguments":"{}"}`, `{"type":"response.completed","response":{"status":"completed","output":[]}}`): true,
 	} {
 		s := serve(t, say(body))
-		llm := s.model(t, openai.Config{Settings: settings("responses")})
+		llm := s.model(t, provider.Config{Settings: settings("responses")})
 		var content *genai.Content
 		for resp, err := range llm.GenerateContent(t.Context(), user("hi"), stream) {
 			if err != nil {
@@ -309,7 +309,7 @@ func TestStateInEveryPlace(t *testing.T) {
 	const message = sealed + `,"tool_calls":[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}",` + sealed + `},` + sealed + `}]`
 	for body, stream := range map[string]bool{whole("{"+message+"}", "tool_calls"): false, events(`"delta":{`+message+`}`, `"delta":{},"finish_reason":"tool_calls"`): true} {
 		s := serve(t, say(body))
-		all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+		all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), stream)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +343,7 @@ func TestFormsOfAnswers(t *testing.T) {
 					w.Header().Set("Content-Type", kind)
 					_, _ = io.WriteString(w, body)
 				})
-				all, err := ask(t.Context(), s.model(t, openai.Config{}), user("hi"), stream)
+				all, err := ask(t.Context(), s.model(t, provider.Config{}), user("hi"), stream)
 				if err != nil || all[len(all)-1].Content.Parts[0].Text != "hello" || !stream && len(all) > 1 || all[len(all)-1].FinishReason != "STOP" {
 					t.Errorf("%s as %s, streamed %v: %v, %v", name, kind, stream, all, err)
 				}
@@ -359,7 +359,7 @@ func TestFormsOfAnswers(t *testing.T) {
 	} {
 		for usage, told := range map[string]bool{"": false, strings.TrimPrefix(counted, "\n\n"): true, `data: {"choices":[],"usage":null}` + "\n\n": false} {
 			body := strings.Replace(events(pieces), "data: [DONE]", usage+"data: [DONE]", 1)
-			_, err := ask(t.Context(), serve(t, say(body)).model(t, openai.Config{}), user("hi"), true)
+			_, err := ask(t.Context(), serve(t, say(body)).model(t, provider.Config{}), user("hi"), true)
 			if (told && whole) != (err == nil) || err != nil && !strings.Contains(err.Error(), "broke off") {
 				t.Errorf("%s and %q, and no reason: %v", pieces, usage, err)
 			}
@@ -384,7 +384,7 @@ func TestErrorsInOtherForms(t *testing.T) {
 		for _, stream := range []bool{false, true} {
 			status, text, _ := strings.Cut(body, " ")
 			n, _ := strconv.Atoi(status)
-			_, err := ask(t.Context(), serve(t, fail(n, text)).model(t, openai.Config{}), user("hi"), stream)
+			_, err := ask(t.Context(), serve(t, fail(n, text)).model(t, provider.Config{}), user("hi"), stream)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, streamed %v: %v", body, stream, err)
 			}

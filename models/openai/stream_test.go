@@ -9,7 +9,7 @@ import (
 
 	"google.golang.org/genai"
 
-	"github.com/jitagent/jitagent/models/openai"
+	"github.com/jitagent/jitagent/models/provider"
 )
 
 // However a server cuts a call's arguments, and however it marks the pieces.
@@ -59,7 +59,7 @@ func TestSeveralCallsInAStream(t *testing.T) {
 	}
 	// Pieces under an index of their own that gets a name later cannot be told.
 	unclear := events(`"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}},{"index":1,"function":{"arguments":"{}"}},{"index":1,"function":{"name":"g"}}]},"finish_reason":"stop"`)
-	if all, err := ask(t.Context(), serve(t, say(unclear)).model(t, openai.Config{}), user("hi"), true); err == nil || len(all) > 0 {
+	if all, err := ask(t.Context(), serve(t, say(unclear)).model(t, provider.Config{}), user("hi"), true); err == nil || len(all) > 0 {
 		t.Errorf("calls that cannot be told apart: %v", all)
 	}
 	// Equal ids under different indices are two calls; so they are in one piece.
@@ -98,8 +98,8 @@ func TestStreamCutAnywhere(t *testing.T) {
 			end = strings.Index(stream, "response.completed\",")
 		}
 		end += strings.Index(stream[end:], "\n")
-		llm := func(n int) *openai.Model {
-			return serve(t, say(stream[:n])).model(t, openai.Config{Settings: settings(api)})
+		llm := func(n int) *provider.Model {
+			return serve(t, say(stream[:n])).model(t, provider.Config{Settings: settings(api)})
 		}
 		for n := len("data:"); n < end; n++ {
 			all, err := ask(t.Context(), llm(n), user("hi"), true)
@@ -126,7 +126,7 @@ func TestConnectionLostAtTheEnd(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			w.Header().Set("Content-Length", "10000")
 			_, _ = io.WriteString(w, strings.TrimSuffix(events(`"delta":{"content":"hello"}`, end), "data: [DONE]\n\n"))
-		}).model(t, openai.Config{})
+		}).model(t, provider.Config{})
 		all, err := ask(t.Context(), llm, user("hi"), true)
 		if want == "" && (err != nil || all[2].Content.Parts[0].Text != "hello!") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, %v", end, all, err)

@@ -21,7 +21,7 @@ func TestSuiteOverResponses(t *testing.T) { suite(t, "responses", "seed", "stop"
 
 func suite(t *testing.T, api string, refuses ...string) {
 	modeltest.RunSuite(t, func(t *testing.T, up *modeltest.Upstream) model.LLM {
-		llm, err := openai.New(openai.Config{
+		llm, err := openai.New(provider.Config{
 			Model: "acme/model-1", Key: secret.New(canary), KeyVariable: "OPENAI_API_KEY", BaseURL: address(t, up.OpenAIURL()), Retry: quick,
 			Settings: provider.Settings{API: api},
 		})

@@ -11,7 +11,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/adk/v2/model"
-	"google.golang.org/genai"
 )
 
 // A RetryPolicy bounds how often and how long [Retry] tries. The zero policy is
@@ -51,18 +50,6 @@ func Retry(llm model.LLM, p RetryPolicy) model.LLM {
 type retrying struct {
 	model.LLM
 	policy RetryPolicy
-}
-
-// Unwrap returns the model that is retried.
-func (r *retrying) Unwrap() model.LLM { return r.LLM }
-
-// GetGoogleLLMVariant passes on what ADK asks a model: which of Google's backends
-// it is, if any.
-func (r *retrying) GetGoogleLLMVariant() genai.Backend {
-	if g, ok := r.LLM.(interface{ GetGoogleLLMVariant() genai.Backend }); ok {
-		return g.GetGoogleLLMVariant()
-	}
-	return genai.BackendUnspecified
 }
 
 // GenerateContent implements [model.LLM].

@@ -160,13 +160,15 @@ func TestRetryStopsWithItsConsumer(t *testing.T) {
 	}
 }
 
+func (*flaky) Check(context.Context) error { return provider.ErrCannotTell }
+
 type google struct{ flaky }
 
 func (*google) GetGoogleLLMVariant() genai.Backend { return genai.BackendVertexAI }
 
-func TestRetryPassesOnWhatADKAsks(t *testing.T) {
-	variant := func(llm model.LLM) genai.Backend {
-		return provider.Retry(llm, provider.RetryPolicy{}).(interface{ GetGoogleLLMVariant() genai.Backend }).GetGoogleLLMVariant()
+func TestModelPassesOnWhatItIsAsked(t *testing.T) {
+	variant := func(once provider.Once) genai.Backend {
+		return provider.NewModel(once, target, provider.RetryPolicy{}).GetGoogleLLMVariant()
 	}
 	if got := variant(&google{}); got != genai.BackendVertexAI {
 		t.Errorf("Google's model is %v", got)
@@ -174,9 +176,8 @@ func TestRetryPassesOnWhatADKAsks(t *testing.T) {
 	if got := variant(&flaky{}); got != genai.BackendUnspecified {
 		t.Errorf("another's is %v", got)
 	}
-	llm := &flaky{}
-	if provider.Retry(llm, provider.RetryPolicy{}).(interface{ Unwrap() model.LLM }).Unwrap() != model.LLM(llm) {
-		t.Error("the model within is another")
+	if err := provider.NewModel(&flaky{}, target, provider.RetryPolicy{}).Check(t.Context()); !errors.Is(err, provider.ErrCannotTell) {
+		t.Errorf("checked: %v", err)
 	}
 }
 
