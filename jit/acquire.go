@@ -128,7 +128,7 @@ func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Dec
 		t.engine.note(g.issue.entry)
 		return nil, fmt.Errorf("jit: grant for %s: %w", d.Detail(), ErrTaskEnded)
 	}
-	t.emit(Granted{About: s.about(), Detail: g.Detail, RequestID: g.RequestID, Origin: key.origin.String(), ExpiresAt: g.ExpiresAt})
+	t.emit(Granted{About: s.about(), Detail: g.Detail, RequestID: g.RequestID, Origin: key.origin.String(), ExpiresAt: g.ExpiresAt, Scopes: g.Scopes})
 	return g, nil
 }
 
@@ -149,6 +149,9 @@ func (s *scope) accept(key grantKey, d rar.Checked, dec Decision, issued Issued,
 	e := s.entry(EntryGrant)
 	e.TaskID, e.RequestID, e.Detail, e.ExpiresAt = g.TaskID, g.RequestID, &g.Detail, g.ExpiresAt
 	e.TokenHash = issued.Token.Fingerprint(s.task.engine.cfg.TokenHashKey)
+	if len(issued.Scopes) > 0 {
+		e.Message = "scope " + strings.Join(issued.Scopes, " ")
+	}
 	g.issue = &issue{entry: e}
 	return g, nil
 }

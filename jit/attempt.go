@@ -131,7 +131,9 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		req.Header["Authorization"] = bearer(base)
+		if !base.IsZero() {
+			req.Header["Authorization"] = bearer(base)
+		}
 	}
 	if a.sent && a.req.GetBody != nil {
 		body, err := a.req.GetBody()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -18,24 +19,30 @@ import (
 // each on in an [*AuthorityError].
 type Authority interface {
 	// AgentToken returns the agent's own access token, the base token: refreshed
-	// ahead of its expiry, with one refresh for all waiters.
+	// ahead of its expiry, with one refresh for all waiters. The zero String is for
+	// an agent that has none: what would carry it is sent without.
 	AgentToken(ctx context.Context) (secret.String, error)
 
 	// CreateTask opens a task. Everything granted later hangs below it.
 	CreateTask(ctx context.Context, spec TaskSpec) (TaskInfo, error)
 
-	// CompleteTask ends a task and revokes every token granted under it. It is
-	// idempotent: a task that has ended already is no error.
+	// CompleteTask ends a task and revokes every token granted under it: nil says that
+	// all of them are void. A task that ended with tokens which the server cannot
+	// revoke is an [*ExpiringError]. It is idempotent: a task that has ended already is
+	// no error.
 	CompleteTask(ctx context.Context, taskID string) error
 
 	// Request asks for one piece of authority. The answer may be a decision or a
 	// pending request.
 	Request(ctx context.Context, req Request) (Decision, error)
 
-	// Status reads the state of an earlier request.
+	// Status reads the state of an earlier request. It may be the redemption as well,
+	// where the answer that tells of an approval holds the token: then the Authority
+	// keeps it, safe from a crash, before it says so.
 	Status(ctx context.Context, requestID string) (Decision, error)
 
-	// Token redeems an approved request.
+	// Token redeems an approved request. An error of it or of Status that wraps
+	// [ErrSpent] says that nothing more is to be had from the request.
 	Token(ctx context.Context, requestID string) (Issued, error)
 }
 
@@ -143,10 +150,31 @@ type Issued struct {
 	// Details is what the token covers, as the server says or the token itself; nil
 	// when neither does. The token is then revoked and not used ([ErrSilent]): a server
 	// must return what it granted (RFC 9396, section 7), and one that knows nothing of
-	// authorization details says nothing of a token that may do anything.
-	Details   []rar.Detail
+	// authorization details says nothing of a token that may do anything. An Authority
+	// may prove it otherwise: by permissions in the token, or by Scopes.
+	Details []rar.Detail
+	// Scopes is what bounds the token where the server has nothing as fine as Details,
+	// and the operator said that they stand for them: it may do all that they allow.
+	// nil for a token that Details bound.
+	Scopes    []string
 	TaskID    string
 	RequestID string
+}
+
+// ErrSpent is wrapped by errors of an [Authority] that say "never again": the request
+// is used up, though no token came of it that anybody has. It is neither looked at nor
+// redeemed any more, and a later call asks anew.
+var ErrSpent = errors.New("the request is used up")
+
+// An ExpiringError is what [Authority.CompleteTask] returns for a task that ended with
+// tokens under it which the server cannot revoke. To try again is of no use.
+type ExpiringError struct {
+	Tokens int       // how many
+	Until  time.Time // when the last of them ends by itself
+}
+
+func (e *ExpiringError) Error() string {
+	return fmt.Sprintf("jit: the task is over, and %d tokens that cannot be revoked expire by %s", e.Tokens, e.Until.UTC().Format(time.RFC3339))
 }
 
 // Temporary is implemented by errors of an [Authority] that may vanish when the

@@ -75,6 +75,7 @@ type Granted struct {
 	RequestID string     `json:"request_id"`
 	Origin    string     `json:"origin,omitempty"`
 	ExpiresAt time.Time  `json:"expires_at"`
+	Scopes    []string   `json:"scopes,omitempty"` // that bound the token in place of the detail, see [Issued]
 }
 
 // LeftInDoubt reports that the answer to a request that may change something was lost
@@ -122,9 +123,12 @@ type Resumed struct{ About }
 // Completed reports that the task ended and its tokens were revoked, or why not.
 type Completed struct {
 	About
-	Revoked int    `json:"revoked"` // tokens that were still alive
-	Issued  int    `json:"issued"`  // tokens issued during the task
-	Error   string `json:"error,omitempty"`
+	Revoked int `json:"revoked"` // tokens that were still alive
+	Issued  int `json:"issued"`  // tokens issued during the task
+	// ExpiresAt is when the last token ends by itself that the server could not revoke;
+	// zero when it revoked all.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	Error     string    `json:"error,omitempty"`
 }
 
 // Kind implements [Event].

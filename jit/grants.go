@@ -20,6 +20,7 @@ type Grant struct {
 	RequestID string
 	TaskID    string
 	ExpiresAt time.Time // by this machine's clock, counted from before the token was asked for
+	Scopes    []string  // that bound the token in place of Detail, see [Issued]; nil where Detail does
 
 	issue    *issue          // shared by the copies of the grant
 	covers   rar.Checked     // Detail
@@ -40,6 +41,7 @@ func newGrant(issued Issued, covers rar.Checked, key grantKey, start time.Time, 
 		RequestID: issued.RequestID,
 		TaskID:    issued.TaskID,
 		ExpiresAt: start.Add(ttl),
+		Scopes:    issued.Scopes,
 		covers:    covers,
 		key:       key,
 		useUntil:  start.Add(ttl - margin),

@@ -73,11 +73,11 @@ type Entry struct {
 	Justification  string
 	Status         Status // of a decision
 	Risk           string
-	DecidedBy      string // who decided, as the server names them
-	Message        string // from the decider; of a call, with call_ended: what nobody had named
-	ExpiresAt      time.Time
-	TokenHash      string // keyed hash of the token, see Config.TokenHashKey
-	Method, URL    string // URL without query
+	DecidedBy      string    // who decided, as the server names them
+	Message        string    // from the decider; with call_ended: what nobody had named; with grant: the scopes that bound the token in place of Detail
+	ExpiresAt      time.Time // with task_completed: when the last token ends that could not be revoked; zero when all were
+	TokenHash      string    // keyed hash of the token, see Config.TokenHashKey
+	Method, URL    string    // URL without query
 	HTTPStatus     int
 	Outcome        Outcome // of a request that may change something
 	Result         string  // what the caller made of the call, such as "ok" or "denied"

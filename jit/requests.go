@@ -205,9 +205,10 @@ func (r *requests) done(key grantKey) {
 	delete(r.open, key)
 }
 
-// lapse forgets a request whose state could not be read and whose window is over.
-func (r *requests) lapse(key grantKey, req openRequest) {
-	if !time.Now().Before(req.ExpiresAt) {
+// lapse forgets a request whose state could not be read, for err, and whose window is
+// over, or of which nothing is to be had.
+func (r *requests) lapse(key grantKey, req openRequest, err error) {
+	if errors.Is(err, ErrSpent) || !time.Now().Before(req.ExpiresAt) {
 		r.done(key)
 	}
 }
@@ -246,7 +247,7 @@ func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Gr
 		}
 		dec, err := s.poll(polling, key, d, req.Decision, sent)
 		if err != nil {
-			r.lapse(key, req) // otherwise it stays open: a later call resumes it
+			r.lapse(key, req, err) // otherwise it stays open: a later call resumes it
 			return nil, err
 		}
 		if err := r.decided(key, f); err != nil {
@@ -312,7 +313,7 @@ func (s *scope) resume(ctx context.Context, key grantKey, d rar.Checked, open op
 	}
 	dec, err := s.look(ctx, key, d, open.Decision)
 	if err != nil {
-		s.task.requests.lapse(key, open)
+		s.task.requests.lapse(key, open, err)
 		return openRequest{}, err
 	}
 	open.Decision = dec

@@ -125,8 +125,7 @@ func (t *Task) Complete(ctx context.Context) error {
 	}
 	// Giving authority back needs no record.
 	t.engine.note(t.entry(EntryTaskCompleting))
-	err := t.complete(ctx, id)
-	return t.finish(t.tally(id), err)
+	return t.finish(t.complete(ctx, id))
 }
 
 // entry is a journal entry about the task.
@@ -146,10 +145,15 @@ func (t *Task) knownID() string {
 
 // complete asks the server to complete the task, again and again while the fault
 // is temporary.
-func (t *Task) complete(ctx context.Context, id string) error {
+func (t *Task) complete(ctx context.Context, id string) (Completed, error) {
 	var last error
+	var expiring *ExpiringError
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		if last = t.engine.cfg.Authority.CompleteTask(ctx, id); last == nil {
+		last = t.engine.cfg.Authority.CompleteTask(ctx, id)
+		if left, ok := errors.AsType[*ExpiringError](last); ok {
+			expiring, last = left, nil
+		}
+		if last == nil {
 			return struct{}{}, nil
 		}
 		wait, again := temporary(last)
@@ -161,21 +165,18 @@ func (t *Task) complete(ctx context.Context, id string) error {
 		}
 		return struct{}{}, last
 	}, backoff.WithMaxElapsedTime(t.engine.cfg.CompleteTimeout))
-	if err != nil {
-		return &AuthorityError{opComplete, last}
-	}
-	tally := t.tally(id)
-	entry := t.entry(EntryTaskCompleted)
-	entry.Issued, entry.Revoked = tally.Issued, tally.Revoked
-	t.engine.note(entry)
-	return nil
-}
-
-// tally counts what the completion takes back.
-func (t *Task) tally(id string) Completed {
 	c := Completed{About: About{TaskID: id}}
 	c.Issued, c.Revoked = t.grants.tally(time.Now())
-	return c
+	if err != nil {
+		return c, &AuthorityError{opComplete, last}
+	}
+	if expiring != nil {
+		c.Revoked, c.ExpiresAt = max(c.Revoked-expiring.Tokens, 0), expiring.Until
+	}
+	entry := t.entry(EntryTaskCompleted)
+	entry.Issued, entry.Revoked, entry.ExpiresAt = c.Issued, c.Revoked, c.ExpiresAt
+	t.engine.note(entry)
+	return c, nil
 }
 
 // finish reports the end of the task.

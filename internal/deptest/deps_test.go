@@ -123,7 +123,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "state/recovery", "tools",
 	},
 	"cmd/analyst/internal/tasks": {
-		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "state/journal", "state/sqlite", "state/recovery",
+		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/sqlite", "state/recovery",
 	},
 	"cmd/analyst/internal/audit": {
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",

@@ -125,6 +125,9 @@ func (t *teller) grant(r journal.Record, c *Call) Step {
 			text += ", which is narrower than what was asked for"
 		}
 	}
+	if r.Message != "" {
+		text += fmt.Sprintf(", bound by %s: the server has nothing finer", quote(r.Message))
+	}
 	if g.Expires.IsZero() {
 		return Step{Label: "token", Tone: Good, Request: r.RequestID, Text: text + ". When it expires is not recorded."}
 	}

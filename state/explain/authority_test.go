@@ -62,6 +62,12 @@ func TestEndOfGrants(t *testing.T) {
 	mark := func(kind jit.EntryKind) []journal.Record {
 		return grant(func(w *writer) { w.plus(time.Minute); w.add(jit.Entry{Kind: kind}) })
 	}
+	ended := func(left time.Duration) []journal.Record {
+		return grant(func(w *writer) {
+			w.plus(time.Minute)
+			w.add(jit.Entry{Kind: jit.EntryTaskCompleted, ExpiresAt: w.now.Add(left)})
+		})
+	}
 	noExpiry := mark(journal.EntryTaskUnknown)
 	for i := range noExpiry {
 		noExpiry[i].ExpiresAt = time.Time{}
@@ -74,6 +80,8 @@ func TestEndOfGrants(t *testing.T) {
 	}{
 		{"completed", completed(time.Minute), time.Hour, journal.GrantRevoked},
 		{"expired before the completion", completed(6 * time.Minute), time.Hour, journal.GrantExpired},
+		{"completed, not to be revoked", ended(4 * time.Minute), 2 * time.Minute, journal.GrantExpires},
+		{"completed, not to be revoked, long ago", ended(4 * time.Minute), time.Hour, journal.GrantExpired},
 		{"open", grant(func(*writer) {}), time.Minute, journal.GrantLive},
 		{"open, too long", grant(func(*writer) {}), time.Hour, journal.GrantExpired},
 		{"completing", mark(jit.EntryTaskCompleting), 2 * time.Minute, journal.GrantLive},

@@ -30,6 +30,9 @@ func (t *teller) ofTask(r journal.Record) bool {
 	case jit.EntryTaskCompleted:
 		task.Issued, task.Revoked = r.Issued, r.Revoked
 		s.Label, s.Tone, s.Text = "completed", Good, "The authorization server confirmed that the task is over and its tokens are revoked."
+		if !r.ExpiresAt.IsZero() {
+			s.Tone, s.Text = Warn, "The task is over. The authorization server cannot revoke all of its tokens: the last expires by itself at "+t.clock(r.ExpiresAt)+"."
+		}
 	case journal.EntryTaskAttempt:
 		t.closed = true
 		s.Label, s.Tone, s.Text = "not yet", Warn, sentence("Try %d to end the task failed%s.%s", r.Attempt, because(r.Error), t.until(" The next one is due at ", r.NextAttempt))

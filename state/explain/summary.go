@@ -174,8 +174,12 @@ func (t *teller) endSummary(say func(string, ...any)) {
 	}
 	switch task.State {
 	case journal.StateCompleted:
-		rest := task.Issued - task.Revoked
+		late := len(keep(task.Grants, func(g *Grant) bool { return g.End == journal.GrantExpires }))
+		rest := task.Issued - task.Revoked - late
 		switch {
+		case late > 0:
+			say("The task was completed after %s. %s: %d revoked with it, %d that the server cannot revoke and that %s by itself, the last by %s.",
+				took, issued, task.Revoked, late, plural(late, "expires", "expire"), t.clock(t.now.NextAttempt))
 		case task.Issued == 0:
 			say("The task was completed after %s. %s.", took, issued)
 		case rest <= 0:

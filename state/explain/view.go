@@ -156,7 +156,7 @@ func (g *Grant) life(c calendar) string {
 	if g.End == journal.GrantUnknown {
 		return "not known whether it was revoked; " + uses
 	}
-	return fmt.Sprintf("not known whether it was revoked, ends by itself at %s; %s", c.clock(g.Expires), uses)
+	return fmt.Sprintf("not known to be revoked, ends by itself at %s; %s", c.clock(g.Expires), uses)
 }
 
 // tone is how the outcome of an effect is to be taken.

@@ -14,7 +14,7 @@ const (
 	GrantLive    GrantState = "live"    // its task is not over, nor is its time
 	GrantRevoked GrantState = "revoked" // with its task, as the authorization server confirmed
 	GrantExpired GrantState = "expired" // its time was over first
-	GrantExpires GrantState = "expires" // nobody confirmed that it was revoked, but its time will be over
+	GrantExpires GrantState = "expires" // it could not be revoked, or nobody confirmed it, but its time will be over
 	GrantUnknown GrantState = "unknown" // nobody confirmed that it was revoked, nor said when its time is over
 )
 
@@ -47,8 +47,10 @@ func Grants(records []Record, at time.Time) []Grant {
 		g := &grants[i]
 		over := func(at time.Time) bool { return !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(at) }
 		switch {
-		case task.State == StateCompleted && !over(finished):
+		case task.State == StateCompleted && !over(finished) && task.NextAttempt.IsZero():
 			g.State, g.End = GrantRevoked, finished
+		case task.State == StateCompleted && !over(at) && at.Before(task.NextAttempt):
+			g.State = GrantExpires
 		case over(at) || task.State == StateCompleted:
 			g.State = GrantExpired
 		case task.State == StateExpired:

@@ -18,7 +18,7 @@ const (
 	StateOpen       State = "open"       // begun; authority may be granted under it
 	StateSuspended  State = "suspended"  // open, and left to wait for a decision: nobody works on it
 	StateCompleting State = "completing" // giving it back was announced or tried, without an answer yet
-	StateCompleted  State = "completed"  // the authorization server confirmed that everything was given back
+	StateCompleted  State = "completed"  // the authorization server confirmed its end, and revoked all that it can
 	StateExpired    State = "expired"    // never confirmed, but whatever was granted has ended by itself
 	StateUnknown    State = "unknown"    // never confirmed, and nothing more can be done from here
 )
@@ -31,7 +31,7 @@ func (s State) Finished() bool { return s == StateCompleted || s == StateExpired
 type Mark struct {
 	State  State
 	Reason string    // why it failed, or nothing more can be found out; must hold no secret
-	Next   time.Time // when to try again
+	Next   time.Time // when to try again; with StateCompleted, see Task.NextAttempt
 }
 
 // A Task is the state of one task, which follows from its entries alone. Its JSON is what
@@ -56,9 +56,12 @@ type Task struct {
 	// for. Before it the task cannot be called expired.
 	Until time.Time `json:"valid_until,omitzero"`
 
-	Attempts    int       `json:"attempts,omitempty"`    // completions that failed and were recorded
-	LastError   string    `json:"last_error,omitempty"`  // of the last of them
-	NextAttempt time.Time `json:"next_attempt,omitzero"` // when to try again, or for a suspended task for the first time; zero for at once
+	Attempts  int    `json:"attempts,omitempty"`   // completions that failed and were recorded
+	LastError string `json:"last_error,omitempty"` // of the last of them
+	// NextAttempt is when to try again, or for a suspended task for the first time; zero
+	// for at once. Of a completed one it is when the last token ends by itself that the
+	// server could not revoke, zero when it revoked all.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
 
 	FirstSeq int64 `json:"-"` // its first entry
 	LastSeq  int64 `json:"-"` // its last one
@@ -94,7 +97,7 @@ func (t Task) After(r Record) Task {
 			t.State = StateCompleting
 		}
 	case jit.EntryTaskCompleted:
-		t.State, t.NextAttempt = StateCompleted, time.Time{}
+		t.State, t.NextAttempt = StateCompleted, r.ExpiresAt
 	case EntryTaskAttempt:
 		t.State, t.Attempts, t.LastError, t.NextAttempt = StateCompleting, r.Attempt, r.Error, r.NextAttempt
 	case EntryTaskExpired:

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
@@ -64,6 +65,21 @@ func TestComplete(t *testing.T) {
 				t.Errorf("again = %+v, %v after %d calls, want a second try", again, err, s.asked())
 			}
 		})
+	}
+}
+
+// What the server cannot revoke is on record until it has expired by itself.
+func TestCompleteWithTokensLeft(t *testing.T) {
+	dir := stateDir(t)
+	die(t, dir, task{run: "a", id: "task_a"})
+	j := open(t, dir)
+	until := time.Now().Add(time.Hour).Truncate(time.Microsecond)
+	s := server{answer: func(context.Context, string, int) error { return &jit.ExpiringError{Tokens: 1, Until: until} }}
+	if _, err := recovery.Complete(t.Context(), config(j, &s), find(t, j, "a")); err != nil || s.asked() != 1 {
+		t.Fatalf("Complete() = %v after %d calls, want success at the first", err, s.asked())
+	}
+	if k := find(t, j, "a"); k.State != journal.StateCompleted || !k.NextAttempt.Equal(until) {
+		t.Errorf("task %s until %v, want completed until %v", k.State, k.NextAttempt, until)
 	}
 }
 

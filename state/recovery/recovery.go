@@ -23,7 +23,7 @@ const nameless = "an authority without a name"
 const embeddedGone = "the embedded authorization server died with its process: nobody honours what it granted"
 
 // A Completer ends a task at an authorization server, which revokes every token
-// granted under it. It must be idempotent, heed its context, be safe for concurrent
+// granted under it; [*jit.ExpiringError] says that it ended and not all could be. It must be idempotent, heed its context, be safe for concurrent
 // use, and return errors that hold no secret. Every [jit.Authority] is one. Errors
 // that implement [jit.Temporary] say when to try again.
 type Completer interface {

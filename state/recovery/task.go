@@ -67,8 +67,12 @@ func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
 	trying, cancel := context.WithTimeout(ctx, cfg.TryTimeout)
 	e.failure = cfg.Completer.CompleteTask(trying, t.ID)
 	cancel()
+	var until time.Time
+	if left, ok := errors.AsType[*jit.ExpiringError](e.failure); ok {
+		until, e.failure = left.Until, nil
+	}
 	if e.failure == nil {
-		e.state, e.err = journal.StateCompleted, cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateCompleted})
+		e.state, e.err = journal.StateCompleted, cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateCompleted, Next: until})
 		return e
 	}
 	var passes bool

@@ -145,8 +145,11 @@ func (j *Journal) Mark(ctx context.Context, run string, m journal.Mark) error {
 			return fmt.Errorf("journal: task of run %s: %w", run, journal.ErrStillValid)
 		}
 		r := journal.Record{Entry: jit.Entry{Kind: kind, Run: t.Run, TaskID: t.ID, Error: m.Reason}, NextAttempt: m.Next}
-		if kind == journal.EntryTaskAttempt {
+		switch kind {
+		case journal.EntryTaskAttempt:
 			r.Attempt = t.Attempts + 1
+		case jit.EntryTaskCompleted:
+			r.ExpiresAt, r.NextAttempt = m.Next, time.Time{}
 		}
 		return tx.append(r)
 	})

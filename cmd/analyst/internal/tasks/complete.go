@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 )
@@ -101,9 +102,10 @@ func completeOne(ctx context.Context, p *cli.Program, cfg recovery.Config, t jou
 func completeForeignOwner(ctx context.Context, p *cli.Program, cfg recovery.Config, t journal.Task) error {
 	ctx, cancel := context.WithTimeout(ctx, cfg.TryTimeout)
 	defer cancel()
-	if err := cfg.Completer.CompleteTask(ctx, t.ID); err != nil {
+	err := cfg.Completer.CompleteTask(ctx, t.ID)
+	if _, over := errors.AsType[*jit.ExpiringError](err); err != nil && !over {
 		return cli.Failf("", "task %s is not completed: %w", short(t), err)
 	}
-	_, err := fmt.Fprintf(p.Stdout, "task %s is completed at the server; its process lives and notes that itself when it ends\n", short(t))
+	_, err = fmt.Fprintf(p.Stdout, "task %s is completed at the server; its process lives and notes that itself when it ends\n", short(t))
 	return err
 }

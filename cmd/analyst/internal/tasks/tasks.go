@@ -42,7 +42,8 @@ the newest. Nothing is asked of any server.
 
   open        begun; authority may be granted under it
   completing  giving it back was tried, without an answer yet
-  completed   the authorization server confirmed that everything was given back
+  completed   the authorization server confirmed that everything was given back, but
+              for what it cannot revoke: that expires by itself
   expired     nobody confirmed that, but nothing under it can be valid any more
   unknown     nobody can confirm it: its authorization server is gone
 
@@ -138,6 +139,9 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 		if v.Owner != "" {
 			state += " (" + v.Owner + ")"
 		}
+		if v.State == journal.StateCompleted && v.NextAttempt.After(time.Now()) {
+			state += " (expires at " + v.NextAttempt.Local().Format(time.TimeOnly) + ")"
+		}
 		rows = append(rows, []string{
 			state, plain.Line(cmp.Or(v.ID, "run "+v.Run), 60), v.Opened.Local().Format("02 Jan 15:04"), strings.TrimPrefix(v.Name, "analyst: "),
 		})
@@ -227,7 +231,9 @@ func printTask(p *cli.Program, v taskView) error {
 		line("attempts", fmt.Sprint(v.Attempts))
 	}
 	line("last error", v.LastError)
-	line("next attempt", at(v.NextAttempt))
+	if v.State != journal.StateCompleted {
+		line("next attempt", at(v.NextAttempt))
+	}
 	for _, g := range v.Grants {
 		end := ""
 		if !g.ExpiresAt.IsZero() {
@@ -244,6 +250,8 @@ func printTask(p *cli.Program, v taskView) error {
 // meaning says what a state means for whoever wants to know if something is open.
 func meaning(v taskView) string {
 	switch {
+	case v.State == journal.StateCompleted && !v.NextAttempt.IsZero():
+		return ": it ended, and what the server cannot revoke expires by itself at " + v.NextAttempt.Local().Format(time.DateTime)
 	case v.State == journal.StateCompleted:
 		return ": the server confirmed that everything was given back"
 	case v.State == journal.StateExpired:

@@ -133,7 +133,11 @@ func (t *Timeline) Show(e runner.Event) {
 	case jit.Decided:
 		t.decided(e)
 	case jit.Granted:
-		t.line(e.Time, "good", "granted", "%s, token lives %s, bound to %s", t.details(e.Detail), round(e.ExpiresAt.Sub(e.Time)), t.place(cmp.Or(e.Origin, "no origin")))
+		scopes := ""
+		if len(e.Scopes) > 0 {
+			scopes = ", by scope " + strings.Join(e.Scopes, " ")
+		}
+		t.line(e.Time, "good", "granted", "%s%s, token lives %s, bound to %s", t.details(e.Detail), scopes, round(e.ExpiresAt.Sub(e.Time)), t.place(cmp.Or(e.Origin, "no origin")))
 	case runner.ToolReturned:
 		t.returned(e)
 	case runner.HistoryCut:
@@ -199,7 +203,11 @@ func (t *Timeline) completed(e jit.Completed) {
 		t.line(e.Time, "dim", "task", "none was opened")
 		return
 	}
-	t.line(e.Time, "good", "task", "%s completed, %s revoked", e.TaskID, plain.Count(e.Revoked, "token"))
+	text, tone := "", "good"
+	if !e.ExpiresAt.IsZero() {
+		text, tone = "; what the server cannot revoke expires by itself at "+e.ExpiresAt.Local().Format(time.TimeOnly), "warn"
+	}
+	t.line(e.Time, tone, "task", "%s completed, %s revoked%s", e.TaskID, plain.Count(e.Revoked, "token"), text)
 }
 
 func (t *Timeline) finished(e runner.Finished) {
