@@ -139,13 +139,13 @@ func (c *Client) failed(ctx context.Context, r call, err error, hide func(string
 		text = clean(innermost(err), maxMessage, hide)
 	case peer.TimedOut:
 		text = fmt.Sprintf("no answer within %v", c.timeout)
-	case peer.Untrusted, peer.NotTLS:
+	case peer.Untrusted, peer.NoRoots, peer.NotTLS:
 		e.hint = "check the instance, LUMOAUTH_URL, and the certificates this machine trusts"
 	case peer.Refused, peer.NoSuchHost, peer.Unreachable, peer.NoProxy:
 		e.hint = "check the instance, LUMOAUTH_URL, and the network"
 	}
 	e.cause = fmt.Errorf("%s: %s", c.host, text)
-	if fault != peer.Untrusted && fault != peer.NotTLS { // those stay as they are
+	if fault != peer.Untrusted && fault != peer.NoRoots && fault != peer.NotTLS { // those stay as they are
 		e.again = r.repeat != repeatNever || peer.NeverSent(err)
 	}
 	return e

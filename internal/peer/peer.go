@@ -71,6 +71,7 @@ const (
 	Refused           // nobody listens there
 	Unreachable       // no connection for another reason
 	Untrusted         // the certificate is not trusted, or is another host's
+	NoRoots           // the certificates that are trusted here cannot be read
 	NotTLS            // what answers there does not speak TLS
 	NoProxy           // the proxy is not there, or did not let us through
 	BrokenOff         // the connection ended in the middle
@@ -91,6 +92,8 @@ func (f Fault) String() string {
 		return "no connection"
 	case Untrusted:
 		return "its certificate is not trusted"
+	case NoRoots:
+		return "the certificates that this machine trusts cannot be read"
 	case NotTLS:
 		return "it does not speak TLS"
 	case NoProxy:
@@ -119,6 +122,8 @@ func Broke(err error) Fault {
 		return NoSuchHost
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), timeout(err):
 		return TimedOut
+	case isType[x509.SystemRootsError](err), isType[x509.UnknownAuthorityError](err) && noRoots(os.Getenv("SSL_CERT_FILE")):
+		return NoRoots
 	case untrusted(err):
 		return Untrusted
 	case isType[tls.RecordHeaderError](err), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
@@ -162,6 +167,16 @@ func isType[E error](err error) bool {
 func timeout(err error) bool {
 	e, ok := errors.AsType[net.Error](err)
 	return ok && e.Timeout()
+}
+
+// noRoots reports whether a file is named that crypto/x509 passes over without a word: it
+// cannot be read, or holds no certificate.
+func noRoots(name string) bool {
+	if name == "" {
+		return false
+	}
+	text, err := os.ReadFile(name) //nolint:gosec // the person's own, which crypto/x509 reads too
+	return err != nil || !x509.NewCertPool().AppendCertsFromPEM(text)
 }
 
 func untrusted(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,5 +162,34 @@ func TestClean(t *testing.T) {
 		if len(got) > test.limit || !utf8.ValidString(got) {
 			t.Errorf("Clean(%q, %d) = %q, %d bytes", test.text, test.limit, got, len(got))
 		}
+	}
+}
+
+// A file of certificates that cannot be read leaves an authority unknown, and is what to
+// look at: crypto/x509 says nothing of it.
+func TestBrokeOfCertificatesThatCannotBeRead(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(empty, []byte("no certificate\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	whole := filepath.Join(t.TempDir(), "roots.pem")
+	if err := os.WriteFile(whole, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unknown := &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}
+	for file, want := range map[string]Fault{"": Untrusted, empty: NoRoots, empty + ".missing": NoRoots, whole: Untrusted} {
+		t.Setenv("SSL_CERT_FILE", file)
+		if got := Broke(unknown); got != want {
+			t.Errorf("with the file %q: %v, want %v", file, got, want)
+		}
+	}
+	t.Setenv("SSL_CERT_FILE", empty)
+	if got := Broke(x509.HostnameError{Host: "api.test", Certificate: &x509.Certificate{}}); got != Untrusted {
+		t.Errorf("another host's certificate: %v", got)
+	}
+	if got := Broke(x509.SystemRootsError{}); got != NoRoots {
+		t.Errorf("no certificates at all: %v", got)
 	}
 }

@@ -165,6 +165,8 @@ func (t Target) network(err error) (Problem, error) {
 		return Problem{to + ": the host name was not found", "check the base URL and the network"}, nil
 	case fault == peer.Untrusted:
 		return Problem{to + ": its certificate is not trusted", "check the base URL; where a proxy or a company signs certificates, name its authority's file in SSL_CERT_FILE"}, nil
+	case fault == peer.NoRoots:
+		return Problem{to + ": the certificates that this machine trusts cannot be read", "check that SSL_CERT_FILE, where it is set, names a file of certificates (PEM) that can be read"}, nil
 	case fault == peer.NotTLS:
 		return Problem{to + ": it does not speak TLS", "check the base URL: http is for servers on this machine"}, nil
 	case fault == peer.Refused:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,7 @@ func TestUnansweredIsOneLineAndTemporaryWhereItIs(t *testing.T) {
 		{"cut", io.ErrUnexpectedEOF, "the answer broke off: try again", true},
 		{"unknown name", &url.Error{Op: "Post", URL: poison, Err: &net.DNSError{Err: "no such host", Name: "llm.acme-corp.com"}}, "no connection to llm.acme-corp.com: the host name was not found: check the base URL and the network", false},
 		{"bad certificate", &url.Error{Op: "Post", URL: poison, Err: &tls.CertificateVerificationError{Err: errors.New("x")}}, "no connection to llm.acme-corp.com: its certificate is not trusted: check the base URL; where a proxy or a company signs certificates, name its authority's file in SSL_CERT_FILE", false},
+		{"no certificates", &url.Error{Op: "Post", URL: poison, Err: &tls.CertificateVerificationError{Err: x509.SystemRootsError{Err: errors.New("x")}}}, "no connection to llm.acme-corp.com: the certificates that this machine trusts cannot be read: check that SSL_CERT_FILE, where it is set, names a file of certificates (PEM) that can be read", false},
 		{"other dial errors", &net.OpError{Op: "dial", Err: errors.New(poison)}, "no connection to llm.acme-corp.com: check the network and proxy settings", false},
 		{"too large", fmt.Errorf("read: %w", &provider.TooLargeError{Limit: 16 << 20}), "the answer is over 16 MiB: ask for less", false},
 		{"anything", errors.New(poison), "the answer could not be read: try again; if it stays so, check the base URL", false},
