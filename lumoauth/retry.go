@@ -38,45 +38,35 @@ func newPauses(longest time.Duration) *backoff.ExponentialBackOff {
 // retry makes attempts until one succeeds, one fails for good, the bounds are
 // reached or ctx ends. The error is the last attempt's.
 func retry[T any](ctx context.Context, c *Client, rule repeat, attempt func(context.Context) (T, error)) (T, error) {
-	opts := []backoff.RetryOption{
-		backoff.WithBackOff(newPauses(c.maxWait)),
-		backoff.WithMaxTries(uint(c.tries)),
-		backoff.WithMaxElapsedTime(0),
-	}
-	if rule == repeatAlways {
-		opts = append(opts, backoff.WithMaxTries(0))
-		if _, ok := ctx.Deadline(); !ok {
-			opts = append(opts, backoff.WithMaxElapsedTime(endless))
-		}
-	}
-	var last error
-	got, err := backoff.Retry(ctx, func() (T, error) {
-		var got T
-		got, last = attempt(ctx)
-		if last == nil {
+	start, pauses := time.Now(), (*backoff.ExponentialBackOff)(nil)
+	for try := 1; ; try++ {
+		got, err := attempt(ctx)
+		if err == nil {
 			return got, nil
 		}
-		wait, again := temporary(last)
-		switch {
-		case !again:
-			return got, backoff.Permanent(last)
-		case wait > c.maxWait && rule != repeatAlways:
-			return got, backoff.Permanent(last) // the caller learns how long, and decides
-		case wait > 0:
-			wait = min(wait, c.maxWait)
-			return got, &backoff.RetryAfterError{Duration: wait + rand.N(wait/10+1)}
+		wait, again := temporary(err)
+		if !again || rule != repeatAlways && (try >= c.tries || wait > c.maxWait) { // the caller learns how long, and decides
+			return got, err
 		}
-		return got, last
-	}, opts...)
-	if err == nil {
-		return got, nil
-	}
-	if ctx.Err() != nil {
-		if _, again := temporary(last); again {
-			return got, fmt.Errorf("%w: %w", last, ctx.Err())
+		if pauses == nil || wait > 0 {
+			pauses = newPauses(c.maxWait)
+			pauses.Reset()
+		}
+		pause := pauses.NextBackOff()
+		if wait = min(wait, c.maxWait); wait > 0 {
+			pause = wait + rand.N(wait/10+1)
+		}
+		if _, bounded := ctx.Deadline(); !bounded && rule == repeatAlways && time.Since(start)+pause > endless {
+			return got, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return got, fmt.Errorf("%w: %w", err, ctx.Err())
 		}
 	}
-	return got, last
 }
 
 func temporary(err error) (time.Duration, bool) {

@@ -24,12 +24,9 @@ func Decode(data []byte) (Object, error) {
 	if len(data) == 0 {
 		return nil, errors.New("empty body")
 	}
-	var o Object
-	if err := strictjson.Unmarshal(data, &o); err != nil {
+	o, err := strictjson.Object(data)
+	if err != nil {
 		return nil, errors.New("not one strict JSON object") // the decoder's own text quotes the body
-	}
-	if o == nil {
-		return nil, errors.New("null in place of an object")
 	}
 	return o, nil
 }
@@ -43,12 +40,20 @@ func (o Object) Has(name string) bool {
 // Text returns the first of these members that is a text and not empty.
 func (o Object) Text(names ...string) string {
 	for _, name := range names {
-		var s string
-		if v := o[name]; v.Kind() == '"' && strictjson.Unmarshal(v, &s) == nil && s != "" {
+		if s := text(o[name]); s != "" {
 			return s
 		}
 	}
 	return ""
+}
+
+// text returns a value that is a text; "" for others.
+func text(v jsontext.Value) string {
+	if v.Kind() != '"' {
+		return ""
+	}
+	s, _ := jsontext.AppendUnquote(nil, v) // which was decoded before
+	return string(s)
 }
 
 // Flag reports whether the member is true.
@@ -74,9 +79,8 @@ func (o Object) Texts(name string) []string {
 	}
 	var out []string
 	for _, v := range values {
-		var s string
-		if v.Kind() == '"' && strictjson.Unmarshal(v, &s) == nil {
-			out = append(out, s)
+		if v.Kind() == '"' {
+			out = append(out, text(v))
 		}
 	}
 	return out

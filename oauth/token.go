@@ -89,12 +89,11 @@ func CheckToken(token secret.String) error {
 func Canonical(token string) bool {
 	parts := strings.Split(token, ".")
 	for _, part := range parts {
-		b, err := base64.RawURLEncoding.DecodeString(part)
-		if err != nil || base64.RawURLEncoding.EncodeToString(b) != part {
+		if _, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
 			return false
 		}
 	}
-	return len(parts) == 3
+	return len(parts) == 3 && !strings.ContainsAny(token, "\r\n") // which are skipped
 }
 
 // Visible reports whether s is printable ASCII without spaces.

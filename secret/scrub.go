@@ -131,7 +131,7 @@ func (x *blocks) add(tok String) {
 		}
 		return
 	}
-	known := func(i int32) bool { return x.tokens[i].Equal(tok) }
+	known := func(i int32) bool { return x.tokens[i].Reveal() == v }
 	if b := blockOf(chars); x.has(b) && slices.ContainsFunc(x.with(b), known) {
 		return // the base token comes with every call
 	}

@@ -14,12 +14,15 @@
 package strictjson
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxDepth bounds the nesting of arrays and objects.
@@ -48,6 +51,41 @@ func unmarshal(data []byte, v any, options ...json.Options) error {
 		return &decodeError{describe(err), err}
 	}
 	return nil
+}
+
+// Object decodes data, which must be one JSON object, into its members. They share
+// memory with data.
+func Object(data []byte) (map[string]jsontext.Value, error) {
+	if err := checkDepth(data); err != nil {
+		return nil, err
+	}
+	members := map[string]jsontext.Value{}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
+	start, err := dec.ReadToken()
+	if err == nil && start.Kind() != '{' {
+		return nil, errors.New("not an object")
+	}
+	for err == nil && dec.PeekKind() != '}' {
+		var name jsontext.Token
+		if name, err = dec.ReadToken(); err != nil {
+			break
+		}
+		key := name.String()
+		var value jsontext.Value
+		value, err = dec.ReadValue()
+		end := int(dec.InputOffset())
+		members[key] = data[end-len(value) : end : end]
+	}
+	if err == nil {
+		_, err = dec.ReadToken() // '}'
+	}
+	if err == nil {
+		if _, err = dec.ReadToken(); err == io.EOF { //nolint:errorlint // the decoder returns it as it is
+			return members, nil
+		}
+		err = cmp.Or(err, errors.New("more after the value"))
+	}
+	return nil, &decodeError{describe(err), err}
 }
 
 // checkDepth refuses data nested deeper than [MaxDepth]. The decoder's own bound

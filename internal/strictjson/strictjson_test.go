@@ -14,6 +14,7 @@ import (
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -205,4 +206,21 @@ func ExampleExact() {
 	// Output:
 	// unknown member "Actions"
 	// [delete]
+}
+
+// TestObject: one object gives its members as they are written, and what another reader
+// might take for something else is refused.
+func TestObject(t *testing.T) {
+	got, err := strictjson.Object([]byte(` {"a":1, "\u0062": {"c":[ ]} } `))
+	if diff := cmp.Diff(map[string]jsontext.Value{"a": jsontext.Value("1"), "b": jsontext.Value(`{"c":[ ]}`)}, got); err != nil || diff != "" {
+		t.Errorf("Object: %v (-want +got):\n%s", err, diff)
+	}
+	for _, text := range []string{
+		``, ` `, `null`, `[]`, `"a"`, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{"a" 1}`, `{}{}`, `{}x`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`,
+		`{"a":{"b":1,"b":2}}`, "{\"a\":\"" + canary + "\xff\"}", `{"a":` + nested(strictjson.MaxDepth) + `}`,
+	} {
+		if got, err := strictjson.Object([]byte(text)); err == nil || strings.Contains(err.Error(), canary) {
+			t.Errorf("Object(%s) = %v, %v", text, got, err)
+		}
+	}
 }

@@ -27,9 +27,9 @@ type toolbox struct {
 // fetchTool reads one document.
 type fetchTool struct {
 	name    string
-	id      string         // the parameter that takes the identifier
-	pattern *regexp.Regexp // that identifiers match; nil when they may be anything
-	example string         // an identifier that the declaration names; empty when it names none
+	id      string // the parameter that takes the identifier
+	pattern string // that identifiers match; empty when they may be anything
+	example string // an identifier that the declaration names; empty when it names none
 }
 
 // notInPattern matches what identifiers of files seldom hold.
@@ -38,11 +38,15 @@ var notInPattern = regexp.MustCompile(`[^\pL\pN_-]+`)
 // fit returns an identifier as the tool takes it. Where its pattern takes no file
 // name, "Q4 Report.md" is Q4-Report.
 func (t *fetchTool) fit(id string) string {
-	if t == nil || t.pattern == nil || t.pattern.MatchString(id) {
+	if t == nil || t.pattern == "" {
+		return id
+	}
+	pattern, err := regexp.Compile(t.pattern)
+	if err != nil || pattern.MatchString(id) { // one that Go does not read binds nobody here
 		return id
 	}
 	stem := strings.Trim(notInPattern.ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
-	if t.pattern.MatchString(stem) {
+	if pattern.MatchString(stem) {
 		return stem
 	}
 	return id
@@ -166,7 +170,7 @@ func (d declaration) asFetch() (*fetchTool, int) {
 	}
 	t := &fetchTool{name: d.Name, id: param}
 	if p := d.schema.Properties[param].Pattern; p != "" && len(p) <= 256 {
-		t.pattern, _ = regexp.Compile(p) // one that Go does not read binds nobody here
+		t.pattern = p
 	}
 	for _, w := range splitWords(d.schema.Properties[param].Description) {
 		if t.example == "" && looksLikeID(w.text) {
