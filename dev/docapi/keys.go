@@ -94,19 +94,6 @@ func (k *keyStore) close() error {
 	return k.db.Close()
 }
 
-// A keyUse is one request's use of a key.
-type keyUse struct {
-	store  *keyStore
-	client string
-	key    string
-}
-
-// use prepares to use key for the client that goes by name, a name of the given
-// kind. Keys of different clients never meet.
-func (k *keyStore) use(kind, name, key string) *keyUse {
-	return &keyUse{store: k, client: hash(kind, name), key: hash(kind, name, key)}
-}
-
 // hash is injective in its parts: none of them reaches into the next.
 func hash(parts ...string) string {
 	h := sha256.New()
@@ -117,22 +104,22 @@ func hash(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// begin takes the key. When it succeeds, end gives it back. The entry is that of
-// the first request with the key; for a new key it has the id and time given. Entries
+// begin takes the key that the client of this hash uses. When it succeeds, end gives it
+// back. The entry is that of the first request with the key; for a new key it has the id
+// and time given. Entries
 // over their age are forgotten, and the client's oldest when it has too many, never
 // the one in use: one client cannot make the server forget another's.
-func (u *keyUse) begin(digest, reportID string, at time.Time) (*entry, error) {
-	k := u.store
+func (k *keyStore) begin(client, key, digest, reportID string, at time.Time) (*entry, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.flying[u.key] {
+	if k.flying[key] {
 		return nil, errInFlight
 	}
 	if err := k.db.Exec(`DELETE FROM idempotency WHERE created_at < ?`, k.now().Add(-k.limits.KeyAge).Unix()); err != nil {
 		return nil, err
 	}
 	if err := k.db.Exec(`INSERT OR IGNORE INTO idempotency (key, client, digest, report_id, created_at)
-		VALUES (?, ?, ?, ?, ?)`, u.key, u.client, digest, reportID, at.Unix()); err != nil {
+		VALUES (?, ?, ?, ?, ?)`, key, client, digest, reportID, at.Unix()); err != nil {
 		return nil, err
 	}
 	var e entry
@@ -140,7 +127,7 @@ func (u *keyUse) begin(digest, reportID string, at time.Time) (*entry, error) {
 	if err := k.db.Query(func(r sqldb.Row) error {
 		have, e = r.Text(0), entry{reportID: r.Text(1), createdAt: time.Unix(r.Int(2), 0).UTC(), response: r.Bytes(3)}
 		return nil
-	}, `SELECT digest, report_id, created_at, response FROM idempotency WHERE key = ?`, u.key); err != nil {
+	}, `SELECT digest, report_id, created_at, response FROM idempotency WHERE key = ?`, key); err != nil {
 		return nil, err
 	}
 	if have != digest {
@@ -148,25 +135,25 @@ func (u *keyUse) begin(digest, reportID string, at time.Time) (*entry, error) {
 	}
 	if err := k.db.Exec(`DELETE FROM idempotency WHERE key IN (
 		SELECT key FROM idempotency WHERE client = ? AND key != ?
-		ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`, u.client, u.key, k.limits.Keys-1); err != nil {
+		ORDER BY created_at DESC, rowid DESC LIMIT -1 OFFSET ?)`, client, key, k.limits.Keys-1); err != nil {
 		return nil, err
 	}
-	k.flying[u.key] = true
+	k.flying[key] = true
 	return &e, nil
 }
 
 // done records the answer.
-func (u *keyUse) done(response []byte) error {
-	u.store.mu.Lock()
-	defer u.store.mu.Unlock()
-	return u.store.db.Exec(`UPDATE idempotency SET response = ? WHERE key = ?`, response, u.key)
+func (k *keyStore) done(key string, response []byte) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.db.Exec(`UPDATE idempotency SET response = ? WHERE key = ?`, response, key)
 }
 
 // end lets the next request use the key.
-func (u *keyUse) end() {
-	u.store.mu.Lock()
-	defer u.store.mu.Unlock()
-	delete(u.store.flying, u.key)
+func (k *keyStore) end(key string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.flying, key)
 }
 
 // storeFull reports whether err says that the state's disk is full.

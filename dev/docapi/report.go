@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -92,18 +91,12 @@ type report struct {
 	CreatedBy string
 }
 
-var reportIDs = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
 // validReportID is the form of ids that newReportID makes. It is stricter than
 // the API's pattern so that an id can match the end of a file name in one way.
 var validReportID = regexp.MustCompile(`^[a-z2-7]{10}$`)
 
 // newReportID returns 50 random bits as 10 characters.
-func newReportID() string {
-	var b [7]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return reportIDs.EncodeToString(b[:])[:10]
-}
+func newReportID() string { return strings.ToLower(rand.Text()[:10]) }
 
 // file returns the report's file name.
 func (p *report) file() string { return slug(p.Title) + reportSuffix(p.ID) }

@@ -75,8 +75,8 @@ func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 		return nil, broken("the request could not be handled", err)
 	}
 	kind, name := owner(c.token)
-	use := s.keys.use(kind, name, key)
-	entry, err := use.begin(digest, p.ID, p.CreatedAt)
+	key = hash(kind, name, key) // of different clients never meet
+	entry, err := s.keys.begin(hash(kind, name), key, digest, p.ID, p.CreatedAt)
 	switch {
 	case errors.Is(err, errInFlight):
 		c.w.Header().Set("Retry-After", "1")
@@ -86,7 +86,7 @@ func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 	case err != nil:
 		return nil, cannot("record the request", err)
 	}
-	defer use.end()
+	defer s.keys.end(key)
 	// The report keeps the id and time of the first try: an entry without a response is
 	// new, or its try did not get to the end, and a file which that try did write is
 	// found and not written twice.
@@ -99,7 +99,7 @@ func (s *Server) makeOnce(c *call, key string, p *report) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := use.done(body); err != nil {
+	if err := s.keys.done(key, body); err != nil {
 		// The report is there, and the entry leads the next try to it.
 		c.reason = "response not recorded: " + err.Error()
 	}

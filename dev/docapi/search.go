@@ -28,7 +28,7 @@ type hit struct {
 	Kind    string `json:"kind"`
 	Snippet string `json:"snippet"`
 
-	inTitle bool
+	rank int // 0 where all words stand in title and name
 }
 
 // searchResult answers GET /v1/documents?query=...
@@ -78,20 +78,13 @@ func (s *Server) searchDocuments(c *call) error {
 		}
 	}
 	// Stable, so that hits of one rank stay in the order of their ids.
-	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(rank(a), rank(b)) })
+	slices.SortStableFunc(hits, func(a, b hit) int { return cmp.Compare(a.rank, b.rank) })
 	result := searchResult{Documents: hits[:min(len(hits), maxHits)], Total: len(hits)}
 	for i := range result.Documents {
 		h := &result.Documents[i]
 		h.Snippet = s.docs[h.ID].search.snippet(terms)
 	}
 	return c.json(http.StatusOK, result)
-}
-
-func rank(h hit) int {
-	if h.inTitle {
-		return 0
-	}
-	return 1
 }
 
 // everything is the query that every document answers to.
@@ -127,12 +120,12 @@ func (d *document) match(terms []string) (hit, bool) {
 	if d.search == nil {
 		return hit{}, false
 	}
-	h := hit{ID: d.ID, Title: d.Title, Kind: d.Kind, inTitle: true}
+	h := hit{ID: d.ID, Title: d.Title, Kind: d.Kind}
 	for _, term := range terms {
 		if strings.Contains(d.search.title, term) {
 			continue
 		}
-		h.inTitle = false
+		h.rank = 1
 		if !strings.Contains(d.search.lower, term) {
 			return hit{}, false
 		}
@@ -150,21 +143,12 @@ func (s *searchable) snippet(terms []string) string {
 			break
 		}
 	}
-	skip := max(0, at-maxSnippet/4)
-	rest := s.text
-	for range skip {
-		_, n := utf8.DecodeRuneInString(rest)
-		rest = rest[n:]
+	rest := []rune(s.text)
+	if skip := at - maxSnippet/4; skip > 0 {
+		rest = append([]rune("…"), rest[skip:]...)
 	}
-	if skip > 0 {
-		rest = "…" + rest
+	if len(rest) > maxSnippet {
+		return string(rest[:maxSnippet]) + "…"
 	}
-	end, n := 0, 0
-	for i, r := range rest {
-		if n++; n > maxSnippet {
-			return rest[:end] + "…"
-		}
-		end = i + utf8.RuneLen(r)
-	}
-	return rest
+	return string(rest)
 }
