@@ -14,9 +14,6 @@ import (
 // me serves GET /agents/me: the nested form, and the flat members that older
 // clients read.
 func (c *call) me() (any, error) {
-	if c.whoErr != nil {
-		return nil, c.whoErr
-	}
 	workspace := object{"slug": c.s.cfg.Org, "api_base": c.s.cfg.BaseURL + c.root() + "/"}
 	switch p := c.who; p.kind {
 	case anAgent:
@@ -45,16 +42,14 @@ func (c *call) me() (any, error) {
 	return nil, c.checkAgent()
 }
 
+type askIn struct {
+	Action  string         `json:"action"`
+	Context map[string]any `json:"context"`
+}
+
 // ask serves POST /agents/ask: an action is allowed when it is one of the agent's
 // capabilities, letter by letter.
-func (c *call) ask() (any, error) {
-	var in struct {
-		Action  string         `json:"action"`
-		Context map[string]any `json:"context"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) ask(in askIn) (any, error) {
 	if in.Action == "" {
 		return nil, invalid("action is required")
 	}
@@ -80,20 +75,18 @@ const (
 	maxApprovalReason = 480
 )
 
+type approvalIn struct {
+	TaskID     string         `json:"task_id"`
+	Reason     string         `json:"reason"`
+	Impact     Risk           `json:"impact"`
+	OnBehalfOf any            `json:"on_behalf_of"` // a user's id or email
+	Meta       map[string]any `json:"meta"`
+}
+
 // createApproval serves POST /agents/me/approvals. It always answers 201: SDKs
 // cannot read the 202 of a user without a device. The task_id is the agent's own
 // label, unless it is of the form of ours: then it names one of the agent's tasks.
-func (c *call) createApproval() (any, error) {
-	var in struct {
-		TaskID     string         `json:"task_id"`
-		Reason     string         `json:"reason"`
-		Impact     Risk           `json:"impact"`
-		OnBehalfOf any            `json:"on_behalf_of"` // a user's id or email
-		Meta       map[string]any `json:"meta"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) createApproval(in approvalIn) (any, error) {
 	switch {
 	case in.TaskID == "" || len(in.TaskID) > maxApprovalTask:
 		return nil, invalid("task_id is required, up to %d bytes", maxApprovalTask)
@@ -105,7 +98,7 @@ func (c *call) createApproval() (any, error) {
 		return nil, fail(http.StatusForbidden, codeDelegationNotAllowed, "the agent may not act on behalf of users")
 	}
 	if strings.HasPrefix(in.TaskID, taskPrefix) {
-		if _, err := c.ownTask(in.TaskID); err != nil {
+		if _, err := own(c, c.st.tasks, "task", in.TaskID); err != nil {
 			return nil, err
 		}
 	}
@@ -150,23 +143,11 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// approval returns the push approval of the path.
-func (c *call) approval() (pushApproval, error) {
-	a, known := c.st.approvals[hashOf(c.r.PathValue("token"))]
-	if !known {
-		return a, fail(http.StatusNotFound, codeNotFound, "no such approval")
-	}
-	return a, nil
-}
-
 // approvalStatus serves GET /agents/me/approvals/{token}/status.
 func (c *call) approvalStatus() (any, error) {
-	a, err := c.approval()
+	a, err := own(c, c.st.approvals, "approval", hashOf(c.r.PathValue("token")))
 	if err != nil {
 		return nil, err
-	}
-	if a.ClientID != c.who.agent.ClientID {
-		return nil, denied("the approval is of another agent")
 	}
 	now := a.statusAt(c.now)
 	out := object{
@@ -186,14 +167,10 @@ func (c *call) approvalStatus() (any, error) {
 // for the tap on a phone. They need the token of the user who was asked.
 func answerApproval(to status) handler {
 	return func(c *call) (any, error) {
-		if c.whoErr != nil {
-			return nil, c.whoErr
-		}
-		a, err := c.approval()
-		if err != nil {
-			return nil, err
-		}
+		a, known := c.st.approvals[hashOf(c.r.PathValue("token"))]
 		switch now := a.statusAt(c.now); {
+		case !known:
+			return nil, fail(http.StatusNotFound, codeNotFound, "no such approval")
 		case c.who.kind != aUser || c.who.user.ID != a.UserID:
 			return nil, denied("only the user who was asked may answer")
 		case now != statusPending:

@@ -100,7 +100,7 @@ type Agent struct {
 	ClientSecret secret.String
 
 	Name    string // part of the sub of JIT tokens; default ClientID
-	AgentID string // "agt_..."; default derived from ClientID
+	AgentID string // "agt_...", which New derives from ClientID
 
 	// Scopes are granted when a login asks for none; nil means agent:basic and
 	// jit:request. A login that asks for others gets those.
@@ -125,7 +125,7 @@ type Client struct {
 // A User is a person. Users do not log in: [Server.UserToken] gives their access
 // tokens.
 type User struct {
-	ID       int    // positive; default: the next free number
+	ID       int    // its place in the list, from 1: New sets it
 	Email    string // required, unique
 	Reviewer bool   // holds jit.approve: may list, approve and deny requests
 
@@ -147,8 +147,8 @@ func DefaultConfig() Config {
 		}},
 		ResourceServers: []Client{{ClientID: DefaultResourceServerID}},
 		Users: []User{
-			{ID: 1, Email: DefaultReviewerEmail, Reviewer: true},
-			{ID: 2, Email: DefaultUserEmail},
+			{Email: DefaultReviewerEmail, Reviewer: true},
+			{Email: DefaultUserEmail},
 		},
 	}
 }
@@ -241,20 +241,19 @@ func (c *Config) fillLifetimes(bad func(string, ...any)) {
 }
 
 func (c *Config) fillClients(bad func(string, ...any), name func(what, s string)) {
-	taken := map[[2]string]bool{{"client id", userClientID}: true}
-	claim := func(what, id string) {
-		name(what, id)
-		if taken[[2]string{what, id}] {
-			bad("%s %q is taken", what, id)
+	taken := map[string]bool{userClientID: true}
+	claim := func(id string) {
+		name("client id", id)
+		if taken[id] {
+			bad("client id %q is taken", id)
 		}
-		taken[[2]string{what, id}] = true
+		taken[id] = true
 	}
 	for i := range c.Agents {
 		a := &c.Agents[i]
 		a.Name = cmp.Or(a.Name, a.ClientID)
-		a.AgentID = cmp.Or(a.AgentID, "agt_"+stableID(c.Org+"/"+a.ClientID))
-		claim("client id", a.ClientID)
-		claim("AgentID", a.AgentID)
+		a.AgentID = "agt_" + stableID(c.Org+"/"+a.ClientID)
+		claim(a.ClientID)
 		name("agent Name", a.Name)
 		if a.Scopes == nil {
 			a.Scopes = strings.Fields(defaultAgentScopes)
@@ -267,32 +266,22 @@ func (c *Config) fillClients(bad func(string, ...any), name func(what, s string)
 		}
 	}
 	for _, rs := range c.ResourceServers {
-		claim("client id", rs.ClientID)
+		claim(rs.ClientID)
 	}
 }
 
 func (c *Config) fillUsers(bad func(string, ...any)) {
-	ids, emails := make(map[int]bool), make(map[string]bool)
-	for _, u := range c.Users {
-		if u.ID < 0 || (u.ID != 0 && ids[u.ID]) {
-			bad("user %q: ID %d: want a positive number that no other user has", u.Email, u.ID)
-		}
+	emails := make(map[string]bool)
+	for i := range c.Users {
+		u := &c.Users[i]
+		u.ID = i + 1
 		if u.Email == "" || emails[u.Email] {
 			bad("user %q: want an Email that no other user has", u.Email)
 		}
 		if _, err := parseScope(strings.Join(u.Scopes, " ")); err != nil {
 			bad("user %q: Scopes: %w", u.Email, err)
 		}
-		ids[u.ID], emails[u.Email] = true, true
-	}
-	next := 1
-	for i := range c.Users {
-		if c.Users[i].ID == 0 {
-			for ids[next] {
-				next++
-			}
-			ids[next], c.Users[i].ID = true, next
-		}
+		emails[u.Email] = true
 	}
 }
 

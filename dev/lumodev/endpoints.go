@@ -30,22 +30,22 @@ var endpoints = map[string]methods{
 	"oauth/revoke":     {"POST": withForm(inState((*call).revoke))},
 	"oauth/userinfo":   {"GET": (*call).userinfo, "POST": (*call).userinfo},
 
-	"jit/task":                     {"POST": forAgents(inState((*call).createTask))},
+	"jit/task":                     {"POST": forAgents(inState(with((*call).createTask)))},
 	"jit/task/{task}/complete":     {"POST": inState((*call).completeTask)},
-	"jit/task/{task}/evaluate":     {"POST": inState((*call).evaluateTask)},
-	"jit/request":                  {"POST": forAgents(inState((*call).createRequest))},
+	"jit/task/{task}/evaluate":     {"POST": forAll(inState(with((*call).evaluateTask)))},
+	"jit/request":                  {"POST": forAgents(inState(with((*call).createRequest)))},
 	"jit/request/{request}/status": {"GET": inState((*call).requestStatus)},
 	"jit/request/{request}/token":  {"POST": forAgents(inState((*call).requestToken))},
 	"jit/pending":                  {"GET": forReviewers(inState((*call).pending))},
-	"jit/approve/{request}":        {"GET": (*call).toPage, "POST": forReviewers(inState((*call).approve))},
-	"jit/deny/{request}":           {"POST": forReviewers(inState((*call).deny))},
+	"jit/approve/{request}":        {"GET": (*call).toPage, "POST": forReviewers(inState(with((*call).approve)))},
+	"jit/deny/{request}":           {"POST": forReviewers(inState(with((*call).deny)))},
 
-	"agents/me":                          {"GET": (*call).me},
-	"agents/ask":                         {"POST": forAgents((*call).ask)},
-	"agents/me/approvals":                {"POST": forAgents(inState((*call).createApproval))},
+	"agents/me":                          {"GET": forAll((*call).me)},
+	"agents/ask":                         {"POST": forAgents(with((*call).ask))},
+	"agents/me/approvals":                {"POST": forAgents(inState(with((*call).createApproval)))},
 	"agents/me/approvals/{token}/status": {"GET": forAgents(inState((*call).approvalStatus))},
-	"dev/approvals/{token}/approve":      {"POST": inState(answerApproval(statusApproved))},
-	"dev/approvals/{token}/deny":         {"POST": inState(answerApproval(statusDenied))},
+	"dev/approvals/{token}/approve":      {"POST": forAll(inState(answerApproval(statusApproved)))},
+	"dev/approvals/{token}/deny":         {"POST": forAll(inState(answerApproval(statusDenied)))},
 
 	"oauth/authorize":         leftOut("the authorization code flow"),
 	"oauth/bc-authorize":      leftOut("CIBA"),
@@ -72,21 +72,32 @@ func leftOut(what string) methods {
 	return methods{"GET": no, "POST": no, "DELETE": no}
 }
 
-func forAgents(h handler) handler {
-	return func(c *call) (any, error) {
-		if err := c.checkAgent(); err != nil {
-			return nil, err
+// The callers that an endpoint has.
+var (
+	forAgents    = only((*call).checkAgent)
+	forReviewers = only((*call).checkReviewer)
+	forAll       = only((*call).checkAnybody)
+)
+
+func only(check func(*call) error) func(handler) handler {
+	return func(h handler) handler {
+		return func(c *call) (any, error) {
+			if err := check(c); err != nil {
+				return nil, err
+			}
+			return h(c)
 		}
-		return h(c)
 	}
 }
 
-func forReviewers(h handler) handler {
+// with reads the body for a handler.
+func with[In any](h func(*call, In) (any, error)) handler {
 	return func(c *call) (any, error) {
-		if err := c.checkReviewer(); err != nil {
+		var in In
+		if err := c.decode(&in); err != nil {
 			return nil, err
 		}
-		return h(c)
+		return h(c, in)
 	}
 }
 

@@ -12,19 +12,17 @@ import (
 	"github.com/jitagent/jitagent/secret"
 )
 
+type requestIn struct {
+	TaskID        string         `json:"task_id"`
+	Details       jsontext.Value `json:"authorization_details"`
+	Justification string         `json:"justification"`
+	TTL           *int64         `json:"requested_ttl"`
+	For           purpose        `json:"context"`      // our own: for which call
+	CallbackURL   string         `json:"callback_url"` // accepted, never called
+}
+
 // createRequest serves POST /jit/request.
-func (c *call) createRequest() (any, error) {
-	var in struct {
-		TaskID        string         `json:"task_id"`
-		Details       jsontext.Value `json:"authorization_details"`
-		Justification string         `json:"justification"`
-		TTL           *int64         `json:"requested_ttl"`
-		For           purpose        `json:"context"`      // our own: for which call
-		CallbackURL   string         `json:"callback_url"` // accepted, never called
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) createRequest(in requestIn) (any, error) {
 	if in.TaskID == "" {
 		return nil, invalid("task_id is required")
 	}
@@ -46,8 +44,8 @@ func (c *call) createRequest() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := c.s.cfg.Risk.assess(detail)
-	t, err := c.ownTask(in.TaskID)
+	risk := c.s.cfg.Risk.assess(detail)
+	t, err := own(c, c.st.tasks, "task", in.TaskID)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +66,7 @@ func (c *call) createRequest() (any, error) {
 	if r.Act == nil {
 		r.Act = t.Act
 	}
-	c.decide(t, &r, own)
+	c.decide(t, &r, risk)
 	c.ch.add(r)
 	c.status = http.StatusCreated
 	return c.describe(&r, r.Status), nil
@@ -167,24 +165,12 @@ func (c *call) describe(r *request, now status) object {
 	return out
 }
 
-// ownRequest returns a request that the calling agent made.
-func (c *call) ownRequest() (request, error) {
-	r, known := c.st.requests[c.r.PathValue("request")]
-	switch {
-	case !known:
-		return r, fail(http.StatusNotFound, codeNotFound, "no such request")
-	case r.ClientID != c.who.agent.ClientID:
-		return r, denied("the request is of another agent")
-	}
-	return r, nil
-}
-
 // requestStatus serves GET /jit/request/{request}/status.
 func (c *call) requestStatus() (any, error) {
 	if err := c.checkTask(c.st.requests[c.r.PathValue("request")].TaskID); err != nil {
 		return nil, err
 	}
-	r, err := c.ownRequest()
+	r, err := own(c, c.st.requests, "request", c.r.PathValue("request"))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +194,7 @@ type jitResponse struct {
 // same token while it lives, so that a client that lost the answer may ask again
 // and there is never a second token for one decision.
 func (c *call) requestToken() (any, error) {
-	r, err := c.ownRequest()
+	r, err := own(c, c.st.requests, "request", c.r.PathValue("request"))
 	if err != nil {
 		return nil, err
 	}

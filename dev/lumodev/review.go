@@ -102,19 +102,17 @@ func (c *call) forReviewer(r *request) object {
 	return out
 }
 
+type approveIn struct {
+	TTL          *int64         `json:"ttl"`
+	Notes        string         `json:"notes"`
+	AgentMessage string         `json:"agent_message"`
+	Less         jsontext.Value `json:"authorization_details"`
+	Digest       string         `json:"digest"`
+}
+
 // approve serves POST /jit/approve/{request}. More than LumoAuth's, it takes less than
 // was asked in authorization_details, and the digest of what the reviewer was shown.
-func (c *call) approve() (any, error) {
-	var in struct {
-		TTL          *int64         `json:"ttl"`
-		Notes        string         `json:"notes"`
-		AgentMessage string         `json:"agent_message"`
-		Less         jsontext.Value `json:"authorization_details"`
-		Digest       string         `json:"digest"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) approve(in approveIn) (any, error) {
 	how := approval.Decision{Approve: true, Reason: in.Notes, Message: in.AgentMessage, Digest: in.Digest}
 	if in.TTL != nil {
 		ttl, err := c.ttl(in.TTL)
@@ -139,16 +137,14 @@ func (c *call) approve() (any, error) {
 	}, nil
 }
 
+type denyIn struct {
+	Reason       string `json:"reason"`
+	AgentMessage string `json:"agent_message"`
+	Digest       string `json:"digest"`
+}
+
 // deny serves POST /jit/deny/{request}. Enough denials suspend the task.
-func (c *call) deny() (any, error) {
-	var in struct {
-		Reason       string `json:"reason"`
-		AgentMessage string `json:"agent_message"`
-		Digest       string `json:"digest"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) deny(in denyIn) (any, error) {
 	r, err := c.decideAs(c.r.PathValue("request"), c.who.user.ID, approval.Decision{Reason: in.Reason, Message: in.AgentMessage, Digest: in.Digest})
 	if err != nil {
 		return nil, err

@@ -21,17 +21,15 @@ func tooLong(name string, limit int) *wireError {
 // stamp writes a time as LumoAuth does: RFC 3339, UTC, whole seconds.
 func stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format(time.RFC3339) }
 
+type taskIn struct {
+	Name       string `json:"name"`
+	Type       string `json:"type"`
+	Parent     string `json:"parent_task_id"`
+	OnBehalfOf string `json:"on_behalf_of"`
+}
+
 // createTask serves POST /jit/task.
-func (c *call) createTask() (any, error) {
-	var in struct {
-		Name       string `json:"name"`
-		Type       string `json:"type"`
-		Parent     string `json:"parent_task_id"`
-		OnBehalfOf string `json:"on_behalf_of"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) createTask(in taskIn) (any, error) {
 	if max(len(in.Name), len(in.Type)) > maxName {
 		return nil, tooLong("name or type", maxName)
 	}
@@ -138,17 +136,24 @@ func (s *Server) userByEmail(email string) *User {
 	return &s.cfg.Users[i]
 }
 
-// ownTask returns a task of the calling agent.
-func (c *call) ownTask(id string) (task, error) {
-	t, known := c.st.tasks[id]
+// own returns a record of the calling agent.
+func own[R interface {
+	record
+	owner() string
+}](c *call, of records[R], what, id string) (R, error) {
+	r, known := of[id]
 	switch {
 	case !known:
-		return t, fail(http.StatusNotFound, codeNotFound, "no such task")
-	case t.ClientID != c.who.agent.ClientID:
-		return t, denied("the task is of another agent")
+		return r, fail(http.StatusNotFound, codeNotFound, "no such %s", what)
+	case r.owner() != c.who.agent.ClientID:
+		return r, denied("the %s is of another agent", what)
 	}
-	return t, nil
+	return r, nil
 }
+
+func (t task) owner() string         { return t.ClientID }
+func (r request) owner() string      { return r.ClientID }
+func (a pushApproval) owner() string { return a.ClientID }
 
 // completeTask serves POST /jit/task/{task}/complete. It says completed whatever
 // ended the task: SDKs complete again after evaluate, suspension and expiry.
@@ -157,7 +162,7 @@ func (c *call) completeTask() (any, error) {
 	if err := c.checkTask(id); err != nil {
 		return nil, err
 	}
-	t, err := c.ownTask(id)
+	t, err := own(c, c.st.tasks, "task", id)
 	if err != nil {
 		return nil, err
 	}
@@ -172,19 +177,14 @@ func (c *call) completeTask() (any, error) {
 	}, nil
 }
 
+type evaluateIn struct {
+	Result taskState `json:"result"`
+	Notes  string    `json:"notes"`
+}
+
 // evaluateTask serves POST /jit/task/{task}/evaluate. Without a result it is the
 // check of the specification; with one it closes the task, as the SDKs mean it.
-func (c *call) evaluateTask() (any, error) {
-	if c.whoErr != nil {
-		return nil, c.whoErr
-	}
-	var in struct {
-		Result taskState `json:"result"`
-		Notes  string    `json:"notes"`
-	}
-	if err := c.decode(&in); err != nil {
-		return nil, err
-	}
+func (c *call) evaluateTask(in evaluateIn) (any, error) {
 	if len(in.Notes) > maxText {
 		return nil, tooLong("notes", maxText)
 	}
