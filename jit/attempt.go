@@ -28,6 +28,9 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 	if _, own := field(a.req.Header, "Authorization"); own {
 		return nil, a.errorf("the request has an Authorization header of its own")
 	}
+	if resp, err := a.answeredBefore(); resp != nil || err != nil {
+		return resp, err
+	}
 	defer a.firstAnswer()
 	exact := exactKind(a.s.call.Tool, a.req, a.t.Origin)
 	grant, err := a.ahead(exact)
@@ -76,7 +79,7 @@ func (a *attempt) errorf(format string, args ...any) error {
 // endpoint that never demanded anything may not know the narrow token of another.
 func (a *attempt) ahead(exact kind) (*Grant, error) {
 	task, ceiling := a.s.task, a.s.call.Ceiling
-	if g := task.grants.lastServed(exact, ceiling); g != nil {
+	if g := task.grants.lastServed(exact, a.s); g != nil {
 		return g, nil
 	}
 	k, named := kindOf(exact, ceiling)
@@ -180,7 +183,10 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	k, named := kindOf(exact, s.call.Ceiling)
 	s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
 	a.firstAnswer()
-	if used != nil && (used.key == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
+	if used != nil && (used.key.any() == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
+		if used.calls != nil { // a person has said what this call gets, and is not asked again
+			return nil, a.errorf("%w and granted", ErrStillRefused)
+		}
 		s.task.grants.drop(used) // it should have been enough: it is void at the API
 	}
 	return s.acquire(req.Context(), a.t.Origin, d, false)

@@ -33,8 +33,10 @@ type Call struct {
 	// Justification is shown to the person who decides. The model may have
 	// written it: it must be read as a claim.
 	Justification string
-	// Args is what the tool was called with, for the journal. Anything that encodes
-	// as JSON; nil leaves it out.
+	// Args is what the tool was called with, for the journal and for the person who
+	// decides. Anything that encodes as JSON. What a person decides holds for calls with
+	// the same Tool and Args that wait for it; nil says of no two calls that they are the
+	// same, unless they have one ID.
 	Args any
 	// Repeats says that an effect may be meant twice. Without it a request of this
 	// task that was answered as done (same tool, method, URL and body) is not sent
@@ -54,6 +56,10 @@ type scope struct {
 	// ceiling is the call's, checked once it is needed. In an element that is not
 	// valid lies nothing.
 	ceiling func() []rar.Checked
+
+	// said names what a person is told of the call: the same for calls that one decision
+	// may serve. One without arguments, and one whose effect is meant twice, is like itself.
+	said func() string
 
 	mu     sync.Mutex
 	doubts []*InDoubtError
@@ -88,12 +94,33 @@ func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	if c.ID == "" {
 		s.n = t.calls.Add(1)
 	}
+	s.said = sync.OnceValue(s.digest)
 	if t.engine.cfg.Journal != nil {
 		e := s.entry(EntryCall)
 		e.Args, e.Ceiling, e.Justification = t.shownArgs(c.Args, maxArgs, maxArgText), c.Ceiling, c.Justification
 		t.engine.note(e)
 	}
 	return context.WithValue(ctx, scopeKey{}, s)
+}
+
+// A callName tells calls apart, of which those without an ID are made once.
+type callName struct {
+	id string
+	n  int64
+}
+
+func (s *scope) name() callName { return callName{s.call.ID, s.n} }
+
+func (s *scope) digest() string {
+	args, err := json.Marshal(s.call.Args)
+	parts := []string{s.call.Tool, string(args)}
+	if s.call.Args == nil || err != nil || s.call.Repeats {
+		parts = append(parts, s.task.run, s.call.ID)
+		if s.call.ID == "" { // it is made once, in this process
+			parts = append(parts, strconv.Itoa(s.task.epoch), strconv.FormatInt(s.n, 10))
+		}
+	}
+	return hex.EncodeToString(digestOf(parts...))
 }
 
 // maxArgs bounds what the journal keeps of a call's arguments, in bytes.

@@ -67,8 +67,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 		if err != nil {
 			return nil, err
 		}
-		task.emit(Repeated{About: a.s.about(), Method: req.Method, URL: a.shown(), StatusCode: known.status})
-		return known.response(req)
+		return a.repeated(known)
 	}
 	var done *answer
 	defer func() { task.effects.end(a.effect.digest, done, doubt) }()
@@ -122,6 +121,25 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 		}
 		return resp, err
 	}
+}
+
+// answeredBefore returns the answer to an effect that is not to be sent again, for which
+// nobody need be asked; nil where there is none.
+func (a *attempt) answeredBefore() (*http.Response, error) {
+	if safe(a.req.Method) || a.s.call.Repeats || a.s.task.ended.Load() {
+		return nil, nil
+	}
+	a.effect = a.newEffect()
+	if known := a.s.task.effects.answered(a.effect.digest, a.t.HonorsIdempotencyKey); known != nil {
+		return a.repeated(known)
+	}
+	return nil, nil
+}
+
+// repeated answers the request as it was answered the first time.
+func (a *attempt) repeated(known *answer) (*http.Response, error) {
+	a.s.task.emit(Repeated{About: a.s.about(), Method: a.req.Method, URL: a.shown(), StatusCode: known.status})
+	return known.response(a.req)
 }
 
 // closeCopy closes the body of a request that is not sent, if it is a copy of ours.

@@ -135,6 +135,17 @@ func (s *effects) begin(ctx context.Context, digest string, repeat, again bool) 
 	}
 }
 
+// answered returns the answer that there is to an effect, but for one that was forgotten
+// and can be had again.
+func (s *effects) answered(digest string, again bool) *answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.known[digest]; o != nil && !(again && o.doubt != nil) {
+		return o.answer
+	}
+	return nil
+}
+
 // end says what became of an effect that was taken on: an answer, a doubt, or neither
 // when it did not happen.
 func (s *effects) end(digest string, a *answer, doubt *InDoubtError) {

@@ -22,11 +22,12 @@ type Grant struct {
 	ExpiresAt time.Time // by this machine's clock, counted from before the token was asked for
 	Scopes    []string  // that bound the token in place of Detail, see [Issued]; nil where Detail does
 
-	issue    *issue          // shared by the copies of the grant
-	covers   rar.Checked     // Detail
-	key      grantKey        // of what was asked, with the origin that it was asked for
-	useUntil time.Time       // a little before ExpiresAt
-	header   func() []string // the Authorization header, built once; a func, since fmt prints unexported fields
+	issue    *issue            // shared by the copies of the grant
+	calls    map[callName]bool // that it serves, where a person decided; nil for any. Guarded by grants.mu
+	covers   rar.Checked       // Detail
+	key      grantKey          // of what was asked, with the origin that it was asked for
+	useUntil time.Time         // a little before ExpiresAt
+	header   func() []string   // the Authorization header, built once; a func, since fmt prints unexported fields
 }
 
 // newGrant builds a grant of the given lifetime, counted from start.
@@ -35,6 +36,10 @@ func newGrant(issued Issued, covers rar.Checked, key grantKey, start time.Time, 
 	// grant: stop using it a little earlier.
 	margin := min(5*time.Second, ttl/10)
 	header := bearer(issued.Token)
+	var calls map[callName]bool
+	if key.call != "" {
+		calls = map[callName]bool{}
+	}
 	return &Grant{
 		Token:     issued.Token,
 		Detail:    covers.Detail(),
@@ -42,6 +47,7 @@ func newGrant(issued Issued, covers rar.Checked, key grantKey, start time.Time, 
 		TaskID:    issued.TaskID,
 		ExpiresAt: start.Add(ttl),
 		Scopes:    issued.Scopes,
+		calls:     calls,
 		covers:    covers,
 		key:       key,
 		useUntil:  start.Add(ttl - margin),
@@ -56,11 +62,16 @@ func (g *Grant) liveAt(now time.Time) bool { return now.Before(g.useUntil) }
 
 func bearer(t secret.String) []string { return []string{"Bearer " + t.Reveal()} }
 
-// grantKey names a demand at one origin: identical demands share one request.
+// grantKey names a demand at one origin: identical demands share one request, unless a
+// person decides, who decides about a call.
 type grantKey struct {
 	origin Origin
 	digest string
+	call   string // [scope.said] of the call that a person decides about; "" for any
 }
+
+// any is the key of the demand, whichever call makes it.
+func (k grantKey) any() grantKey { return grantKey{origin: k.origin, digest: k.digest} }
 
 // keyOf returns the key of a demand. Its lists count as sets, or an API could put one
 // question to a person again and again by reordering it.
@@ -76,7 +87,7 @@ func keyOf(origin Origin, d rar.Checked) grantKey {
 			d = c
 		}
 	}
-	return grantKey{origin, d.Digest()}
+	return grantKey{origin: origin, digest: d.Digest()}
 }
 
 // grants holds what a task's calls may use, each grant findable without looking at
@@ -207,42 +218,48 @@ func (s *grants) close() (tokens []secret.String) {
 	return tokens
 }
 
-// of returns the live grant for a demand, or nil.
-func (s *grants) of(key grantKey) *Grant {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g := s.asked[key]; g != nil && g.Live() {
-		return g
-	}
-	return nil
-}
-
-// covering returns a live grant that lies within the ceiling and covers need, or
-// nil. A grant that was asked for need and came back narrower covers it too: more
-// is not to be had.
-func (s *grants) covering(key grantKey, need rar.Checked, ceiling []rar.Checked) *Grant {
+// covering returns a live grant that may serve the call, lies within its ceiling and
+// covers need, or nil. A grant that was asked for need and came back narrower covers it
+// too: more is not to be had.
+func (s *grants) covering(key grantKey, need rar.Checked, call *scope) *Grant {
 	s.mu.Lock()
 	near := slices.Clone(s.places[s.placeOf(key.origin, need.Detail())])
+	near = slices.DeleteFunc(near, func(g *Grant) bool { return !g.serves(call) })
 	s.mu.Unlock()
 	now := time.Now()
 	for _, g := range near {
-		if !g.liveAt(now) || g.key != key && s.engine.cfg.Rules.Within(need, g.covers) != nil {
+		if !g.liveAt(now) || g.key.any() != key && s.engine.cfg.Rules.Within(need, g.covers) != nil {
 			continue
 		}
-		if _, err := s.engine.within(g.covers, ceiling); err == nil {
+		if _, err := s.engine.within(g.covers, call.ceiling()); err == nil {
 			return g
 		}
 	}
 	return nil
 }
 
+// serves reports whether the grant is for the call: any where no person decided, else
+// those that waited for the decision. The caller holds grants.mu.
+func (g *Grant) serves(call *scope) bool {
+	return g.calls == nil || g.calls[call.name()] && g.key.call == call.said()
+}
+
+// admit has a grant serve a call that waited for it.
+func (s *grants) admit(g *Grant, call *scope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.calls != nil {
+		g.calls[call.name()] = true
+	}
+}
+
 // lastServed returns the grant that served an identical request, or nil when there is
 // none or it is no longer to be used.
-func (s *grants) lastServed(exact kind, ceiling []rar.Detail) *Grant {
+func (s *grants) lastServed(exact kind, call *scope) *Grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.served[exact]
-	if !ok || !last.grant.Live() || !slices.EqualFunc(last.ceiling, ceiling, identical) {
+	if !ok || !last.grant.Live() || !last.grant.serves(call) || !slices.EqualFunc(last.ceiling, call.call.Ceiling, identical) {
 		return nil
 	}
 	return last.grant

@@ -45,14 +45,14 @@ func TestGrantForTheSameDemandReplacesTheOther(t *testing.T) {
 		t.Errorf("%d grants are kept, want the newer one only", len(set.places))
 	}
 	set.drop(old)
-	if set.of(old.key) != renewed {
+	if set.asked[old.key] != renewed {
 		t.Error("dropping the old grant took the new one with it")
 	}
 	set.drop(renewed)
-	if set.of(old.key) != nil || len(set.places) != 0 {
+	if set.asked[old.key] != nil || len(set.places) != 0 {
 		t.Error("a grant that was dropped is still there")
 	}
-	if set.close(); set.add(renewed, now) || set.of(renewed.key) != nil {
+	if set.close(); set.add(renewed, now) || set.asked[renewed.key] != nil {
 		t.Error("a grant was added after the end")
 	}
 }

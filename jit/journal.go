@@ -83,7 +83,7 @@ type Entry struct {
 	Result         string  // what the caller made of the call, such as "ok" or "denied"
 	Issued         int     // tokens under the task, with task_completed
 	Revoked        int     // of them those that were alive
-	Digest         string  // of what is kept to go on with, with task_suspended
+	Digest         string  // of what is kept to go on with, with task_suspended; of the call that a person decides about, with decision
 	Error          string
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // requests are what a task asks the authorization server for. Each demand is asked
-// for once, however many calls make it at a time: they share a [flight]. What was
+// for once, however many calls make it at a time: they share a [flight], as long as no
+// person decides; then the calls that the person is told the same of do. What was
 // denied stays denied, and what is open is gone on with, never asked again. After
 // close nothing is asked.
 type requests struct {
@@ -23,7 +24,8 @@ type requests struct {
 	closed  bool
 	flights map[grantKey]*flight
 	open    map[grantKey]openRequest
-	denied  []denial // only ever appended to
+	persons map[grantKey]bool // the demands that persons decide
+	denied  []denial          // only ever appended to
 }
 
 // An openRequest is one that the authorization server knows and that is not done
@@ -45,6 +47,7 @@ type denial struct {
 // polling stops; a request or redemption that is under way is still brought to its
 // end, so that its answer is not lost. Its fields are guarded by requests.mu.
 type flight struct {
+	key     grantKey // with the call, once a person is known to decide
 	state   flightState
 	changed chan struct{} // closed when state changes
 	waiters int
@@ -62,11 +65,15 @@ const (
 	landed                     // there is a grant, or an error
 )
 
-// errAbandoned ends a flight that nobody waits for.
-var errAbandoned = errors.New("jit: nobody waits for this request any more")
+var (
+	// errAbandoned ends a flight that nobody waits for.
+	errAbandoned = errors.New("jit: nobody waits for this request any more")
+	// errOtherCall: a person decides, about another call.
+	errOtherCall = errors.New("jit: the request is about another call")
+)
 
 func newRequests(ctx context.Context) *requests {
-	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}}
+	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
@@ -86,17 +93,20 @@ func (r *requests) close(ctx context.Context) {
 	}
 }
 
-// join gets on the flight for key, and has fly start one where there is none. It
-// returns nil after close.
-func (r *requests) join(key grantKey, fly func(*flight) (*Grant, error)) *flight {
+// join gets on the flight for a call's demand, and has fly start one where there is
+// none. It returns nil after close.
+func (r *requests) join(key grantKey, call *scope, fly func(*flight) (*Grant, error)) *flight {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return nil
 	}
+	if r.persons[key] {
+		key.call = call.said()
+	}
 	f := r.flights[key]
 	if f == nil {
-		f = &flight{changed: make(chan struct{})}
+		f = &flight{key: key, changed: make(chan struct{})}
 		r.flights[key] = f
 		r.wg.Go(func() {
 			grant, err := fly(f)
@@ -107,7 +117,7 @@ func (r *requests) join(key grantKey, fly func(*flight) (*Grant, error)) *flight
 			}
 			f.grant, f.err = grant, err
 			f.enter(landed)
-			r.forget(key, f)
+			r.forget(f)
 		})
 	}
 	f.waiters++
@@ -130,29 +140,43 @@ func (r *requests) look(f *flight) (now flight, changed <-chan struct{}) {
 
 // leave gets off a flight. The last one to leave stops the polling; a later call with
 // the same demand starts a new flight, which goes on with the pending request.
-func (r *requests) leave(key grantKey, f *flight) {
+func (r *requests) leave(f *flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.waiters--; f.waiters == 0 && f.state == waiting {
 		f.stop()
-		r.forget(key, f)
+		r.forget(f)
 	}
 }
 
 // forget takes a flight off the list.
-func (r *requests) forget(key grantKey, f *flight) {
-	if r.flights[key] == f {
-		delete(r.flights, key)
+func (r *requests) forget(f *flight) {
+	if r.flights[f.key] == f {
+		delete(r.flights, f.key)
 	}
+}
+
+// bind keeps a flight for the calls that a person is told the same of as of this one,
+// and returns its key. The others leave it.
+func (r *requests) bind(f *flight, call *scope) grantKey {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.persons[f.key.any()] = true
+	if f.key.call == "" {
+		r.forget(f)
+		f.key.call = call.said()
+		r.flights[f.key] = f
+	}
+	return f.key
 }
 
 // await puts a flight into state waiting, and returns the context to poll under. It
 // fails when nobody is on the flight any more.
-func (r *requests) await(key grantKey, f *flight, pending Decision) (context.Context, error) {
+func (r *requests) await(f *flight, pending Decision) (context.Context, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.waiters == 0 {
-		r.forget(key, f)
+		r.forget(f)
 		return nil, errAbandoned
 	}
 	var ctx context.Context
@@ -165,11 +189,11 @@ func (r *requests) await(key grantKey, f *flight, pending Decision) (context.Con
 // decided ends the state waiting: from here on nobody's leaving stops the flight. It
 // fails when the flight was given up in the last moment: the next call looks for
 // itself, or is doing so.
-func (r *requests) decided(key grantKey, f *flight) error {
+func (r *requests) decided(f *flight) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f.stop()
-	if r.flights[key] != f {
+	if r.flights[f.key] != f {
 		return errAbandoned
 	}
 	f.enter(talking)
@@ -229,19 +253,21 @@ func (r *requests) deniedBefore(d rar.Checked, rules rar.Rules) error {
 }
 
 // request runs the whole exchange with the authorization server for one demand.
-func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Grant, error) {
+func (s *scope) request(f *flight, d rar.Checked, ahead bool) (*Grant, error) {
 	t, r := s.task, s.task.requests
 	id, err := t.ID(r.ctx)
 	if err != nil {
 		return nil, err
 	}
 	sent := time.Now()
-	req, err := s.ask(r.ctx, id, key, d, ahead)
+	req, err := s.ask(r.ctx, id, f, d, ahead)
 	if err != nil {
 		return nil, err
 	}
+	now, _ := r.look(f)
+	key := now.key
 	if req.Status == StatusPending {
-		polling, err := r.await(key, f, req.Decision)
+		polling, err := r.await(f, req.Decision)
 		if err != nil {
 			return nil, err
 		}
@@ -250,7 +276,7 @@ func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Gr
 			r.lapse(key, req, err) // otherwise it stays open: a later call resumes it
 			return nil, err
 		}
-		if err := r.decided(key, f); err != nil {
+		if err := r.decided(f); err != nil {
 			return nil, err
 		}
 		req.Decision = dec
@@ -269,8 +295,10 @@ func (s *scope) request(f *flight, key grantKey, d rar.Checked, ahead bool) (*Gr
 
 // ask sends the request, or goes on with the one that an earlier call left open,
 // or repeats a denial.
-func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Checked, ahead bool) (openRequest, error) {
+func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked, ahead bool) (openRequest, error) {
 	t := s.task
+	now, _ := t.requests.look(f)
+	key := now.key
 	if open, ok := t.requests.opened(key); ok {
 		return s.resume(ctx, key, d, open)
 	}
@@ -295,10 +323,13 @@ func (s *scope) ask(ctx context.Context, taskID string, key grantKey, d rar.Chec
 	if err != nil {
 		return openRequest{}, &AuthorityError{opRequest, err}
 	}
-	if req.Status == StatusPending && !req.ExpiresAt.After(time.Now()) {
-		// The server names no end, or one that has passed as soon as it is named:
-		// the clocks differ.
-		req.ExpiresAt = req.asked.Add(t.engine.cfg.MaxPending)
+	if req.Status == StatusPending {
+		key = t.requests.bind(f, s)
+		if !req.ExpiresAt.After(time.Now()) {
+			// The server names no end, or one that has passed as soon as it is named:
+			// the clocks differ.
+			req.ExpiresAt = req.asked.Add(t.engine.cfg.MaxPending)
+		}
 	}
 	t.requests.keep(key, d, req)
 	s.report(key, d, req.Decision, time.Since(req.asked))
@@ -358,7 +389,7 @@ func (s *scope) report(key grantKey, d rar.Checked, dec Decision, waited time.Du
 	detail := d.Detail()
 	e := s.entry(EntryDecision)
 	e.TaskID, e.RequestID, e.Detail, e.Status, e.URL = dec.TaskID, dec.RequestID, &detail, dec.Status, key.origin.String()
-	e.Risk, e.DecidedBy, e.Message, e.ExpiresAt = dec.Risk, dec.DecidedBy, dec.Message, dec.ExpiresAt
+	e.Risk, e.DecidedBy, e.Message, e.ExpiresAt, e.Digest = dec.Risk, dec.DecidedBy, dec.Message, dec.ExpiresAt, key.call
 	s.task.engine.note(e)
 	s.task.emit(Decided{
 		About: s.about(), Detail: detail, RequestID: dec.RequestID, Status: dec.Status, Risk: dec.Risk, TTL: dec.TTL,
@@ -371,29 +402,44 @@ func (s *scope) report(key grantKey, d rar.Checked, dec Decision, waited time.Du
 // engine's Wait, the context and the request allow.
 func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead bool) (*Grant, error) {
 	t, key := s.task, keyOf(origin, d)
-	if g := t.grants.covering(key, d, s.ceiling()); g != nil {
-		return g, nil
-	}
-	f := t.requests.join(key, func(f *flight) (*Grant, error) {
-		if g := t.grants.of(key); g != nil { // it came since we looked
+	for {
+		if g := t.grants.covering(key, d, s); g != nil {
 			return g, nil
 		}
-		g, err := s.request(f, key, d, ahead)
-		if err != nil && t.requests.ctx.Err() != nil {
-			err = fmt.Errorf("jit: demand for %s: %w (%v)", d.Detail(), ErrTaskEnded, err)
+		f := t.requests.join(key, s, func(f *flight) (*Grant, error) {
+			if g := t.grants.covering(key, d, s); g != nil { // it came since we looked
+				return g, nil
+			}
+			g, err := s.request(f, d, ahead)
+			if err != nil && t.requests.ctx.Err() != nil {
+				err = fmt.Errorf("jit: demand for %s: %w (%v)", d.Detail(), ErrTaskEnded, err)
+			}
+			return g, err
+		})
+		if f == nil {
+			return nil, fmt.Errorf("jit: demand for %s: %w", d.Detail(), ErrTaskEnded)
 		}
-		return g, err
-	})
-	if f == nil {
-		return nil, fmt.Errorf("jit: demand for %s: %w", d.Detail(), ErrTaskEnded)
+		if g, err := s.ride(ctx, f, d); !errors.Is(err, errOtherCall) {
+			return g, err
+		}
 	}
-	defer t.requests.leave(key, f)
+}
 
+// ride waits until a flight has landed. It fails with errOtherCall where that is for a
+// call of which a person is told something else.
+func (s *scope) ride(ctx context.Context, f *flight, d rar.Checked) (*Grant, error) {
+	t := s.task
+	defer t.requests.leave(f)
 	var giveUp <-chan time.Time
 	for {
 		now, changed := t.requests.look(f)
 		switch {
+		case now.key.call != "" && now.key.call != s.said():
+			return nil, errOtherCall
 		case now.state == landed:
+			if now.grant != nil {
+				t.grants.admit(now.grant, s)
+			}
 			return now.grant, now.err
 		case now.state == waiting && giveUp == nil:
 			timer := time.NewTimer(t.engine.cfg.Wait)
@@ -405,7 +451,7 @@ func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead
 		case <-giveUp:
 			return nil, pendingError(d, now.pending)
 		case <-ctx.Done():
-			if open, ok := t.requests.opened(key); ok && open.Status == StatusPending { // and it stays so
+			if open, ok := t.requests.opened(now.key); ok && open.Status == StatusPending { // and it stays so
 				return nil, fmt.Errorf("%w (%w)", pendingError(d, open.Decision), whyDone(ctx))
 			}
 			return nil, whyDone(ctx)

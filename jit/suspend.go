@@ -185,7 +185,12 @@ func (r *requests) reread(e Entry) {
 		return
 	}
 	origin, _ := ParseOrigin(e.URL) // none for one that is bound to no API
-	r.keep(keyOf(origin, d), d, openRequest{asked: e.Time, Decision: Decision{
+	key := keyOf(origin, d)
+	if e.Digest != "" {
+		r.persons[key] = true
+		key.call = e.Digest
+	}
+	r.keep(key, d, openRequest{asked: e.Time, Decision: Decision{
 		RequestID: e.RequestID, TaskID: e.TaskID, Status: e.Status, Risk: e.Risk, ExpiresAt: e.ExpiresAt,
 		Message: e.Message, DecidedBy: e.DecidedBy,
 	}})

@@ -82,7 +82,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	a := attempt{t: t, s: s, req: req}
 	resp, err := a.roundTrip()
-	if err != nil && !a.sent && req.Body != nil {
+	if !a.sent && req.Body != nil {
 		_ = req.Body.Close() // whoever sends it closes it
 	}
 	return resp, err

@@ -160,7 +160,7 @@ var wording = []struct {
 	{jit.ErrOutsideCeiling, jit.CallDenied, "the API demanded more authority than this call may ever ask for", final},
 	{jit.ErrOvergrant, jit.CallDenied, "the authorization server granted more than was asked, so the grant was not used", final},
 	{jit.ErrSilent, jit.CallDenied, "the authorization server did not say what it granted, so the grant was not used", final},
-	{jit.ErrStillRefused, jit.CallDenied, "the API refuses the call even with the permission that it demanded", final},
+	{jit.ErrStillRefused, jit.CallDenied, "the API refuses the call even with the permission that was granted for it", final},
 	{jit.ErrUnreadable, jit.CallFailed, "the API refused the call, and what it demands cannot be read", sayso},
 	{jit.ErrTaskEnded, jit.CallFailed, "the task has ended, so the call could not get permission", sayso},
 	{jit.ErrNotReplayable, jit.CallFailed, "the call needs permission but could not be repeated with it", sayso},

@@ -78,7 +78,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 		},
 		"still refused": {
 			inHTTP(fmt.Errorf("jit: GET http://10.1.2.3/x: %w after 3 tries", jit.ErrStillRefused)),
-			map[string]any{"status": "denied", "error": "the API refuses the call even with the permission that it demanded", "advice": final},
+			map[string]any{"status": "denied", "error": "the API refuses the call even with the permission that was granted for it", "advice": final},
 		},
 		"task ended": {
 			inHTTP(fmt.Errorf("jit: demand: %w", jit.ErrTaskEnded)),
