@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -36,15 +37,7 @@ func Build(records []journal.Record, opts Options) *Story {
 		r.Time, r.ExpiresAt, r.NextAttempt = writable(r.Time), writable(r.ExpiresAt), writable(r.NextAttempt)
 	}
 	opts.At = writable(opts.At)
-	slices.SortStableFunc(sorted, func(a, b journal.Record) int {
-		switch {
-		case a.Seq < b.Seq:
-			return -1
-		case a.Seq > b.Seq:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(sorted, func(a, b journal.Record) int { return cmp.Compare(a.Seq, b.Seq) })
 	if opts.Zone == nil {
 		opts.Zone = time.UTC
 	}

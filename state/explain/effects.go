@@ -53,29 +53,10 @@ func (t *teller) returned(r journal.Record, c *Call) Step {
 	if u := t.uses[send]; u != nil {
 		u.Status = r.HTTPStatus
 	}
-	t.fold(e)
+	e.fold()
 	s := Step{Request: r.RequestID, Key: r.IdempotencyKey}
-	took := after(send.Sent, r.Time)
-	switch r.Outcome {
-	case jit.OutcomeAnswered:
-		s.Label, s.Tone = fmt.Sprint(r.HTTPStatus), ofStatus(r.HTTPStatus)
-		s.Text = sentence("The API answered %d%s.", r.HTTPStatus, took)
-	case jit.OutcomeRefused:
-		s.Label, s.Tone = fmt.Sprint(r.HTTPStatus), Warn
-		s.Text = sentence("The API refused it with %d%s, so it had no effect.", r.HTTPStatus, took)
-	case jit.OutcomeNotSent:
-		s.Label, s.Tone = "not sent", Warn
-		s.Text = sentence("It never left, so it had no effect%s.", because(r.Error))
-	case jit.OutcomeInDoubt:
-		s.Label, s.Tone = "answer lost", Bad
-		if r.HTTPStatus != 0 {
-			s.Label = fmt.Sprint(r.HTTPStatus)
-		}
-		s.Text = sentence("%s%s: in doubt. Nobody knows whether it took effect%s.", send.lost(), took, because(r.Error))
-	default:
-		s.Label, s.Tone, s.Unknown = "unknown", Bad, true
-		s.Text = sentence("Its outcome is recorded as %s, which this version does not know: in doubt%s.", quote(string(r.Outcome)), because(r.Error))
-	}
+	s.Label, s.Tone, s.Text = send.words(after(send.Sent, r.Time))
+	s.Unknown = s.Label == unknownOutcome
 	return s
 }
 
@@ -87,50 +68,53 @@ func (e *Effect) open() *Send {
 	return nil
 }
 
+// unknownOutcome labels a send whose outcome this version does not know.
+const unknownOutcome = "unknown"
+
+// words says what came of a send: in a word or two, how to take it, and in a sentence,
+// with how long it took.
+func (s *Send) words(took string) (label string, tone Tone, text string) {
+	label = fmt.Sprint(s.Status)
+	switch s.Outcome {
+	case jit.OutcomeAnswered:
+		return label, ofStatus(s.Status), fmt.Sprintf("The API answered %d%s.", s.Status, took)
+	case jit.OutcomeRefused:
+		return label, Warn, fmt.Sprintf("The API refused it with %d%s, so it had no effect.", s.Status, took)
+	case jit.OutcomeNotSent:
+		return "not sent", Warn, sentence("It never left, so it had no effect%s.", because(s.Error))
+	case jit.OutcomeInDoubt:
+		lost := "The API answered " + label
+		if s.Status == 0 {
+			label, lost = "answer lost", "The answer was lost"
+		}
+		return label, Bad, sentence("%s%s: in doubt. Nobody knows whether it took effect%s.", lost, took, because(s.Error))
+	}
+	return unknownOutcome, Bad, sentence("Its outcome is recorded as %s, which this version does not know: in doubt%s.", quote(string(s.Outcome)), because(s.Error))
+}
+
 // fold works out what is known of an effect from all its sends. A refusal or a
 // request that never left undoes no doubt about an earlier one; an answer under the
 // same key does.
-func (t *teller) fold(e *Effect) {
-	e.Outcome, e.Status = "", 0
-	why := ""
+func (e *Effect) fold() {
+	e.Outcome, e.Status, e.Why = "", 0, ""
 	for _, s := range e.Sends {
-		switch s.Outcome {
+		outcome := s.Outcome
+		_, _, why := s.words("")
+		switch outcome {
 		case jit.OutcomeAnswered:
-			e.Outcome, e.Status, why = s.Outcome, s.Status, fmt.Sprintf("The API answered %d.", s.Status)
 		case jit.OutcomeRefused, jit.OutcomeNotSent:
-			if e.Outcome == jit.OutcomeInDoubt || e.Outcome == jit.OutcomeAnswered || e.Outcome == OutcomeUnderWay {
+			if e.Outcome != "" && e.Outcome != jit.OutcomeRefused && e.Outcome != jit.OutcomeNotSent {
 				continue
 			}
-			e.Outcome, e.Status = s.Outcome, s.Status
-			if why = "It never left, so it had no effect."; s.Outcome == jit.OutcomeRefused {
-				why = fmt.Sprintf("The API refused it with %d, so it had no effect.", s.Status)
-			}
 		case "":
-			e.Outcome, e.Status, why = OutcomeUnderWay, 0, "It was sent, and no answer is recorded yet."
+			outcome, why = OutcomeUnderWay, "It was sent, and no answer is recorded yet."
 		default:
-			e.Outcome, e.Status, why = jit.OutcomeInDoubt, s.Status, s.doubt()
+			if outcome = jit.OutcomeInDoubt; s.Returned.IsZero() {
+				why = s.Error // which is our own
+			}
 		}
+		e.Outcome, e.Status, e.Why = outcome, s.Status, why
 	}
-	e.Why = why
-}
-
-// doubt words why nobody knows what a request did.
-func (s *Send) doubt() string {
-	switch {
-	case s.Returned.IsZero():
-		return s.Error
-	case s.Outcome != jit.OutcomeInDoubt:
-		return fmt.Sprintf("Its outcome is recorded as %s, which this version does not know: in doubt.", quote(string(s.Outcome)))
-	}
-	return sentence("%s: in doubt%s.", s.lost(), because(s.Error))
-}
-
-// lost words what there is of an answer that leaves it open.
-func (s *Send) lost() string {
-	if s.Status != 0 {
-		return fmt.Sprintf("The API answered %d", s.Status)
-	}
-	return "The answer was lost"
 }
 
 // cutEffects puts what was sent and has no outcome in doubt, and says why.
@@ -139,6 +123,6 @@ func (t *teller) cutEffects(why string) {
 		if s := e.open(); s != nil {
 			s.Outcome, s.Error = jit.OutcomeInDoubt, why
 		}
-		t.fold(e)
+		e.fold()
 	}
 }

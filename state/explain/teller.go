@@ -15,12 +15,11 @@ type teller struct {
 	opts Options
 	task *Task
 
-	calls    map[string]*Call    // by id
-	nameless map[string]*Call    // the last one without an id, by tool
-	asked    map[string]*Request // by request id
-	grants   map[string]*Grant   // the last one by request id
-	uses     map[*Send]*Use      // of the token that a send carried
-	effects  map[string]*Effect
+	calls   map[string]*Call    // by id, or by tool
+	asked   map[string]*Request // by request id
+	grants  map[string]*Grant   // the last one by request id
+	uses    map[*Send]*Use      // of the token that a send carried
+	effects map[string]*Effect
 
 	records []journal.Record
 	now     journal.Task // as the journal tells it
@@ -36,7 +35,7 @@ func newTeller(first journal.Record, opts Options) *teller {
 		calendar: calendar{opts.Zone, first.Time},
 		opts:     opts,
 		task:     &Task{Run: first.Run, State: journal.StateOpen, Opened: first.Time, Calls: []*Call{}, Steps: []Step{}, Summary: []string{}},
-		calls:    map[string]*Call{}, nameless: map[string]*Call{}, asked: map[string]*Request{},
+		calls:    map[string]*Call{}, asked: map[string]*Request{},
 		grants: map[string]*Grant{}, uses: map[*Send]*Use{}, effects: map[string]*Effect{},
 	}
 }
@@ -178,7 +177,7 @@ func (t *teller) finish() *Task {
 		}
 	}
 	for _, e := range task.Effects {
-		t.fold(e)
+		e.fold()
 	}
 	for i, end := range journal.Grants(t.records, t.opts.At) {
 		g := task.Grants[i]
@@ -199,23 +198,18 @@ func (t *teller) finish() *Task {
 // callOf returns the call that a record is about, new if it has to be; nil when
 // the record is about none.
 func (t *teller) callOf(r journal.Record) *Call {
-	var c *Call
-	switch {
-	case r.CallID != "":
-		c = t.calls[r.CallID]
-	case !ofACall(r.Kind):
-		return nil
-	case r.Kind != jit.EntryCall:
-		c = t.nameless[r.Tool]
+	key := "id " + r.CallID
+	if r.CallID == "" {
+		if !ofACall(r.Kind) {
+			return nil
+		}
+		key = "of " + r.Tool // the last one without an id
 	}
-	if c == nil {
+	c := t.calls[key]
+	if c == nil || r.CallID == "" && r.Kind == jit.EntryCall {
 		c = &Call{Number: len(t.task.Calls) + 1, ID: r.CallID, Tool: r.Tool, Began: r.Time, Ceiling: []Detail{}, Fate: FateRunning, Steps: []Step{}}
 		t.task.Calls = append(t.task.Calls, c)
-		if r.CallID != "" {
-			t.calls[r.CallID] = c
-		} else {
-			t.nameless[r.Tool] = c
-		}
+		t.calls[key] = c
 	}
 	if c.Tool == "" {
 		c.Tool = r.Tool

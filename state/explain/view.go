@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
@@ -71,13 +72,7 @@ func (t *Task) view(id string, c calendar) taskView {
 		cv := callView{
 			ID: fmt.Sprintf("%s-call%d", id, call.Number), Number: call.Number, Name: call.invocation(), Verdict: call.verdict(), Tone: call.tone(),
 			Steps: t.stepViews(call.Steps, c),
-		}
-		if call.ID != "" {
-			cv.Facts = append(cv.Facts, fact{"id", ident(call.ID)})
-		}
-		cv.Facts = append(cv.Facts, fact{"may ask for", join(call.Ceiling, "or")})
-		if call.Justification != "" {
-			cv.Facts = append(cv.Facts, fact{"because", quote(call.Justification)})
+			Facts: keep([]fact{{"id", ident(call.ID)}, {"may ask for", join(call.Ceiling, "or")}, {"because", strings.TrimPrefix(because(call.Justification), ": ")}}, known),
 		}
 		v.Calls = append(v.Calls, cv)
 	}
@@ -114,23 +109,19 @@ func (t *Task) title() string {
 
 // facts are what a task's head says.
 func (t *Task) facts(c calendar) []fact {
-	facts := []fact{{"state", string(t.State)}}
-	if t.OnBehalfOf != "" {
-		facts = append(facts, fact{"for", ident(t.OnBehalfOf)})
+	facts := []fact{
+		{"state", string(t.State)}, {"for", ident(t.OnBehalfOf)}, {"authority", address(t.Authority)}, {"session", ident(t.Session)},
+		{"run", ident(t.Run)}, {"began", c.full(t.Opened)},
 	}
-	if t.Authority != "" {
-		facts = append(facts, fact{"authority", address(t.Authority)})
-	}
-	if t.Session != "" {
-		facts = append(facts, fact{"session", ident(t.Session)})
-	}
-	facts = append(facts, fact{"run", ident(t.Run)}, fact{"began", c.full(t.Opened)})
 	ends := map[journal.State]string{journal.StateCompleted: "ended", journal.StateExpired: "expired", journal.StateUnknown: "given up"}
 	if name := ends[t.State]; name != "" {
 		facts = append(facts, fact{name, fmt.Sprintf("%s,%s", c.clock(t.Ended), after(t.Opened, t.Ended))})
 	}
-	return facts
+	return keep(facts, known)
 }
+
+// known reports whether there is something to say.
+func known(f fact) bool { return f.Value != "" }
 
 // life words how long a token was valid and how often it was used.
 func (g *Grant) life(c calendar) string {
