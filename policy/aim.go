@@ -44,6 +44,9 @@ type Target struct {
 	Type string
 	// As says what naming it takes.
 	As Naming
+	// Files are the endings of files that go by such a value, which has hyphens where a
+	// path has spaces and slashes: with "md", sub/Q4 plan.md says sub-q4-plan. nil is none.
+	Files []string
 }
 
 // A Naming says what it takes to have named a target.

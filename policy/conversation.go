@@ -260,7 +260,9 @@ func (c *Conversation) missing(t Target, value string) string {
 		return c.untitled(value)
 	case c.made[t.Type][value]:
 		return ""
-	case (!byChance(value) && c.words.said(value) || c.words.saidFile(value)) && c.written(value):
+	case t.As == InPart && asking[value] && c.words.said(t.Type+" "+value): // "document report"
+		return ""
+	case (!byChance(value) && c.words.said(value) || c.words.saidFile(value, t.Files)) && c.written(value):
 		return ""
 	}
 	return c.unresolved(t, value)

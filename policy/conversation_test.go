@@ -8,7 +8,10 @@ import (
 )
 
 var (
-	read  = policy.Aim{Targets: map[string]policy.Target{"id": {Type: "document", As: policy.InPart}}, Records: policy.Records{Type: "document", ID: "id", Name: "title"}}
+	read = policy.Aim{
+		Targets: map[string]policy.Target{"id": {Type: "document", As: policy.InPart, Files: []string{"txt", "md", "restricted.md", "pdf"}}},
+		Records: policy.Records{Type: "document", ID: "id", Name: "title"},
+	}
 	find  = policy.Aim{Records: policy.Records{Type: "document", ID: "id", Name: "title"}}
 	write = policy.Aim{
 		Effect: "report", AskedBy: []string{"report", "write"}, Max: policy.OnePerRequest, Each: "document",
@@ -77,6 +80,10 @@ func TestNamed(t *testing.T) {
 		"a file of another name":             {"Read not-latin.txt and latin.txt.bak", nil, read, m{"id": "latin"}, "you did not say"},
 		"files one by one":                   {"Read a, b.md", nil, read, m{"id": "a-b"}, "you did not say"},
 		"a host is no file":                  {"Read latin.com", nil, read, m{"id": "latin"}, "you did not say"},
+		"a word of requests, of its type":    {"Summarize document report", nil, read, m{"id": "report"}, ""},
+		"a word of requests":                 {"Report on document memo", nil, read, m{"id": "report"}, "you did not say"},
+		"a word of requests, for an effect":  {"Change document report", nil, change, m{"id": "report"}, "you did not say"},
+		"a file of what is none":             {"Change latin.txt", nil, change, m{"id": "latin"}, "you did not say"},
 		"a file that is called nothing":      {"Read (see !.md)", nil, read, m{"id": "-"}, "you did not say"},
 		"a lookalike of a file":              {"Read latin.txt", nil, read, m{"id": "latİn"}, "you did not say"},
 		"an id of one word":                  {"Change the roof", found("the-roof", "Notes"), change, m{"id": "the-roof"}, "you did not say"},

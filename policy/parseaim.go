@@ -66,7 +66,7 @@ func (r *reader) count(n *yaml.Node, wrong string) int {
 func (r *reader) target(n *yaml.Node) Target {
 	var t Target
 	r.members(n, "a target", map[string]func(*yaml.Node){
-		"type": r.into(&t.Type),
+		"type": r.into(&t.Type), "files": r.intoList(&t.Files),
 		"as": func(n *yaml.Node) {
 			t.As = []Naming{Verbatim, InPart, FromWords}[r.oneOf(n, "verbatim", string(InPart), string(FromWords))]
 		},

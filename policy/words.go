@@ -92,15 +92,15 @@ func (w words) said(value string) bool {
 	return false
 }
 
-// saidFile reports whether the words hold the name of a file that goes by an id:
-// the id has no ending, and hyphens where a path has spaces and slashes.
-func (w words) saidFile(id string) bool {
+// saidFile reports whether the words hold the name of a file that goes by an id, which has
+// hyphens where a path has spaces and slashes; see [Target.Files].
+func (w words) saidFile(id string, endings []string) bool {
 	const longest = 128
-	if len(id) > longest || len(split(id)) == 0 {
+	if len(endings) == 0 || len(id) > longest || len(split(id)) == 0 {
 		return false
 	}
 	name := strings.Join(strings.Split(regexp.QuoteMeta(fold(id)), "-"), `[^\pL\pN_,;:"'“”]{1,4}`)
-	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `(?:\.restricted)?\.(?:md|markdown|html?|txt|text|log|csv|json|ya?ml|pdf|docx?|xlsx?|pptx?|od[tsp]|rtf)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
+	file := regexp.MustCompile(`(?:^|[^\pL\pN_.\-/\\@+%~&=#])` + name + `\.(?:` + strings.ReplaceAll(regexp.QuoteMeta(fold(strings.Join(endings, " "))), " ", "|") + `)(?:$|\.?(?:$|[^\pL\pN_.\-/\\@+%~&=#]))`)
 	return slices.ContainsFunc(w, file.MatchString)
 }
 
@@ -321,15 +321,17 @@ var idle = set(strings.Fields(`a an and about at by for from in is it of on or t
 // common are words that stand in requests by chance, whatever is called that.
 var common = set(strings.Fields(`i me you he him she her we us they them be are was were been do does did done has have had can could would should will
 	shall may might must if then else not no so up out as but into over than there here who which when where why how all any each every both one ones
-	some new also only just them their his its
-	add book cancel change check create delete email find get give invite list look make message move open pay post read reply report schedule search
+	some new also only just them their his its`))
+
+// asking are the words that requests are made of.
+var asking = set(strings.Fields(`add book cancel change check create delete email find get give invite list look make message move open pay post read reply report schedule search
 	send share show summarize tell transfer update write`))
 
 // byChance reports whether a value stands in texts without being meant: a short number,
 // a letter, nothing but common words, or nothing but signs.
 func byChance(value string) bool {
 	for _, t := range split(fold(value)) {
-		if !idle[t] && !common[t] && !bare(t) && (len(t) > 1 || t[0] >= utf8.RuneSelf) {
+		if !idle[t] && !common[t] && !asking[t] && !bare(t) && (len(t) > 1 || t[0] >= utf8.RuneSelf) {
 			return false
 		}
 	}

@@ -32,6 +32,11 @@ type Document struct {
 	Content string `json:"content"`
 }
 
+// fileEndings are those of the files that documents are made of, whose names people say in
+// place of ids.
+var fileEndings = strings.Fields(`md restricted.md markdown restricted.markdown html restricted.html htm txt restricted.txt text log csv json yaml yml
+	pdf doc docx xls xlsx ppt pptx odt ods odp rtf`)
+
 // FetchDocument returns the tool fetch_document for the documents API at api: GET
 // {api}/v1/documents/{id}. A call may ask for reading that one document.
 func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
@@ -50,7 +55,7 @@ func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
 		Logger:      opts.Logger,
 		Policy:      opts.Policy,
 		Aim: &policy.Aim{
-			Targets: map[string]policy.Target{"document_id": {Type: "document", As: policy.InPart}},
+			Targets: map[string]policy.Target{"document_id": {Type: "document", As: policy.InPart, Files: fileEndings}},
 			Records: policy.Records{Type: "document", ID: "id", Name: "title"},
 		},
 		Ceiling: func(a FetchArgs) []rar.Detail {

@@ -148,8 +148,9 @@ type toolView struct {
 }
 
 type targetView struct {
-	Type string `json:"type"`
-	As   string `json:"as"`
+	Type  string   `json:"type"`
+	As    string   `json:"as"`
+	Files []string `json:"files,omitempty"`
 }
 
 type requestView struct {
@@ -177,7 +178,7 @@ func viewOf(t tool.Tool, o jitmw.Outline) toolView {
 		if target.As == policy.Verbatim {
 			as = "verbatim"
 		}
-		v.Targets[name] = targetView{Type: target.Type, As: as}
+		v.Targets[name] = targetView{Type: target.Type, As: as, Files: target.Files}
 	}
 	switch {
 	case o.Aim.Max == policy.OnePerRequest:
