@@ -70,7 +70,10 @@ func table() []entry {
 			names: segment,
 			reach: reachGemini,
 			open: func(ctx context.Context, o opening) (model.LLM, error) {
-				return opened(gemini.New(ctx, o.config(), o.to.vertex))
+				if o.to.vertex != nil {
+					return opened(gemini.NewVertex(ctx, o.config(), *o.to.vertex))
+				}
+				return opened(gemini.New(ctx, o.config()))
 			},
 		},
 		{

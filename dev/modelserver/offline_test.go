@@ -33,7 +33,7 @@ func TestOfflineModelIsTheSameOverEachWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overGemini, err := gemini.New(t.Context(), provider.Config{Model: "m", Key: key, BaseURL: geminiBase}, nil)
+	overGemini, err := gemini.New(t.Context(), provider.Config{Model: "m", Key: key, BaseURL: geminiBase})
 	if err != nil {
 		t.Fatal(err)
 	}

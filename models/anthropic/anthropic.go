@@ -41,9 +41,12 @@ func Settings() []provider.Setting {
 	}
 }
 
+// Config is that of every provider.
+type Config = provider.Config
+
 // New opens a model of Anthropic, or of a server of its API, whose address is without /v1.
 // It does no network I/O.
-func New(c provider.Config) (*provider.Model, error) {
+func New(c Config) (*provider.Model, error) {
 	base := &url.URL{Scheme: "https", Host: Host}
 	if c.BaseURL != nil {
 		base = c.BaseURL

@@ -23,7 +23,7 @@ const DefaultModel = "gemini-3.5-flash"
 // Host serves the Gemini API.
 const Host = "generativelanguage.googleapis.com"
 
-// Settings are the settings that [New] takes: either of the last two.
+// Settings are the settings that [New] and [NewVertex] take: either of the last two.
 func Settings() []provider.Setting {
 	return []provider.Setting{
 		{Name: provider.Temperature, Help: "a number from 0 to 2: how free the wording is"},
@@ -35,18 +35,26 @@ func Settings() []provider.Setting {
 	}
 }
 
-// New opens a model of the Gemini API by key, or of Vertex AI where v is not nil. It calls
-// no provider. Without [Vertex].Token it looks for Google Cloud credentials, in files and,
-// on a Google machine, at its metadata server.
-func New(ctx context.Context, c provider.Config, v *Vertex) (*provider.Model, error) {
+// Config is that of every provider.
+type Config = provider.Config
+
+// New opens a model of the Gemini API, whose key is needed. It calls no provider.
+func New(ctx context.Context, c Config) (*provider.Model, error) { return open(ctx, c, nil) }
+
+// NewVertex opens a model of Vertex AI; the configuration's key is not sent. It calls no
+// provider. Without [Vertex].Token it looks for Google Cloud credentials, in files and, on
+// a Google machine, at its metadata server.
+func NewVertex(ctx context.Context, c Config, v Vertex) (*provider.Model, error) {
+	if err := v.Validate(); err != nil {
+		return nil, err
+	}
+	return open(ctx, c, &v)
+}
+
+func open(ctx context.Context, c Config, v *Vertex) (*provider.Model, error) {
 	c.Model = cmp.Or(c.Model, DefaultModel)
 	if c.Settings.ThinkingBudget != nil && c.Settings.ReasoningEffort != "" {
 		return nil, fmt.Errorf("models: gemini takes either %s or %s", provider.ReasoningEffort, provider.ThinkingBudget)
-	}
-	if v != nil {
-		if err := v.Validate(); err != nil {
-			return nil, err
-		}
 	}
 	base := c.BaseURL
 	if base == nil {

@@ -47,7 +47,7 @@ func with(t *testing.T, c provider.Config) *provider.Model {
 	if c.Retry == (provider.RetryPolicy{}) {
 		c.Retry = once
 	}
-	llm, err := gemini.New(t.Context(), c, nil)
+	llm, err := gemini.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

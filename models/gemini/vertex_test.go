@@ -36,9 +36,9 @@ func vertex(t *testing.T, token func(context.Context) (secret.String, error), ha
 	t.Helper()
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	llm, err := gemini.New(t.Context(), provider.Config{
+	llm, err := gemini.NewVertex(t.Context(), provider.Config{
 		Model: "gemini-test", BaseURL: base(t, srv.URL), HTTPClient: srv.Client(), Retry: once,
-	}, &gemini.Vertex{Project: "acme-corp", Location: "europe-west4", Token: token})
+	}, gemini.Vertex{Project: "acme-corp", Location: "europe-west4", Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestVertexConfigurationIsChecked(t *testing.T) {
 		{Project: "acme-corp", Location: "eu.acme-corp.com"}, {Project: "acme-corp", Location: "x@y"}, {Project: "acme-corp", Location: "eu/"}, {Project: "acme-corp", Location: "a-b-c-d-e"},
 	} {
 		v.Token = tokens(token, nil)
-		if llm, err := gemini.New(t.Context(), provider.Config{}, &v); err == nil || llm != nil {
+		if llm, err := gemini.NewVertex(t.Context(), provider.Config{}, v); err == nil || llm != nil {
 			t.Errorf("%q in %q is taken", v.Project, v.Location)
 		}
 	}
@@ -156,11 +156,11 @@ func TestVertexConfigurationIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
-	_, err := gemini.New(t.Context(), provider.Config{}, &gemini.Vertex{Project: "acme-corp", Location: "eu"})
+	_, err := gemini.NewVertex(t.Context(), provider.Config{}, gemini.Vertex{Project: "acme-corp", Location: "eu"})
 	if err == nil || !strings.Contains(err.Error(), "gcloud auth application-default login") || strings.Contains(err.Error(), poison) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := gemini.New(t.Context(), provider.Config{}, nil); err == nil || err.Error() != "models: gemini needs an API key" {
+	if _, err := gemini.New(t.Context(), provider.Config{}); err == nil || err.Error() != "models: gemini needs an API key" {
 		t.Errorf("without a key: %v", err)
 	}
 }
@@ -216,7 +216,7 @@ func TestSettings(t *testing.T) {
 		}
 		srv.Close()
 	}
-	_, err := gemini.New(t.Context(), provider.Config{Key: secret.New(canary), Settings: provider.Settings{ReasoningEffort: "low", ThinkingBudget: new(int32(1))}}, nil)
+	_, err := gemini.New(t.Context(), provider.Config{Key: secret.New(canary), Settings: provider.Settings{ReasoningEffort: "low", ThinkingBudget: new(int32(1))}})
 	if err == nil || err.Error() != "models: gemini takes either reasoning_effort or thinking_budget" {
 		t.Errorf("both ways to bound thinking: %v", err)
 	}

@@ -42,9 +42,12 @@ const (
 	apiResponses = "responses"
 )
 
+// Config is that of every provider.
+type Config = provider.Config
+
 // New opens a model of OpenAI, or of a server of its API: whose address has its path, such as
 // https://host/v1. It does no network I/O.
-func New(c provider.Config) (*provider.Model, error) {
+func New(c Config) (*provider.Model, error) {
 	base := url.URL{Scheme: "https", Host: Host, Path: "/v1"}
 	if c.BaseURL != nil {
 		base = *c.BaseURL
@@ -58,7 +61,7 @@ func New(c provider.Config) (*provider.Model, error) {
 // NewAzure opens a deployment at an Azure OpenAI resource, whose address and key are
 // needed. version selects the older API by deployment, such as 2024-10-21; "" means the
 // v1 API, which needs none. It does no network I/O.
-func NewAzure(c provider.Config, version string) (*provider.Model, error) {
+func NewAzure(c Config, version string) (*provider.Model, error) {
 	if c.BaseURL == nil || c.Key.Reveal() == "" {
 		return nil, errors.New("models: azure needs its resource's address and a key")
 	}
@@ -69,7 +72,7 @@ func NewAzure(c provider.Config, version string) (*provider.Model, error) {
 	return open(c, base, attempt{target: provider.Target{Provider: "azure", Hosted: true}, azure: true, version: version}), nil
 }
 
-func open(c provider.Config, base url.URL, a attempt) *provider.Model {
+func open(c Config, base url.URL, a attempt) *provider.Model {
 	to := &a.target
 	to.Model, to.Host, to.Key, to.Secret = cmp.Or(c.Model, DefaultModel), base.Host, c.KeyVariable, c.Key
 	a.client, a.key, a.settings, a.server, a.family = provider.Client(c.HTTPClient), c.Key, c.Settings, base.String(), familyOf(to.Model)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	api "github.com/sashabaranov/go-openai"
@@ -172,8 +171,7 @@ func readResponses(a *answer, data []byte) (delta, error) {
 			return a.say(delta{thought: "\n\n"}), nil
 		}
 	case "response.output_item.added", "response.output_item.done":
-		done := e.Type == "response.output_item.done"
-		return delta{}, a.item(int(e.Index), e.Item, done, func(item *responsesItem) bool { return item.Type == "function_call" || item.Type == "reasoning" })
+		return delta{}, a.item(int(e.Index), e.Item, e.Type == "response.output_item.done", false)
 	case "response.function_call_arguments.delta", "response.function_call_arguments.done":
 		for _, b := range a.calls {
 			if b.index == int(e.Index) && e.Arguments != "" {
@@ -212,65 +210,49 @@ func (a *answer) end(in *responsesAnswer) (delta, error) {
 		if a.bound > 0 && a.usage.Output >= number(a.bound) {
 			a.finishReason = "length" // llama.cpp's server says completed of what it cut off
 		}
-		if in.Incomplete != nil {
-			a.finishReason = cmp.Or(in.Incomplete.Reason, a.finishReason)
-		}
 	case "incomplete":
 		a.finishReason = "other"
-		if in.Incomplete != nil {
-			a.finishReason = cmp.Or(in.Incomplete.Reason, a.finishReason)
-		}
 	case "failed", "cancelled":
 		return delta{}, &failure{}
 	}
-	if a.text.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 {
-		for _, v := range in.Output { // all else of it has come
-			var item responsesItem
-			if decode(v, &item) == nil {
-				a.unfinished = a.unfinished || item.unfinished()
-			}
-		}
-		return delta{}, nil
+	if in.Incomplete != nil && a.finishReason != "" {
+		a.finishReason = cmp.Or(in.Incomplete.Reason, a.finishReason)
 	}
+	come := a.text.Len() > 0 || a.thought.Len() > 0 || len(a.calls) > 0 // all of it but how it ended
 	for i, v := range in.Output {
-		err := a.item(i, v, true, func(item *responsesItem) bool {
-			var d delta
-			switch item.Type {
-			case "message":
-				for _, p := range item.Content {
-					a.refused = a.refused || p.Refusal != ""
-					d.text += p.Text + p.Refusal
-				}
-			case "reasoning":
-				var thoughts []string
-				if a.thought.Len() > 0 {
-					thoughts = append(thoughts, "")
-				}
-				for _, p := range append(item.Summary, item.Content...) {
-					thoughts = append(thoughts, p.Text)
-				}
-				d.thought = strings.Join(thoughts, "\n\n")
+		var item responsesItem
+		if !come {
+			if err := a.item(i, v, true, true); err != nil {
+				return delta{}, err
 			}
-			a.say(d)
-			return true
-		})
-		if err != nil {
-			return delta{}, err
+		} else if decode(v, &item) == nil {
+			a.unfinished = a.unfinished || item.unfinished()
 		}
 	}
 	return delta{}, nil
 }
 
-// item reads one of the output's items, the last time when it is done. wanted says
-// which, and may read more of it.
-func (a *answer) item(index int, v jsontext.Value, done bool, wanted func(*responsesItem) bool) error {
+// item reads one of the output's items, the last time when it is done. whole says that
+// its texts have not come by themselves.
+func (a *answer) item(index int, v jsontext.Value, done, whole bool) error {
 	var item responsesItem
 	if decode(v, &item) != nil {
 		return provider.ErrUnreadable
 	}
 	a.unfinished = a.unfinished || done && item.unfinished()
+	for i, p := range slices.Concat(item.Summary, item.Content) {
+		switch {
+		case !whole:
+		case item.Type == "message":
+			a.refused = a.refused || p.Refusal != ""
+			a.say(delta{text: p.Text + p.Refusal})
+		case item.Type == "reasoning" && (i > 0 || a.thought.Len() > 0):
+			a.say(delta{thought: "\n\n" + p.Text})
+		case item.Type == "reasoning":
+			a.say(delta{thought: p.Text})
+		}
+	}
 	switch {
-	case !wanted(&item):
 	case item.Type == "reasoning" && done && item.Encrypted != "":
 		a.items = append(a.items, v.Clone())
 	case item.Type == "function_call":

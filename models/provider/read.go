@@ -35,7 +35,10 @@ func (r *reader) GenerateContent(ctx context.Context, req *model.LLMRequest, str
 		if req.Model != "" {
 			to.Model = req.Model
 		}
-		shown := pieces{splitter: splitter{hold: r.startless.Load()}, tools: declaredNames(req.Config)}
+		shown := pieces{splitter: splitter{hold: r.startless.Load()}}
+		for _, d := range declarations(req.Config) {
+			shown.tools = append(shown.tools, d.Name)
+		}
 		for resp, err := range r.LLM.GenerateContent(ctx, req, stream) {
 			switch {
 			case err != nil:

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"bytes"
+	stdjson "encoding/json"
 	"maps"
 	"reflect"
 	"slices"
@@ -28,8 +30,7 @@ func Tools(config *genai.GenerateContentConfig) ([]Tool, Choice, error) {
 	return choose(config, all)
 }
 
-func declared(config *genai.GenerateContentConfig) ([]Tool, error) {
-	var out []Tool
+func declared(config *genai.GenerateContentConfig) (out []Tool, err error) {
 	for _, t := range config.Tools {
 		if t == nil {
 			continue
@@ -39,36 +40,28 @@ func declared(config *genai.GenerateContentConfig) ([]Tool, error) {
 		if !reflect.ValueOf(rest).IsZero() {
 			return nil, Unsupported("a tool that only Gemini has, such as Google Search or code execution")
 		}
-		for _, d := range t.FunctionDeclarations {
-			if d == nil {
-				continue
-			}
-			p, err := parameters(d)
-			if err != nil {
-				return nil, Unsupported("the tool " + Shorten(d.Name) + ": its schema is no JSON object")
-			}
-			out = append(out, Tool{d.Name, d.Description, p})
+	}
+	for _, d := range declarations(config) {
+		p, err := parameters(d)
+		if err != nil {
+			return nil, Unsupported("the tool " + Shorten(d.Name) + ": its schema is no JSON object")
 		}
+		out = append(out, Tool{d.Name, d.Description, p})
 	}
 	return out, nil
 }
 
-// declaredNames returns the names alone, whatever else is declared.
-func declaredNames(config *genai.GenerateContentConfig) (names tools) {
+// declarations are those of functions, whatever else config declares; it may be nil.
+func declarations(config *genai.GenerateContentConfig) (out []*genai.FunctionDeclaration) {
 	if config == nil {
 		return nil
 	}
 	for _, t := range config.Tools {
-		if t == nil {
-			continue
-		}
-		for _, d := range t.FunctionDeclarations {
-			if d != nil && d.Name != "" {
-				names = append(names, d.Name)
-			}
+		if t != nil {
+			out = append(out, t.FunctionDeclarations...)
 		}
 	}
-	return names
+	return slices.DeleteFunc(out, func(d *genai.FunctionDeclaration) bool { return d == nil })
 }
 
 // A Choice is what a request says about calling its tools.
@@ -110,9 +103,6 @@ func choose(config *genai.GenerateContentConfig, all []Tool) ([]Tool, Choice, er
 	return nil, Choice{}, Unsupported("the tool choice " + Code(string(f.Mode)))
 }
 
-// maxSchemaDepth bounds what is walked of a schema; deeper ones are an error.
-const maxSchemaDepth = 32
-
 // emptyObject is the schema of a tool without parameters. A nil schema would be sent
 // as null, which the API refuses.
 const emptyObject = `{"type":"object","properties":{}}`
@@ -142,94 +132,61 @@ func parameters(d *genai.FunctionDeclaration) ([]byte, error) {
 	return append(written[:len(written)-1], `,"properties":{}}`...), nil // OpenAI demands it even of an object without any
 }
 
-// FromGenai returns s as a JSON schema, cut at a depth of 32: Google writes types in capitals, has
-// "nullable", and keeps the order of properties, which JSON schema does not know.
-func FromGenai(s *genai.Schema) map[string]any { return fromGenai(s, 0) }
-
-func fromGenai(s *genai.Schema, depth int) map[string]any {
-	if s == nil || depth > maxSchemaDepth {
+// FromGenai returns s as a JSON schema, empty for one that contains itself: Google writes
+// types in capitals, has "nullable", and keeps the order of properties, which JSON schema
+// does not know.
+func FromGenai(s *genai.Schema) map[string]any {
+	var m map[string]any
+	if b, err := stdjson.Marshal(s); err != nil || json.Unmarshal(b, &m) != nil || m == nil {
 		return map[string]any{}
 	}
-	out := map[string]any{}
-	if s.Type != "" && s.Type != genai.TypeUnspecified {
-		kind := strings.ToLower(string(s.Type))
-		out["type"] = kind
-		if s.Nullable != nil && *s.Nullable {
-			out["type"] = []any{kind, "null"}
-		}
-	}
-	for name, text := range map[string]string{"title": s.Title, "description": s.Description, "format": s.Format, "pattern": s.Pattern} {
-		if text != "" {
-			out[name] = text
-		}
-	}
-	for name, n := range map[string]*int64{
-		"maxItems": s.MaxItems, "minItems": s.MinItems, "maxLength": s.MaxLength, "minLength": s.MinLength,
-		"maxProperties": s.MaxProperties, "minProperties": s.MinProperties,
-	} {
-		if n != nil {
-			out[name] = *n
-		}
-	}
-	for name, n := range map[string]*float64{"maximum": s.Maximum, "minimum": s.Minimum} {
-		if n != nil {
-			out[name] = *n
-		}
-	}
-	if s.Default != nil {
-		out["default"] = s.Default
-	}
-	if len(s.Enum) > 0 {
-		out["enum"] = s.Enum
-	}
-	if len(s.Required) > 0 {
-		out["required"] = s.Required
-	}
-	if s.Items != nil {
-		out["items"] = fromGenai(s.Items, depth+1)
-	}
-	if len(s.AnyOf) > 0 {
-		var list []any
-		for _, a := range s.AnyOf {
-			list = append(list, fromGenai(a, depth+1))
-		}
-		out["anyOf"] = list
-	}
-	if s.Properties != nil || s.Type == genai.TypeObject {
-		properties := map[string]any{}
-		for name, p := range s.Properties {
-			properties[name] = fromGenai(p, depth+1)
-		}
-		out["properties"] = properties
-		if len(s.PropertyOrdering) > 0 {
-			out["properties"] = inOrder(properties, s.PropertyOrdering)
-		}
-	}
-	return out
+	return fromGenai(m)
 }
 
-// inOrder returns properties as JSON in the author's order, which models follow: those
-// that it does not name come last, by name.
-func inOrder(properties map[string]any, order []string) any {
-	names := slices.DeleteFunc(slices.Clone(order), func(name string) bool { _, ok := properties[name]; return !ok })
-	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+func fromGenai(m map[string]any) map[string]any {
+	kind, _ := m["type"].(string)
+	switch kind = strings.ToLower(kind); {
+	case kind == "" || kind == "type_unspecified":
+		delete(m, "type")
+	case m["nullable"] == true:
+		m["type"] = []any{kind, "null"}
+	default:
+		m["type"] = kind
+	}
+	list, _ := m["anyOf"].([]any)
+	properties, _ := m["properties"].(map[string]any)
+	for _, s := range slices.Concat(list, []any{m["items"]}, slices.Collect(maps.Values(properties))) {
+		if s, ok := s.(map[string]any); ok {
+			fromGenai(s)
 		}
+	}
+	if order, _ := m["propertyOrdering"].([]any); order != nil && properties != nil {
+		m["properties"] = inOrder(properties, order)
+	} else if kind == "object" && properties == nil {
+		m["properties"] = map[string]any{}
+	}
+	for _, google := range []string{"nullable", "propertyOrdering", "example", "featureSelectionPreference"} {
+		delete(m, google)
+	}
+	return m
+}
+
+// inOrder returns properties, which it uses up, as JSON in the author's order, which models
+// follow: those that it does not name come last, by name.
+func inOrder(properties map[string]any, order []any) any {
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		order = append(order, name)
 	}
 	out := []byte("{")
-	for i, name := range names {
-		key, err := json.Marshal(name)
-		value, err2 := json.Marshal(properties[name], json.Deterministic(true))
-		if err != nil || err2 != nil || slices.Contains(names[:i], name) {
-			return properties
+	for _, name := range order {
+		name, _ := name.(string)
+		if property, ok := properties[name]; ok {
+			one, _ := json.Marshal(map[string]any{name: property}, json.Deterministic(true)) // it was read as JSON
+			out = append(append(out, one[1:len(one)-1]...), ',')
+			delete(properties, name)
 		}
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, key...), ':'), value...)
 	}
-	return jsontext.Value(append(out, '}'))
+	return jsontext.Value(append(bytes.TrimSuffix(out, []byte(",")), '}'))
 }
 
 // Refuse returns an [Unsupported] error for what c asks that no provider besides

@@ -21,19 +21,22 @@ import (
 // calls wherever they begin a line outside of a fence.
 
 var (
-	// tags stand before a call, and some hold its name.
-	tags    = regexp.MustCompile(`^(?:(?:function)?<[^<>\n]{1,80}>|\[[A-Z_]{3,20}\]|functools\b|` + "```" + `\w*[ \t]*(?:\n|$))`)
-	callish = regexp.MustCompile(`(?i)tool|call|func|action|invoke|plugin|python_tag`)
-	words   = regexp.MustCompile(`[\w.-]+`)
-	first   = regexp.MustCompile(`^[\w.-]+`)
-	// prefixes are what models put before a name.
-	prefixes = regexp.MustCompile(`^(?:>>>|print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)+`)
+	// leads stand before a call: tags, some of which hold its name, and words.
+	leads = regexp.MustCompile(`^(?:(?:function)?<[^<>\n]{1,80}>|\[[A-Z_]{3,20}\]|functools\b|` + "```" + `\w*[ \t]*(?:\n|$)|` +
+		`>>>|print\(|functions?\.|default_api\.|tools?\.|call:|(?:assistant)?commentary to=)`)
+	callish  = regexp.MustCompile(`(?i)tool|call|func|action|invoke|plugin|python_tag|>>>|to=$`)
+	words    = regexp.MustCompile(`[\w.-]+`)
+	first    = regexp.MustCompile(`^[\w.-]+`)
 	react    = regexp.MustCompile(`^\W{0,4}Action\W{1,6}([\w.-]+)\W+Action Input\W`)
 	keywords = regexp.MustCompile(`^\(\s*(?:\w+\s*=|\))`)
 	begun    = regexp.MustCompile(`^\(\s*\w*\s*$`) // keywords, perhaps
 	closing  = regexp.MustCompile("^(?:[\\s\\])},;.]|```|</?[^<>\n]{1,80}>|\\[/?[A-Z_]{3,20}\\])+")
 	// openings are what a call may begin with besides a bracket and a name.
 	openings = []string{"```", ">>>", "print(", "functions.", "default_api.", "functools", "call:", "function<", "Action:", "**Action:", "commentary to=", "assistantcommentary to="}
+	// What the members of a call are called, and those that hold calls.
+	names   = regexp.MustCompile(`^(?:(?:tool_|function_|recipient_)?name|toolName|tool|function|action)$`)
+	inputs  = regexp.MustCompile(`^(?:arguments|parameters|args|params|(?:action_|tool_)?input|tool_args|kwargs)$`)
+	holders = regexp.MustCompile(`^(?:(?:tool_|function_)calls?|functionCall|calls|function|tool_uses|actions)$`)
 )
 
 // tools are the names of the tools that are declared.
@@ -77,7 +80,7 @@ func (t tools) last(rest string) bool {
 
 func (t tools) known(name string) string {
 	for _, name := range []string{name, strings.TrimPrefix(name, "functions.")} {
-		if slices.Contains(t, name) {
+		if name != "" && slices.Contains(t, name) {
 			return name
 		}
 	}
@@ -98,26 +101,22 @@ func (t tools) read(text string) (r reading) {
 	if m := react.FindStringSubmatch(head(text)); m != nil && t.known(m[1]) != "" {
 		return reading{name: t.known(m[1]), tagged: true, open: true}
 	}
-	const most = 8 // tags before a call
+	const most = 8 // leads before a call
 	fenced := false
 	for range most {
 		text = strings.TrimLeft(text, " \t\r\n")
-		tag := tags.FindString(head(text))
-		if tag == "" {
+		lead := leads.FindString(head(text))
+		if lead == "" {
 			break
 		}
-		text = text[len(tag):]
-		if tag[0] == '`' {
+		text = text[len(lead):]
+		if lead[0] == '`' {
 			fenced = true
 			continue
 		}
-		r.tagged = r.tagged || callish.MatchString(tag)
-		named := words.FindAllString(tag, -1)
-		if !callish.MatchString(tag) {
-			named = named[:min(1, len(named))] // <N>
-		}
-		for _, word := range named {
-			if name := t.known(word); name != "" {
+		r.tagged = r.tagged || strings.ContainsAny(lead, "<>[=") && callish.MatchString(lead) || lead == "functools"
+		for n, word := range words.FindAllString(lead, -1) {
+			if name := t.known(word); name != "" && (n == 0 || callish.MatchString(lead)) { // <N>
 				return reading{name: name, rest: text, tagged: !fenced, open: true}
 			}
 		}
@@ -153,10 +152,8 @@ func (t tools) byName(r reading, text string) reading {
 	for _, name := range t {
 		r.open = r.open || strings.HasPrefix(name+".call(", text)
 	}
-	prefix := prefixes.FindString(head(text))
-	r.tagged = r.tagged || strings.HasSuffix(prefix, "to=functions.") || strings.HasPrefix(prefix, ">>>")
-	name := first.FindString(head(text[len(prefix):]))
-	rest := text[len(prefix)+len(name):]
+	name := first.FindString(head(text))
+	rest := text[len(name):]
 	if name = t.known(strings.TrimSuffix(name, ".call")); name == "" {
 		return r
 	}
@@ -226,27 +223,24 @@ func (t tools) callIn(v any, depth int) string {
 	if o["description"] != nil || depth == most {
 		return "" // a declaration
 	}
-	has := func(members ...string) bool {
-		return slices.ContainsFunc(members, func(m string) bool { return o[m] != nil })
-	}
+	called, input := "", false
 	for member, v := range o {
 		name, _ := v.(string)
-		_, object := v.(map[string]any)
-		switch member {
-		case "name", "tool", "tool_name", "toolName", "function", "function_name", "action", "recipient_name":
-			if t.known(name) != "" && has("arguments", "parameters", "args", "params", "input", "action_input", "tool_input", "tool_args", "kwargs") {
-				return t.known(name)
-			}
-		}
-		switch member {
-		case "tool_calls", "tool_call", "function_call", "function", "functionCall", "calls", "tool_uses", "actions":
+		switch _, object := v.(map[string]any); {
+		case object && len(o) == 1 && t.known(member) != "":
+			return t.known(member)
+		case names.MatchString(member) && t.known(name) != "":
+			called = t.known(name)
+		case inputs.MatchString(member):
+			input = input || v != nil
+		case holders.MatchString(member):
 			if name := t.callIn(v, depth+1); name != "" {
 				return name
 			}
 		}
-		if object && len(o) == 1 && t.known(member) != "" {
-			return t.known(member)
-		}
 	}
-	return ""
+	if !input {
+		return ""
+	}
+	return called
 }
