@@ -142,12 +142,11 @@ func decodeDecision(a answer) (jit.Decision, error) {
 		Message:         a.clean(o.Text("agent_message", "deny_reason", "review_notes", "message"), maxMessage),
 		ConsentRequired: o.Flag("delegation_consent_required"),
 	}
-	for name, id := range map[string]string{"request_id": d.RequestID, "task_id": d.TaskID} {
-		if !o.Has(name) {
-			continue
-		}
-		if err := checkID(name, id); err != nil {
-			return jit.Decision{}, err
+	for _, name := range []string{"request_id", "task_id"} {
+		if o.Has(name) {
+			if err := checkID(name, o.Text(name)); err != nil {
+				return jit.Decision{}, err
+			}
 		}
 	}
 	if d.Status == jit.StatusApproved {

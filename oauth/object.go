@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -49,8 +50,11 @@ func (o Object) Text(names ...string) string {
 
 // text returns a value that is a text; "" for others.
 func text(v jsontext.Value) string {
-	if v.Kind() != '"' {
+	switch {
+	case v.Kind() != '"':
 		return ""
+	case !bytes.ContainsRune(v, '\\'):
+		return string(v[1 : len(v)-1])
 	}
 	s, _ := jsontext.AppendUnquote(nil, v) // which was decoded before
 	return string(s)

@@ -61,13 +61,13 @@ func (d Detail) check() (Checked, error) {
 			return Checked{}, err
 		}
 		extra = make(map[string]rawMessage, len(d.Extra))
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.Extra)) {
-		value, err := canonicalExtra(d.Extra[name])
-		if err != nil {
-			return Checked{}, fmt.Errorf("%s: %w", quote(name), plainError(err))
+		for _, name := range slices.Sorted(maps.Keys(d.Extra)) {
+			value, err := canonicalExtra(d.Extra[name])
+			if err != nil {
+				return Checked{}, fmt.Errorf("%s: %w", quote(name), plainError(err))
+			}
+			extra[name] = value
 		}
-		extra[name] = value
 	}
 	d.Extra = extra
 	text, err := assemble(d)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -61,15 +62,29 @@ func parse(data []byte) ([]Detail, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("%d bytes, over the limit of %d", len(data), MaxBytes)
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
-	details, err := decodeDetails(dec)
-	if err != nil {
-		return nil, plainError(err)
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
+	var r reading
+	err := json.Unmarshal(data, &r)
+	switch {
+	case r.err != nil:
+		return nil, plainError(r.err)
+	case r.details == nil:
+		return nil, plainError(err) // there is no value
+	case err != nil:
 		return nil, errors.New("more text after the value")
 	}
-	return details, nil
+	return r.details, nil
+}
+
+// A reading takes part in [json.Unmarshal], which has decoders to lend.
+type reading struct {
+	details []Detail
+	err     error // as it was before Unmarshal words it
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (r *reading) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	r.details, r.err = decodeDetails(dec)
+	return r.err
 }
 
 // decodeDetails reads an object, or an array of them.
@@ -117,11 +132,11 @@ func decodeDetail(dec *jsontext.Decoder) (Detail, error) {
 		if members > MaxMembers {
 			return Detail{}, fmt.Errorf("more than %d members", MaxMembers)
 		}
-		name, err := dec.ReadToken()
+		name, err := dec.ReadValue()
 		if err != nil {
 			return Detail{}, err
 		}
-		if err := decodeMember(dec, &d, name.String()); err != nil {
+		if err := decodeMember(dec, &d, memberName(name)); err != nil {
 			return Detail{}, err
 		}
 	}
@@ -130,6 +145,17 @@ func decodeDetail(dec *jsontext.Decoder) (Detail, error) {
 	}
 	c, err := d.check()
 	return c.detail, err
+}
+
+// memberName returns a name as it is known, or else as it is written.
+func memberName(quoted jsontext.Value) string {
+	for _, name := range known() {
+		if string(quoted[1:len(quoted)-1]) == name {
+			return name
+		}
+	}
+	name, _ := jsontext.AppendUnquote(nil, quoted) // which was decoded
+	return string(name)
 }
 
 func decodeMember(dec *jsontext.Decoder, d *Detail, name string) error {

@@ -14,12 +14,12 @@
 package strictjson
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -59,33 +59,52 @@ func Object(data []byte) (map[string]jsontext.Value, error) {
 	if err := checkDepth(data); err != nil {
 		return nil, err
 	}
-	members := map[string]jsontext.Value{}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(data))
-	start, err := dec.ReadToken()
-	if err == nil && start.Kind() != '{' {
-		return nil, errors.New("not an object")
+	o := object{data: data, text: string(data)}
+	if err := json.Unmarshal(data, &o); err != nil {
+		return nil, &decodeError{describe(cmp.Or(o.err, err)), err}
 	}
+	return o.members, nil
+}
+
+// An object takes part in [json.Unmarshal], which has decoders to lend.
+type object struct {
+	data    []byte
+	text    string // data, of which most names are parts
+	members map[string]jsontext.Value
+	err     error // as it was before Unmarshal words it
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (o *object) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	o.err = o.read(dec)
+	return o.err
+}
+
+func (o *object) read(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '{' {
+		return errors.New("not an object")
+	}
+	o.members = map[string]jsontext.Value{}
+	_, err := dec.ReadToken() // '{'
 	for err == nil && dec.PeekKind() != '}' {
-		var name jsontext.Token
-		if name, err = dec.ReadToken(); err != nil {
+		var name, value jsontext.Value
+		if name, err = dec.ReadValue(); err != nil {
 			break
 		}
-		key := name.String()
-		var value jsontext.Value
-		value, err = dec.ReadValue()
 		end := int(dec.InputOffset())
-		members[key] = data[end-len(value) : end : end]
+		key := o.text[end-len(name)+1 : end-1]
+		if strings.ContainsRune(key, '\\') {
+			unquoted, _ := jsontext.AppendUnquote(nil, name) // which was decoded
+			key = string(unquoted)
+		}
+		value, err = dec.ReadValue()
+		end = int(dec.InputOffset())
+		o.members[key] = o.data[end-len(value) : end : end]
 	}
 	if err == nil {
 		_, err = dec.ReadToken() // '}'
 	}
-	if err == nil {
-		if _, err = dec.ReadToken(); err == io.EOF { //nolint:errorlint // the decoder returns it as it is
-			return members, nil
-		}
-		err = cmp.Or(err, errors.New("more after the value"))
-	}
-	return nil, &decodeError{describe(err), err}
+	return err
 }
 
 // checkDepth refuses data nested deeper than [MaxDepth]. The decoder's own bound

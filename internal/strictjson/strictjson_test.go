@@ -216,7 +216,7 @@ func TestObject(t *testing.T) {
 		t.Errorf("Object: %v (-want +got):\n%s", err, diff)
 	}
 	for _, text := range []string{
-		``, ` `, `null`, `[]`, `"a"`, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{"a" 1}`, `{}{}`, `{}x`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`,
+		``, ` `, `null`, `[]`, `"a"`, `{`, `{"a"`, `{"a":`, `{"a":1`, `{"a":1,}`, `{"a" 1}`, `{}{}`, `{}x`, `{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{1:2}`,
 		`{"a":{"b":1,"b":2}}`, "{\"a\":\"" + canary + "\xff\"}", `{"a":` + nested(strictjson.MaxDepth) + `}`,
 	} {
 		if got, err := strictjson.Object([]byte(text)); err == nil || strings.Contains(err.Error(), canary) {

@@ -71,8 +71,11 @@ func malformedBody(reason string) error {
 
 // readBody reads a JSON object. Its error says why the body is none that counts.
 func readBody(h http.Header, body []byte) (refusal, error) {
-	if len(body) > MaxBody {
+	switch {
+	case len(body) > MaxBody:
 		return refusal{}, fmt.Errorf("the body is over the limit of %d bytes", MaxBody)
+	case len(body) == 0:
+		return refusal{}, errors.New("the body is empty, or was not read")
 	}
 	for _, coding := range fieldLines(h, "Content-Encoding") {
 		if c := strings.Trim(coding, " \t"); c != "" && !strings.EqualFold(c, "identity") {
@@ -82,8 +85,8 @@ func readBody(h http.Header, body []byte) (refusal, error) {
 	if !isJSON(fieldLines(h, "Content-Type")) {
 		return refusal{}, errors.New("the body is not JSON by its Content-Type")
 	}
-	var members map[string]jsontext.Value
-	if err := strictjson.Unmarshal(body, &members); err != nil || members == nil {
+	members, err := strictjson.Object(body)
+	if err != nil {
 		return refusal{}, errors.New("the body is no JSON object that can be read in one way only")
 	}
 	for name := range members {

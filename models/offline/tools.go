@@ -38,15 +38,12 @@ var notInPattern = regexp.MustCompile(`[^\pL\pN_-]+`)
 // fit returns an identifier as the tool takes it. Where its pattern takes no file
 // name, "Q4 Report.md" is Q4-Report.
 func (t *fetchTool) fit(id string) string {
-	if t == nil || t.pattern == "" {
+	stem := strings.Trim(notInPattern.ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
+	if t == nil || t.pattern == "" || stem == id {
 		return id
 	}
 	pattern, err := regexp.Compile(t.pattern)
-	if err != nil || pattern.MatchString(id) { // one that Go does not read binds nobody here
-		return id
-	}
-	stem := strings.Trim(notInPattern.ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
-	if pattern.MatchString(stem) {
+	if err == nil && !pattern.MatchString(id) && pattern.MatchString(stem) { // one that Go does not read binds nobody here
 		return stem
 	}
 	return id
