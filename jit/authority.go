@@ -136,6 +136,10 @@ type Decision struct {
 	// RetryAfter is how long the server asks to wait before the next poll; 0
 	// when it does not ask.
 	RetryAfter time.Duration
+	// SlowDown says that the server wants to be looked at less often: five seconds are
+	// added to the time between looks, for good (OpenID CIBA Core, section 11; RFC 8628,
+	// section 3.5).
+	SlowDown bool
 	// Details and For are what the server holds the request to be; nil when it does not
 	// say. A request that is held to be another one is not used.
 	Details []rar.Detail

@@ -187,6 +187,29 @@ func TestRetryAfterMakesTheIntervalLonger(t *testing.T) {
 	})
 }
 
+// Each slow_down makes the interval five seconds longer, for good.
+func TestSlowDownIsObeyed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, start := undecided(time.Hour, 5, jit.StatusApproved), time.Now()
+		status := authority.Look
+		authority.Look = func(id string, n int) (jit.Decision, error) {
+			d, err := status(id, n)
+			d.SlowDown = n == 1 || n == 3
+			time.Sleep(2 * time.Second) // the interval is from sending
+			return d, err
+		}
+		c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
+		if err := fetch(t.Context(), c, "doc_1"); err != nil {
+			t.Fatal(err)
+		}
+		want := []time.Duration{5 * time.Second, 10 * time.Second, 10 * time.Second, 15 * time.Second, 15 * time.Second}
+		near := cmp.Comparer(func(a, b time.Duration) bool { return max(a, b)-min(a, b) <= 500*time.Millisecond })
+		if diff := cmp.Diff(want, gaps(start, authority.Looks()), near); diff != "" {
+			t.Errorf("looks (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestPermanentFaultEndsTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		authority := undecided(time.Hour, 0, 0)

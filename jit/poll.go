@@ -13,12 +13,12 @@ import (
 
 // poll looks at a pending request until it is decided, its window ends, or ctx
 // does. One look is under way at a time; the interval counts from sending the
-// last one (sent), with jitter, and a server's Retry-After makes it longer. A
-// temporary fault costs one look, not the wait.
+// last one (sent), with jitter; a server's Retry-After makes it longer, and each
+// SlowDown all that follow. A temporary fault costs one look, not the wait.
 func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending Decision, sent time.Time) (Decision, error) {
-	wait := pending.RetryAfter
+	wait, slower := pending.RetryAfter, time.Duration(0)
 	for {
-		next := sent.Add(s.interval(wait))
+		next := sent.Add(max(s.interval()+slower, wait))
 		final := !next.Before(pending.ExpiresAt)
 		if final {
 			next = pending.ExpiresAt // a decision in the last moment still counts
@@ -35,7 +35,9 @@ func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending D
 			dec.Status = StatusExpired
 			return dec, nil
 		}
-		wait = dec.RetryAfter
+		if wait = dec.RetryAfter; dec.SlowDown {
+			slower += slowDown
+		}
 	}
 }
 
@@ -63,15 +65,19 @@ func (s *scope) look(ctx context.Context, key grantKey, d rar.Checked, pending D
 	if dec.DecideAt == "" {
 		dec.DecideAt = pending.DecideAt
 	}
-	if field := s.otherThan(key, d, dec); field != "" {
-		// Nobody decided what this call wants. It is no denial of that either, so a
-		// later call asks anew.
-		dec.Status, dec.Message = StatusUnknown, "the request that was decided is another one than was made: its "+field+" differs"
-	}
+	s.compare(key, d, &dec)
 	if dec.Status == StatusPending {
 		dec.ExpiresAt = pending.ExpiresAt // the window is fixed when the request is made
 	}
 	return dec, nil
+}
+
+// compare takes a decision about another request than was made for none. Nobody decided
+// what this call wants; it is no denial of that either, so a later call asks anew.
+func (s *scope) compare(key grantKey, d rar.Checked, dec *Decision) {
+	if field := s.otherThan(key, d, *dec); field != "" {
+		dec.Status, dec.Message = StatusUnknown, "the request that the server has is another one than was made: its "+field+" differs"
+	}
 }
 
 // otherThan names what a server holds a request to be that differs from what the call
@@ -113,12 +119,14 @@ func sameArgs(a, b json.RawMessage) bool {
 	return reflect.DeepEqual(values[0], values[1])
 }
 
-// interval returns the time from one look to the next: the configured one with a
-// tenth of jitter, so that many waiters spread out, or the server's if longer.
-func (s *scope) interval(retryAfter time.Duration) time.Duration {
+// slowDown is what a server's wish to be looked at less often adds.
+const slowDown = 5 * time.Second
+
+// interval returns the configured time from one look to the next with a tenth of
+// jitter, so that many waiters spread out.
+func (s *scope) interval() time.Duration {
 	base := s.task.engine.cfg.PollInterval
-	jitter := time.Duration((rand.Float64() - 0.5) * 0.2 * float64(base))
-	return max(base+jitter, retryAfter)
+	return base + time.Duration((rand.Float64()-0.5)*0.2*float64(base))
 }
 
 func sleepUntil(ctx context.Context, when time.Time) error {

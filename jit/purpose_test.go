@@ -28,21 +28,30 @@ func TestDecisionAboutSomethingElseIsNotUsed(t *testing.T) {
 		"no arguments":         {jit.Decision{For: &jit.Purpose{Tool: "report"}}, "arguments"},
 		"an API it is not for": {jit.Decision{For: &jit.Purpose{Tool: "report", Args: []byte(`{"n":1}`), Origin: "https://api.example"}}, "origin"},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			authority := &fake.Authority{
-				Decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil },
-				Look: func(string, int) (jit.Decision, error) {
+		for _, atOnce := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				decided := func(string, int) (jit.Decision, error) {
 					says := tt.says
 					says.Status = jit.StatusApproved
 					return says, nil
-				},
-			}
-			c := offline(t, jit.Config{Authority: authority, Wait: time.Minute}, nil)
-			_, err := jit.Acquire(c.task.Call(t.Context(), call), read("doc_1"))
-			denied, refused := errors.AsType[*jit.DeniedError](err)
-			if tt.names == "" && err != nil || tt.names != "" && (!refused || !strings.Contains(denied.Message, "its "+tt.names+" differs")) {
-				t.Errorf("%s: Acquire() = %v", name, err)
-			}
-		})
+				}
+				authority := &fake.Authority{
+					Decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil },
+					Look:   decided,
+				}
+				if atOnce {
+					authority.Decide = func(jit.Request) (jit.Decision, error) { return decided("", 0) }
+				}
+				c := offline(t, jit.Config{Authority: authority, Wait: time.Minute}, nil)
+				for n := range 2 { // the second time it is asked anew
+					_, err := jit.Acquire(c.task.Call(t.Context(), call), read("doc_1"))
+					denied, refused := errors.AsType[*jit.DeniedError](err)
+					if tt.names == "" && err != nil || tt.names != "" && (!refused || !strings.Contains(denied.Message, "its "+tt.names+" differs") ||
+						authority.Redeemed() != 0 || len(authority.Requests()) != n+1) {
+						t.Errorf("%s: Acquire() = %v after %d requests and %d tokens", name, err, len(authority.Requests()), authority.Redeemed())
+					}
+				}
+			})
+		}
 	}
 }

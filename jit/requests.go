@@ -323,6 +323,7 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 	if err != nil {
 		return openRequest{}, &AuthorityError{opRequest, err}
 	}
+	s.compare(key, d, &req.Decision)
 	if req.Status == StatusPending {
 		key = t.requests.bind(f, s)
 		if !req.ExpiresAt.After(time.Now()) {

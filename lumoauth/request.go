@@ -21,6 +21,9 @@ const (
 	opToken   = "redeem request"
 )
 
+// codeSlowDown is how a server asks to be polled less often (RFC 8628, section 3.5).
+const codeSlowDown = "slow_down"
+
 // MaxTTL is the longest lifetime that LumoAuth documents for a granted token.
 const MaxTTL = 900 * time.Second
 
@@ -80,6 +83,9 @@ func (c *Client) Status(ctx context.Context, requestID string) (jit.Decision, er
 	a, err := c.asAgent(ctx, call{
 		op: opStatus, method: http.MethodGet, path: path("jit", "request", requestID, "status"), repeat: repeatSafe,
 	})
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeSlowDown {
+		return c.locate(jit.Decision{RequestID: requestID, Status: jit.StatusPending, SlowDown: true, RetryAfter: e.RetryAfter}), nil
+	}
 	if err != nil {
 		return jit.Decision{}, err
 	}

@@ -327,3 +327,19 @@ func TestCancelledWhileWaiting(t *testing.T) {
 		}
 	})
 }
+
+// A server that wants to be polled less often is obeyed by whoever polls, and not asked
+// again at once.
+func TestSlowDownIsHandedOn(t *testing.T) {
+	for _, status := range []int{400, 429} {
+		routes, looks := goodRoutes(), 0
+		routes[statusRoute] = func(w http.ResponseWriter, _ *http.Request) {
+			looks++
+			reply(w, status, `{"error":"slow_down"}`)
+		}
+		d, err := inMemory(t, newFake(routes)).Status(t.Context(), "jit_1")
+		if err != nil || d.Status != jit.StatusPending || !d.SlowDown || looks != 1 {
+			t.Errorf("%d: Status() = %+v, %v after %d looks, want pending and slower after 1", status, d, err, looks)
+		}
+	}
+}

@@ -183,7 +183,7 @@ func (c *Client) refused(r call, a answer, location string) *Error {
 			e.Message = "to host " + a.clean(u.Host, maxLabel)
 		}
 	}
-	e.again = mayPass(r.repeat, a.status) && !errors.Is(e.kind, ErrBudgetExceeded) && !errors.Is(e.kind, ErrInvalidClient)
+	e.again = mayPass(r.repeat, a.status) && code != codeSlowDown && !errors.Is(e.kind, ErrBudgetExceeded) && !errors.Is(e.kind, ErrInvalidClient)
 	return e
 }
 
