@@ -48,6 +48,8 @@ static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 	$(GO) -C lab/faults mod tidy -diff
 	$(GO) -C lab/stores vet ./...
 	$(GO) -C lab/stores mod tidy -diff
+	$(GO) -C lab/browser vet ./...
+	$(GO) -C lab/browser mod tidy -diff
 	$(GO) test ./api
 
 .PHONY: api
@@ -86,6 +88,10 @@ faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULT
 .PHONY: stores
 stores: ## hold the runner to every store of conversations (needs Debian's package postgresql), and to a peer over A2A
 	@$(GO) -C lab/stores test ./...
+
+.PHONY: browser
+browser: ## decide, and try to, at the page in a headless Chromium (needs Debian's package chromium)
+	@$(GO) -C lab/browser test -count=1 ./...
 
 .PHONY: realmodels
 realmodels: ## run the whole job against model servers from public packages, for minutes; docs/models.md keeps the table

@@ -14,19 +14,23 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 //go:embed page.html page.css page.js
 var files embed.FS
 
-var pageHTML = template.Must(template.ParseFS(files, "page.html"))
+var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"shown": func(text string) string { return plain.Escape(text, maxLabel) },
+}).ParseFS(files, "page.html"))
 
 // Limits of a page.
 const (
 	keyLife     = 15 * time.Minute // of a sign-in link
 	sessionLife = 12 * time.Hour
 	maxKeys     = 64 // links and sessions that live at a time
-	perMinute   = 30 // decisions and sign-ins
+	perMinute   = 30 // decisions; a key is too long to be guessed
 	maxForm     = 16 << 10
 	cookieName  = "approvals"
 )
@@ -50,7 +54,7 @@ type Page struct {
 	mu       sync.Mutex
 	links    map[[32]byte]time.Time // until when they work, by the hash of their keys
 	sessions map[[32]byte]time.Time // the same
-	recent   []time.Time            // of the last minute: decisions and sign-ins
+	recent   []time.Time            // decisions of the last minute
 }
 
 // NewPage returns a page.
@@ -139,9 +143,6 @@ func (p *Page) busy(w http.ResponseWriter) bool {
 }
 
 func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
-	if p.busy(w) {
-		return
-	}
 	if !p.works(p.links, r.PostFormValue("key"), true) {
 		p.show(w, http.StatusForbidden, view{Problem: "This link was used, or it is too old. The program that printed it prints a new one when it is started again."})
 		return

@@ -1,13 +1,27 @@
-// Keeps the list as it is on the server. Without JavaScript a person reloads.
+// Keeps a list, or one request, as it is on the server; what is typed stays. Without
+// JavaScript a person reloads.
 "use strict";
-const live = document.querySelector("main[data-live]");
-if (live) {
-  setInterval(async () => {
-    try {
-      const answer = await fetch(location.pathname, { redirect: "error" });
-      if (!answer.ok) return;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-      if (fresh) live.replaceChildren(...fresh.childNodes);
-    } catch { /* the server may come back */ }
-  }, 2000);
+const main = document.querySelector("main[data-live]");
+const away = document.querySelector(".away");
+const left = (m) => m.querySelectorAll(".left");
+
+// same is what m shows besides the time that is left.
+function same(m) {
+  const copy = m.cloneNode(true);
+  left(copy).forEach((e) => e.replaceChildren());
+  return copy.innerHTML;
 }
+
+async function look() {
+  try {
+    const answer = await fetch(location.pathname, { redirect: "error" });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+    const form = main.querySelector("form") && fresh.querySelector("form");
+    if (form || same(fresh) === same(main)) left(fresh).forEach((e, i) => left(main)[i].replaceChildren(...e.childNodes));
+    else main.replaceChildren(...fresh.childNodes);
+    away.hidden = true;
+  } catch {
+    away.hidden = false;
+  }
+}
+if (main) setInterval(look, 2000);
