@@ -28,8 +28,7 @@ type sweep struct {
 	Config
 	patient bool
 
-	busy  map[string]busy // owners whose tasks another process recovers
-	skip  map[string]bool // owners that are not for us to wait for
+	busy  map[string]busy // owners whose tasks are not to be had
 	found []journal.Task  // all orphans, at the last look
 	done  bool            // at which there was nothing to do
 
@@ -42,12 +41,12 @@ type sweep struct {
 }
 
 type busy struct {
-	tasks int
+	tasks int       // that another process recovers; 0 for what is not for us to wait for
 	again time.Time // to be looked at, for that process may die too
 }
 
 func newSweep(cfg Config, patient bool) *sweep {
-	return &sweep{Config: cfg, patient: patient, busy: map[string]busy{}, skip: map[string]bool{}, alone: make(chan struct{}, 1)}
+	return &sweep{Config: cfg, patient: patient, busy: map[string]busy{}, alone: make(chan struct{}, 1)}
 }
 
 // run makes rounds until nothing is left to do or to wait for. The end of ctx ends
@@ -86,11 +85,6 @@ func (s *sweep) run(ctx context.Context) error {
 func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err error) {
 	now := time.Now()
 	at := map[string]time.Time{} // when something can be done, by owner
-	note := func(owner string, due time.Time) {
-		if was, ok := at[owner]; !ok || due.Before(was) {
-			at[owner] = due
-		}
-	}
 	if s.found, err = s.orphans(ctx); err != nil {
 		return nil, next, err
 	}
@@ -100,15 +94,21 @@ func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err 
 	}
 	waiting := 0
 	for _, t := range slices.Concat(s.found, unknown) {
-		if due, ok := s.due(t, now); ok && !s.skip[t.Owner] && t.Owner != s.Journal.Owner() {
-			note(t.Owner, due)
-			if !t.State.Finished() {
-				waiting++
-			}
+		what, due := s.todo(t, now)
+		if b, held := s.busy[t.Owner]; what == nothing || held && b.tasks == 0 || t.Owner == s.Journal.Owner() {
+			continue
+		}
+		if was, ok := at[t.Owner]; !ok || due.Before(was) {
+			at[t.Owner] = due
+		}
+		if !t.State.Finished() {
+			waiting++
 		}
 	}
 	for owner, b := range s.busy {
-		at[owner] = b.again
+		if b.tasks > 0 {
+			at[owner] = b.again
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,25 +139,27 @@ func waits(t journal.Task, now time.Time) bool {
 	return t.State == journal.StateSuspended && now.Before(t.NextAttempt)
 }
 
-// due returns when something can be done about a task, if that is for us to wait for.
-func (s *sweep) due(t journal.Task, now time.Time) (time.Time, bool) {
-	switch {
-	case waits(t, now):
-		return time.Time{}, false
-	case t.State == journal.StateUnknown || s.kind(t) == foreign:
-		return time.Time{}, over(t, now)
-	case t.State.Finished():
-		return time.Time{}, false
-	case s.tryable(t, now):
-		return t.NextAttempt, true
-	}
-	return time.Time{}, true
-}
+// What can be done about a task.
+type step uint8
 
-// tryable reports whether a task is to be completed at the server. One that was tried,
-// and has ended by the clock since, is not.
-func (s *sweep) tryable(t journal.Task, now time.Time) bool {
-	return s.kind(t) == ours && !t.State.Finished() && (t.Attempts == 0 || !over(t, now))
+const (
+	nothing    step = iota // that is for us to wait for
+	tryIt                  // complete it at the server
+	settleOnly             // no server can be asked
+)
+
+// todo returns what can be done about a task, and when; zero is now.
+func (s *sweep) todo(t journal.Task, now time.Time) (step, time.Time) {
+	kind, over := s.kind(t), over(t, now)
+	switch {
+	case waits(t, now), t.State.Finished() && t.State != journal.StateUnknown:
+		return nothing, time.Time{}
+	case (t.State == journal.StateUnknown || kind == foreign) && !over:
+		return nothing, time.Time{}
+	case t.State != journal.StateUnknown && kind == ours && (t.Attempts == 0 || !over):
+		return tryIt, t.NextAttempt
+	}
+	return settleOnly, time.Time{} // also what was tried, and has ended by the clock since
 }
 
 // round recovers what owners left, until the server turns out not to answer.
@@ -188,7 +190,7 @@ func (s *sweep) recover(ctx context.Context, tries *errgroup.Group, owner string
 	case errors.Is(err, journal.ErrDamaged):
 		// A name that no process ever had. It must not keep us from the others.
 		s.Logger.WarnContext(ctx, "tasks cannot be recovered", "error", err)
-		s.skip[owner] = true
+		s.busy[owner] = busy{}
 		return nil
 	case ctx.Err() != nil:
 		return nil
@@ -209,13 +211,13 @@ func (s *sweep) recover(ctx context.Context, tries *errgroup.Group, owner string
 	tasks, err := s.Journal.Tasks(keep, journal.TaskFilter{Owner: owner})
 	now := time.Now()
 	for _, t := range tasks {
-		due, ok := s.due(t, now)
+		what, due := s.todo(t, now)
 		if err != nil || ctx.Err() != nil || s.away() {
 			break
 		}
 		switch {
-		case !ok || due.After(now):
-		case s.tryable(t, now):
+		case what == nothing || due.After(now):
+		case what == tryIt:
 			users.Add(1)
 			tries.Go(func() error { return errors.Join(s.attempt(ctx, t), leave()) })
 		default:
@@ -234,11 +236,6 @@ func (s *sweep) occupied(ctx context.Context, owner string) error {
 		return err
 	}
 	tasks = slices.DeleteFunc(tasks, func(t journal.Task) bool { return s.kind(t) != ours })
-	if len(tasks) == 0 { // nothing to wait for
-		s.skip[owner] = true
-		delete(s.busy, owner)
-		return nil
-	}
 	s.busy[owner] = busy{len(tasks), time.Now().Add(recheck)}
 	return nil
 }
