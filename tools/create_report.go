@@ -2,7 +2,6 @@ package tools
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -26,6 +25,20 @@ type Options struct {
 	Logger               *slog.Logger
 }
 
+// analysts makes one of the analyst's own tools, which call an API. Its description is a
+// prompt.
+func analysts[A, R any](opts Options, spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, error) {
+	if spec.API == nil {
+		return nil, fmt.Errorf("tools: %s: no API", spec.Name)
+	}
+	var err error
+	if spec.Description, err = prompts.Tool(spec.Name); err != nil {
+		return nil, err
+	}
+	spec.Base, spec.HonorsIdempotencyKey, spec.Policy, spec.Logger = opts.Base, opts.HonorsIdempotencyKey, opts.Policy, opts.Logger
+	return New(spec, fn)
+}
+
 // ReportArgs are the arguments of create_report.
 type ReportArgs struct {
 	Title   string `json:"title" jsonschema:"description=Title of the report as the user worded it,minLength=1,maxLength=200"`
@@ -46,23 +59,8 @@ type Report struct {
 // CreateReport returns the tool create_report for the reports API at api: POST
 // {api}/v1/reports. A call may ask for writing reports, and for nothing else.
 func CreateReport(api *url.URL, opts Options) (tool.Tool, error) {
-	if api == nil {
-		return nil, errors.New("tools: create_report: no API")
-	}
-	description, err := prompts.Tool("create_report")
-	if err != nil {
-		return nil, err
-	}
-	return New(Spec[ReportArgs]{
-		Name:        "create_report",
-		Description: description,
-		API:         api,
-		Base:        opts.Base,
-		Logger:      opts.Logger,
-		Policy:      opts.Policy,
-
-		HonorsIdempotencyKey: opts.HonorsIdempotencyKey,
-
+	return analysts(opts, Spec[ReportArgs]{
+		Name: "create_report", API: api,
 		// One for each request, so that a report which a document asks for does not come
 		// beside the one that the person wants.
 		Aim: &policy.Aim{

@@ -2,7 +2,6 @@ package tools
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"mime"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/policy"
-	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -40,20 +38,8 @@ var fileEndings = strings.Fields(`md restricted.md markdown restricted.markdown 
 // FetchDocument returns the tool fetch_document for the documents API at api: GET
 // {api}/v1/documents/{id}. A call may ask for reading that one document.
 func FetchDocument(api *url.URL, opts Options) (tool.Tool, error) {
-	if api == nil {
-		return nil, errors.New("tools: fetch_document: no API")
-	}
-	description, err := prompts.Tool("fetch_document")
-	if err != nil {
-		return nil, err
-	}
-	return New(Spec[FetchArgs]{
-		Name:        "fetch_document",
-		Description: description,
-		API:         api,
-		Base:        opts.Base,
-		Logger:      opts.Logger,
-		Policy:      opts.Policy,
+	return analysts(opts, Spec[FetchArgs]{
+		Name: "fetch_document", API: api,
 		Aim: &policy.Aim{
 			Targets: map[string]policy.Target{"document_id": {Type: "document", As: policy.InPart, Files: fileEndings}},
 			Records: policy.Records{Type: "document", ID: "id", Name: "title"},

@@ -1,13 +1,11 @@
 package tools
 
 import (
-	"errors"
 	"net/url"
 
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/policy"
-	"github.com/jitagent/jitagent/prompts"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -34,21 +32,9 @@ type FoundDocument struct {
 // {api}/v1/documents?query=.... A call may ask for searching documents, and for
 // nothing else. Not every API has a search: it is for who runs the agent to say so.
 func SearchDocuments(api *url.URL, opts Options) (tool.Tool, error) {
-	if api == nil {
-		return nil, errors.New("tools: search_documents: no API")
-	}
-	description, err := prompts.Tool("search_documents")
-	if err != nil {
-		return nil, err
-	}
-	return New(Spec[SearchArgs]{
-		Name:        "search_documents",
-		Description: description,
-		API:         api,
-		Base:        opts.Base,
-		Logger:      opts.Logger,
-		Policy:      opts.Policy,
-		Aim:         &policy.Aim{Records: policy.Records{Type: "document", ID: "id", Name: "title"}},
+	return analysts(opts, Spec[SearchArgs]{
+		Name: "search_documents", API: api,
+		Aim: &policy.Aim{Records: policy.Records{Type: "document", ID: "id", Name: "title"}},
 		Ceiling: func(SearchArgs) []rar.Detail {
 			return wordings(api, rar.Detail{Type: "file_access", Actions: []string{"search"}, Identifier: "documents"}, "v1/documents")
 		},
