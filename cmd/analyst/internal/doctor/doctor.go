@@ -40,6 +40,16 @@ type finding struct {
 	Fix    string `json:"fix,omitempty"`
 }
 
+// good is a check that found all well.
+func good(check, format string, args ...any) finding {
+	return finding{Check: check, OK: true, Detail: fmt.Sprintf(format, args...)}
+}
+
+// bad is one that did not.
+func bad(check string, err error, fix string) finding {
+	return finding{Check: check, Detail: cli.Say(err), Fix: fix}
+}
+
 // options are what doctor is asked for.
 type options struct {
 	cli.Target
@@ -97,17 +107,17 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 		if e, ok := errors.AsType[*cli.ExitError](err); ok {
 			code = e.Code
 		}
-		f := []finding{{Check: "configuration", Detail: cli.Say(err), Fix: "set or unset what is named; see analyst run --help"}}
+		f := []finding{bad("configuration", err, "set or unset what is named; see analyst run --help")}
 		return f, errors.Join(printFindings(p, f, o.json), &cli.ExitError{Code: code, Err: errors.New("the configuration is not usable")})
 	}
-	found := []finding{{Check: "configuration", OK: true, Detail: describe(s)}}
+	found := []finding{good("configuration", "%s", describe(s))}
 	if s.Embedded {
 		servers, err := cli.StartEmbedded(ctx, &s, p.StateDir(), nil)
 		if err != nil { // or the journal has the same trouble, and says so
 			servers, err = cli.StartEmbedded(ctx, &s, "", nil)
 		}
 		if err != nil {
-			return append(found, finding{Check: "embedded servers", Detail: cli.Say(err), Fix: "see the message; --documents must be a readable directory"}), nil
+			return append(found, bad("embedded servers", err, "see the message; --documents must be a readable directory")), nil
 		}
 		defer func() { _ = servers.Close() }()
 	}
@@ -141,20 +151,17 @@ func describe(s cli.Settings) string {
 // command does that talks to an authorization server. The function that it returns
 // waits for that and must be called.
 func checkState(ctx context.Context, p *cli.Program, authority string, c recovery.Completer) func() finding {
-	f := finding{Check: "journal"}
 	j, err := p.OpenState(ctx, false, nil)
 	if err != nil {
-		f.Detail, f.Fix = cli.Say(err), cli.RunHint
-		return func() finding { return f }
+		return func() finding { return bad("journal", err, cli.RunHint) }
 	}
 	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: authority, Completer: c})
 	return func() finding {
 		report, err := recovered()
 		if err = errors.Join(err, j.Close()); err != nil {
-			f.Detail, f.Fix = cli.Say(err), cli.StateHint
-			return f
+			return bad("journal", err, cli.StateHint)
 		}
-		f.OK, f.Detail = true, j.Path()
+		f := good("journal", "%s", j.Path())
 		for _, text := range []string{cli.Done(report), cli.Leftover(report)} {
 			if text != "" {
 				f.Detail += "; " + text
@@ -173,36 +180,32 @@ func checkServer(ctx context.Context, c *lumoauth.Client, s cli.Settings) []find
 	defer cancel()
 	ping, err := c.Ping(ctx)
 	if err != nil {
-		return []finding{{Check: "authorization server", Detail: cli.Say(err),
-			Fix: fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", cli.EnvURL, s.LumoAuth.URL, cli.EnvOrg, s.LumoAuth.Org)}}
+		return []finding{bad("authorization server", err,
+			fmt.Sprintf("check %s (%s) and %s (%s), and that this machine reaches the host", cli.EnvURL, s.LumoAuth.URL, cli.EnvOrg, s.LumoAuth.Org))}
 	}
-	found := []finding{{Check: "authorization server", OK: true,
-		Detail: fmt.Sprintf("issuer %s, answered in %s", ping.Metadata.Issuer, ping.RoundTrip.Round(time.Millisecond))}}
-	skew := finding{Check: "clock", OK: true, Detail: fmt.Sprintf("differs from the server's by %s", ping.Skew.Round(time.Second))}
+	server := good("authorization server", "issuer %s, answered in %s", ping.Metadata.Issuer, ping.RoundTrip.Round(time.Millisecond))
+	skew := good("clock", "differs from the server's by %s", ping.Skew.Round(time.Second))
 	switch {
 	case ping.ServerTime.IsZero():
 		skew.Detail = "the server does not tell its time"
 	case ping.Skew.Abs() > maxSkew:
 		skew.OK, skew.Fix = false, "set this machine's clock: tokens would count as expired or not yet valid"
 	}
-	return append(found, skew)
+	return []finding{server, skew}
 }
 
 // checkCredentials logs in.
 func checkCredentials(ctx context.Context, c *lumoauth.Client) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	f := finding{Check: "credentials"}
 	me, err := c.Me(ctx)
 	switch {
 	case errors.Is(err, lumoauth.ErrInvalidClient):
-		f.Detail, f.Fix = cli.Say(err), "check "+cli.EnvClientID+" and "+cli.EnvSecret
+		return bad("credentials", err, "check "+cli.EnvClientID+" and "+cli.EnvSecret)
 	case err != nil:
-		f.Detail, f.Fix = cli.Say(err), "see the message; the login may have worked, but the agent's own record could not be read"
-	default:
-		f.OK, f.Detail = true, fmt.Sprintf("agent %s, capabilities %s", me.AgentID, strings.Join(me.Capabilities, ", "))
+		return bad("credentials", err, "see the message; the login may have worked, but the agent's own record could not be read")
 	}
-	return f
+	return good("credentials", "agent %s, capabilities %s", me.AgentID, strings.Join(me.Capabilities, ", "))
 }
 
 // probePath returns where the tools in use meet a protected endpoint; "" when that is
@@ -224,29 +227,25 @@ func (o options) probePath(api *url.URL) (string, error) {
 func (o options) checkAPI(ctx context.Context, api *url.URL) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	f := finding{Check: "protected API"}
 	path, err := o.probePath(api)
 	if err != nil {
-		f.Detail, f.Fix = cli.Say(err), "see the message: the tools cannot be made for this API"
-		return f
+		return bad("protected API", err, "see the message: the tools cannot be made for this API")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, api.JoinPath(path).String(), nil)
 	if err != nil {
-		f.Detail, f.Fix = "the URL does not parse", "check "+cli.EnvAPI
-		return f
+		return bad("protected API", errors.New("the URL does not parse"), "check "+cli.EnvAPI)
 	}
 	client := &http.Client{Transport: &jit.Transport{}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		f.Detail, f.Fix = cli.Say(err), "check "+cli.EnvAPI+", and that this machine reaches the host"
-		return f
+		return bad("protected API", err, "check "+cli.EnvAPI+", and that this machine reaches the host")
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, 1<<16)
 	_ = resp.Body.Close()
-	f.Detail = fmt.Sprintf("%s answers %d to a call without a token", api, resp.StatusCode)
+	f := good("protected API", "%s answers %d to a call without a token", api, resp.StatusCode)
+	f.OK = resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden:
-		f.OK = true
+	case f.OK:
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		f.Fix = "the API redirects: set " + cli.EnvAPI + " to where it redirects to"
 	case resp.StatusCode >= 500:
@@ -265,16 +264,15 @@ func (o options) checkAPI(ctx context.Context, api *url.URL) finding {
 func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	f := finding{Check: "model"}
 	llm, err := models.Open(ctx, s.Model, models.Options{Getenv: p.Getenv, Settings: s.ModelSettings})
 	if err == nil {
 		err = models.Check(ctx, llm)
 	}
+	const fix = "see the message; --model offline needs no key"
 	if err != nil && !errors.Is(err, provider.ErrCannotTell) {
-		f.Detail, f.Fix = cli.Say(err), "see the message; --model offline needs no key"
-		return f
+		return bad("model", err, fix)
 	}
-	f.OK, f.Detail = true, s.Model+": "+s.Data
+	f := good("model", "%s: %s", s.Model, s.Data)
 	if err != nil {
 		f.Unknown = true
 		f.Detail += "; " + cli.Say(err)
@@ -285,9 +283,9 @@ func checkModel(ctx context.Context, p *cli.Program, s cli.Settings) finding {
 	use, err := provider.ProbeTools(ctx, llm)
 	switch {
 	case err != nil:
-		f.OK, f.Detail, f.Fix = false, cli.Say(err), "see the message; --model offline needs no key"
+		return bad("model", err, fix)
 	case use == provider.ToolsDropped:
-		f.OK, f.Detail, f.Fix = false, s.Model+": the server leaves tools out of the prompt, so no document is ever read", "use a model whose chat template has a place for tools"
+		return bad("model", errors.New(s.Model+": the server leaves tools out of the prompt, so no document is ever read"), "use a model whose chat template has a place for tools")
 	case use == provider.ToolsCalled:
 		f.Detail += "; it calls tools"
 	default:
