@@ -1,11 +1,11 @@
 package tools
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,51 +96,32 @@ func memberOf(s *jsonschema.Schema, name string) *jsonschema.Schema {
 	return s.AdditionalProperties
 }
 
-// misfit says in a sentence where arguments do not fit the schema: the field, what
-// came, and what is wanted. It judges nothing: it is asked when they do not.
+// misfit says in a sentence where arguments do not fit the schema: the field, what came,
+// and what is wanted.
 func misfit(v any, s *jsonschema.Schema, at string) string {
-	if s == nil {
+	if s == nil || fits(v, s) {
 		return ""
 	}
-	if s.Type != "" && !isA(v, s.Type) {
-		return fmt.Sprintf("%s is %s, and %s is wanted", field(at), kindOf(v), article(s.Type))
-	}
-	if len(s.Enum) > 0 && !slices.ContainsFunc(s.Enum, func(e any) bool { return fmt.Sprint(e) == fmt.Sprint(v) }) {
-		return fmt.Sprintf("%s is %s, and one of %s is wanted", field(at), brief(v), listed(s.Enum))
-	}
+	text := ""
 	switch v := v.(type) {
 	case map[string]any:
-		return misfitObject(v, s, at)
+		text = misfitObject(v, s, at)
 	case []any:
-		switch {
-		case s.MinItems != nil && uint64(len(v)) < *s.MinItems:
-			return fmt.Sprintf("%s has %d elements, and at least %d are wanted", field(at), len(v), *s.MinItems)
-		case s.MaxItems != nil && uint64(len(v)) > *s.MaxItems:
-			return fmt.Sprintf("%s has %d elements, and at most %d are wanted", field(at), len(v), *s.MaxItems)
-		case s.UniqueItems && repeats(v):
-			return fmt.Sprintf("%s has an element twice", field(at))
-		}
-		for i, element := range v {
-			if text := misfit(element, s.Items, join(at, strconv.Itoa(i))); text != "" {
-				return text
-			}
-		}
-	case string:
-		n := uint64(utf8.RuneCountInString(v)) //nolint:gosec // never negative
-		switch {
-		case s.MinLength != nil && n < *s.MinLength:
-			return fmt.Sprintf("%s has %d characters, and at least %d are wanted", field(at), n, *s.MinLength)
-		case s.MaxLength != nil && n > *s.MaxLength:
-			return fmt.Sprintf("%s has %d characters, and at most %d are wanted", field(at), n, *s.MaxLength)
-		case !matches(v, s.Pattern):
-			return fmt.Sprintf("%s is %s, and a text that matches %s is wanted", field(at), brief(v), s.Pattern)
-		}
-	case float64, int, int64:
-		if wanted := rangeOf(s); outside(v, s) {
-			return fmt.Sprintf("%s is %s, and a number %s is wanted", field(at), brief(v), wanted)
+		for i := 0; i < len(v) && text == ""; i++ {
+			text = misfit(v[i], s.Items, join(at, strconv.Itoa(i)))
 		}
 	}
-	return ""
+	return cmp.Or(text, fmt.Sprintf("%s is %s, and %s is wanted", field(at), shown(v), wanted(s)))
+}
+
+// fits reports whether a value alone fits a schema.
+func fits(v any, s *jsonschema.Schema) bool {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return false
+	}
+	compiled, err := compile(text)
+	return err == nil && compiled.Validate(v) == nil
 }
 
 func misfitObject(v map[string]any, s *jsonschema.Schema, at string) string {
@@ -163,105 +144,72 @@ func misfitObject(v map[string]any, s *jsonschema.Schema, at string) string {
 	return ""
 }
 
-func listed(values []any) string {
-	words := make([]string, len(values))
-	for i, v := range values {
-		words[i] = brief(v)
+// wanted words what a schema takes.
+func wanted(s *jsonschema.Schema) string {
+	if len(s.Enum) > 0 {
+		words := make([]string, len(s.Enum))
+		for i, v := range s.Enum {
+			words[i] = brief(v)
+		}
+		return "one of " + strings.Join(words, ", ")
 	}
-	return strings.Join(words, ", ")
-}
-
-// rangeOf words the bounds of a number.
-func rangeOf(s *jsonschema.Schema) string {
-	var words []string
+	text := map[string]string{
+		"string": "a text", "boolean": "true or false", "object": "an object", "array": "a list", "integer": "a whole number", "number": "a number",
+	}[s.Type]
+	if size := cmp.Or(between(s.MinLength, s.MaxLength, "characters"), between(s.MinItems, s.MaxItems, "elements")); size != "" {
+		text += " of " + size
+	}
 	for _, bound := range []struct {
 		word  string
-		value json.Number
-	}{{"from", s.Minimum}, {"above", s.ExclusiveMinimum}, {"to", s.Maximum}, {"below", s.ExclusiveMaximum}, {"that is a multiple of", s.MultipleOf}} {
-		if bound.value != "" {
-			words = append(words, bound.word+" "+bound.value.String())
+		value any
+		none  bool
+	}{
+		{"that matches", s.Pattern, s.Pattern == ""}, {"of which no two are alike", "", !s.UniqueItems},
+		{"from", s.Minimum, s.Minimum == "" || s.Minimum == minWhole}, {"above", s.ExclusiveMinimum, s.ExclusiveMinimum == ""},
+		{"to", s.Maximum, s.Maximum == "" || s.Maximum == maxWhole}, {"below", s.ExclusiveMaximum, s.ExclusiveMaximum == ""},
+		{"that is a multiple of", s.MultipleOf, s.MultipleOf == ""},
+	} {
+		if !bound.none {
+			text += strings.TrimRight(fmt.Sprintf(" %s %s", bound.word, bound.value), " ")
 		}
 	}
-	return strings.Join(words, " ")
+	return text
 }
 
-func outside(v any, s *jsonschema.Schema) bool {
-	var n float64
-	switch v := v.(type) {
-	case float64:
-		n = v
-	case int:
-		n = float64(v)
-	case int64:
-		n = float64(v)
+// The bounds that every whole number has, which nobody need be told.
+var (
+	maxWhole = json.Number(strconv.Itoa(strictjson.MaxWhole))
+	minWhole = "-" + maxWhole
+)
+
+// between words how many of something there may be; "" for any number.
+func between(least, most *uint64, what string) string {
+	switch {
+	case least != nil && most != nil:
+		return fmt.Sprintf("%d to %d %s", *least, *most, what)
+	case most != nil:
+		return fmt.Sprintf("at most %d %s", *most, what)
+	case least != nil:
+		return fmt.Sprintf("at least %d %s", *least, what)
 	}
-	beyond := func(bound json.Number, is func(b float64) bool) bool {
-		b, err := bound.Float64()
-		return err == nil && is(b)
-	}
-	return beyond(s.Minimum, func(b float64) bool { return n < b }) || beyond(s.ExclusiveMinimum, func(b float64) bool { return n <= b }) ||
-		beyond(s.Maximum, func(b float64) bool { return n > b }) || beyond(s.ExclusiveMaximum, func(b float64) bool { return n >= b }) ||
-		beyond(s.MultipleOf, func(b float64) bool { return math.Mod(n, b) != 0 })
+	return ""
 }
 
-func matches(text, pattern string) bool {
-	re, err := regexp.Compile(pattern)
-	return err != nil || re.MatchString(text)
-}
-
-func repeats(list []any) bool {
-	seen := map[string]bool{}
-	for _, element := range list {
-		text := fmt.Sprintf("%T %v", element, element)
-		if seen[text] {
-			return true
-		}
-		seen[text] = true
-	}
-	return false
-}
-
-func isA(v any, kind string) bool {
-	switch v := v.(type) {
-	case string:
-		return kind == "string"
-	case bool:
-		return kind == "boolean"
-	case map[string]any:
-		return kind == "object"
-	case []any:
-		return kind == "array"
-	case float64:
-		return kind == "number" || kind == "integer" && v == math.Trunc(v)
-	case int, int64:
-		return kind == "number" || kind == "integer"
-	}
-	return false
-}
-
-func kindOf(v any) string {
+// shown words what came.
+func shown(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
 	case string:
-		return "a text"
-	case bool:
-		return "true or false"
+		if n := utf8.RuneCountInString(v); n > maxBrief {
+			return fmt.Sprintf("a text of %d characters", n)
+		}
 	case map[string]any:
 		return "an object"
 	case []any:
-		return "a list"
-	case float64, int, int64:
-		return "the number " + brief(v)
+		return fmt.Sprintf("a list of %d", len(v))
 	}
-	return fmt.Sprintf("a %T", v)
-}
-
-func article(kind string) string {
-	words := map[string]string{
-		"string": "a text", "boolean": "true or false", "object": "an object", "array": "a list", "integer": "a whole number", "number": "a number",
-	}
-	return words[kind]
+	return brief(v)
 }
 
 func field(at string) string {
@@ -271,15 +219,17 @@ func field(at string) string {
 	return strings.Trim(brief(at), `"`)
 }
 
+// maxBrief is how much of a text is quoted.
+const maxBrief = 80
+
 // brief quotes what a model sent: escaped, and no more of it than helps.
 func brief(v any) string {
-	const most = 80
 	text := fmt.Sprint(v)
 	if f, ok := v.(float64); ok {
 		text = strconv.FormatFloat(f, 'f', -1, 64)
 	}
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
+	if len(text) > maxBrief {
+		text = strings.ToValidUTF8(text[:maxBrief], "") + "…"
 	}
 	if _, ok := v.(string); ok {
 		return strconv.Quote(text)

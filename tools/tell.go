@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -13,13 +12,8 @@ func tell(s *jsonschema.Schema) {
 		return
 	}
 	var words []string
-	switch least, most := s.MinLength, s.MaxLength; {
-	case least != nil && most != nil:
-		words = append(words, fmt.Sprintf("%d to %d characters", *least, *most))
-	case most != nil:
-		words = append(words, fmt.Sprintf("at most %d characters", *most))
-	case least != nil:
-		words = append(words, fmt.Sprintf("at least %d characters", *least))
+	if size := between(s.MinLength, s.MaxLength, "characters"); size != "" {
+		words = append(words, size)
 	}
 	s.MinLength, s.MaxLength = nil, nil // with one, some cannot write a line break
 	if s.Pattern != "" && !portable(s.Pattern) {
