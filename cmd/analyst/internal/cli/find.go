@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -92,24 +91,24 @@ func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, er
 	if err != nil {
 		return Subject{}, StateError(err, "")
 	}
-	if s := ofSession(tasks, id); len(s.Runs) > 0 {
-		return s, nil
-	}
-	calls, err := callsLike(ctx, j, id)
+	found, err := beginning(ctx, j, tasks, id)
 	if err != nil {
 		return Subject{}, err
 	}
-	if runs, ok := calls[id]; ok {
-		return Subject{Kind: "call", ID: id, Call: id, Runs: runs}, nil
+	for _, s := range found {
+		if s.ID == id {
+			return s, nil
+		}
 	}
-	found := beginning(tasks, calls, id)
 	switch len(found) {
 	case 0:
-		return Subject{}, nothingCalled(tasks, id)
+		slices.Reverse(tasks)
+		return Subject{}, Failf("analyst tasks --all lists them; without an argument the newest is taken",
+			"no task, session or call is called %q or begins so; the newest tasks are %s", plain.Line(id, 80), named(tasks, func(t journal.Task) string { return plain.Line(cmp.Or(t.ID, t.Run), 80) }))
 	case 1:
 		return found[0], nil
 	}
-	return Subject{}, severalCalled(found, id)
+	return Subject{}, Failf("write more of it", "%q is the beginning of several: %s", plain.Line(id, 80), named(found, Subject.String))
 }
 
 // FindTask returns the task that a person means by id; see [FindSubject].
@@ -128,72 +127,49 @@ func taskSubject(t journal.Task) Subject {
 	return Subject{Kind: "task", ID: cmp.Or(t.ID, t.Run), Runs: []string{t.Run}}
 }
 
-// ofSession returns the session that is called id, and the runs that it has.
-func ofSession(tasks []journal.Task, id string) Subject {
-	s := Subject{Kind: "session", ID: id}
-	for _, t := range tasks {
-		if t.Session == id {
-			s.Runs = append(s.Runs, t.Run)
+// beginning returns what begins with prefix: tasks, sessions, and last calls.
+func beginning(ctx context.Context, j *sqlite.Journal, tasks []journal.Task, prefix string) (found []Subject, err error) {
+	at := map[string]int{} // where each is found
+	add := func(s Subject, run string) {
+		i, ok := at[s.Kind+s.ID]
+		if !ok {
+			i = len(found)
+			at[s.Kind+s.ID], found = i, append(found, s)
+		}
+		if !slices.Contains(found[i].Runs, run) {
+			found[i].Runs = append(found[i].Runs, run)
 		}
 	}
-	return s
-}
-
-// callsLike returns the runs of each call whose id begins with prefix.
-func callsLike(ctx context.Context, j *sqlite.Journal, prefix string) (map[string][]string, error) {
-	calls := map[string][]string{}
+	for _, t := range tasks {
+		if strings.HasPrefix(t.Run, prefix) || strings.HasPrefix(t.ID, prefix) {
+			add(taskSubject(t), t.Run)
+		}
+		if t.Session != "" && strings.HasPrefix(t.Session, prefix) {
+			add(Subject{Kind: "session", ID: t.Session}, t.Run)
+		}
+	}
 	for r, err := range j.Query(ctx, journal.Filter{Call: prefix, Kinds: []jit.EntryKind{jit.EntryCall}}) {
 		if err != nil {
 			return nil, StateError(err, VerifyHint)
 		}
-		if r.Run != "" && !slices.Contains(calls[r.CallID], r.Run) {
-			calls[r.CallID] = append(calls[r.CallID], r.Run)
+		if r.Run != "" {
+			add(Subject{Kind: "call", ID: r.CallID, Call: r.CallID}, r.Run)
 		}
 	}
-	return calls, nil
+	return found, nil
 }
 
-// beginning returns what begins with prefix.
-func beginning(tasks []journal.Task, calls map[string][]string, prefix string) []Subject {
-	var found []Subject
-	sessions := map[string]bool{}
-	for _, t := range tasks {
-		if strings.HasPrefix(t.Run, prefix) || strings.HasPrefix(t.ID, prefix) {
-			found = append(found, taskSubject(t))
-		}
-		if t.Session != "" && strings.HasPrefix(t.Session, prefix) && !sessions[t.Session] {
-			sessions[t.Session] = true
-			found = append(found, ofSession(tasks, t.Session))
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(calls)) {
-		found = append(found, Subject{Kind: "call", ID: id, Call: id, Runs: calls[id]})
-	}
-	return found
-}
-
-func nothingCalled(tasks []journal.Task, id string) error {
-	var named []string
-	for _, t := range slices.Backward(tasks) {
-		if len(named) == maxNamed {
-			named = append(named, "…")
-			break
-		}
-		named = append(named, plain.Line(cmp.Or(t.ID, t.Run), 80))
-	}
-	return Failf("analyst tasks --all lists them; without an argument the newest is taken", "no task, session or call is called %q or begins so; the newest tasks are %s", plain.Line(id, 80), strings.Join(named, ", "))
-}
-
-func severalCalled(found []Subject, id string) error {
-	var named []string
-	for i, s := range found {
+// named lists the first of many.
+func named[T any](all []T, name func(T) string) string {
+	var names []string
+	for i, v := range all {
 		if i == maxNamed {
-			named = append(named, fmt.Sprintf("and %d more", len(found)-i))
+			names = append(names, fmt.Sprintf("and %d more", len(all)-i))
 			break
 		}
-		named = append(named, s.String())
+		names = append(names, name(v))
 	}
-	return Failf("write more of it", "%q is the beginning of several: %s", plain.Line(id, 80), strings.Join(named, ", "))
+	return strings.Join(names, ", ")
 }
 
 // What [Owners] tells of an unfinished task.
