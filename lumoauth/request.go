@@ -205,12 +205,9 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	if err == nil && taskID != "" {
 		err = checkID("task_id", taskID)
 	}
-	var claimed, details []rar.Detail
+	var details []rar.Detail
 	if err == nil {
-		claimed, err = claimedDetails(t.Value.Reveal(), t.Said)
-	}
-	if err == nil {
-		details, err = covered(t.Details, claimed)
+		details, err = t.Covered()
 	}
 	if err != nil {
 		return jit.Issued{}, unusable(opToken, a, err)

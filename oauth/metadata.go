@@ -16,7 +16,9 @@ type Metadata struct {
 	JWKSURI               string
 	IntrospectionEndpoint string
 	RevocationEndpoint    string
+	BackchannelEndpoint   string // where a person is asked (CIBA Core, section 4)
 	GrantTypes            []string
+	DetailTypes           []string // of authorization details that it takes (RFC 9396, section 10)
 	DPoPAlgorithms        []string // those for key-bound tokens (RFC 9449, section 5.1)
 }
 
@@ -31,11 +33,13 @@ func ParseMetadata(body []byte) (Metadata, error) {
 	m := Metadata{
 		Issuer:         o.Text("issuer"),
 		GrantTypes:     o.Texts("grant_types_supported"),
+		DetailTypes:    o.Texts("authorization_details_types_supported"),
 		DPoPAlgorithms: o.Texts("dpop_signing_alg_values_supported"),
 	}
 	for name, to := range map[string]*string{
 		"issuer": &m.Issuer, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
 		"introspection_endpoint": &m.IntrospectionEndpoint, "revocation_endpoint": &m.RevocationEndpoint,
+		"backchannel_authentication_endpoint": &m.BackchannelEndpoint,
 	} {
 		*to = o.Text(name)
 		if *to == "" {
@@ -48,8 +52,31 @@ func ParseMetadata(body []byte) (Metadata, error) {
 	return m, nil
 }
 
+// Check fails unless m, read at place, is issuer's own (RFC 8414, section 3.3)
+// and what it names is on the origin of place: whoever can plant an endpoint elsewhere
+// would receive tokens and secrets.
+func (m Metadata) Check(issuer, place string) error {
+	if m.Issuer != issuer {
+		return fmt.Errorf("issuer is %q, want %q", m.Issuer, issuer)
+	}
+	from, err := ParseURL(place)
+	if err != nil {
+		return err
+	}
+	for _, e := range []struct{ name, value string }{
+		{"token_endpoint", m.TokenEndpoint}, {"jwks_uri", m.JWKSURI}, {"introspection_endpoint", m.IntrospectionEndpoint},
+		{"revocation_endpoint", m.RevocationEndpoint}, {"backchannel_authentication_endpoint", m.BackchannelEndpoint},
+	} {
+		if u, err := ParseURL(e.value); e.value != "" && (err != nil || u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host)) {
+			return fmt.Errorf("%s is on another origin, name it in the configuration if that is meant", e.name)
+		}
+	}
+	return nil
+}
+
 // MetadataPlaces lists where the metadata of issuer may be, best first: where RFC
-// 8414, section 3.1, puts it, below the issuer, and where LumoAuth has it.
+// 8414, section 3.1, puts it, below the issuer, where LumoAuth has it, and where
+// OpenID Connect Discovery does.
 func MetadataPlaces(issuer string) ([]string, error) {
 	const wellKnown = "/.well-known/oauth-authorization-server"
 	u, err := ParseURL(issuer)
@@ -62,7 +89,7 @@ func MetadataPlaces(issuer string) ([]string, error) {
 	if path != "" {
 		places = append(places, origin+path+wellKnown)
 	}
-	return append(places, origin+path+"/api/v1"+wellKnown), nil
+	return append(places, origin+path+"/api/v1"+wellKnown, origin+path+"/.well-known/openid-configuration"), nil
 }
 
 // ParseURL parses the URL of a place that keys, credentials or tokens may travel to:

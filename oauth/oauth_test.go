@@ -45,11 +45,13 @@ func TestMetadataPlaces(t *testing.T) {
 	for issuer, want := range map[string][]string{
 		"https://auth.test": {
 			"https://auth.test/.well-known/oauth-authorization-server", "https://auth.test/api/v1/.well-known/oauth-authorization-server",
+			"https://auth.test/.well-known/openid-configuration",
 		},
 		"https://auth.test/orgs/acme-corp/": {
 			"https://auth.test/.well-known/oauth-authorization-server/orgs/acme-corp",
 			"https://auth.test/orgs/acme-corp/.well-known/oauth-authorization-server",
 			"https://auth.test/orgs/acme-corp/api/v1/.well-known/oauth-authorization-server",
+			"https://auth.test/orgs/acme-corp/.well-known/openid-configuration",
 		},
 	} {
 		got, err := MetadataPlaces(issuer)

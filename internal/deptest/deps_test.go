@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"oauthz":      {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/lumodev": {"state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
@@ -145,7 +146,7 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"policy",
 	"internal/markdown",
-	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
+	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
 	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }

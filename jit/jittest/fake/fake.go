@@ -259,14 +259,30 @@ func Guard(need func(*http.Request) rar.Detail, next http.Handler) http.Handler 
 // of a [jit.Transport].
 type Transport struct{ Handler http.Handler }
 
-// RoundTrip implements [http.RoundTripper].
+// served reports whether the handler answered, and did not abort.
+func served(h http.Handler, w http.ResponseWriter, r *http.Request) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			panic(p)
+		}
+	}()
+	h.ServeHTTP(w, r)
+	return true
+}
+
+// RoundTrip implements [http.RoundTripper]. A handler that aborts breaks the connection.
 func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
 	in := r.Clone(r.Context())
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
 	rec := httptest.NewRecorder()
-	t.Handler.ServeHTTP(rec, in)
+	if !served(t.Handler, rec, in) {
+		return nil, io.ErrUnexpectedEOF
+	}
 	_, _ = io.Copy(io.Discard, in.Body)
 	_ = in.Body.Close()
 	resp := rec.Result()

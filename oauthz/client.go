@@ -1,0 +1,187 @@
+package oauthz
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
+	"github.com/jitagent/jitagent/secret"
+)
+
+var (
+	_ jit.Authority = (*Client)(nil)
+	_ jit.Revoker   = (*Client)(nil)
+)
+
+// A Client is a [jit.Authority] on one server, as one client of it. It is safe for
+// concurrent use and needs no Close.
+type Client struct {
+	cfg       Config
+	transport http.RoundTripper
+	timeout   time.Duration
+	known     atomic.Pointer[oauth.Metadata]
+	logins    singleflight.Group
+
+	mu       sync.Mutex
+	base     baseToken
+	tasks    map[string]jit.TaskSpec
+	requests map[string]*request // of the tasks that this process works on
+}
+
+// New checks cfg whole and returns a client. It does no I/O. The error, a
+// [*ConfigError], lists every problem.
+func New(cfg Config) (*Client, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.Types, cfg.Always = maps.Clone(cfg.Types), slices.Clone(cfg.Always)
+	cfg.MaxLifetime = cmp.Or(cfg.MaxLifetime, DefaultMaxLifetime)
+	cfg.UserAgent = cmp.Or(cfg.UserAgent, "jitagent")
+	if cfg.Mode == CIBA {
+		cfg.Always = append(cfg.Always, "openid") // which CIBA asks for by rule
+	}
+	if cfg.Login == nil {
+		cfg.Login = func(s jit.TaskSpec) (string, error) { return s.OnBehalfOf, nil }
+	}
+	if cfg.Vault == nil {
+		cfg.Vault = Memory()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Client{cfg: cfg, timeout: defaultTimeout, tasks: map[string]jit.TaskSpec{}, requests: map[string]*request{}}
+	if hc := cfg.HTTPClient; hc != nil {
+		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, defaultTimeout)
+	}
+	if c.transport == nil {
+		c.transport = http.DefaultTransport
+	}
+	return c, nil
+}
+
+// Format implements [fmt.Formatter]: a client prints as the place it talks to.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "oauthz.Client("+c.cfg.Issuer+")")
+}
+
+// A baseToken is the agent's own, and when to replace it.
+type baseToken struct {
+	value   secret.String
+	refresh time.Time
+}
+
+// AgentToken implements [jit.Authority]: a token of the client's own for the API, which
+// allows nothing. One that says otherwise is not used: with it the API would demand
+// nothing, and nothing would be asked for.
+func (c *Client) AgentToken(ctx context.Context) (secret.String, error) {
+	if c.cfg.NoBase {
+		return secret.String{}, nil
+	}
+	c.mu.Lock()
+	base := c.base
+	c.mu.Unlock()
+	if time.Now().Before(base.refresh) {
+		return base.value, nil
+	}
+	done := c.logins.DoChan("", func() (any, error) { return c.login(context.WithoutCancel(ctx)) })
+	select {
+	case r := <-done:
+		if r.Err != nil {
+			return secret.String{}, r.Err
+		}
+		return r.Val.(secret.String), nil
+	case <-ctx.Done():
+		return secret.String{}, ctx.Err()
+	}
+}
+
+func (c *Client) login(ctx context.Context) (secret.String, error) {
+	const op = "log in"
+	body, sent, err := c.token(ctx, op, c.form("client_credentials"))
+	if err != nil {
+		return secret.String{}, err
+	}
+	t, err := oauth.ParseToken(body)
+	if err == nil && (t.Details != nil || len(c.beyond(t.Scopes)) > 0) {
+		err = fmt.Errorf("the agent's own token may already do something (scope %q): register the client without, or name it as always granted", strings.Join(t.Scopes, " "))
+		_ = c.Revoke(ctx, t.Value) // it expires by itself
+	}
+	if err != nil {
+		return secret.String{}, &Error{Op: op, cause: err}
+	}
+	life := cmp.Or(t.Lifetime, c.cfg.MaxLifetime)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.base = baseToken{t.Value, sent.Add(life - min(time.Minute, life/5))}
+	return t.Value, nil
+}
+
+// beyond returns the scopes that are not always granted.
+func (c *Client) beyond(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(c.cfg.Always, s) })
+}
+
+// form begins the form of a token request.
+func (c *Client) form(grantType string) url.Values {
+	form := url.Values{"grant_type": {grantType}}
+	if c.cfg.Resource != "" {
+		form.Set("resource", c.cfg.Resource)
+	}
+	return form
+}
+
+// token posts to the token endpoint, and says when.
+func (c *Client) token(ctx context.Context, op string, form url.Values, hide ...string) (body []byte, sent time.Time, err error) {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	sent = time.Now()
+	body, err = c.post(ctx, op, m.TokenEndpoint, form, hide...)
+	return body, sent, err
+}
+
+// errNoRevocation is a cause: nothing can be done about the token.
+var errNoRevocation = errors.New("the server cannot revoke this token")
+
+// Revoke implements [jit.Revoker] (RFC 7009). The agent's own token is got anew
+// afterwards: there are servers at which it ends with any other.
+func (c *Client) Revoke(ctx context.Context, token secret.String) error {
+	return c.revoke(ctx, token.Reveal(), "access_token")
+}
+
+func (c *Client) revoke(ctx context.Context, token, hint string) error {
+	const op = "revoke a token"
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return err
+	}
+	if m.RevocationEndpoint == "" {
+		return &Error{Op: op, cause: errNoRevocation}
+	}
+	_, err = c.post(ctx, op, m.RevocationEndpoint, url.Values{"token": {token}, "token_type_hint": {hint}}, token)
+	if e, ok := errors.AsType[*Error](err); ok && (e.Code == "unsupported_token_type" || e.StatusCode == http.StatusNotFound) {
+		e.cause = errNoRevocation // a JWT, at most servers that issue them
+	}
+	if err == nil {
+		c.mu.Lock()
+		c.base = baseToken{}
+		c.mu.Unlock()
+	}
+	return err
+}

@@ -1,0 +1,309 @@
+package oauthz_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/oauthz"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// polls are the token requests of CIBA.
+func polls(s *fake.Server) (forms []url.Values) {
+	for _, form := range s.Sent("/token") {
+		if form.Has("auth_req_id") {
+			forms = append(forms, form)
+		}
+	}
+	return forms
+}
+
+func TestPollingKeepsToTheServersInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		s := &fake.Server{Refuse: func(_ url.Values, n int) (int, map[string]any) {
+			if n == 0 {
+				return 0, nil
+			}
+			at = append(at, time.Now())
+			switch n {
+			case 1, 3:
+				return 400, map[string]any{"error": "authorization_pending"}
+			case 2:
+				return 400, map[string]any{"error": "slow_down"}
+			}
+			return 0, nil
+		}}
+		w, began := open(t, s, config(s, oauthz.CIBA)), time.Now()
+		if err := w.fetch(t, "doc_1"); err != nil {
+			t.Fatal(err)
+		}
+		for i, least := range []time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Second, 10 * time.Second} {
+			if gap := at[i].Sub(began); gap < least || gap > least*5/4 {
+				t.Errorf("poll %d came %v after the one before, want at least %v", i+1, gap, least)
+			}
+			began = at[i]
+		}
+		// Whoever looks too soon is told so, and the server hears nothing.
+		w.complete(t)
+		ask := s.Sent("/ciba")[0]
+		if ask.Get("scope") != "openid" || ask.Get("login_hint") != "ada" || ask.Get("resource") != api || len(ask.Get("binding_message")) != 6 {
+			t.Errorf("asked by %v", ask)
+		}
+	})
+}
+
+// An early look, two at once, and one after a lost answer: the server hears of none.
+func TestAPollIsMadeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fake.Server{}
+		client, err := oauthz.New(config(s, oauthz.CIBA))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := request(t, client, "doc_1")
+		if err != nil || d.Status != jit.StatusPending {
+			t.Fatalf("Request() = %+v, %v", d, err)
+		}
+		if early, err := client.Status(t.Context(), d.RequestID); err != nil || early.Status != jit.StatusPending || early.RetryAfter <= 0 || len(polls(s)) != 0 {
+			t.Errorf("early Status() = %+v, %v after %d polls", early, err, len(polls(s)))
+		}
+		time.Sleep(6 * time.Second)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel() // its caller has left, and its answer may hold the token
+		for range 2 {
+			if now, err := client.Status(gone, d.RequestID); err != nil || now.Status != jit.StatusApproved || len(polls(s)) != 1 {
+				t.Errorf("Status() = %+v, %v after %d polls, want approved after one", now, err, len(polls(s)))
+			}
+		}
+		lost, err := request(t, client, "doc_2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(6 * time.Second)
+		s.Answer = on("/token", func(url.Values, int, map[string]any) (int, map[string]any) { return 0, nil })
+		for range 2 {
+			if _, err := client.Status(t.Context(), lost.RequestID); !errors.Is(err, jit.ErrSpent) || len(polls(s)) != 2 {
+				t.Errorf("Status() = %v after %d polls, want ErrSpent after one more", err, len(polls(s)))
+			}
+		}
+	})
+}
+
+func request(t *testing.T, c *oauthz.Client, id string) (jit.Decision, error) {
+	t.Helper()
+	task, err := c.CreateTask(t.Context(), jit.TaskSpec{OnBehalfOf: "ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Request(t.Context(), jit.Request{TaskID: task.ID, Detail: read(id), Justification: "the model says please"})
+}
+
+// What cannot be asked for is not asked for.
+func TestNothingIsSent(t *testing.T) {
+	for name, change := range map[string]func(*oauthz.Config){
+		"a type that is not configured": func(c *oauthz.Config) { c.Types = map[string]oauthz.Type{"payment": {}} },
+		"a detail without a scope": func(c *oauthz.Config) {
+			c.Types["file_access"] = oauthz.Type{Scopes: func(rar.Detail) []string { return nil }}
+		},
+		"nobody to ask": func(c *oauthz.Config) {
+			c.Mode, c.Login = oauthz.CIBA, func(jit.TaskSpec) (string, error) { return "", nil }
+		},
+	} {
+		s := &fake.Server{}
+		cfg := config(s, oauthz.ClientCredentials)
+		change(&cfg)
+		client, err := oauthz.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = request(t, client, "doc_1")
+		if r, ok := errors.AsType[jit.Refusal](err); !ok || r.Reason() == "" || len(s.Sent("/token"))+len(s.Sent("/ciba")) != 0 {
+			t.Errorf("%s: Request() = %v, and the server heard of it", name, err)
+		}
+	}
+}
+
+// No word of the model reaches the server.
+func TestJustificationIsNotSent(t *testing.T) {
+	for _, mode := range []oauthz.Mode{oauthz.ClientCredentials, oauthz.CIBA} {
+		s := &fake.Server{}
+		client, err := oauthz.New(config(s, mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := request(t, client, "doc_1"); err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []string{"/token", "/ciba"} {
+			for _, form := range s.Sent(at) {
+				if strings.Contains(form.Encode(), "please") {
+					t.Errorf("sent to %s: %v", at, form)
+				}
+			}
+		}
+	}
+}
+
+// Where all tokens end with one, the agent's own does too: it is not used any more.
+func TestRevokingOneRevokesAll(t *testing.T) {
+	s := &fake.Server{Cascades: true}
+	client := must(oauthz.New(config(s, oauthz.ClientCredentials)))
+	d, err := request(t, client, "doc_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_ = must(client.AgentToken(t.Context()))
+	}
+	if err := client.Revoke(t.Context(), must(client.Token(t.Context(), d.RequestID)).Token); err != nil {
+		t.Fatal(err)
+	}
+	_ = must(client.AgentToken(t.Context()))
+	if logins := slices.DeleteFunc(s.Sent("/token"), asked); len(logins) != 2 {
+		t.Errorf("%d logins, want one before and one after", len(logins))
+	}
+}
+
+// What one process leaves, another ends: held tokens are revoked, a poll whose answer was
+// lost is made good, and what nobody ever polled is left to run out.
+func TestAnotherProcessEndsTheTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fake.Server{}
+		cfg := config(s, oauthz.CIBA)
+		cfg.Vault = oauthz.Memory() // of both
+		first, second := must(oauthz.New(cfg)), must(oauthz.New(cfg))
+		task, err := first.CreateTask(t.Context(), jit.TaskSpec{OnBehalfOf: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, id := range []string{"held", "lost", "open"} {
+			d, err := first.Request(t.Context(), jit.Request{TaskID: task.ID, Detail: read(id)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, d.RequestID)
+		}
+		time.Sleep(6 * time.Second)
+		if d, err := second.Status(t.Context(), ids[0]); err != nil || d.Status != jit.StatusApproved {
+			t.Fatalf("Status() in another process = %+v, %v", d, err)
+		}
+		s.Answer = on("/token", func(url.Values, int, map[string]any) (int, map[string]any) { return 0, nil })
+		if _, err := first.Status(t.Context(), ids[1]); !errors.Is(err, jit.ErrSpent) || s.Live() != 2 {
+			t.Fatalf("Status() = %v, %d tokens alive; want ErrSpent and two", err, s.Live())
+		}
+		s.Answer = nil
+		err = second.CompleteTask(t.Context(), task.ID)
+		left, ok := errors.AsType[*jit.ExpiringError](err)
+		if !ok || left.Tokens != 1 || s.Live() != 0 || len(polls(s)) != 3 {
+			t.Errorf("CompleteTask() = %v, %d tokens alive after %d polls; want one that may last, none, 3", err, s.Live(), len(polls(s)))
+		}
+		if err := second.CompleteTask(t.Context(), task.ID); err != nil {
+			t.Errorf("again = %v", err)
+		}
+		if err := second.CompleteTask(t.Context(), "oz_OTHER"); err == nil {
+			t.Error("a task that nobody knows is said to be over")
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// The client proves who it is in three ways.
+func TestClientAuthentication(t *testing.T) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	var header string
+	s := &fake.Server{}
+	seen := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/token" {
+			header = r.Header.Get("Authorization")
+		}
+		s.ServeHTTP(w, r)
+	})
+	for name, change := range map[string]func(*oauthz.Config){
+		"basic": func(c *oauthz.Config) {},
+		"post":  func(c *oauthz.Config) { c.Post = true },
+		"jwt":   func(c *oauthz.Config) { c.ClientSecret, c.Key, c.KeyID = secret.String{}, key, "k1" },
+	} {
+		cfg := config(seen, oauthz.ClientCredentials)
+		change(&cfg)
+		if _, err := must(oauthz.New(cfg)).AgentToken(t.Context()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		forms := s.Sent("/token")
+		form := forms[len(forms)-1]
+		delete(form, "grant_type")
+		delete(form, "resource")
+		names := strings.Join(slices.Sorted(maps.Keys(form)), " ")
+		want := map[string]string{"basic": "", "post": "client_id client_secret", "jwt": "client_assertion client_assertion_type client_id"}[name]
+		if names != want || (header != "") != (name == "basic") {
+			t.Errorf("%s: form %q, Authorization %q", name, names, header)
+		}
+		if name == "jwt" {
+			parsed := must(jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.ES256}))
+			var claims jwt.Claims
+			if err := parsed.Claims(key.Public(), &claims); err != nil || claims.Issuer != "analyst" || claims.Audience[0] != fake.Issuer || claims.ID == "" || parsed.Headers[0].KeyID != "k1" {
+				t.Errorf("assertion %+v, %v", claims, err)
+			}
+		}
+	}
+}
+
+func TestConfigNamesEveryMistake(t *testing.T) {
+	_, err := oauthz.New(oauthz.Config{Issuer: "http://auth.example.com", Mode: 7, MaxLifetime: -1})
+	for _, name := range []string{"Issuer", "ClientID", "ClientSecret", "Mode", "Types", "MaxLifetime"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("New() = %v, which does not name %s", err, name)
+		}
+	}
+}
+
+// Metadata that is another issuer's, or sends secrets elsewhere, is not used.
+func TestMetadataOfAnotherIsRefused(t *testing.T) {
+	for name, value := range map[string]string{"issuer": "https://other.example.com", "token_endpoint": "https://other.example.com/token"} {
+		s := &fake.Server{Answer: on("/.well-known/oauth-authorization-server", func(_ url.Values, status int, body map[string]any) (int, map[string]any) {
+			body[name] = value
+			return status, body
+		})}
+		if _, err := must(oauthz.New(config(s, oauthz.ClientCredentials))).AgentToken(t.Context()); err == nil {
+			t.Errorf("%s elsewhere is used", name)
+		}
+	}
+	// OpenID Connect Discovery alone will do.
+	s := &fake.Server{}
+	moved := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/.well-known/openid-configuration":
+			r.URL.Path = "/.well-known/oauth-authorization-server"
+		case "/.well-known/oauth-authorization-server":
+			r.URL.Path = "/nowhere"
+		}
+		s.ServeHTTP(w, r)
+	})
+	if _, err := must(oauthz.New(config(moved, oauthz.ClientCredentials))).AgentToken(t.Context()); err != nil {
+		t.Errorf("AgentToken() = %v", err)
+	}
+}

@@ -1,0 +1,197 @@
+package oauthz
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+)
+
+// A Mode is how authority is asked for.
+type Mode uint8
+
+// The modes.
+const (
+	ClientCredentials Mode = iota // the server decides, at once
+	CIBA                          // the user decides, on a device of theirs
+)
+
+// DefaultMaxLifetime is that of [Config.MaxLifetime].
+const DefaultMaxLifetime = time.Hour
+
+// Config says which server to ask, as whom, and for what. Issuer, ClientID, one of
+// ClientSecret and Key, and Types are required.
+type Config struct {
+	// Issuer names the server, byte for byte as its metadata does: https, or http on
+	// loopback. The metadata is read where RFC 8414 or OpenID Connect Discovery have it,
+	// or at MetadataURL if that is set. The endpoints that it names must be on its origin.
+	Issuer      string
+	MetadataURL string
+
+	ClientID string
+	// ClientSecret is sent by HTTP Basic, or in the form if Post is set (RFC 6749,
+	// section 2.3.1).
+	ClientSecret secret.String
+	Post         bool
+	// Key signs a JWT in place of a secret (private_key_jwt; OpenID Connect Core, section
+	// 9): ECDSA on P-256, or RSA. KeyID names it to the server.
+	Key   crypto.Signer
+	KeyID string
+
+	Mode Mode
+
+	// Resource is the API that tokens are for (RFC 8707); "" names none.
+	Resource string
+
+	// NoBase says that the agent has no token of its own: first requests go to the API
+	// without one. Otherwise it logs in with client credentials and without any scope.
+	NoBase bool
+
+	// Types are the authorization details that may be asked for, by type. A demand of
+	// another type is refused, and nothing is sent.
+	Types map[string]Type
+
+	// Always are scopes that the server grants whether they are asked for or not, such
+	// as a client's defaults: they may be in any token.
+	Always []string
+
+	// Login is the login_hint of the user whom CIBA asks; nil takes
+	// [jit.TaskSpec.OnBehalfOf]. Without a hint nothing is sent.
+	Login func(jit.TaskSpec) (string, error)
+
+	// MaxLifetime is the longest that a token may live: OAuth has no parameter to ask
+	// for a shorter life, so one that lives longer is revoked at once and not used. An
+	// answer that names no lifetime, or that was lost, counts as this one. 0 is
+	// [DefaultMaxLifetime].
+	MaxLifetime time.Duration
+
+	// Vault keeps what must survive this process; nil keeps it in memory, and after a
+	// crash nothing is revoked.
+	Vault Vault
+
+	// HTTPClient lends its Transport, and its Timeout for one try (0: 30 seconds). No
+	// redirect is followed.
+	HTTPClient *http.Client
+
+	Logger    *slog.Logger // nil discards
+	UserAgent string       // "" is "jitagent"
+}
+
+// A Type says how details of one type are asked for.
+type Type struct {
+	// Scopes are asked for in place of the detail, and must be granted exactly; a detail
+	// for which they are none is refused. nil asks for the detail itself. A token that
+	// scopes bound may do all that they allow, which the detail may be a small part of.
+	Scopes func(rar.Detail) []string
+}
+
+// A Vault keeps records of tasks that must survive a crash: they hold tokens, and are
+// to be sealed. Implementations must be safe for concurrent use; names of tasks and
+// records are [A-Za-z0-9_.-]{1,64}.
+type Vault interface {
+	// Put keeps a record in place of an earlier one of that name. It is on disk when
+	// Put returns.
+	Put(ctx context.Context, task, name string, record []byte) error
+	// Load returns the records of a task. A task of which nothing was ever kept is an
+	// error, and one that was dropped has none.
+	Load(ctx context.Context, task string) (map[string][]byte, error)
+	// Drop forgets the records of a task, though not that there was one.
+	Drop(ctx context.Context, task string) error
+}
+
+// A ConfigError lists everything that is wrong with a [Config].
+type ConfigError struct{ Problems []string }
+
+func (e *ConfigError) Error() string {
+	return "oauthz: configuration: " + strings.Join(e.Problems, "; ")
+}
+
+func (cfg *Config) check() error {
+	var bad []string
+	problem := func(name string, err error) {
+		if err != nil {
+			bad = append(bad, name+" "+err.Error())
+		}
+	}
+	for name, value := range map[string]string{"Issuer": cfg.Issuer, "MetadataURL": cfg.MetadataURL} {
+		if value != "" || name == "Issuer" {
+			_, err := oauth.ParseURL(value)
+			problem(name, err)
+		}
+	}
+	if cfg.ClientID == "" {
+		problem("ClientID", errors.New("is not set"))
+	}
+	if cfg.ClientSecret.IsZero() == (cfg.Key == nil) {
+		problem("ClientSecret", errors.New("or Key must be set, and not both"))
+	}
+	if cfg.Key != nil {
+		_, err := signer(cfg)
+		problem("Key", err)
+	}
+	if cfg.Mode > CIBA {
+		problem("Mode", errors.New("is none"))
+	}
+	if len(cfg.Types) == 0 {
+		problem("Types", errors.New("are none: nothing could be asked for"))
+	}
+	if cfg.MaxLifetime < 0 {
+		problem("MaxLifetime", errors.New("is negative"))
+	}
+	if len(bad) > 0 {
+		return &ConfigError{bad}
+	}
+	return nil
+}
+
+// Capabilities are what a server can do for a task, as its metadata says.
+type Capabilities struct {
+	Issuer string
+	// Limits are what it cannot promise, each a sentence.
+	Limits []string
+}
+
+// Capabilities reads the server's metadata.
+func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
+	m, err := c.metadata(ctx)
+	if err != nil {
+		return Capabilities{}, err
+	}
+	all := Capabilities{Issuer: m.Issuer}
+	limit := func(when bool, format string, args ...any) {
+		if when {
+			all.Limits = append(all.Limits, fmt.Sprintf(format, args...))
+		}
+	}
+	limit(m.RevocationEndpoint == "", "it cannot revoke tokens: each lives until it expires by itself, up to %v", c.cfg.MaxLifetime)
+	limit(m.RevocationEndpoint != "", "an API that checks tokens without asking the server takes a revoked one until it expires, up to %v", c.cfg.MaxLifetime)
+	limit(c.cfg.Mode == ClientCredentials, "no person decides: it grants whatever the client may have")
+	limit(c.cfg.Mode == CIBA && m.BackchannelEndpoint == "", "it has no endpoint to ask a person at")
+	limit(c.cfg.Mode == CIBA, "it does not say who decided, nor can an open request be withdrawn")
+	limit(true, "it takes no lifetime and tells no risk, and is not told why something is asked for")
+	for name, t := range c.cfg.Types {
+		limit(t.Scopes != nil, "%s is asked for as scopes: a token may do all that they allow", name)
+		limit(t.Scopes == nil && !takes(m, name), "it does not say that it takes authorization details of type %s: they are not asked for", name)
+	}
+	return all, nil
+}
+
+// takes reports whether the server may be asked for details of a type: some say which
+// they take, and some say nothing.
+func takes(m oauth.Metadata, name string) bool {
+	for _, t := range m.DetailTypes {
+		if t == name {
+			return true
+		}
+	}
+	return m.DetailTypes == nil
+}

@@ -1,0 +1,23 @@
+// Package oauthz is a [jit.Authority] on any standard OAuth authorization server.
+//
+// A standard server knows no tasks, no risk and no justification, and most issue a
+// token to whoever may have one, without a person. What it does know is used in one of
+// two modes:
+//
+//   - [ClientCredentials] (RFC 6749, section 4.4): each demand is a token request of its
+//     own, which the server grants or refuses at once;
+//   - [CIBA] (OpenID Connect Client-Initiated Backchannel Authentication, poll mode):
+//     the user on whose behalf the agent acts is asked on a device of theirs. The poll
+//     that is answered is the redemption as well, so its answer is in the [Vault] before
+//     the request counts as approved, and a poll whose answer was lost is not made again.
+//
+// A demand is asked for as an authorization detail (RFC 9396), or as scopes where
+// [Type] says so. A token counts only where the answer proves how narrow it is: by the
+// details that it echoes, or by exactly the scopes that were asked for. There is no
+// other way, and no answer is consent: the rest is revoked at once.
+//
+// Tasks are this package's own. What is granted under one is in the vault, so that
+// [Client.CompleteTask] can revoke it after a crash as well. What the server cannot
+// revoke is said to expire by itself ([jit.ExpiringError]), never to be revoked.
+// [Client.Capabilities] says beforehand what cannot be promised.
+package oauthz

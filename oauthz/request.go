@@ -1,0 +1,402 @@
+package oauthz
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"encoding/json"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/oauth"
+	"github.com/jitagent/jitagent/rar"
+)
+
+const (
+	opRequest = "ask for a token"
+	opAsk     = "ask the user"
+	opPoll    = "learn what the user decided"
+	opProve   = "say what the token covers"
+
+	grantCIBA = "urn:openid:params:grant-type:ciba"
+
+	// Error codes (RFC 6749, section 5.2; CIBA Core, section 11; RFC 9396, section 5).
+	codePending  = "authorization_pending"
+	codeSlowDown = "slow_down"
+	codeExpired  = "expired_token"
+	codeDenied   = "access_denied"
+
+	pollInterval = 5 * time.Second // unless the server says (CIBA Core, section 7.3)
+)
+
+// decidedByServer are the error codes that say no to what was asked, not to how.
+var decidedByServer = []string{codeDenied, "invalid_authorization_details", "invalid_target", "invalid_scope"}
+
+// A record is what the vault keeps of a request: what it takes to end it.
+type record struct {
+	Detail    rar.Detail      `json:"detail"`
+	Sent      time.Time       `json:"sent"`                  // the request, or the poll that was answered
+	AuthReqID string          `json:"auth_req_id,omitempty"` // whoever has it and is the client may redeem
+	ExpiresAt time.Time       `json:"expires_at,omitzero"`   // of the user's time to decide
+	Interval  time.Duration   `json:"interval,omitzero"`
+	Polled    bool            `json:"polled,omitzero"` // at least once, so that a token may have been issued
+	Spent     bool            `json:"spent,omitzero"`  // the answer to a poll was lost: there is no other
+	Answer    json.RawMessage `json:"answer,omitzero"` // with the token
+}
+
+// mayLast is until when a token may be valid whose answer was lost.
+func (r record) mayLast(life time.Duration) time.Time {
+	at := r.Sent
+	if r.AuthReqID != "" {
+		at = r.ExpiresAt
+		if now := time.Now(); now.Before(at) {
+			at = now
+		}
+	}
+	return at.Add(life)
+}
+
+// A request is one that this process works on. One call about it is made at a time.
+type request struct {
+	mu sync.Mutex
+	record
+	next time.Time // when it may be polled again
+}
+
+// name splits the id of a request.
+func split(id string) (task, name string) {
+	task, name, _ = strings.Cut(id, ".")
+	return task, name
+}
+
+// keep keeps what is known of a request; it is on disk when keep returns.
+func (c *Client) keep(ctx context.Context, id string, r record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	task, name := split(id)
+	return c.cfg.Vault.Put(ctx, task, name, text)
+}
+
+// find returns a request, from the vault if another process made it.
+func (c *Client) find(ctx context.Context, id string) (*request, error) {
+	c.mu.Lock()
+	q := c.requests[id]
+	c.mu.Unlock()
+	if q != nil {
+		return q, nil
+	}
+	task, name := split(id)
+	records, err := c.cfg.Vault.Load(ctx, task)
+	if err == nil && records[name] == nil {
+		err = fmt.Errorf("no such request: %w", jit.ErrSpent)
+	}
+	q = &request{}
+	if err == nil {
+		err = json.Unmarshal(records[name], &q.record)
+	}
+	if err != nil {
+		return nil, &Error{Op: opPoll, cause: err}
+	}
+	return c.hold(id, q), nil
+}
+
+// hold returns the request that this process knows by an id, q if there is none.
+func (c *Client) hold(id string, q *request) *request {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have := c.requests[id]; have != nil {
+		return have
+	}
+	c.requests[id] = q
+	return q
+}
+
+// Request implements [jit.Authority]. With client credentials its answer is the token,
+// which is in the vault before the request counts as approved.
+func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
+	form, err := c.wanted(ctx, req.Detail)
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d := jit.Decision{RequestID: req.TaskID + "." + rand.Text(), TaskID: req.TaskID}
+	q := &request{record: record{Detail: req.Detail, Sent: time.Now()}}
+	if c.cfg.Mode == CIBA {
+		return c.ask(ctx, req, form, d, q)
+	}
+	// What is issued from here on may never be heard of.
+	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
+		return jit.Decision{}, &Error{Op: opRequest, cause: err}
+	}
+	q.Answer, q.Sent, err = c.token(ctx, opRequest, form)
+	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
+		q.Answer = json.RawMessage("{}") // there is no token
+		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
+		if slices.Contains(decidedByServer, e.Code) {
+			d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
+			return d, nil
+		}
+	}
+	if err == nil {
+		err = c.take(ctx, d.RequestID, q)
+	}
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	d.Status = jit.StatusApproved
+	return d, nil
+}
+
+// take puts an answer into the vault. One that cannot be kept is given back.
+func (c *Client) take(ctx context.Context, id string, q *request) error {
+	keep := context.WithoutCancel(ctx)
+	if !json.Valid(q.Answer) {
+		q.Answer = json.RawMessage("null") // no JSON, and so no token that could be read
+	}
+	if err := c.keep(keep, id, q.record); err != nil {
+		_, _ = c.dispose(keep, q.record) // it expires by itself
+		return &Error{Op: "keep the token", cause: errors.Join(err, jit.ErrSpent)}
+	}
+	c.hold(id, q)
+	return nil
+}
+
+// wanted is the form of a token request for a detail. It fails where the answer could
+// prove nothing, before anything is sent.
+func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
+	form := c.form("client_credentials")
+	t, ok := c.cfg.Types[d.Type]
+	if !ok {
+		return nil, &Error{Op: opRequest, Message: "demands of type " + d.Type + " are not configured for this server"}
+	}
+	if t.Scopes != nil {
+		scopes := t.Scopes(d)
+		if len(scopes) == 0 {
+			return nil, &Error{Op: opRequest, Message: "no scope is configured for " + d.String()}
+		}
+		form.Set("scope", strings.Join(scopes, " "))
+		return form, nil
+	}
+	text, err := d.Canonical()
+	if err != nil {
+		return nil, &Error{Op: opRequest, cause: err}
+	}
+	m, err := c.metadata(ctx)
+	if err == nil && !takes(m, d.Type) {
+		err = &Error{Op: opRequest, Message: "the server takes no authorization details of type " + d.Type}
+	}
+	form.Set("authorization_details", "["+string(text)+"]")
+	return form, err
+}
+
+// ask has the server ask the user (CIBA Core, section 7.1). The justification is not
+// sent: what the user is shown comes from the detail, and a code that analysts see too.
+func (c *Client) ask(ctx context.Context, req jit.Request, form url.Values, d jit.Decision, q *request) (jit.Decision, error) {
+	spec, err := c.spec(ctx, req.TaskID)
+	if err != nil {
+		return jit.Decision{}, &Error{Op: opAsk, cause: err}
+	}
+	hint, err := c.cfg.Login(spec)
+	if err != nil || hint == "" {
+		return jit.Decision{}, &Error{Op: opAsk, Message: "whom to ask is not known: a task needs a user on whose behalf it is", cause: err}
+	}
+	m, err := c.metadata(ctx)
+	if err == nil && m.BackchannelEndpoint == "" {
+		err = &Error{Op: opAsk, Message: "the server has no endpoint to ask a person at"}
+	}
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	code := rand.Text()[:6]
+	form.Del("grant_type")
+	form.Set("scope", strings.TrimSpace("openid "+form.Get("scope")))
+	form.Set("login_hint", hint)
+	form.Set("binding_message", code)
+	body, err := c.post(ctx, opAsk, m.BackchannelEndpoint, form)
+	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(decidedByServer, e.Code) {
+		d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
+		return d, nil
+	}
+	if err != nil {
+		return jit.Decision{}, err // without its id nobody can redeem it, so nothing is left behind
+	}
+	o, err := oauth.Decode(body)
+	q.AuthReqID = o.Text("auth_req_id")
+	life, said, lifeErr := o.Seconds("expires_in")
+	interval, _, intervalErr := o.Seconds("interval")
+	if err = errors.Join(err, lifeErr, intervalErr); err == nil && (q.AuthReqID == "" || !said) {
+		err = errors.New("auth_req_id or expires_in is missing")
+	}
+	if err == nil {
+		q.ExpiresAt, q.Interval = q.Sent.Add(life), max(interval, pollInterval)
+		if interval > 0 {
+			q.Interval = interval
+		}
+		q.next = q.Sent.Add(q.Interval)
+		err = c.keep(ctx, d.RequestID, q.record)
+	}
+	if err != nil {
+		return jit.Decision{}, &Error{Op: opAsk, cause: err}
+	}
+	c.hold(d.RequestID, q)
+	d.Status, d.ExpiresAt, d.RetryAfter = jit.StatusPending, q.ExpiresAt, wait(q.Interval)
+	d.Message = "the user is shown the code " + code
+	return d, nil
+}
+
+// wait is an interval with a margin: a poll that comes a little early is one too many.
+func wait(interval time.Duration) time.Duration { return interval + interval/10 }
+
+// Status implements [jit.Authority]: it polls, no sooner than the server allows. A poll is
+// brought to its end though ctx is done, since its answer may hold the token.
+func (c *Client) Status(ctx context.Context, id string) (jit.Decision, error) {
+	q, err := c.find(ctx, id)
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	task, _ := split(id)
+	d := jit.Decision{RequestID: id, TaskID: task, Status: jit.StatusPending, ExpiresAt: q.ExpiresAt}
+	switch {
+	case q.Answer != nil:
+		d.Status = jit.StatusApproved
+		return d, nil
+	case q.Spent || q.AuthReqID == "":
+		return d, &Error{Op: opPoll, Message: "the answer that may have held the token was lost", cause: jit.ErrSpent}
+	case time.Now().Before(q.next):
+		d.RetryAfter = time.Until(q.next)
+		return d, nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	if !q.Polled {
+		q.Polled = true
+		if err := c.keep(ctx, id, q.record); err != nil {
+			return d, &Error{Op: opPoll, cause: err}
+		}
+	}
+	answer, sent, err := c.redeem(ctx, q.record)
+	q.next = sent.Add(wait(q.Interval))
+	e, failed := errors.AsType[*Error](err)
+	switch {
+	case err == nil:
+		q.Answer, q.Sent = answer, sent
+		d.Status = jit.StatusApproved
+		return d, c.take(ctx, id, q)
+	case !failed:
+		return d, err
+	case e.Code == codeSlowDown:
+		q.Interval += pollInterval
+		q.next = sent.Add(wait(q.Interval))
+	case e.Code == codePending:
+	case e.Code == codeDenied || e.Code == codeExpired:
+		d.Status, d.Message = jit.StatusDenied, e.Message
+		if e.Code == codeExpired {
+			d.Status = jit.StatusExpired
+		}
+		return d, c.spend(ctx, id, q, false)
+	case e.lost || e.refused() && !e.again && e.StatusCode != 401: // 401: nobody looked at the request
+		e.cause = errors.Join(e.cause, jit.ErrSpent, c.spend(ctx, id, q, e.lost))
+		e.again = false
+		return d, e
+	default:
+		return d, e
+	}
+	d.RetryAfter = time.Until(q.next)
+	return d, nil
+}
+
+// spend notes that a request will not be polled any more. It may be out all the same, if
+// the answer was lost.
+func (c *Client) spend(ctx context.Context, id string, q *request, lost bool) error {
+	q.Spent = true
+	if !lost {
+		q.Polled = false // so that nothing is to be looked for
+	}
+	return c.keep(ctx, id, q.record)
+}
+
+// redeem polls once (CIBA Core, section 10.1).
+func (c *Client) redeem(ctx context.Context, r record) (answer []byte, sent time.Time, err error) {
+	form := url.Values{"grant_type": {grantCIBA}, "auth_req_id": {r.AuthReqID}}
+	return c.token(ctx, opPoll, form, r.AuthReqID)
+}
+
+// Token implements [jit.Authority]: it hands out the token that is held, if its answer
+// proves how narrow it is. Another is revoked, and the error says why.
+func (c *Client) Token(ctx context.Context, id string) (jit.Issued, error) {
+	q, err := c.find(ctx, id)
+	if err != nil {
+		return jit.Issued{}, err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.Answer == nil {
+		return jit.Issued{}, &Error{Op: opProve, Message: "the request is not approved", cause: jit.ErrSpent}
+	}
+	issued, err := c.issued(q.record)
+	if err == nil {
+		issued.RequestID = id
+		issued.TaskID, _ = split(id)
+		return issued, nil
+	}
+	if _, failed := c.dispose(context.WithoutCancel(ctx), q.record); failed != nil {
+		c.cfg.Logger.WarnContext(ctx, "a token that is not used lives until the task ends", "request_id", id, "error", failed)
+	}
+	return jit.Issued{}, &Error{Op: opProve, cause: errors.Join(err, jit.ErrSpent)}
+}
+
+// issued reads a token and what proves its narrowness.
+func (c *Client) issued(r record) (jit.Issued, error) {
+	t, err := oauth.ParseToken(r.Answer)
+	if err != nil {
+		return jit.Issued{}, err
+	}
+	if t.Lifetime > c.cfg.MaxLifetime {
+		return jit.Issued{}, fmt.Errorf("the token lives for %v, and %v is the longest allowed", t.Lifetime, c.cfg.MaxLifetime)
+	}
+	life := t.Lifetime
+	if life == 0 {
+		life = c.cfg.MaxLifetime
+	}
+	issued := jit.Issued{Token: t.Value, Type: "Bearer", ExpiresIn: life - time.Since(r.Sent)}
+	if issued.ExpiresIn <= 0 {
+		return jit.Issued{}, errors.New("the token has expired")
+	}
+	said, err := t.Covered()
+	if err != nil {
+		return jit.Issued{}, fmt.Errorf("%w: %w", jit.ErrOvergrant, err)
+	}
+	beyond := c.beyond(t.Scopes)
+	kind := c.cfg.Types[r.Detail.Type]
+	if kind.Scopes == nil {
+		// Scopes beside the details are rights that nobody asked for.
+		if len(beyond) > 0 {
+			return jit.Issued{}, fmt.Errorf("%w: scope %s as well", jit.ErrOvergrant, strings.Join(beyond, " "))
+		}
+		issued.Details = said // nil is the engine's to refuse
+		return issued, nil
+	}
+	want := slices.Compact(slices.Sorted(slices.Values(kind.Scopes(r.Detail))))
+	got := slices.Compact(slices.Sorted(slices.Values(beyond)))
+	asked := c.beyond(want)
+	switch {
+	case !t.Answer.Has("scope") || len(got) == 0 && len(asked) > 0:
+		// The specification takes a missing scope for the one that was asked for, and
+		// there are servers that leave it out when they grant none.
+		return jit.Issued{}, jit.ErrSilent
+	case said != nil:
+		return jit.Issued{}, fmt.Errorf("%w: authorization details as well", jit.ErrOvergrant)
+	case !slices.Equal(got, asked):
+		return jit.Issued{}, fmt.Errorf("%w: scope %s, not %s", jit.ErrOvergrant, strings.Join(got, " "), strings.Join(asked, " "))
+	}
+	issued.Details, issued.Scopes = []rar.Detail{r.Detail}, want
+	return issued, nil
+}
