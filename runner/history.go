@@ -113,16 +113,22 @@ func storable(v any) any {
 
 // lastTime returns the time of a session's last change.
 func lastTime(s session.Session) time.Time {
-	if n := s.Events().Len(); n > 0 {
-		return later(s.LastUpdateTime(), s.Events().At(n-1).Timestamp)
+	events := s.Events()
+	if n := events.Len(); n > 0 {
+		return later(s.LastUpdateTime(), events.At(n-1).Timestamp)
 	}
 	return s.LastUpdateTime()
 }
 
 // Get implements [session.Service]. It reads no more than it shows, unless the last
-// turn alone is longer.
+// turn alone is longer. What a run has read already is not read again.
 func (s recent) Get(ctx context.Context, req *session.GetRequest) (*session.GetResponse, error) {
 	part := *req
+	if r := runOf(ctx); r != nil && r.read != nil && part == (session.GetRequest{AppName: r.r.cfg.App, UserID: r.place.user, SessionID: r.place.session}) {
+		got := r.read
+		r.read = nil
+		return got, nil
+	}
 	if part.NumRecentEvents <= 0 || part.NumRecentEvents > s.limit {
 		part.NumRecentEvents = s.limit + 1 // the one more tells whether there is more
 	}

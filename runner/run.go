@@ -62,6 +62,7 @@ type run struct {
 	content *genai.Content
 	task    *jit.Task // nil when it could not be taken up
 	place   place
+	read    *session.GetResponse // what the session was found to be, until ADK asks for it
 
 	over      *Suspension    // of this session, when its task was over before the run began
 	claimed   bool           // and somebody had resumed it by then
@@ -459,13 +460,18 @@ func (r *run) finish(outcome Outcome) {
 func (r *run) tools(ctx context.Context, calls []func(context.Context)) {
 	slots := make(chan struct{}, r.r.cfg.Limits.ParallelTools)
 	var wg sync.WaitGroup
-	for _, call := range calls {
+	for i, call := range calls {
 		slots <- struct{}{}
-		wg.Go(func() {
+		run := func() {
 			defer func() { <-slots }()
 			defer r.recovered(ctx, func(p error) { r.abort(p) })
 			call(ctx)
-		})
+		}
+		if i < len(calls)-1 {
+			wg.Go(run)
+		} else { // usually the only one, and a goroutine has to grow its stack first
+			run()
+		}
 	}
 	wg.Wait()
 }

@@ -68,7 +68,11 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 		got, err := cfg.Sessions.Get(ctx, &session.GetRequest{AppName: cfg.App, UserID: r.place.user, SessionID: id})
 		if err == nil {
 			r.naming.past = slices.Collect(got.Session.Events().All())
-			return kept(got.Session), r.mend(ctx, got.Session)
+			history, err = kept(got.Session), r.mend(ctx, got.Session)
+			if got.Session.Events().Len() == len(r.naming.past) { // otherwise the store knows better
+				r.read = got
+			}
+			return history, err
 		}
 		if unread = err; r.in.resume || r.turn.resumed != nil {
 			return 0, fmt.Errorf("runner: session %s: %w", id, err)
