@@ -83,18 +83,13 @@ func (a *Authority) CreateTask(ctx context.Context, _ jit.TaskSpec) (jit.TaskInf
 	if a.Create != nil {
 		return a.Create(ctx)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.opened++
-	return jit.TaskInfo{ID: fmt.Sprintf("task_%d", a.opened), ExpiresAt: time.Now().Add(time.Hour)}, nil
+	n := locked(a, func() int { a.opened++; return a.opened })
+	return jit.TaskInfo{ID: fmt.Sprintf("task_%d", n), ExpiresAt: time.Now().Add(time.Hour)}, nil
 }
 
 // CompleteTask implements [jit.Authority].
 func (a *Authority) CompleteTask(ctx context.Context, id string) error {
-	a.mu.Lock()
-	a.tries++
-	n := a.tries
-	a.mu.Unlock()
+	n := locked(a, func() int { a.tries++; return a.tries })
 	if a.Complete != nil {
 		if err := a.Complete(ctx, n); err != nil {
 			return err
@@ -128,10 +123,7 @@ func (a *Authority) Request(_ context.Context, r jit.Request) (jit.Decision, err
 
 // Status implements [jit.Authority].
 func (a *Authority) Status(_ context.Context, id string) (jit.Decision, error) {
-	a.mu.Lock()
-	a.looks = append(a.looks, time.Now())
-	n := len(a.looks)
-	a.mu.Unlock()
+	n := locked(a, func() int { a.looks = append(a.looks, time.Now()); return len(a.looks) })
 	if a.Look != nil {
 		return a.Look(id, n)
 	}
@@ -162,17 +154,11 @@ func (a *Authority) Token(_ context.Context, id string) (jit.Issued, error) {
 }
 
 // Opened returns how many tasks were opened, as far as Create did not do it.
-func (a *Authority) Opened() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.opened
-}
+func (a *Authority) Opened() int { return locked(a, func() int { return a.opened }) }
 
 // Requests returns the requests for authority, in order.
 func (a *Authority) Requests() []jit.Request {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.requests)
+	return locked(a, func() []jit.Request { return slices.Clone(a.requests) })
 }
 
 // Asked returns the details that were asked for, in order.
@@ -185,30 +171,24 @@ func (a *Authority) Asked() (details []rar.Detail) {
 
 // Looks returns when somebody looked at a request.
 func (a *Authority) Looks() []time.Time {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Clone(a.looks)
+	return locked(a, func() []time.Time { return slices.Clone(a.looks) })
 }
 
 // Redeemed returns how often a token was asked for.
-func (a *Authority) Redeemed() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.redeemed
-}
+func (a *Authority) Redeemed() int { return locked(a, func() int { return a.redeemed }) }
 
 // Tries returns how often somebody tried to complete a task.
-func (a *Authority) Tries() int {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.tries
-}
+func (a *Authority) Tries() int { return locked(a, func() int { return a.tries }) }
 
 // Completed returns the ids of the tasks that were completed, in order.
 func (a *Authority) Completed() []string {
+	return locked(a, func() []string { return slices.Clone(a.completed) })
+}
+
+func locked[T any](a *Authority, get func() T) T {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Clone(a.completed)
+	return get()
 }
 
 // Task starts a task at a that is completed with the test, by an engine to whose
