@@ -49,7 +49,7 @@ func whole(parts ...*genai.Part) *model.LLMResponse {
 // serve serves a script as "m", on a socket.
 func serve(t *testing.T, llm model.LLM) *httptest.Server {
 	t.Helper()
-	s, err := modelserver.New(modelserver.Config{Models: map[string]model.LLM{"m": llm, "acme/large-2:free": llm}, MaxBody: 1 << 20})
+	s, err := modelserver.New(modelserver.Config{Models: map[string]model.LLM{"m": llm, "acme/large-2:free": llm}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,11 +27,9 @@ const (
 func TestNewRefuses(t *testing.T) {
 	llm := modeltest.NewScript()
 	for name, c := range map[string]modelserver.Config{
-		"nothing":     {},
-		"nil model":   {Models: map[string]model.LLM{"m": nil}},
-		"no name":     {Models: map[string]model.LLM{"": llm}},
-		"body limit":  {Fallback: llm, MaxBody: -1},
-		"piece limit": {Fallback: llm, ArgumentPiece: -1},
+		"nothing":   {},
+		"nil model": {Models: map[string]model.LLM{"m": nil}},
+		"no name":   {Models: map[string]model.LLM{"": llm}},
 	} {
 		if s, err := modelserver.New(c); err == nil || s != nil {
 			t.Errorf("%s: New gives %v, %v", name, s, err)
@@ -66,13 +64,13 @@ func TestAddressesRefused(t *testing.T) {
 		{"POST /v1/models/none:streamGenerateContent?alt=sse", "{" + contents + "}", "", 404, "", `"status":"NOT_FOUND"`},
 		{chat, `{"model":"m",` + messages + `}`, "Content-Type: text/plain", 415, "", `"type":"invalid_request_error"`},
 		{gen, "{" + contents + "}", "Content-Type: ", 415, "", `"status":"INVALID_ARGUMENT"`},
-		{chat, strings.Repeat(" ", 2<<20), "", 413, "", `"type":"invalid_request_error"`},
-		{msgs, strings.Repeat(" ", 2<<20), "", 413, "", `"type":"request_too_large"`},
+		{chat, strings.Repeat(" ", modelserver.MaxBody+1), "", 413, "", `"type":"invalid_request_error"`},
+		{msgs, strings.Repeat(" ", modelserver.MaxBody+1), "", 413, "", `"type":"request_too_large"`},
 		{msgs, `{"model":"none","max_tokens":9,` + messages + `}`, "", 404, "", `{"error":{"message":"there is no model none here","type":"not_found_error"},"type":"error"}`},
 		{"POST /v1/messages/count_tokens", "{}", "", 404, "", `"type":"not_found_error"`},
 		{"GET /v1/messages", "", "", 405, "POST", `"type":"invalid_request_error"},"type":"error"`},
 		{"GET /v1/models/none", "", "Anthropic-Version: 2023-06-01", 404, "", `"type":"not_found_error"`},
-		{gen, strings.Repeat(" ", 2<<20), "", 413, "", `"status":"INVALID_ARGUMENT"`},
+		{gen, strings.Repeat(" ", modelserver.MaxBody+1), "", 413, "", `"status":"INVALID_ARGUMENT"`},
 	} {
 		var headers []string
 		if tt.header != "" {

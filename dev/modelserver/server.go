@@ -16,9 +16,8 @@ import (
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
-// DefaultMaxBody is the largest request that is read, in bytes, unless Config says
-// otherwise.
-const DefaultMaxBody = 32 << 20
+// MaxBody is the largest request that is read, in bytes.
+const MaxBody = 32 << 20
 
 // Config says what is served.
 type Config struct {
@@ -30,11 +29,9 @@ type Config struct {
 	// Fallback serves every other name, and sees that name. nil means that unknown
 	// names are answered with 404.
 	Fallback model.LLM
-	// MaxBody bounds a request's body, in bytes. 0 means DefaultMaxBody.
-	MaxBody int64
 	// ArgumentPiece is how many bytes of a call's arguments one event of OpenAI's or
-	// Anthropic's holds, rounded up to whole characters. 0 means 16, about what OpenAI
-	// sends.
+	// Anthropic's holds, rounded up to whole characters. 0 and less mean 16, about what
+	// OpenAI sends.
 	ArgumentPiece int
 	// Logger hears why a model failed, at error level, and of each call, at debug
 	// level. It is given no prompt and no answer; a model's error text is the
@@ -62,14 +59,8 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("modelserver: model %q: a name and a model are needed", name)
 		}
 	}
-	if c.MaxBody < 0 || c.ArgumentPiece < 0 {
-		return nil, errors.New("modelserver: MaxBody and ArgumentPiece may not be negative")
-	}
 	c.Models = maps.Clone(c.Models)
-	if c.MaxBody == 0 {
-		c.MaxBody = DefaultMaxBody
-	}
-	if c.ArgumentPiece == 0 {
+	if c.ArgumentPiece <= 0 {
 		c.ArgumentPiece = 16
 	}
 	if c.Logger == nil {
@@ -120,7 +111,7 @@ func (s *Server) models(w http.ResponseWriter, to route) {
 
 // call answers one request to a model.
 func (s *Server) call(w http.ResponseWriter, r *http.Request, to route) {
-	body, p := s.read(w, r)
+	body, p := read(w, r)
 	if p != nil {
 		fail(w, to.wire, p)
 		return
@@ -153,16 +144,15 @@ func (s *Server) model(name string) (llm model.LLM, told string, ok bool) {
 }
 
 // read returns the request's body.
-func (s *Server) read(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
+func read(w http.ResponseWriter, r *http.Request) ([]byte, *problem) {
 	// Only a script that asked first may send this type across origins: a web page
 	// cannot post to a server on this machine.
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		return nil, refuse(http.StatusUnsupportedMediaType, "", "the body must be JSON: set Content-Type: application/json")
 	}
-	body, err := strictjson.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody), s.config.MaxBody)
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is over %d bytes", s.config.MaxBody))
+	body, err := strictjson.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody), MaxBody)
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("the body is over %d bytes", MaxBody))
 	}
 	if err != nil {
 		return nil, bad("", "the body could not be read")

@@ -93,7 +93,7 @@ func (u *Upstream) count() int {
 
 // ServeHTTP implements [http.Handler].
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, modelserver.DefaultMaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, modelserver.MaxBody))
 	if err != nil {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
