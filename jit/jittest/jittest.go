@@ -184,10 +184,13 @@ func (w *World) Task() *jit.Task { return w.task() }
 func (w *World) Context() context.Context { return jit.NewContext(w.t.Context(), w.Task()) }
 
 // Call returns the context of a new call under the world's task, with what it may
-// ask for: see [jit.Task.Call].
-func (w *World) Call(ceiling ...rar.Detail) context.Context {
+// ask for: see [jit.Task.Call]. It has no arguments, and what a person decides for it
+// serves no other.
+func (w *World) Call(ceiling ...rar.Detail) context.Context { return w.call(nil, ceiling) }
+
+func (w *World) call(args map[string]any, ceiling []rar.Detail) context.Context {
 	return w.Task().Call(w.t.Context(), jit.Call{
-		ID: fmt.Sprintf("call-%d", w.calls.Add(1)), Tool: "test", Ceiling: ceiling, Justification: "a test",
+		ID: fmt.Sprintf("call-%d", w.calls.Add(1)), Tool: "test", Args: args, Ceiling: ceiling, Justification: "a test",
 	})
 }
 
@@ -196,7 +199,8 @@ func (w *World) Call(ceiling ...rar.Detail) context.Context {
 func (w *World) Client() *http.Client { return w.client }
 
 // Get fetches path (such as "/documents/doc_1") from the API in a call of its own
-// that may ask for ceiling. It returns the last answer's status and body.
+// that may ask for ceiling; the path is its argument. It returns the last answer's status
+// and body.
 func (w *World) Get(path string, ceiling ...rar.Detail) (status int, body string, err error) {
 	return w.send(http.MethodGet, path, "", ceiling)
 }
@@ -210,7 +214,7 @@ func (w *World) Post(path, json string, ceiling ...rar.Detail) (status int, body
 const maxBody = 8 << 20
 
 func (w *World) send(method, path, body string, ceiling []rar.Detail) (int, string, error) {
-	req, err := http.NewRequestWithContext(w.Call(ceiling...), method, w.API.String()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.call(map[string]any{"method": method, "path": path, "body": body}, ceiling), method, w.API.String()+path, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
