@@ -70,6 +70,11 @@ func (w *World) pass(rw http.ResponseWriter, r *http.Request, op operation) {
 	rec := httptest.NewRecorder()
 	w.auth.ServeHTTP(rec, r)
 	status, text := rec.Code, rec.Body.Bytes()
+	if asked != nil && w.cfg.regrant != nil { // it says that it decided what was asked
+		if changed, err := regrant(text, func(rar.Detail) rar.Detail { return asked.Detail }); err == nil {
+			text = changed
+		}
+	}
 	if w.cfg.tamper != nil && status < 300 {
 		status, text = w.cfg.tamper(op, status, text)
 	}

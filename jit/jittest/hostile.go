@@ -122,7 +122,7 @@ func grants(change func(rar.Detail) rar.Detail) Option {
 	return func(c *config) { c.tamper, c.regrant = nil, change }
 }
 
-// regrant returns a request for authority with another detail.
+// regrant returns a request for authority, or the answer to one, with another detail.
 func regrant(body []byte, change func(rar.Detail) rar.Detail) ([]byte, error) {
 	const member = "authorization_details"
 	var members map[string]jsontext.Value
