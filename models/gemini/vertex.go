@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"regexp"
 
-	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
 
 	"github.com/jitagent/jitagent/models/provider"
@@ -68,7 +67,13 @@ func (v *Vertex) authorized(ctx context.Context, c *http.Client, base *url.URL) 
 			// The cause may quote the file that it could not read.
 			return nil, fmt.Errorf("models: gemini needs Google Cloud credentials for Vertex AI: run gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS")
 		}
-		t.token = accessToken(found)
+		t.token = func(ctx context.Context) (secret.String, error) {
+			token, err := found.Token(ctx)
+			if err != nil {
+				return secret.String{}, err // bearer drops it: it holds the endpoint's answer
+			}
+			return secret.New(token.Value), nil
+		}
 		if t.quota, err = found.QuotaProjectID(ctx); err != nil {
 			return nil, fmt.Errorf("models: gemini cannot read the quota project of the Google Cloud credentials: set GOOGLE_CLOUD_QUOTA_PROJECT")
 		}
@@ -76,16 +81,6 @@ func (v *Vertex) authorized(ctx context.Context, c *http.Client, base *url.URL) 
 	out := *c
 	out.Transport = t
 	return &out, nil
-}
-
-func accessToken(found *auth.Credentials) func(context.Context) (secret.String, error) {
-	return func(ctx context.Context) (secret.String, error) {
-		token, err := found.Token(ctx)
-		if err != nil {
-			return secret.String{}, err // bearer drops it: it holds the endpoint's answer
-		}
-		return secret.New(token.Value), nil
-	}
 }
 
 // bearer adds access tokens. Its base is what caps and reports.

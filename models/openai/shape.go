@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -110,4 +111,36 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 		}
 	}
 	return f, nil
+}
+
+// maxSchemaDepth bounds what is walked of a schema.
+const maxSchemaDepth = 32
+
+// strict makes schema fit OpenAI's strict mode, in place: every object is closed and
+// requires all its properties. It reports whether it does; an object with names of
+// its own choice does not.
+func strict(schema map[string]any, depth int) bool {
+	if depth > maxSchemaDepth {
+		return false
+	}
+	properties, isObject := schema["properties"].(map[string]any)
+	if isObject || schema["type"] == "object" {
+		if open, ok := schema["additionalProperties"]; !isObject || ok && open != false {
+			return false
+		}
+		schema["additionalProperties"] = false
+		schema["required"] = append([]string{}, slices.Sorted(maps.Keys(properties))...) // none is [] and not null
+	}
+	within := []any{schema["items"]}
+	for _, key := range []string{"properties", "$defs", "definitions", "anyOf", "prefixItems"} {
+		group, _ := schema[key].(map[string]any)
+		list, _ := schema[key].([]any)
+		within = slices.Concat(within, list, slices.Collect(maps.Values(group)))
+	}
+	for _, s := range within {
+		if s, ok := s.(map[string]any); ok && !strict(s, depth+1) {
+			return false
+		}
+	}
+	return schema["oneOf"] == nil && schema["allOf"] == nil && schema["not"] == nil
 }
