@@ -207,13 +207,18 @@ func TestMapping09Tools(t *testing.T) {
 			"type": {Type: genai.TypeString, Nullable: &yes, Enum: []string{"A", "B"}},
 			"list": {Type: genai.TypeArray, Items: &genai.Schema{Type: genai.TypeInteger}, MinItems: new(int64(1))},
 		}}},
+		// Google's order is kept; what JSON schema does not know is left out.
+		{Name: "ordered", Parameters: &genai.Schema{
+			Type: genai.TypeObject, PropertyOrdering: []string{"z", "gone", "m", "z"}, Properties: map[string]*genai.Schema{"a": {Type: genai.TypeString}, "m": {Type: genai.TypeObject}, "z": {AnyOf: []*genai.Schema{{Type: genai.TypeNumber, Example: 1.5}}}},
+		}},
 	}}, {}}}
 	want := `{"model":"test-model","messages":[{"role":"user","content":"hi"}],"tools":[` +
 		`{"function":{"name":"none","description":"Takes nothing.","parameters":{"type":"object","properties":{}}},"type":"function"},` +
 		`{"function":{"name":"bare","parameters":{"type":"object","properties":{}}},"type":"function"},` +
 		`{"function":{"name":"json","parameters":{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"integer"}},"required":["z"]}},"type":"function"},` +
 		`{"function":{"name":"google","parameters":{"properties":{"list":{"items":{"type":"integer"},"minItems":1,"type":"array"},` +
-		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"}],"stream":false}`
+		`"type":{"enum":["A","B"],"type":["string","null"]}},"required":["type"],"type":"object"}},"type":"function"},` +
+		`{"function":{"name":"ordered","parameters":{"properties":{"z":{"anyOf":[{"type":"number"}]},"m":{"properties":{},"type":"object"},"a":{"type":"string"}},"type":"object"}},"type":"function"}],"stream":false}`
 	equal(t, "request", want, sent(t, provider.Config{}, req))
 
 	for what, tool := range map[string]*genai.Tool{

@@ -82,11 +82,11 @@ const responsesEnd = `"id":"resp_1","model":"served","usage":{"input_tokens":100
 // The same answer in one piece, as a stream, and as a stream that shows nothing
 // before its end: all three give the same.
 func TestResponsesAnswer(t *testing.T) {
-	output := `"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"First."},{"type":"summary_text","text":"Then."}]},` +
+	output := `"output":[{"type":"reasoning","summary":[{"type":"summary_text","text":"First."},{"type":"summary_text","text":"Then."}]},{"type":"reasoning","summary":[{"type":"summary_text","text":"Last."}]},` +
 		`{"type":"message","content":[{"type":"output_text","text":"Let me see."}]},` +
 		`{"type":"function_call","id":"fc_1","call_id":"a","name":"f","arguments":"{\"n\":1}"},{"type":"function_call","id":"fc_2","call_id":"b","name":"f","arguments":""}]`
 	want := &model.LLMResponse{
-		Content: turn(genai.RoleModel, &genai.Part{Text: "First.\n\nThen.", Thought: true}, text("Let me see."),
+		Content: turn(genai.RoleModel, &genai.Part{Text: "First.\n\nThen.\n\nLast.", Thought: true}, text("Let me see."),
 			calling("a", "f", map[string]any{"n": 1.0}), calling("b", "f", map[string]any{})),
 		TurnComplete: true, FinishReason: genai.FinishReasonStop, ModelVersion: "served", CustomMetadata: map[string]any{"id": "resp_1"},
 		UsageMetadata: &genai.GenerateContentResponseUsageMetadata{PromptTokenCount: 100, CachedContentTokenCount: 64, CandidatesTokenCount: 20, ThoughtsTokenCount: 30, TotalTokenCount: 150},
@@ -98,6 +98,8 @@ func TestResponsesAnswer(t *testing.T) {
 		`{"type":"response.reasoning_summary_text.delta","delta":"First."}`,
 		`{"type":"response.reasoning_summary_part.added","summary_index":1}`,
 		`{"type":"response.reasoning_summary_text.delta","delta":"Then."}`,
+		`{"type":"response.reasoning_summary_part.added","summary_index":0}`,
+		`{"type":"response.reasoning_summary_text.delta","delta":"Last."}`,
 		`{"type":"response.output_text.delta","output_index":1,"delta":"Let me "}`,
 		`{"type":"response.output_text.delta","output_index":1,"delta":"see."}`,
 		`{"type":"response.output_text.done","output_index":1,"text":"Let me see."}`,
@@ -117,7 +119,7 @@ func TestResponsesAnswer(t *testing.T) {
 		pieces string
 	}{
 		"in one piece":         {`{"status":"completed",` + output + `,` + responsesEnd + `}`, false, ""},
-		"streamed":             {streamed, true, "First.|\n\n|Then.|Let me |see."},
+		"streamed":             {streamed, true, "First.|\n\n|Then.|\n\n|Last.|Let me |see."},
 		"all of it at the end": {responses(`{"type":"response.completed","response":{"status":"completed",` + output + `,` + responsesEnd + `}}`), true, ""},
 	} {
 		all, err := askResponses(t, tt.body, tt.stream)

@@ -48,6 +48,7 @@ func TestResults(t *testing.T) {
 		{"then earlier ones", []*genai.Content{calls("a"), calls("b"), responses("b", "a")}, "map[0.0:1 1.0:0]"},
 		{"an id again", []*genai.Content{calls("a1"), responses("a1"), calls("a1"), responses("x", "a1")}, "map[0.0:0 2.0:1]"},
 		{"an id again, the first unanswered", []*genai.Content{calls("a1"), calls("a1"), responses("a1")}, "map[1.0:0]"},
+		{"an id again, one for each", []*genai.Content{calls("a1"), calls("a1"), responses("a1"), responses("a1"), responses("a1")}, "map[0.0:0 1.0:0]"},
 		{"an id that was taken from the call", []*genai.Content{calls("a"), responses("a7")}, "map[0.0:0]"},
 		{"another's id", []*genai.Content{calls("a1"), responses("a7")}, "map[]"},
 		{"no name", []*genai.Content{calls("a", "b"), {Parts: []*genai.Part{{FunctionResponse: &genai.FunctionResponse{Response: map[string]any{"n": 5}}}}}}, "map[0.0:5]"},

@@ -260,6 +260,7 @@ func TestTextsAboutCalls(t *testing.T) {
 		"fetch_document and create_report are my tools.",
 		"[{\"name\": \"fetch_document\", \"description\": \"Fetches.\", \"parameters\": {}}]",
 		`{"documents": [{"name": "doc_1", "arguments": "for and against"}]}`,
+		`{"name": "fetch_document", "kind": "tool"}`,
 		`{"summary": "fetch_document failed", "name": "doc_1"}`,
 		"[1] See fetch_document.\n[2] [link](https://docs.test/create_report)",
 		"<b>fetch_document</b> is a tool.\n<p class=\"create_report\">so is this</p>\n<5 percent",
