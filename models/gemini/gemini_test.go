@@ -386,7 +386,7 @@ func TestCheckAsksForTheModelAlone(t *testing.T) {
 	}
 	status, answer = http.StatusNotFound, `{"error":{"code":404,"message":"models/gemini-test is not found","status":"NOT_FOUND"}}`
 	for names, want := range map[string]string{
-		"": "choose another name, for example gemini/gemini-", `{"models":[{"name":"models/gemini-tast"},{"name":"models/other"}]}`: "did you mean gemini-tast?",
+		"": "choose another name, for example gemini/gemini-", `{"models":[{"name":"models/gemini-tests"},{"name":"models/other"}]}`: "did you mean gemini-tests?",
 		`{"models":[{"name":"models/other"}]}`: "choose another name, for example other", `{"models":[{"name":"models/gemini-test"}]}`: "choose another name, for example gemini/gemini-",
 	} {
 		list = names
