@@ -7,11 +7,17 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
 )
 
 // A said is what the terminal shows, and what the person types then.
@@ -88,17 +94,65 @@ func TestThePersonAtTheTerminalDecides(t *testing.T) {
 	}
 }
 
-// Calls of one turn are decided in one prompt, each by its number.
+// Calls of one turn are decided in one prompt with a line each, by its number.
 func TestOnePromptForOneTurn(t *testing.T) {
 	dir, docs := t.TempDir(), t.TempDir()
-	for _, name := range []string{"doc_1", "doc_2"} {
+	for _, name := range []string{"doc_1", "doc_2", "doc_3", "doc_4", "doc_5"} {
 		text := "---\ntitle: The " + name + "\nclassification: restricted\n---\nThe figure of " + name + " is 17.\n"
 		if err := os.WriteFile(filepath.Join(docs, name+".md"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	all, exit := converse(t, dir, []string{"run", "--documents", docs, "Summarize doc_1 and doc_2"}, said{"Approve these calls", "s"}, said{"Approve these calls", "2"})
-	if strings.Count(all, "approved ") != 1 || strings.Count(all, "denied   ") < 1 || exit != cli.ExitDenied {
+	all, exit := converse(t, dir, []string{"run", "--documents", docs, "Summarize doc_1, doc_2, doc_3, doc_4 and doc_5"},
+		said{"Approve these calls", "s"}, said{"Approve these calls", "1 2 4 5"})
+	if strings.Count(all, "  risk high  fetch_document") != 5 || strings.Count(all, "approved ") != 4 || strings.Count(all, "denied   ") < 1 || exit != cli.ExitDenied {
 		t.Errorf("exit code %d:\n%s", exit, all)
+	}
+}
+
+// What other programs ask for the same call is shown in the prompt, and the answer is
+// for them too.
+func TestThePromptAnswersForOthers(t *testing.T) {
+	servers, err := dev.Start(t.Context(), dev.Config{Documents: &docapi.Config{Reports: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = servers.Close() }()
+	dir, login := t.TempDir(), servers.Client()
+	token, err := servers.Auth.UserToken(lumodev.DefaultReviewerEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviewer := filepath.Join(dir, "reviewer")
+	if err := os.WriteFile(reviewer, []byte(token.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		cli.EnvURL: login.URL, cli.EnvOrg: login.Org, cli.EnvClientID: login.ClientID, cli.EnvSecret: login.ClientSecret.Reveal(),
+		cli.EnvAPI: servers.API.String(), cli.EnvReviewer: reviewer,
+	} {
+		t.Setenv(name, value)
+	}
+	authority, err := lumoauth.New(login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := jit.New(jit.Config{Authority: authority, Wait: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits, once := make(chan struct{}), sync.Once{}
+	task := engine.Start(t.Context(), jit.TaskSpec{Name: "the other"}, func(e jit.Event) {
+		if d, ok := e.(jit.Decided); ok && d.Status == jit.StatusPending {
+			once.Do(func() { close(waits) })
+		}
+	})
+	defer func() { _ = task.Complete(context.WithoutCancel(t.Context())) }()
+	other := make(chan error, 1)
+	go func() { other <- readSalaries(t.Context(), task, servers.API) }()
+	<-waits
+	all, exit := converse(t, dir, []string{"run", "--ephemeral", "Summarize doc_7310"}, said{"the other (task_", ""}, said{"Approve this call", "y"})
+	if err := <-other; err != nil || exit != cli.ExitDone {
+		t.Errorf("exit code %d, the other: %v\n%s", exit, err, all)
 	}
 }

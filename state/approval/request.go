@@ -52,6 +52,7 @@ type Request struct {
 	TTL           time.Duration `json:"requested_ttl_ns,omitempty"`
 	ExpiresAt     time.Time     `json:"expires_at,omitzero"`
 	Before        []Earlier     `json:"before,omitempty"`
+	Also          []Request     `json:"also,omitempty"` // that ask the same for other tasks, see [Together]
 
 	// OnlyWhole says that the server cannot grant less than was asked, but for a shorter time.
 	OnlyWhole bool `json:"only_whole,omitempty"`
@@ -163,7 +164,9 @@ func (r Request) Lines() []Line {
 	if r.Tool == "" {
 		add("tool", "the server does not say for which call")
 	}
-	add("task", "%s", cmp.Or(r.TaskName, "without a name")+" ("+cmp.Or(r.TaskID, "not said")+")")
+	for _, one := range r.All() {
+		add("task", "%s", cmp.Or(one.TaskName, "without a name")+" ("+cmp.Or(one.TaskID, "not said")+")")
+	}
 	maybe("agent", r.Agent)
 	maybe("for", r.OnBehalfOf)
 	risk := cmp.Or(r.Risk, "not said")
@@ -180,8 +183,12 @@ func (r Request) Lines() []Line {
 	for _, e := range r.Before {
 		add("before", "%s: %s", e.Status, e.Detail)
 	}
-	if r.Justification != "" {
-		lines = append(lines, Line{"agent says", "“" + plain.Escape(r.Justification, maxShown) + "” (its own words: a claim)", true})
+	said := map[string]bool{"": true}
+	for _, one := range r.All() {
+		if !said[one.Justification] {
+			said[one.Justification] = true
+			lines = append(lines, Line{"agent says", "“" + plain.Escape(one.Justification, maxShown) + "” (its own words: a claim)", true})
+		}
 	}
 	return lines
 }

@@ -101,7 +101,9 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	list = slices.DeleteFunc(list, func(r approval.Request) bool { return !slices.Contains(ids, r.ID) })
+	list = slices.DeleteFunc(approval.Together(list), func(r approval.Request) bool {
+		return !slices.ContainsFunc(r.All(), func(one approval.Request) bool { return slices.Contains(ids, one.ID) })
+	})
 	if len(list) == 0 {
 		return nil // decided meanwhile
 	}
@@ -116,7 +118,7 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 	end := list[0].ExpiresAt
 	for i, r := range list {
 		if len(list) > 1 {
-			fmt.Fprintf(&b, "%d  risk %s  %s %s\n   wants %s\n", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r))
+			fmt.Fprintf(&b, "%d  risk %s  %s %s\n   wants %s%s\n", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r), others(r))
 		}
 		if r.ExpiresAt.Before(end) {
 			end = r.ExpiresAt
@@ -182,6 +184,14 @@ func wants(r approval.Request) string {
 	return plain.Escape(r.Details[0].String(), 600)
 }
 
+// others says how many tasks more ask the same.
+func others(r approval.Request) string {
+	if len(r.Also) == 0 {
+		return ""
+	}
+	return ", and so for " + plain.Count(len(r.Also), "other task")
+}
+
 // less asks what to take away; nil is nothing.
 func (d *desk) less(ctx context.Context, r approval.Request, end time.Time) (*approval.Decision, error) {
 	for {
@@ -216,13 +226,10 @@ func (d *desk) enter(ctx context.Context, list []approval.Request, less *approva
 		if less != nil {
 			how = *less
 		}
-		how.Digest = r.Digest()
 		if how.Approve = yes(i) && r.Problem == "" && len(r.Details) > 0; !how.Approve {
-			how = approval.Decision{Digest: how.Digest, Message: "the person at the terminal said no"}
+			how = approval.Decision{Message: "the person at the terminal said no"}
 		}
-		if err := d.decider.Decide(ctx, r.ID, how); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, r.Decide(ctx, d.decider, how))
 	}
 	return errors.Join(errs...)
 }

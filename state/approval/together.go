@@ -1,0 +1,59 @@
+package approval
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+)
+
+// Together returns requests with those as one that ask a person the same for several
+// tasks, such as those of programs that do one job at a time: the first, with the others
+// in Also. Each stays a request of its own, whose authority ends with its task. Where
+// the server does not say for which call a request is, nobody knows if it is the same.
+func Together(list []Request) []Request {
+	var out []Request
+	at := map[string]int{}
+	for _, r := range list {
+		key := r.question()
+		i, known := at[key]
+		if known && !slices.ContainsFunc(out[i].All(), func(o Request) bool { return o.TaskID == r.TaskID }) {
+			out[i].Also = append(out[i].Also, r)
+			continue
+		}
+		if key != "" && !known {
+			at[key] = len(out)
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// question is what a person is asked, whichever task asks it; "" where that is not known.
+func (r Request) question() string {
+	if r.Tool == "" || r.Problem != "" || len(r.Details) == 0 {
+		return ""
+	}
+	r.ID, r.TaskID, r.TaskName, r.CallID, r.Justification, r.ExpiresAt = "", "", "", "", "", time.Time{}
+	r.Args, _ = json.Marshal(sameJSON(r.Args)) // a text, that is always one
+	text, err := json.Marshal(r)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// All returns the request and those that ask the same.
+func (r Request) All() []Request { return append([]Request{r}, r.Also...) }
+
+// Decide enters one decision about all that was shown as one, each bound to what was
+// shown of it.
+func (r Request) Decide(ctx context.Context, at Decider, how Decision) error {
+	var errs []error
+	for _, one := range r.All() {
+		how.Digest = one.Digest()
+		errs = append(errs, at.Decide(ctx, one.ID, how))
+	}
+	return errors.Join(errs...)
+}
