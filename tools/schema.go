@@ -40,7 +40,7 @@ func schemaOf[A any]() (s argsSchema, err error) {
 			err = fmt.Errorf("schema of %s: %w", t, err)
 		}
 	}()
-	if err := checkType(t, "", nil); err != nil {
+	if err := checkType(t, "", nil, map[string]bool{}); err != nil {
 		return argsSchema{}, err
 	}
 	if s.checked, err = derive(t); err != nil {
@@ -51,9 +51,6 @@ func schemaOf[A any]() (s argsSchema, err error) {
 		return argsSchema{}, err
 	}
 	if s.compiled, err = compile(text); err != nil {
-		return argsSchema{}, err
-	}
-	if err := checkSample(t, text); err != nil {
 		return argsSchema{}, err
 	}
 	told, err := derive(t)

@@ -74,12 +74,29 @@ type (
 	iface struct {
 		E error `json:"e"`
 	}
+	boolInText struct {
+		B bool `json:"b,string"`
+	}
+	inlined struct {
+		Inner comma `json:",inline"`
+	}
+	digest struct {
+		Sums [][4]byte `json:"sums"`
+	}
+	twin struct {
+		escapedComma
+		Other string `json:"id"`
+	}
+	hidden struct {
+		*escapedComma
+	}
 	everything struct {
 		S     string            `json:"s" jsonschema:"required,title=T,description=with = and\\, comma,minLength=0,maxLength=9,pattern=^\\w+$,example=y,enum=x,enum=y"`
 		N     float64           `json:"n" jsonschema:"minimum=0,exclusiveMaximum=3,multipleOf=2"`
 		L     []string          `json:"l,omitempty" jsonschema:"minItems=1,maxItems=3,uniqueItems=true,enum=a,enum=b"`
 		P     *int              `json:"p,omitempty" jsonschema:"maximum=4"`
 		B     bool              `json:"b"`
+		Text  *int64            `json:"text,omitempty,string"`
 		M     map[string]string `json:"m,omitempty"`
 		Any   any               `json:"any,omitempty"`
 		T     time.Time         `json:"t,omitzero"`
@@ -112,6 +129,11 @@ func TestNewRefusesATypeWhoseSchemaWouldLie(t *testing.T) {
 		"channel":              {build[channel], "field c: chan int has no JSON form"},
 		"function":             {build[function], "field f: func() has no JSON form"},
 		"interface":            {build[iface], "field e: no value can be decoded into the interface error"},
+		"a bool as a text":     {build[boolInText], `field b: a schema knows nothing of "string" in the json tag`},
+		"an unknown option":    {build[inlined], `field Inner: a schema knows nothing of "inline" in the json tag`},
+		"an array of bytes":    {build[digest], "field sums: some decoders take [4]uint8 for a list, and others for a text"},
+		"two of one name":      {build[twin], "field id: two fields have this name"},
+		"embedded, not seen":   {build[hidden], "nothing can be decoded into an embedded *tools_test.escapedComma"},
 		"no struct":            {build[string], "the arguments must be a struct, not string"},
 		"pointer":              {build[*none], "the arguments must be a struct, not *tools_test.none"},
 		"map":                  {build[map[string]any], "the arguments must be a struct"},

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"encoding"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 )
 
 // checkType refuses types that have no schema, or one that their own JSON does not
-// fit. path names the field for people.
-func checkType(t reflect.Type, path string, above []reflect.Type) error {
+// fit. path names the field for people, and seen has those before.
+func checkType(t reflect.Type, path string, above []reflect.Type, seen map[string]bool) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("field %s: %s", path, fmt.Sprintf(format, args...))
 	}
@@ -51,9 +52,14 @@ func checkType(t reflect.Type, path string, above []reflect.Type) error {
 		if t.Key().Kind() != reflect.String {
 			return refuse("the keys of %s are no strings", t)
 		}
-		return checkType(t.Elem(), path, above)
-	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return checkType(t.Elem(), path, above)
+		return checkType(t.Elem(), path, above, seen)
+	case reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return refuse("some decoders take %s for a list, and others for a text: take a string", t)
+		}
+		return checkType(t.Elem(), path, above, seen)
+	case reflect.Pointer, reflect.Slice:
+		return checkType(t.Elem(), path, above, seen)
 	case reflect.Struct:
 		// Without $ref the schema of such a type has no end.
 		if slices.Contains(above, t) {
@@ -64,10 +70,18 @@ func checkType(t reflect.Type, path string, above []reflect.Type) error {
 			if skip {
 				continue
 			}
-			if name != "" && !validName.MatchString(name) {
-				return fmt.Errorf("field %s: the name must match %s: some providers take no other", join(path, name), validName)
+			at := join(path, name)
+			switch {
+			case name == "":
+			case !validName.MatchString(name):
+				return fmt.Errorf("field %s: the name must match %s: some providers take no other", at, validName)
+			case seen[at]:
+				return fmt.Errorf("field %s: two fields have this name", at)
 			}
-			if err := checkType(f.Type, join(path, name), append(above, t)); err != nil {
+			if name != "" {
+				seen[at] = true
+			}
+			if err := cmp.Or(checkField(f, at), checkType(f.Type, at, append(above, t), seen)); err != nil {
 				return err
 			}
 		}
@@ -75,106 +89,24 @@ func checkType(t reflect.Type, path string, above []reflect.Type) error {
 	return nil
 }
 
-// checkSample makes arguments of the type, and refuses a type whose own do not come
-// back: text options that the schema does not know, arrays of bytes, two fields of
-// one name.
-func checkSample(t reflect.Type, schema []byte) error {
-	var shape any
-	if err := json.Unmarshal(schema, &shape); err != nil {
-		return err
+// checkField refuses what decoders make of a field and its schema does not know. path is
+// the field's.
+func checkField(f reflect.StructField, path string) error {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+		if f.Anonymous && !f.IsExported() {
+			return fmt.Errorf("field %s: nothing can be decoded into an embedded *%s", join(path, f.Name), t)
+		}
 	}
-	onlyShape(shape)
-	bare, err := json.Marshal(shape)
-	if err != nil {
-		return err
-	}
-	compiled, err := compile(bare)
-	if err != nil {
-		return err
-	}
-	sample := reflect.New(t)
-	fill(sample.Elem())
-	text, err := jsonv2.Marshal(sample.Interface())
-	if err != nil {
-		return fmt.Errorf("no arguments can be sent: %w", err)
-	}
-	var args map[string]any
-	if err := strictjson.Unmarshal(text, &args); err != nil {
-		return err
-	}
-	if err := compiled.Validate(args); err != nil {
-		return fmt.Errorf("arguments such as %s do not fit the schema that their own type gives: %w", text, err)
-	}
-	if err := strictjson.Exact(text, reflect.New(t).Interface()); err != nil {
-		return fmt.Errorf("arguments such as %s cannot be read back: %w", text, err)
+	_, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+	for option := range strings.SplitSeq(options, ",") {
+		number := t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64
+		if !slices.Contains([]string{"", "omitempty", "omitzero"}, option) && !(option == "string" && number) {
+			return fmt.Errorf("field %s: a schema knows nothing of %q in the json tag", path, option)
+		}
 	}
 	return nil
-}
-
-// onlyShape leaves of a schema which members there are, and of what type.
-func onlyShape(schema any) {
-	node, ok := schema.(map[string]any)
-	if !ok {
-		return
-	}
-	for keyword := range node {
-		if !slices.Contains([]string{"type", "properties", "required", "additionalProperties", "items"}, keyword) {
-			delete(node, keyword)
-		}
-	}
-	properties, _ := node["properties"].(map[string]any)
-	for _, property := range properties {
-		onlyShape(property)
-	}
-	onlyShape(node["items"])
-	onlyShape(node["additionalProperties"])
-}
-
-// fill sets every part of v to something.
-func fill(v reflect.Value) {
-	switch v.Interface().(type) {
-	case time.Time:
-		v.Set(reflect.ValueOf(time.Unix(0, 0).UTC()))
-		return
-	case json.RawMessage:
-		v.SetBytes([]byte("{}"))
-		return
-	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString("x")
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		v.SetInt(1)
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(1)
-	case reflect.Float32, reflect.Float64:
-		v.SetFloat(1.5)
-	case reflect.Interface:
-		v.Set(reflect.ValueOf("x"))
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0))
-	case reflect.Array:
-		for i := range v.Len() {
-			fill(v.Index(i))
-		}
-	case reflect.Map:
-		element := reflect.New(v.Type().Elem()).Elem()
-		fill(element)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("x").Convert(v.Type().Key()), element)
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				fill(v.Field(i))
-			}
-		}
-	}
 }
 
 // checkTag refuses a jsonschema tag of which a part did not make it into its field's
