@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
@@ -165,52 +167,55 @@ func effect(ctx context.Context, client *http.Client, url, bearer, body string) 
 	return nil
 }
 
-// deadTasks is how many tasks a process leaves in the measure of recovery.
-const deadTasks = 50
-
-// tasksRecovered gives back what a dead process left.
+// tasksRecovered gives back what a dead process left, some at a time.
 func tasksRecovered() measure {
+	const dead, atATime = 10_000, 4
 	return measure{
-		name: "dead task given back", floor: "completing it by hand", goal: goal{ratio: 1.5},
-		open: onRecorded(func(ctx context.Context, c *calls, j *sqlite.Journal) (*pair, error) {
-			dir := filepath.Dir(j.Path())
-			var left []*hand
-			return &pair{
-				each: deadTasks, most: 1,
-				ours: side{
-					prepare: func(n int) error { return c.abandon(ctx, dir, n*deadTasks) },
-					run: func() error {
-						report, err := recovery.Sweep(ctx, recovery.Config{Journal: j, Authority: "bench", Completer: c.authority})
-						if err == nil && report.Left() > 0 {
-							err = fmt.Errorf("%d tasks are left", report.Left())
-						}
-						return err
-					},
-				},
-				floor: side{
-					prepare: func(n int) error {
-						left = left[:0]
-						for range n * deadTasks {
-							h, err := c.world.hand(ctx)
-							if err != nil {
-								return err
-							}
-							left = append(left, h)
-						}
-						return nil
-					},
-					run: func() error {
-						for _, h := range left {
-							if err := h.complete(ctx); err != nil {
-								return err
-							}
-						}
-						return nil
-					},
-				},
-			}, nil
-		}),
+		name: "one of 10 000 dead tasks given back", floor: "completing it by hand, 4 at a time", goal: goal{ratio: 1.3},
+		once: func(ctx context.Context) (f figure, err error) {
+			c, j, err := recorded(ctx)
+			if err != nil {
+				return f, err
+			}
+			defer func() { err = errors.Join(err, c.close()) }()
+			for range 3 { // the best of some: the disk is not always as fast
+				if err := c.abandon(ctx, filepath.Dir(j.Path()), dead); err != nil {
+					return f, err
+				}
+				start := time.Now()
+				report, err := recovery.Sweep(ctx, recovery.Config{Journal: j, Authority: app, Completer: c.authority, Parallel: atATime})
+				if err != nil || report.Left() > 0 {
+					return f, fmt.Errorf("%d tasks are left: %w", report.Left(), err)
+				}
+				f.ours = least(f.ours, float64(time.Since(start))/dead)
+				left := make([]*hand, dead)
+				for i := range left {
+					if left[i], err = c.world.hand(ctx); err != nil {
+						return f, err
+					}
+				}
+				start = time.Now()
+				group, ctx := errgroup.WithContext(ctx)
+				group.SetLimit(atATime)
+				for _, h := range left {
+					group.Go(func() error { return h.complete(ctx) })
+				}
+				if err := group.Wait(); err != nil {
+					return f, err
+				}
+				f.floor = least(f.floor, float64(time.Since(start))/dead)
+			}
+			return f, nil
+		},
 	}
+}
+
+// least is the lesser of two figures, of which the first may not be there yet.
+func least(a, b float64) float64 {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }
 
 // abandon opens tasks under a journal of its own in the same directory, and closes
@@ -227,14 +232,8 @@ func (c *calls) abandon(ctx context.Context, dir string, n int) error {
 		}
 		c.n++
 		run := "run-" + strconv.Itoa(c.n) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-		for _, e := range []jit.Entry{
-			{Kind: jit.EntryTaskOpening, Run: run, Authority: "bench"},
-			{Kind: jit.EntryTaskOpened, Run: run, TaskID: info.ID, ExpiresAt: info.ExpiresAt},
-		} {
-			if err := j.Append(ctx, e); err != nil {
-				return errors.Join(err, j.Close())
-			}
-		}
+		j.Note(jit.Entry{Kind: jit.EntryTaskOpening, Run: run, Authority: "bench"}) // on disk when it is closed
+		j.Note(jit.Entry{Kind: jit.EntryTaskOpened, Run: run, TaskID: info.ID, ExpiresAt: info.ExpiresAt})
 	}
 	return j.Close()
 }

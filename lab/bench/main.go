@@ -26,6 +26,13 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if job := os.Getenv(appendsEnv); job != "" {
+		if err := appendEntries(ctx, job); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1) //nolint:forbidigo // this is main
+		}
+		return
+	}
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -41,6 +48,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	asJSON := flags.Bool("json", false, "print JSON")
 	only := flags.String("only", "", "measure only what `REGEXP` matches")
 	budget := flags.Duration("time", 5*time.Second, "for each measure, opening and closing not counted")
+	flows := flags.Int("flows", 20_000, "how many a long-lived server sees")
 	profiles := flags.String("profile", "", "leave processor profiles of each measure and its floor in `DIR`")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -54,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	report := report{Machine: thisMachine()}
 	var failed []error
-	for _, m := range measures() {
+	for _, m := range measures(*flows) {
 		if !wanted.MatchString(m.name) {
 			continue
 		}
@@ -77,7 +85,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // measures lists all of them, in the order of the table.
-func measures() []measure {
+func measures(flows int) []measure {
 	return []measure{
 		coveredCall(),
 		firstEscalation(),
@@ -100,5 +108,10 @@ func measures() []measure {
 		effectRecorded(),
 		tasksRecovered(),
 		explainInLarge(),
+		suspendedSessions(),
+		decisions(),
+		processesAppend(),
+		longLived(flows),
+		programSize(),
 	}
 }

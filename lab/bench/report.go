@@ -72,7 +72,7 @@ func (r report) table(w io.Writer) error {
 			cpu = fmt.Sprintf("%.2f", row.CPURatio)
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %.2f (%.2f–%.2f) | %s | %.0f | %.0f | %s | %s |\n",
-			row.Measure, row.Floor, duration(row.Nanos), duration(row.FloorNanos),
+			row.Measure, row.Floor, row.amount(row.Nanos), row.amount(row.FloorNanos),
 			row.Ratio, row.RatioLow, row.RatioHigh, cpu, row.Allocs, row.FloorAllocs, row.Goal, verdict)
 	}
 	b.WriteString("\n")
@@ -83,6 +83,13 @@ func (r report) table(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (r Row) amount(v float64) string {
+	if r.Unit != "" {
+		return fmt.Sprintf("%.1f %s", v, r.Unit)
+	}
+	return duration(v)
 }
 
 // duration writes nanoseconds with three digits.

@@ -19,14 +19,14 @@ type program struct {
 	running *exec.Cmd // waits to be reaped
 }
 
-func buildProgram(ctx context.Context) (*program, error) {
+func buildProgram(ctx context.Context, flags ...string) (*program, error) {
 	dir, err := os.MkdirTemp("", "bench-analyst-")
 	if err != nil {
 		return nil, err
 	}
 	p := &program{ctx: ctx, dir: dir, path: filepath.Join(dir, "analyst")}
 	//nolint:gosec // a path of our own
-	build := exec.CommandContext(ctx, "go", "build", "-o", p.path, "github.com/jitagent/jitagent/cmd/analyst")
+	build := exec.CommandContext(ctx, "go", append(append([]string{"build"}, flags...), "-o", p.path, "github.com/jitagent/jitagent/cmd/analyst")...)
 	build.Stderr = os.Stderr
 	return p, build.Run()
 }
