@@ -60,10 +60,6 @@ type ending struct {
 // try asks the server to complete a task, once, and records what came of it.
 func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
 	keep := context.WithoutCancel(ctx) // what is known is recorded though ctx may be over
-	if t.State != journal.StateCompleting {
-		// Giving back needs no record, so nobody waits for it.
-		cfg.Journal.Note(jit.Entry{Kind: jit.EntryTaskCompleting, Run: t.Run, TaskID: t.ID})
-	}
 	trying, cancel := context.WithTimeout(ctx, cfg.TryTimeout)
 	e.failure = cfg.Completer.CompleteTask(trying, t.ID)
 	cancel()
