@@ -101,7 +101,7 @@ var allowed = map[string][]string{
 
 	// Benchmarks look at everything.
 	"lab/bench": {
-		"agent", "dev", "dev/docapi", "state/explain", "state/journal", "state/sqlite", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",
+		"agent", "dev", "dev/docapi", "state/explain", "state/journal", "state/session", "state/sqlite", "state/recovery", "jit", "jit/challenge", "jitmw", "lumoauth", "dev/lumodev", "models", "dev/modelserver", "models/modeltest",
 		"models/offline", "models/openai", "models/provider", "rar", "resource", "runner", "secret", "tools",
 	},
 

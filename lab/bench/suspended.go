@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
@@ -46,11 +45,7 @@ func newWaiters(ctx context.Context, dir string) (*waiters, error) {
 	if w.store, err = session.Open(ctx, dir); err != nil {
 		return nil, errors.Join(err, w.journal.Close())
 	}
-	engine, err := jit.New(jit.Config{Journal: w.journal, AuthorityName: app, Authority: &fake.Authority{
-		Decide: func(jit.Request) (jit.Decision, error) { // and approves when it is looked at
-			return jit.Decision{Status: jit.StatusPending, ExpiresAt: time.Now().Add(24 * time.Hour)}, nil
-		},
-	}})
+	engine, err := jit.New(jit.Config{Journal: w.journal, AuthorityName: app, Authority: decider{}})
 	if err == nil {
 		var a adk.Agent
 		if a, err = acquirerAgent(); err == nil {
@@ -70,7 +65,7 @@ func acquirerAgent() (adk.Agent, error) {
 	type args struct {
 		N int `json:"n"`
 	}
-	need := read("doc_1")
+	need := read("0") // pending, and approved when that is looked at
 	noop, err := functiontool.New(functiontool.Config{Name: "noop", Description: "needs authority"}, func(ctx adk.Context, _ args) (map[string]any, error) {
 		_, err := jit.Acquire(ctx, need)
 		return map[string]any{"ok": true}, err
