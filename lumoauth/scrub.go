@@ -44,5 +44,8 @@ func hiding(credentials ...secret.String) func(text string) string {
 // clean makes peer text fit for errors, logs and a model: credentials cut out, and what
 // [peer.Clean] does.
 func clean(text string, limit int, hide func(string) string) string {
-	return peer.Clean(jwtLike.ReplaceAllLiteralString(hide(text), secret.Redacted), limit)
+	if text = hide(text); strings.Contains(text, "eyJ") {
+		text = jwtLike.ReplaceAllLiteralString(text, secret.Redacted)
+	}
+	return peer.Clean(text, limit)
 }

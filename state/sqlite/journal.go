@@ -307,6 +307,7 @@ func (j *Journal) Close() error {
 	if j.write != nil {
 		errs = append(errs, j.write.Close())
 	}
+	j.files.close()
 	if j.head != nil {
 		errs = append(errs, j.head.f.Close())
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -17,7 +18,8 @@ type watch []watched
 type watched struct {
 	path string
 	info os.FileInfo
-	size int64 // the largest seen; none of these files ever shrinks while it is open
+	size int64    // the largest seen; none of these files ever shrinks while it is open
+	wal  *os.File // of the WAL alone; its locks are on other files, so that this may be closed
 }
 
 // watchFiles remembers the files at the paths, which are open.
@@ -28,9 +30,21 @@ func watchFiles(paths ...string) (watch, error) {
 		if err != nil {
 			return nil, fmt.Errorf("journal: %w", err)
 		}
-		w = append(w, watched{path, info, info.Size()})
+		var wal *os.File
+		if strings.HasSuffix(path, "-wal") {
+			if wal, err = os.Open(path); err != nil { //nolint:gosec // the journal's own
+				return nil, fmt.Errorf("journal: %w", err)
+			}
+		}
+		w = append(w, watched{path, info, info.Size(), wal})
 	}
 	return w, nil
+}
+
+func (w watch) close() {
+	for _, file := range w {
+		_ = file.wal.Close() // read only, and nil for the others
+	}
 }
 
 // check fails with [journal.ErrMoved] if a path leads elsewhere by now, or to less.
@@ -44,27 +58,18 @@ func (w watch) check() error {
 			return fmt.Errorf("journal: %s was cut: %w", w[i].path, journal.ErrMoved)
 		}
 		w[i].size = info.Size()
-		if info.Size() > 0 && strings.HasSuffix(w[i].path, "-wal") {
-			if err := begins(w[i].path); err != nil {
-				return err
-			}
+		if info.Size() > 0 && w[i].wal != nil && !begins(w[i].wal) {
+			return fmt.Errorf("journal: %s was emptied: %w", w[i].path, journal.ErrMoved)
 		}
 	}
 	return nil
 }
 
-// begins fails for a WAL without a beginning: one that was emptied while a commit was
-// under way, which SQLite goes on writing where the last one ended, so that its size says
-// nothing. Its locks are on other files, which is why this one may be opened and closed.
-func begins(wal string) error {
-	f, err := os.Open(wal)
-	if err != nil {
-		return fmt.Errorf("journal: %w: %w", journal.ErrMoved, err)
-	}
-	defer func() { _ = f.Close() }() // read only
+// begins reports whether a WAL has a beginning. One that was emptied while a commit was
+// under way has none: SQLite goes on writing it where the last one ended, so that its size
+// says nothing.
+func begins(wal io.ReaderAt) bool {
 	var magic [4]byte
-	if _, err := f.ReadAt(magic[:], 0); err != nil || binary.BigEndian.Uint32(magic[:])&^1 != 0x377f0682 {
-		return fmt.Errorf("journal: %s was emptied: %w", wal, journal.ErrMoved)
-	}
-	return nil
+	_, err := wal.ReadAt(magic[:], 0)
+	return err == nil && binary.BigEndian.Uint32(magic[:])&^1 == 0x377f0682
 }
