@@ -242,7 +242,7 @@ type Transport struct{ Handler http.Handler }
 // served reports whether the handler answered, and did not abort.
 func served(h http.Handler, w http.ResponseWriter, r *http.Request) (ok bool) {
 	defer func() {
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
+		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so too
 			panic(p)
 		}
 	}()
