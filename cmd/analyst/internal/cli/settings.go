@@ -161,17 +161,24 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	if err != nil {
 		bad("%v", err)
 	}
-	given := []struct{ value, missing string }{
-		{pick(t.url, EnvURL), EnvURL + " (--lumoauth-url)"},
-		{t.orgFrom(getenv, bad), EnvOrg + " or " + EnvTenant + " (--org)"},
-		{pick(t.clientID, EnvClientID), EnvClientID + " (--client-id)"},
-		{boolText(!clientSecret.IsZero()), EnvSecret + " (--client-secret-file)"},
-		{pick(t.api, EnvAPI), EnvAPI + " (--api-url)"},
+	auth, api := lumoauth.Config{
+		URL: pick(t.url, EnvURL), Org: t.orgFrom(getenv, bad), LegacyPrefix: t.legacyPrefix,
+		ClientID: pick(t.clientID, EnvClientID), ClientSecret: clientSecret, UserAgent: UserAgent(),
+	}, pick(t.api, EnvAPI)
+	given := []struct {
+		is   bool
+		name string
+	}{
+		{auth.URL != "", EnvURL + " (--lumoauth-url)"},
+		{auth.Org != "", EnvOrg + " or " + EnvTenant + " (--org)"},
+		{auth.ClientID != "", EnvClientID + " (--client-id)"},
+		{!auth.ClientSecret.IsZero(), EnvSecret + " (--client-secret-file)"},
+		{api != "", EnvAPI + " (--api-url)"},
 	}
 	var missing []string
 	for _, g := range given {
-		if g.value == "" {
-			missing = append(missing, g.missing)
+		if !g.is {
+			missing = append(missing, g.name)
 		}
 	}
 	switch {
@@ -181,11 +188,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		// Falling back to the embedded servers would answer from the wrong documents.
 		bad("half a configuration: set also %s, or unset all of them to use the embedded servers", strings.Join(missing, ", "))
 	default:
-		s.LumoAuth = lumoauth.Config{
-			URL: given[0].value, Org: given[1].value, LegacyPrefix: t.legacyPrefix,
-			ClientID: given[2].value, ClientSecret: clientSecret, UserAgent: UserAgent(),
-		}
-		s.API = parseAPI(given[4].value, bad)
+		s.LumoAuth, s.API = auth, parseAPI(api, bad)
 		if t.documents != "" || t.reports != "" {
 			bad("--documents and --reports belong to the embedded API, but %s names another", EnvAPI)
 		}
@@ -224,15 +227,15 @@ func readPolicy(path string, kit Toolkit, opts tools.Options) (*policy.Policy, e
 
 // modelSettings reads the values of --model-option.
 func modelSettings(options []string) (map[string]string, error) {
-	Settings := map[string]string{}
+	settings := map[string]string{}
 	for _, option := range options {
 		key, value, ok := strings.Cut(option, "=")
-		if _, twice := Settings[key]; !ok || key == "" || value == "" || twice {
+		if _, twice := settings[key]; !ok || key == "" || value == "" || twice {
 			return nil, fmt.Errorf("--model-option %s: write each setting once, as key=value", plain.Line(option, 80))
 		}
-		Settings[key] = value
+		settings[key] = value
 	}
-	return Settings, nil
+	return settings, nil
 }
 
 // orgFrom reads the organization, which has two names in the environment.
@@ -297,11 +300,4 @@ func parseAPI(raw string, bad func(string, ...any)) *url.URL {
 		bad("%s must have no query and no fragment", EnvAPI)
 	}
 	return u
-}
-
-func boolText(b bool) string {
-	if b {
-		return "set"
-	}
-	return ""
 }
