@@ -57,9 +57,8 @@ type scope struct {
 	// valid lies nothing.
 	ceiling func() []rar.Checked
 
-	// said names what a person is told of the call: the same for calls that one decision
-	// may serve. One without arguments, and one whose effect is meant twice, is like itself.
-	said func() string
+	saying sync.Once
+	digest string // see said
 
 	mu     sync.Mutex
 	doubts []*InDoubtError
@@ -94,7 +93,6 @@ func (t *Task) Call(ctx context.Context, c Call) context.Context {
 	if c.ID == "" {
 		s.n = t.calls.Add(1)
 	}
-	s.said = sync.OnceValue(s.digest)
 	if t.engine.cfg.Journal != nil {
 		e := s.entry(EntryCall)
 		e.Args, e.Ceiling, e.Justification = t.shownArgs(c.Args, maxArgs, maxArgText), c.Ceiling, c.Justification
@@ -111,7 +109,14 @@ type callName struct {
 
 func (s *scope) name() callName { return callName{s.call.ID, s.n} }
 
-func (s *scope) digest() string {
+// said names what a person is told of the call: the same for calls that one decision
+// may serve. One without arguments, and one whose effect is meant twice, is like itself.
+func (s *scope) said() string {
+	s.saying.Do(func() { s.digest = s.digestOfCall() })
+	return s.digest
+}
+
+func (s *scope) digestOfCall() string {
 	args, err := json.Marshal(s.call.Args)
 	parts := []string{s.call.Tool, string(args)}
 	if s.call.Args == nil || err != nil || s.call.Repeats {
