@@ -37,12 +37,19 @@ const unsaid = "jitagent_unsaid"
 // the user's, and of them only texts, are theirs.
 func (n *naming) hear(message *genai.Content) {
 	for _, ev := range n.past {
-		if _, others := ev.CustomMetadata[unsaid]; ev.Author == genai.RoleUser && !others {
-			n.say(texts(ev.Content))
-		}
+		n.say(Said(ev))
 	}
 	n.message = texts(message)
 	n.say(n.message)
+}
+
+// Said returns what the person said in an event of a stored conversation, as a later run
+// takes it: nil for what others said under the user's name.
+func Said(ev *session.Event) []string {
+	if _, others := ev.CustomMetadata[unsaid]; others || ev.Author != genai.RoleUser {
+		return nil
+	}
+	return texts(ev.Content)
 }
 
 func (n *naming) say(texts []string) {

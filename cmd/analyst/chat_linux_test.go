@@ -26,31 +26,43 @@ type sitting struct {
 	more  chan struct{} // has an element when something was shown, and is closed at the end
 }
 
-// sit starts analyst at a terminal of its own.
+// sit starts analyst at a terminal of its own, with the servers of a world.
 func (w *world) sit(args ...string) *sitting {
 	w.t.Helper()
+	return sit(w.t, w.env, args...)
+}
+
+// sit starts analyst at a terminal of its own.
+func sit(t *testing.T, env map[string]string, args ...string) *sitting {
+	t.Helper()
 	screen, mine, err := terminal()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	s := &sitting{t: w.t, cmd: exec.CommandContext(w.t.Context(), "analyst", args...), screen: screen, more: make(chan struct{}, 1)}
+	s := &sitting{t: t, cmd: exec.CommandContext(t.Context(), "analyst", args...), screen: screen, more: make(chan struct{}, 1)}
 	s.cmd.Env = append(os.Environ(), "NO_PROXY=*", "TERM=xterm", "NO_COLOR=1")
-	for name, value := range w.env {
+	for name, value := range env {
 		s.cmd.Env = append(s.cmd.Env, name+"="+value)
 	}
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = mine, mine, mine
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := s.cmd.Start(); err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	_ = mine.Close()
-	w.t.Cleanup(func() { _ = s.cmd.Process.Kill(); _ = screen.Close() })
+	t.Cleanup(func() { _ = s.cmd.Process.Kill(); _ = screen.Close() })
 	go func() { _, _ = io.Copy(s, screen); close(s.more) }()
 	return s
 }
 
+// color is what sets one.
+var color = regexp.MustCompile(`\x1b\[[0-9;:]*[34][0-9;:]*m`)
+
 // Write takes what the terminal shows.
 func (s *sitting) Write(text []byte) (int, error) {
+	if color.Match(text) {
+		s.t.Errorf("NO_COLOR is set, and the terminal is shown %q", text)
+	}
 	s.mu.Lock()
 	s.shown = append(s.shown, text...)
 	s.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/session"
 )
 
@@ -37,11 +38,7 @@ func (r *replayer) conversation(ctx context.Context, store *session.Store, id st
 		if ev.Content == nil {
 			continue
 		}
-		for _, p := range ev.Content.Parts {
-			if p != nil && ev.Author == genai.RoleUser && p.Text != "" && !p.Thought {
-				t.said = append(t.said, p.Text)
-			}
-		}
+		t.said = append(t.said, runner.Said(ev)...)
 		if t.now == nil || t.task != ev.InvocationID {
 			t.begin(ev.InvocationID)
 		}

@@ -72,8 +72,9 @@ func (a *prompter) unnamed(ctx context.Context, q jitmw.Question) (bool, error) 
 	return line == "y" || line == "yes", err
 }
 
-// line asks for a line, and shows how much time is left until end, if that is set. It
-// returns io.EOF when nobody can write one any more.
+// line asks for a line, and shows how much time is left until end, if that is set. What
+// was typed before the question was shown is no answer to it. It returns io.EOF when nobody
+// can write one any more.
 func (a *prompter) line(ctx context.Context, question string, end time.Time) (line string, err error) {
 	prompt := func() string {
 		if end.IsZero() {
@@ -81,11 +82,16 @@ func (a *prompter) line(ctx context.Context, question string, end time.Time) (li
 		}
 		return fmt.Sprintf("%s (%-6s) ", question, max(0, time.Until(end)).Round(time.Second))
 	}
+	if f, ok := a.p.Stdin.(*os.File); ok {
+		if err := flush(f.Fd()); err != nil {
+			return "", fmt.Errorf("drop what was typed before: %w", err)
+		}
+	}
 	if _, err := fmt.Fprint(a.p.Stderr, prompt()); err != nil {
 		return "", err
 	}
 	var tick <-chan time.Time
-	if !end.IsZero() && cli.Width(a.p.Stderr) > len(question)+10 {
+	if !end.IsZero() {
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
 		tick = ticker.C
@@ -105,6 +111,9 @@ func (a *prompter) line(ctx context.Context, question string, end time.Time) (li
 			}
 			return line, err
 		case <-tick: // in place, and what is being typed behind it stays
+			if cli.Width(a.p.Stderr) <= len(question)+10 {
+				continue // the line is folded, and cannot be written over
+			}
 			if _, err := fmt.Fprint(a.p.Stderr, "\x1b7\r"+prompt()+"\x1b8"); err != nil {
 				stop()
 				<-read

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -89,7 +91,11 @@ func (d *desk) work(ctx context.Context) {
 		for _, id := range next {
 			asked[id] = true
 		}
-		if err := d.ask(ctx, next); err != nil && ctx.Err() == nil {
+		err := d.ask(ctx, next)
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the input has ended")
+		}
+		if err != nil && ctx.Err() == nil {
 			d.p.Note("nothing was decided here: %s", cli.Say(err))
 		}
 	}
@@ -232,4 +238,20 @@ func (d *desk) enter(ctx context.Context, list []approval.Request, less *approva
 		errs = append(errs, r.Decide(ctx, d.decider, how))
 	}
 	return errors.Join(errs...)
+}
+
+// A passing authority ends with the run, which does not wait: where it would be decided
+// is no address when it is read.
+type passing struct{ *lumoauth.Client }
+
+func (a passing) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
+	d, err := a.Client.Request(ctx, req)
+	d.DecideAt = ""
+	return d, err
+}
+
+func (a passing) Status(ctx context.Context, id string) (jit.Decision, error) {
+	d, err := a.Client.Status(ctx, id)
+	d.DecideAt = ""
+	return d, err
 }

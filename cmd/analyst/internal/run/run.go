@@ -102,7 +102,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.DurationVar(&o.wait, "wait", -1, "how `LONG` a call waits for a person; without it, until the request expires where somebody sits at the terminal, else not at all")
 	flags.Lookup("wait").DefValue = ""
 	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take")
+	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take, with the time that a person takes to decide")
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
@@ -200,6 +200,9 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		} else if r := p.ReviewerFrom(o.reviewer, authority); r != nil {
 			asks.decider = r
 		}
+	}
+	if servers != nil && o.wait > 0 && !attended(p) {
+		aside.Note("decide what waits for a person at %s (works once)", servers.Auth.SignIn())
 	}
 	assemble := func(s cli.Settings, llm model.LLM) (*runner.Runner, error) {
 		return o.assemble(s, authority, state, llm, logger, asks)
@@ -305,13 +308,17 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 }
 
 // assemble wires the parts of a run.
-func (o options) assemble(s cli.Settings, authority jit.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
+func (o options) assemble(s cli.Settings, client *lumoauth.Client, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
 	wait := o.wait
 	if wait < 0 {
 		wait = 0
 		if attended(asks.p) {
 			wait = untilExpiry
 		}
+	}
+	var authority jit.Authority = client
+	if s.Embedded && wait == 0 {
+		authority = passing{client}
 	}
 	engine, err := jit.New(jit.Config{
 		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, Logger: logger,
