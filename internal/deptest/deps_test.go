@@ -131,7 +131,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
 	"cmd/analyst/internal/plan": {
-		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "state/journal", "state/session", "state/sqlite", "tools",
+		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "state/sqlite", "tools",
 	},
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {
