@@ -67,7 +67,7 @@ func (c *Conversation) hear(kind string) map[string]heard {
 	ids := map[string]heard{}
 	c.heard[kind] = ids
 	for r, forms := range c.records[kind] {
-		h := unheard
+		var h heard
 		switch {
 		case slices.ContainsFunc(forms, func(f string) bool { return said[f] && !byChance(f) }):
 			h = oneOfMany

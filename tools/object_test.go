@@ -21,7 +21,7 @@ type (
 		ID      uint64 `json:"id"`
 		Title   string // without a tag
 		Text    string `json:"text,omitempty"`
-		Odd     string `json:"a'b"` // which is no name
+		Odd     string `json:"a'b"` //nolint:staticcheck // which is no name
 		Quoted  string `json:"quoted,string"`
 		Tagged  string `json:"Plain"`
 		Plain   string // hidden by the one above
