@@ -274,8 +274,8 @@ func files(t *testing.T, dir string) string {
 		all.Write(text)
 		return err
 	})
-	if err != nil || !strings.Contains(all.String(), "task_opening") {
-		t.Errorf("no journal was searched: %v", err)
+	if err != nil || !strings.Contains(all.String(), "task_opening") || !strings.Contains(all.String(), "invocation_id") {
+		t.Errorf("no journal or no conversation was searched: %v", err)
 	}
 	return all.String()
 }
