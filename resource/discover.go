@@ -9,11 +9,11 @@ import (
 	"github.com/jitagent/jitagent/oauth"
 )
 
-// discover reads the authorization server's metadata at place, or at the usual
-// places below issuer when place is "".
-func discover(ctx context.Context, client *http.Client, issuer, place string) (*oauth.Metadata, error) {
-	places := []string{place}
-	if place == "" {
+// discover reads the authorization server's metadata at MetadataURL, or at the usual
+// places below Issuer when that is "".
+func discover(ctx context.Context, client *http.Client, cfg Config) (*oauth.Metadata, error) {
+	issuer, places := cfg.Issuer, []string{cfg.MetadataURL}
+	if cfg.MetadataURL == "" {
 		var err error
 		if places, err = oauth.MetadataPlaces(issuer); err != nil {
 			return nil, fmt.Errorf("resource: Issuer %w", err)
@@ -30,7 +30,7 @@ func discover(ctx context.Context, client *http.Client, issuer, place string) (*
 			failures = append(failures, err)
 			break // the server is there and fails, or is not there at all
 		}
-		m, err := parseMetadata(body, issuer, p)
+		m, err := parseMetadata(body, cfg, p)
 		if err != nil {
 			return nil, fmt.Errorf("resource: metadata at %s: %w", p, err)
 		}
@@ -40,19 +40,21 @@ func discover(ctx context.Context, client *http.Client, issuer, place string) (*
 		"(set MetadataURL, or both JWKSURL and IntrospectionURL): %w", issuer, errors.Join(failures...))
 }
 
-// parseMetadata decodes the metadata read at place, and checks that it is issuer's.
-func parseMetadata(body []byte, issuer, place string) (*oauth.Metadata, error) {
+// parseMetadata decodes the metadata read at place, and checks that it is the issuer's and
+// names what is needed.
+func parseMetadata(body []byte, cfg Config, place string) (*oauth.Metadata, error) {
 	m, err := oauth.ParseMetadata(body)
 	if err == nil {
-		err = m.Check(issuer, place)
+		err = m.Check(cfg.Issuer, place)
 	}
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{"jwks_uri": m.JWKSURI, "introspection_endpoint": m.IntrospectionEndpoint} {
-		if value == "" {
-			return nil, errors.New(name + " is missing")
-		}
+	switch {
+	case m.JWKSURI == "" && cfg.Trust != Active:
+		return nil, errors.New("jwks_uri is missing")
+	case m.IntrospectionEndpoint == "" && cfg.Trust != Signed:
+		return nil, errors.New("introspection_endpoint is missing")
 	}
 	return &m, nil
 }

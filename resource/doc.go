@@ -20,6 +20,10 @@
 // the call needs, as [rar.Within] decides. Details are not added together: two
 // that contain half each cover nothing.
 //
+// [Config.Trust] makes do with one of the two: servers issue opaque tokens, which have no
+// signature, and many introspect no JWTs. The choice is the API owner's, and the second
+// gives up that a revoked token stops.
+//
 // The package knows bearer tokens only. A token bound to a key (a cnf claim, as
 // with DPoP) is refused, because presenting it as a bearer token is what the
 // binding is there to prevent (RFC 9449, section 7.2). Opaque tokens are refused

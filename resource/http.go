@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/oauth"
 )
 
 const (
@@ -36,7 +37,13 @@ func do(client *http.Client, req *http.Request) ([]byte, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, &statusError{method: req.Method, url: req.URL.Redacted(), status: resp.StatusCode}
+		s := &statusError{method: req.Method, url: req.URL.Redacted(), status: resp.StatusCode}
+		if body, err := strictjson.ReadAll(resp.Body, maxDocument); err == nil {
+			if o, err := oauth.Decode(body); err == nil {
+				s.code = o.Text("error")
+			}
+		}
+		return nil, s
 	}
 	body, err := strictjson.ReadAll(resp.Body, maxDocument)
 	if err != nil {
@@ -60,6 +67,7 @@ func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 type statusError struct {
 	method, url string
 	status      int
+	code        string // the OAuth error code; not to be shown
 }
 
 func (e *statusError) Error() string {

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspectio
 		return nil, unavailable(errors.New("the introspection endpoint refuses this API's own credentials: " +
 			"check ClientID and ClientSecret"))
 	}
+	if s, ok := errors.AsType[*statusError](err); ok && s.code == "unsupported_token_type" {
+		return nil, invalid("the authorization server introspects no such tokens") // it is no outage
+	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -50,6 +54,23 @@ func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspectio
 		return nil, invalid("not active")
 	}
 	return &in, nil
+}
+
+// active returns what an authorization server says of a token, of which it is all that is
+// known: nothing is read from the token itself.
+func (v *Verifier) active(ctx context.Context, raw string) (*Token, error) {
+	in, err := v.inspect.ask(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	c := in.Claims
+	c.Issuer = cmp.Or(c.Issuer, v.issuer)     // which was asked
+	c.Subject = cmp.Or(c.Subject, c.ClientID) // a token of the client itself (RFC 9068, section 2.2)
+	token, err := v.token(&c)
+	if err != nil {
+		return nil, err
+	}
+	return token, v.agree(token, in)
 }
 
 // agree checks that in speaks of the token t and of an access token, and narrows

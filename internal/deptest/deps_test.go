@@ -68,6 +68,7 @@ var allowed = map[string][]string{
 	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
+	"state/vault":    {"internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
@@ -109,8 +110,8 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "secret",
-		"state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
+		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/internal/plain"
-	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
@@ -31,20 +31,18 @@ func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logg
 	if err != nil {
 		return nil, cfg, nil, err
 	}
-	s.Kept, s.LumoAuth.Logger = s.Embedded, logger
+	s.Kept = s.Embedded
 	cfg = recovery.Config{Authority: AuthorityName(s), Logger: logger}
-	if !s.Embedded {
-		if cfg.Completer, err = lumoauth.New(s.LumoAuth); err != nil {
-			return nil, cfg, nil, err
-		}
-	}
 	if j, err = p.OpenState(ctx, false, logger); err != nil {
 		return nil, cfg, nil, err
 	}
 	cfg.Journal = j
 	kept := &keptServer{settings: s, state: filepath.Dir(j.Path()), log: logger}
-	if s.Embedded {
-		cfg.Completer = kept
+	cfg.Completer = kept
+	if !s.Embedded {
+		if cfg.Completer, err = p.Authority(s, kept.state, logger); err != nil {
+			return nil, cfg, nil, errors.Join(err, j.Close())
+		}
 	}
 	return j, cfg, func() {
 		kept.close()

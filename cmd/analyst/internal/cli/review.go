@@ -125,8 +125,11 @@ func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ a
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.Embedded {
+	switch {
+	case s.Embedded:
 		return p.embeddedReviewer(ctx, s)
+	case s.OAuth != nil:
+		return nil, nil, Failf("look at the device of the user", "%s asks the user, and takes no decision from here", s.OAuth.Issuer)
 	}
 	client, err := lumoauth.New(s.LumoAuth)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/oauthz"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/tools"
@@ -54,6 +55,7 @@ type Target struct {
 	apiIdempotent, apiSearch       bool
 	policy                         string
 	documents, reports             string
+	oauth                          oauthFlags
 }
 
 // AddFlags adds them to a command.
@@ -64,6 +66,7 @@ func (t *Target) AddFlags(cmd *cobra.Command) {
 	f.BoolVar(&t.legacyPrefix, "legacy-prefix", false, "use LumoAuth's older paths /t/{tenant}/api/v1")
 	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client `ID` ("+EnvClientID+")")
 	f.StringVar(&t.secretFile, "client-secret-file", "", "`FILE` that holds the client secret (or set "+EnvSecret+")")
+	t.oauth.add(cmd)
 	f.StringVar(&t.api, "api-url", "", "base `URL` of the protected API ("+EnvAPI+")")
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
 	f.BoolVar(&t.apiSearch, "api-search", false, "the protected API finds documents by words, so the model is offered search_documents ("+EnvAPISearch+"=true)")
@@ -96,6 +99,7 @@ type Settings struct {
 	Embedded           bool
 	Kept               bool // the embedded servers keep their state
 	LumoAuth           lumoauth.Config
+	OAuth              *oauthz.Config // a standard server in its place; nil is none
 	API                *url.URL
 	APIIdempotent      bool // the API honors Idempotency-Key
 	APISearch          bool // the API finds documents by words
@@ -181,7 +185,14 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 			missing = append(missing, g.name)
 		}
 	}
+	s.OAuth = t.oauth.resolve(pick, api, bad)
 	switch {
+	case s.OAuth != nil && (given[0].is || given[1].is || given[2].is || given[3].is):
+		bad("both LumoAuth and a server of %s are set: unset one of them", EnvIssuer)
+	case s.OAuth != nil:
+		if api != "" {
+			s.API = parseAPI(api, bad)
+		}
 	case len(missing) == len(given):
 		s.Embedded = true
 	case len(missing) > 0:
@@ -189,9 +200,6 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		bad("half a configuration: set also %s, or unset all of them to use the embedded servers", strings.Join(missing, ", "))
 	default:
 		s.LumoAuth, s.API = auth, parseAPI(api, bad)
-		if t.documents != "" || t.reports != "" {
-			bad("--documents and --reports belong to the embedded API, but %s names another", EnvAPI)
-		}
 		if _, err := lumoauth.New(s.LumoAuth); err != nil {
 			var wrong *lumoauth.ConfigError
 			if errors.As(err, &wrong) {
@@ -200,6 +208,9 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 				bad("%v", err)
 			}
 		}
+	}
+	if s.API != nil && (t.documents != "" || t.reports != "") {
+		bad("--documents and --reports belong to the embedded API, but %s names another", EnvAPI)
 	}
 	if path := pick(t.policy, EnvPolicy); path != "" && kit != nil {
 		if s.Policy, err = readPolicy(path, kit, tools.Options{Search: s.APISearch || s.Embedded}); err != nil {

@@ -177,6 +177,8 @@ func AuthorityName(s Settings) string {
 		return keptName
 	case s.Embedded:
 		return recovery.Embedded
+	case s.OAuth != nil:
+		return s.OAuth.Issuer + "/" + url.PathEscape(s.OAuth.ClientID)
 	}
 	return clientName(s.LumoAuth)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -121,16 +122,20 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 		}
 		defer func() { _ = servers.Close() }()
 	}
-	client, err := lumoauth.New(s.LumoAuth)
+	state := checkState(ctx, p, s)
+	defer func() { all = append(all, state()) }()
+	a, err := p.Authority(s, "", nil)
 	if err != nil {
 		return nil, err
 	}
-	state := checkState(ctx, p, cli.AuthorityName(s), client)
-	defer func() { all = append(all, state()) }()
-	server := checkServer(ctx, client, s)
-	found = append(found, server...)
-	if server[0].OK {
-		found = append(found, checkCredentials(ctx, client))
+	if client, ok := a.(*lumoauth.Client); ok {
+		server := checkServer(ctx, client, s)
+		found = append(found, server...)
+		if server[0].OK {
+			found = append(found, checkCredentials(ctx, client))
+		}
+	} else {
+		found = append(found, checkStandard(ctx, a)...)
 	}
 	found = append(found, o.checkAPI(ctx, s.API), checkModel(ctx, p, s))
 	return found, nil
@@ -144,18 +149,28 @@ func describe(s cli.Settings) string {
 	if s.Embedded {
 		return "nothing set: embedded servers" + text
 	}
+	if s.OAuth != nil {
+		return "a standard OAuth server, " + s.Server() + text
+	}
 	return fmt.Sprintf("LumoAuth %s, organization %s, client %s", s.LumoAuth.URL, s.LumoAuth.Org, s.LumoAuth.ClientID) + text
 }
 
 // checkState opens the journal and gives back what dead processes left, as every
 // command does that talks to an authorization server. The function that it returns
 // waits for that and must be called.
-func checkState(ctx context.Context, p *cli.Program, authority string, c recovery.Completer) func() finding {
+func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() finding {
 	j, err := p.OpenState(ctx, false, nil)
 	if err != nil {
 		return func() finding { return bad("journal", err, cli.RunHint) }
 	}
-	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: authority, Completer: c})
+	a, err := p.Authority(s, filepath.Dir(j.Path()), nil)
+	if err != nil {
+		_ = j.Close() // nothing was written
+		return func() finding {
+			return bad("vault", err, "see the message; "+cli.EnvVaultKey+" names a private file of at least 32 bytes")
+		}
+	}
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: cli.AuthorityName(s), Completer: a})
 	return func() finding {
 		report, err := recovered()
 		if err = errors.Join(err, j.Close()); err != nil {
@@ -192,6 +207,24 @@ func checkServer(ctx context.Context, c *lumoauth.Client, s cli.Settings) []find
 		skew.OK, skew.Fix = false, "set this machine's clock: tokens would count as expired or not yet valid"
 	}
 	return []finding{server, skew}
+}
+
+// checkStandard logs in at a standard server, and says what it cannot promise.
+func checkStandard(ctx context.Context, a cli.Authority) []finding {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	limits, err := cli.Limits(ctx, a)
+	if err != nil {
+		return []finding{bad("authorization server", err, "check "+cli.EnvIssuer+", and that this machine reaches the host")}
+	}
+	found := []finding{good("authorization server", "its metadata can be read")}
+	for _, text := range limits {
+		found = append(found, finding{Check: "no promise", OK: true, Unknown: true, Detail: text})
+	}
+	if _, err := a.AgentToken(ctx); err != nil {
+		return append(found, bad("credentials", err, "check "+cli.EnvOAuthClient+" and "+cli.EnvOAuthSecret))
+	}
+	return append(found, good("credentials", "the agent logs in"))
 }
 
 // checkCredentials logs in.

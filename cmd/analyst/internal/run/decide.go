@@ -13,7 +13,6 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -242,16 +241,16 @@ func (d *desk) enter(ctx context.Context, list []approval.Request, less *approva
 
 // A passing authority ends with the run, which does not wait: where it would be decided
 // is no address when it is read.
-type passing struct{ *lumoauth.Client }
+type passing struct{ cli.Authority }
 
 func (a passing) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
-	d, err := a.Client.Request(ctx, req)
+	d, err := a.Authority.Request(ctx, req)
 	d.DecideAt = ""
 	return d, err
 }
 
 func (a passing) Status(ctx context.Context, id string) (jit.Decision, error) {
-	d, err := a.Client.Status(ctx, id)
+	d, err := a.Authority.Status(ctx, id)
 	d.DecideAt = ""
 	return d, err
 }

@@ -182,22 +182,21 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			}
 		}
 	} else {
-		aside.Note("authorization %s (%s), documents %s; model %s: %s",
-			s.LumoAuth.URL, s.LumoAuth.Org, s.API, s.Model, s.Data)
+		aside.Note("authorization %s, documents %s; model %s: %s", s.Server(), s.API, s.Model, s.Data)
 	}
-	if o.ttl > lumoauth.MaxTTL {
+	if o.ttl > lumoauth.MaxTTL && s.OAuth == nil {
 		aside.Note("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
 	}
-	s.LumoAuth.Logger = logger
-	authority, err := lumoauth.New(s.LumoAuth)
+	authority, err := p.Authority(s, state.dir(), logger)
 	if err != nil {
 		return err
 	}
 	asks := &desk{prompter: &prompter{p: p}}
 	if attended(p) && !o.json && !o.quiet {
+		client, _ := authority.(*lumoauth.Client) // elsewhere nobody decides from here
 		if servers != nil {
-			asks.decider, asks.page = cli.EmbeddedReviewer(servers, authority), servers.Auth.SignIn
-		} else if r := p.ReviewerFrom(o.reviewer, authority); r != nil {
+			asks.decider, asks.page = cli.EmbeddedReviewer(servers, client), servers.Auth.SignIn
+		} else if r := p.ReviewerFrom(o.reviewer, client); client != nil && r != nil {
 			asks.decider = r
 		}
 	}
@@ -221,7 +220,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		if ctx.Err() != nil {
 			return cli.Interrupted(ctx)
 		}
-		return fmt.Errorf("log in at %s: %w", s.LumoAuth.URL, err)
+		return fmt.Errorf("log in at %s: %w", s.Server(), err)
 	}
 	if o.drop {
 		return o.dropped(ctx, p, r)
@@ -308,7 +307,7 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 }
 
 // assemble wires the parts of a run.
-func (o options) assemble(s cli.Settings, client *lumoauth.Client, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
+func (o options) assemble(s cli.Settings, authority cli.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
 	wait := o.wait
 	if wait < 0 {
 		wait = 0
@@ -316,9 +315,8 @@ func (o options) assemble(s cli.Settings, client *lumoauth.Client, state *runSta
 			wait = untilExpiry
 		}
 	}
-	var authority jit.Authority = client
 	if s.Embedded && wait == 0 {
-		authority = passing{client}
+		authority = passing{authority}
 	}
 	engine, err := jit.New(jit.Config{
 		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, Logger: logger,

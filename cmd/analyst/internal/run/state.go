@@ -130,7 +130,7 @@ func (s *runState) leave(ctx context.Context, completed *jit.Completed) (int, er
 		// Given back. If the journal did not take that before, it may now.
 		t, err := s.Task(ctx, completed.TaskID)
 		if err == nil {
-			err = s.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleted})
+			err = s.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleted, Next: completed.ExpiresAt})
 		}
 		return 0, err
 	}

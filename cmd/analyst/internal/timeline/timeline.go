@@ -173,6 +173,9 @@ func (t *Timeline) decided(e jit.Decided) {
 		if e.DecideAt != "" {
 			where = ", decide at " + e.DecideAt
 		}
+		if e.Message != "" {
+			where += "; " + e.Message
+		}
 		t.line(e.Time, "warn", "waiting", "%s%s: a person must decide%s%s", e.RequestID, risk, until(e.ExpiresAt), where)
 	default:
 		why := by(e.DecidedBy)

@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/oauthz"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/vault"
+)
+
+// The environment variables of a standard OAuth server, in place of LumoAuth.
+const (
+	EnvIssuer      = "OAUTH_ISSUER"
+	EnvOAuthClient = "OAUTH_CLIENT_ID"
+	EnvOAuthSecret = "OAUTH_CLIENT_SECRET" //nolint:gosec // the name of a variable
+	EnvOAuthFile   = "OAUTH_CLIENT_SECRET_FILE"
+	EnvMode        = "OAUTH_MODE"
+	EnvTypes       = "OAUTH_TYPES"
+	EnvResource    = "OAUTH_RESOURCE"
+	EnvVaultKey    = "ANALYST_VAULT_KEY_FILE"
+)
+
+// oauthFlags are the flags of a standard server.
+type oauthFlags struct{ issuer, client, secretFile, mode, types, resource string }
+
+func (o *oauthFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.issuer, "oauth-issuer", "", "`ISSUER` of a standard OAuth server, in place of LumoAuth ("+EnvIssuer+")")
+	f.StringVar(&o.client, "oauth-client-id", "", "client `ID` there ("+EnvOAuthClient+")")
+	f.StringVar(&o.secretFile, "oauth-client-secret-file", "", "`FILE` that holds its secret ("+EnvOAuthFile+", or set "+EnvOAuthSecret+")")
+	f.StringVar(&o.mode, "oauth-mode", "", "`MODE`: client_credentials, or ciba, which asks the user of --on-behalf-of ("+EnvMode+")")
+	f.StringVar(&o.types, "oauth-types", "", "`TYPES` of authorization details that may be asked for, such as file_access; TYPE:ACTION=SCOPE asks for a scope in their place ("+EnvTypes+")")
+	f.StringVar(&o.resource, "oauth-resource", "", "`URL` of the API, as the server knows it ("+EnvResource+"; default that of the API)")
+	Complete(cmd, "oauth-client-secret-file", Files)
+	Complete(cmd, "oauth-mode", Words("client_credentials", "ciba"))
+}
+
+// resolve puts flags and environment together; nil when none of it is set.
+func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api string, bad func(string, ...any)) *oauthz.Config {
+	given := []struct{ value, missing string }{
+		{pick(o.issuer, EnvIssuer), EnvIssuer + " (--oauth-issuer)"},
+		{pick(o.client, EnvOAuthClient), EnvOAuthClient + " (--oauth-client-id)"},
+		{cmp.Or(pick(o.secretFile, EnvOAuthFile), pick("", EnvOAuthSecret)), EnvOAuthSecret + " (--oauth-client-secret-file)"},
+		{pick(o.types, EnvTypes), EnvTypes + " (--oauth-types)"},
+		{api, EnvAPI + " (--api-url)"},
+	}
+	set := pick(o.mode, EnvMode) + pick(o.resource, EnvResource)
+	var missing []string
+	for i, g := range given {
+		if g.value == "" {
+			missing = append(missing, g.missing)
+		} else if i < len(given)-1 { // the API belongs to either server
+			set += g.value
+		}
+	}
+	switch {
+	case set == "":
+		return nil
+	case len(missing) > 0:
+		bad("half a configuration: set also %s, or unset all that begin with OAUTH_", strings.Join(missing, ", "))
+		return &oauthz.Config{}
+	}
+	cfg := &oauthz.Config{
+		Issuer: given[0].value, ClientID: given[1].value, ClientSecret: secret.New(pick("", EnvOAuthSecret)),
+		Resource: cmp.Or(pick(o.resource, EnvResource), api), UserAgent: UserAgent(), Types: types(given[3].value, bad),
+	}
+	if file := pick(o.secretFile, EnvOAuthFile); file != "" {
+		var err error
+		if cfg.ClientSecret, err = secretFrom(EnvOAuthFile+" (--oauth-client-secret-file)", file, false); err != nil {
+			bad("%v", err)
+		}
+	}
+	switch mode := pick(o.mode, EnvMode); mode {
+	case "", "client_credentials":
+	case "ciba":
+		cfg.Mode = oauthz.CIBA
+	default:
+		bad("%s is neither client_credentials nor ciba", EnvMode)
+	}
+	if _, err := oauthz.New(*cfg); err != nil {
+		if wrong, ok := errors.AsType[*oauthz.ConfigError](err); ok {
+			bad("%s", strings.Join(wrong.Problems, "; "))
+		} else {
+			bad("%v", err)
+		}
+	}
+	return cfg
+}
+
+// types reads what may be asked for: TYPE, or TYPE:ACTION=SCOPE once or more for a type.
+func types(text string, bad func(string, ...any)) map[string]oauthz.Type {
+	all, scopes := map[string]oauthz.Type{}, map[string]map[string]string{}
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
+		left, scope, scoped := strings.Cut(word, "=")
+		name, action, acts := strings.Cut(left, ":")
+		_, twice := all[name]
+		if scoped != acts || name == "" || scoped && (scope == "" || action == "") || twice && (!scoped || scopes[name] == nil) {
+			bad("%s: %s: write TYPE, or TYPE:ACTION=SCOPE", EnvTypes, word)
+			continue
+		}
+		if !scoped {
+			all[name] = oauthz.Type{}
+			continue
+		}
+		if scopes[name] == nil {
+			scopes[name] = map[string]string{}
+		}
+		scopes[name][action] = scope
+		all[name] = oauthz.Type{Scopes: func(d rar.Detail) (out []string) {
+			for _, a := range d.Actions {
+				if scopes[name][a] == "" {
+					return nil // there is none for all that is asked
+				}
+				out = append(out, scopes[name][a])
+			}
+			return slices.Compact(out)
+		}}
+	}
+	return all
+}
+
+// An Authority is where a command asks for authority, and gives it back.
+type Authority interface {
+	jit.Authority
+	jit.Revoker
+}
+
+// Authority returns the authorization server that is set. state is the directory of the
+// journal, which has the vault of a standard server; "" keeps that in memory.
+func (p *Program) Authority(s Settings, state string, logger *slog.Logger) (Authority, error) {
+	if s.OAuth == nil {
+		cfg := s.LumoAuth
+		cfg.Logger = logger
+		return lumoauth.New(cfg)
+	}
+	cfg := *s.OAuth
+	cfg.Logger = logger
+	if state != "" {
+		v, err := vault.Open(state, p.Getenv(EnvVaultKey))
+		if err != nil {
+			return nil, StateError(err, "")
+		}
+		cfg.Vault = v
+	}
+	return oauthz.New(cfg)
+}
+
+// Server says which authorization server is set, for people.
+func (s Settings) Server() string {
+	if s.OAuth != nil {
+		return s.OAuth.Issuer + " (client " + s.OAuth.ClientID + ")"
+	}
+	return s.LumoAuth.URL + " (" + s.LumoAuth.Org + ")"
+}
+
+// Limits says what the authorization server cannot promise, as far as it tells.
+func Limits(ctx context.Context, a Authority) ([]string, error) {
+	c, ok := a.(*oauthz.Client)
+	if !ok {
+		return nil, nil
+	}
+	can, err := c.Capabilities(ctx)
+	return can.Limits, err
+}
