@@ -146,7 +146,9 @@ func appendEntries(ctx context.Context, job string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
-	fmt.Println("ready")
+	if _, err := io.WriteString(os.Stdout, "ready\n"); err != nil {
+		return err
+	}
 	if _, err := io.ReadAll(os.Stdin); err != nil {
 		return err
 	}
