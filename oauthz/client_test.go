@@ -244,7 +244,7 @@ func TestClientAuthentication(t *testing.T) {
 		s.ServeHTTP(w, r)
 	})
 	for name, change := range map[string]func(*oauthz.Config){
-		"basic": func(c *oauthz.Config) {},
+		"basic": func(*oauthz.Config) {},
 		"post":  func(c *oauthz.Config) { c.Post = true },
 		"jwt":   func(c *oauthz.Config) { c.ClientSecret, c.Key, c.KeyID = secret.String{}, key, "k1" },
 	} {
