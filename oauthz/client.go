@@ -70,6 +70,11 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.transport == nil {
 		c.transport = http.DefaultTransport
+		if t, ok := c.transport.(*http.Transport); ok { // else somebody replaced it, and means it
+			t = t.Clone()
+			t.MaxResponseHeaderBytes = maxHeader
+			c.transport = t
+		}
 	}
 	return c, nil
 }

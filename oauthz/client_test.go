@@ -116,6 +116,23 @@ func request(t *testing.T, c *oauthz.Client, id string) (jit.Decision, error) {
 	return c.Request(t.Context(), jit.Request{TaskID: task.ID, Detail: read(id), Justification: "the model says please"})
 }
 
+// A token request is brought to its end though its task is ending: what it brings can
+// then be revoked.
+func TestATokenRequestIsNotCutShort(t *testing.T) {
+	s := &fake.Server{}
+	client := must(oauthz.New(config(s, oauthz.ClientCredentials)))
+	task := must(client.CreateTask(t.Context(), jit.TaskSpec{}))
+	_ = must(client.Capabilities(t.Context()))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d, err := client.Request(gone, jit.Request{TaskID: task.ID, Detail: read("doc_1")}); err != nil || d.Status != jit.StatusApproved || s.Live() != 1 {
+		t.Errorf("Request() = %+v, %v with %d tokens alive", d, err, s.Live())
+	}
+	if err := client.CompleteTask(t.Context(), task.ID); err != nil || s.Live() != 0 {
+		t.Errorf("CompleteTask() = %v with %d tokens alive", err, s.Live())
+	}
+}
+
 // What cannot be asked for is not asked for.
 func TestNothingIsSent(t *testing.T) {
 	for name, change := range map[string]func(*oauthz.Config){

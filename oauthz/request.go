@@ -131,7 +131,9 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if c.cfg.Mode == CIBA {
 		return c.ask(ctx, req, form, d, q)
 	}
-	// What is issued from here on may never be heard of.
+	// What is issued from here on may never be heard of: the answer is waited for though
+	// the task may be ending, so that it can be revoked.
+	ctx = context.WithoutCancel(ctx)
 	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
