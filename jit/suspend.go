@@ -21,7 +21,8 @@ var (
 // A Rereader is a [Journal] from which a suspended task can be taken up again.
 //
 // Its Append takes an [EntryTaskResumed] once for each [EntryTaskSuspended] of the
-// run, whichever process it comes from, and makes the run the caller's own. Otherwise
+// run, whichever process it comes from, and makes the run the caller's own; once more for
+// a process that has taken over what one left that is gone. Otherwise
 // it fails, with an error that wraps [ErrTaskEnded] when the task is over, and
 // [ErrClaimed] when it was resumed since.
 type Rereader interface {
@@ -134,7 +135,14 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 		return nil, err
 	}
 	if kept.Digest != digest {
-		return nil, errors.Join(ErrChanged, t.Complete(context.WithoutCancel(ctx)))
+		changed := ErrChanged
+		switch kept.Kind { // the process that was to suspend it died over it, and no turn can be gone on with
+		case "":
+			changed = ErrTaskEnded
+		case EntryTaskResumed:
+			changed = fmt.Errorf("%w: %w", ErrClaimed, ErrTaskEnded)
+		}
+		return nil, errors.Join(changed, t.Complete(context.WithoutCancel(ctx)))
 	}
 	t.emit(Resumed{About: About{Time: time.Now(), TaskID: t.info.ID}})
 	return t, nil
@@ -143,7 +151,6 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 // reread brings a new task to where its entries leave it, and returns what they say of
 // its authority and its last suspension, and whether that or a resumption came last.
 func (t *Task) reread(entries []Entry) (kept Entry) {
-	sent := map[string]Entry{} // effects without a known end, by key
 	for _, e := range entries {
 		t.info.ID = cmp.Or(t.info.ID, e.TaskID)
 		switch e.Kind {
@@ -160,19 +167,46 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 		case EntryGrant:
 			t.grants.count(e.ExpiresAt)
 			t.requests.redeemed(e.RequestID)
-		case EntryCallSent:
-			sent[e.IdempotencyKey] = e
-		case EntryCallReturned:
-			if s, ok := sent[e.IdempotencyKey]; ok && e.Outcome != OutcomeInDoubt {
-				delete(sent, e.IdempotencyKey)
-				t.effects.reread(s, e)
-			}
 		}
 	}
-	for _, e := range sent {
-		t.effects.reread(e, Entry{Outcome: OutcomeInDoubt})
+	for _, e := range effectsOf(entries) {
+		t.effects.reread(e)
 	}
 	return kept
+}
+
+// Effects returns the requests of a run that may change something, as the journal has
+// them: each [EntryCallSent], with the Outcome and HTTPStatus of what came of it, and
+// [OutcomeInDoubt] where that is not known. What is not among them was not sent.
+func (e *Engine) Effects(ctx context.Context, run string) ([]Entry, error) {
+	journal, ok := e.cfg.Journal.(Rereader)
+	if !ok {
+		return nil, errors.New("jit: the journal cannot be read back")
+	}
+	entries, err := journal.Entries(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("jit: effects of a run: %w", err)
+	}
+	return effectsOf(entries), nil
+}
+
+// effectsOf is [Engine.Effects] for entries.
+func effectsOf(entries []Entry) (sent []Entry) {
+	at := map[string]int{}
+	for _, e := range entries {
+		i, known := at[e.IdempotencyKey]
+		switch {
+		case e.Kind == EntryCallSent:
+			if !known {
+				i = len(sent)
+				at[e.IdempotencyKey], sent = i, append(sent, e)
+			}
+			sent[i], sent[i].Outcome = e, OutcomeInDoubt
+		case e.Kind == EntryCallReturned && known && e.Outcome != OutcomeInDoubt:
+			sent[i].Outcome, sent[i].HTTPStatus = e.Outcome, e.HTTPStatus
+		}
+	}
+	return sent
 }
 
 // reread keeps what a decision of an earlier process means for later calls.
@@ -213,9 +247,9 @@ var errForgotten = errors.New("the process that sent it is gone")
 // reread keeps what became of an effect that an earlier process sent. Of an answer the
 // status is left: whoever asks for the effect again gets that, unless the API honors
 // its key and can be asked for the rest.
-func (s *effects) reread(sent, returned Entry) {
-	answered := answerOf(&http.Response{StatusCode: returned.HTTPStatus})
-	if sent.Effect == "" || returned.Outcome != OutcomeInDoubt && (returned.Outcome != OutcomeAnswered || answered == nil) {
+func (s *effects) reread(sent Entry) {
+	answered := answerOf(&http.Response{StatusCode: sent.HTTPStatus})
+	if sent.Effect == "" || sent.Outcome != OutcomeInDoubt && (sent.Outcome != OutcomeAnswered || answered == nil) {
 		return
 	}
 	if answered != nil {
@@ -226,6 +260,6 @@ func (s *effects) reread(sent, returned Entry) {
 	}
 	s.known[sent.Effect] = &outcome{answer: answered, doubt: &InDoubtError{
 		Tool: sent.Tool, CallID: sent.CallID, Method: sent.Method, URL: sent.URL, IdempotencyKey: sent.IdempotencyKey,
-		StatusCode: returned.HTTPStatus, Err: errForgotten,
+		StatusCode: sent.HTTPStatus, Err: errForgotten,
 	}}
 }

@@ -69,6 +69,7 @@ type run struct {
 	settled   *Suspension    // of which all is in the conversation
 	suspended *Suspension    // what this run leaves behind
 	held      *session.Event // the results that were held back for it
+	mended    []Event        // what is told of the calls that an earlier process left open
 
 	events chan Event
 	done   chan struct{} // closed when nothing more will be sent
@@ -214,9 +215,6 @@ func (r *run) close(ctx context.Context) error {
 	if r.task == nil || r.suspended != nil {
 		return nil
 	}
-	if r.turn.over != nil {
-		r.drop(ctx, r.turn.over)
-	}
 	return r.task.Complete(ctx)
 }
 
@@ -305,6 +303,10 @@ func (r *run) talk(ctx context.Context) error {
 		return err
 	}
 	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name(), Resumed: r.turn.resumed != nil})
+	for _, e := range r.mended {
+		r.emit(e)
+	}
+	r.outcome.nextTurn()
 	if history != keptAll {
 		r.emit(HistoryCut{Time: time.Now(), Session: r.place.session, Kept: history})
 		r.r.log.InfoContext(ctx, "the beginning of the conversation is not shown to the model",

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
@@ -91,14 +92,29 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 // mend makes a session fit to go on with: calls that will not be made have results
 // that say so.
 func (r *run) mend(ctx context.Context, s session.Session) error {
-	if r.turn.resumed != nil {
-		return nil // its open calls are those that wait
+	if t := r.turn.resumed; t != nil {
+		for _, o := range open(s.Events()) {
+			if slices.ContainsFunc(o.calls, func(fc *genai.FunctionCall) bool { return t.find(fc.ID) != nil }) {
+				return nil // its open calls are those that wait
+			}
+		}
+		// Whoever went on with it before got further, and is gone.
+		r.over, r.claimed, r.turn.resumed = t, true, nil
 	}
 	if err := r.repair(ctx, s); err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
 	}
 	r.settled = r.over
+	if r.in.resume && ended(s.Events()) {
+		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
+	}
 	return nil
+}
+
+// ended reports whether a conversation has nothing to go on with.
+func ended(events session.Events) bool {
+	n := events.Len()
+	return n == 0 || open(events) == nil && events.At(n-1).IsFinalResponse() && events.At(n-1).Author != genai.RoleUser
 }
 
 // unfinished fails for a session that has nothing to go on with, before a task is
@@ -106,11 +122,10 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 func (r *run) unfinished(ctx context.Context) error {
 	got, err := r.r.cfg.Sessions.Get(ctx, &session.GetRequest{AppName: r.r.cfg.App, UserID: r.place.user, SessionID: r.place.session})
 	if err == nil {
-		events := got.Session.Events()
-		if n := events.Len(); n > 0 && (open(events) != nil || !events.At(n-1).IsFinalResponse() || events.At(n-1).Author == genai.RoleUser) {
+		if !ended(got.Session.Events()) {
 			return nil
 		}
-		err = ErrNothingToResume
+		err, r.settled = ErrNothingToResume, r.over
 	}
 	return fmt.Errorf("runner: session %s: %w", r.place.session, err)
 }
@@ -164,7 +179,7 @@ func (r *run) repair(ctx context.Context, s session.Session) error {
 	for _, o := range slices.Backward(open(s.Events())) {
 		content := &genai.Content{Role: genai.RoleUser}
 		for _, fc := range o.calls {
-			fr, err := r.lost(fc)
+			fr, err := r.lost(ctx, fc)
 			if err != nil {
 				return err
 			}
@@ -182,7 +197,7 @@ func (r *run) repair(ctx context.Context, s session.Session) error {
 
 // lost returns the result of a call that an earlier run left open: the one that a
 // suspended run held back, or else what is known of it.
-func (r *run) lost(fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
+func (r *run) lost(ctx context.Context, fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
 	fr := &genai.FunctionResponse{ID: fc.ID, Name: fc.Name}
 	result := jit.Result{
 		Status:  jit.CallInDoubt,
@@ -190,13 +205,53 @@ func (r *run) lost(fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
 	}
 	if r.over != nil {
 		c := r.over.find(fc.ID)
-		switch {
-		case c != nil && c.Result != nil:
+		if c != nil && c.Result != nil {
 			return fr, json.Unmarshal(c.Result, fr)
-		case c != nil && !r.claimed:
+		}
+		effects, err := r.r.cfg.Engine.Effects(ctx, r.over.Run)
+		if err != nil {
+			return nil, err
+		}
+		var sent bool
+		if result, sent = r.interrupted(fc.ID, effects); !sent && c != nil && !r.claimed {
 			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}
 	}
 	fr.Response = jitmw.Shown(result)
+	if r.in.resume {
+		r.outcome.end(fc.ID, result)
+		r.outcome.returned(fc.ID, fc.Name)
+		r.mended = append(r.mended, ToolReturned{
+			Time: time.Now(), CallID: fc.ID, Tool: fc.Name, Status: result.Status, Error: result.Message, RequestID: result.RequestID, Result: fr.Response,
+		})
+	}
 	return fr, nil
+}
+
+// interrupted returns what came of a call whose process is gone, by the effects that it
+// sent, if there are any: it is in doubt only where one of those is.
+func (r *run) interrupted(id string, effects []jit.Entry) (result jit.Result, sent bool) {
+	const interrupted = "the run was interrupted before this call had a result; "
+	result = jit.Result{
+		Status: jit.CallFailed, Message: interrupted + "no request that may have changed something is known", Advice: "Make the call again if it is still wanted.",
+	}
+	for _, e := range effects {
+		switch {
+		case e.CallID != id:
+		case e.Outcome == jit.OutcomeInDoubt:
+			event := jit.LeftInDoubt{
+				About: jit.About{Time: time.Now(), TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool}, Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey,
+				Error: "the process that sent it is gone",
+			}
+			r.outcome.see(event)
+			r.mended = append(r.mended, event)
+			return jit.Result{
+				Status: jit.CallInDoubt, Message: interrupted + "whether it took effect is not known",
+				Advice: "Do not make the call again: say in your answer that it may have happened and has to be checked.",
+			}, true
+		case e.Outcome == jit.OutcomeAnswered:
+			result, sent = jit.Result{Status: jit.CallFailed, Message: fmt.Sprintf("%sthe API had answered it with HTTP status %d", interrupted, e.HTTPStatus)}, true
+		}
+	}
+	return result, sent
 }

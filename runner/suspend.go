@@ -149,7 +149,6 @@ var errSuspended = errors.New("suspended")
 type turn struct {
 	first   atomic.Pointer[string] // the agent that ADK asked first: the one that it asks when it is resumed
 	resumed *Suspension            // what the run goes on with; nil when that is done
-	over    *Suspension            // what it went on with then: kept until the run ends, so that nobody else goes on meanwhile
 	asked   atomic.Bool            // the resumed calls were handed to ADK
 	left    atomic.Bool            // the run is suspended: ADK may go on for a moment, and must not ask the model
 	calls   *Suspension            // the calls that were made last; nil where they cannot be suspended
@@ -363,7 +362,7 @@ func (r *run) dropped(ctx context.Context) error {
 		r.over, r.turn.resumed = r.turn.resumed, nil
 	}
 	_, err := r.prepare(ctx)
-	if err == nil {
+	if r.settled != nil {
 		r.drop(ctx, r.settled)
 	}
 	return errors.Join(err, r.close(context.WithoutCancel(ctx)))

@@ -343,25 +343,37 @@ func TestDeniedWhileSuspended(t *testing.T) {
 }
 
 // A task that was given back since nobody decided in time leaves a session that can be
-// gone on with: its calls were not made, and those that had ended keep their results.
+// gone on with: its calls were not made, and those that had ended keep their results. Of
+// one that somebody took up and left, the journal says what was sent.
 func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
-	for name, claimed := range map[string]bool{"nobody resumed it": false, "somebody did, and died": true} {
+	resumed := jit.Entry{Kind: jit.EntryTaskResumed, Epoch: 1}
+	sent := jit.Entry{Kind: jit.EntryCallSent, Tool: "act", CallID: "call_0", IdempotencyKey: "key"}
+	returned := jit.Entry{Kind: jit.EntryCallReturned, IdempotencyKey: "key", Outcome: jit.OutcomeAnswered, HTTPStatus: 201}
+	for name, c := range map[string]struct {
+		entries []jit.Entry
+		said    string
+		outcome runner.Outcome
+	}{
+		"nobody resumed it":                   {nil, "nobody decided", runner.Denied},
+		"somebody did, and sent nothing":      {[]jit.Entry{resumed}, "no request that may have changed something", runner.Failed},
+		"somebody did, and the answer came":   {[]jit.Entry{resumed, sent, returned}, "answered it with HTTP status 201", runner.Failed},
+		"somebody did, and the answer is not": {[]jit.Entry{resumed, sent}, "not known", runner.InDoubt},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := review(t, asks("act doc_1", "act free"), says("too late"))
 			w.decide("free", jit.StatusApproved)
 			w.say(t, "go")
-			run := w.run(t)
-			if claimed {
-				w.journal.Note(jit.Entry{Kind: jit.EntryTaskResumed, Run: run, Epoch: 1})
+			for _, e := range append(c.entries, jit.Entry{Kind: jit.EntryTaskCompleted}) {
+				e.Run = w.run(t)
+				w.journal.Note(e)
 			}
-			w.journal.Note(jit.Entry{Kind: jit.EntryTaskCompleted, Run: run})
-			if got := w.resume(t); got.err != nil || got.finished.Answer != "too late" {
-				t.Fatalf("resumed: %+v, %v", got.finished, got.err)
+			got := w.resume(t)
+			if got.err != nil || got.finished.Answer != "too late" || got.finished.Outcome != c.outcome {
+				t.Fatalf("resumed: %+v, %v, want %s", got.finished, got.err, c.outcome)
 			}
 			seen := w.llm.(*script).seen[1].Contents
 			results := seen[len(seen)-1].Parts
-			waited := fmt.Sprint(results[0].FunctionResponse.Response)
-			if strings.Contains(waited, "nobody decided") == claimed || strings.Contains(waited, "not known") != claimed {
+			if waited := fmt.Sprint(results[0].FunctionResponse.Response); !strings.Contains(waited, c.said) {
 				t.Errorf("the call that waited: %s", waited)
 			}
 			if fmt.Sprint(results[1].FunctionResponse.Response) != "map[did:free]" || len(w.ran) != 1 || len(w.kept.texts) != 0 {

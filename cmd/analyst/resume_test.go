@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -123,6 +125,117 @@ func TestEmbeddedRunIsResumed(t *testing.T) {
 	if w.inJournal() != "completed" {
 		t.Errorf("tasks are %s", w.inJournal())
 	}
+}
+
+// While another process has the embedded servers, a session that waits for a person there
+// is left as it is, whatever is said to it.
+func TestSessionOfBusyServersIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := (&world{t: t, env: map[string]string{}}).shared()
+	reports := filepath.Join(t.TempDir(), "reports")
+	id := w.suspended(report, "--reports", reports)
+	auth, err := lumodev.New(lumodev.Config{BaseURL: "http://127.0.0.1:1", StateDir: filepath.Join(w.env[cli.EnvState], "embedded", "lumodev")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide(t, auth, "approve")
+	for _, args := range [][]string{{"resume", "--quiet"}, {"resume", "--drop"}, {"run", "--session", id, "And now?"}} {
+		if got := w.run(args...); got.code != cli.ExitFailed || got.stdout != "" || !strings.Contains(got.stderr, "another analyst command has the embedded servers") {
+			t.Errorf("%v: exit %d: %s%s", args, got.code, got.stdout, got.stderr)
+		}
+	}
+	if err := auth.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := w.run("resume", "--reports", reports)
+	if files, _ := os.ReadDir(reports); got.code != cli.ExitDone || len(files) != 1 {
+		t.Errorf("afterwards: exit %d, %d reports: %s%s", got.code, len(files), got.stdout, got.stderr)
+	}
+}
+
+// Where a process is killed that resumed a session, the next one goes on at once: with the
+// calls that wait, or with what is known of those that were under way.
+func TestKilledResumeIsGoneOnWith(t *testing.T) {
+	t.Parallel()
+	// stuck answers nothing on a path once, and tells when it is asked.
+	stuck := func(suffix, body string) (func(http.Handler) http.Handler, chan struct{}) {
+		asked := make(chan struct{})
+		var once sync.Once
+		return func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				text, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(text))
+				first := false
+				if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, suffix) && strings.Contains(string(text), body) {
+					once.Do(func() { first = true })
+				}
+				if first {
+					close(asked)
+					<-r.Context().Done()
+					return
+				}
+				next.ServeHTTP(rw, r)
+			})
+		}, asked
+	}
+	t.Run("while it waits", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, nil).shared()
+		w.suspended(report)
+		p := w.start("resume", "--wait", "5m")
+		p.until(t, "refused ")
+		if got := w.run("resume"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "another process goes on with") {
+			t.Errorf("while the other one lives: exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+		p.kill()
+		decide(t, w.auth, "approve")
+		got := w.run("resume")
+		if n := strings.Count(w.run("audit", "export").stdout, `"http_status":201`); got.code != cli.ExitDone || n != 1 || w.atServer() != "completed" {
+			t.Errorf("exit %d, %d reports, the task is %s: %s%s", got.code, n, w.atServer(), got.stdout, got.stderr)
+		}
+	})
+	t.Run("before an effect is sent", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, nil).shared()
+		id := w.suspended(report)
+		decide(t, w.auth, "approve")
+		wrap, asked := stuck("/jit/request", "write")
+		w.hijack(wrap)
+		p := w.start("resume")
+		<-asked
+		p.kill()
+		got := w.run("resume")
+		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "no request that may have changed something is known") || w.atServer() != "completed" {
+			t.Errorf("exit %d, the task is %s: %s%s", got.code, w.atServer(), got.stdout, got.stderr)
+		}
+		if got := w.run("resume", id); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "nothing to go on with") {
+			t.Errorf("once more: exit %d: %s%s", got.code, got.stdout, got.stderr)
+		}
+	})
+	t.Run("when an effect was sent", func(t *testing.T) {
+		t.Parallel()
+		wrap, asked := stuck("/reports", "")
+		w := newWorld(t, func(w *world) http.Handler {
+			api := w.documents(w)
+			held := wrap(api)
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if w.granted(r.Header.Get("Authorization")) {
+					held.ServeHTTP(rw, r)
+				} else {
+					api.ServeHTTP(rw, r)
+				}
+			})
+		}).shared()
+		w.suspended(report)
+		decide(t, w.auth, "approve")
+		p := w.start("resume")
+		<-asked
+		p.kill()
+		got := w.run("resume")
+		if got.code != cli.ExitInDoubt || !strings.Contains(got.stderr, "Idempotency-Key jit-") || w.atServer() != "completed" {
+			t.Errorf("exit %d, the task is %s: %s%s", got.code, w.atServer(), got.stdout, got.stderr)
+		}
+	})
 }
 
 // What is given up is not done, its authority is given back, and the conversation goes on.

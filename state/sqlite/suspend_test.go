@@ -62,6 +62,23 @@ func TestSuspendedTaskIsTakenUpOnce(t *testing.T) {
 				t.Errorf("the first process writes on: %v, want ErrOwned", err)
 			}
 		}
+		if err := owner.Close(); err != nil { // its process is gone, so another one can have the task, once it has claimed it
+			t.Fatal(err)
+		}
+		dead := owner.Owner()
+		owner = open(t, sqlite.Options{Dir: dir})
+		again := jit.Entry{Kind: jit.EntryTaskResumed, Run: "r", Epoch: 2}
+		if err := owner.Append(t.Context(), again); !errors.Is(err, jit.ErrClaimed) {
+			t.Errorf("without a claim: %v, want ErrClaimed", err)
+		}
+		release, err := owner.Claim(t.Context(), dead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(t, owner, again)
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
 		add(t, owner, jit.Entry{Kind: jit.EntryTaskCompleted, Run: "r"})
 		if err := owner.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskResumed, Run: "r"}); !errors.Is(err, jit.ErrTaskEnded) {
 			t.Errorf("a completed task is resumed: %v, want ErrTaskEnded", err)

@@ -170,7 +170,7 @@ func (x *txn) append(r journal.Record) error {
 		}
 		switch {
 		case r.Kind == jit.EntryTaskResumed: // by whoever is first
-			if err := resumable(task); err != nil {
+			if err := x.resumable(task); err != nil {
 				return err
 			}
 		case task.FirstSeq != 0 && !x.j.mayChange(task.Owner):
@@ -187,10 +187,10 @@ func (x *txn) append(r journal.Record) error {
 	return nil
 }
 
-// resumable fails unless a task is suspended.
-func resumable(t journal.Task) error {
+// resumable fails unless a task is suspended, or claimed since whoever was at it is gone.
+func (x *txn) resumable(t journal.Task) error {
 	switch {
-	case t.State == journal.StateSuspended:
+	case t.State == journal.StateSuspended, t.State == journal.StateOpen && t.Owner != x.j.id && x.j.mayChange(t.Owner):
 		return nil
 	case t.FirstSeq == 0:
 		return journal.ErrNotFound

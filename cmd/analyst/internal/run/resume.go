@@ -12,6 +12,7 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/session"
 )
 
@@ -64,6 +65,49 @@ func (o options) which(ctx context.Context, store *session.Store) (string, error
 		return "", cli.Failf("analyst sessions list shows all; analyst run --session SESSION goes on with one", "no session waits for a person")
 	}
 	return list[0].ID, nil
+}
+
+// takeOver claims what a process that is gone left of the session, so that it is gone on
+// with and not swept. It fails where another process is at the session, or has the servers
+// to which what is suspended belongs: then nothing may be touched.
+func (o options) takeOver(ctx context.Context, state *runState, s cli.Settings) (release func(), err error) {
+	var claims []func() error
+	release = func() {
+		for _, end := range claims {
+			_ = end() // what it holds ends with this process at the latest
+		}
+	}
+	if o.session == "" || state.sessions == nil {
+		return release, nil
+	}
+	waits, err := state.sessions.Load(ctx, cli.App, cli.User, o.session)
+	if err != nil {
+		return release, cli.StateError(err, "")
+	}
+	tasks, err := state.Tasks(ctx, journal.TaskFilter{State: journal.StateOpen})
+	if err != nil {
+		return release, cli.StateError(err, "")
+	}
+	for _, t := range tasks {
+		if t.Session != o.session || t.Owner == state.Owner() {
+			continue
+		}
+		end, err := state.Claim(ctx, t.Owner)
+		switch {
+		case errors.Is(err, journal.ErrOwned):
+			return release, cli.Failf("try again when that has ended", "another process goes on with session %s", o.session)
+		case err != nil:
+			return release, cli.StateError(err, "")
+		case waits != nil && t.Run == waits.Run:
+			claims = append(claims, end)
+		default:
+			_ = end() // for the sweep
+		}
+	}
+	if waits != nil && s.Embedded && !s.Kept {
+		return release, cli.Failf("try again when that has ended", "session %s waits for a person, and another analyst command has the embedded servers that it belongs to", o.session)
+	}
+	return release, nil
 }
 
 // dropped gives up what waits.

@@ -184,6 +184,11 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	} else {
 		aside.Note("authorization %s, documents %s; model %s: %s", s.Server(), s.API, s.Model, s.Data)
 	}
+	release, err := o.takeOver(ctx, state, s)
+	defer release()
+	if err != nil {
+		return err
+	}
 	if o.ttl > lumoauth.MaxTTL && s.OAuth == nil {
 		aside.Note("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
 	}
