@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jitagent/jitagent/rar"
@@ -84,6 +85,30 @@ type Engine struct {
 	cfg    Config
 	policy []rar.Checked // of cfg.Policy
 	log    *slog.Logger
+
+	mu    sync.Mutex
+	woken chan struct{} // closed by Look; nil when nobody waits for that
+}
+
+// Look has the requests that wait looked at now instead of when the time between two
+// looks is over: for a program that knows that something was decided.
+func (e *Engine) Look() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.woken != nil {
+		close(e.woken)
+		e.woken = nil
+	}
+}
+
+// awake returns what the next Look closes.
+func (e *Engine) awake() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.woken == nil {
+		e.woken = make(chan struct{})
+	}
+	return e.woken
 }
 
 // New checks cfg and returns an engine. It does no I/O.

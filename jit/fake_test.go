@@ -80,6 +80,8 @@ type client struct {
 	*http.Client
 	task *jit.Task
 	base string
+
+	engine *jit.Engine
 }
 
 func newClient(t testing.TB, cfg jit.Config, origin jit.Origin, base string, observe func(jit.Event)) *client {
@@ -89,7 +91,7 @@ func newClient(t testing.TB, cfg jit.Config, origin jit.Origin, base string, obs
 		t.Fatal(err)
 	}
 	task := engine.Start(t.Context(), jit.TaskSpec{Name: "test"}, observe)
-	c := &client{&http.Client{Transport: &jit.Transport{Origin: origin}}, task, base}
+	c := &client{&http.Client{Transport: &jit.Transport{Origin: origin}}, task, base, engine}
 	t.Cleanup(func() {
 		_ = task.Complete(context.WithoutCancel(t.Context()))
 		c.CloseIdleConnections()

@@ -361,3 +361,18 @@ func TestEveryWaiterSharesTheDecision(t *testing.T) {
 		}
 	})
 }
+
+// A look that somebody wants comes at once, and ends no window.
+func TestLookIsTakenAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, start := undecided(time.Minute, 2, jit.StatusApproved), time.Now()
+		c := offline(t, jit.Config{Authority: authority, Wait: time.Minute, PollInterval: time.Hour}, nil)
+		c.engine.Look() // nobody waits
+		for _, after := range []time.Duration{time.Second, 3 * time.Second} {
+			time.AfterFunc(after, c.engine.Look)
+		}
+		if err := fetch(t.Context(), c, "doc_1"); err != nil || time.Since(start) != 3*time.Second {
+			t.Errorf("GET = %v after %s, want it with the second look, after 3s", err, time.Since(start))
+		}
+	})
+}

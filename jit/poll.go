@@ -14,24 +14,24 @@ import (
 // poll looks at a pending request until it is decided, its window ends, or ctx
 // does. One look is under way at a time; the interval counts from sending the
 // last one (sent), with jitter; a server's Retry-After makes it longer, and each
-// SlowDown all that follow. A temporary fault costs one look, not the wait.
+// SlowDown all that follow, and [Engine.Look] ends it. A temporary fault costs one
+// look, not the wait.
 func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending Decision, sent time.Time) (Decision, error) {
-	wait, slower := pending.RetryAfter, time.Duration(0)
+	wait, slower, woken := pending.RetryAfter, time.Duration(0), s.task.engine.awake()
 	for {
 		next := sent.Add(max(s.interval()+slower, wait))
-		final := !next.Before(pending.ExpiresAt)
-		if final {
+		if !next.Before(pending.ExpiresAt) {
 			next = pending.ExpiresAt // a decision in the last moment still counts
 		}
-		if err := sleepUntil(ctx, next); err != nil {
+		if err := sleepUntil(ctx, next, woken); err != nil {
 			return pending, err
 		}
-		sent = time.Now()
+		sent, woken = time.Now(), s.task.engine.awake()
 		dec, err := s.look(ctx, key, d, pending)
 		if err != nil || dec.Status != StatusPending {
 			return dec, err
 		}
-		if final {
+		if !sent.Before(pending.ExpiresAt) {
 			dec.Status = StatusExpired
 			return dec, nil
 		}
@@ -129,11 +129,14 @@ func (s *scope) interval() time.Duration {
 	return base + time.Duration((rand.Float64()-0.5)*0.2*float64(base))
 }
 
-func sleepUntil(ctx context.Context, when time.Time) error {
+// sleepUntil returns at a time, or when woken is closed.
+func sleepUntil(ctx context.Context, when time.Time, woken <-chan struct{}) error {
 	timer := time.NewTimer(time.Until(when))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-woken:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

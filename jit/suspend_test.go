@@ -27,7 +27,7 @@ func anew(t *testing.T, c *client, cfg jit.Config, digest string) (*client, erro
 		return nil, err
 	}
 	t.Cleanup(func() { _ = task.Complete(context.WithoutCancel(t.Context())) })
-	return &client{c.Client, task, c.base}, nil
+	return &client{c.Client, task, c.base, engine}, nil
 }
 
 // A task that waits is left to another process: it holds no token, nobody polls, and

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/dev/lumodev"
 )
 
 // TestQuestionsAtTheTerminal has a person do, at each of the two questions of a run, what
@@ -65,7 +66,8 @@ func TestQuestionsAtTheTerminal(t *testing.T) {
 			"yes":         {cli.ExitDone, []step{{again, "y\r"}, {made, ""}}},
 			"no":          {cli.ExitDenied, []step{{again, "no\r"}, {"denied", ""}}},
 			"something":   {cli.ExitDenied, []step{{again, "yo\r"}, {again, "\r"}, {again, "1 2\r"}, {again, "n\r"}, {"denied", ""}}},
-			"the end":     {cli.ExitInterrupted, []step{{again, end}, {"nothing was decided here: the input has ended", interrupt}, {"interrupted", ""}}},
+			"yes, but":    {cli.ExitDenied, []step{{again, "yes but only for 1 minute, and not the pay bands\r"}, {"none of the answers", ""}, {again, "no, rather yes\r"}, {again, "n\r"}, {"denied", ""}}},
+			"the end":     {cli.ExitInterrupted, []step{{again, end}, {"nothing was decided here: the input has ended; the run goes on waiting", interrupt}, {"interrupted", ""}}},
 			"too early":   {cli.ExitDenied, []step{{"", "y\ry"}, {again, "\r"}, {again, "n\r"}, {"denied", ""}}},
 			"Ctrl-C":      {cli.ExitInterrupted, []step{{again, interrupt}, {"interrupted", ""}}},
 			"twice":       {cli.ExitInterrupted, []step{{again, interrupt + interrupt}, {"interrupted", ""}}},
@@ -89,4 +91,37 @@ func TestQuestionsAtTheTerminal(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestPromptThatEnds: a prompt at which nobody answers ends when the run waits no longer,
+// and when the request is decided elsewhere, and says so. An answer counts at once.
+func TestPromptThatEnds(t *testing.T) {
+	t.Parallel()
+	const again = `Approve this call(.|\n)*\(`
+	w := newWorld(t, nil).shared()
+	token, err := w.auth.UserToken(lumodev.DefaultReviewerEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.env[cli.EnvReviewer] = filepath.Join(t.TempDir(), "reviewer")
+	if err := os.WriteFile(w.env[cli.EnvReviewer], []byte(token.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--wait", "--timeout"} {
+		s := w.sit("run", flag, "2s", "Summarize doc_7310")
+		s.sees(again + `[12]s`)
+		s.sees("nothing was decided here: the run waits no longer(.|\n)*(waits for a person|limit of wall time)")
+		s.types("y\r")
+		s.leaves(map[string]int{"--wait": cli.ExitPending, "--timeout": cli.ExitFailed}[flag])
+	}
+	s := w.sit("run", "Summarize doc_7310")
+	s.sees(again)
+	decide(t, w.auth, "approve")
+	s.sees("nothing was decided here: it was decided elsewhere(.|\n)*Summary of")
+	s.leaves(cli.ExitDone)
+	s = w.sit("run", "--session", "once", "Summarize doc_7310")
+	s.sees(again)
+	s.types("y\r")
+	s.sees(`y\r\n\s*[01]\.\d+s approved`)
+	s.leaves(cli.ExitDone)
 }

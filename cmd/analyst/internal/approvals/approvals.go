@@ -51,6 +51,9 @@ state is beside the journal.`,
 		}
 		c := &cobra.Command{Use: use, Short: short, Example: example, Args: cli.Args(args), RunE: func(cmd *cobra.Command, args []string) error {
 			o.id = strings.Join(args, "")
+			if cmd.Flags().Changed("ttl") && (o.ttl < time.Second || o.ttl%time.Second != 0) {
+				return cli.Usagef("--ttl is a whole number of seconds, at least 1s")
+			}
 			return o.with(cmd.Context(), p, do)
 		}}
 		o.AddServerFlags(c)
@@ -80,9 +83,6 @@ state is beside the journal.`,
 
 // with finds where requests are decided, for do.
 func (o options) with(ctx context.Context, p *cli.Program, do func(options, context.Context, *cli.Program, approval.Decider) error) error {
-	if o.ttl < 0 || o.ttl%time.Second != 0 {
-		return cli.Usagef("--ttl is a whole number of seconds")
-	}
 	d, end, err := p.OpenReviewer(ctx, &o.Target, o.reviewer)
 	if err != nil {
 		return err

@@ -21,12 +21,57 @@ import (
 	"github.com/jitagent/jitagent/jitmw"
 )
 
-// A prompter asks the person at the terminal. One question stands at a time, and the
-// timeline waits meanwhile.
+// A prompter asks the person at the terminal. One question stands at a time, and what is
+// shown meanwhile comes after it: a run goes on, and may take the question back.
 type prompter struct {
 	p      *cli.Program
-	screen sync.Mutex // held by whoever writes to the terminal
-	clear  func()     // takes the timeline's last line away
+	asking sync.Mutex // held by whoever asks
+
+	screen sync.Mutex
+	clear  func()         // takes the timeline's last line away
+	asks   bool           // a question stands
+	later  []func() error // what is to be shown after it
+	failed error          // what came of showing
+}
+
+// hold has a question begin, and release end.
+func (a *prompter) hold() {
+	a.asking.Lock()
+	a.screen.Lock()
+	defer a.screen.Unlock()
+	a.asks = true
+	a.clear()
+}
+
+func (a *prompter) release() {
+	a.screen.Lock()
+	for _, write := range a.later {
+		a.write(write)
+	}
+	a.asks, a.later = false, nil
+	a.screen.Unlock()
+	a.asking.Unlock()
+}
+
+// show writes, at the latest when the question that stands has ended. It returns what
+// came of what was written until now.
+func (a *prompter) show(write func() error) error {
+	a.screen.Lock()
+	defer a.screen.Unlock()
+	if a.asks {
+		a.later = append(a.later, write)
+	} else {
+		a.write(write)
+	}
+	return a.failed
+}
+
+// write writes, unless that has failed before. The caller holds a.screen.
+func (a *prompter) write(write func() error) {
+	if a.failed == nil {
+		a.clear()
+		a.failed = write()
+	}
 }
 
 // maxAsked bounds one text of a question, in characters. What is left out is said.
@@ -44,8 +89,8 @@ func attended(p *cli.Program) bool {
 
 // unnamed asks about a call that the person did not name.
 func (a *prompter) unnamed(ctx context.Context, q jitmw.Question) (bool, error) {
-	a.screen.Lock()
-	defer a.screen.Unlock()
+	a.hold()
+	defer a.release()
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nThe model wants what you did not ask for: %s\n", plain.Line(q.Tool, 64))
 	for _, name := range slices.Sorted(maps.Keys(q.Args)) {

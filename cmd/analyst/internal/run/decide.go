@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,83 +27,137 @@ type desk struct {
 	*prompter
 	decider approval.Decider // nil when the person here may not decide
 	page    func() string    // a link to decide in a browser instead; nil for none
+	wait    time.Duration    // how long a call waits
+	decided func()           // called when something was
+	end     time.Time        // of the run, at the latest
 
 	mu      sync.Mutex
-	waiting []string           // request ids that are not decided
-	asking  context.CancelFunc // the prompt that stands; nil for none
+	waiting map[string]time.Time    // until when a request is waited for, by its id
+	stop    context.CancelCauseFunc // ends the prompt that stands; nil for none
 	wg      sync.WaitGroup
 }
 
-// see notes what a run waits for, and that it no longer does, wherever it was decided.
+// Why a prompt ends before it is answered.
+var (
+	errElsewhere = errors.New("it was decided elsewhere")
+	errNoLonger  = errors.New("the run waits no longer")
+)
+
+// begin begins a run that takes at most a while.
+func (d *desk) begin(clear func(), most time.Duration) {
+	d.end, d.waiting, d.stop = time.Now().Add(most), map[string]time.Time{}, nil
+	d.clear, d.failed = clear, nil
+}
+
+// see notes what a run waits for, and that it no longer does, for whatever reason.
 func (d *desk) see(ctx context.Context, e runner.Event) {
-	decided, ok := e.(jit.Decided)
-	if !ok || d.decider == nil {
+	if d.decider == nil {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	known := slices.Contains(d.waiting, decided.RequestID)
-	if decided.Status != jit.StatusPending {
-		d.waiting = slices.DeleteFunc(d.waiting, func(id string) bool { return id == decided.RequestID })
-		if len(d.waiting) == 0 && d.asking != nil {
-			d.asking()
+	switch e := e.(type) {
+	case jit.Decided:
+		switch _, known := d.waiting[e.RequestID]; {
+		case e.Status == jit.StatusExpired:
+			d.over(errNoLonger, e.RequestID)
+		case e.Status != jit.StatusPending:
+			d.over(errElsewhere, e.RequestID)
+		case !known:
+			d.waiting[e.RequestID] = earlier(e.Time.Add(d.wait), d.end)
+			if d.stop == nil {
+				var asking context.Context
+				asking, d.stop = context.WithCancelCause(ctx)
+				d.wg.Go(func() { d.work(ctx, asking) })
+			}
 		}
-		return
+	case runner.ToolReturned:
+		d.over(errNoLonger, e.RequestID)
+	case jit.Suspended, runner.Finished:
+		d.over(errNoLonger, slices.Collect(maps.Keys(d.waiting))...)
 	}
-	if known {
-		return
-	}
-	if d.waiting = append(d.waiting, decided.RequestID); d.asking != nil {
-		return
-	}
-	ctx, d.asking = context.WithCancel(ctx)
-	d.wg.Go(func() { d.work(ctx) })
 }
 
-// close ends the prompt that stands.
-func (d *desk) close() {
+// over notes that requests are waited for no longer. The caller holds d.mu.
+func (d *desk) over(why error, ids ...string) {
+	for _, id := range ids {
+		delete(d.waiting, id)
+	}
+	if len(d.waiting) == 0 && d.stop != nil {
+		d.stop(why)
+		d.stop = nil
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// close ends the prompt that stands, and returns what came of showing. What still waits
+// is asked about when the session goes on.
+func (d *desk) close() error {
 	d.mu.Lock()
-	if d.asking != nil {
-		d.asking()
+	if d.stop != nil {
+		d.stop(errNoLonger)
 	}
 	d.mu.Unlock()
 	d.wg.Wait()
-	d.waiting = nil // what still waits is asked about when the session goes on
+	return d.show(func() error { return nil })
 }
 
-// work asks until nothing waits that was not asked about.
-func (d *desk) work(ctx context.Context) {
+// work asks, until asking ends or nothing waits that was not asked about.
+func (d *desk) work(ctx, asking context.Context) {
 	asked := map[string]bool{}
 	for {
 		select {
-		case <-ctx.Done():
+		case <-asking.Done():
 		case <-time.After(gathering):
 		}
 		d.mu.Lock()
-		next := slices.DeleteFunc(slices.Clone(d.waiting), func(id string) bool { return asked[id] })
-		if len(next) == 0 || ctx.Err() != nil {
-			d.asking()
-			d.asking = nil
+		next, end := []string{}, d.end
+		for id, until := range d.waiting {
+			if !asked[id] {
+				asked[id] = true
+				next, end = append(next, id), earlier(until, end)
+			}
+		}
+		if asking.Err() == nil && len(next) == 0 {
+			d.stop(nil)
+			d.stop = nil
+		}
+		if asking.Err() != nil {
 			d.mu.Unlock()
 			return
 		}
 		d.mu.Unlock()
-		for _, id := range next {
-			asked[id] = true
-		}
-		err := d.ask(ctx, next)
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the input has ended")
-		}
-		if err != nil && ctx.Err() == nil {
-			d.p.Note("nothing was decided here: %s", cli.Say(err))
-		}
+		d.ask(ctx, asking, next, end)
 	}
 }
 
-// ask shows requests and enters what the person says about them.
-func (d *desk) ask(ctx context.Context, ids []string) error {
-	list, err := d.decider.Pending(ctx)
+// ask has requests decided, at the latest at end, and says why they were not.
+func (d *desk) ask(ctx, asking context.Context, ids []string, end time.Time) {
+	asking, cancel := context.WithDeadlineCause(asking, end, errNoLonger)
+	defer cancel()
+	d.hold()
+	defer d.release()
+	err := d.question(ctx, asking, ids, end)
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return
+	case errors.Is(err, io.EOF):
+		err = errors.New("the input has ended; the run goes on waiting: decide elsewhere, or leave with Ctrl-C")
+	case asking.Err() != nil:
+		err = context.Cause(asking)
+	}
+	d.p.Note("nothing was decided here: %s", cli.Say(err))
+}
+
+// question shows requests, and enters what the person says about them.
+func (d *desk) question(ctx, asking context.Context, ids []string, end time.Time) error {
+	list, err := d.decider.Pending(asking)
 	if err != nil {
 		return err
 	}
@@ -112,21 +167,17 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 	if len(list) == 0 {
 		return nil // decided meanwhile
 	}
-	d.screen.Lock()
-	defer d.screen.Unlock()
-	d.clear()
 	var b strings.Builder
 	b.WriteString("\n")
 	if len(list) == 1 {
 		b.WriteString(list[0].Text())
 	}
-	end := list[0].ExpiresAt
 	for i, r := range list {
 		if len(list) > 1 {
 			fmt.Fprintf(&b, "%d  risk %s  %s %s\n   wants %s%s\n", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r), others(r))
 		}
-		if r.ExpiresAt.Before(end) {
-			end = r.ExpiresAt
+		if !r.ExpiresAt.IsZero() {
+			end = earlier(r.ExpiresAt, end)
 		}
 	}
 	if d.page != nil {
@@ -140,34 +191,34 @@ func (d *desk) ask(ctx context.Context, ids []string) error {
 		return err
 	}
 	for {
-		answer, err := d.line(ctx, what, end)
+		answer, err := d.line(asking, what, end)
 		if err != nil {
 			return err
 		}
 		words := strings.Fields(strings.ToLower(strings.ReplaceAll(answer, ",", " ")))
-		first := ""
-		if len(words) > 0 {
-			first = words[0]
-		}
+		said := strings.Join(words, " ") // all of it: "yes, but" is no yes
 		switch {
-		case first == "y" || first == "yes":
+		case said == "":
+		case said == "y" || said == "yes":
 			return d.enter(ctx, list, nil, func(int) bool { return true })
-		case first == "n" || first == "no":
+		case said == "n" || said == "no":
 			return d.enter(ctx, list, nil, func(int) bool { return false })
-		case (first == "l" || first == "less") && len(list) == 1:
-			less, err := d.less(ctx, list[0], end)
+		case (said == "l" || said == "less") && len(list) == 1:
+			less, err := d.less(asking, list[0], end)
 			if err != nil {
 				return err
 			}
 			if less != nil {
 				return d.enter(ctx, list, less, func(int) bool { return true })
 			}
-		case first == "s" || first == "show":
+		case said == "s" || said == "show":
 			for i, r := range list {
 				_, _ = fmt.Fprintf(d.p.Stderr, "\n%d\n%s", i+1, r.Text()) // the prompt below tells
 			}
-		case first != "" && !slices.ContainsFunc(words, func(w string) bool { return !numbered(w, len(list)) }):
+		case !slices.ContainsFunc(words, func(w string) bool { return !numbered(w, len(list)) }):
 			return d.enter(ctx, list, nil, func(i int) bool { return slices.Contains(words, fmt.Sprint(i+1)) })
+		default:
+			_, _ = fmt.Fprintln(d.p.Stderr, "that is none of the answers") // the prompt below tells
 		}
 	}
 }
@@ -236,6 +287,7 @@ func (d *desk) enter(ctx context.Context, list []approval.Request, less *approva
 		}
 		errs = append(errs, r.Decide(ctx, d.decider, how))
 	}
+	d.decided()
 	return errors.Join(errs...)
 }
 

@@ -196,7 +196,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	asks := &desk{prompter: &prompter{p: p}}
+	asks := &desk{prompter: &prompter{p: p, clear: func() {}}}
 	if attended(p) && !o.json && !o.quiet {
 		client, _ := authority.(*lumoauth.Client) // elsewhere nobody decides from here
 		if servers != nil {
@@ -340,6 +340,7 @@ func (o options) assemble(s cli.Settings, authority cli.Authority, state *runSta
 	if err != nil {
 		return nil, err
 	}
+	asks.wait, asks.decided = wait, engine.Look
 	cfg := runner.Config{
 		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
@@ -374,8 +375,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		in.Task.Name = "analyst: goes on"
 		events = r.Resume
 	}
-	asks.clear = clear
-	defer asks.close()
+	asks.begin(clear, o.timeout)
 	for event, err := range events(followed, in) {
 		if err != nil {
 			last.err = otherModel(ctx, llm, err)
@@ -384,18 +384,19 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		last.see(event)
 		if unwritten == nil {
 			asks.see(followed, event)
-			asks.screen.Lock()
-			clear()
-			// The answer comes before the line that says that all is done.
-			if unwritten = out.see(event); unwritten == nil {
-				unwritten = show(event)
-			}
-			asks.screen.Unlock()
+			unwritten = asks.show(func() error {
+				// The answer comes before the line that says that all is done.
+				if err := out.see(event); err != nil {
+					return err
+				}
+				return show(event)
+			})
 			if unwritten != nil {
 				stop()
 			}
 		}
 	}
+	unwritten = cmp.Or(asks.close(), unwritten)
 	clear()
 	if unwritten != nil && ctx.Err() == nil { // or else it is the terminal that is gone
 		return last, unwritten
