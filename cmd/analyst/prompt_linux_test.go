@@ -20,7 +20,8 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 )
 
-// A said is what the terminal shows, and what the person types then.
+// A said is what the terminal shows, and what the person types then: what is typed before
+// the question counts for nothing.
 type said struct{ shown, typed string }
 
 // converse runs analyst at a terminal of its own and returns all that it showed, and
@@ -80,8 +81,8 @@ func TestThePersonAtTheTerminalDecides(t *testing.T) {
 	}{
 		"yes":  {[]said{{"Approve this call", "y"}}, cli.ExitDone, "Salary Bands 2025"},
 		"no":   {[]said{{"Approve this call", "n"}}, cli.ExitDenied, "the person at the terminal said no"},
-		"less": {[]said{{"Approve this call", "maybe"}, {"Approve this call", "l"}, {"Take away", "actions=write"}, {"does not name that", "ttl=1m"}}, cli.ExitDone, "for 1m0s of the 5m0s"},
-		"more": {[]said{{"Approve this call", "l"}, {"Take away", "ttl=1h"}, {"longer than was asked", ""}, {"Approve this call", "n"}}, cli.ExitDenied, "denied"},
+		"less": {[]said{{"Approve this call", "maybe"}, {"none of the answers\r\nApprove this call", "l"}, {"Take away", "actions=write"}, {"does not name that\r\nTake away", "ttl=1m"}}, cli.ExitDone, "for 1m0s of the 5m0s"},
+		"more": {[]said{{"Approve this call", "l"}, {"Take away", "ttl=1h"}, {"no time at all\r\nTake away", ""}, {"Approve this call", "n"}}, cli.ExitDenied, "denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			all, exit := converse(t, t.TempDir(), run, tt.talk...)
@@ -104,7 +105,7 @@ func TestOnePromptForOneTurn(t *testing.T) {
 		}
 	}
 	all, exit := converse(t, dir, []string{"run", "--documents", docs, "Summarize doc_1, doc_2, doc_3, doc_4 and doc_5"},
-		said{"Approve these calls", "s"}, said{"Approve these calls", "1 2 4 5"})
+		said{"Approve these calls", "s"}, said{"a claim)\r\nApprove these calls", "1 2 4 5"})
 	if strings.Count(all, "  risk high  fetch_document") != 5 || strings.Count(all, "approved ") != 4 || strings.Count(all, "denied   ") < 1 || exit != cli.ExitDenied {
 		t.Errorf("exit code %d:\n%s", exit, all)
 	}
@@ -151,8 +152,8 @@ func TestThePromptAnswersForOthers(t *testing.T) {
 	other := make(chan error, 1)
 	go func() { other <- readSalaries(t.Context(), task, servers.API) }()
 	<-waits
-	all, exit := converse(t, dir, []string{"run", "--ephemeral", "Summarize doc_7310"}, said{"the other (task_", ""}, said{"Approve this call", "y"})
-	if err := <-other; err != nil || exit != cli.ExitDone {
+	all, exit := converse(t, dir, []string{"run", "--ephemeral", "Summarize doc_7310"}, said{"Approve this call", "y"})
+	if err := <-other; err != nil || exit != cli.ExitDone || !strings.Contains(all, "the other (task_") {
 		t.Errorf("exit code %d, the other: %v\n%s", exit, err, all)
 	}
 }
