@@ -77,7 +77,7 @@ func (g *Gate) Recall(t tool.Tool, args, response map[string]any) {
 	if err != nil {
 		return // so it was not made
 	}
-	g.talk.Counted(t.Name())
+	g.talk.Counted(t.Name(), args)
 	g.returned(t.Name(), *plan.Aim, response)
 }
 

@@ -11,17 +11,19 @@ import (
 type Aim struct {
 	// Effect names the kind of effect, such as "payment". "" is a call that only reads.
 	Effect string
-	// AskedBy are words of which the person must have said one, in this form or
-	// inflected, before an effect of this kind is made. Without any, and without
-	// targets, each effect is one that nobody named.
+	// AskedBy are words or phrases with one of which the person must have asked for an
+	// effect of this kind, as the verb of a request ("pay Bob", "start paying") or the
+	// thing that is ordered ("I need a report"). Without any, and without targets, each
+	// effect is one that nobody named.
 	AskedBy []string
 	// Targets are the arguments that name what the call is aimed at. What is not
 	// listed is content.
 	Targets map[string]Target
 	// Max bounds the calls of one conversation. 0 is no bound; [OnePerRequest] is one
 	// for each message of the person that asks for this kind of effect, or as many as
-	// it says: a number before the noun ("three reports"), or, with "each", "both" and
-	// their like, one for each thing of type Each that was named.
+	// it says: a number before the noun that is ordered ("write three reports"), or, with
+	// "each", "both" and their like, one for each thing of type Each that was named. Of a
+	// title that was given, it is one for each message that gave it.
 	Max  int
 	Each string
 	// MaxPerTask bounds the calls of one task, which is what the agent does on one

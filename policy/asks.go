@@ -30,7 +30,7 @@ func (c *Conversation) Names(t Target) []string {
 	}
 	if t.As == FromWords {
 		things := c.things()
-		all = slices.DeleteFunc(c.words.titles(), func(t string) bool { return things[t] })
+		all = slices.DeleteFunc(c.titles(), func(t string) bool { return things[t] })
 	}
 	for _, value := range all {
 		put(&c.named, t.Type, value, true)

@@ -19,15 +19,16 @@ import (
 // said.
 type Conversation struct {
 	mu      sync.Mutex
-	words   words
+	heard   []message                      // what was said
+	words   words                          // its text, without what was not meant
 	raw     []string                       // as they were written
 	said    map[string]bool                // them, one by one
 	records map[string]map[record][]string // by type, with their forms
-	heard   map[string]map[string]heard    // what the words say of the ids of a type, until one of both changes
+	names   map[string]map[string]heard    // what the words say of the ids of a type, until one of both changes
 	made    map[string]map[string]bool     // ids by type
 	named   map[string]map[string]bool     // targets that were named, by type
 	allowed map[string]bool                // calls, so that a repetition counts once
-	done    map[string]int                 // calls by tool
+	done    map[string]int                 // calls by tool, and by what an argument of it says
 	task    string                         // that is under way
 	inTask  map[string]int                 // its calls by tool
 }
@@ -37,7 +38,8 @@ func (c *Conversation) Said(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.raw = append(c.raw, text)
-	text = fold(glued.ReplaceAllString(text, "$1. $2"))
+	m, text := listen(glued.ReplaceAllString(text, "$1. $2"))
+	c.heard = append(c.heard, m)
 	c.words = append(c.words, text)
 	if c.said == nil {
 		c.said = map[string]bool{}
@@ -45,7 +47,7 @@ func (c *Conversation) Said(text string) {
 	for _, word := range split(text) {
 		c.said[word] = true
 	}
-	c.heard = nil
+	c.names = nil
 }
 
 // glued is an address with the next sentence right behind its full stop.
@@ -64,7 +66,7 @@ func (c *Conversation) Returned(aim Aim, result any) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.heard, aim.Records.Type)
+	delete(c.names, aim.Records.Type)
 	c.learn(aim.Records, result, 16)
 }
 
@@ -114,8 +116,8 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 	if c.allowed[call] {
 		return v
 	}
-	verbatim := false // a target of the call that only one call can have
-	aimed := false    // at anything
+	title := ""    // an argument that only one call can have, for each message that gave it
+	aimed := false // at anything
 	for _, name := range slices.Sorted(maps.Keys(aim.Targets)) {
 		target := aim.Targets[name]
 		for _, value := range values(args[name]) {
@@ -126,18 +128,20 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 				continue
 			}
 			put(&c.named, target.Type, value, true)
-			verbatim = verbatim || target.As == FromWords && slices.Contains(c.words.titles(), fold(value))
+			if target.As == FromWords && slices.Contains(c.titles(), fold(value)) {
+				title = name
+			}
 		}
 	}
 	reason := c.unasked(aim, aimed)
 	if reason == "" {
-		reason = c.spent(tool, aim, verbatim)
+		reason = c.spent(tool, aim, title, args)
 	}
 	if reason != "" {
 		v.Missing = append(v.Missing, Missing{Reason: reason})
 	}
 	if v.Named() {
-		c.count(tool, call)
+		c.count(tool, args, call)
 	}
 	return v
 }
@@ -147,14 +151,14 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 func (c *Conversation) Allowed(tool string, args map[string]any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count(tool, callOf(tool, args))
+	c.count(tool, args, callOf(tool, args))
 }
 
 // Counted counts a call of an earlier run, which is not thereby one that was named.
-func (c *Conversation) Counted(tool string) {
+func (c *Conversation) Counted(tool string, args map[string]any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.add(tool, 1)
+	c.add(tool, args, 1)
 }
 
 // Task says which task the calls that follow belong to, by any name. With another one
@@ -167,7 +171,7 @@ func (c *Conversation) Task(name string) {
 	}
 }
 
-func (c *Conversation) add(tool string, n int) {
+func (c *Conversation) add(tool string, args map[string]any, n int) {
 	if c.done == nil {
 		c.done = map[string]int{}
 	}
@@ -175,16 +179,29 @@ func (c *Conversation) add(tool string, n int) {
 		c.inTask = map[string]int{}
 	}
 	c.done[tool] += n
+	for name := range args {
+		if says := saying(tool, name, args); says != "" {
+			c.done[says] += n
+		}
+	}
 	c.inTask[tool] += n
 }
 
-func (c *Conversation) count(tool, call string) {
+// saying is what calls of a tool are counted by that say the same in an argument.
+func saying(tool, name string, args map[string]any) string {
+	if text := textOf(args[name]); text != "" && len(text) <= maxName {
+		return tool + "\n" + name + "\n" + fold(text)
+	}
+	return ""
+}
+
+func (c *Conversation) count(tool string, args map[string]any, call string) {
 	if c.allowed == nil {
 		c.allowed = map[string]bool{}
 	}
 	if !c.allowed[call] {
 		c.allowed[call] = true
-		c.add(tool, 1)
+		c.add(tool, args, 1)
 	}
 }
 
@@ -194,7 +211,7 @@ func (c *Conversation) Failed(tool string, args map[string]any) {
 	defer c.mu.Unlock()
 	if call := callOf(tool, args); c.allowed[call] {
 		delete(c.allowed, call)
-		c.add(tool, -1)
+		c.add(tool, args, -1)
 	}
 }
 
@@ -214,20 +231,22 @@ func (c *Conversation) unasked(aim Aim, aimed bool) string {
 		return ""
 	case len(aim.AskedBy) == 0 && !aimed:
 		return "nothing in a request can name this: " + aim.Effect
-	case len(aim.AskedBy) > 0 && !asks(strings.Join(c.words, "\n"), aim.AskedBy):
+	case len(aim.AskedBy) > 0 && !slices.ContainsFunc(c.heard, func(m message) bool { return m.asked(aim, 0) > 0 }):
 		return "nobody asked for this: " + aim.Effect
 	}
 	return ""
 }
 
-// spent returns which bound the calls of a tool have reached; "" for none. verbatim is a
-// call with a title of its own, of which there is one for each that was given.
-func (c *Conversation) spent(tool string, aim Aim, verbatim bool) string {
+// spent returns which bound the calls of a tool have reached; "" for none. title is the
+// argument with a title that was given, of which there is one for each request.
+func (c *Conversation) spent(tool string, aim Aim, title string, args map[string]any) string {
 	most, what := c.most(aim), cmp.Or(aim.Effect, tool)
 	switch {
 	case aim.MaxPerTask > 0 && c.inTask[tool] >= aim.MaxPerTask:
 		return fmt.Sprintf("one task may do no more of this than %d: %s", aim.MaxPerTask, what)
-	case aim.Max == OnePerRequest && !verbatim && c.done[tool] >= most:
+	case aim.Max == OnePerRequest && title != "":
+		return unless(c.done[saying(tool, title, args)] < c.given(aim, textOf(args[title])), "one of that title was asked for: "+what)
+	case aim.Max == OnePerRequest && c.done[tool] >= most:
 		return "that many were not asked for: " + what
 	case aim.Max > 0 && c.done[tool] >= most:
 		return fmt.Sprintf("one conversation may do no more of this than %d: %s", most, what)
@@ -241,10 +260,29 @@ func (c *Conversation) most(aim Aim) int {
 		return aim.Max
 	}
 	most := 0
-	for _, text := range c.words {
-		most += asked(text, aim.AskedBy, len(c.named[aim.Each]))
+	for _, m := range c.heard {
+		most += m.asked(aim, len(c.named[aim.Each]))
 	}
 	return most
+}
+
+// given counts the requests for such an effect that gave a title.
+func (c *Conversation) given(aim Aim, title string) int {
+	n := 0
+	for _, m := range c.heard {
+		if slices.Contains(m.titles(), fold(title)) && m.asked(aim, 0) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// titles are those that the person gave.
+func (c *Conversation) titles() (all []string) {
+	for _, m := range c.heard {
+		all = append(all, m.titles()...)
+	}
+	return all
 }
 
 // missing returns why a target was not named; "" if it was.
@@ -298,7 +336,7 @@ func bare(value string) bool {
 // untitled says why a title is none that the person gave.
 func (c *Conversation) untitled(title string) string {
 	things := c.things()
-	given := slices.DeleteFunc(c.words.titles(), func(t string) bool { return things[t] })
+	given := slices.DeleteFunc(c.titles(), func(t string) bool { return things[t] })
 	if slices.Contains(given, fold(title)) || len(given) == 0 && c.words.said(title) {
 		return ""
 	}

@@ -169,6 +169,7 @@ func TestOnePerRequest(t *testing.T) {
 		"each of what was named":          {[]string{"Write a report about churn for each of doc_1 and doc_2"}, []string{"doc_1", "doc_2"}, 2},
 		"several things, and no each":     {[]string{"Write a report about churn from doc_1 and doc_2"}, []string{"doc_1", "doc_2"}, 1},
 		"another, in another message":     {[]string{"Write a report about churn", "Now write another"}, nil, 2},
+		"titles, and no number":           {[]string{"Write a report about churn, both short and clear"}, []string{}, 1},
 		"a message that asks for nothing": {[]string{"Write a report about churn", "Thanks! What is churn?"}, nil, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,6 +194,46 @@ func TestOnePerRequest(t *testing.T) {
 				t.Errorf("%d calls were named, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestOnePerTitle: of a title that was given there is one for each request that gave it,
+// whatever else it says, over resumption and earlier runs.
+func TestOnePerTitle(t *testing.T) {
+	says := "Write a report titled 'Q4 Analysis'"
+	call := func(content string) m { return m{"title": "Q4  analysis", "content": content} }
+	for name, tt := range map[string]struct {
+		says   []string
+		before func(*policy.Conversation)
+		want   int
+	}{
+		"one":                       {[]string{says}, nil, 1},
+		"again, in another message": {[]string{says, "Now " + says}, nil, 2},
+		"looked for":                {[]string{says, "Read what is called 'Q4 Analysis'"}, nil, 1},
+		"made in an earlier run":    {[]string{says}, func(c *policy.Conversation) { c.Counted("write", call("earlier")) }, 0},
+		"allowed, and gone on with": {[]string{says}, func(c *policy.Conversation) { c.Allowed("write", call("earlier")) }, 0},
+		"failed":                    {[]string{says}, func(c *policy.Conversation) { c.Judge("write", write, call("x")); c.Failed("write", call("x")) }, 1},
+	} {
+		var c policy.Conversation
+		for _, text := range tt.says {
+			c.Said(text)
+		}
+		if tt.before != nil {
+			tt.before(&c)
+		}
+		got := 0
+		for n := range 60 {
+			args := call(strings.Repeat("x", n))
+			if v := c.Judge("write", write, args); v.Named() {
+				got++
+			} else if !strings.Contains(v.String(), "one of that title") {
+				t.Errorf("%s: %s", name, v)
+			}
+			c.Judge("write", write, args) // the same call is the same call
+		}
+		if got != tt.want {
+			t.Errorf("%s: %d calls were named, want %d", name, got, tt.want)
+		}
 	}
 }
 
@@ -267,7 +308,7 @@ func TestMaxPerTask(t *testing.T) {
 	aim := p.Aim("find", find)
 	var c policy.Conversation
 	c.Task("one")
-	c.Counted("find")
+	c.Counted("find", nil)
 	for i, want := range []string{"", "no more of this than 2: find"} {
 		v := c.Judge("find", aim, m{"query": strings.Repeat("x", i)})
 		if v.Named() != (want == "") || !strings.Contains(v.String(), want) {

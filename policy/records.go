@@ -47,7 +47,7 @@ const (
 // names are looked for at once, and once for all calls: searching the words for each
 // of them costs their length each time.
 func (c *Conversation) hear(kind string) map[string]heard {
-	if known, ok := c.heard[kind]; ok {
+	if known, ok := c.names[kind]; ok {
 		return known
 	}
 	owner := map[string]string{} // of a form; "" for several ids
@@ -61,11 +61,11 @@ func (c *Conversation) hear(kind string) map[string]heard {
 		}
 	}
 	said := c.words.longest(owner)
-	if c.heard == nil {
-		c.heard = map[string]map[string]heard{}
+	if c.names == nil {
+		c.names = map[string]map[string]heard{}
 	}
 	ids := map[string]heard{}
-	c.heard[kind] = ids
+	c.names[kind] = ids
 	for r, forms := range c.records[kind] {
 		var h heard
 		switch {

@@ -13,7 +13,7 @@ import (
 )
 
 // words are what the person said, message by message, folded so that case, width and
-// white space do not matter.
+// white space do not matter, without what a negation takes out.
 type words []string
 
 // fold makes texts comparable.
@@ -124,95 +124,6 @@ func inflected(token, word string) bool {
 	return false
 }
 
-// asks reports whether a text has one of the words, or of the phrases, in any form.
-func asks(text string, kinds []string) bool {
-	text = wanted(text)
-	tokens := split(text)
-	for _, kind := range kinds {
-		kind = fold(kind)
-		if strings.Contains(kind, " ") && len(spans(text, kind)) > 0 {
-			return true
-		}
-		for _, t := range tokens {
-			if inflected(t, kind) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-var (
-	negates = set([]string{"not", "no", "never", "without", "don't", "don’t", "dont", "mustn't", "mustn’t", "shouldn't", "shouldn’t"})
-	// resumes are words behind a negation that it does not reach past.
-	resumes = set([]string{"and", "but", "then", "just", "only", "forget", "hesitate", "fail", "worry"})
-)
-
-// wanted leaves out of a text what stands behind a negation: three words, within the
-// clause.
-func wanted(text string) string {
-	var kept []string
-	for clause := range strings.FieldsFuncSeq(text, func(r rune) bool { return strings.ContainsRune(".,;:!?()\n", r) }) {
-		reach := 0
-		for word := range strings.FieldsSeq(clause) {
-			switch {
-			case negates[word]:
-				reach = 3
-			case resumes[word]:
-				reach = 0
-			case reach > 0:
-				reach--
-			default:
-				kept = append(kept, word)
-			}
-		}
-	}
-	return strings.Join(kept, " ")
-}
-
-var numerals = map[string]int{"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "couple": 2}
-
-// distributes are words by which one request stands for several.
-var distributes = []string{"each", "every", "both", "per", "all", "separate", "separately", "individual", "individually", "respectively"}
-
-// asked says how many effects of a kind one message asks for, where things is how
-// many things were named that it could mean by "each".
-func asked(text string, kinds []string, things int) int {
-	if !asks(text, kinds) {
-		return 0
-	}
-	n := 1
-	tokens := split(text)
-	for i, t := range tokens {
-		for _, kind := range kinds {
-			if t == kind || !inflected(t, kind) || !strings.HasSuffix(t, "s") {
-				continue
-			}
-			for _, before := range tokens[max(0, i-2):i] { // "three short reports"
-				n = max(n, numerals[before], small(before))
-			}
-		}
-		for _, d := range distributes {
-			if t == d {
-				n = max(n, things)
-			}
-		}
-	}
-	return n
-}
-
-// small is a numeral of one or two digits; 0 for everything else.
-func small(s string) int {
-	n := 0
-	for _, r := range s {
-		if r < '0' || r > '9' || n > 9 {
-			return 0
-		}
-		n = n*10 + int(r-'0')
-	}
-	return n
-}
-
 var (
 	decimal = regexp.MustCompile(`^-?\d+(?:\.\d+)?(?:e[-+]?\d{1,3})?$`)
 	number  = regexp.MustCompile(`\d[\d,.'’]*`)
@@ -302,14 +213,12 @@ func place(s string) string {
 // titled is a title as people give one: in quotation marks, after a word that says so.
 var titled = regexp.MustCompile(`(?:titled?|called|named?|call it|name it|headed|heading)[\s:,=]+(?:["“„]([^"“”„]{1,200})["”“]|['‘]([^'’]{1,200})['’])`)
 
-// titles are those that the person gave.
-func (w words) titles() []string {
+// titles are those that the person gave in a message.
+func (m message) titles() []string {
 	var all []string
-	for _, text := range w {
-		for _, m := range titled.FindAllStringSubmatch(text, -1) {
-			if t := m[1] + m[2]; !strings.ContainsAny(t, "{}<>") { // a pattern for one
-				all = append(all, t)
-			}
+	for _, found := range titled.FindAllStringSubmatch(m.text, -1) {
+		if t := found[1] + found[2]; !strings.ContainsAny(t, "{}<>") { // a pattern for one
+			all = append(all, t)
 		}
 	}
 	return all

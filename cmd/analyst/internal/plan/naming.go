@@ -102,7 +102,7 @@ func (t *talk) returned(c *pastCall, fc *genai.FunctionCall, fr *genai.FunctionR
 	}
 	t.past = append(t.past, func(later *policy.Conversation) {
 		later.Task(task)
-		later.Counted(c.Tool)
+		later.Counted(c.Tool, fc.Args)
 		later.Returned(aim, fr.Response)
 	})
 }

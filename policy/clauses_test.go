@@ -1,0 +1,182 @@
+package policy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/jitagent/jitagent/policy"
+)
+
+// reports is what the analyst's create_report is aimed at.
+var reports = policy.Aim{
+	Effect: "report", AskedBy: []string{"report", "create", "write", "save", "draft", "publish", "memo"}, Max: policy.OnePerRequest, Each: "document",
+	Targets: map[string]policy.Target{"title": {Type: "title", As: policy.FromWords}},
+}
+
+// TestRequestedReports: how many reports a request is for. A word of their kind counts where
+// it orders something, and a number where it stands with what is ordered.
+func TestRequestedReports(t *testing.T) {
+	for want, requests := range []string{0: `
+Summarize doc_9001
+What does the incident report doc_9001 say?
+What does the incident report doc_9001 say
+Who created doc_9001?
+Tell me who created doc_9001
+Summarize the draft doc_9001
+How can we save money? doc_9001
+How can you save money? doc_9001
+Tell me how to save money with doc_9001
+Summarize doc_9001 for the memo team
+Which of the 60 reports in doc_9001 are late?
+Which reports, drafts or memos in doc_9001 are late?
+Summarize the 99 reports listed in doc_9001
+Find a report about churn in doc_9001
+Report doc_9001: what does it say?
+Compare doc_9001 and report doc_9002
+Summarize doc_9001 and draft doc_9002
+Is the board going to create a fund, doc_9001?
+Does doc_9001 report a loss?
+Summarize doc_9001. You cannot create a report.
+Summarize doc_9001. You can't create a report.
+Summarize doc_9001. Refrain from creating a report.
+Summarize doc_9001; avoid writing a report
+Summarize doc_9001 instead of creating a report
+Summarize doc_9001 rather than write a report
+Summarize doc_9001. A report is not needed.
+Summarize doc_9001, no need to write or create a report
+Do not, under any circumstances, create a report on doc_9001
+Summarize doc_9001 and don’t you dare create a report
+Summarize doc_9001, no extra words and create nothing
+Do anything but write a report on doc_9001
+Do everything except create a report
+I don't need a report
+No report, please
+Never write a report
+You are forbidden to create a report
+Create nothing
+Memo: summarize doc_9001
+Compare the memo and report
+Compare a report and a memo
+Do you have a report on churn?
+Please do not write, create or save a report
+Explain the idea of a plan to create a fund in doc_9001
+Please explain how to write a report like doc_9001
+Summarize doc_9001 before I create a report
+`, 1: `
+Create a report about doc_9001
+Create a report on "Q4"
+Please write a short report on doc_9001.
+Write it up
+Report!
+What I need is a report on doc_9001
+Report on doc_9001
+Summarize doc_9001 and write a report
+Summarize doc_9001, then create a report
+Summarize doc_9001, and report on it
+Read all of doc_9001 and doc_9002 and every line, and create one report
+Write one report on all of doc_9001 and doc_9002
+Could you summarize doc_9001 and save it as a report?
+Would you mind reading doc_9001 and creating a report?
+What does doc_9001 say? Create a report.
+What does doc_9001 say, and can you write it up?
+Give me a report on doc_9001
+I need a one page report on doc_9001
+Summarize doc_9001 as a report
+A short report on doc_9001, please
+Use doc_9001 to write a report
+I'd like you to draft a memo on doc_9001
+Let's create a report
+Don't forget to create a report
+Don't worry about style and write a report
+Don't use jargon, write a report
+Without jargon, write a report
+Write a report without figures
+Write a report that does not exceed a page
+If the numbers are not good, write a report
+When you have read doc_9001, write a report
+Do nothing but create a report
+Do not just summarize doc_9001 but create a report
+Summarize the 99 reports listed in doc_9001 and write a report
+Do not show off.\nCreate a report on doc_9001
+`, 2: `
+Write two reports on doc_9001
+Create a report on each of doc_9001 and doc_9002
+For each of doc_9001 and doc_9002, write a report
+Read doc_9001 and doc_9002, and write one report for each
+I need two short reports on doc_9001 and doc_9002
+`, 3: `
+Write three short reports
+Give me a summary and three memos
+Write doc_9001 up in 3 short reports
+Which of the 60 reports in doc_9001 are late? Write 3 memos.
+`} {
+		for request := range strings.SplitSeq(strings.TrimSpace(requests), "\n") {
+			var c policy.Conversation
+			c.Said(strings.ReplaceAll(request, `\n`, "\n"))
+			c.Names(policy.Target{Type: "document"}) // what "each" may mean
+			if asked, most := c.Asks(reports); asked != (want > 0) || most != want {
+				t.Errorf("%q asks for %d, want %d", request, most, want)
+			}
+		}
+	}
+}
+
+// TestNegatedTargets: what a request takes out is not named, and what it says beside is.
+func TestNegatedTargets(t *testing.T) {
+	for request, want := range map[string]string{
+		"Summarize doc_9001, not doc_9003":                                    "doc_9001",
+		"doc_9982, not doc_1001":                                              "doc_9982",
+		"Summarize doc_9001 but not doc_9003":                                 "doc_9001",
+		"Summarize doc_9001. Do not read doc_9003.":                           "doc_9001",
+		"Summarize doc_9001. Do not read the file doc_9003 or doc_9004":       "doc_9001",
+		"Don't read doc_9003 and doc_9004, summarize doc_9001":                "doc_9001",
+		"Summarize all documents but doc_9003":                                "",
+		"Summarize everything except doc_9003":                                "",
+		"Summarize all documents, except doc_9003":                            "",
+		"Summarize doc_9001, never open doc_9003":                             "doc_9001",
+		"Summarize doc_9001. Do not, under any circumstances, read doc_9003.": "doc_9001",
+		"Summarize doc_9001. You must not look at doc_9003":                   "doc_9001",
+		"I do not want you to read doc_9003":                                  "",
+		"Avoid opening doc_9003":                                              "",
+		"Refrain from reading doc_9003":                                       "",
+		"Summarize doc_9001 instead of doc_9003":                              "doc_9001",
+		"Summarize doc_9001 without reading doc_9003":                         "doc_9001",
+		"You cannot use doc_9003":                                             "",
+		"Stay away from doc_9003":                                             "",
+		"Read nothing but doc_9001":                                           "doc_9001",
+		"Do not read anything except doc_9001":                                "doc_9001",
+		"Do not read anything, except doc_9001":                               "doc_9001",
+		"Use no documents other than doc_9001":                                "doc_9001",
+		"Do not read doc_9003 but doc_9001":                                   "doc_9001",
+		"Do not just read doc_9001, compare it with doc_9002":                 "doc_9001 doc_9002",
+		"Don't write a report on doc_9001, just tell me what it says":         "doc_9001",
+		"Which risks are not in doc_9001?":                                    "doc_9001",
+		"What is not covered in doc_9001?":                                    "doc_9001",
+		"Why is doc_9001 not signed?":                                         "doc_9001",
+		"I have not read doc_9001. What does it say?":                         "doc_9001",
+		"I can't open doc_9001, summarize it":                                 "doc_9001",
+		"Not sure what doc_9001 says: summarize it":                           "doc_9001",
+		"Summarize doc_9001 without the annex":                                "doc_9001",
+		"Ignore the annex of doc_9001 and summarize the rest":                 "doc_9001",
+		"Don't use jargon and summarize doc_9001":                             "doc_9001",
+		"Don't hesitate to read doc_9001":                                     "doc_9001",
+		"Isn't doc_9001 late?":                                                "doc_9001",
+		"Without changing doc_9001, say what it is about":                     "doc_9001",
+		"Do not read doc_9003.\nSummarize doc_9001":                           "doc_9001",
+		"Read doc_9001, but doc_9002 first":                                   "doc_9001 doc_9002",
+	} {
+		var c policy.Conversation
+		c.Said(request)
+		if got := strings.Join(c.Names(policy.Target{Type: "document"}), " "); got != want {
+			t.Errorf("%q names %q, want %q", request, got, want)
+		}
+	}
+	var c policy.Conversation
+	c.Said("Summarize the Q4 review, not the salary bands")
+	c.Returned(find, []any{m{"id": "doc_1", "title": "Q4 2024 Review"}, m{"id": "doc_2", "title": "Salary Bands"}})
+	for id, want := range map[string]bool{"doc_1": true, "doc_2": false} {
+		if v := c.Judge("read", read, m{"id": id}); v.Named() != want {
+			t.Errorf("%s: %q", id, v)
+		}
+	}
+}
