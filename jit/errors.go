@@ -66,6 +66,7 @@ type DeniedError struct {
 	Risk      string
 	Status    Status // StatusDenied, StatusExpired or StatusUnknown
 	Message   string // from the decider, for the agent; may be empty
+	DecidedBy string // who decided, as far as is said; of an expired request, who approved it, which was not used in time
 }
 
 func (e *DeniedError) Error() string {

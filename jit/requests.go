@@ -381,7 +381,7 @@ func identify(dec *Decision, requestID, taskID string) error {
 }
 
 func deniedError(d rar.Checked, dec Decision) *DeniedError {
-	return &DeniedError{RequestID: dec.RequestID, Detail: d.Detail(), Risk: dec.Risk, Status: dec.Status, Message: dec.Message}
+	return &DeniedError{RequestID: dec.RequestID, Detail: d.Detail(), Risk: dec.Risk, Status: dec.Status, Message: dec.Message, DecidedBy: dec.DecidedBy}
 }
 
 // report tells journal and observer of a decision. A crash may lose the note: a

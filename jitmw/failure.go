@@ -130,7 +130,7 @@ func explain(err error) *Failure {
 		}
 	}
 	if e, ok := errors.AsType[*jit.DeniedError](err); ok {
-		text := "permission for " + e.Detail.String() + " was " + deniedWord(e.Status)
+		text := "permission for " + e.Detail.String() + " was " + deniedWord(e)
 		if e.Message != "" {
 			text += ": " + e.Message
 		}
@@ -187,8 +187,11 @@ func technical(err error) bool {
 	return ok
 }
 
-func deniedWord(s jit.Status) string {
-	if s == jit.StatusExpired {
+func deniedWord(e *jit.DeniedError) string {
+	switch {
+	case e.Status == jit.StatusExpired && e.DecidedBy != "":
+		return "approved by " + shorten(e.DecidedBy) + ", and the approval was not used in time"
+	case e.Status == jit.StatusExpired:
 		return "not decided in time"
 	}
 	return "denied"

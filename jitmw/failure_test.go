@@ -64,6 +64,10 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 			&jit.DeniedError{RequestID: "req_7", Detail: read("doc_7"), Status: jit.StatusExpired},
 			map[string]any{"status": "denied", "error": "permission for " + read("doc_7").String() + " was not decided in time", "advice": final, "request_id": "req_7"},
 		},
+		"not used": {
+			&jit.DeniedError{RequestID: "req_7", Detail: read("doc_7"), Status: jit.StatusExpired, DecidedBy: "ada"},
+			map[string]any{"status": "denied", "error": "permission for " + read("doc_7").String() + " was approved by ada, and the approval was not used in time", "advice": final, "request_id": "req_7"},
+		},
 		"unknown state": {
 			&jit.DeniedError{RequestID: "req_7", Detail: read("doc_7"), Status: jit.StatusUnknown},
 			map[string]any{"status": "denied", "error": "permission for " + read("doc_7").String() + " was denied", "advice": final, "request_id": "req_7"},

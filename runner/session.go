@@ -214,7 +214,7 @@ func (r *run) lost(ctx context.Context, fc *genai.FunctionCall) (*genai.Function
 		}
 		var sent bool
 		if result, sent = r.interrupted(fc.ID, effects); !sent && c != nil && !r.claimed {
-			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
+			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}
 	}
 	fr.Response = jitmw.Shown(result)

@@ -10,7 +10,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -108,13 +110,8 @@ func TestEmbeddedRunIsResumed(t *testing.T) {
 	t.Parallel()
 	w := (&world{t: t, env: map[string]string{}}).shared()
 	w.suspended(report, "--reports", filepath.Join(t.TempDir(), "reports"))
-	auth, err := lumodev.New(lumodev.Config{BaseURL: "http://127.0.0.1:1", StateDir: filepath.Join(w.env[cli.EnvState], "embedded", "lumodev")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	decide(t, auth, "approve")
-	if err := auth.Close(); err != nil {
-		t.Fatal(err)
+	if got := w.run("approvals", "approve", "last"); got.code != cli.ExitDone || !strings.Contains(got.stdout, "approved, to be used until 2") {
+		t.Errorf("approve: exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	reports := filepath.Join(t.TempDir(), "reports")
 	got := w.run("resume", "--reports", reports)
@@ -253,7 +250,7 @@ func TestWaitingRunIsDropped(t *testing.T) {
 		t.Errorf("the next message: exit %d: %s", got.code, got.stderr)
 	}
 	show := w.run("sessions", "show", id[:6])
-	if !strings.Contains(show.stdout, "nobody decided, so this call was not made") || !strings.Contains(show.stdout, "user: Summarize doc_9982") {
+	if !strings.Contains(show.stdout, "nobody decided and went on with it, so this call was not made") || !strings.Contains(show.stdout, "user: Summarize doc_9982") {
 		t.Errorf("show:\n%s%s", show.stdout, show.stderr)
 	}
 	if got := w.run("sessions", "list"); !strings.Contains(got.stdout, id) || !strings.Contains(got.stdout, "Summarize doc_7310") {
@@ -275,6 +272,28 @@ func TestDeniedRunIsResumed(t *testing.T) {
 	decide(t, w.auth, "deny")
 	if got := w.run("resume"); got.code != cli.ExitDenied || w.atServer() != "completed" {
 		t.Errorf("exit %d: %s%s; the task is %s", got.code, got.stdout, got.stderr, w.atServer())
+	}
+}
+
+// An approval that nobody used in time is told as that, not as a missing decision.
+func TestApprovalNotUsedInTime(t *testing.T) {
+	t.Parallel()
+	var late atomic.Bool
+	w := newWorld(t, nil, func(cfg *lumodev.Config) {
+		cfg.RedemptionWindow = time.Second
+		cfg.Now = func() time.Time {
+			if late.Load() {
+				return time.Now()
+			}
+			return time.Now().Add(-time.Minute)
+		}
+	}).shared()
+	w.suspended("Summarize doc_7310")
+	decide(t, w.auth, "approve")
+	late.Store(true)
+	const want = "was approved by " + lumodev.DefaultReviewerEmail + ", and the approval was not used in time"
+	if got := w.run("resume"); got.code != cli.ExitDenied || !strings.Contains(got.stderr, want) {
+		t.Errorf("exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 }
 

@@ -88,6 +88,10 @@ func (t *teller) decision(r journal.Record, c *Call) Step {
 	case jit.StatusDenied:
 		s.Tone, s.Text = Bad, sentence("Denied %s (%s).%s", who, about, said)
 	case jit.StatusExpired:
+		if q.DecidedBy != "" {
+			s.Tone, s.Text = Bad, sentence("Approved by %s, and not used in time (%s).%s", ident(q.DecidedBy), about, said)
+			break
+		}
 		q.By, s.Tone = ByNobody, Bad
 		s.Text = sentence("Nobody decided in time%s (%s).%s", after(q.since(), q.Decided), about, said)
 	default:

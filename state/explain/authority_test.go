@@ -25,6 +25,7 @@ func TestWhoDecided(t *testing.T) {
 		{"a person without a name", true, jit.StatusDenied, "", explain.ByPerson, "Denied by a person whom the server does not name, after 3 min"},
 		{"a person at once", false, jit.StatusApproved, "user 7", explain.ByPerson, "Approved by user 7 after 14 ms"},
 		{"nobody", true, jit.StatusExpired, "", explain.ByNobody, "Nobody decided in time after 3 min"},
+		{"not used", true, jit.StatusExpired, "user 7", explain.ByPerson, "Approved by user 7, and not used in time"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWriter()

@@ -121,6 +121,8 @@ func (t *teller) decisions() string {
 		switch status := q.Status; {
 		case q.By == ByPolicy:
 			n.add(status + " at once by policy")
+		case q.By == ByPerson && status == jit.StatusExpired.String():
+			n.add("approved by a person and not used in time")
 		case q.By == ByPerson:
 			n.add(status + " by a person")
 		case q.By == ByNobody:

@@ -186,6 +186,9 @@ func (o options) decide(ctx context.Context, p *cli.Program, d approval.Decider)
 	for _, l := range how.Less {
 		text += "granted only: " + plain.Escape(l.String(), 600) + "\n"
 	}
+	if r, ok := d.(*cli.Reviewer); ok && o.approve && r.UseWithin > 0 {
+		word += ", to be used until " + time.Now().Add(r.UseWithin).Format(time.DateTime) + ": analyst resume"
+	}
 	_, err = fmt.Fprintf(p.Stdout, "%s%s\n", text, word)
 	return err
 }

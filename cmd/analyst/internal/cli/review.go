@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +31,8 @@ func AddReviewer(cmd *cobra.Command, file *string) {
 type Reviewer struct {
 	Client *lumoauth.Client
 	Token  func() (secret.String, error)
+
+	UseWithin time.Duration // in which what is approved must be used; 0 where the server does not say
 }
 
 var _ approval.Decider = (*Reviewer)(nil)
@@ -44,7 +47,7 @@ func (p *Program) ReviewerFrom(file string, client *lumoauth.Client) *Reviewer {
 	if file == "" {
 		return nil
 	}
-	return &Reviewer{client, func() (secret.String, error) {
+	return &Reviewer{Client: client, Token: func() (secret.String, error) {
 		token, err := secretFrom(name, file, true)
 		if err != nil {
 			return token, Usagef("%w", err)
@@ -163,5 +166,8 @@ func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.De
 
 // EmbeddedReviewer is the person at this machine, who decides at servers that it started.
 func EmbeddedReviewer(servers *dev.Servers, client *lumoauth.Client) *Reviewer {
-	return &Reviewer{client, func() (secret.String, error) { return servers.Auth.UserToken(lumodev.DefaultReviewerEmail) }}
+	return &Reviewer{
+		Client: client, UseWithin: servers.Auth.Config().RedemptionWindow,
+		Token: func() (secret.String, error) { return servers.Auth.UserToken(lumodev.DefaultReviewerEmail) },
+	}
 }
