@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -20,6 +21,7 @@ type attempt struct {
 	effect *effect // of a request that is not read-only; nil until it is sent
 	lost   bool    // the answer to an earlier sending, so that it may have taken effect
 	using  string  // the request whose grant is sent; "" for the base token
+	asked  string  // what a grant was last obtained for, as the API names it
 
 	answered chan struct{} // to be closed at the first answer, since others wait for it; nil otherwise
 }
@@ -57,7 +59,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		}
 		drain(resp)
 		if err != nil {
-			return nil, a.errorf("%w: %w", ErrUnreadable, err)
+			return nil, a.errorf("%w: %w", refusalKind(err), err)
 		}
 		if try >= limit {
 			return nil, a.errorf("%w after %d tries", ErrStillRefused, try+1)
@@ -183,13 +185,22 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	k, named := kindOf(exact, s.call.Ceiling)
 	s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
 	a.firstAnswer()
+	if ch.Error == challenge.RemediationCode {
+		if a.asked == cmp.Or(ch.Reference, d.Digest()) {
+			return nil, a.errorf("%w and freshly granted", ErrStillRefused)
+		}
+	}
 	if used != nil && (used.key.any() == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
 		if used.calls != nil { // a person has said what this call gets, and is not asked again
 			return nil, a.errorf("%w and granted", ErrStillRefused)
 		}
 		s.task.grants.drop(used) // it should have been enough: it is void at the API
 	}
-	return s.acquire(req.Context(), a.t.Origin, d, false)
+	g, err := s.acquire(req.Context(), a.t.Origin, d, false)
+	if err == nil && !g.issue.recorded.Load() { // it was never used, so it cannot have become void
+		a.asked = cmp.Or(ch.Reference, d.Digest())
+	}
+	return g, err
 }
 
 // severalDemands refuses a demand for several details at once. One request grants

@@ -37,6 +37,13 @@ var (
 	// ErrUnreadable: the API refused the request, and what it demands cannot be
 	// read, so nothing was asked for.
 	ErrUnreadable = errors.New("unreadable demand")
+	// ErrScope: the API wants scopes. They are not asked for on its word: the ceiling is
+	// of details, and does not bound them. A [challenge.StepUpError] has which.
+	ErrScope = errors.New("the API wants scopes, which are not asked for on its word")
+	// ErrLogin: the API wants a fresher or a stronger login of the user (RFC 9470). That
+	// is no consent to an operation, and a request for authority does not bring it. A
+	// [challenge.StepUpError] has which.
+	ErrLogin = errors.New("the API wants a fresher or stronger login of the user, which no request for authority brings")
 	// ErrStillRefused: the API refuses even the token that it asked for.
 	ErrStillRefused = errors.New("still refused with the authority that was demanded")
 )

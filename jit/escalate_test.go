@@ -332,7 +332,7 @@ func TestPlainRefusalIsReturnedAndNotSentAgain(t *testing.T) {
 	for name, refuse := range map[string]func(http.ResponseWriter){
 		"no challenge": func(w http.ResponseWriter) { http.Error(w, "go away", 403) },
 		"another dialect": func(w http.ResponseWriter) {
-			w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="all"`)
+			w.Header().Set("WWW-Authenticate", `Bearer error="need_info", ticket="x"`)
 			w.WriteHeader(403)
 		},
 		"401":               func(w http.ResponseWriter) { w.WriteHeader(401) },

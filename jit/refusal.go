@@ -18,16 +18,17 @@ func refused(resp *http.Response) bool {
 
 // readChallenge decodes the demand in a refusal. When there is none it returns
 // [challenge.ErrNone] and leaves the response as it was, body included. The body
-// is read only when the header does not say all.
+// is read only when the headers do not say all.
 func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, error) {
-	var body []byte
-	if len(resp.Header.Values(challenge.Header)) == 0 {
-		var err error
-		if body, err = peek(resp, challenge.MaxBody, maxRefusal); err != nil || len(body) > challenge.MaxBody {
+	ch, err := challenge.Parse(resp.StatusCode, resp.Header, nil)
+	bad, _ := errors.AsType[*challenge.MalformedError](err)
+	if errors.Is(err, challenge.ErrNone) || bad != nil && bad.Source == challenge.SourceBody {
+		body, fault := peek(resp, challenge.MaxBody, maxRefusal)
+		if fault != nil || len(body) > challenge.MaxBody {
 			body = nil // no demand is that long
 		}
+		ch, err = challenge.Parse(resp.StatusCode, resp.Header, body)
 	}
-	ch, err := challenge.Parse(resp.StatusCode, resp.Header, body)
 	switch {
 	case errors.Is(err, challenge.ErrNone):
 		return nil, err
@@ -37,6 +38,18 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 		return nil, errors.New("it repeats a token")
 	}
 	return ch, err
+}
+
+// refusalKind returns the sentinel for what [challenge.Parse] could not turn into a demand.
+func refusalKind(err error) error {
+	step, ok := errors.AsType[*challenge.StepUpError](err)
+	switch {
+	case !ok:
+		return ErrUnreadable
+	case step.Code == challenge.LoginCode:
+		return ErrLogin
+	}
+	return ErrScope
 }
 
 // echoes reports whether details hold a token of the task.

@@ -171,7 +171,7 @@ func (e *AcceptedError) result() map[string]any {
 func unanswered(err error) error {
 	for _, known := range []error{
 		jit.ErrDenied, jit.ErrPending, jit.ErrOutsideCeiling, jit.ErrOvergrant, jit.ErrSilent, jit.ErrStillRefused, jit.ErrUnreadable, jit.ErrTaskEnded,
-		jit.ErrNotReplayable, jit.ErrInDoubt,
+		jit.ErrScope, jit.ErrLogin, jit.ErrNotReplayable, jit.ErrInDoubt,
 	} {
 		if errors.Is(err, known) {
 			return err

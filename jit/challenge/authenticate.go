@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/jitagent/jitagent/internal/peer"
@@ -34,7 +35,9 @@ type AuthChallenge struct {
 // (RFC 9110, section 11.6.1). Lines are read as the one list that they are: a
 // line may go on with the parameters of the challenge before it. A parameter that
 // comes twice in one challenge, whatever its case, is an error, and so is
-// anything that the grammar does not allow. No line at all is no error.
+// anything that the grammar does not allow: so are the characters that RFC 9110,
+// section 5.5, calls dangerous, but for a line that is folded (RFC 9112, section
+// 5.2), which is read with a space in place of the fold. No line at all is no error.
 func WWWAuthenticate(h http.Header) ([]AuthChallenge, error) {
 	all, err := readChallenges(fieldLines(h, fieldAuthenticate))
 	if err != nil {
@@ -43,54 +46,64 @@ func WWWAuthenticate(h http.Header) ([]AuthChallenge, error) {
 	return all, nil
 }
 
-func readChallenges(lines []string) (all []AuthChallenge, err error) {
+func readChallenges(lines []string) ([]AuthChallenge, error) {
 	if err := checkSize(lines); err != nil {
 		return nil, err
 	}
+	var l challengeList
 	for _, line := range lines {
-		if all, err = appendChallenges(all, line); err != nil {
+		if err := l.read(fold.ReplaceAllString(line, " ")); err != nil {
 			return nil, err
 		}
 	}
-	return all, nil
+	return l.all, nil
 }
 
-// appendChallenges reads one line and appends to what earlier lines held.
-func appendChallenges(all []AuthChallenge, line string) ([]AuthChallenge, error) {
+// fold is obs-fold (RFC 9112, section 5.2); a bare LF counts as a line's end.
+var fold = regexp.MustCompile(`[ \t]*\r?\n[ \t]+`)
+
+// A challengeList is what the lines so far hold.
+type challengeList struct {
+	all    []AuthChallenge
+	closed bool // the last one is a scheme without a space behind it, which has no parameters
+}
+
+// read reads one line more.
+func (l *challengeList) read(line string) error {
 	s := scanner{rest: line}
 	for {
 		s.skipCommas()
 		if s.rest == "" {
-			return all, nil
+			return nil
 		}
 		name := s.token()
 		if name == "" {
-			return nil, errors.New("a scheme or parameter is expected")
+			return errors.New("a scheme or parameter is expected")
 		}
 		spaced := s.skipSpace()
 		if s.skip('=') { // a further parameter of the last challenge
-			if len(all) == 0 {
-				return nil, errors.New("a parameter before any scheme")
+			if len(l.all) == 0 || l.closed {
+				return errors.New("a parameter without a scheme")
 			}
-			if err := s.param(&all[len(all)-1], name); err != nil {
-				return nil, err
+			if err := s.param(&l.all[len(l.all)-1], name); err != nil {
+				return err
 			}
 			continue
 		}
-		if len(all) == MaxChallenges {
-			return nil, fmt.Errorf("more than %d challenges", MaxChallenges)
+		if len(l.all) == MaxChallenges {
+			return fmt.Errorf("more than %d challenges", MaxChallenges)
 		}
 		c := AuthChallenge{Scheme: name}
 		if spaced && s.rest != "" && s.rest[0] != ',' {
 			if c.Token68 = s.token68(); c.Token68 == "" {
 				if err := s.firstParam(&c); err != nil {
-					return nil, err
+					return err
 				}
 			}
 		}
-		all = append(all, c)
+		l.all, l.closed = append(l.all, c), !spaced
 		if err := s.endOfElement(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -134,28 +147,35 @@ func (s *scanner) param(c *AuthChallenge, name string) error {
 
 // authenticate is what WWW-Authenticate says about a demand.
 type authenticate struct {
-	demands     bool   // a Bearer challenge has our error code
-	foreign     string // the first other error of a Bearer challenge, if any
-	description string // beside our error code
-	err         error  // the field cannot be read
-	suspect     bool   // and it may well have held a demand
+	bearer      []AuthChallenge
+	demands     bool            // one has the error code [ErrorCode]
+	foreign     string          // the first other error, if any
+	description string          // beside [ErrorCode]
+	carriers    []AuthChallenge // those whose parameters are to hold details
+	err         error           // the field cannot be read
+	suspect     bool            // and it may well have held a demand
 }
 
 // readAuthenticate reads the field. One that cannot be read is suspect when it
-// mentions the error code, or is too long to look.
+// mentions an error code that demands details, or is too long to look.
 func readAuthenticate(h http.Header) authenticate {
 	lines := fieldLines(h, fieldAuthenticate)
 	challenges, err := readChallenges(lines)
 	if err != nil {
 		tooLong := checkSize(lines) != nil
-		return authenticate{err: err, suspect: tooLong || mentions(strings.Join(lines, "\n"))}
+		return authenticate{err: err, suspect: tooLong || mentions(strings.Join(lines, "\n"), RemediationCode)}
 	}
 	var a authenticate
 	for _, c := range challenges {
 		if !strings.EqualFold(c.Scheme, Scheme) {
 			continue
 		}
-		switch code := c.Params[MemberError]; {
+		a.bearer = append(a.bearer, c)
+		code := c.Params[MemberError]
+		if _, inside := c.Params[MemberDetails]; inside && code == ErrorCode || code == RemediationCode {
+			a.carriers = append(a.carriers, c)
+		}
+		switch {
 		case code == ErrorCode && !a.demands:
 			a.demands = true
 			a.description = peer.Clean(c.Params[MemberDescription], MaxDescription)
@@ -166,7 +186,8 @@ func readAuthenticate(h http.Header) authenticate {
 	return a
 }
 
-// mentions reports whether text names the error code, in any case.
-func mentions(text string) bool {
-	return strings.Contains(strings.ToLower(text), ErrorCode)
+// mentions reports whether text names the error code, in any case. [RemediationCode]
+// is the beginning of [ErrorCode].
+func mentions(text, code string) bool {
+	return strings.Contains(strings.ToLower(text), code)
 }

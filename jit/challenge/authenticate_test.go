@@ -15,6 +15,11 @@ type params = map[string]string
 func TestWWWAuthenticateRefuses(t *testing.T) {
 	for name, lines := range map[string][]string{
 		"no scheme":                  {`="x"`},
+		"comma after the scheme":     {`Basic, realm="x"`},
+		"the same over lines":        {`Basic`, `realm="x"`},
+		"folded into nothing":        {"Bearer realm=\"x\r\n"},
+		"CR alone":                   {"Basic\r realm=x"},
+		"line end, no fold":          {"Basic realm=x,\r\nfoo=y"},
 		"parameter first":            {`realm="x"`},
 		"parameter first, comma":     {`, realm="x"`},
 		"quoted string first":        {`"x"`},
@@ -90,6 +95,10 @@ func TestWWWAuthenticate(t *testing.T) {
 			[]challenge.AuthChallenge{{Scheme: "Negotiate", Token68: "YII="}, basic},
 		},
 		"token68 like a name":   {lines("x realm="), []challenge.AuthChallenge{{Scheme: "x", Token68: "realm="}}},
+		"comma behind a space":  {lines(`Basic , realm="x"`), []challenge.AuthChallenge{basic}},
+		"folded":                {lines("Basic\r\n realm=\"x\""), []challenge.AuthChallenge{basic}},
+		"folded twice, LF":      {lines("Basic \n\t \r\n\trealm=x"), []challenge.AuthChallenge{basic}},
+		"folded in quotes":      {lines("Basic realm=\"a \r\n  b\""), []challenge.AuthChallenge{{Scheme: "Basic", Params: params{"realm": "a b"}}}},
 		"token":                 {lines("Basic realm=x"), []challenge.AuthChallenge{basic}},
 		"quoted":                {lines(`Basic realm="x"`), []challenge.AuthChallenge{basic}},
 		"name in capitals":      {lines(`Basic REALM="x"`), []challenge.AuthChallenge{basic}},

@@ -11,13 +11,13 @@ import (
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
-	"github.com/jitagent/jitagent/rar"
 )
 
 // refusal is a JSON body as far as it matters here.
 type refusal struct {
 	code        jsontext.Value // nil when there is no error member
 	hint        jsontext.Value // nil when there is no hint
+	details     jsontext.Value // as the predecessors have them; nil when there are none
 	description string
 }
 
@@ -32,14 +32,14 @@ func fromBody(auth authenticate, h http.Header, body []byte) (*Challenge, error)
 	b, err := readBody(h, body)
 	if auth.suspect || auth.err != nil && b.demands() {
 		// It may have said something else than the body does.
-		return nil, &MalformedError{Source: SourceHeader, Reason: fieldAuthenticate, cause: auth.err}
+		return nil, malformed(SourceHeader, fieldAuthenticate, auth.err)
 	}
 	if err != nil {
 		// Whatever the body is: without a demand it is an ordinary refusal.
-		if !auth.demands && (len(body) > MaxBody || !mentions(string(body))) {
+		if !auth.demands && (len(body) > MaxBody || !mentions(string(body), ErrorCode)) {
 			return nil, ErrNone
 		}
-		return nil, &MalformedError{Source: SourceBody, Reason: "the demand cannot be read", cause: err}
+		return nil, malformed(SourceBody, "the demand cannot be read", err)
 	}
 	switch {
 	case !auth.demands && !b.demands():
@@ -48,15 +48,20 @@ func fromBody(auth authenticate, h http.Header, body []byte) (*Challenge, error)
 		return nil, malformedBody("a demand beside a WWW-Authenticate with another error")
 	case !b.demands() && b.code != nil:
 		return nil, malformedBody("its error is not that of WWW-Authenticate")
-	case b.hint == nil:
+	case b.hint != nil && b.details != nil:
+		return nil, malformedBody(MemberHint + " beside " + MemberDetails)
+	case b.details != nil && !noStore(h):
+		return nil, malformedBody(MemberDetails + " without Cache-Control: no-store, so it may be about another request")
+	case b.hint == nil && b.details == nil:
 		return nil, malformedBody("no " + MemberHint)
 	}
-	details, err := rar.Parse(b.hint)
-	if err != nil {
-		return nil, &MalformedError{Source: SourceBody, Reason: MemberHint, cause: err}
+	member, value := MemberHint, b.hint
+	if b.details != nil {
+		member, value = MemberDetails, b.details
 	}
-	if details, err = unique(details); err != nil {
-		return nil, &MalformedError{Source: SourceBody, Reason: MemberHint, cause: err}
+	details, err := readDetails(value)
+	if err != nil {
+		return nil, malformed(SourceBody, member, err)
 	}
 	description := auth.description
 	if description == "" {
@@ -66,7 +71,7 @@ func fromBody(auth authenticate, h http.Header, body []byte) (*Challenge, error)
 }
 
 func malformedBody(reason string) error {
-	return &MalformedError{Source: SourceBody, Reason: reason}
+	return malformed(SourceBody, reason, nil)
 }
 
 // readBody reads a JSON object. Its error says why the body is none that counts.
@@ -89,19 +94,41 @@ func readBody(h http.Header, body []byte) (refusal, error) {
 	if err != nil {
 		return refusal{}, errors.New("the body is no JSON object that can be read in one way only")
 	}
-	for name := range members {
-		for _, known := range []string{MemberError, MemberDescription, MemberHint} {
-			if name != known && strings.EqualFold(name, known) {
-				return refusal{}, fmt.Errorf("a member differs from %s in case only", known)
-			}
-		}
+	if err := checkCase(members, MemberError, MemberDescription, MemberHint, MemberDetails); err != nil {
+		return refusal{}, err
 	}
-	r := refusal{code: members[MemberError], hint: members[MemberHint]}
+	r := refusal{code: members[MemberError], hint: members[MemberHint], details: members[MemberDetails]}
 	var description string
 	if strictjson.Unmarshal(members[MemberDescription], &description) == nil {
 		r.description = peer.Clean(description, MaxDescription)
 	}
 	return r, nil
+}
+
+// checkCase refuses a member that differs from a known name in case only: others may
+// take it for that.
+func checkCase(members map[string]jsontext.Value, names ...string) error {
+	for name := range members {
+		for _, known := range names {
+			if name != known && strings.EqualFold(name, known) {
+				return fmt.Errorf("a member differs from %s in case only", known)
+			}
+		}
+	}
+	return nil
+}
+
+// noStore reports whether Cache-Control forbids to store the response, so that it is
+// about this very request.
+func noStore(h http.Header) bool {
+	for _, line := range fieldLines(h, "Cache-Control") {
+		for directive := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.Trim(directive, " \t"), "no-store") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isJSON reports whether a Content-Type names JSON (RFC 6839 suffix included). A

@@ -1,8 +1,10 @@
 // Package challenge decodes the refusal of a protected API that says which
 // authority the call lacks, and writes it for API owners.
 //
-// A refusal may carry its demand in a header, in WWW-Authenticate and in the
-// body. [Parse] reads every shape of it into one [Challenge].
+// APIs word their demand in several dialects, in a header of its own, in
+// WWW-Authenticate or in the body. [Parse] reads all of them into one [Challenge];
+// docs/challenges.md has a row for each. What an API wants that no authorization
+// details can give, scopes or another login, is a [*StepUpError].
 //
 // Invariants:
 //
@@ -14,8 +16,7 @@
 //     carriers say is never added up.
 //   - Everything is bounded before it is decoded.
 //
-// Other dialects, such as the insufficient_scope of MCP, are no demand here. The
-// package does no I/O of its own and follows no link that a refusal names.
+// The package does no I/O of its own and follows no link that a refusal names.
 package challenge
 
 import (
@@ -25,7 +26,7 @@ import (
 	"github.com/jitagent/jitagent/rar"
 )
 
-// The wire names of the dialect.
+// The wire names of the dialect that LumoAuth speaks.
 const (
 	// Header is the header field that carries the demand: base64 of the JSON of
 	// one authorization details object, or of an array of them.
@@ -46,10 +47,11 @@ const (
 	MaxHeader      = 16 << 10 // of all lines of one header field together
 	MaxBody        = 64 << 10 // of a body that is looked at
 	MaxDescription = 512      // of a description; longer ones are cut
+	MaxReference   = 512      // of a reference
 )
 
 // ErrNone reports a response that demands nothing: not a 401 or 403 at all, or an
-// ordinary refusal, or one of another dialect.
+// ordinary refusal, or one in a dialect that is not known here.
 var ErrNone = errors.New("challenge: the response demands no authorization details")
 
 // Source says which carrier a demand was read from.
@@ -57,8 +59,9 @@ type Source string
 
 // The carriers of a demand.
 const (
-	SourceHeader Source = "header" // [Header]
-	SourceBody   Source = "body"   // [MemberHint]
+	SourceHeader    Source = "header"    // [Header]
+	SourceParameter Source = "parameter" // of WWW-Authenticate
+	SourceBody      Source = "body"      // [MemberHint] or [MemberDetails]
 )
 
 // A Challenge is a demand for authority.
@@ -67,8 +70,12 @@ type Challenge struct {
 	// [rar.MaxDetails], no two equal, each valid. It comes from the peer and is
 	// not to be trusted.
 	Details []rar.Detail
-	// Error is the error code, always [ErrorCode] today.
+	// Error is the error code: [ErrorCode] or [RemediationCode].
 	Error string
+	// Reference names Details at this API, "" when the API gives none. It is opaque.
+	// An API that refuses with it again, after a token for Details was fetched, will
+	// do so for ever.
+	Reference string
 	// Description is what the API says to people, "" when it says nothing: at
 	// most [MaxDescription] bytes, on one line, without control or invisible
 	// characters. It is the peer's text. Nothing may be decided by it.
@@ -80,8 +87,8 @@ type Challenge struct {
 // A MalformedError reports a demand that is there and cannot be read. Treat it as
 // a refusal. Its text quotes neither headers nor bodies.
 type MalformedError struct {
-	// Source is where the fault is: [SourceHeader] for any header field,
-	// [SourceBody] when a body is needed and is missing or cannot be read.
+	// Source is where the fault is: [SourceHeader] for any header field and its
+	// parameters, [SourceBody] when a body is needed and is missing or cannot be read.
 	Source Source
 	// Reason says what is wrong, for people.
 	Reason string
@@ -101,6 +108,10 @@ func (e *MalformedError) Error() string {
 // Unwrap returns the decoder's error, or nil.
 func (e *MalformedError) Unwrap() error { return e.cause }
 
+func malformed(source Source, reason string, cause error) error {
+	return &MalformedError{Source: source, Reason: reason, cause: cause}
+}
+
 // Parse reads the demand of a response. Body is what the caller read of the
 // response's body, bounded by the caller and decoded of any transfer coding; it
 // may be nil. Parse keeps neither header nor body.
@@ -111,16 +122,19 @@ func (e *MalformedError) Unwrap() error { return e.cause }
 // (error pages, templates, translation). And where one carrier decides, two can
 // never make up a demand that neither of them states.
 //
-// Without that header, `WWW-Authenticate: Bearer
-// error="insufficient_authorization_details"` makes the hint in the body
-// required, and a JSON body whose error is the same code is a demand by itself.
+// Without that header, a parameter of WWW-Authenticate counts, [ParamRemediation]
+// or [MemberDetails]. Where there is none either, `WWW-Authenticate: Bearer
+// error="insufficient_authorization_details"` makes the hint or the details in the
+// body required, and a JSON body whose error is the same code is a demand by itself.
 // A WWW-Authenticate that cannot be read takes nothing from the header [Header],
-// which says all by itself, but it spoils the hint. One whose only error is
+// which says all by itself, but it spoils the body. One whose only error is
 // another, such as insufficient_scope, contradicts either.
 //
-// The error is [ErrNone] when nothing is demanded, else a [*MalformedError]. A
-// caller that would rather not read the body first passes nil: only [ErrNone]
-// and a fault in [SourceBody] can change with a body.
+// The error is [ErrNone] when nothing is demanded, a [*StepUpError] when something
+// is that no details can give, else a [*MalformedError]. A caller that would rather
+// not read the body first passes nil: a challenge does not change with the body, but
+// for its description, and of the errors only [ErrNone], a [*StepUpError] and a fault
+// in [SourceBody] do.
 func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden {
 		return nil, ErrNone
@@ -129,5 +143,12 @@ func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	if lines := fieldLines(header, Header); lines != nil {
 		return fromHeader(lines, auth, header, body)
 	}
-	return fromBody(auth, header, body)
+	if len(auth.carriers) > 0 {
+		return fromParameter(auth)
+	}
+	c, err := fromBody(auth, header, body)
+	if wanted := auth.stepUp(status); wanted != nil && errors.Is(err, ErrNone) {
+		return nil, readStepUp(wanted)
+	}
+	return c, err
 }

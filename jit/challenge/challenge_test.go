@@ -231,8 +231,6 @@ func TestParseNone(t *testing.T) {
 		"500 with a bad one":     {500, insufficient("!"), ""},
 		"nothing":                {403, nil, ""},
 		"401, other error":       {401, header("Www-Authenticate", `Bearer error="invalid_token"`), ""},
-		"MCP step-up":            {403, header("Www-Authenticate", `Bearer error="insufficient_scope", scope="files:read"`), `{"error":"insufficient_scope"}`},
-		"MCP, with a hint":       {403, header("Www-Authenticate", `Bearer error="insufficient_scope"`), `{"error":"insufficient_scope","authorization_details_hint":` + object + `}`},
 		"hint without error":     {403, jsonOnly, `{"authorization_details_hint":` + object + `}`},
 		"error in capitals":      {403, header("Www-Authenticate", `Bearer error="INSUFFICIENT_AUTHORIZATION_DETAILS"`), ""},
 		"error as a realm":       {403, header("Www-Authenticate", `Bearer realm="insufficient_authorization_details"`), ""},

@@ -42,14 +42,11 @@ func checkSize(lines []string) error {
 // fromHeader reads the demand from the lines of [Header].
 func fromHeader(lines []string, auth authenticate, h http.Header, body []byte) (*Challenge, error) {
 	if auth.foreign != "" && !auth.demands {
-		return nil, &MalformedError{
-			Source: SourceHeader,
-			Reason: Header + " beside a WWW-Authenticate with another error",
-		}
+		return nil, malformed(SourceHeader, Header+" beside a WWW-Authenticate with another error", nil)
 	}
 	details, err := decodeLines(lines)
 	if err != nil {
-		return nil, &MalformedError{Source: SourceHeader, Reason: Header, cause: err}
+		return nil, malformed(SourceHeader, Header, err)
 	}
 	description := auth.description
 	if description == "" {
@@ -93,6 +90,15 @@ func decodeLines(lines []string) ([]rar.Detail, error) {
 		return nil, errors.New("empty")
 	}
 	return unique(all)
+}
+
+// readDetails reads one detail or an array of them.
+func readDetails(text []byte) ([]rar.Detail, error) {
+	details, err := rar.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return unique(details)
 }
 
 // unique drops details that are equal to an earlier one, and bounds the rest.

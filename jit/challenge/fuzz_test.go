@@ -1,6 +1,7 @@
 package challenge_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -36,10 +37,7 @@ func FuzzParse(f *testing.F) {
 		}
 		got, err := challenge.Parse(status, h, []byte(body))
 		if err != nil {
-			_, malformed := errors.AsType[*challenge.MalformedError](err)
-			if got != nil || malformed == errors.Is(err, challenge.ErrNone) || len(err.Error()) > 1000 {
-				t.Errorf("Parse = %v, %v", got, err)
-			}
+			checkRefusal(t, got, err)
 			return
 		}
 		checkBounds(t, got)
@@ -61,13 +59,93 @@ func FuzzParse(f *testing.F) {
 			if diff := cmp.Diff(want, again); diff != "" {
 				t.Errorf("round trip (-want +got):\n%s", diff)
 			}
+			w = httptest.NewRecorder()
+			if err := challenge.WriteRemediation(w, d, ""); err != nil {
+				continue // the same
+			}
+			again, err = challenge.Parse(w.Code, w.Header(), nil)
+			if err != nil || !rar.Equal(again.Details[0], d) || again.Reference == "" {
+				t.Errorf("what WriteRemediation sent: %v, %v", again, err)
+			}
+		}
+	})
+}
+
+// checkRefusal holds that err is one of the three that Parse may return.
+func checkRefusal(t *testing.T, got *challenge.Challenge, err error) {
+	t.Helper()
+	kinds := 0
+	if _, ok := errors.AsType[*challenge.MalformedError](err); ok {
+		kinds++
+	}
+	if step, ok := errors.AsType[*challenge.StepUpError](err); ok {
+		kinds++
+		for _, name := range append(step.Scopes, step.Classes...) {
+			if strings.IndexFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
+				t.Errorf("a name %q", name)
+			}
+		}
+	}
+	if errors.Is(err, challenge.ErrNone) {
+		kinds++
+	}
+	if got != nil || kinds != 1 || len(err.Error()) > 1000 {
+		t.Errorf("Parse = %v, %v", got, err)
+	}
+}
+
+// FuzzParameter holds for what stands in a parameter of WWW-Authenticate, in its two
+// dialects, and as details in a body: it is read within bounds or refused.
+func FuzzParameter(f *testing.F) {
+	for _, text := range []string{
+		object, "[" + object + "]", `{"authorization_details":[` + object + `],"authorization_reference":"Yb7q3AC5d"}`,
+		`{"authorization_details":{"type":"a"},"authorization_reference":""}`, `{"Authorization_Details":[]}`, "{", "null",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		coded := base64.RawURLEncoding.EncodeToString([]byte(text))
+		for _, h := range []http.Header{
+			lines(`Bearer error="insufficient_authorization", authorization_remediation="` + coded + `"`),
+			lines(bearer + `, authorization_details="` + coded + `"`),
+			with(lines(bearer), "Cache-Control", "no-store"),
+		} {
+			got, err := challenge.Parse(http.StatusUnauthorized, h, []byte(`{"authorization_details":`+text+`}`))
+			if err != nil {
+				checkRefusal(t, got, err)
+				continue
+			}
+			checkBounds(t, got)
+			if len(got.Reference) > challenge.MaxReference || got.Reference != "" && got.Error != challenge.RemediationCode {
+				t.Errorf("reference %q of %s", got.Reference, got.Error)
+			}
+		}
+	})
+}
+
+// FuzzStepUp holds that scopes and logins are named in bounds, and never become a demand.
+func FuzzStepUp(f *testing.F) {
+	f.Add("files:read files:write", "gold silver", "300")
+	f.Add("a  b", "\x7f", "-1")
+	f.Add("\u202e", strings.Repeat("x", 600), "99999999999")
+	f.Fuzz(func(t *testing.T, scope, classes, age string) {
+		for _, c := range []challenge.AuthChallenge{
+			{Scheme: "Bearer", Params: params{"error": challenge.ScopeCode, "scope": scope}},
+			{Scheme: "Bearer", Params: params{"scope": scope}},
+			{Scheme: "Bearer", Params: params{"error": challenge.LoginCode, "acr_values": classes, "max_age": age}},
+		} {
+			got, err := challenge.Parse(http.StatusForbidden, lines(write(t, c)), nil)
+			if err == nil {
+				t.Fatalf("Parse = %v", got)
+			}
+			checkRefusal(t, got, err)
 		}
 	})
 }
 
 func checkBounds(t *testing.T, c *challenge.Challenge) {
 	t.Helper()
-	if len(c.Details) == 0 || len(c.Details) > rar.MaxDetails || c.Error != challenge.ErrorCode {
+	if len(c.Details) == 0 || len(c.Details) > rar.MaxDetails || c.Error != challenge.ErrorCode && c.Error != challenge.RemediationCode {
 		t.Fatalf("%d details, error %q", len(c.Details), c.Error)
 	}
 	for i, d := range c.Details {

@@ -33,21 +33,28 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 	if n := base64.StdEncoding.EncodedLen(len(object)); n > MaxHeader {
 		return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
 	}
-	description = peer.Clean(description, MaxDescription)
-	body, err := json.Marshal(struct {
-		Error       string         `json:"error"`
-		Description string         `json:"error_description,omitzero"`
-		Hint        jsontext.Value `json:"authorization_details_hint"`
-	}{ErrorCode, description, object})
+	h := w.Header()
+	h.Set(Header, base64.StdEncoding.EncodeToString(object))
+	return answer(w, status, refusalBody{ErrorCode, peer.Clean(description, MaxDescription), object}, "")
+}
+
+// A refusalBody is the body of a refusal, and what WWW-Authenticate says too.
+type refusalBody struct {
+	Error       string         `json:"error"`
+	Description string         `json:"error_description,omitzero"`
+	Hint        jsontext.Value `json:"authorization_details_hint,omitzero"`
+}
+
+// answer writes a refusal. More are further parameters of WWW-Authenticate.
+func answer(w http.ResponseWriter, status int, refusal refusalBody, more string) error {
+	body, err := json.Marshal(refusal)
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
 	}
-
 	h := w.Header()
 	h.Del("Content-Encoding")
 	h.Del("Content-Length")
-	h.Set(Header, base64.StdEncoding.EncodeToString(object))
-	h.Set(fieldAuthenticate, authenticateValue(description))
+	h.Set(fieldAuthenticate, authenticateValue(refusal)+more)
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -57,10 +64,10 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 	return nil
 }
 
-func authenticateValue(description string) string {
-	value := Scheme + " " + MemberError + `="` + ErrorCode + `"`
-	if description != "" && strings.IndexFunc(description, needsEscape) < 0 {
-		value += ", " + MemberDescription + `="` + description + `"`
+func authenticateValue(refusal refusalBody) string {
+	value := Scheme + " " + MemberError + `="` + refusal.Error + `"`
+	if d := refusal.Description; d != "" && strings.IndexFunc(d, needsEscape) < 0 {
+		value += ", " + MemberDescription + `="` + d + `"`
 	}
 	return value
 }

@@ -168,6 +168,39 @@ func TestWriteParse(t *testing.T) {
 	}
 }
 
+// The header says all, and the reference is the demand's own, whatever the call.
+func TestWriteRemediation(t *testing.T) {
+	w := httptest.NewRecorder()
+	w.Header().Set("Content-Encoding", "br")
+	if err := challenge.WriteRemediation(w, doc("doc_1"), "say \"please\""); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := doc("doc_1").Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &challenge.Challenge{
+		Details: []rar.Detail{doc("doc_1")}, Error: challenge.RemediationCode, Reference: digest, Source: challenge.SourceParameter,
+	}
+	got, err := challenge.Parse(w.Code, w.Header(), nil)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("Parse: %v (-want +got):\n%s", err, diff)
+	}
+	if w.Code != 401 || w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("Content-Encoding") != "" ||
+		w.Body.String() != `{"error":"insufficient_authorization","error_description":"say \"please\""}`+"\n" {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	large := doc(strings.Repeat("x", rar.MaxString))
+	for i := range 6 {
+		large.Actions = append(large.Actions, strings.Repeat(fmt.Sprint(i), rar.MaxString))
+	}
+	for name, d := range map[string]rar.Detail{"zero detail": {}, "too large": large} {
+		if err := challenge.WriteRemediation(untouched{t}, d, ""); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
 func TestWriteToHead(t *testing.T) {
 	resp, body := serve(t, http.MethodHead, http.StatusForbidden, doc("doc_1"), "")
 	got, err := challenge.Parse(resp.StatusCode, resp.Header, body)
