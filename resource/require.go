@@ -23,7 +23,8 @@ func FromContext(ctx context.Context) (*Token, bool) {
 //
 //	400  the token is sent in a wrong way, or need returned an error
 //	401  no token, or one that does not hold
-//	403  the token does not cover the need; the answer says what would
+//	403  the token does not cover the need; the answer says what would (401 in the
+//	     dialect Remediation)
 //	503  the token cannot be checked at the moment
 //
 // need is called only for requests with a good token, so it tells strangers
@@ -56,7 +57,7 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 		}
 		if !token.Covers(detail) && !token.Covers(here) {
 			v.log.InfoContext(ctx, "more authority needed", "method", r.Method, "task", token.TaskID)
-			Challenge(w, detail)
+			v.dialect.demand(w, detail)
 			return
 		}
 		r = r.WithContext(context.WithValue(ctx, contextKey{}, token))
@@ -69,9 +70,17 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 // Challenge answers 403 and says that the call needs detail. Name what the call
 // needs and no more, your own origin in Locations: clients refuse demands that
 // go beyond the call. A detail that is not valid gives a 500.
-func Challenge(w http.ResponseWriter, detail rar.Detail) {
+func Challenge(w http.ResponseWriter, detail rar.Detail) { LumoAuth.demand(w, detail) }
+
+func (d Dialect) demand(w http.ResponseWriter, detail rar.Detail) {
+	const description = "the access token does not cover this call"
 	watch := &headerWatch{ResponseWriter: w}
-	err := challenge.Write(watch, http.StatusForbidden, detail, "the access token does not cover this call")
+	var err error
+	if d == Remediation {
+		err = challenge.WriteRemediation(watch, detail, description)
+	} else {
+		err = challenge.Write(watch, http.StatusForbidden, detail, description)
+	}
 	if err != nil && !watch.wrote {
 		WriteError(w, http.StatusInternalServerError, "server_error", "the request could not be handled")
 	}

@@ -125,6 +125,37 @@ func TestRequire(t *testing.T) {
 	}
 }
 
+// An API says in its dialect what a call needs; what else it answers stays as it is.
+func TestDialect(t *testing.T) {
+	t.Parallel()
+	a := newAuthServer(t)
+	cfg := a.config()
+	cfg.Dialect = resource.Remediation
+	v, err := resource.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	need := doc("doc_2")
+	api := httptest.NewServer(v.Require(func(*http.Request) (rar.Detail, error) { return need, nil }, http.NotFoundHandler()))
+	t.Cleanup(api.Close)
+	resp, body := get(t, api.URL, []string{"Bearer " + a.token(nil)})
+	got, err := challenge.Parse(resp.StatusCode, resp.Header, nil)
+	if err != nil || resp.StatusCode != 401 || got.Error != challenge.RemediationCode || !rar.Equal(got.Details[0], need) {
+		t.Errorf("%d %v %s: %v, %v", resp.StatusCode, resp.Header, body, got, err)
+	}
+	if resp, _ := get(t, api.URL, nil); resp.StatusCode != 401 || strings.Contains(resp.Header.Get("WWW-Authenticate"), "error") {
+		t.Errorf("without a token: %d %v", resp.StatusCode, resp.Header)
+	}
+	need = rar.Detail{}
+	if resp, body := get(t, api.URL, []string{"Bearer " + a.token(nil)}); resp.StatusCode != 500 {
+		t.Errorf("a detail that is none: %d %s", resp.StatusCode, body)
+	}
+	cfg.Dialect = 7
+	if _, err := resource.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "Dialect") {
+		t.Errorf("New = %v, want an error", err)
+	}
+}
+
 // What Require demands is what a client reads, and what covers the call.
 func TestChallengeNamesWhatCovers(t *testing.T) {
 	t.Parallel()

@@ -55,6 +55,9 @@ type Config struct {
 	// Realm is named in challenges; "" is "api".
 	Realm string
 
+	// Dialect is how Require demands authority; the zero Dialect is LumoAuth's.
+	Dialect Dialect
+
 	// Leeway is how far the clocks may differ; 0 is 10 seconds, negative is none.
 	Leeway time.Duration
 
@@ -85,6 +88,17 @@ const (
 	Signed
 )
 
+// Dialect is a way to say what a call needs; docs/challenges.md has all that clients read.
+type Dialect uint8
+
+const (
+	// LumoAuth answers 403 with the details in a header of their own.
+	LumoAuth Dialect = iota
+	// Remediation answers 401 with the details in WWW-Authenticate, as
+	// draft-ietf-oauth-rar-metadata-remediation has it.
+	Remediation
+)
+
 // defaultLeeway is enough for machines that keep time by NTP.
 const defaultLeeway = 10 * time.Second
 
@@ -94,6 +108,7 @@ type Verifier struct {
 	audience string
 	location string
 	realm    string
+	dialect  Dialect
 	leeway   time.Duration
 	trust    Trust
 	now      func() time.Time
@@ -155,6 +170,7 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 		audience: cfg.Audience,
 		location: cfg.Location,
 		realm:    cfg.Realm,
+		dialect:  cfg.Dialect,
 		leeway:   max(cmp.Or(cfg.Leeway, defaultLeeway), 0),
 		trust:    cfg.Trust,
 		now:      cfg.Now,
@@ -187,6 +203,9 @@ func (c *Config) check() error {
 		if _, err := oauth.ParseURL(u.value); err != nil {
 			problems = append(problems, fmt.Errorf("%s %w", u.name, err))
 		}
+	}
+	if c.Dialect > Remediation {
+		problems = append(problems, errors.New("Dialect is none"))
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("resource: configuration: %w", errors.Join(problems...))
