@@ -42,8 +42,8 @@ the newest. Nothing is asked of any server.
 
   open        begun; authority may be granted under it
   completing  giving it back was tried, without an answer yet
-  completed   the authorization server confirmed its end, and revoked all that it
-              can: the rest expires by itself
+  completed   the authorization server confirmed its end, and revoked what
+              it can: the rest expires by itself
   expired     nobody confirmed that, but nothing under it can be valid any more
   unknown     nobody can confirm it: its authorization server is gone
 
