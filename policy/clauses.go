@@ -95,6 +95,7 @@ var (
 	auxil    = list("do did can could have has had will would")
 
 	questions = list("what who whom whose which why how where when what's who's is are was were does did has had")
+	faint     = list("isn't aren't wasn't doesn't didn't haven't hasn't") // these tell, and order nothing
 	subjects  = list("i we you they he she it")
 	modals    = list("can could would will")
 )
@@ -134,7 +135,7 @@ func mute(all []token) {
 			if auxil[subject] {
 				subject = at(-2)
 			}
-			near = !is[at(-1)] && !strings.HasSuffix(at(-1), "'s") && !speakers[subject] && !slices.Contains([]string{"isn't", "aren't", "wasn't", "doesn't", "didn't", "haven't", "hasn't"}, t.word)
+			near = !is[at(-1)] && !strings.HasSuffix(at(-1), "'s") && !speakers[subject] && !faint[t.word]
 		case t.word == "and" && hide && (telltale(at(1)) || objects[at(1)]): // both are not meant
 		case t.word == "but", resumes[t.word]:
 			neg, near, hide, held = false, false, false, false
@@ -201,6 +202,8 @@ var (
 	governs = list(`add arrange as book build compile compose deliver do file generate get give into issue make need place prepare produce provide put
 		raise require send set start submit turn update change want like`)
 	makes   = list("update change set create make write prepare produce")
+	opens   = list("on about for please")                   // "A report on churn, please"
+	told    = list("how what when where whether which who") // before "to": an explanation is asked for
 	several = list("a an another one single new some my")
 	between = list("me us him her them it you up together back out please also doing is")
 )
@@ -300,7 +303,7 @@ func orders(c []token, i int, form string, rest []token) bool {
 		return true
 	}
 	behind, ok := leads[last]
-	return ok && (behind == nil || j == 0 || behind[c[j-1].word]) && (last != "to" || j == 0 || !list("how what when where whether which who")[c[j-1].word] && (j < 2 || !several[c[j-2].word]))
+	return ok && (behind == nil || j == 0 || behind[c[j-1].word]) && (last != "to" || j == 0 || !told[c[j-1].word] && (j < 2 || !several[c[j-2].word]))
 }
 
 // ordered says how many of a thing a clause orders: "I need three reports".
@@ -337,17 +340,16 @@ func ordered(c []token, i int, as string, rest []token, aim Aim) int {
 		return 0
 	}
 	if j < 0 { // "A report on churn, please"
-		plain := func(t token) bool { return !t.mute }
-		if (len(rest) == 0 || list("on about for please")[rest[0].word]) && !slices.ContainsFunc(rest, func(t token) bool { return !plain(t) }) {
+		negated := slices.ContainsFunc(rest, func(t token) bool { return t.mute })
+		if !negated && (len(rest) == 0 || opens[rest[0].word]) {
 			return n
 		}
 		return 0
 	}
-	for c[j].word == "and" || c[j].word == "in" { // what governs the one governs the other
+	if c[j].word == "and" || c[j].word == "in" { // what governs the one governs the other
 		for j > 0 && !verb(j) && !looks[c[j].word] {
 			j--
 		}
-		break
 	}
 	if verb(j) {
 		return n

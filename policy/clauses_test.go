@@ -55,6 +55,17 @@ Never write a report
 You are forbidden to create a report
 Create nothing
 Memo: summarize doc_9001
+Is there a report on churn?
+Show me all reports that mention doc_9001
+Give me the gist of a report, doc_9001
+Did Bob write doc_9001?
+Explain what the authors of doc_9001 write about churn
+I read a report called doc_9001. What does it say?
+Under no circumstances should you create a report on doc_9001
+Without creating a report, summarize doc_9001
+There is no need for a report
+Nobody should create a report
+Who should create a report?
 Compare the memo and report
 Compare a report and a memo
 Do you have a report on churn?
@@ -68,6 +79,18 @@ Create a report on "Q4"
 Please write a short report on doc_9001.
 Write it up
 Report!
+Create me a report on doc_9001
+Read doc_9001 and turn it into a report
+Put together a report from doc_9001
+Look at doc_9001 and write up your findings
+Based on doc_9001 create a report
+Do a write-up of doc_9001
+Could I have a report on doc_9001?
+It would be great if you could write a report
+- Read doc_9001\n- Create a report titled 'X'
+Compile doc_9001 and doc_9002 into one report
+If possible create a report
+Your job is to write a report on doc_9001
 What I need is a report on doc_9001
 Report on doc_9001
 Summarize doc_9001 and write a report
