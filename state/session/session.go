@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/glebarez/sqlite"
@@ -270,7 +271,11 @@ func (s *Store) AppendEvent(ctx context.Context, to session.Session, ev *session
 		utc := *ev
 		utc.Timestamp, ev = ev.Timestamp.UTC(), &utc
 	}
-	return s.events.AppendEvent(ctx, to, ev)
+	err := s.events.AppendEvent(ctx, to, ev)
+	if err != nil && strings.Contains(err.Error(), "stale session") { // ADK has no error value for it
+		return fmt.Errorf("sessions: another process goes on with session %s: %w", to.ID(), err)
+	}
+	return err
 }
 
 // Delete implements [session.Service]. What the session was suspended with goes first,

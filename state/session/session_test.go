@@ -283,3 +283,30 @@ func TestManyOpenAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// Whoever writes to a session that another one has written to since is told so.
+func TestOtherWriterIsNamed(t *testing.T) {
+	s := open(t, stateDir(t))
+	if _, err := s.Create(t.Context(), &adk.CreateRequest{AppName: "app", UserID: "u", SessionID: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"", "another process goes on with session s"} {
+		got, err := s.Get(t.Context(), &adk.GetRequest{AppName: "app", UserID: "u", SessionID: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want != "" { // it was read before the other one wrote
+			other, err := s.Get(t.Context(), &adk.GetRequest{AppName: "app", UserID: "u", SessionID: "s"})
+			if err == nil {
+				err = s.AppendEvent(t.Context(), other.Session, adk.NewEvent(t.Context(), "e"))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = s.AppendEvent(t.Context(), got.Session, adk.NewEvent(t.Context(), "e"))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
