@@ -71,7 +71,7 @@ func (p *person) Decide(ctx context.Context, id string, d approval.Decision) err
 // toPage leads a browser from where requests are approved to the page: the address that
 // clients name as where to decide.
 func (c *call) toPage() (any, error) {
-	e := fail(http.StatusSeeOther, codeMethodNotAllowed, "people decide at the page")
+	e := fail(http.StatusSeeOther, codeSeeOther, "people decide at the page")
 	e.header = http.Header{"Location": {pagePath + "/" + c.r.PathValue("request")}}
 	return nil, e
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -141,6 +142,17 @@ func TestPage(t *testing.T) {
 	}
 	if code, _ := b.send("GET", "/approvals/"+id+"?decision=approve", nil); code != 200 || status(id).Status != jit.StatusPending {
 		t.Errorf("it was decided by %d: %v", code, status(id))
+	}
+
+	// Where a program says that it is decided leads to the page.
+	to, err := http.DefaultTransport.RoundTrip(httptest.NewRequest(http.MethodGet, status(id).DecideAt, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, _ := io.ReadAll(to.Body)
+	_ = to.Body.Close()
+	if to.StatusCode != http.StatusSeeOther || to.Header.Get("Location") != "/approvals/"+id || !strings.Contains(string(said), `"see_other"`) {
+		t.Errorf("where to decide: %d %v %s", to.StatusCode, to.Header, said)
 	}
 
 	// Less is approved, once, and the token says so.

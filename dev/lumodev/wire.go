@@ -34,6 +34,7 @@ const (
 	codeNotFound             = "not_found"
 	codeInvalidTenant        = "invalid_tenant"
 	codeMethodNotAllowed     = "method_not_allowed"
+	codeSeeOther             = "see_other" // our own: of a redirect
 	codeInvalidState         = "invalid_state"
 	codeOtherRequest         = "other_request" // our own: not what was shown
 	codeTooLarge             = "request_too_large"

@@ -240,8 +240,20 @@ func (r Request) Text() string {
 	return b.String()
 }
 
+// Wants returns what is asked, a line for each detail; none where it cannot be read.
+func (r Request) Wants() (lines []string) {
+	if r.Problem != "" {
+		return nil
+	}
+	for _, d := range r.Details {
+		lines = append(lines, plain.Escape(d.String(), 600))
+	}
+	return lines
+}
+
 // Less returns what is left of what was asked when take is taken away: each as
-// member=value, such as actions=delete. Nothing can be added, and something must be left
+// member=value, such as actions=delete, or with the word that is shown, as in
+// action=delete. Nothing can be added, and something must be left
 // of each list that is named.
 func (r Request) Less(take []string) ([]rar.Detail, error) {
 	if r.Problem != "" || len(r.Details) == 0 {
@@ -265,9 +277,12 @@ func (r Request) Less(take []string) ([]rar.Detail, error) {
 		found := false
 		for i := range less {
 			list := map[string]*[]string{
-				"actions": &less[i].Actions, "locations": &less[i].Locations,
-				"datatypes": &less[i].DataTypes, "privileges": &less[i].Privileges,
-			}[name]
+				"action": &less[i].Actions, "location": &less[i].Locations,
+				"datatype": &less[i].DataTypes, "privilege": &less[i].Privileges,
+			}[strings.TrimSuffix(name, "s")]
+			if name == "object" && value == less[i].Identifier {
+				list = &[]string{value}
+			}
 			if list == nil || !slices.Contains(*list, value) {
 				continue
 			}

@@ -97,6 +97,12 @@ func TestLess(t *testing.T) {
 	if err != nil || len(less) != 1 || cmp.Diff(less[0].Actions, []string{"read"}) != "" || len(r.Details[0].Actions) != 2 {
 		t.Errorf("Less() = %v, %v; the request is %v", less, err, r.Details)
 	}
+	if shown, err := r.Less([]string{"action=delete"}); cmp.Diff(shown, less) != "" || err != nil {
+		t.Errorf("the word that is shown: %v, %v", shown, err)
+	}
+	if _, err := r.Less([]string{"object=" + r.Details[0].Identifier}); err == nil || !strings.Contains(err.Error(), "nothing would be left") {
+		t.Errorf("without its object: %v", err)
+	}
 	for _, take := range [][]string{{"actions=write"}, {"actions"}, {"identifier=doc_7310"}, {"actions=read", "actions=delete"}, {"locations=https://api.example"}} {
 		if less, err := r.Less(take); err == nil {
 			t.Errorf("Less(%q) = %v", take, less)

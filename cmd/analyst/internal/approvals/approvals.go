@@ -44,7 +44,7 @@ state is beside the journal.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var o options
-	sub := func(use, short, example string, do func(options, context.Context, *cli.Program, approval.Decider) error) *cobra.Command {
+	sub := func(use, short, example string, do func(options, context.Context, *cli.Program, *cli.Reviewer) error) *cobra.Command {
 		args := cobra.MaximumNArgs(1)
 		if !strings.Contains(use, " ") {
 			args = cobra.NoArgs
@@ -67,7 +67,7 @@ state is beside the journal.`,
 		c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	}
 	approve := sub("approve [ID]", "Approve a request, or less of it", `  analyst approvals approve last
-  analyst approvals approve jitr_1 --less actions=delete --ttl 1m`, func(o options, ctx context.Context, p *cli.Program, d approval.Decider) error {
+  analyst approvals approve jitr_1 --less actions=delete --ttl 1m`, func(o options, ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
 		o.approve = true
 		return o.decide(ctx, p, d)
 	})
@@ -82,7 +82,7 @@ state is beside the journal.`,
 }
 
 // with finds where requests are decided, for do.
-func (o options) with(ctx context.Context, p *cli.Program, do func(options, context.Context, *cli.Program, approval.Decider) error) error {
+func (o options) with(ctx context.Context, p *cli.Program, do func(options, context.Context, *cli.Program, *cli.Reviewer) error) error {
 	d, end, err := p.OpenReviewer(ctx, &o.Target, o.reviewer)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (o options) with(ctx context.Context, p *cli.Program, do func(options, cont
 	return do(o, ctx, p, d)
 }
 
-func (o options) list(ctx context.Context, p *cli.Program, d approval.Decider) error {
+func (o options) list(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
 	list, err := d.Pending(ctx)
 	if err != nil {
 		return err
@@ -109,15 +109,18 @@ func (o options) list(ctx context.Context, p *cli.Program, d approval.Decider) e
 	}
 	var rows [][]string
 	for _, r := range list {
-		wants := "cannot be read"
-		if len(r.Details) > 0 {
-			wants = r.Details[0].String()
+		wants := r.Wants()
+		if len(wants) == 0 {
+			wants = []string{"cannot be read"}
 		}
 		left := "-"
 		if !r.ExpiresAt.IsZero() {
 			left = max(0, time.Until(r.ExpiresAt)).Round(time.Second).String()
 		}
-		rows = append(rows, []string{plain.Line(r.ID, 60), plain.Line(r.Risk, 10), left, plain.Line(r.Tool, 24), wants})
+		rows = append(rows, []string{plain.Line(r.ID, 60), plain.Line(r.Risk, 10), left, plain.Line(r.Tool, 24), wants[0]})
+		for _, more := range wants[1:] {
+			rows = append(rows, []string{"", "", "", "", more})
+		}
 	}
 	return p.PrintTable([]string{"REQUEST", "RISK", "LEFT", "TOOL", "WANTS"}, rows)
 }
@@ -131,10 +134,15 @@ func withDigest(r approval.Request) any {
 }
 
 // find returns the request that is meant: by its id, the beginning of one, or the latest.
-func (o options) find(ctx context.Context, d approval.Decider) (approval.Request, error) {
+func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, error) {
 	list, err := d.Pending(ctx)
 	if err != nil {
 		return approval.Request{}, err
+	}
+	if !slices.ContainsFunc(list, func(r approval.Request) bool { return strings.HasPrefix(r.ID, o.id) }) {
+		if became := d.Became(ctx, o.id); became != "" {
+			return approval.Request{}, cli.Failf("the first decision counts", "request %s waits no longer: it %s", plain.Line(o.id, 60), became)
+		}
 	}
 	switch {
 	case len(list) == 0:
@@ -147,7 +155,7 @@ func (o options) find(ctx context.Context, d approval.Decider) (approval.Request
 		"analyst approvals list shows what waits; what was decided or ran out no longer does")
 }
 
-func (o options) show(ctx context.Context, p *cli.Program, d approval.Decider) error {
+func (o options) show(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
 	r, err := o.find(ctx, d)
 	if err != nil {
 		return err
@@ -160,7 +168,7 @@ func (o options) show(ctx context.Context, p *cli.Program, d approval.Decider) e
 }
 
 // decide shows what is decided, and decides exactly that.
-func (o options) decide(ctx context.Context, p *cli.Program, d approval.Decider) error {
+func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
 	r, err := o.find(ctx, d)
 	if err != nil {
 		return err
@@ -186,8 +194,8 @@ func (o options) decide(ctx context.Context, p *cli.Program, d approval.Decider)
 	for _, l := range how.Less {
 		text += "granted only: " + plain.Escape(l.String(), 600) + "\n"
 	}
-	if r, ok := d.(*cli.Reviewer); ok && o.approve && r.UseWithin > 0 {
-		word += ", to be used until " + time.Now().Add(r.UseWithin).Format(time.DateTime) + ": analyst resume"
+	if o.approve && d.UseWithin > 0 {
+		word += ", to be used until " + time.Now().Add(d.UseWithin).Format(time.DateTime) + ": analyst resume"
 	}
 	_, err = fmt.Fprintf(p.Stdout, "%s%s\n", text, word)
 	return err

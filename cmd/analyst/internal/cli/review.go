@@ -11,6 +11,8 @@ import (
 
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/approval"
@@ -33,6 +35,8 @@ type Reviewer struct {
 	Token  func() (secret.String, error)
 
 	UseWithin time.Duration // in which what is approved must be used; 0 where the server does not say
+
+	agent bool // Client has the agent's login, too
 }
 
 var _ approval.Decider = (*Reviewer)(nil)
@@ -89,6 +93,33 @@ func (r *Reviewer) Pending(ctx context.Context) ([]approval.Request, error) {
 	return out, nil
 }
 
+// Became returns what became of a request; "" where that is not known. Only the agent is
+// told, so it is known at the embedded servers alone.
+func (r *Reviewer) Became(ctx context.Context, id string) string {
+	if !r.agent || id == "" {
+		return ""
+	}
+	d, err := r.Client.Status(ctx, id)
+	if err != nil || d.Status == jit.StatusPending || d.Status == jit.StatusUnknown {
+		return ""
+	}
+	said := "was " + d.Status.String()
+	switch {
+	case d.Status != jit.StatusExpired:
+	case d.DecidedBy == "":
+		return "ran out, or its run ended, before somebody decided"
+	default:
+		said = "was not used in time or before its run ended, and approved"
+	}
+	if d.DecidedBy != "" {
+		said += " by " + plain.Line(d.DecidedBy, 80)
+	}
+	if d.Message != "" {
+		said += ": " + plain.Line(d.Message, 200)
+	}
+	return said
+}
+
 // Decide implements [approval.Decider].
 func (r *Reviewer) Decide(ctx context.Context, id string, d approval.Decision) error {
 	token, err := r.Token()
@@ -117,7 +148,7 @@ var notTheAgent = map[string]string{EnvClientID: "reviewer", EnvSecret: "none", 
 
 // OpenReviewer returns where the requests of the configured server are decided. The
 // caller calls end.
-func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ approval.Decider, end func(), err error) {
+func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ *Reviewer, end func(), err error) {
 	s, err := t.Resolve(func(name string) string {
 		said := p.Getenv(name)
 		if said == "" && (t.url != "" || p.Getenv(EnvURL) != "") {
@@ -148,7 +179,7 @@ func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ a
 // embeddedReviewer decides at the embedded servers, whose state it opens. While another
 // command has them, its terminal and its page are where to decide: no token of a
 // reviewer lies on disk.
-func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.Decider, func(), error) {
+func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (*Reviewer, func(), error) {
 	servers, err := StartEmbedded(ctx, &s, p.StateDir(), nil)
 	if err != nil {
 		return nil, nil, err
@@ -167,7 +198,7 @@ func (p *Program) embeddedReviewer(ctx context.Context, s Settings) (approval.De
 // EmbeddedReviewer is the person at this machine, who decides at servers that it started.
 func EmbeddedReviewer(servers *dev.Servers, client *lumoauth.Client) *Reviewer {
 	return &Reviewer{
-		Client: client, UseWithin: servers.Auth.Config().RedemptionWindow,
+		Client: client, UseWithin: servers.Auth.Config().RedemptionWindow, agent: true,
 		Token: func() (secret.String, error) { return servers.Auth.UserToken(lumodev.DefaultReviewerEmail) },
 	}
 }

@@ -174,7 +174,7 @@ func (d *desk) question(ctx, asking context.Context, ids []string, end time.Time
 	}
 	for i, r := range list {
 		if len(list) > 1 {
-			fmt.Fprintf(&b, "%d  risk %s  %s %s\n   wants %s%s\n", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r), others(r))
+			fmt.Fprintf(&b, "%d  risk %s  %s %s\n%s", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r))
 		}
 		if !r.ExpiresAt.IsZero() {
 			end = earlier(r.ExpiresAt, end)
@@ -232,20 +232,20 @@ func numbered(word string, most int) bool {
 	return false
 }
 
-// wants is a line about what a request asks.
-func wants(r approval.Request) string {
-	if r.Problem != "" || len(r.Details) == 0 {
-		return "what cannot be read"
+// wants says what a request asks, a line for each detail, and how many tasks more ask the
+// same.
+func wants(r approval.Request) (text string) {
+	lines := r.Wants()
+	if len(lines) == 0 {
+		lines = []string{"what cannot be read"}
 	}
-	return plain.Escape(r.Details[0].String(), 600)
-}
-
-// others says how many tasks more ask the same.
-func others(r approval.Request) string {
-	if len(r.Also) == 0 {
-		return ""
+	if n := len(r.Also); n > 0 {
+		lines = append(lines, "that, and so for "+plain.Count(n, "other task"))
 	}
-	return ", and so for " + plain.Count(len(r.Also), "other task")
+	for _, line := range lines {
+		text += "   wants " + line + "\n"
+	}
+	return text
 }
 
 // less asks what to take away; nil is nothing.

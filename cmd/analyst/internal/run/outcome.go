@@ -108,6 +108,9 @@ func (s *summary) waiting() error {
 	if len(s.finished.Waiting) == 0 {
 		e.Err = fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk)
 		e.Hint = "the run has ended and the request with it; run again with --wait 5m to give a reviewer time"
+		if s.embedded {
+			e.Hint = "the run has ended and the request with it; run again at a terminal, where you are asked, or with --wait 5m, which prints a link to decide at"
+		}
 		if s.ephemeral {
 			e.Hint += ", or without --ephemeral to go on later"
 		}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -380,6 +381,13 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 		if err != nil {
 			last.err = otherModel(ctx, llm, err)
 			continue
+		}
+		if end, ok := event.(runner.Finished); ok && s.Embedded { // and the server with it, that was named as where to decide
+			end.Waiting = slices.Clone(end.Waiting)
+			for i := range end.Waiting {
+				end.Waiting[i].DecideAt = ""
+			}
+			event = end
 		}
 		last.see(event)
 		if unwritten == nil {
