@@ -60,6 +60,13 @@ func (s *summary) see(e runner.Event) {
 // exit turns the outcome into an exit code and, where something is left to say,
 // one line.
 func (s *summary) exit(ctx context.Context) error {
+	if s.finished.Outcome == runner.InDoubt && s.doubt.Tool == "" { // of an earlier run
+		return &cli.ExitError{
+			Code: cli.ExitInDoubt,
+			Err:  errors.New("in doubt: an earlier run was interrupted before the result of a call was recorded"),
+			Hint: "analyst explain says what that run sent",
+		}
+	}
 	if s.finished.Outcome == runner.InDoubt {
 		return &cli.ExitError{
 			Code: cli.ExitInDoubt,
