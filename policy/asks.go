@@ -12,6 +12,7 @@ import (
 func (c *Conversation) Names(t Target) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.attend()
 	var all []string
 	for _, text := range c.words {
 		switch {
@@ -49,5 +50,6 @@ func telltale(token string) bool {
 func (c *Conversation) Asks(aim Aim) (asked bool, most int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.attend()
 	return aim.Effect != "" && c.unasked(aim, len(aim.Targets) > 0) == "", c.most(aim)
 }

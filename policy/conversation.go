@@ -37,17 +37,23 @@ type Conversation struct {
 func (c *Conversation) Said(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.raw = append(c.raw, text)
-	m, text := listen(glued.ReplaceAllString(text, "$1. $2"))
-	c.heard = append(c.heard, m)
-	c.words = append(c.words, text)
-	if c.said == nil {
-		c.said = map[string]bool{}
+	c.raw, c.names = append(c.raw, text), nil
+}
+
+// attend reads what was said since it was called last: once a call is judged, since a
+// long conversation is mostly about nothing that has to be named. The caller holds c.mu.
+func (c *Conversation) attend() {
+	for _, text := range c.raw[len(c.heard):] {
+		m, text := listen(glued.ReplaceAllString(text, "$1. $2"))
+		c.heard = append(c.heard, m)
+		c.words = append(c.words, text)
+		if c.said == nil {
+			c.said = map[string]bool{}
+		}
+		for _, word := range split(text) {
+			c.said[word] = true
+		}
 	}
-	for _, word := range split(text) {
-		c.said[word] = true
-	}
-	c.names = nil
 }
 
 // glued is an address with the next sentence right behind its full stop.
@@ -111,6 +117,7 @@ func put[K comparable, V any](m *map[string]map[K]V, kind string, key K, value V
 func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.attend()
 	v := Verdict{Unnamed: aim.Unnamed}
 	call := callOf(tool, args)
 	if c.allowed[call] {
