@@ -3,6 +3,7 @@ package oauthz
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"encoding/json"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
@@ -69,7 +68,7 @@ type request struct {
 	next time.Time // when it may be polled again
 }
 
-// name splits the id of a request.
+// split returns the task of a request and its name in the vault, by its id.
 func split(id string) (task, name string) {
 	task, name, _ = strings.Cut(id, ".")
 	return task, name

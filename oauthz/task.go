@@ -3,6 +3,7 @@ package oauthz
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"encoding/json"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"

@@ -141,7 +141,7 @@ func (m measure) take(ctx context.Context, budget time.Duration, profiles string
 	}
 	if profiles != "" && err == nil {
 		name := filepath.Join(profiles, strings.ReplaceAll(m.name, " ", "-"))
-		err = errors.Join(p.ours.profile(name+".ours.pprof", n, budget), p.floor.profile(name+".floor.pprof", n, budget))
+		err = errors.Join(os.MkdirAll(profiles, 0o700), p.ours.profile(name+".ours.pprof", n, budget), p.floor.profile(name+".floor.pprof", n, budget))
 	}
 	return row, err
 }

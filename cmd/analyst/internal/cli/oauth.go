@@ -123,6 +123,7 @@ func types(text string, bad func(string, ...any)) map[string]oauthz.Type {
 				}
 				out = append(out, scopes[name][a])
 			}
+			slices.Sort(out)
 			return slices.Compact(out)
 		}}
 	}
