@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/rar"
 )
 
 // An attempt sends one request, perhaps several times.
@@ -18,10 +19,12 @@ type attempt struct {
 	req  *http.Request
 	sent bool // the request's own body was handed on
 
-	effect *effect // of a request that is not read-only; nil until it is sent
-	lost   bool    // the answer to an earlier sending, so that it may have taken effect
-	using  string  // the request whose grant is sent; "" for the base token
-	asked  string  // what a grant was last obtained for, as the API names it
+	effect *effect  // of a request that is not read-only; nil until it is sent
+	lost   bool     // the answer to an earlier sending, so that it may have taken effect
+	using  string   // the request whose grant is sent; "" for the base token
+	asked  string   // what a grant was last obtained for, as the API names it
+	bare   bool     // the request was last sent without any token
+	scopes []string // of grants that the API refused for want of others
 
 	answered chan struct{} // to be closed at the first answer, since others wait for it; nil otherwise
 }
@@ -128,7 +131,7 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	for name, values := range a.req.Header {
 		req.Header[name] = values
 	}
-	a.using = ""
+	a.using, a.bare = "", false
 	if grant != nil {
 		req.Header["Authorization"], a.using = grant.header(), grant.RequestID
 	} else {
@@ -136,7 +139,7 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !base.IsZero() {
+		if a.bare = base.IsZero(); !a.bare {
 			req.Header["Authorization"] = bearer(base)
 		}
 	}
@@ -175,7 +178,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	if len(ch.Details) > 1 {
 		return nil, a.severalDemands(ch)
 	}
-	d, index, err := s.checkCeiling(a.t.Origin, ch.Details[0])
+	d, index, err := s.checkCeiling(a.t.Origin, a.wider(ch.Details[0], used))
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +188,8 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	k, named := kindOf(exact, s.call.Ceiling)
 	s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
 	a.firstAnswer()
-	if ch.Error == challenge.RemediationCode {
-		if a.asked == cmp.Or(ch.Reference, d.Digest()) {
-			return nil, a.errorf("%w and freshly granted", ErrStillRefused)
-		}
+	if ch.Error != challenge.ErrorCode && a.asked == cmp.Or(ch.Reference, d.Digest()) {
+		return nil, a.errorf("%w and freshly granted", ErrStillRefused)
 	}
 	if used != nil && (used.key.any() == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
 		if used.calls != nil { // a person has said what this call gets, and is not asked again
@@ -201,6 +202,22 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 		a.asked = cmp.Or(ch.Reference, d.Digest())
 	}
 	return g, err
+}
+
+// wider returns what to ask for when the API demands d of a request that had a grant.
+// APIs name all scopes that they want, or those alone that a token lacks, and do not say
+// which. So what is named is asked for by itself first; where that is refused as well, all
+// that was named for this request is asked for together.
+func (a *attempt) wider(d rar.Detail, used *Grant) rar.Detail {
+	if !d.IsScopes() || used == nil || !used.Detail.IsScopes() {
+		return d
+	}
+	again := a.scopes != nil
+	a.scopes = append(a.scopes, used.Detail.Actions...)
+	if again {
+		return rar.Scopes(append(a.scopes, d.Actions...)...)
+	}
+	return d
 }
 
 // severalDemands refuses a demand for several details at once. One request grants

@@ -47,11 +47,18 @@ var dialects = map[string]dialect{
 	"Z, parameter": func(w http.ResponseWriter, d rar.Detail) {
 		bearerError(w, 403, `error="insufficient_authorization_details", authorization_details="`+coded(must(d.Canonical()))+`"`)
 	},
+	"S": func(w http.ResponseWriter, d rar.Detail) {
+		bearerError(w, 403, `error="insufficient_scope", scope="`+scopeOf(d).Actions[0]+`"`)
+	},
+	"S, no error": func(w http.ResponseWriter, d rar.Detail) { bearerError(w, 403, `scope="`+scopeOf(d).Actions[0]+`"`) },
 	"Z, body": func(w http.ResponseWriter, d rar.Detail) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_authorization_details"`)
 		_, _ = fmt.Fprintf(forbidden(w), `{"authorization_details":[%s]}`, must(d.Canonical()))
 	},
 }
+
+// scopeOf is what an API wants that has scopes and no details.
+func scopeOf(d rar.Detail) rar.Detail { return rar.Scopes(d.Actions[0] + ":" + d.Identifier) }
 
 func forbidden(w http.ResponseWriter) http.ResponseWriter {
 	w.Header().Set("Content-Type", "application/json")
@@ -64,7 +71,7 @@ func forbidden(w http.ResponseWriter) http.ResponseWriter {
 func speaking(refuse dialect) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		d := read(path.Base(r.URL.Path))
-		if r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(d) {
+		if auth := r.Header.Get("Authorization"); auth == "Bearer "+fake.TokenFor(d) || auth == "Bearer "+fake.TokenFor(scopeOf(d)) {
 			content(w, r)
 			return
 		}
@@ -93,10 +100,7 @@ func TestDialects(t *testing.T) {
 		refuse dialect
 		want   error
 	}{
-		"S": {func(w http.ResponseWriter, _ rar.Detail) {
-			bearerError(w, 403, `error="insufficient_scope", scope="files:read"`)
-		}, jit.ErrScope},
-		"S, no error": {func(w http.ResponseWriter, _ rar.Detail) { bearerError(w, 403, `scope="files:read"`) }, jit.ErrScope},
+		"S without a scope": {func(w http.ResponseWriter, _ rar.Detail) { bearerError(w, 403, `error="insufficient_scope"`) }, jit.ErrScope},
 		"U": {func(w http.ResponseWriter, _ rar.Detail) {
 			bearerError(w, 401, `error="insufficient_user_authentication", max_age=60`)
 		}, jit.ErrLogin},
@@ -110,7 +114,7 @@ func TestDialects(t *testing.T) {
 						return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
 					}}
 					c := offline(t, jit.Config{Authority: authority, Wait: time.Second}, nil).over(fake.Transport{Handler: speaking(refuse)})
-					resp, err := c.get(t.Context(), o.document, read("doc_1"))
+					resp, err := c.get(t.Context(), o.document, read("doc_1"), scopeOf(read("doc_1")))
 					if err == nil {
 						_ = resp.Body.Close()
 					}

@@ -61,7 +61,7 @@ type Config struct {
 	MaxPending time.Duration
 
 	// MaxEscalations bounds how often one call may be refused, granted more and
-	// repeated. 0 means 2.
+	// repeated. 0 means 3.
 	MaxEscalations int
 
 	// Attempts bounds how often one request is sent in all, because its answer was
@@ -144,7 +144,7 @@ func New(cfg Config) (*Engine, error) {
 	setDefault(&cfg.TTL, DefaultTTL)
 	setDefault(&cfg.PollInterval, 5*time.Second)
 	setDefault(&cfg.MaxPending, 10*time.Minute)
-	setDefault(&cfg.MaxEscalations, 2)
+	setDefault(&cfg.MaxEscalations, 3)
 	setDefault(&cfg.Attempts, 4)
 	setDefault(&cfg.CompleteTimeout, 30*time.Second)
 	cfg.Rules = maps.Clone(cfg.Rules)

@@ -37,9 +37,8 @@ var (
 	// ErrUnreadable: the API refused the request, and what it demands cannot be
 	// read, so nothing was asked for.
 	ErrUnreadable = errors.New("unreadable demand")
-	// ErrScope: the API wants scopes. They are not asked for on its word: the ceiling is
-	// of details, and does not bound them. A [challenge.StepUpError] has which.
-	ErrScope = errors.New("the API wants scopes, which are not asked for on its word")
+	// ErrScope: the API wants scopes and does not say which, so none are asked for.
+	ErrScope = errors.New("the API wants scopes and does not say which")
 	// ErrLogin: the API wants a fresher or a stronger login of the user (RFC 9470). That
 	// is no consent to an operation, and a request for authority does not bring it. A
 	// [challenge.StepUpError] has which.

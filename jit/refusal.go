@@ -32,6 +32,8 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	switch {
 	case errors.Is(err, challenge.ErrNone):
 		return nil, err
+	case err == nil && ch.Error == "" && resp.StatusCode == http.StatusUnauthorized && !a.bare:
+		return nil, challenge.ErrNone // it is about the token that was sent
 	case err != nil && a.s.task.Scrub(err.Error()) != err.Error(),
 		err == nil && a.echoes(ch.Details):
 		// The API holds the token anyway; our events and errors must not.

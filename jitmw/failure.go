@@ -161,7 +161,7 @@ var wording = []struct {
 	{jit.ErrOvergrant, jit.CallDenied, "the authorization server granted more than was asked, so the grant was not used", final},
 	{jit.ErrSilent, jit.CallDenied, "the authorization server did not say what it granted, so the grant was not used", final},
 	{jit.ErrStillRefused, jit.CallDenied, "the API refuses the call even with the permission that was granted for it", final},
-	{jit.ErrScope, jit.CallDenied, "the API wants a scope that the agent does not have, and scopes are not asked for on the API's word", sayso},
+	{jit.ErrScope, jit.CallDenied, "the API wants scopes and does not say which", sayso},
 	{jit.ErrLogin, jit.CallDenied, "the API wants the user to log in anew, which the agent cannot do", sayso},
 	{jit.ErrUnreadable, jit.CallFailed, "the API refused the call, and what it demands cannot be read", sayso},
 	{jit.ErrTaskEnded, jit.CallFailed, "the task has ended, so the call could not get permission", sayso},

@@ -16,6 +16,8 @@ func TestReason(t *testing.T) {
 	ask := jit.Request{TaskID: "task_1", Detail: rar.Detail{Type: "x"}}
 	short := ask
 	short.TTL = 500 * time.Millisecond
+	scopes := ask
+	scopes.Detail = rar.Scopes("files:read")
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, tt := range []struct {
@@ -32,6 +34,7 @@ func TestReason(t *testing.T) {
 		{"a status alone", 403, ``, ask, t.Context(), "forbidden"},
 		{"wrong secret", 401, `{"error":"invalid_client","message":"x"}`, ask, t.Context(), "client credentials refused"},
 		{"lifetime", 200, ``, short, t.Context(), "lifetime: under a second"},
+		{"scopes", 0, ``, scopes, t.Context(), "LumoAuth's API for agents grants authorization details, and no scopes"},
 		{"down", 503, `{"message":"maintenance"}`, ask, t.Context(), ""},
 		{"given up", 200, ``, ask, gone, ""},
 	} {

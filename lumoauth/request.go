@@ -36,6 +36,9 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err := checkID("task id", req.TaskID); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
+	if req.Detail.IsScopes() {
+		return jit.Decision{}, &Error{Op: opRequest, Message: "LumoAuth's API for agents grants authorization details, and no scopes"}
+	}
 	detail, err := req.Detail.Canonical()
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "authorization details", err)

@@ -19,7 +19,7 @@ type Claims struct {
 	ID        string // jti
 	ClientID  string
 	Username  string
-	Scopes    []string
+	Scopes    []string // nil when that is not said, empty when there are none
 	ExpiresAt time.Time
 	IssuedAt  time.Time
 	NotBefore time.Time
@@ -80,11 +80,23 @@ func ParseIntrospection(body []byte) (Introspection, error) {
 	return Introspection{Active: true, TokenType: o.Text("token_type"), Claims: c}, nil
 }
 
+// scopes returns the scopes of scope, which some servers send as a list; nil when that is
+// not said.
+func (o Object) scopes() (all []string) {
+	for _, s := range o.Texts("scope") {
+		all = append(all, strings.Fields(s)...)
+	}
+	if all == nil && o.Has("scope") {
+		return []string{}
+	}
+	return all
+}
+
 func (o Object) claims() (c Claims, err error) {
 	c = Claims{
 		Audience: o.Texts("aud"),
 		Username: o.Text("username"),
-		Scopes:   strings.Fields(o.Text("scope")),
+		Scopes:   o.scopes(),
 		KeyBound: o.Has("cnf"),
 		JIT:      o.Flag("jit"),
 	}

@@ -61,9 +61,7 @@ func ParseToken(body []byte) (Token, error) {
 	if t.Details, err = o.Details(); err != nil {
 		return Token{}, err
 	}
-	for _, s := range o.Texts("scope") {
-		t.Scopes = append(t.Scopes, strings.Fields(s)...)
-	}
+	t.Scopes = o.scopes()
 	return t, nil
 }
 

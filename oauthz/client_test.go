@@ -291,7 +291,7 @@ func TestClientAuthentication(t *testing.T) {
 
 func TestConfigNamesEveryMistake(t *testing.T) {
 	_, err := oauthz.New(oauthz.Config{Issuer: "http://auth.example.com", Mode: 7, MaxLifetime: -1})
-	for _, name := range []string{"Issuer", "ClientID", "ClientSecret", "Mode", "Types", "MaxLifetime"} {
+	for _, name := range []string{"Issuer", "ClientID", "ClientSecret", "Mode", "MaxLifetime"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("New() = %v, which does not name %s", err, name)
 		}
@@ -322,5 +322,27 @@ func TestMetadataOfAnotherIsRefused(t *testing.T) {
 	})
 	if _, err := must(oauthz.New(config(moved, oauthz.ClientCredentials))).AgentToken(t.Context()); err != nil {
 		t.Errorf("AgentToken() = %v", err)
+	}
+}
+
+// Demanded scopes are asked for as they are, and the proof is that they were granted exactly.
+func TestDemandedScopes(t *testing.T) {
+	for granted, want := range map[string]error{"b a": nil, "a b default": nil, "a b c": jit.ErrOvergrant, "a": jit.ErrOvergrant, "": jit.ErrSilent} {
+		s := &fake.Server{Answer: on("/token", func(_ url.Values, status int, body map[string]any) (int, map[string]any) {
+			body["scope"] = granted
+			return status, body
+		})}
+		cfg := config(s, oauthz.ClientCredentials)
+		cfg.Types, cfg.Always = nil, []string{"default"}
+		client := must(oauthz.New(cfg))
+		task := must(client.CreateTask(t.Context(), jit.TaskSpec{}))
+		d := must(client.Request(t.Context(), jit.Request{TaskID: task.ID, Detail: rar.Scopes("b", "a")}))
+		issued, err := client.Token(t.Context(), d.RequestID)
+		if !errors.Is(err, want) || err == nil && (!rar.Equal(issued.Details[0], rar.Scopes("a", "b")) || issued.Scopes != nil) {
+			t.Errorf("granted %q: Token() = %+v, %v, want %v", granted, issued, err, want)
+		}
+		if form := s.Sent("/token")[0]; form.Get("scope") != "a b" || form.Has("authorization_details") {
+			t.Errorf("the server was sent %v", form)
+		}
 	}
 }

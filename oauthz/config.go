@@ -29,7 +29,7 @@ const (
 const DefaultMaxLifetime = time.Hour
 
 // Config says which server to ask, as whom, and for what. Issuer, ClientID, one of
-// ClientSecret and Key, and Types are required.
+// ClientSecret and Key are required.
 type Config struct {
 	// Issuer names the server, byte for byte as its metadata does: https, or http on
 	// loopback. The metadata is read where RFC 8414 or OpenID Connect Discovery have it,
@@ -57,7 +57,8 @@ type Config struct {
 	NoBase bool
 
 	// Types are the authorization details that may be asked for, by type. A demand of
-	// another type is refused, and nothing is sent.
+	// another type is refused, and nothing is sent. [rar.Scopes] are of no type: where a
+	// call's ceiling has them, they are asked for as they are.
 	Types map[string]Type
 
 	// Always are scopes that the server grants whether they are asked for or not, such
@@ -140,9 +141,6 @@ func (cfg *Config) check() error {
 	}
 	if cfg.Mode > CIBA {
 		problem("Mode", errors.New("is none"))
-	}
-	if len(cfg.Types) == 0 {
-		problem("Types", errors.New("are none: nothing could be asked for"))
 	}
 	if cfg.MaxLifetime < 0 {
 		problem("MaxLifetime", errors.New("is negative"))

@@ -173,7 +173,7 @@ func (c *Client) take(ctx context.Context, id string, q *request) error {
 // prove nothing, before anything is sent.
 func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
 	form := c.form("client_credentials")
-	t, ok := c.cfg.Types[d.Type]
+	t, ok := c.typeOf(d)
 	if !ok {
 		return nil, &Error{Op: opRequest, Message: "demands of type " + d.Type + " are not configured for this server"}
 	}
@@ -195,6 +195,15 @@ func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
 	}
 	form.Set("authorization_details", "["+string(text)+"]")
 	return form, err
+}
+
+// typeOf says how a detail is asked for.
+func (c *Client) typeOf(d rar.Detail) (t Type, ok bool) {
+	if d.IsScopes() {
+		return Type{Scopes: func(d rar.Detail) []string { return d.Actions }}, true
+	}
+	t, ok = c.cfg.Types[d.Type]
+	return t, ok
 }
 
 // ask has the server ask the user (CIBA Core, section 7.1). The justification is not
@@ -376,7 +385,7 @@ func (c *Client) issued(r record) (jit.Issued, error) {
 		return jit.Issued{}, fmt.Errorf("%w: %w", jit.ErrOvergrant, err)
 	}
 	beyond := c.beyond(t.Scopes)
-	kind := c.cfg.Types[r.Detail.Type]
+	kind, _ := c.typeOf(r.Detail)
 	if kind.Scopes == nil {
 		// Scopes beside the details are rights that nobody asked for.
 		if len(beyond) > 0 {
@@ -398,6 +407,9 @@ func (c *Client) issued(r record) (jit.Issued, error) {
 	case !slices.Equal(got, asked):
 		return jit.Issued{}, fmt.Errorf("%w: scope %s, not %s", jit.ErrOvergrant, strings.Join(got, " "), strings.Join(asked, " "))
 	}
-	issued.Details, issued.Scopes = []rar.Detail{r.Detail}, want
+	issued.Details = []rar.Detail{r.Detail}
+	if !r.Detail.IsScopes() { // which stand for themselves
+		issued.Scopes = want
+	}
 	return issued, nil
 }

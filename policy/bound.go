@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // reads are the actions that change nothing.
-var reads = []string{"read", "get", "list", "search", "view", "query", "fetch", "lookup", "export", "download"}
+var reads = []string{"read", "readonly", "get", "list", "search", "view", "query", "fetch", "lookup", "export", "download"}
 
 // Bound is the aim of a tool that declares none: what its ceiling says of a call. An
 // argument that stands in an identifier or a location of the ceiling is a target. An
@@ -22,7 +23,12 @@ func Bound(tool string, ceiling []rar.Detail, args map[string]any) Aim {
 		for _, at := range d.Locations {
 			places = append(places, fold(at))
 		}
-		actions = append(actions, d.Actions...)
+		for _, action := range d.Actions {
+			if d.IsScopes() { // files:read reads
+				action = cmp.Or(action[strings.LastIndexAny(action, ":./_-")+1:], action)
+			}
+			actions = append(actions, action)
+		}
 	}
 	for name, arg := range args {
 		for _, value := range values(arg) {

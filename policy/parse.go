@@ -100,11 +100,19 @@ func (r *reader) tools(n *yaml.Node) {
 
 func (r *reader) ceiling(tool string, n *yaml.Node) {
 	var c rar.Detail
+	var scopes []string
 	before := len(r.errs)
 	r.members(n, "a ceiling", map[string]func(*yaml.Node){
-		"type": r.into(&c.Type), "actions": r.intoList(&c.Actions), "identifier": r.into(&c.Identifier),
+		"scopes": r.intoList(&scopes),
+		"type":   r.into(&c.Type), "actions": r.intoList(&c.Actions), "identifier": r.into(&c.Identifier),
 		"locations": r.intoList(&c.Locations), "datatypes": r.intoList(&c.DataTypes), "privileges": r.intoList(&c.Privileges),
 	})
+	if c.IsScopes() || scopes != nil && (c.Type != "" || c.Actions != nil) {
+		r.fail(n, "a ceiling of scopes is scopes: [...], and nothing beside it")
+	}
+	if scopes != nil {
+		c.Type, c.Actions = rar.ScopeType, rar.Scopes(scopes...).Actions
+	}
 	if len(r.errs) == before {
 		r.check(n, tool, c)
 	}
@@ -151,7 +159,7 @@ func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 		}
 	}
 	if _, err := d.Check(); err != nil {
-		r.fail(n, "%v", err)
+		r.fail(n, "%s", strings.TrimPrefix(err.Error(), "rar: "))
 	}
 }
 

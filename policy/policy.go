@@ -9,7 +9,8 @@
 //	        identifier: "{document_id}"
 //	        locations: ["{api}/v1/documents/{document_id}"]
 //
-// Each ceiling is one authorization detail, compared as exactly as the tool's own.
+// Each ceiling is one authorization detail, compared as exactly as the tool's own, or
+// OAuth scopes, of which a call may ask for any: scopes: [documents:read, documents:list].
 // {api} is the base URL of the tool's API; any other name in braces is an argument
 // of the call. The model chooses arguments: a placeholder says that whatever it
 // chooses may be asked for.

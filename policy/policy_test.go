@@ -25,6 +25,7 @@ tools:
       - type: file_access
         actions: [create]
         locations: [https://api.example.com/v1/]
+      - scopes: [reports:write, "reports:read"]
 `
 
 // known are the tools that there are.
@@ -51,7 +52,7 @@ func TestCeilings(t *testing.T) {
 		"empty argument":  {"fetch_document", base, map[string]any{"document_id": ""}, []rar.Detail{second, slashed}},
 		"odd argument":    {"fetch_document", base, map[string]any{"document_id": []any{"doc_1"}}, []rar.Detail{second, slashed}},
 		"no API":          {"fetch_document", nil, map[string]any{"document_id": "doc/1"}, nil},
-		"no placeholder":  {"create_report", nil, nil, []rar.Detail{{Type: "file_access", Actions: []string{"create"}, Locations: []string{"https://api.example.com/v1/"}}}},
+		"no placeholder":  {"create_report", nil, nil, []rar.Detail{{Type: "file_access", Actions: []string{"create"}, Locations: []string{"https://api.example.com/v1/"}}, rar.Scopes("reports:read", "reports:write")}},
 		"another tool":    {"delete_document", base, map[string]any{"document_id": "doc_1"}, nil},
 	} {
 		if diff := cmp.Diff(tt.want, p.Ceiling(tt.tool, tt.base, tt.args)); diff != "" {
@@ -83,6 +84,12 @@ tools:
       - {type: t, actions: [read], locations: ["/v1"]}
       - {type: t, actions: [read], locations: ["{host}/v1"]}
       - {type: t, type: u, actions: [read]}
+      - {scopes: [a], type: t}
+      - {type: oauth_scope, actions: [a]}
+      - {scopes: [a], locations: ["{api}"]}
+      - {scopes: [a b]}
+      - {scopes: ["{x}"]}
+      - {scopes: []}
   c:
     ceilings: [{type: t, actions: [read], identifier: "{any}"}]
   a_document:
@@ -97,7 +104,8 @@ more: 1
 		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: a ceiling has no "ident"`,
 		"line 12: the list is not a list", `line 13: "1" is no text`, `line 14: "{a": a brace`, `line 15: "{api}": {api} stands at the beginning`,
 		`line 16: "/v1" is no location`, `line 17: "{host}/v1" is no location`, "line 18: a ceiling has type twice",
-		"line 19: there is no tool c: there are a, a_document, a_report, b", `line 23: a_document has no argument ident: it has id, title`, "line 23: a_document has no argument page", `line 24: the file has no "more"`,
+		"line 19: a ceiling of scopes is scopes: [...]", "line 20: a ceiling of scopes is", "line 21: a member beside the scopes", `line 22: "a b" is no scope`, `line 23: "{x}": braces`, "line 24: the list is not a list",
+		"line 25: there is no tool c: there are a, a_document, a_report, b", `line 29: a_document has no argument ident: it has id, title`, "line 29: a_document has no argument page", `line 30: the file has no "more"`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %q:\n%v", want, err)
@@ -118,6 +126,17 @@ func TestParseRefuses(t *testing.T) {
 	} {
 		if p, err := policy.Parse([]byte(text), map[string][]string{"a": nil}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%.40q) = %v, %v, want an error with %q", text, p, err, want)
+		}
+	}
+}
+
+// A scope reads if its last word does.
+func TestBoundOfScopes(t *testing.T) {
+	for scope, want := range map[string]string{
+		"files:read": "", "https://api.test/auth/drive.readonly": "", "read": "", "files:write": "write", "mail.send": "send", "x:": "x:", ":": ":",
+	} {
+		if aim := policy.Bound("mail", []rar.Detail{rar.Scopes(scope)}, nil); aim.Effect != want {
+			t.Errorf("%s makes the effect %q, want %q", scope, aim.Effect, want)
 		}
 	}
 }

@@ -91,6 +91,9 @@ func (d Detail) checkKnown() error {
 	if err := checkString(d.Identifier); err != nil {
 		return fmt.Errorf("%s: %w", memberIdentifier, err)
 	}
+	if d.IsScopes() {
+		return d.checkScopes()
+	}
 	for _, name := range known() {
 		list := d.list(name)
 		if list == nil || *list == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,12 +15,16 @@ import (
 // and returns the details in the order of the text. It holds the text to the
 // limits of this package and to everything that [Detail.Check] asks, so each
 // detail that it returns has a canonical form which Parse accepts again.
-// Members of Extra come back in canonical form.
+// Members of Extra come back in canonical form. It is for what peers say, who have
+// other words for scopes: a detail of [ScopeType] is refused.
 //
 // Errors name the first fault. They quote member names, cut short and escaped,
 // and never values.
 func Parse(data []byte) ([]Detail, error) {
 	details, err := parse(data)
+	if err == nil && slices.ContainsFunc(details, Detail.IsScopes) {
+		err = errors.New("the type " + ScopeType + " is no peer's to use")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("rar: %w", err)
 	}
@@ -39,17 +44,17 @@ func ParseOne(data []byte) (Detail, error) {
 	return details[0], nil
 }
 
-// UnmarshalJSON decodes one object by the rules of [Parse]; an array or null is
-// an error. On error d is left as it was.
+// UnmarshalJSON decodes one object by the rules of [Parse], but for [ScopeType], since
+// it reads what was kept; an array or null is an error. On error d is left as it was.
 func (d *Detail) UnmarshalJSON(data []byte) error {
 	if !startsObject(data) {
 		return errors.New("rar: not an object")
 	}
-	one, err := ParseOne(data)
+	details, err := parse(data)
 	if err != nil {
-		return err
+		return fmt.Errorf("rar: %w", err)
 	}
-	*d = one
+	*d = details[0]
 	return nil
 }
 

@@ -93,6 +93,7 @@ func (v *Verifier) token(c *oauth.Claims) (*Token, error) {
 		TaskID:    c.TaskID,
 		ID:        c.ID,
 		Details:   c.Details,
+		Scopes:    c.Scopes,
 		ExpiresAt: c.ExpiresAt,
 		JIT:       c.JIT,
 	}, nil

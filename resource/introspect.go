@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jitagent/jitagent/oauth"
@@ -95,6 +96,9 @@ func (v *Verifier) agree(t *Token, in *oauth.Introspection) error {
 	}
 	if in.Details != nil {
 		t.Details = confirmed(t.Details, in.Details)
+	}
+	if in.Scopes != nil {
+		t.Scopes = slices.DeleteFunc(slices.Clone(t.Scopes), func(s string) bool { return !slices.Contains(in.Scopes, s) })
 	}
 	return nil
 }

@@ -156,6 +156,46 @@ func TestDialect(t *testing.T) {
 	}
 }
 
+// A need of scopes is answered in RFC 6750's words, and a token's scope covers it, as far as
+// the server says the same.
+func TestScopes(t *testing.T) {
+	t.Parallel()
+	a := newAuthServer(t)
+	need := rar.Scopes("docs:read", "docs:list")
+	api := httptest.NewServer(a.verifier(t).Require(func(*http.Request) (rar.Detail, error) { return need, nil }, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	t.Cleanup(api.Close)
+	for name, tt := range map[string]struct {
+		scope, said any
+		status      int
+	}{
+		"none":               {nil, nil, 403},
+		"one":                {"docs:read", nil, 403},
+		"both":               {"docs:list docs:read other", nil, 200},
+		"as a list":          {[]string{"docs:read", "docs:list"}, nil, 200},
+		"another case":       {"docs:LIST docs:read", nil, 403},
+		"the server says so": {"docs:list docs:read", "docs:read docs:list", 200},
+		"or less":            {"docs:list docs:read", "docs:read", 403},
+		"or none":            {"docs:list docs:read", "", 403},
+		"or more":            {"docs:read", "docs:read docs:list", 403},
+	} {
+		a.locked(func() {
+			if a.said = nil; tt.said != nil {
+				a.said = map[string]any{"scope": tt.said}
+			}
+		})
+		resp, body := get(t, api.URL, []string{"Bearer " + a.token(map[string]any{"scope": tt.scope})})
+		if resp.StatusCode != tt.status {
+			t.Errorf("%s: %d %s, want %d", name, resp.StatusCode, body, tt.status)
+		}
+		if tt.status == 200 {
+			continue
+		}
+		if got, err := challenge.Parse(resp.StatusCode, resp.Header, nil); err != nil || got.Error != challenge.ScopeCode || !rar.Equal(got.Details[0], need) {
+			t.Errorf("%s: %v: %v, %v", name, resp.Header, got, err)
+		}
+	}
+}
+
 // What Require demands is what a client reads, and what covers the call.
 func TestChallengeNamesWhatCovers(t *testing.T) {
 	t.Parallel()

@@ -129,13 +129,18 @@ type Token struct {
 	// Details is what the token covers, as both the token and the authorization
 	// server say. nil for an agent's base token.
 	Details []rar.Detail
+	Scopes  []string // scope, as far as both say
 
 	ExpiresAt time.Time
 	JIT       bool // the token was issued for a task
 }
 
-// Covers reports whether one detail of t contains need.
+// Covers reports whether one detail of t contains need, or its scopes do where need is
+// [rar.Scopes].
 func (t *Token) Covers(need rar.Detail) bool {
+	if need.IsScopes() {
+		return rar.Within(need, rar.Scopes(t.Scopes...)) == nil
+	}
 	for _, d := range t.Details {
 		if rar.Within(need, d) == nil {
 			return true

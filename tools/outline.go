@@ -52,7 +52,7 @@ func (s Spec[A]) outline(schema *jsonschema.Schema) (o jitmw.Outline) {
 		}
 		seen[named] = true
 		if err == nil {
-			d, err = rar.ParseOne([]byte(named))
+			err = d.UnmarshalJSON([]byte(named))
 		}
 		if err != nil {
 			o.Open = true

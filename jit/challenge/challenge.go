@@ -3,8 +3,8 @@
 //
 // APIs word their demand in several dialects, in a header of its own, in
 // WWW-Authenticate or in the body. [Parse] reads all of them into one [Challenge];
-// docs/challenges.md has a row for each. What an API wants that no authorization
-// details can give, scopes or another login, is a [*StepUpError].
+// docs/challenges.md has a row for each. What an API wants that cannot be asked for,
+// such as another login, is a [*StepUpError].
 //
 // Invariants:
 //
@@ -68,9 +68,11 @@ const (
 type Challenge struct {
 	// Details is what the API says is missing: at least one, at most
 	// [rar.MaxDetails], no two equal, each valid. It comes from the peer and is
-	// not to be trusted.
+	// not to be trusted. Scopes are one detail, see [rar.Scopes].
 	Details []rar.Detail
-	// Error is the error code: [ErrorCode] or [RemediationCode].
+	// Error is the error code: [ErrorCode], [RemediationCode] or [ScopeCode]; "" where
+	// scopes are named without one. A 401 without one answers a request that had no
+	// token (RFC 6750, section 3): to whoever sent one it says that the token is void.
 	Error string
 	// Reference names Details at this API, "" when the API gives none. It is opaque.
 	// An API that refuses with it again, after a token for Details was fetched, will
@@ -112,6 +114,10 @@ func malformed(source Source, reason string, cause error) error {
 	return &MalformedError{Source: source, Reason: reason, cause: cause}
 }
 
+func severalDemands() error {
+	return malformed(SourceHeader, "several demands in "+fieldAuthenticate, nil)
+}
+
 // Parse reads the demand of a response. Body is what the caller read of the
 // response's body, bounded by the caller and decoded of any transfer coding; it
 // may be nil. Parse keeps neither header nor body.
@@ -128,13 +134,15 @@ func malformed(source Source, reason string, cause error) error {
 // body required, and a JSON body whose error is the same code is a demand by itself.
 // A WWW-Authenticate that cannot be read takes nothing from the header [Header],
 // which says all by itself, but it spoils the body. One whose only error is
-// another, such as insufficient_scope, contradicts either.
+// another, such as invalid_token, contradicts either.
+//
+// Where no details are announced, scopes in WWW-Authenticate count, with the error
+// insufficient_scope or without one, and so does the wish for another login.
 //
 // The error is [ErrNone] when nothing is demanded, a [*StepUpError] when something
-// is that no details can give, else a [*MalformedError]. A caller that would rather
+// is that cannot be asked for, else a [*MalformedError]. A caller that would rather
 // not read the body first passes nil: a challenge does not change with the body, but
-// for its description, and of the errors only [ErrNone], a [*StepUpError] and a fault
-// in [SourceBody] do.
+// for its description, and of the errors only [ErrNone] and a fault in [SourceBody] do.
 func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	if status != http.StatusUnauthorized && status != http.StatusForbidden {
 		return nil, ErrNone
@@ -146,9 +154,8 @@ func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	if len(auth.carriers) > 0 {
 		return fromParameter(auth)
 	}
-	c, err := fromBody(auth, header, body)
-	if wanted := auth.stepUp(status); wanted != nil && errors.Is(err, ErrNone) {
-		return nil, readStepUp(wanted)
+	if wanted := auth.stepUps(); wanted != nil && !auth.demands {
+		return readStepUp(wanted)
 	}
-	return c, err
+	return fromBody(auth, header, body)
 }

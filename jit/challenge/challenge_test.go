@@ -207,7 +207,7 @@ func TestParseMalformedBody(t *testing.T) {
 		"alone, two errors":        {jsonOnly, `{"error":"insufficient_authorization_details","error":"x","authorization_details_hint":` + object + `}`},
 		"alone, cut short":         {jsonOnly, hint(object)[:100]},
 		"alone, another error": {
-			with(header("Content-Type", "application/json"), "Www-Authenticate", `Bearer error="insufficient_scope"`), hint(object),
+			with(header("Content-Type", "application/json"), "Www-Authenticate", `Bearer error="invalid_token"`), hint(object),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -34,7 +34,7 @@ func fromParameter(auth authenticate) (*Challenge, error) {
 	c := auth.carriers[0]
 	code := c.Params[MemberError]
 	if len(auth.carriers) > 1 || code == RemediationCode && auth.demands {
-		return nil, malformed(SourceHeader, "several demands in "+fieldAuthenticate, nil)
+		return nil, severalDemands()
 	}
 	name := MemberDetails
 	if code == RemediationCode {
@@ -91,8 +91,12 @@ func decodeBase64URL(s string) ([]byte, error) {
 
 // WriteRemediation answers a call with the demand for detail in the words of
 // draft-ietf-oauth-rar-metadata-remediation: 401, and all that counts is in
-// WWW-Authenticate. The reference is the digest of detail. Else it is as [Write].
+// WWW-Authenticate. The reference is the digest of detail. Else, and for scopes, it is as
+// [Write].
 func WriteRemediation(w http.ResponseWriter, detail rar.Detail, description string) error {
+	if detail.IsScopes() {
+		return Write(w, http.StatusForbidden, detail, description)
+	}
 	object, err := detail.Canonical()
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
@@ -109,9 +113,5 @@ func WriteRemediation(w http.ResponseWriter, detail rar.Detail, description stri
 		return fmt.Errorf("challenge: %w", err)
 	}
 	refusal := refusalBody{Error: RemediationCode, Description: peer.Clean(description, MaxDescription)}
-	more := ", " + ParamRemediation + `="` + base64.RawURLEncoding.EncodeToString(text) + `"`
-	if n := len(authenticateValue(refusal)) + len(more); n > MaxHeader {
-		return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
-	}
-	return answer(w, http.StatusUnauthorized, refusal, more)
+	return answer(w, http.StatusUnauthorized, refusal, ParamRemediation, base64.RawURLEncoding.EncodeToString(text))
 }

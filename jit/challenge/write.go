@@ -18,6 +18,7 @@ import (
 // a JSON body with the hint. Status is 401 or 403. Description is for people and
 // may be ""; it is cleaned and cut as [Challenge] says, and goes into
 // WWW-Authenticate only when it needs no escape there (RFC 6750, section 3).
+// [rar.Scopes] are demanded as the RFC has it, by [ScopeCode] in WWW-Authenticate.
 //
 // Write must be called before anything is written to w. With an invalid detail,
 // one that does not fit into [MaxHeader], or another status it writes nothing and
@@ -30,12 +31,20 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
 	}
-	if n := base64.StdEncoding.EncodedLen(len(object)); n > MaxHeader {
-		return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
+	if detail.IsScopes() {
+		refusal := refusalBody{Error: ScopeCode, Description: peer.Clean(description, MaxDescription)}
+		return answer(w, status, refusal, paramScope, strings.Join(detail.Actions, " "))
 	}
-	h := w.Header()
-	h.Set(Header, base64.StdEncoding.EncodeToString(object))
-	return answer(w, status, refusalBody{ErrorCode, peer.Clean(description, MaxDescription), object}, "")
+	text := base64.StdEncoding.EncodeToString(object)
+	if len(text) > MaxHeader {
+		return tooLong(len(text))
+	}
+	w.Header().Set(Header, text)
+	return answer(w, status, refusalBody{ErrorCode, peer.Clean(description, MaxDescription), object}, "", "")
+}
+
+func tooLong(n int) error {
+	return fmt.Errorf("challenge: the detail needs a header of %d bytes, over the limit of %d", n, MaxHeader)
 }
 
 // A refusalBody is the body of a refusal, and what WWW-Authenticate says too.
@@ -45,8 +54,15 @@ type refusalBody struct {
 	Hint        jsontext.Value `json:"authorization_details_hint,omitzero"`
 }
 
-// answer writes a refusal. More are further parameters of WWW-Authenticate.
-func answer(w http.ResponseWriter, status int, refusal refusalBody, more string) error {
+// answer writes a refusal. WWW-Authenticate has what it says and the parameter, if any.
+func answer(w http.ResponseWriter, status int, refusal refusalBody, parameter, value string) error {
+	authenticate := authenticateValue(refusal)
+	if parameter != "" {
+		authenticate += ", " + parameter + `="` + value + `"`
+	}
+	if len(authenticate) > MaxHeader {
+		return tooLong(len(authenticate))
+	}
 	body, err := json.Marshal(refusal)
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
@@ -54,7 +70,7 @@ func answer(w http.ResponseWriter, status int, refusal refusalBody, more string)
 	h := w.Header()
 	h.Del("Content-Encoding")
 	h.Del("Content-Length")
-	h.Set(fieldAuthenticate, authenticateValue(refusal)+more)
+	h.Set(fieldAuthenticate, authenticate)
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

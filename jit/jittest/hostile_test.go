@@ -32,7 +32,7 @@ func TestHostile(t *testing.T) {
 		"API sends a huge header":        {not, nil, "header", 0},
 		"API sends a malformed demand":   {not, nil, "unreadable demand", 0},
 		"API names no demand":            {not, nil, "unreadable demand", 0},
-		"API refuses forever":            {asks, jit.ErrStillRefused, "3 tries", 0},
+		"API refuses forever":            {asks, jit.ErrStillRefused, "4 tries", 0},
 		"API redirects away":             {asks, nil, "", 1},
 		"API echoes tokens":              {asks, nil, "", 1},
 		"authority grants more":          {asks, jit.ErrOvergrant, "", 1},
