@@ -1,13 +1,11 @@
-package main
+package bench
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"path"
-	"slices"
+	"testing"
 	"time"
 
 	"github.com/jitagent/jitagent/dev"
@@ -20,71 +18,57 @@ import (
 	"github.com/jitagent/jitagent/resource"
 )
 
+// app is what all that is named here is called.
+const app = "bench"
+
 // world is an authorization server with an API beside it, in this process, and one
-// connection pool that measures and floors share.
+// connection pool that measures and floors share. It ends with its row.
 type world struct {
 	*dev.Servers
 	authority *lumoauth.Client
 	engine    *jit.Engine
 	base      *http.Transport
+	plain     *http.Client
 	token     string // the agent's own
-	closers   []func() error
 }
 
 // newWorld starts the servers, without the bounds that would end a task after a
 // hundred requests. documents serves the sample API, which asks the authorization
 // server about each token; else the API is a thin one.
-func newWorld(ctx context.Context, documents bool) (_ *world, err error) {
+func newWorld(t *testing.T, documents bool) *world {
 	w := &world{base: &http.Transport{MaxIdleConnsPerHost: 256}}
-	w.closers = append(w.closers, func() error { w.base.CloseIdleConnections(); return nil })
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
-	shared := &http.Client{Transport: w.base}
+	w.plain = &http.Client{Transport: w.base}
 	cfg := dev.Config{
 		Auth: lumodev.Config{
 			CAEP:    lumodev.CAEPPolicy{RiskThreshold: -1, BurstRequests: -1},
 			TaskTTL: 24 * time.Hour,
 			MaxTTL:  time.Hour,
 		},
-		Guard: func(cfg *resource.Config, _ string) { cfg.HTTPClient = shared }, // and memory for all state: a disk would hide what the rest costs
+		Guard: func(cfg *resource.Config, _ string) { cfg.HTTPClient = w.plain }, // and memory for all state: a disk would hide what the rest costs
 	}
 	if documents {
-		reports, err := os.MkdirTemp("", "bench-reports-")
-		if err != nil {
-			return nil, err
-		}
-		w.closers = append(w.closers, func() error { return os.RemoveAll(reports) })
-		cfg.Documents = &docapi.Config{Reports: reports, Limits: docapi.Limits{Keys: 1 << 30}}
+		cfg.Documents = &docapi.Config{Reports: t.TempDir(), Limits: docapi.Limits{Keys: 1 << 30}}
 	} else {
 		cfg.API = func(*resource.Verifier, string) (http.Handler, error) { return http.HandlerFunc(w.thin), nil }
 	}
-	if w.Servers, err = dev.Start(ctx, cfg); err != nil {
-		return nil, err
-	}
-	w.closers = append(w.closers, w.Close)
+	w.Servers = must(dev.Start(t.Context(), cfg))(t)
+	t.Cleanup(func() {
+		w.base.CloseIdleConnections()
+		check(t, w.Close())
+	})
 	agent := w.Client()
-	agent.HTTPClient = shared
-	if w.authority, err = lumoauth.New(agent); err != nil {
-		return nil, err
-	}
-	token, err := w.authority.AgentToken(ctx)
-	if err != nil {
-		return nil, err
-	}
-	w.token = token.Reveal()
-	w.engine, err = jit.New(jit.Config{Authority: w.authority})
-	return w, err
+	agent.HTTPClient = w.plain
+	w.authority = must(lumoauth.New(agent))(t)
+	w.token = must(w.authority.AgentToken(t.Context()))(t).Reveal()
+	w.engine = must(jit.New(jit.Config{Authority: w.authority}))(t)
+	return w
 }
 
-func (w *world) close() error {
-	var errs []error
-	for _, stop := range slices.Backward(w.closers) {
-		errs = append(errs, stop())
-	}
-	return errors.Join(errs...)
+// openTask opens a task that is completed with its row.
+func openTask(t *testing.T, engine *jit.Engine) *jit.Task {
+	task := must(engine.Open(t.Context(), jit.TaskSpec{Name: app}))(t)
+	t.Cleanup(func() { check(t, task.Complete(context.WithoutCancel(t.Context()))) })
+	return task
 }
 
 // content is what the thin API answers: a short document.
@@ -99,16 +83,6 @@ func (w *world) thin(rw http.ResponseWriter, r *http.Request) {
 	}
 	_, _ = io.WriteString(rw, content)
 }
-
-func (w *world) escalating() *http.Client {
-	origin, err := jit.OriginOf(w.API)
-	if err != nil {
-		panic(err) // our own server's address
-	}
-	return &http.Client{Transport: &jit.Transport{Origin: origin, Base: w.base}}
-}
-
-func (w *world) plain() *http.Client { return &http.Client{Transport: w.base} }
 
 func read(id string) rar.Detail {
 	return rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: id}

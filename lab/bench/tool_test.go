@@ -1,9 +1,9 @@
-package main
+package bench
 
 import (
-	"context"
 	"errors"
 	"strings"
+	"testing"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
@@ -11,6 +11,7 @@ import (
 	"google.golang.org/adk/v2/tool/toolconfirmation"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -23,17 +24,6 @@ func (*toolContext) InvocationID() string                                 { retu
 func (*toolContext) FunctionCallID() string                               { return "call-1" }
 func (*toolContext) ToolConfirmation() *toolconfirmation.ToolConfirmation { return nil }
 
-// runnable returns the method by which ADK calls a tool.
-func runnable(t tool.Tool) (func(adk.Context, any) (map[string]any, error), error) {
-	r, ok := t.(interface {
-		Run(adk.Context, any) (map[string]any, error)
-	})
-	if !ok {
-		return nil, errors.New("the tool cannot be called")
-	}
-	return r.Run, nil
-}
-
 func toolCall() measure {
 	type ourArgs struct {
 		DocumentID string `json:"document_id" jsonschema:"minLength=1,maxLength=64,pattern=^[A-Za-z0-9_-]+$"`
@@ -44,43 +34,28 @@ func toolCall() measure {
 	doc := tools.Document{ID: "doc_9982", Title: "Q4 churn", Kind: "report", Updated: "2026-01-01", Content: strings.Repeat("Churn rose to 4.2 % in Q4.\n", 80)}
 	return measure{
 		name: "call of a tool of tools.New", floor: "ADK functiontool, same function", goal: goal{ratio: 0.5},
-		open: func(ctx context.Context) (*pair, error) {
-			engine, err := jit.New(jit.Config{Authority: grantor{}})
-			if err != nil {
-				return nil, err
-			}
-			task, err := engine.Open(ctx, jit.TaskSpec{})
-			if err != nil {
-				return nil, err
-			}
-			ours, err := tools.New(tools.Spec[ourArgs]{
+		open: func(t *testing.T) pair {
+			task := fake.Task(t, &fake.Authority{})
+			ours := must(tools.New(tools.Spec[ourArgs]{
 				Name: "fetch", Description: "fetches", Ceiling: func(ourArgs) []rar.Detail { return nil },
-			}, func(tools.Context, ourArgs) (tools.Document, error) { return doc, nil })
-			if err != nil {
-				return nil, err
-			}
-			theirs, err := functiontool.New(functiontool.Config{Name: "fetch", Description: "fetches"},
-				func(adk.Context, theirArgs) (tools.Document, error) { return doc, nil })
-			if err != nil {
-				return nil, err
-			}
-			toolCtx := &toolContext{adk.NewStrictContextMock(jit.NewContext(ctx, task))}
+			}, func(tools.Context, ourArgs) (tools.Document, error) { return doc, nil }))(t)
+			theirs := must(functiontool.New(functiontool.Config{Name: "fetch", Description: "fetches"},
+				func(adk.Context, theirArgs) (tools.Document, error) { return doc, nil }))(t)
+			toolCtx := &toolContext{adk.NewStrictContextMock(jit.NewContext(t.Context(), task))}
 			args := map[string]any{"document_id": "doc_9982"}
-			side := func(t tool.Tool) (side, error) {
-				run, err := runnable(t)
-				return side{run: func() error {
-					m, err := run(toolCtx, args)
+			called := func(called tool.Tool) side {
+				runnable := called.(interface { // by which ADK calls a tool
+					Run(adk.Context, any) (map[string]any, error)
+				})
+				return does(func() error {
+					m, err := runnable.Run(toolCtx, args)
 					if err == nil && m["id"] != "doc_9982" {
 						err = errors.New("the tool gave another result")
 					}
 					return err
-				}}, err
+				})
 			}
-			p := &pair{close: func() error { return task.Complete(context.WithoutCancel(ctx)) }}
-			if p.ours, err = side(ours); err == nil {
-				p.floor, err = side(theirs)
-			}
-			return p, err
+			return pair{ours: called(ours), floor: called(theirs)}
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"testing"
 
 	api "github.com/sashabaranov/go-openai"
 	"google.golang.org/adk/v2/model"
@@ -22,7 +23,7 @@ import (
 const (
 	apiKey = "key-of-the-bench"
 	pieces = 100 // of a streamed answer
-	said   = "You are an analyst."
+	system = "You are an analyst."
 	asked  = "Fetch document doc_9982 and summarize it."
 )
 
@@ -77,7 +78,7 @@ func llmRequest() *model.LLMRequest {
 			}}},
 		},
 		Config: &genai.GenerateContentConfig{
-			SystemInstruction: genai.NewContentFromText(said, genai.RoleUser),
+			SystemInstruction: genai.NewContentFromText(system, genai.RoleUser),
 			Tools: []*genai.Tool{{FunctionDeclarations: []*genai.FunctionDeclaration{
 				declared("fetch_document", "Fetches a document."), declared("create_report", "Creates a report."),
 			}}},
@@ -88,20 +89,14 @@ func llmRequest() *model.LLMRequest {
 // libraryRequest is the same conversation, written in the library's types.
 func libraryRequest(schema map[string]any) (api.ChatCompletionRequest, error) {
 	arguments, err := json.Marshal(map[string]any{"document_id": "doc_9982"})
-	if err != nil {
-		return api.ChatCompletionRequest{}, err
-	}
-	result, err := json.Marshal(fetched)
-	if err != nil {
-		return api.ChatCompletionRequest{}, err
-	}
+	result, failure := json.Marshal(fetched)
 	declared := func(name, description string) api.Tool {
 		return api.Tool{Type: api.ToolTypeFunction, Function: &api.FunctionDefinition{Name: name, Description: description, Parameters: schema}}
 	}
 	return api.ChatCompletionRequest{
 		Model: "test-model",
 		Messages: []api.ChatCompletionMessage{
-			{Role: "system", Content: said},
+			{Role: "system", Content: system},
 			{Role: "user", Content: asked},
 			{Role: "assistant", ToolCalls: []api.ToolCall{{
 				ID: "call_1", Type: "function", Function: api.FunctionCall{Name: "fetch_document", Arguments: string(arguments)},
@@ -109,7 +104,7 @@ func libraryRequest(schema map[string]any) (api.ChatCompletionRequest, error) {
 			{Role: "tool", ToolCallID: "call_1", Content: string(result)},
 		},
 		Tools: []api.Tool{declared("fetch_document", "Fetches a document."), declared("create_report", "Creates a report.")},
-	}, nil
+	}, errors.Join(err, failure)
 }
 
 func checked(text string, err error) error {
@@ -168,30 +163,24 @@ func streamLibrary(ctx context.Context, client *api.Client, schema map[string]an
 }
 
 func openAIAnswer(stream bool) measure {
-	name, byHand := "openai provider, one answer", askLibrary
+	m := measure{name: "openai provider, one answer", floor: "go-openai alone, same server", goal: goal{ratio: 1.10}}
+	byHand := askLibrary
 	if stream {
-		name, byHand = fmt.Sprintf("openai provider, one answer streamed in %d pieces", pieces), streamLibrary
+		m.name += fmt.Sprintf(" streamed in %d pieces", pieces)
+		byHand = streamLibrary
 	}
-	return measure{
-		name: name, floor: "go-openai alone, same server", goal: goal{ratio: 1.10},
-		open: func(ctx context.Context) (*pair, error) {
-			server := openAIServer()
-			base, err := provider.BaseURL("the bench", server.URL+"/v1")
-			if err != nil {
-				return nil, err
-			}
-			llm, err := openai.New(provider.Config{Model: "test-model", Key: secret.New(apiKey), BaseURL: base, HTTPClient: server.Client()})
-			if err != nil {
-				return nil, err
-			}
-			config := api.DefaultConfig(apiKey)
-			config.BaseURL, config.HTTPClient = server.URL+"/v1", server.Client()
-			client, req, schema := api.NewClientWithConfig(config), llmRequest(), parameters()
-			return &pair{
-				ours:  side{run: func() error { return ask(ctx, llm, req, stream) }},
-				floor: side{run: func() error { return byHand(ctx, client, schema) }},
-				close: func() error { server.Close(); return nil },
-			}, nil
-		},
+	m.open = func(t *testing.T) pair {
+		server := openAIServer()
+		t.Cleanup(server.Close)
+		base := must(provider.BaseURL("the bench", server.URL+"/v1"))(t)
+		llm := must(openai.New(provider.Config{Model: "test-model", Key: secret.New(apiKey), BaseURL: base, HTTPClient: server.Client()}))(t)
+		config := api.DefaultConfig(apiKey)
+		config.BaseURL, config.HTTPClient = server.URL+"/v1", server.Client()
+		client, req, schema := api.NewClientWithConfig(config), llmRequest(), parameters()
+		return pair{
+			ours:  does(func() error { return ask(t.Context(), llm, req, stream) }),
+			floor: does(func() error { return byHand(t.Context(), client, schema) }),
+		}
 	}
+	return m
 }

@@ -1,13 +1,12 @@
-package main
+package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
@@ -25,41 +24,23 @@ const manyRuns = 100_000
 func explainInLarge() measure {
 	return measure{
 		name: "explain the last of 100 000 runs", floor: "of 10", goal: goal{ratio: 1.5},
-		open: func(ctx context.Context) (*pair, error) {
-			dir, err := os.MkdirTemp("", "bench-large-")
-			if err != nil {
-				return nil, err
+		open: func(t *testing.T) pair {
+			among := func(runs int) (*sqlite.Journal, side) {
+				j := newJournal(t)
+				fill(t, j, runs)
+				return j, does(func() error { return explainLast(t.Context(), j) })
 			}
-			p := &pair{close: func() error { return os.RemoveAll(dir) }}
-			for _, s := range []struct {
-				runs int
-				side *side
-			}{{10, &p.floor}, {manyRuns, &p.ours}} {
-				j, err := sqlite.Open(ctx, sqlite.Options{Dir: filepath.Join(dir, fmt.Sprint(s.runs))})
-				if err == nil {
-					before := p.close
-					p.close = func() error { return errors.Join(j.Close(), before()) }
-					err = fill(ctx, j, s.runs)
-				}
-				if err != nil {
-					return nil, errors.Join(err, p.close())
-				}
-				s.side.run = func() error { return explainLast(ctx, j) }
-			}
-			p.notes = func(*Row) ([]string, error) {
-				info, err := os.Stat(filepath.Join(dir, fmt.Sprint(manyRuns), "journal.db"))
-				if err != nil {
-					return nil, err
-				}
-				return []string{fmt.Sprintf("%.1f kB a run on disk", float64(info.Size())/manyRuns/1000)}, nil
-			}
-			return p, nil
+			j, ours := among(manyRuns)
+			_, floor := among(10)
+			return pair{ours: ours, floor: floor, notes: func(row) []string {
+				return []string{fmt.Sprintf("%.1f kB a run on disk", float64(must(os.Stat(j.Path()))(t).Size())/manyRuns/1000)}
+			}}
 		},
 	}
 }
 
 // fill writes the entries of runs, in order.
-func fill(ctx context.Context, j *sqlite.Journal, runs int) error {
+func fill(t *testing.T, j *sqlite.Journal, runs int) {
 	for i := range runs {
 		run := strings.ToUpper(fmt.Sprintf("%026x", uint64(i)*0x9e3779b97f4a7c15))
 		detail := rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: fmt.Sprint("doc_", i), Locations: []string{"https://api.example.com"}}
@@ -87,13 +68,10 @@ func fill(ctx context.Context, j *sqlite.Journal, runs int) error {
 			note(jit.EntryCallEnded, jit.Entry{Result: "ok"})
 		}
 		if i%100 == 99 || i == runs-1 {
-			if err := j.Append(ctx, jit.Entry{Kind: jit.EntryTaskCompleting, Run: run}); err != nil {
-				return err
-			}
+			check(t, j.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskCompleting, Run: run}))
 		}
 		note(jit.EntryTaskCompleted, jit.Entry{Issued: 2, Revoked: 2})
 	}
-	return nil
 }
 
 // explainLast does what analyst explain does.
