@@ -219,32 +219,40 @@ type row struct {
 // pageSize is how many entries are read at once, unless they are in a pack.
 const pageSize = 256
 
-// page returns rows after a number, in order: those of one pack, or loose ones. An
-// error comes with those that could be read before it.
-func page(c *sqldb.Conn, after int64) (rows []row, err error) {
-	packed := false
-	err = c.Query(func(r sqldb.Row) (err error) {
-		packed = true
-		rows, err = unpack(r.Int(0), r.Int(1), r.Bytes(2), r.Bytes(3))
-		return err
-	}, "SELECT first, last, data, hashes FROM packs WHERE last > ? ORDER BY last LIMIT 1", after)
-	for len(rows) > 0 && rows[0].seq <= after {
-		rows = rows[1:]
-	}
-	if packed || err != nil {
-		return rows, err
-	}
-	err = c.Query(func(r sqldb.Row) error {
-		rows = append(rows, row{r.Int(0), r.Bytes(1), r.Bytes(2)})
-		return nil
-	}, "SELECT seq, data, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?", after, pageSize)
-	return rows, err
+// A span is a part of the entries, in order.
+type span struct {
+	after, last int64                  // from which number, not included, and to which
+	mayBe       func(data []byte) bool // whether one is wanted; nil wants all
 }
+
+// page returns the next rows that are wanted, out of one pack or of loose entries, moves
+// on behind them, and reports whether there may be more. An error comes with those that
+// could be read before it.
+func (s *span) page(c *sqldb.Conn) (rows []row, more bool, err error) {
+	err = c.Query(func(r sqldb.Row) (err error) {
+		more = true
+		rows, err = unpack(r.Int(0), r.Int(1), r.Bytes(2), r.Bytes(3), s)
+		return err
+	}, "SELECT first, last, data, hashes FROM packs WHERE last > ? ORDER BY last LIMIT 1", s.after)
+	if !more && err == nil {
+		err = c.Query(func(r sqldb.Row) error {
+			more = true
+			s.after = r.Int(0)
+			if data := r.Bytes(1); s.wants(data) {
+				rows = append(rows, row{s.after, data, r.Bytes(2)})
+			}
+			return nil
+		}, "SELECT seq, data, hash FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", s.after, s.last, pageSize)
+	}
+	return rows, more && s.after < s.last, err
+}
+
+func (s *span) wants(data []byte) bool { return s.mayBe == nil || s.mayBe(data) }
 
 // entry returns one entry.
 func entry(c *sqldb.Conn, seq int64) (row, error) {
-	rows, err := page(c, seq-1)
-	if len(rows) > 0 && rows[0].seq == seq {
+	rows, _, err := (&span{after: seq - 1, last: seq}).page(c)
+	if len(rows) > 0 {
 		return rows[0], nil
 	}
 	return row{}, errors.Join(err, errMissing)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
@@ -64,17 +63,22 @@ func (x *txn) savePack(rows []row) error {
 	return x.c.Exec("INSERT INTO packs VALUES (?, ?, ?, ?)", rows[len(rows)-1].seq, rows[0].seq, data.Bytes(), hashes)
 }
 
-// unpack returns the rows of a pack. An error comes with those before it, and names the
-// entry.
-func unpack(first, last int64, data, hashes []byte) (rows []row, err error) {
+// unpack returns the rows of a pack that are wanted of a span, which it moves on. An
+// error comes with those before it, and names the entry.
+func unpack(first, last int64, data, hashes []byte, s *span) (rows []row, err error) {
 	lines := bufio.NewReader(flate.NewReader(bytes.NewReader(data)))
-	for seq := first; seq <= last; seq++ {
-		line, err := readLine(lines)
-		if err != nil || len(hashes) < 32 {
+	var line []byte
+	for seq := first; seq <= min(last, s.last); seq++ {
+		if line, err = readLine(lines, line[:0]); err != nil || len(hashes) < 32 {
 			return rows, &journal.EntryError{Seq: seq, Reason: fmt.Sprintf("the pack of entries %d to %d cannot be read", first, last)}
 		}
-		rows = append(rows, row{seq, line, hashes[:32]})
+		if seq > s.after && s.wants(line) {
+			rows = append(rows, row{seq, bytes.Clone(line), hashes[:32]})
+		}
 		hashes = hashes[32:]
+	}
+	if s.after = min(last, s.last); s.after < last {
+		return rows, nil
 	}
 	if _, err := lines.ReadByte(); err != io.EOF || len(hashes) > 0 {
 		return rows, &journal.EntryError{Seq: last + 1, Reason: "it is in a pack, out of its place"}
@@ -82,14 +86,14 @@ func unpack(first, last int64, data, hashes []byte) (rows []row, err error) {
 	return rows, nil
 }
 
-// readLine reads a line of an entry's length at most.
-func readLine(from *bufio.Reader) (line []byte, err error) {
+// readLine appends a line of an entry's length at most.
+func readLine(from *bufio.Reader, line []byte) ([]byte, error) {
 	for {
 		part, err := from.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
 		case err == nil:
-			return slices.Clip(line[:len(line)-1]), nil
+			return line[:len(line)-1], nil
 		case !errors.Is(err, bufio.ErrBufferFull) || len(line) > journal.MaxEntry:
 			return nil, io.ErrUnexpectedEOF
 		}

@@ -63,6 +63,14 @@ func TestPackedEntriesAreAsTheyWere(t *testing.T) {
 			t.Errorf("run %s has %d entries", run, n)
 		}
 	}
+	read := testing.AllocsPerRun(10, func() {
+		if _, err := j.Entries(t.Context(), "r50"); err != nil {
+			t.Error(err)
+		}
+	})
+	if read > 256 {
+		t.Errorf("reading 5 of the 512 entries of a pack takes %v allocations", read)
+	}
 	report, err := j.Verify(t.Context())
 	if err != nil || report.Entries != 2510 || report.Tasks != 500 {
 		t.Errorf("Verify() = %+v, %v", report, err)

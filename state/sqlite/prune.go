@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
@@ -86,7 +87,7 @@ func (x *txn) prune(before time.Time) (int64, error) {
 
 // cutPack makes the pack that goes beyond an entry begin after it.
 func (x *txn) cutPack(limit int64) error {
-	rows, err := page(x.c, limit)
+	rows, _, err := (&span{after: limit, last: math.MaxInt64}).page(x.c)
 	if err != nil || len(rows) == 0 {
 		return err
 	}

@@ -42,27 +42,19 @@ func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal
 // them, and whether there may be any. A loop that takes long so keeps neither a
 // connection nor the WAL from being reused.
 func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal.Record, next journal.Filter, more bool, err error) {
-	next, last := f, int64(math.MaxInt64)
-	mayBe := hint(f)
+	next = f
 	err = j.with(ctx, func(c *sqldb.Conn) error {
+		part := span{f.After, math.MaxInt64, hint(f)}
 		if f.Run != "" {
 			tasks, err := readTasks(c, "WHERE run = ?", f.Run)
 			if err != nil || len(tasks) == 0 {
 				return err
 			}
-			next.After, last = max(f.After, tasks[0].FirstSeq-1), tasks[0].LastSeq
+			part.after, part.last = max(f.After, tasks[0].FirstSeq-1), tasks[0].LastSeq
 		}
-		rows, err := page(c, next.After)
-		more = len(rows) > 0
+		rows, any, err := part.page(c)
+		next.After, more = part.after, any
 		for _, r := range rows {
-			if r.seq > last {
-				more = false
-				break
-			}
-			next.After = r.seq
-			if !mayBe(r.data) {
-				continue
-			}
 			rec, err := r.record()
 			if err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/sqldb"
@@ -62,15 +63,18 @@ func (j *Journal) Verify(ctx context.Context, known ...journal.Head) (report jou
 // walk adds all entries to a chain.
 func walk(c *sqldb.Conn, chain *journal.Chain) error {
 	// From before the first number, for who put one there.
-	for last, more := int64(-1<<62), true; more; {
-		rows, err := page(c, last)
+	all, last := span{after: -1 << 62, last: math.MaxInt64}, int64(-1<<62)
+	for more := true; more; {
+		var rows []row
+		var err error
+		rows, more, err = all.page(c)
 		for _, r := range rows {
 			if _, err := chain.Add(r.seq, r.data, r.hash); err != nil {
 				return err
 			}
 			last = r.seq
 		}
-		if more = len(rows) > 0; err != nil {
+		if err != nil {
 			if _, named := errors.AsType[*journal.EntryError](err); !named {
 				err = fmt.Errorf("%w (after entry %d)", err, last)
 			}
