@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -207,14 +208,16 @@ func (t *Task) revoke(ctx context.Context, token secret.String) bool {
 	return err == nil
 }
 
-// usable reports why a token cannot be sent as a bearer token, or is not the one
-// that was asked for. One under another task would outlive this one.
+// usable reports why a token cannot be sent, or is not the one that was asked for. One
+// under another task would outlive this one.
 func usable(issued Issued, dec Decision) error {
 	switch {
 	case issued.Token.IsZero():
 		return errors.New("it is empty")
-	case issued.Type != "" && !strings.EqualFold(issued.Type, "Bearer"):
+	case issued.DPoP == nil && issued.Type != "" && !strings.EqualFold(issued.Type, "Bearer"):
 		return errors.New("it is not a bearer token") // RFC 6749, section 7.1
+	case issued.DPoP != nil && !strings.EqualFold(issued.Type, dpop.Scheme):
+		return errors.New("it is not bound to the key that it was asked for with") // RFC 9449, section 5
 	case issued.RequestID != "" && issued.RequestID != dec.RequestID:
 		return errors.New("it belongs to another request")
 	case issued.TaskID != "" && issued.TaskID != dec.TaskID:

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -19,12 +20,12 @@ type attempt struct {
 	req  *http.Request
 	sent bool // the request's own body was handed on
 
-	effect *effect  // of a request that is not read-only; nil until it is sent
-	lost   bool     // the answer to an earlier sending, so that it may have taken effect
-	using  string   // the request whose grant is sent; "" for the base token
-	asked  string   // what a grant was last obtained for, as the API names it
-	bare   bool     // the request was last sent without any token
-	scopes []string // of grants that the API refused for want of others
+	effect *effect    // of a request that is not read-only; nil until it is sent
+	lost   bool       // the answer to an earlier sending, so that it may have taken effect
+	using  string     // the request whose grant is sent; "" for the base token
+	sends  Credential // what the request was last sent with
+	asked  string     // what a grant was last obtained for, as the API names it
+	scopes []string   // of grants that the API refused for want of others
 
 	answered chan struct{} // to be closed at the first answer, since others wait for it; nil otherwise
 }
@@ -51,7 +52,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		// Reading the refusal uses the response up only if there is a demand.
 		ch, err := a.readChallenge(resp)
 		if errors.Is(err, challenge.ErrNone) {
-			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() {
+			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() && !dpop.Refused(resp) {
 				// The token expired or was revoked. Start over without it.
 				a.s.task.grants.drop(grant)
 				drain(resp)
@@ -131,17 +132,21 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	for name, values := range a.req.Header {
 		req.Header[name] = values
 	}
-	a.using, a.bare = "", false
+	a.using = ""
 	if grant != nil {
-		req.Header["Authorization"], a.using = grant.header(), grant.RequestID
+		a.sends, a.using = Credential{grant.Token, grant.DPoP}, grant.RequestID
 	} else {
-		base, err := a.s.task.baseToken(a.req.Context())
-		if err != nil {
+		var err error
+		if a.sends, err = a.s.task.baseToken(a.req.Context()); err != nil {
 			return nil, err
 		}
-		if a.bare = base.IsZero(); !a.bare {
-			req.Header["Authorization"] = bearer(base)
-		}
+	}
+	switch { // what is bound to a key goes out with a proof only, see trip
+	case a.sends.DPoP != nil || a.sends.Token.IsZero():
+	case grant != nil:
+		req.Header["Authorization"] = grant.header()
+	default:
+		req.Header["Authorization"] = bearer(a.sends.Token)
 	}
 	if a.sent && a.req.GetBody != nil {
 		body, err := a.req.GetBody()
@@ -166,6 +171,15 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	}
 	resp.Request = a.req // what was sent holds a token, and responses get logged
 	return resp, nil
+}
+
+// trip hands a request on, with a fresh proof where its token is bound to a key.
+func (a *attempt) trip(req *http.Request) (*http.Response, error) {
+	a.sent = true
+	if a.sends.DPoP == nil || a.sends.Token.IsZero() {
+		return a.t.base().RoundTrip(req)
+	}
+	return a.sends.DPoP.RoundTrip(a.t.base(), req, a.sends.Token)
 }
 
 // escalate turns a demand into a grant, or into the reason why not.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -19,9 +20,9 @@ import (
 // each on in an [*AuthorityError].
 type Authority interface {
 	// AgentToken returns the agent's own access token, the base token: refreshed
-	// ahead of its expiry, with one refresh for all waiters. The zero String is for
+	// ahead of its expiry, with one refresh for all waiters. The zero Credential is for
 	// an agent that has none: what would carry it is sent without.
-	AgentToken(ctx context.Context) (secret.String, error)
+	AgentToken(ctx context.Context) (Credential, error)
 
 	// CreateTask opens a task. Everything granted later hangs below it.
 	CreateTask(ctx context.Context, spec TaskSpec) (TaskInfo, error)
@@ -50,6 +51,14 @@ type Authority interface {
 // its task ends. The engine does so with one that it will not use.
 type Revoker interface {
 	Revoke(ctx context.Context, token secret.String) error
+}
+
+// A Credential is a token, and how it is sent.
+type Credential struct {
+	Token secret.String
+	// DPoP is the key that the token is bound to (RFC 9449): each sending has a proof of
+	// its own, and none is as a bearer token. nil for a bearer token.
+	DPoP *dpop.Key
 }
 
 // TaskSpec says what a task is for. All fields are optional.
@@ -149,7 +158,7 @@ type Decision struct {
 // Issued is a redeemed grant.
 type Issued struct {
 	Token     secret.String
-	Type      string        // "Bearer"
+	Type      string        // "Bearer", or "DPoP" of a token that is bound to DPoP
 	ExpiresIn time.Duration // 0 when the server does not say
 	// Details is what the token covers, as the server says or the token itself; nil
 	// when neither does. The token is then revoked and not used ([ErrSilent]): a server
@@ -163,6 +172,7 @@ type Issued struct {
 	Scopes    []string
 	TaskID    string
 	RequestID string
+	DPoP      *dpop.Key // as in [Credential]
 }
 
 // ErrSpent is wrapped by errors of an [Authority] that say "never again": the request

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
-	"github.com/jitagent/jitagent/secret"
 )
 
 // transient is a fault that is worth another try.
@@ -125,7 +124,7 @@ func TestAuthorityErrorSaysWhoseFaultItIs(t *testing.T) {
 		op        string
 	}{
 		{"login", func(err error) *fake.Authority {
-			return &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, err }}
+			return &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{}, err }}
 		}, "log the agent in"},
 		{"create", func(err error) *fake.Authority {
 			return &fake.Authority{Create: func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, err }}

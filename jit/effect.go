@@ -37,8 +37,7 @@ func (a *attempt) deliver(req *http.Request, grant *Grant) (*http.Response, erro
 func (a *attempt) read(req *http.Request) (*http.Response, error) {
 	var pause *pauses
 	for {
-		a.sent = true
-		resp, err := a.t.base().RoundTrip(req)
+		resp, err := a.trip(req)
 		if err == nil || !peer.Broke(err).Passing() {
 			return resp, err
 		}
@@ -87,8 +86,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 	}
 	pause := a.pauses()
 	for {
-		a.sent = true
-		resp, err := a.t.base().RoundTrip(req)
+		resp, err := a.trip(req)
 		fault := err
 		if err == nil && resp != nil && a.t.HonorsIdempotencyKey && !refused(resp) { // a refusal is read with bounds of its own
 			_, fault = peek(resp, maxKept, bodyWait) // of an answer that breaks off, nobody has seen a part

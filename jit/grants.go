@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -21,13 +22,14 @@ type Grant struct {
 	TaskID    string
 	ExpiresAt time.Time // by this machine's clock, counted from before the token was asked for
 	Scopes    []string  // that bound the token in place of Detail, see [Issued]; nil where Detail does
+	DPoP      *dpop.Key // that the token is bound to: it goes nowhere without a proof; nil for a bearer token
 
 	issue    *issue            // shared by the copies of the grant
 	calls    map[callName]bool // that it serves, where a person decided; nil for any. Guarded by grants.mu
 	covers   rar.Checked       // Detail
 	key      grantKey          // of what was asked, with the origin that it was asked for
 	useUntil time.Time         // a little before ExpiresAt
-	header   func() []string   // the Authorization header, built once; a func, since fmt prints unexported fields
+	header   func() []string   // the Authorization header of a bearer token, built once; a func, since fmt prints unexported fields
 }
 
 // newGrant builds a grant of the given lifetime, counted from start.
@@ -35,7 +37,10 @@ func newGrant(issued Issued, covers rar.Checked, key grantKey, start time.Time, 
 	// A token that expires on its way is refused with 401 and costs a second
 	// grant: stop using it a little earlier.
 	margin := min(5*time.Second, ttl/10)
-	header := bearer(issued.Token)
+	var header []string
+	if issued.DPoP == nil {
+		header = bearer(issued.Token)
+	}
 	var calls map[callName]bool
 	if key.call != "" {
 		calls = map[callName]bool{}
@@ -47,6 +52,7 @@ func newGrant(issued Issued, covers rar.Checked, key grantKey, start time.Time, 
 		TaskID:    issued.TaskID,
 		ExpiresAt: start.Add(ttl),
 		Scopes:    issued.Scopes,
+		DPoP:      issued.DPoP,
 		calls:     calls,
 		covers:    covers,
 		key:       key,

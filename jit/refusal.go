@@ -32,7 +32,7 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	switch {
 	case errors.Is(err, challenge.ErrNone):
 		return nil, err
-	case err == nil && ch.Error == "" && resp.StatusCode == http.StatusUnauthorized && !a.bare:
+	case err == nil && ch.Error == "" && resp.StatusCode == http.StatusUnauthorized && !a.sends.Token.IsZero():
 		return nil, challenge.ErrNone // it is about the token that was sent
 	case err != nil && a.s.task.Scrub(err.Error()) != err.Error(),
 		err == nil && a.echoes(ch.Details):

@@ -97,7 +97,7 @@ func TestScopesOfA401(t *testing.T) {
 		"without a token": {secret.String{}, 200, 1},
 		"with a token":    {secret.New(fake.BaseToken), 401, 0},
 	} {
-		authority := &fake.Authority{Login: func() (secret.String, error) { return tt.base, nil }}
+		authority := &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{Token: tt.base}, nil }}
 		c := offline(t, jit.Config{Authority: authority}, nil).over(fake.Transport{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") != "Bearer "+fake.TokenFor(rar.Scopes("a")) {
 				bearerError(w, 401, `scope="a", resource_metadata="https://api.example.com/.well-known/oauth-protected-resource"`)

@@ -40,7 +40,7 @@ func leaks(text string) bool {
 
 func canaries() *fake.Authority {
 	return &fake.Authority{
-		Login: func() (secret.String, error) { return secret.New(canaryBase), nil },
+		Login: func() (jit.Credential, error) { return jit.Credential{Token: secret.New(canaryBase)}, nil },
 		Issue: func(_ string, d rar.Detail) jit.Issued {
 			return jit.Issued{Token: secret.New(canaryGrant), ExpiresIn: time.Minute, Details: []rar.Detail{d}}
 		},

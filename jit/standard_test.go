@@ -66,7 +66,7 @@ func TestSpentRequestIsLeftAlone(t *testing.T) {
 
 // Without a token of its own the agent sends none, and learns what is demanded.
 func TestAgentWithoutABaseToken(t *testing.T) {
-	authority := &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, nil }}
+	authority := &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{}, nil }}
 	var sent [][]string
 	c := offline(t, jit.Config{Authority: authority}, nil)
 	api := guarded(needsPath)

@@ -201,12 +201,12 @@ func (t *Task) emit(e Event) {
 }
 
 // baseToken returns the agent's own token and remembers it for [Task.Scrub].
-func (t *Task) baseToken(ctx context.Context) (secret.String, error) {
+func (t *Task) baseToken(ctx context.Context) (Credential, error) {
 	tok, err := t.engine.cfg.Authority.AgentToken(ctx)
 	if err != nil {
-		return secret.String{}, &AuthorityError{opLogin, err}
+		return Credential{}, &AuthorityError{opLogin, err}
 	}
-	t.secrets.Add(tok)
+	t.secrets.Add(tok.Token)
 	return tok, nil
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/secret"
 )
 
 func TestOwnAuthorizationIsRefused(t *testing.T) {
@@ -132,7 +131,7 @@ func TestEveryBodyIsClosedOnce(t *testing.T) {
 	}{
 		"success":             {wantBody: 3},
 		"outside the ceiling": {cfg: jit.Config{Policy: []rar.Detail{}}, wantBody: 2},
-		"no login":            {cfg: jit.Config{Authority: &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, errors.New("no") }}}, wantBody: 2},
+		"no login":            {cfg: jit.Config{Authority: &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{}, errors.New("no") }}}, wantBody: 2},
 		"denied": {cfg: jit.Config{Authority: &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) {
 			return jit.Decision{Status: jit.StatusDenied}, nil
 		}}}, wantBody: 2},

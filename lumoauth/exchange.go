@@ -128,7 +128,7 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 	if err != nil {
 		return nil, err
 	}
-	t, err := oauth.ParseToken(a.body)
+	t, err := oauth.ParseToken(a.body, false)
 	if err != nil {
 		return nil, unusable(opExchange, a, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -40,14 +41,14 @@ const (
 // ones share the token until 60 seconds before its expiry, or a fifth of a shorter
 // lifetime. Callers who come together share one login, and each can leave it with
 // its context. While a refresh fails, the old token serves until it expires.
-func (c *Client) AgentToken(ctx context.Context) (secret.String, error) {
+func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 	t, err := retry(ctx, c, repeatSafe, func(ctx context.Context) (*cachedToken, error) {
 		return c.agent.get(ctx, opLogin)
 	})
 	if err != nil {
-		return secret.String{}, err
+		return jit.Credential{}, err
 	}
-	return t.value, nil
+	return jit.Credential{Token: t.value}, nil
 }
 
 // login makes one try with the client credentials (RFC 6749, section 4.4).
@@ -62,7 +63,7 @@ func (c *Client) login(ctx context.Context) (*cachedToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	issued, err := oauth.ParseToken(a.body)
+	issued, err := oauth.ParseToken(a.body, false)
 	if err != nil {
 		return nil, unusable(opLogin, a, err)
 	}

@@ -18,8 +18,8 @@ import (
 func agentTokenIs(t *testing.T, c *Client, want string) {
 	t.Helper()
 	got, err := c.AgentToken(t.Context())
-	if err != nil || got.Reveal() != want {
-		t.Errorf("AgentToken() = %q, %v, want %q", got.Reveal(), err, want)
+	if err != nil || got.Token.Reveal() != want {
+		t.Errorf("AgentToken() = %q, %v, want %q", got.Token.Reveal(), err, want)
 	}
 }
 
@@ -100,8 +100,8 @@ func TestWaitersShareOneLoginAndMayLeave(t *testing.T) {
 		for range 100 {
 			wg.Go(func() {
 				got, err := c.AgentToken(t.Context())
-				if took := time.Since(start); err != nil || got.Reveal() != "slow-token" || took != 5*time.Second {
-					t.Errorf("AgentToken() = %q, %v after %v, want the token after 5s", got.Reveal(), err, took)
+				if took := time.Since(start); err != nil || got.Token.Reveal() != "slow-token" || took != 5*time.Second {
+					t.Errorf("AgentToken() = %q, %v after %v, want the token after 5s", got.Token.Reveal(), err, took)
 				}
 			})
 		}
@@ -353,8 +353,8 @@ func TestUnusableLoginResponses(t *testing.T) {
 			f := newFake(map[string]http.HandlerFunc{loginRoute: replies(200, body)})
 			c := inMemory(t, f)
 			got, err := c.AgentToken(t.Context())
-			if !errors.Is(err, ErrInvalidResponse) || !got.IsZero() {
-				t.Fatalf("AgentToken() = %q, %v, want %v", got.Reveal(), err, ErrInvalidResponse)
+			if !errors.Is(err, ErrInvalidResponse) || !got.Token.IsZero() {
+				t.Fatalf("AgentToken() = %q, %v, want %v", got.Token.Reveal(), err, ErrInvalidResponse)
 			}
 			if strings.Contains(err.Error(), "abcdefgh") {
 				t.Errorf("AgentToken() = %v, which shows the token", err)

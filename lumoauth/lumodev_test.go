@@ -146,7 +146,7 @@ func TestDevServerDecisionsByPeople(t *testing.T) {
 	if err != nil {
 		t.Fatalf("AgentToken() = %v", err)
 	}
-	if _, err := c.Pending(ctx, agent); !errors.Is(err, lumoauth.ErrForbidden) {
+	if _, err := c.Pending(ctx, agent.Token); !errors.Is(err, lumoauth.ErrForbidden) {
 		t.Errorf("Pending() as an agent = %v, want %v", err, lumoauth.ErrForbidden)
 	}
 }
@@ -168,7 +168,7 @@ func TestDevServerIdentityMetadataAndRevocation(t *testing.T) {
 	if err != nil {
 		t.Fatalf("AgentToken() = %v", err)
 	}
-	if err := c.Revoke(ctx, before); err != nil {
+	if err := c.Revoke(ctx, before.Token); err != nil {
 		t.Errorf("Revoke() = %v", err)
 	}
 	if err := c.Revoke(ctx, secret.New("unknown-token")); err != nil {
@@ -177,7 +177,7 @@ func TestDevServerIdentityMetadataAndRevocation(t *testing.T) {
 	if _, err := c.Me(ctx); err != nil {
 		t.Errorf("Me() after the agent's token was revoked = %v, want a new login", err)
 	}
-	if after, err := c.AgentToken(ctx); err != nil || after.Equal(before) {
+	if after, err := c.AgentToken(ctx); err != nil || after.Token.Equal(before.Token) {
 		t.Errorf("AgentToken() after revocation = the same, %v", err)
 	}
 }

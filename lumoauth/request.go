@@ -200,7 +200,7 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	if err != nil {
 		return jit.Issued{}, err
 	}
-	t, err := oauth.ParseToken(a.body)
+	t, err := oauth.ParseToken(a.body, false)
 	if id := t.Answer.Text("jit_request_id"); err == nil && id != "" && id != requestID {
 		err = errors.New("jit_request_id is of another request")
 	}

@@ -25,7 +25,15 @@ func FuzzTokenResponse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := ParseToken(body)
+		if got, err := ParseToken(body, true); err == nil {
+			if m, _ := lenient(body); !strings.EqualFold(m["token_type"].(string), "dpop") {
+				t.Fatalf("took the token of %s for one that is bound", body)
+			}
+			if _, err := ParseToken(body, false); err == nil {
+				t.Fatalf("took the token of %s for either kind: %v", body, got)
+			}
+		}
+		got, err := ParseToken(body, false)
 		if err != nil {
 			if !got.Value.IsZero() {
 				t.Fatalf("a token came with the error %v", err)

@@ -18,7 +18,7 @@ import (
 const maxToken = 16 << 10
 
 // A Token is a success of the token endpoint (RFC 6749, section 5.1; RFC 9396,
-// section 7): a bearer token.
+// section 7).
 type Token struct {
 	Value    secret.String
 	Lifetime time.Duration // 0 when not said
@@ -30,9 +30,10 @@ type Token struct {
 	Answer Object
 }
 
-// ParseToken decodes a token response and refuses what cannot be used as a bearer
-// token.
-func ParseToken(body []byte) (Token, error) {
+// ParseToken decodes a token response. bound says that the token was asked for with a
+// proof of a key: then it must be bound to that (RFC 9449, section 5), and else it must be
+// a bearer token. What it is not cannot be used.
+func ParseToken(body []byte, bound bool) (Token, error) {
 	o, err := Decode(body)
 	if err != nil {
 		return Token{}, err
@@ -42,11 +43,13 @@ func ParseToken(body []byte) (Token, error) {
 		return Token{}, fmt.Errorf("access_token %w", err)
 	}
 	switch kind := o.Text("token_type"); {
-	case strings.EqualFold(kind, "Bearer"):
-	case strings.EqualFold(kind, "DPoP"):
-		return Token{}, errors.New("the token is bound to a key (DPoP), which is not supported: register the client for bearer tokens")
 	case kind == "":
 		return Token{}, errors.New("token_type is missing")
+	case strings.EqualFold(kind, "DPoP") == bound && (bound || strings.EqualFold(kind, "Bearer")):
+	case bound:
+		return Token{}, errors.New("the token is not bound to the key that it was asked for with: whoever has it could use it")
+	case strings.EqualFold(kind, "DPoP"):
+		return Token{}, errors.New("the token is bound to a key (DPoP), and none was shown")
 	default:
 		return Token{}, errors.New("token_type is not Bearer")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
@@ -36,11 +37,14 @@ type Client struct {
 	timeout   time.Duration
 	known     atomic.Pointer[oauth.Metadata]
 	logins    singleflight.Group
+	proofs    dpop.Client
+	key       *dpop.Key // the agent's own; nil without DPoP
 
 	mu       sync.Mutex
 	base     baseToken
 	tasks    map[string]jit.TaskSpec
-	requests map[string]*request // of the tasks that this process works on
+	keys     map[string]*dpop.Key // of tasks
+	requests map[string]*request  // of the tasks that this process works on
 }
 
 // New checks cfg whole and returns a client. It does no I/O. The error, a
@@ -64,7 +68,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{cfg: cfg, timeout: defaultTimeout, tasks: map[string]jit.TaskSpec{}, requests: map[string]*request{}}
+	c := &Client{cfg: cfg, timeout: defaultTimeout, tasks: map[string]jit.TaskSpec{}, keys: map[string]*dpop.Key{}, requests: map[string]*request{}}
+	if cfg.DPoP {
+		var err error
+		if c.key, err = c.proofs.NewKey(); err != nil {
+			return nil, err
+		}
+	}
 	if hc := cfg.HTTPClient; hc != nil {
 		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, defaultTimeout)
 	}
@@ -93,35 +103,35 @@ type baseToken struct {
 // AgentToken implements [jit.Authority]: a token of the client's own for the API, which
 // allows nothing. One that says otherwise is not used: with it the API would demand
 // nothing, and nothing would be asked for.
-func (c *Client) AgentToken(ctx context.Context) (secret.String, error) {
+func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 	if c.cfg.NoBase {
-		return secret.String{}, nil
+		return jit.Credential{}, nil
 	}
 	c.mu.Lock()
 	base := c.base
 	c.mu.Unlock()
 	if time.Now().Before(base.refresh) {
-		return base.value, nil
+		return jit.Credential{Token: base.value, DPoP: c.key}, nil
 	}
 	done := c.logins.DoChan("", func() (any, error) { return c.login(context.WithoutCancel(ctx)) })
 	select {
 	case r := <-done:
 		if r.Err != nil {
-			return secret.String{}, r.Err
+			return jit.Credential{}, r.Err
 		}
-		return r.Val.(secret.String), nil
+		return jit.Credential{Token: r.Val.(secret.String), DPoP: c.key}, nil
 	case <-ctx.Done():
-		return secret.String{}, ctx.Err()
+		return jit.Credential{}, ctx.Err()
 	}
 }
 
 func (c *Client) login(ctx context.Context) (secret.String, error) {
 	const op = "log in"
-	body, sent, err := c.token(ctx, op, c.form("client_credentials"))
+	body, sent, err := c.token(ctx, op, c.form("client_credentials"), c.key)
 	if err != nil {
 		return secret.String{}, err
 	}
-	t, err := oauth.ParseToken(body)
+	t, err := oauth.ParseToken(body, c.cfg.DPoP)
 	if err == nil && (t.Details != nil || len(c.beyond(t.Scopes)) > 0) {
 		err = fmt.Errorf("the agent's own token may already do something (scope %q): register the client without, or name it as always granted", strings.Join(t.Scopes, " "))
 		_ = c.Revoke(ctx, t.Value) // it expires by itself
@@ -150,14 +160,29 @@ func (c *Client) form(grantType string) url.Values {
 	return form
 }
 
-// token posts to the token endpoint, and says when.
-func (c *Client) token(ctx context.Context, op string, form url.Values, hide ...string) (body []byte, sent time.Time, err error) {
+// keyOf returns the key that a task's tokens are bound to; nil without DPoP. It is this
+// process's own: another one that goes on with the task makes another.
+func (c *Client) keyOf(task string) (*dpop.Key, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.keys[task]; k != nil || !c.cfg.DPoP {
+		return k, nil
+	}
+	k, err := c.proofs.NewKey()
+	if err == nil {
+		c.keys[task] = k
+	}
+	return k, err
+}
+
+// token posts to the token endpoint, with a proof of key if that is not nil, and says when.
+func (c *Client) token(ctx context.Context, op string, form url.Values, key *dpop.Key, hide ...string) (body []byte, sent time.Time, err error) {
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	sent = time.Now()
-	body, err = c.post(ctx, op, m.TokenEndpoint, form, hide...)
+	body, err = c.post(ctx, op, m.TokenEndpoint, form, key, hide...)
 	return body, sent, err
 }
 
@@ -179,7 +204,7 @@ func (c *Client) revoke(ctx context.Context, token, hint string) error {
 	if m.RevocationEndpoint == "" {
 		return &Error{Op: op, cause: errNoRevocation}
 	}
-	_, err = c.post(ctx, op, m.RevocationEndpoint, url.Values{"token": {token}, "token_type_hint": {hint}}, token)
+	_, err = c.post(ctx, op, m.RevocationEndpoint, url.Values{"token": {token}, "token_type_hint": {hint}}, nil, token)
 	if e, ok := errors.AsType[*Error](err); ok && (e.Code == "unsupported_token_type" || e.StatusCode == http.StatusNotFound) {
 		e.cause = errNoRevocation // a JWT, at most servers that issue them
 	}

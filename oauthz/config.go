@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,12 @@ type Config struct {
 
 	// Resource is the API that tokens are for (RFC 8707); "" names none.
 	Resource string
+
+	// DPoP asks for tokens that are bound to a key (RFC 9449), so that one that is copied
+	// is of no use: a key for each task and one for the agent, in memory only. A token that
+	// is not bound then is revoked and not used. What a crash leaves is revoked all the
+	// same, which needs no key.
+	DPoP bool
 
 	// NoBase says that the agent has no token of its own: first requests go to the API
 	// without one. Otherwise it logs in with client credentials and without any scope.
@@ -175,6 +182,9 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	limit(c.cfg.Mode == ClientCredentials, "no person decides: it grants whatever the client may have")
 	limit(c.cfg.Mode == CIBA && m.BackchannelEndpoint == "", "it has no endpoint to ask a person at")
 	limit(c.cfg.Mode == CIBA, "it does not say who decided, nor can an open request be withdrawn")
+	binds := slices.Contains(m.DPoPAlgorithms, "ES256")
+	limit(!c.cfg.DPoP, "tokens are bearer tokens, of use to whoever has one%s", map[bool]string{true: "; it can bind them to a key (DPoP), which is not asked for"}[binds])
+	limit(c.cfg.DPoP && !binds, "it does not say that it binds tokens to a key (DPoP): one that it does not bind is not used")
 	limit(true, "it takes no lifetime and tells no risk, and is not told why something is asked for")
 	for name, t := range c.cfg.Types {
 		limit(t.Scopes != nil, "%s is asked for as scopes: a token may do all that they allow", name)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
@@ -47,6 +48,7 @@ type record struct {
 	Polled    bool            `json:"polled,omitzero"` // at least once, so that a token may have been issued
 	Spent     bool            `json:"spent,omitzero"`  // the answer to a poll was lost: there is no other
 	Answer    json.RawMessage `json:"answer,omitzero"` // with the token
+	Key       string          `json:"jkt,omitzero"`    // thumbprint of the key that the token is bound to
 }
 
 // mayLast is until when a token may be valid whose answer was lost.
@@ -136,7 +138,7 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
-	q.Answer, q.Sent, err = c.token(ctx, opRequest, form)
+	q.Answer, q.Sent, err = c.issue(ctx, opRequest, form, &q.record, req.TaskID)
 	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
 		q.Answer = json.RawMessage("{}") // there is no token
 		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
@@ -229,7 +231,7 @@ func (c *Client) ask(ctx context.Context, req jit.Request, form url.Values, d ji
 	form.Set("scope", strings.TrimSpace("openid "+form.Get("scope")))
 	form.Set("login_hint", hint)
 	form.Set("binding_message", code)
-	body, err := c.post(ctx, opAsk, m.BackchannelEndpoint, form)
+	body, err := c.post(ctx, opAsk, m.BackchannelEndpoint, form, nil)
 	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(decidedByServer, e.Code) {
 		d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
 		return d, nil
@@ -292,7 +294,7 @@ func (c *Client) Status(ctx context.Context, id string) (jit.Decision, error) {
 			return d, &Error{Op: opPoll, cause: err}
 		}
 	}
-	answer, sent, err := c.redeem(ctx, q.record)
+	answer, sent, err := c.redeem(ctx, &q.record, task)
 	q.next = sent.Add(wait(q.Interval))
 	e, failed := errors.AsType[*Error](err)
 	switch {
@@ -334,9 +336,20 @@ func (c *Client) spend(ctx context.Context, id string, q *request, lost bool) er
 }
 
 // redeem polls once (CIBA Core, section 10.1).
-func (c *Client) redeem(ctx context.Context, r record) (answer []byte, sent time.Time, err error) {
-	form := url.Values{"grant_type": {grantCIBA}, "auth_req_id": {r.AuthReqID}}
-	return c.token(ctx, opPoll, form, r.AuthReqID)
+func (c *Client) redeem(ctx context.Context, r *record, task string) (answer []byte, sent time.Time, err error) {
+	return c.issue(ctx, opPoll, url.Values{"grant_type": {grantCIBA}, "auth_req_id": {r.AuthReqID}}, r, task, r.AuthReqID)
+}
+
+// issue asks for a token that is bound to the task's key, if it has one.
+func (c *Client) issue(ctx context.Context, op string, form url.Values, r *record, task string, hide ...string) (answer []byte, sent time.Time, err error) {
+	key, err := c.keyOf(task)
+	if err != nil {
+		return nil, time.Now(), &Error{Op: op, cause: err}
+	}
+	if key != nil {
+		r.Key = key.Thumbprint()
+	}
+	return c.token(ctx, op, form, key, hide...)
 }
 
 // Token implements [jit.Authority]: it hands out the token that is held, if its answer
@@ -351,10 +364,14 @@ func (c *Client) Token(ctx context.Context, id string) (jit.Issued, error) {
 	if q.Answer == nil {
 		return jit.Issued{}, &Error{Op: opProve, Message: "the request is not approved", cause: jit.ErrSpent}
 	}
-	issued, err := c.issued(q.record)
+	task, _ := split(id)
+	key, err := c.keyOf(task)
+	var issued jit.Issued
 	if err == nil {
-		issued.RequestID = id
-		issued.TaskID, _ = split(id)
+		issued, err = c.issued(q.record, key)
+	}
+	if err == nil {
+		issued.RequestID, issued.TaskID = id, task
 		return issued, nil
 	}
 	if _, failed := c.dispose(context.WithoutCancel(ctx), q.record); failed != nil {
@@ -363,11 +380,18 @@ func (c *Client) Token(ctx context.Context, id string) (jit.Issued, error) {
 	return jit.Issued{}, &Error{Op: opProve, cause: errors.Join(err, jit.ErrSpent)}
 }
 
-// issued reads a token and what proves its narrowness.
-func (c *Client) issued(r record) (jit.Issued, error) {
-	t, err := oauth.ParseToken(r.Answer)
+// issued reads a token and what proves its narrowness, for the process that has its key.
+func (c *Client) issued(r record, key *dpop.Key) (jit.Issued, error) {
+	t, err := oauth.ParseToken(r.Answer, key != nil)
 	if err != nil {
 		return jit.Issued{}, err
+	}
+	kind := "Bearer"
+	if key != nil {
+		kind = dpop.Scheme
+		if r.Key != key.Thumbprint() {
+			return jit.Issued{}, errors.New("the key that the token is bound to ended with the process that asked for it")
+		}
 	}
 	if t.Lifetime > c.cfg.MaxLifetime {
 		return jit.Issued{}, fmt.Errorf("the token lives for %v, and %v is the longest allowed", t.Lifetime, c.cfg.MaxLifetime)
@@ -376,7 +400,7 @@ func (c *Client) issued(r record) (jit.Issued, error) {
 	if life == 0 {
 		life = c.cfg.MaxLifetime
 	}
-	issued := jit.Issued{Token: t.Value, Type: "Bearer", ExpiresIn: life - time.Since(r.Sent)}
+	issued := jit.Issued{Token: t.Value, Type: kind, DPoP: key, ExpiresIn: life - time.Since(r.Sent)}
 	if issued.ExpiresIn <= 0 {
 		return jit.Issued{}, errors.New("the token has expired")
 	}
@@ -385,8 +409,8 @@ func (c *Client) issued(r record) (jit.Issued, error) {
 		return jit.Issued{}, fmt.Errorf("%w: %w", jit.ErrOvergrant, err)
 	}
 	beyond := c.beyond(t.Scopes)
-	kind, _ := c.typeOf(r.Detail)
-	if kind.Scopes == nil {
+	asks, _ := c.typeOf(r.Detail)
+	if asks.Scopes == nil {
 		// Scopes beside the details are rights that nobody asked for.
 		if len(beyond) > 0 {
 			return jit.Issued{}, fmt.Errorf("%w: scope %s as well", jit.ErrOvergrant, strings.Join(beyond, " "))
@@ -394,7 +418,7 @@ func (c *Client) issued(r record) (jit.Issued, error) {
 		issued.Details = said // nil is the engine's to refuse
 		return issued, nil
 	}
-	want := slices.Compact(slices.Sorted(slices.Values(kind.Scopes(r.Detail))))
+	want := slices.Compact(slices.Sorted(slices.Values(asks.Scopes(r.Detail))))
 	got := slices.Compact(slices.Sorted(slices.Values(beyond)))
 	asked := c.beyond(want)
 	switch {

@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/oauth"
@@ -77,17 +79,20 @@ func (e *Error) Reason() string {
 	return text
 }
 
-// refused reports whether the server answered with an OAuth error, so that it did not do
-// what it was asked for.
-func (e *Error) refused() bool { return e.StatusCode >= 400 && e.StatusCode < 500 && e.Code != "" }
+// refused reports whether the server answered with an OAuth error about what it was
+// asked for, so that it did not do it. One about a proof says nothing of that.
+func (e *Error) refused() bool {
+	return e.StatusCode >= 400 && e.StatusCode < 500 && e.Code != "" && e.Code != dpop.CodeNonce && e.Code != dpop.CodeProof
+}
 
-// post sends a form as the client, once, and returns the body of a 200.
-func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values, hide ...string) ([]byte, error) {
+// post sends a form as the client, once, with a proof of key if that is not nil, and
+// returns the body of a 200.
+func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values, key *dpop.Key, hide ...string) ([]byte, error) {
 	req, err := c.request(ctx, http.MethodPost, endpoint, form)
 	if err != nil {
 		return nil, &Error{Op: op, cause: err}
 	}
-	return c.do(op, req, hide...)
+	return c.do(op, req, key, hide...)
 }
 
 func (c *Client) get(ctx context.Context, op, place string) ([]byte, error) {
@@ -95,7 +100,7 @@ func (c *Client) get(ctx context.Context, op, place string) ([]byte, error) {
 	if err != nil {
 		return nil, &Error{Op: op, cause: err}
 	}
-	return c.do(op, req)
+	return c.do(op, req, nil)
 }
 
 // request builds a request; one with a form is authenticated (RFC 6749, section 2.3).
@@ -127,6 +132,14 @@ func (c *Client) request(ctx context.Context, method, place string, form url.Val
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	if c.cfg.Key != nil && form != nil {
+		// An assertion counts once, also where a proof is refused. Another is as long.
+		req.GetBody = func() (io.ReadCloser, error) {
+			assertion, err := c.assertion()
+			form.Set("client_assertion", assertion)
+			return io.NopCloser(strings.NewReader(form.Encode())), err
+		}
+	}
 	if basic { // both halves are form-encoded first
 		req.SetBasicAuth(url.QueryEscape(c.cfg.ClientID), url.QueryEscape(c.cfg.ClientSecret.Reveal()))
 	}
@@ -138,10 +151,14 @@ var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(\.[A-Za-z
 
 // do sends a request by the transport alone: nothing follows a redirect, keeps a cookie
 // or writes a URL into an error.
-func (c *Client) do(op string, req *http.Request, hide ...string) ([]byte, error) {
+func (c *Client) do(op string, req *http.Request, key *dpop.Key, hide ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(req.Context(), c.timeout)
 	defer cancel()
-	resp, err := c.transport.RoundTrip(req.WithContext(ctx))
+	send := c.transport.RoundTrip
+	if key != nil {
+		send = func(r *http.Request) (*http.Response, error) { return key.RoundTrip(c.transport, r, secret.String{}) }
+	}
+	resp, err := send(req.WithContext(ctx))
 	if err != nil {
 		return nil, c.broke(req.Context(), op, err)
 	}

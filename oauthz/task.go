@@ -71,7 +71,7 @@ func (c *Client) CompleteTask(ctx context.Context, task string) error {
 		if err := json.Unmarshal(text, &r); err != nil {
 			return &Error{Op: op, cause: errors.New("a record of it cannot be read")}
 		}
-		until, err := c.end(ctx, r)
+		until, err := c.end(ctx, r, task)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,7 @@ func (c *Client) CompleteTask(ctx context.Context, task string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.tasks, task)
+	delete(c.keys, task)
 	maps.DeleteFunc(c.requests, func(id string, _ *request) bool { return strings.HasPrefix(id, task+".") })
 	if left.Tokens > 0 {
 		return left
@@ -97,9 +98,9 @@ func (c *Client) CompleteTask(ctx context.Context, task string) error {
 
 // end takes back what came of a request, and returns until when something of it may be
 // valid all the same; zero for nothing.
-func (c *Client) end(ctx context.Context, r record) (until time.Time, err error) {
+func (c *Client) end(ctx context.Context, r record, task string) (until time.Time, err error) {
 	if r.Answer == nil && r.AuthReqID != "" && r.Polled {
-		answer, _, err := c.redeem(ctx, r)
+		answer, _, err := c.redeem(ctx, &r, task)
 		e, refused := errors.AsType[*Error](err)
 		switch {
 		case err == nil:

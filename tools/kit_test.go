@@ -16,7 +16,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/secret"
 )
 
 // unavailable is a fault of the authorization server.
@@ -27,7 +26,7 @@ func (unavailable) Temporary() (time.Duration, bool) { return 0, false }
 
 // down is an authorization server that is out of order.
 func down() *fake.Authority {
-	return &fake.Authority{Login: func() (secret.String, error) { return secret.String{}, unavailable{} }}
+	return &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{}, unavailable{} }}
 }
 
 // toolCtx is what ADK gives a tool. Anything else panics.

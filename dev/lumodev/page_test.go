@@ -101,7 +101,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	yes := url.Values{"decision": {"approve"}, "digest": {"x"}, "keep": {"actions=read", "actions=list"}}
-	for name, header := range map[string][]string{"nobody": nil, "the agent": {"Authorization", "Bearer " + token.Reveal()}} {
+	for name, header := range map[string][]string{"nobody": nil, "the agent": {"Authorization", "Bearer " + token.Token.Reveal()}} {
 		if code, _ := stranger.send("POST", "/approvals/"+id, yes, header...); code != 403 {
 			t.Errorf("%s decides: %d", name, code)
 		}

@@ -86,7 +86,7 @@ func TestGateRefuses(t *testing.T) {
 	}{
 		{"no token", secret.String{}, "orders"},
 		{"a token of its own making", secret.New("eyJhbGciOiJub25lIn0.e30."), "orders"},
-		{"the agent's own token", base, "orders"},
+		{"the agent's own token", base.Token, "orders"},
 		{"a token for another table", grant.Token, "salaries"},
 	} {
 		_, _, err := g.totals(t.Context(), test.token, test.table, "japan")

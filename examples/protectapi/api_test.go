@@ -85,14 +85,14 @@ func TestWhoGetsWhat(t *testing.T) {
 	}{
 		{"no token", "GET", "/v1/notes/n_1", secret.String{}, "", 401},
 		{"nonsense", "GET", "/v1/notes/n_1", secret.New("nonsense"), "", 401},
-		{"the agent's own token", "GET", "/v1/notes/n_1", own, "", 403},
+		{"the agent's own token", "GET", "/v1/notes/n_1", own.Token, "", 403},
 		{"token for another note", "GET", "/v1/notes/n_1", granted("read", "n_2"), "", 403},
 		{"token for another API", "GET", "/v1/notes/n_1", grant.Token, "", 403},
 		{"token to write", "GET", "/v1/notes/n_1", granted("write", "n_1"), "", 403},
 		{"token to read", "PUT", "/v1/notes/n_1", reader, "x", 403},
-		{"a note that is not there, without authority", "GET", "/v1/notes/n_9", own, "", 403},
+		{"a note that is not there, without authority", "GET", "/v1/notes/n_9", own.Token, "", 403},
 		{"a note that is not there, with authority", "GET", "/v1/notes/n_9", granted("read", "n_9"), "", 404},
-		{"no id of a note", "GET", "/v1/notes/n_1%2f..", own, "", 400},
+		{"no id of a note", "GET", "/v1/notes/n_1%2f..", own.Token, "", 400},
 		{"too large", "PUT", "/v1/notes/n_1", granted("write", "n_1"), strings.Repeat("x", maxNote+1), 413},
 		{"read", "GET", "/v1/notes/n_1", reader, "", 200},
 		{"write", "PUT", "/v1/notes/n_1", granted("write", "n_1"), "x", 204},
@@ -114,7 +114,7 @@ func TestDemandIsForTheNoteAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for method, action := range map[string]string{"GET": "read", "PUT": "write"} {
-		resp := do(t, own, method, base+"/v1/notes/n_7", "")
+		resp := do(t, own.Token, method, base+"/v1/notes/n_7", "")
 		body, err := io.ReadAll(resp.Body)
 		if err != nil {
 			t.Fatal(err)

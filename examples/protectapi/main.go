@@ -55,7 +55,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := strangers(ctx, out, api, base); err != nil {
+	if err := strangers(ctx, out, api, base.Token); err != nil {
 		return err
 	}
 	engine, err := jit.New(jit.Config{Authority: authority})

@@ -38,16 +38,19 @@ var allowed = map[string][]string{
 	"rar":                 {"internal/strictjson"},
 	"policy":              {"rar"},
 
+	// Proofs of a key.
+	"dpop": {"secret", "internal/strictjson"},
+
 	// The engine. It knows neither ADK nor LumoAuth.
 	"jit/challenge": {"rar", "internal/strictjson", "internal/peer"},
-	"jit":           {"jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"jit":           {"dpop", "jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 
 	// What authorization servers say, for their clients and for APIs.
 	"oauth": {"rar", "secret", "internal/strictjson"},
 
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"oauthz":      {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/lumodev": {"state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
@@ -142,7 +145,7 @@ var allowed = map[string][]string{
 var withoutADK = []string{
 	"policy",
 	"internal/markdown",
-	"secret", "rar", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
+	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
 	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
@@ -152,7 +155,7 @@ var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "g
 
 // withoutSQL lists what must build without a database: another store may take its place.
 var withoutSQL = []string{
-	"secret", "rar", "jit", "jit/challenge", "resource", "lumoauth", "jitmw", "tools", "agent", "runner",
+	"secret", "rar", "dpop", "jit", "jit/challenge", "resource", "lumoauth", "jitmw", "tools", "agent", "runner",
 	"state/journal", "state/recovery", "state/explain",
 }
 

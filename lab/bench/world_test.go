@@ -59,7 +59,7 @@ func newWorld(t *testing.T, documents bool) *world {
 	agent := w.Client()
 	agent.HTTPClient = w.plain
 	w.authority = must(lumoauth.New(agent))(t)
-	w.token = must(w.authority.AgentToken(t.Context()))(t).Reveal()
+	w.token = must(w.authority.AgentToken(t.Context()))(t).Token.Reveal()
 	w.engine = must(jit.New(jit.Config{Authority: w.authority}))(t)
 	return w
 }

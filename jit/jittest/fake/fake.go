@@ -44,7 +44,7 @@ func TokenFor(d rar.Detail) string {
 // way. The zero Authority is ready for use, and safe for concurrent use.
 type Authority struct {
 	// Login gives the agent's token.
-	Login func() (secret.String, error)
+	Login func() (jit.Credential, error)
 	// Create opens a task.
 	Create func(context.Context) (jit.TaskInfo, error)
 	// Complete may refuse the n-th try to complete a task.
@@ -71,11 +71,11 @@ type Authority struct {
 var _ jit.Authority = (*Authority)(nil)
 
 // AgentToken implements [jit.Authority].
-func (a *Authority) AgentToken(context.Context) (secret.String, error) {
+func (a *Authority) AgentToken(context.Context) (jit.Credential, error) {
 	if a.Login != nil {
 		return a.Login()
 	}
-	return secret.New(BaseToken), nil
+	return jit.Credential{Token: secret.New(BaseToken)}, nil
 }
 
 // CreateTask implements [jit.Authority]: the n-th task is "task_n".

@@ -27,8 +27,8 @@ func read(id string) rar.Detail {
 func TestAuthorityDoesWhatWorks(t *testing.T) {
 	ctx, a := t.Context(), &fake.Authority{}
 	base, err := a.AgentToken(ctx)
-	if err != nil || base.Reveal() != fake.BaseToken {
-		t.Errorf("AgentToken() = %q, %v", base.Reveal(), err)
+	if err != nil || base.Token.Reveal() != fake.BaseToken {
+		t.Errorf("AgentToken() = %q, %v", base.Token.Reveal(), err)
 	}
 	for n := 1; n <= 2; n++ {
 		task, err := a.CreateTask(ctx, jit.TaskSpec{})
@@ -70,7 +70,7 @@ func TestAuthorityDoesWhatItIsTold(t *testing.T) {
 	var ns []int
 	count := func(n int) error { ns = append(ns, n); return broken }
 	a := &fake.Authority{
-		Login:    func() (secret.String, error) { return secret.String{}, broken },
+		Login:    func() (jit.Credential, error) { return jit.Credential{}, broken },
 		Create:   func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, broken },
 		Complete: func(_ context.Context, n int) error { return count(n) },
 		Decide:   func(jit.Request) (jit.Decision, error) { return jit.Decision{RequestID: "mine"}, broken },

@@ -14,7 +14,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lab/failpoint"
 	"github.com/jitagent/jitagent/runner"
-	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/recovery"
 )
 
@@ -101,7 +100,7 @@ type dyingAuthority struct {
 	at *failpoint.Set
 }
 
-func (a dyingAuthority) AgentToken(ctx context.Context) (secret.String, error) {
+func (a dyingAuthority) AgentToken(ctx context.Context) (jit.Credential, error) {
 	token, err := a.Authority.AgentToken(ctx)
 	a.at.Hit("authority", "agent_token")
 	return token, err
