@@ -23,7 +23,7 @@ func Parse(text []byte, tools map[string][]string) (*Policy, error) {
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		return nil, fmt.Errorf("policy: %w", err)
 	}
-	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}}, known: tools}
+	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}, later: map[string][]use{}}, known: tools}
 	if len(root.Content) != 1 {
 		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
 	}
@@ -82,9 +82,7 @@ func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.
 func (r *reader) tools(n *yaml.Node) {
 	r.pairs(n, "tools", func(key, value *yaml.Node) {
 		tool := key.Value
-		if _, ok := r.known[tool]; !ok {
-			r.fail(key, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
-		}
+		r.use(tool, use{line: key.Line})
 		members := r.aim(tool)
 		members["ceilings"] = func(list *yaml.Node) {
 			for _, item := range r.list(list, "ceilings of "+tool) {
@@ -96,6 +94,20 @@ func (r *reader) tools(n *yaml.Node) {
 			r.fail(key, "nothing is said of %s", tool)
 		}
 	})
+}
+
+// use refuses a tool that there is not, or an argument that it does not have. Of one that
+// a server offers, that is said later.
+func (r *reader) use(tool string, u use) {
+	arguments, known := r.known[tool]
+	switch {
+	case !known && r.policy.later != nil && strings.Contains(tool, Remote):
+		r.policy.later[tool] = append(r.policy.later[tool], u)
+	case u.argument == "" && !known:
+		r.fail(&yaml.Node{Line: u.line}, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
+	case u.argument != "" && known && !slices.Contains(arguments, u.argument):
+		r.fail(&yaml.Node{Line: u.line}, "%s has no argument %s: it has %s", tool, u.argument, strings.Join(arguments, ", "))
+	}
 }
 
 func (r *reader) ceiling(tool string, n *yaml.Node) {
@@ -139,8 +151,8 @@ func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 	}
 	for i, text := range append([]string{d.Identifier}, d.Locations...) {
 		for _, found := range placeholder.FindAllStringSubmatch(text, -1) {
-			if arguments, ok := r.known[tool]; ok && found[0] != api && !slices.Contains(arguments, found[1]) {
-				r.fail(n, "%s has no argument %s: it has %s", tool, found[1], strings.Join(arguments, ", "))
+			if found[0] != api {
+				r.use(tool, use{found[1], n.Line})
 			}
 		}
 		rest := placeholder.ReplaceAllString(text, "x")

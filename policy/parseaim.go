@@ -33,9 +33,7 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 		"targets": func(n *yaml.Node) {
 			targets := map[string]Target{}
 			r.pairs(n, "targets of "+tool, func(key, value *yaml.Node) {
-				if known, ok := r.known[tool]; ok && !slices.Contains(known, key.Value) {
-					r.fail(key, "%s has no argument %s: it has %s", tool, key.Value, strings.Join(known, ", "))
-				}
+				r.use(tool, use{key.Value, key.Line})
 				targets[key.Value] = r.target(value)
 			})
 			set(func(a *Aim) { a.Targets = targets })

@@ -21,6 +21,7 @@
 package policy
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"net/url"
@@ -45,7 +46,40 @@ var placeholder = regexp.MustCompile(`\{([A-Za-z0-9_-]{1,64})\}`)
 type Policy struct {
 	tools map[string][]rar.Detail // with their placeholders
 	aims  map[string][]func(*Aim) // what is changed of a tool's own
+	later map[string][]use        // of tools that are not known yet
 }
+
+// A use is a tool or an argument that stands in the file.
+type use struct {
+	argument string // "" for the tool itself
+	line     int
+}
+
+// Remote stands in the names of tools that a server offers, between the server's name and
+// the tool's. [Parse] takes such a name for a tool that is not known yet; with nothing
+// behind it, it is the server itself.
+const Remote = "__"
+
+// Check holds what the file says of the tools that begin with a server's prefix, such as
+// "files__", against those that it offers, and the names of their arguments. Its error
+// names every mistake, with its line.
+func (p *Policy) Check(prefix string, tools map[string][]string) error {
+	if p == nil {
+		return nil
+	}
+	r := reader{policy: &Policy{}, known: tools}
+	for _, tool := range slices.Sorted(maps.Keys(p.later)) {
+		if strings.HasPrefix(tool, prefix) && tool != prefix {
+			for _, u := range p.later[tool] {
+				r.use(tool, u)
+			}
+		}
+	}
+	return errors.Join(r.errs...)
+}
+
+// Aims reports whether the file says what calls of a tool do and are aimed at.
+func (p *Policy) Aims(tool string) bool { return p != nil && len(p.aims[tool]) > 0 }
 
 // Tools returns the names of the tools of which the policy has ceilings, sorted.
 func (p *Policy) Tools() []string {

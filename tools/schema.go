@@ -26,6 +26,7 @@ import (
 type argsSchema struct {
 	told     json.RawMessage // in the author's order of properties
 	checked  *jsonschema.Schema
+	outlined *jsonschema.Schema // what an outline goes through
 	compiled *validator.Resolved
 }
 
@@ -46,6 +47,7 @@ func schemaOf[A any]() (s argsSchema, err error) {
 	if s.checked, err = derive(t); err != nil {
 		return argsSchema{}, err
 	}
+	s.outlined = s.checked
 	text, err := json.Marshal(s.checked)
 	if err != nil {
 		return argsSchema{}, err
@@ -59,6 +61,34 @@ func schemaOf[A any]() (s argsSchema, err error) {
 	}
 	tell(told)
 	s.told, err = json.Marshal(told)
+	return s, err
+}
+
+// givenSchema reads the schema of a tool that somebody else describes. The model is told
+// all of it; of what this package cannot read, the tool's owner is the judge.
+func givenSchema[A any](text json.RawMessage) (s argsSchema, err error) {
+	if t := reflect.TypeFor[A](); t != reflect.TypeFor[map[string]any]() {
+		return s, fmt.Errorf("with a Schema the arguments are a map[string]any, not %s", t)
+	}
+	var known struct {
+		Type       string
+		Properties map[string]any
+	}
+	if err := json.Unmarshal(text, &known); err != nil || known.Type != "object" {
+		return s, errors.New("the Schema is not that of an object")
+	}
+	s.told, s.outlined = text, &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties()}
+	for _, name := range slices.Sorted(maps.Keys(known.Properties)) {
+		s.outlined.Properties.Set(name, nil) // of any type: a ceiling names arguments, and no values
+		s.outlined.Required = append(s.outlined.Required, name)
+	}
+	if s.compiled, err = compile(text); err != nil {
+		s.compiled, err = compile([]byte(`{"type":"object"}`))
+	}
+	checked := new(jsonschema.Schema)
+	if json.Unmarshal(text, checked) == nil {
+		s.checked = checked
+	}
 	return s, err
 }
 

@@ -14,6 +14,7 @@ package tools
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,11 @@ type Spec[A any] struct {
 	Name string
 	// Description tells the model what the tool does and when to use it.
 	Description string
+
+	// Schema replaces the schema that comes of A, for a tool that somebody else describes:
+	// a JSON Schema of an object. A is map[string]any then. What of it cannot be compiled is
+	// not checked. nil means A's own.
+	Schema json.RawMessage
 
 	// API is the base URL of the API that the tool calls. Credentials go to its
 	// origin and nowhere else. nil means a tool that makes no authorized HTTP
@@ -123,6 +129,9 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		return fail(errors.New("no function"))
 	}
 	schema, err := schemaOf[A]()
+	if spec.Schema != nil {
+		schema, err = givenSchema[A](spec.Schema)
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -151,7 +160,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		}
 		return p, nil
 	}
-	guarded, err := jitmw.Wrap(t, jitmw.Config{Plan: plan, Outline: func() jitmw.Outline { return spec.outline(schema.checked) }, MaxResult: spec.MaxResult, Logger: spec.Logger})
+	guarded, err := jitmw.Wrap(t, jitmw.Config{Plan: plan, Outline: func() jitmw.Outline { return spec.outline(schema.outlined) }, MaxResult: spec.MaxResult, Logger: spec.Logger})
 	if err != nil {
 		return fail(err)
 	}
