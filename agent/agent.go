@@ -2,7 +2,7 @@
 // in package prompts, a model and tools.
 //
 // Invariant: every tool of the agent is guarded by package jitmw; New refuses any
-// other. The agent has no sub-agents, toolsets or code execution, which would be
+// other, and its toolsets offer no other. It has no sub-agents or code execution, which would be
 // ways around that.
 //
 // The package runs nothing; package runner does.
@@ -33,6 +33,8 @@ type Config struct {
 	// Tools are what the model may call. Each must come from jitmw.Wrap or
 	// tools.New.
 	Tools []tool.Tool
+	// Toolsets offer tools that may change during a run, such as those of MCP servers.
+	Toolsets []*jitmw.Toolset
 	// Instruction replaces the one in package prompts; "" keeps it. Braces in it
 	// are text.
 	Instruction string
@@ -65,6 +67,10 @@ func New(cfg Config) (adk.Agent, error) {
 	if instruction == "" {
 		instruction = prompts.Instruction()
 	}
+	var sets []tool.Toolset
+	for _, s := range cfg.Toolsets {
+		sets = append(sets, s)
+	}
 	a, err := llmagent.New(llmagent.Config{
 		Name:        Name,
 		Description: "Fetches protected documents and writes reports about them with just-in-time authority.",
@@ -72,7 +78,8 @@ func New(cfg Config) (adk.Agent, error) {
 		// A provider, since ADK takes braces in Instruction for state variables.
 		InstructionProvider: func(adk.ReadonlyContext) (string, error) { return instruction, nil },
 		// ADK appends to this slice during runs; without spare capacity it copies.
-		Tools: slices.Clip(slices.Clone(cfg.Tools)),
+		Tools:    slices.Clip(slices.Clone(cfg.Tools)),
+		Toolsets: sets,
 		// Left unset, ADK writes it at the first run, which races with others.
 		Mode: llmagent.ModeChat,
 		// The analyst has nobody to hand over to.

@@ -26,6 +26,9 @@ type Failure struct {
 	Risk      string
 	ExpiresAt time.Time
 	Unnamed   string // see [jit.Result]
+	// Details is what the tool says of the failure beside the message, for the model:
+	// cleaned and bounded as a result is. nil is nothing.
+	Details map[string]any
 	// Err is the cause. The log gets it, the model does not. nil when there is
 	// nothing to add.
 	Err error

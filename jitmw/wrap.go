@@ -238,6 +238,7 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 	inside, planned := context.Context(ctx), false
 	gate, passed := gateOf(ctx), (*policy.Aim)(nil)
 	var result jit.Result
+	var details map[string]any // of a failure
 	// ADK recovers panics only in its own function tools; one here would end the
 	// process. It covers what is done with the result too, since that calls methods
 	// of the tool's types. The stack goes to the log, never to the model.
@@ -249,6 +250,9 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 		}
 		if result.Status != jit.CallOK {
 			shown = Shown(result)
+			if details != nil {
+				shown["details"] = details
+			}
 		}
 		if !planned { // so nothing may be asked for
 			inside = task.Call(ctx, call)
@@ -273,6 +277,9 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 	}
 	if err != nil {
 		result = g.failed(inside, task, err)
+		if f, ok := errors.AsType[*Failure](err); ok && f.Details != nil {
+			details, _ = present(task, f.Details, g.cfg.MaxResult)
+		}
 	} else {
 		result.Status = jit.CallOK
 	}
