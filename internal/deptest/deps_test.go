@@ -82,6 +82,7 @@ var allowed = map[string][]string{
 	"prompts":       {},
 	"jitmw":         {"policy", "jit", "rar", "internal/peer", "internal/strictjson"},
 	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
+	"tools/mcp":     {"tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
@@ -151,7 +152,7 @@ var withoutADK = []string{
 }
 
 // frameworks are what those may not link.
-var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "github.com/sashabaranov/go-openai", "github.com/invopop/jsonschema"}
+var frameworks = []string{"google.golang.org/adk", "google.golang.org/genai", "github.com/sashabaranov/go-openai", "github.com/invopop/jsonschema", "github.com/modelcontextprotocol/go-sdk"}
 
 // withoutSQL lists what must build without a database: another store may take its place.
 var withoutSQL = []string{

@@ -1,0 +1,221 @@
+package mcp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+)
+
+// A caller is the HTTP API that one tool looks like to package jit: POST with the
+// arguments is a call, and the server's answers, refusals among them, are its answers. So
+// what jit promises of effects and authority holds for a program as for a server, and
+// for a call of which JSON-RPC would make another request each time.
+type caller struct {
+	server  *server
+	tool    string
+	trusted bool // with what jit sends to the server: the policy has ceilings for the tool
+}
+
+var _ http.RoundTripper = (*caller)(nil)
+
+// A sending is one call on its way through the SDK, which hands on its context.
+type sending struct {
+	credentials http.Header    // for the server's eyes
+	refused     *http.Response // what HTTP answered in the place of JSON-RPC; nil when nothing did
+	lost        error          // why there is no answer, which the SDK takes for a request that did not arrive
+}
+
+type sendingKey struct{}
+
+// RoundTrip makes the call. An error is an answer that was lost.
+func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
+	args, err := io.ReadAll(req.Body)
+	_ = req.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	out := outcomeOf(req.Context())
+	out.failure = nil // of an earlier attempt
+	s := &sending{credentials: http.Header{}}
+	for _, name := range []string{"Authorization", "Dpop"} {
+		if value := req.Header.Get(name); value != "" && c.trusted {
+			s.credentials.Set(name, value)
+		}
+	}
+	session, result, err := c.call(req.Context(), s, args)
+	if s.refused != nil && s.refused.StatusCode == http.StatusNotFound && session.ID() != "" { // of a session that it knows no more
+		c.server.drop(session)
+		s.refused = nil
+		session, result, err = c.call(req.Context(), s, args)
+	}
+	if session == nil {
+		out.failure = &jitmw.Failure{Message: "the MCP server " + c.server.Name + " cannot be reached", Advice: "Say so in your answer.", Err: err}
+		return nil, &net.OpError{Op: "dial", Net: "mcp", Err: err} // so that it is known: nothing was sent
+	}
+	said, _ := errors.AsType[*jsonrpc.Error](err)
+	switch {
+	case s.lost != nil:
+		return nil, s.lost
+	case s.refused != nil:
+		return s.refused, nil
+	case said != nil && said.Code == jsonrpc.CodeInternalError: // nobody knows after what
+		return answer(req, http.StatusInternalServerError, nil), nil
+	case said != nil:
+		out.failure = failed(map[string]any{"text": said.Message})
+	case err != nil:
+		if req.Context().Err() == nil {
+			c.server.drop(session)
+		}
+		return nil, err
+	case result.InputRequests != nil:
+		out.failure = &jitmw.Failure{Message: "the tool asks for something else first, which is not answered", Advice: "Say so in your answer."}
+	case result.IsError:
+		out.failure = failed(resultOf(result))
+	}
+	if out.failure != nil {
+		return answer(req, http.StatusUnprocessableEntity, nil), nil
+	}
+	body, err := json.Marshal(resultOf(result))
+	return answer(req, http.StatusOK, body), err
+}
+
+// call makes the call. Without a session nothing was sent.
+func (c *caller) call(ctx context.Context, s *sending, args json.RawMessage) (*sdk.ClientSession, *sdk.CallToolResult, error) {
+	session, err := c.server.connected(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	result, err := session.CallTool(context.WithValue(ctx, sendingKey{}, s), &sdk.CallToolParams{Name: c.tool, Arguments: args})
+	if has := session.InitializeResult().Capabilities; has != nil && has.Tools != nil && has.Tools.ListChanged {
+		c.server.dirty.Store(true) // the server's word of it may come later than the model's next call
+	}
+	return session, result, err
+}
+
+func answer(req *http.Request, status int, body []byte) *http.Response {
+	return &http.Response{
+		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: req,
+	}
+}
+
+// errAuthority is a server that wants authority before it says anything, and may not
+// demand any.
+var errAuthority = errors.New("the server demands authority")
+
+// A link carries the SDK's requests to an HTTP server.
+type link struct {
+	base http.RoundTripper // without package jit
+	jit  *jit.Transport
+	of   *server
+}
+
+var _ http.RoundTripper = (*link)(nil)
+
+func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
+	s, ok := req.Context().Value(sendingKey{}).(*sending)
+	if !ok {
+		return l.ask(req)
+	}
+	var id json.RawMessage
+	if req.Method == http.MethodPost {
+		id = idOf(req)
+	}
+	req = req.Clone(req.Context())
+	for name, values := range s.credentials {
+		req.Header[name] = values
+	}
+	resp, err := l.base.RoundTrip(req)
+	switch {
+	case err != nil && id != nil:
+		s.lost = err
+		return nil, err
+	case err != nil || resp.StatusCode/100 == 2 || id == nil:
+		return bounded(resp), err
+	}
+	// The SDK would take the connection for broken. What HTTP answered is for package jit.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	_ = resp.Body.Close()
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	s.refused = resp
+	text := `{"jsonrpc":"2.0","id":` + string(id) + `,"error":{"code":-32000,"message":"refused"}}`
+	return answer(req, http.StatusOK, []byte(text)), nil
+}
+
+// ask makes a request about the session, under the server's own ceiling.
+func (l *link) ask(req *http.Request) (*http.Response, error) {
+	if l.of.scope != nil {
+		resp, err := l.jit.RoundTrip(req.WithContext(both{req.Context(), l.of.scope}))
+		return bounded(resp), err
+	}
+	resp, err := l.base.RoundTrip(req)
+	if err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		_ = resp.Body.Close()
+		return nil, errAuthority
+	}
+	return bounded(resp), err
+}
+
+// both is a context that ends as one does and has the values of another one before its own.
+type both struct {
+	context.Context
+	values context.Context
+}
+
+func (b both) Value(key any) any {
+	if v := b.values.Value(key); v != nil {
+		return v
+	}
+	return b.Context.Value(key)
+}
+
+// idOf returns the id of the JSON-RPC request in a body; nil for what has none.
+func idOf(req *http.Request) json.RawMessage {
+	body, err := req.GetBody()
+	if err != nil {
+		return nil
+	}
+	var message struct{ ID json.RawMessage }
+	if json.NewDecoder(body).Decode(&message) != nil {
+		return nil
+	}
+	return message.ID
+}
+
+// bounded caps a body that is one JSON text. Streams have bounds for each event.
+func bounded(resp *http.Response) *http.Response {
+	if resp != nil && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, maxMessage)
+	}
+	return resp
+}
+
+// transport returns how the server is spoken to, what waits for its end, and what its
+// program last said.
+func (s *server) transport() (sdk.Transport, func(), func() string) {
+	if s.URL == nil {
+		return s.program()
+	}
+	l := &link{base: s.cfg.Base, jit: &jit.Transport{Base: s.cfg.Base}, of: s}
+	if l.base == nil {
+		l.base = &jit.Transport{} // of no origin: it passes all on
+	}
+	l.jit.Origin, _ = jit.OriginOf(s.URL) // it was checked
+	client := &http.Client{
+		Transport:     l,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return &sdk.StreamableClientTransport{Endpoint: s.URL.String(), HTTPClient: client, MaxEventSize: maxMessage},
+		func() {}, func() string { return "" }
+}

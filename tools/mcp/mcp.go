@@ -1,0 +1,253 @@
+// Package mcp makes guarded tools of what MCP servers offer (Model Context Protocol,
+// 2026-07-28 and before).
+//
+//	set, err := mcp.Open(ctx, mcp.Config{Servers: servers, Policy: policy})
+//	defer set.Close()
+//	agent.New(agent.Config{Model: llm, Toolsets: []*jitmw.Toolset{set.Toolset()}})
+//
+// A tool is called NAME__TOOL: the name that whoever runs the agent gave the server, and
+// the tool's own. What a server says of its tools is a claim. What a call may ask for, and
+// what it does and is aimed at, stands in the operator's policy file under that name:
+//
+//   - without ceilings there, no token goes to the server with a call, and whatever it
+//     demands is outside the call's ceiling;
+//   - without a word on what a call does and is aimed at, each is an effect that nobody
+//     named: it takes a person, or the file, to allow it;
+//   - what the file says only reads is called again where the answer was lost; any other
+//     call is in doubt then, and the same one is not made again in its task.
+//
+// NAME__ in the policy file is the server itself: what being connected to it, and hearing
+// which tools it has, may ask for.
+//
+// Invariants: a server's program gets no variable of the environment but those that every
+// program needs; a server's instructions reach no model, and it asks neither model nor
+// person for anything; a redirect is not followed; a tool whose description changes is
+// not offered any more.
+//
+// The package opens no task. Open has that of its context, for what the servers
+// themselves demand; calls have their own.
+package mcp
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/internal/peer"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/tools"
+)
+
+// Config sets up [Open].
+type Config struct {
+	Servers []Server
+	// Policy is the operator's. nil gives no tool any authority.
+	Policy *policy.Policy
+	// Base makes the HTTP round trips below package jit; nil is that of package jit. An
+	// HTTP server is authorized by whatever [jit.Authority] the tasks' engine has.
+	Base http.RoundTripper
+	// Logger receives what servers' programs write to stderr, and faults that the model
+	// must not see. nil discards.
+	Logger *slog.Logger
+}
+
+// A Server is an MCP server: that at URL, or a program that speaks over its standard
+// input and output.
+type Server struct {
+	Name    string   // letters, digits and "-", at most 32
+	URL     *url.URL // https, or http on loopback; nil for a program
+	Command []string // the program and its arguments
+	Env     []string // KEY=VALUE, beside what every program needs
+}
+
+var (
+	named    = regexp.MustCompile(`^([A-Za-z0-9-]{1,32})=(.+)$`)
+	unfit    = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
+	fitsName = regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`)
+)
+
+// ParseServer reads [NAME=]URL or [NAME=]COMMAND. Words of a command that hold spaces
+// stand in double quotes; no shell reads it. Without a name, the server is called for its
+// host or its program.
+func ParseServer(text string) (s Server, err error) {
+	rest := strings.TrimSpace(text)
+	if m := named.FindStringSubmatch(rest); m != nil {
+		s.Name, rest = m[1], strings.TrimSpace(m[2])
+	}
+	if strings.HasPrefix(rest, "https://") || strings.HasPrefix(rest, "http://") {
+		if s.URL, err = url.Parse(rest); err != nil {
+			return s, errors.New("mcp: the address of a server does not parse as a URL")
+		}
+		if s.Name == "" {
+			s.Name = nameFrom(s.URL.Host)
+		}
+		return s, s.check()
+	}
+	words := csv.NewReader(strings.NewReader(rest))
+	words.Comma = ' '
+	fields, err := words.Read()
+	if err != nil {
+		return s, fmt.Errorf("mcp: the command %q: put words with spaces in double quotes", peer.Clean(rest, 80))
+	}
+	s.Command = slices.DeleteFunc(fields, func(w string) bool { return w == "" })
+	if s.Name == "" && len(s.Command) > 0 {
+		s.Name = nameFrom(strings.TrimSuffix(filepath.Base(s.Command[0]), ".exe"))
+	}
+	return s, s.check()
+}
+
+func nameFrom(text string) string {
+	name := strings.ReplaceAll(unfit.ReplaceAllString(text, "-"), "_", "-")
+	return strings.Trim(name[:min(len(name), 32)], "-")
+}
+
+func (s Server) check() error {
+	switch {
+	case !fitsName.MatchString(s.Name):
+		return fmt.Errorf("mcp: a server cannot be called %q: write NAME= before it, of letters, digits and -", s.Name)
+	case (s.URL == nil) == (len(s.Command) == 0):
+		return fmt.Errorf("mcp: %s is neither a URL nor a command", s.Name)
+	case s.URL != nil:
+		if _, err := jit.OriginOf(s.URL); err != nil {
+			return fmt.Errorf("mcp: %s: %s", s.Name, strings.TrimPrefix(err.Error(), "jit: "))
+		}
+	}
+	return nil
+}
+
+// A Set is the tools of connected servers. It is safe for concurrent use.
+type Set struct{ servers []*server }
+
+// Open connects to the servers and asks which tools they have. All that is wrong with one
+// of them is an error that names it: a server that cannot be reached, tools whose names
+// clash or are too long, a policy that names what is not there. It waits no longer than a
+// minute for each.
+func Open(ctx context.Context, cfg Config) (*Set, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	set := &Set{}
+	taken := map[string]bool{}
+	for _, s := range cfg.Servers {
+		err := s.check()
+		if taken[s.Name] {
+			err = fmt.Errorf("mcp: two servers are called %s: write another NAME= before one", s.Name)
+		}
+		taken[s.Name] = true
+		if err == nil {
+			connected := newServer(ctx, s, cfg)
+			set.servers = append(set.servers, connected)
+			err = connected.open(ctx)
+		}
+		if err != nil {
+			return nil, errors.Join(err, set.Close())
+		}
+	}
+	return set, nil
+}
+
+// Tools returns the tools that the servers were last heard to have.
+func (s *Set) Tools() (all []tool.Tool) {
+	for _, server := range s.servers {
+		all = append(all, server.offered()...)
+	}
+	return all
+}
+
+// Toolset offers the tools to an agent, as they are before each call of the model.
+func (s *Set) Toolset() *jitmw.Toolset {
+	return jitmw.NewToolset("mcp", func(ctx context.Context) []tool.Tool {
+		for _, server := range s.servers {
+			server.refresh(ctx)
+		}
+		return s.Tools()
+	})
+}
+
+// Close ends the sessions and the servers' programs, and waits for them. Call it before
+// the task that Open ran in is completed. It may be called again.
+func (s *Set) Close() error {
+	var wait sync.WaitGroup
+	for _, server := range s.servers {
+		wait.Go(server.close)
+	}
+	wait.Wait()
+	return nil
+}
+
+const (
+	maxTools       = 256
+	maxDescription = 4 << 10
+	maxSchema      = 64 << 10
+)
+
+// guard makes a guarded tool of what a server says of one.
+func (s *server) guard(t *sdk.Tool, name string) (tool.Tool, error) {
+	schema, err := json.Marshal(t.InputSchema)
+	if err != nil || len(schema) > maxSchema {
+		return nil, fmt.Errorf("mcp: the schema of %s is larger than %d bytes", name, maxSchema)
+	}
+	p := s.cfg.Policy
+	aim, reads := policy.Aim{Effect: "a call of " + name}, false
+	if p.Aims(name) {
+		aim = policy.Aim{}
+		reads = p.Aim(name, aim).Effect == ""
+	}
+	made, err := tools.New(tools.Spec[map[string]any]{
+		Name: name, Description: describe(t), Schema: schema, API: s.api, Policy: p, Aim: &aim,
+		Ceiling:              func(map[string]any) []rar.Detail { return nil }, // the policy's alone
+		HonorsIdempotencyKey: reads, Repeats: reads,
+		Justify: func(map[string]any) string { return "Call " + t.Name + " of the MCP server " + s.Name },
+		Base:    &caller{server: s, tool: t.Name, trusted: slices.Contains(p.Tools(), name)},
+		Logger:  s.cfg.Logger,
+	}, func(c tools.Context, args map[string]any) (map[string]any, error) { return s.call(c, args) })
+	if err != nil {
+		return nil, fmt.Errorf("mcp: %s of %s: %w", peer.Clean(t.Name, 128), s.Name, err)
+	}
+	return made, nil
+}
+
+// describe puts what a server claims of a tool into words.
+func describe(t *sdk.Tool) string {
+	text := peer.Clean(t.Description, maxDescription)
+	if text == "" {
+		text = peer.Clean(t.Name, 128)
+	}
+	a := t.Annotations
+	if a == nil {
+		return text
+	}
+	var claims []string
+	for _, c := range []struct {
+		made  bool
+		words string
+	}{
+		{a.ReadOnlyHint, "only reads"},
+		{a.IdempotentHint, "may be repeated"},
+		{!a.ReadOnlyHint && a.DestructiveHint != nil && *a.DestructiveHint, "may destroy"},
+	} {
+		if c.made {
+			claims = append(claims, c.words)
+		}
+	}
+	if len(claims) > 0 {
+		text += " (the server claims: " + strings.Join(claims, ", ") + ")"
+	}
+	return text
+}

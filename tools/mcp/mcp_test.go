@@ -1,0 +1,271 @@
+package mcp_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"github.com/google/go-cmp/cmp"
+	"github.com/jitagent/jitagent/jit"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jitagent/jitagent/jit/challenge"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/tools/mcp"
+)
+
+// demands demands a detail for each call of a tool that does not carry its token.
+func demands(d rar.Detail) func(w http.ResponseWriter, r *http.Request, method string) bool {
+	return func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if method != "tools/call" || r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(d) {
+			return false
+		}
+		_ = challenge.Write(w, http.StatusForbidden, d, "")
+		return true
+	}
+}
+
+const readsFile = `tools: {files__look: {targets: {id: {type: file}}, ceilings: [{type: file, actions: [read], identifier: "{id}"}]}}`
+
+func TestArgumentsThatAreAbsentAreAnObject(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", say("seen"))
+	ctx := task(t, &fake.Authority{})
+	call(t, ctx, find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look"), nil)
+	var sent struct {
+		Params struct{ Arguments json.RawMessage }
+	}
+	if err := json.Unmarshal([]byte(p.requests("tools/call")[0].body), &sent); err != nil || string(sent.Params.Arguments) != "{}" {
+		t.Errorf("arguments are %s, want {}", sent.Params.Arguments)
+	}
+}
+
+func TestAuthorityIsThePolicys(t *testing.T) {
+	for name, test := range map[string]struct {
+		policy, id string
+		asked      int
+		tokens     int
+		want       string
+	}{
+		"none for the tool":   {"", "a", 0, 0, "denied"},
+		"within the ceiling":  {readsFile, "a", 1, 2, ""},
+		"another of the same": {readsFile, "b", 0, 1, "denied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := serve(t)
+			add(p.Server, "look", "looks", say("seen"))
+			p.guard(demands(read("a")))
+			a := &fake.Authority{}
+			ctx := task(t, a)
+			set := open(t, ctx, mcp.Server{URL: p.url}, test.policy)
+			got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": test.id})
+			if status, _ := got["status"].(string); status != test.want || len(a.Asked()) != test.asked {
+				t.Errorf("the call gave %v, and %d requests were made, want status %q and %d", got, len(a.Asked()), test.want, test.asked)
+			}
+			tokens := 0
+			for _, s := range p.requests("tools/call") {
+				if s.authorization != "" {
+					tokens++
+				}
+			}
+			if tokens != test.tokens {
+				t.Errorf("%d calls carried a token, want %d", tokens, test.tokens)
+			}
+			for _, s := range p.seen {
+				if s.method != "tools/call" && s.authorization != "" {
+					t.Errorf("%s carried a token", s.method)
+				}
+			}
+		})
+	}
+}
+
+func TestServerItself(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", say("seen"))
+	d := read("session")
+	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(d) {
+			return false
+		}
+		_ = challenge.Write(w, http.StatusForbidden, d, "")
+		return true
+	})
+	a := &fake.Authority{}
+	ctx := task(t, a)
+	if _, err := tryOpen(ctx, mcp.Server{URL: p.url}, ""); err == nil || !strings.Contains(err.Error(), "name it there as files__") || len(a.Asked()) > 0 {
+		t.Errorf("Open() without a ceiling = %v, %v asked", err, a.Asked())
+	}
+	file := `tools: {files__: {ceilings: [{type: file, actions: [read], identifier: session}]}, files__look: {ceilings: [{type: file, actions: [read], identifier: session}]}}`
+	set := open(t, ctx, mcp.Server{URL: p.url}, file)
+	if got := call(t, ctx, find(t, set, "files__look"), nil); got["text"] != "seen" {
+		t.Errorf("the call gave %v", got)
+	}
+}
+
+// loses drops the answers of a tool's calls, as many as n, after the server has made them.
+func loses(p *peer, n int) func(w http.ResponseWriter, r *http.Request, method string) bool {
+	return func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if method != "tools/call" || n == 0 {
+			return false
+		}
+		n--
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func TestLostAnswer(t *testing.T) {
+	args := map[string]any{"id": "a"}
+	t.Run("of a call that may change something", func(t *testing.T) {
+		p := serve(t)
+		add(p.Server, "look", "looks", say("seen"))
+		p.guard(loses(p, 1))
+		ctx := task(t, &fake.Authority{})
+		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+		for range 2 {
+			if got := call(t, ctx, looks, args); got["status"] != string(jit.CallInDoubt) {
+				t.Errorf("the call = %v, want in doubt", got)
+			}
+		}
+		if n := len(p.requests("tools/call")); n != 1 {
+			t.Errorf("the tool was called %d times, want once", n)
+		}
+		if got := call(t, ctx, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
+			t.Errorf("another call = %v", got)
+		}
+	})
+	t.Run("of one that only reads, by the policy", func(t *testing.T) {
+		p := serve(t)
+		add(p.Server, "look", "looks", say("seen"))
+		p.guard(loses(p, 1))
+		ctx := task(t, &fake.Authority{})
+		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, readsFile), "files__look")
+		for range 2 { // and it is meant each time
+			if got := call(t, ctx, looks, args); got["text"] != "seen" {
+				t.Errorf("the call = %v", got)
+			}
+		}
+		if n := len(p.requests("tools/call")); n != 3 {
+			t.Errorf("the tool was called %d times, want 3", n)
+		}
+	})
+	t.Run("in the middle of an answer", func(t *testing.T) {
+		p := serve(t)
+		add(p.Server, "look", "looks", say("seen"))
+		p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+			if method != "tools/call" {
+				return false
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "500")
+			_, _ = w.Write([]byte(`{"jsonrpc":"2.0","id":`))
+			return true
+		})
+		ctx := task(t, &fake.Authority{})
+		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+		if got := call(t, ctx, looks, args); got["status"] != string(jit.CallInDoubt) {
+			t.Errorf("the call = %v, want in doubt", got)
+		}
+		p.guard(nil)
+		if got := call(t, ctx, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
+			t.Errorf("another call, over another connection = %v", got)
+		}
+	})
+}
+
+// offered returns the names of the tools that a model is offered now, and what is said of them.
+func offered(t testing.TB, ctx context.Context, set *mcp.Set) map[string]string {
+	t.Helper()
+	req := &model.LLMRequest{}
+	if err := set.Toolset().ProcessRequest(&toolCtx{agent.NewStrictContextMock(ctx), ""}, req); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, declared := range req.Config.Tools {
+		for _, f := range declared.FunctionDeclarations {
+			all[f.Name] = f.Description
+		}
+	}
+	return all
+}
+
+func TestListChangesAreSeenInTheSameRun(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", func(context.Context, string) (*sdk.CallToolResult, error) {
+		add(p.Server, "more", "does more", say("more"))
+		add(p.Server, "odd", "does what it says", say(""))
+		p.RemoveTools("old")
+		return say("seen")(nil, "")
+	})
+	add(p.Server, "old", "goes", say(""))
+	add(p.Server, "odd", "waits", say(""))
+	ctx := task(t, &fake.Authority{})
+	set := open(t, ctx, mcp.Server{URL: p.url}, "")
+	call(t, ctx, find(t, set, "files__look"), nil)
+	want := map[string]string{"files__look": "looks", "files__more": "does more"} // and not odd, of which other words are said now
+	if diff := cmp.Diff(want, offered(t, ctx, set)); diff != "" {
+		t.Error(diff)
+	}
+	if got := call(t, ctx, find(t, set, "files__more"), nil); got["text"] != "more" {
+		t.Errorf("the new tool gave %v", got)
+	}
+}
+
+func TestNames(t *testing.T) {
+	for name, test := range map[string]struct {
+		tools []string
+		file  string
+		wrong string
+	}{
+		"mapped":       {[]string{"a.b/c"}, "", ""},
+		"clash":        {[]string{"a.b", "a_b"}, "", "files has two tools that would be called files__a_b"},
+		"too long":     {[]string{strings.Repeat("x", 64)}, "", "the name must match"},
+		"not there":    {[]string{"look"}, `tools: {files__lock: {targets: {}}}`, "policy, line 1: there is no tool files__lock: there are files__look"},
+		"no argument":  {[]string{"look"}, `tools: {files__look: {targets: {path: {type: file}}}}`, "files__look has no argument path: it has id, note"},
+		"of another":   {[]string{"look"}, `tools: {other__look: {targets: {path: {type: file}}}}`, ""},
+		"in a ceiling": {[]string{"look"}, `tools: {files__look: {ceilings: [{type: x, actions: [y], identifier: "{path}"}]}}`, "files__look has no argument path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := serve(t)
+			for _, tool := range test.tools {
+				add(p.Server, tool, "acts", say(""))
+			}
+			set, err := tryOpen(t.Context(), mcp.Server{URL: p.url}, test.file)
+			if set != nil {
+				defer func() { _ = set.Close() }()
+			}
+			if (err == nil) != (test.wrong == "") || err != nil && !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("Open() = %v, want %q", err, test.wrong)
+			}
+		})
+	}
+}
+
+func TestParseServer(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://mcp.example.com/v1":            "mcp-example-com https://mcp.example.com/v1 []",
+		"crm=https://mcp.example.com/v1?a=b":    "crm https://mcp.example.com/v1?a=b []",
+		"http://127.0.0.1:8080/mcp":             "127-0-0-1-8080 http://127.0.0.1:8080/mcp []",
+		`npx -y @scope/server "/home/me/a b"`:   `npx <nil> ["npx" "-y" "@scope/server" "/home/me/a b"]`,
+		"files=/usr/bin/files_server --mode=ro": `files <nil> ["/usr/bin/files_server" "--mode=ro"]`,
+		"/usr/bin/files_server  --x":            `files-server <nil> ["/usr/bin/files_server" "--x"]`,
+		"http://mcp.example.com/v1":             "error",
+		"":                                      "error",
+		"a=":                                    `a <nil> ["a="]`,
+		`run "unclosed`:                         "error",
+	} {
+		s, err := mcp.ParseServer(text)
+		got := fmt.Sprintf("%s %v %q", s.Name, s.URL, s.Command)
+		if err != nil {
+			got = "error"
+		}
+		if got != want {
+			t.Errorf("ParseServer(%q) = %s (%v), want %s", text, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package mcp
+
+import (
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/jitagent/jitagent/internal/peer"
+)
+
+// endTime is how long a program may take to end, for each of the ways in which it is told.
+const endTime = 2 * time.Second
+
+// needed are the variables that every program needs, on one system or another. No
+// credential is in them.
+var needed = strings.Fields(`PATH HOME USER LOGNAME SHELL TERM LANG LC_ALL TZ TMPDIR
+	SYSTEMROOT SYSTEMDRIVE COMSPEC PATHEXT WINDIR TEMP TMP USERPROFILE USERNAME APPDATA LOCALAPPDATA PROGRAMFILES PROGRAMDATA`)
+
+// program returns a transport that runs the server's program, what waits for all of it to
+// end, and what it last wrote to stderr.
+func (s *server) program() (sdk.Transport, func(), func() string) {
+	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:gosec // the operator's own
+	cmd.Env = []string{}
+	for _, name := range needed {
+		if value, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	cmd.Env = append(cmd.Env, s.Env...)
+	stderr := &tail{log: s.cfg.Logger.With("mcp_server", s.Name)}
+	cmd.Stderr = stderr
+	cmd.WaitDelay = endTime // what it started may hold on to stderr
+	apart(cmd)
+	return &sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}, func() { endAll(cmd) }, stderr.last
+}
+
+// A tail logs what a program writes, and keeps the end of it.
+type tail struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	text string
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.log.Debug("stderr", "text", peer.Clean(string(p), 4<<10))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text += string(p)
+	t.text = t.text[max(0, len(t.text)-600):]
+	return len(p), nil
+}
+
+func (t *tail) last() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return peer.Clean(t.text, 600)
+}

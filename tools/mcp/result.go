@@ -1,0 +1,155 @@
+package mcp
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/jitagent/jitagent/internal/peer"
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/tools"
+)
+
+// An outcome is what a call came to beside its answer.
+type outcome struct{ failure *jitmw.Failure }
+
+type outcomeKey struct{}
+
+func outcomeOf(ctx context.Context) *outcome {
+	out, _ := ctx.Value(outcomeKey{}).(*outcome)
+	if out == nil {
+		out = &outcome{}
+	}
+	return out
+}
+
+// call is what runs a tool of the server, through package jit and a [caller].
+func (s *server) call(c tools.Context, args map[string]any) (map[string]any, error) {
+	out := &outcome{}
+	c.Context = context.WithValue(c.Context, outcomeKey{}, out)
+	if args == nil {
+		args = map[string]any{}
+	}
+	got, err := c.Post(s.api.String(), args)
+	if err != nil {
+		if out.failure != nil && !errors.Is(err, jit.ErrInDoubt) {
+			err = out.failure
+		}
+		return nil, err
+	}
+	dec := json.NewDecoder(bytes.NewReader(got.Body))
+	dec.UseNumber()
+	var shown map[string]any
+	if dec.Decode(&shown) != nil {
+		return nil, &tools.AcceptedError{Answer: got, Err: errors.New("it is too long to be given again")}
+	}
+	return shown, nil
+}
+
+// resultOf is what a model is shown of a result.
+func resultOf(r *sdk.CallToolResult) map[string]any {
+	shown := map[string]any{}
+	var texts, media []string
+	var links, resources []any
+	for _, c := range r.Content {
+		switch c := c.(type) {
+		case *sdk.TextContent:
+			texts = append(texts, c.Text)
+		case *sdk.ImageContent:
+			media = append(media, medium("an image", c.MIMEType, len(c.Data)))
+		case *sdk.AudioContent:
+			media = append(media, medium("a recording", c.MIMEType, len(c.Data)))
+		case *sdk.ResourceLink:
+			links = append(links, filled("uri", c.URI, "name", c.Name, "title", c.Title, "description", c.Description, "type", c.MIMEType))
+		case *sdk.EmbeddedResource:
+			if c.Resource == nil {
+				continue
+			}
+			text := c.Resource.Text
+			if text == "" {
+				text = medium("a file", c.Resource.MIMEType, len(c.Resource.Blob))
+			}
+			resources = append(resources, filled("uri", c.Resource.URI, "type", c.Resource.MIMEType, "text", text))
+		}
+	}
+	text := strings.Join(texts, "\n\n")
+	if r.StructuredContent != nil {
+		// Servers give it as a text too, in which whole numbers are as they were said: the
+		// SDK has rounded those beyond 2^53.
+		dec := json.NewDecoder(strings.NewReader(text))
+		dec.UseNumber()
+		var rounded, exact any
+		if json.Unmarshal([]byte(text), &rounded) == nil && reflect.DeepEqual(rounded, r.StructuredContent) && dec.Decode(&exact) == nil {
+			shown["structured"], text = exact, ""
+		} else {
+			shown["structured"] = unsure(r.StructuredContent)
+		}
+	}
+	if text != "" {
+		shown["text"] = text
+	}
+	for name, list := range map[string]any{"media": media, "links": links, "resources": resources} {
+		if reflect.ValueOf(list).Len() > 0 {
+			shown[name] = list
+		}
+	}
+	if len(shown) == 0 {
+		shown["note"] = "the tool was called, and says nothing of it"
+	}
+	return shown
+}
+
+func medium(what, kind string, size int) string {
+	return fmt.Sprintf("%s (%s, %d bytes), which is not shown", what, cmp.Or(peer.Clean(kind, 80), "of no type"), size)
+}
+
+func filled(pairs ...string) map[string]any {
+	m := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			m[pairs[i]] = pairs[i+1]
+		}
+	}
+	return m
+}
+
+// unsure says of each whole number beyond 2^53 that it may be another one.
+func unsure(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			v[name] = unsure(member)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = unsure(element)
+		}
+	case float64:
+		if math.Abs(v) > strictjson.MaxWhole && v == math.Trunc(v) {
+			return fmt.Sprintf("about %.0f: a whole number beyond 2^53, whose last digits are lost", v)
+		}
+	}
+	return v
+}
+
+// failed is a result in which the tool says that it did not work.
+func failed(shown map[string]any) *jitmw.Failure {
+	text, _ := shown["text"].(string)
+	delete(shown, "text")
+	delete(shown, "note")
+	f := &jitmw.Failure{Message: cmp.Or(peer.Clean(text, 1000), "the tool says that it failed"), Details: shown}
+	if len(shown) == 0 {
+		f.Details = nil
+	}
+	return f
+}

@@ -1,0 +1,230 @@
+package mcp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/internal/peer"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/tools"
+)
+
+const (
+	connectTime = time.Minute // a program may have to be fetched first
+	listTime    = 20 * time.Second
+	maxPages    = 32
+	maxMessage  = 4 << 20
+)
+
+// A server is one that is connected to, again where the connection broke.
+type server struct {
+	Server
+	cfg   Config
+	api   *url.URL        // where its tools are called; of a program, what nobody has
+	scope context.Context // for what the server itself demands, in Open's task; nil when it may demand nothing
+	dirty atomic.Bool     // its tools may be others by now
+
+	mu      sync.Mutex
+	closed  bool
+	session *sdk.ClientSession // nil when there is none
+	ends    sync.WaitGroup     // of sessions, and their programs
+	tools   []tool.Tool
+	said    map[string][sha256.Size]byte // of each tool, at first
+}
+
+func newServer(ctx context.Context, s Server, cfg Config) *server {
+	made := &server{Server: s, cfg: cfg, api: s.URL, said: map[string][sha256.Size]byte{}}
+	if s.URL == nil {
+		made.api = &url.URL{Scheme: "https", Host: strings.ToLower(s.Name) + ".invalid"} // RFC 2606, section 2
+		return made
+	}
+	ceiling := cfg.Policy.Ceiling(s.Name+policy.Remote, s.URL, nil)
+	if task := jit.FromContext(ctx); task != nil && len(ceiling) > 0 {
+		made.scope = task.Call(context.WithoutCancel(ctx), jit.Call{
+			Tool: s.Name + policy.Remote, Ceiling: ceiling, Repeats: true, Justification: "Connect to the MCP server " + s.Name,
+		})
+	}
+	return made
+}
+
+// open connects for the first time.
+func (s *server) open(ctx context.Context) error {
+	session, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	return s.list(ctx, session, true)
+}
+
+// connected returns the session, or begins one.
+func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, errors.New("mcp: the connection was closed")
+	case s.session != nil:
+		return s.session, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	transport, ended, words := s.transport()
+	client := sdk.NewClient(&sdk.Implementation{Name: "jitagent", Version: "1"}, &sdk.ClientOptions{
+		Capabilities:           &sdk.ClientCapabilities{},                  // it asks neither the model nor the person
+		MultiRoundTrip:         &sdk.MultiRoundTripOptions{Disabled: true}, // nor is a call made again for its questions
+		ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) { s.dirty.Store(true) },
+	})
+	session, err := client.Connect(ctx, transport, nil)
+	if err != nil {
+		ended()
+		switch {
+		case errors.Is(err, errAuthority):
+			return nil, fmt.Errorf("mcp: %s demands authority for being connected to, and the policy file gives none: name it there as %s", s.Name, s.Name+policy.Remote)
+		case words() != "":
+			return nil, fmt.Errorf("mcp: connect to %s: %w: it said: %s", s.Name, err, words())
+		}
+		return nil, fmt.Errorf("mcp: connect to %s: %w", s.Name, err)
+	}
+	s.session = session
+	s.ends.Go(func() {
+		_ = session.Wait()
+		s.drop(session)
+		_ = session.Close() // it is over, whatever the server says
+		ended()
+	})
+	return session, nil
+}
+
+// drop forgets a session that is over. The next call begins another one.
+func (s *server) drop(session *sdk.ClientSession) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == session {
+		s.session = nil
+		s.dirty.Store(true)
+		go func() { _ = session.Close() }() // for which [Set.Close] waits
+	}
+}
+
+// list asks which tools there are. At first all must fit; later, what does not is not
+// offered.
+func (s *server) list(ctx context.Context, session *sdk.ClientSession, first bool) error {
+	ctx, cancel := context.WithTimeout(ctx, listTime)
+	defer cancel()
+	s.dirty.Store(false)
+	var all []*sdk.Tool
+	for cursor, page := "", 0; page == 0 || cursor != ""; page++ {
+		result, err := session.ListTools(ctx, &sdk.ListToolsParams{Cursor: cursor})
+		if err != nil {
+			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
+		}
+		all, cursor = append(all, result.Tools...), result.NextCursor
+		if len(all) > maxTools || page >= maxPages {
+			return fmt.Errorf("mcp: %s offers more than %d tools, or says so without end", s.Name, maxTools)
+		}
+	}
+	var kit []tool.Tool
+	var wrong []error
+	for _, t := range all {
+		made, err := s.admit(t, kit, first)
+		if err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
+		kit = append(kit, made)
+	}
+	if err := s.cfg.Policy.Check(s.Name+policy.Remote, tools.Arguments(kit)); err != nil && first {
+		wrong = append(wrong, err)
+	}
+	if first && len(wrong) > 0 {
+		return errors.Join(wrong...)
+	}
+	for _, err := range wrong {
+		s.cfg.Logger.WarnContext(ctx, "a tool is not offered", "mcp_server", s.Name, "error", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tools = kit
+	return nil
+}
+
+// admit makes a guarded tool of what the server says of one. A tool of which it once said
+// something else is not what the policy, or a person, had in mind.
+func (s *server) admit(t *sdk.Tool, kit []tool.Tool, first bool) (tool.Tool, error) {
+	name := s.Name + policy.Remote + unfit.ReplaceAllString(t.Name, "_")
+	if slices.ContainsFunc(kit, func(other tool.Tool) bool { return other.Name() == name }) {
+		return nil, fmt.Errorf("mcp: %s has two tools that would be called %s", s.Name, name)
+	}
+	words, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("mcp: %s: %w", name, err)
+	}
+	sum := sha256.Sum256(words)
+	s.mu.Lock()
+	before, known := s.said[name]
+	s.said[name] = sum
+	if known {
+		s.said[name] = before
+	}
+	s.mu.Unlock()
+	if known && before != sum {
+		return nil, fmt.Errorf("mcp: %s is described in another way than at first", name)
+	}
+	made, err := s.guard(t, name)
+	if err == nil && !first {
+		if _, named := tools.Arguments([]tool.Tool{made})[name]; named {
+			err = s.cfg.Policy.Check(name, tools.Arguments([]tool.Tool{made}))
+		}
+	}
+	return made, err
+}
+
+// refresh asks for the tools again where they may be others. What fails leaves those that
+// were known: their calls say what is wrong.
+func (s *server) refresh(ctx context.Context) {
+	if !s.dirty.Load() {
+		return
+	}
+	session, err := s.connected(ctx)
+	if err == nil {
+		err = s.list(ctx, session, false)
+	}
+	if err != nil {
+		s.dirty.Store(true)
+		s.cfg.Logger.WarnContext(ctx, "tools are not heard of again", "mcp_server", s.Name, "error", peer.Clean(err.Error(), 600))
+	}
+}
+
+func (s *server) offered() []tool.Tool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.tools)
+}
+
+// close ends the session and the program.
+func (s *server) close() {
+	s.mu.Lock()
+	session := s.session
+	s.session, s.closed = nil, true
+	s.mu.Unlock()
+	if session != nil {
+		_ = session.Close()
+	}
+	s.ends.Wait()
+	if s.scope != nil {
+		jit.EndCall(s.scope, jit.Result{Status: jit.CallOK})
+	}
+}
