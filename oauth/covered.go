@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -16,9 +14,15 @@ import (
 // itself says more, an error. A response that says nothing leaves it to the token; nil
 // says that neither does.
 func (t Token) Covered() ([]rar.Detail, error) {
-	claimed, err := claimedDetails(t.Value.Reveal(), t.Said)
+	claims, err := t.Claims()
 	if err != nil {
 		return nil, err
+	}
+	var claimed []rar.Detail // unless they are to the letter what the response said
+	if len(t.Said) == 0 || !bytes.Equal(claims[memberDetails], t.Said) {
+		if claimed, err = claims.Details(); err != nil {
+			return nil, fmt.Errorf("the token's own %w", err)
+		}
 	}
 	if t.Details == nil || claimed == nil {
 		return append(t.Details, claimed...), nil
@@ -31,14 +35,12 @@ func (t Token) Covered() ([]rar.Detail, error) {
 	return t.Details, nil
 }
 
-// claimedDetails reads the authorization_details that a token itself carries, if
-// it is a JWT that does (RFC 9396, section 9.1): nil when it is opaque, says
-// nothing, or says to the letter what its response said. The signature is not
-// checked. A client must not rely on what a token says; this is read for one
-// purpose, to find a token that says more than its response does, and then not to
-// use it.
-func claimedDetails(token string, said jsontext.Value) ([]rar.Detail, error) {
-	parts := strings.Split(token, ".")
+// Claims returns what the token itself says, if it is a JWT (RFC 9068, section 2.2): nil
+// when it is opaque. The signature is not checked. A client must not rely on what a token
+// says; this is read for one purpose, to find a token that says more than its response
+// does, or less than what was asked for, and then not to use it.
+func (t Token) Claims() (Object, error) {
+	parts := strings.Split(t.Value.Reveal(), ".")
 	if len(parts) != 3 {
 		return nil, nil
 	}
@@ -51,12 +53,5 @@ func claimedDetails(token string, said jsontext.Value) ([]rar.Detail, error) {
 		// Duplicate claims, say: another reader may see what we cannot.
 		return nil, errors.New("the token's claims cannot be read in one way only")
 	}
-	if len(said) > 0 && bytes.Equal(o[memberDetails], said) {
-		return nil, nil
-	}
-	details, err := o.Details()
-	if err != nil {
-		return nil, fmt.Errorf("the token's own %w", err)
-	}
-	return details, nil
+	return o, nil
 }

@@ -127,7 +127,7 @@ func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 
 func (c *Client) login(ctx context.Context) (secret.String, error) {
 	const op = "log in"
-	body, sent, err := c.token(ctx, op, c.form("client_credentials"), c.key)
+	body, sent, err := c.token(ctx, op, c.form(ClientCredentials), c.key)
 	if err != nil {
 		return secret.String{}, err
 	}
@@ -152,8 +152,8 @@ func (c *Client) beyond(scopes []string) []string {
 }
 
 // form begins the form of a token request.
-func (c *Client) form(grantType string) url.Values {
-	form := url.Values{"grant_type": {grantType}}
+func (c *Client) form(mode Mode) url.Values {
+	form := url.Values{"grant_type": {mode.grantType()}}
 	if c.cfg.Resource != "" {
 		form.Set("resource", c.cfg.Resource)
 	}

@@ -140,6 +140,18 @@ func TestNothingIsSent(t *testing.T) {
 		"a detail without a scope": func(c *oauthz.Config) {
 			c.Types["file_access"] = oauthz.Type{Scopes: func(rar.Detail) []string { return nil }}
 		},
+		"a permission for any resource": func(c *oauthz.Config) {
+			c.Mode, c.Audience = oauthz.UMA, "docs"
+			c.Types["file_access"] = oauthz.Type{Scopes: func(rar.Detail) []string { return []string{"#read"} }}
+		},
+		"a permission for all of a resource": func(c *oauthz.Config) {
+			c.Mode, c.Audience = oauthz.UMA, "docs"
+			c.Types["file_access"] = oauthz.Type{Scopes: func(d rar.Detail) []string { return []string{d.Identifier} }}
+		},
+		"two permissions in one": func(c *oauthz.Config) {
+			c.Mode, c.Audience = oauthz.UMA, "docs"
+			c.Types["file_access"] = oauthz.Type{Scopes: func(d rar.Detail) []string { return []string{d.Identifier + "#read,write"} }}
+		},
 		"nobody to ask": func(c *oauthz.Config) {
 			c.Mode, c.Login = oauthz.CIBA, func(jit.TaskSpec) (string, error) { return "", nil }
 		},
@@ -289,7 +301,39 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
+// What is exchanged is the agent's own token, or what Subject says of the task.
+func TestTokenExchange(t *testing.T) {
+	s := &fake.Server{}
+	cfg := config(s, oauthz.TokenExchange)
+	cfg.Audience = "docs"
+	_ = must(request(t, must(oauthz.New(cfg)), "doc_1"))
+	cfg.NoBase, cfg.Subject = true, func(_ context.Context, spec jit.TaskSpec) (secret.String, error) {
+		return secret.New("token-of-" + spec.OnBehalfOf), nil
+	}
+	_ = must(request(t, must(oauthz.New(cfg)), "doc_1"))
+	const token = "urn:ietf:params:oauth:token-type:access_token"
+	forms := slices.DeleteFunc(s.Sent("/token"), func(f url.Values) bool { return !asked(f) })
+	for i, subject := range []string{fake.BaseToken + "-1", "token-of-ada"} {
+		f := forms[i]
+		if f.Get("subject_token") != subject || f.Get("subject_token_type") != token || f.Get("requested_token_type") != token || f.Get("audience") != "docs" || f.Get("resource") != api {
+			t.Errorf("sent %v, want %s exchanged", f, subject)
+		}
+	}
+	cfg.Subject = func(context.Context, jit.TaskSpec) (secret.String, error) { return secret.New("two words"), nil }
+	if _, err := request(t, must(oauthz.New(cfg)), "doc_1"); err == nil || len(s.Sent("/token")) != 3 {
+		t.Errorf("Request() = %v with what is no token", err)
+	}
+}
+
 func TestConfigNamesEveryMistake(t *testing.T) {
+	for name, cfg := range map[string]oauthz.Config{
+		"Audience": {Mode: oauthz.UMA}, "Subject": {Mode: oauthz.TokenExchange, NoBase: true},
+		"say no permission for file_access": {Mode: oauthz.UMA, Types: map[string]oauthz.Type{"file_access": {}}},
+	} {
+		if _, err := oauthz.New(cfg); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("New() = %v, which does not name %s", err, name)
+		}
+	}
 	_, err := oauthz.New(oauthz.Config{Issuer: "http://auth.example.com", Mode: 7, MaxLifetime: -1})
 	for _, name := range []string{"Issuer", "ClientID", "ClientSecret", "Mode", "MaxLifetime"} {
 		if err == nil || !strings.Contains(err.Error(), name) {

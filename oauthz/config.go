@@ -24,7 +24,17 @@ type Mode uint8
 const (
 	ClientCredentials Mode = iota // the server decides, at once
 	CIBA                          // the user decides, on a device of theirs
+	UMA                           // Keycloak's policies decide, at once, on permissions
+	TokenExchange                 // the server decides, at once, for whoever Subject is
 )
+
+// grantType is the grant_type of a mode's token requests.
+func (m Mode) grantType() string {
+	return [...]string{
+		"client_credentials", "urn:openid:params:grant-type:ciba",
+		"urn:ietf:params:oauth:grant-type:uma-ticket", "urn:ietf:params:oauth:grant-type:token-exchange",
+	}[m]
+}
 
 // DefaultMaxLifetime is that of [Config.MaxLifetime].
 const DefaultMaxLifetime = time.Hour
@@ -52,6 +62,15 @@ type Config struct {
 
 	// Resource is the API that tokens are for (RFC 8707); "" names none.
 	Resource string
+
+	// Audience is the API's own client id at the server, for UMA, which requires it, and
+	// TokenExchange (RFC 8693, section 2.1).
+	Audience string
+
+	// Subject is the token that TokenExchange gives in exchange for another, such as
+	// that of the user on whose behalf a task is; nil gives the agent's own. It is asked
+	// for at each request, and neither kept nor revoked.
+	Subject func(context.Context, jit.TaskSpec) (secret.String, error)
 
 	// DPoP asks for tokens that are bound to a key (RFC 9449), so that one that is copied
 	// is of no use: a key for each task and one for the agent, in memory only. A token that
@@ -99,6 +118,9 @@ type Type struct {
 	// Scopes are asked for in place of the detail, and must be granted exactly; a detail
 	// for which they are none is refused. nil asks for the detail itself. A token that
 	// scopes bound may do all that they allow, which the detail may be a small part of.
+	//
+	// With UMA they are permissions, each RESOURCE#SCOPE, where RESOURCE is the id or the
+	// name of a resource at the server: no other, and none of it twice, may be in the token.
 	Scopes func(rar.Detail) []string
 }
 
@@ -146,8 +168,18 @@ func (cfg *Config) check() error {
 		_, err := signer(cfg)
 		problem("Key", err)
 	}
-	if cfg.Mode > CIBA {
+	switch {
+	case cfg.Mode > TokenExchange:
 		problem("Mode", errors.New("is none"))
+	case cfg.Mode == UMA && cfg.Audience == "":
+		problem("Audience", errors.New("is not set, and UMA needs it"))
+	case cfg.Mode == TokenExchange && cfg.NoBase && cfg.Subject == nil:
+		problem("Subject", errors.New("is not set, and there is no token of the agent's own to exchange"))
+	}
+	for name, t := range cfg.Types {
+		if cfg.Mode == UMA && t.Scopes == nil {
+			problem("Types", errors.New("say no permission for "+name+", and UMA knows no details"))
+		}
 	}
 	if cfg.MaxLifetime < 0 {
 		problem("MaxLifetime", errors.New("is negative"))
@@ -179,7 +211,9 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	}
 	limit(m.RevocationEndpoint == "", "it cannot revoke tokens: each lives until it expires by itself, up to %v", c.cfg.MaxLifetime)
 	limit(m.RevocationEndpoint != "", "an API that checks tokens without asking the server takes a revoked one until it expires, up to %v", c.cfg.MaxLifetime)
-	limit(c.cfg.Mode == ClientCredentials, "no person decides: it grants whatever the client may have")
+	limit(c.cfg.Mode != CIBA, "no person decides: it grants whatever the client may have")
+	limit(m.GrantTypes != nil && !slices.Contains(m.GrantTypes, c.cfg.Mode.grantType()), "it does not say that it takes grants of type %s", c.cfg.Mode.grantType())
+	limit(c.cfg.Mode == TokenExchange, "a token in exchange may end with the one that was given, or end it")
 	limit(c.cfg.Mode == CIBA && m.BackchannelEndpoint == "", "it has no endpoint to ask a person at")
 	limit(c.cfg.Mode == CIBA, "it does not say who decided, nor can an open request be withdrawn")
 	binds := slices.Contains(m.DPoPAlgorithms, "ES256")
@@ -187,7 +221,7 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	limit(c.cfg.DPoP && !binds, "it does not say that it binds tokens to a key (DPoP): one that it does not bind is not used")
 	limit(true, "it takes no lifetime and tells no risk, and is not told why something is asked for")
 	for name, t := range c.cfg.Types {
-		limit(t.Scopes != nil, "%s is asked for as scopes: a token may do all that they allow", name)
+		limit(t.Scopes != nil && c.cfg.Mode != UMA, "%s is asked for as scopes: a token may do all that they allow", name)
 		limit(t.Scopes == nil && !takes(m, name), "it does not say that it takes authorization details of type %s: they are not asked for", name)
 	}
 	return all, nil

@@ -2,19 +2,23 @@
 //
 // A standard server knows no tasks, no risk and no justification, and most issue a
 // token to whoever may have one, without a person. What it does know is used in one of
-// two modes:
+// four modes:
 //
 //   - [ClientCredentials] (RFC 6749, section 4.4): each demand is a token request of its
 //     own, which the server grants or refuses at once;
 //   - [CIBA] (OpenID Connect Client-Initiated Backchannel Authentication, poll mode):
 //     the user on whose behalf the agent acts is asked on a device of theirs. The poll
 //     that is answered is the redemption as well, so its answer is in the [Vault] before
-//     the request counts as approved, and a poll whose answer was lost is not made again.
+//     the request counts as approved, and a poll whose answer was lost is not made again;
+//   - [UMA] (Keycloak's form of UMA 2.0, without a ticket): the policies of the server
+//     decide, at once, on permissions for single resources, which are in the token;
+//   - [TokenExchange] (RFC 8693): as with client credentials, and what the agent or the
+//     user has a token for already is given in exchange.
 //
 // A demand is asked for as an authorization detail (RFC 9396), or as scopes where
 // [Type] says so. A token counts only where the answer proves how narrow it is: by the
-// details that it echoes, or by exactly the scopes that were asked for. There is no
-// other way, and no answer is consent: the rest is revoked at once.
+// details that it echoes, by exactly the scopes that were asked for, or by exactly the
+// permissions. There is no other way, and no answer is consent: the rest is revoked at once.
 //
 // Tasks are this package's own. What is granted under one is in the vault, so that
 // [Client.CompleteTask] can revoke it after a crash as well. What the server cannot

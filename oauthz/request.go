@@ -1,6 +1,7 @@
 package oauthz
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -16,6 +17,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
 )
 
 const (
@@ -24,7 +26,7 @@ const (
 	opPoll    = "learn what the user decided"
 	opProve   = "say what the token covers"
 
-	grantCIBA = "urn:openid:params:grant-type:ciba"
+	typeAccessToken = "urn:ietf:params:oauth:token-type:access_token" // RFC 8693, section 3
 
 	// Error codes (RFC 6749, section 5.2; CIBA Core, section 11; RFC 9396, section 5).
 	codePending  = "authorization_pending"
@@ -35,8 +37,9 @@ const (
 	pollInterval = 5 * time.Second // unless the server says (CIBA Core, section 7.3)
 )
 
-// decidedByServer are the error codes that say no to what was asked, not to how.
-var decidedByServer = []string{codeDenied, "invalid_authorization_details", "invalid_target", "invalid_scope"}
+// decidedByServer are the error codes that say no to what was asked, not to how; the last
+// is Keycloak's.
+var decidedByServer = []string{codeDenied, "invalid_authorization_details", "invalid_target", "invalid_scope", "invalid_resource"}
 
 // A record is what the vault keeps of a request: what it takes to end it.
 type record struct {
@@ -120,10 +123,10 @@ func (c *Client) hold(id string, q *request) *request {
 	return q
 }
 
-// Request implements [jit.Authority]. With client credentials its answer is the token,
-// which is in the vault before the request counts as approved.
+// Request implements [jit.Authority]. But for CIBA its answer is the token, which is in
+// the vault before the request counts as approved.
 func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
-	form, err := c.wanted(ctx, req.Detail)
+	form, err := c.wanted(ctx, req)
 	if err != nil {
 		return jit.Decision{}, err
 	}
@@ -138,7 +141,7 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
-	q.Answer, q.Sent, err = c.issue(ctx, opRequest, form, &q.record, req.TaskID)
+	q.Answer, q.Sent, err = c.issue(ctx, opRequest, form, &q.record, req.TaskID, form.Get("subject_token"))
 	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
 		q.Answer = json.RawMessage("{}") // there is no token
 		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
@@ -171,10 +174,13 @@ func (c *Client) take(ctx context.Context, id string, q *request) error {
 	return nil
 }
 
-// wanted is the form of a token request for a detail. It fails where the answer could
-// prove nothing, before anything is sent.
-func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
-	form := c.form("client_credentials")
+// wanted is the form of a token request. It fails where the answer could prove nothing,
+// before anything is sent.
+func (c *Client) wanted(ctx context.Context, req jit.Request) (url.Values, error) {
+	d, form := req.Detail, c.form(c.cfg.Mode)
+	if c.cfg.Audience != "" {
+		form.Set("audience", c.cfg.Audience)
+	}
 	t, ok := c.typeOf(d)
 	if !ok {
 		return nil, &Error{Op: opRequest, Message: "demands of type " + d.Type + " are not configured for this server"}
@@ -184,8 +190,12 @@ func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
 		if len(scopes) == 0 {
 			return nil, &Error{Op: opRequest, Message: "no scope is configured for " + d.String()}
 		}
+		if c.cfg.Mode == UMA {
+			form["permission"] = scopes
+			return form, namesPermissions(scopes)
+		}
 		form.Set("scope", strings.Join(scopes, " "))
-		return form, nil
+		return form, c.exchange(ctx, req.TaskID, form)
 	}
 	text, err := d.Canonical()
 	if err != nil {
@@ -196,7 +206,36 @@ func (c *Client) wanted(ctx context.Context, d rar.Detail) (url.Values, error) {
 		err = &Error{Op: opRequest, Message: "the server takes no authorization details of type " + d.Type}
 	}
 	form.Set("authorization_details", "["+string(text)+"]")
-	return form, err
+	return form, errors.Join(err, c.exchange(ctx, req.TaskID, form))
+}
+
+// exchange puts into form what is given in exchange (RFC 8693, section 2.1), if anything is.
+func (c *Client) exchange(ctx context.Context, task string, form url.Values) error {
+	if c.cfg.Mode != TokenExchange {
+		return nil
+	}
+	const op = "get the token to exchange"
+	var subject secret.String
+	spec, err := c.spec(ctx, task)
+	if err != nil {
+		return &Error{Op: op, cause: err}
+	}
+	if c.cfg.Subject == nil {
+		base, err := c.AgentToken(ctx)
+		if err != nil {
+			return err
+		}
+		subject = base.Token
+	} else if subject, err = c.cfg.Subject(ctx, spec); err == nil {
+		err = oauth.CheckToken(subject)
+	}
+	if err != nil {
+		return &Error{Op: op, cause: err}
+	}
+	form.Set("subject_token", subject.Reveal())
+	form.Set("subject_token_type", typeAccessToken)
+	form.Set("requested_token_type", typeAccessToken)
+	return nil
 }
 
 // typeOf says how a detail is asked for.
@@ -337,7 +376,7 @@ func (c *Client) spend(ctx context.Context, id string, q *request, lost bool) er
 
 // redeem polls once (CIBA Core, section 10.1).
 func (c *Client) redeem(ctx context.Context, r *record, task string) (answer []byte, sent time.Time, err error) {
-	return c.issue(ctx, opPoll, url.Values{"grant_type": {grantCIBA}, "auth_req_id": {r.AuthReqID}}, r, task, r.AuthReqID)
+	return c.issue(ctx, opPoll, url.Values{"grant_type": {CIBA.grantType()}, "auth_req_id": {r.AuthReqID}}, r, task, r.AuthReqID)
 }
 
 // issue asks for a token that is bound to the task's key, if it has one.
@@ -405,35 +444,48 @@ func (c *Client) issued(r record, key *dpop.Key) (jit.Issued, error) {
 		return jit.Issued{}, errors.New("the token has expired")
 	}
 	said, err := t.Covered()
-	if err != nil {
+	claims, claimsErr := t.Claims()
+	if err = errors.Join(err, claimsErr); err != nil {
 		return jit.Issued{}, fmt.Errorf("%w: %w", jit.ErrOvergrant, err)
 	}
-	beyond := c.beyond(t.Scopes)
-	asks, _ := c.typeOf(r.Detail)
-	if asks.Scopes == nil {
-		// Scopes beside the details are rights that nobody asked for.
-		if len(beyond) > 0 {
-			return jit.Issued{}, fmt.Errorf("%w: scope %s as well", jit.ErrOvergrant, strings.Join(beyond, " "))
-		}
-		issued.Details = said // nil is the engine's to refuse
-		return issued, nil
+	if c.cfg.Mode == TokenExchange && t.Answer.Text("issued_token_type") != typeAccessToken {
+		return jit.Issued{}, errors.New("it is not said to be an access token")
 	}
-	want := slices.Compact(slices.Sorted(slices.Values(asks.Scopes(r.Detail))))
-	got := slices.Compact(slices.Sorted(slices.Values(beyond)))
-	asked := c.beyond(want)
+	// Of the token's own scopes those count that its answer leaves out.
+	got := c.beyond(append(t.Scopes, strings.Fields(strings.Join(claims.Texts("scope"), " "))...))
+	var asked []string
+	asks, _ := c.typeOf(r.Detail)
+	if asks.Scopes != nil {
+		asked = slices.Compact(slices.Sorted(slices.Values(asks.Scopes(r.Detail))))
+	}
 	switch {
-	case !t.Answer.Has("scope") || len(got) == 0 && len(asked) > 0:
-		// The specification takes a missing scope for the one that was asked for, and
-		// there are servers that leave it out when they grant none.
-		return jit.Issued{}, jit.ErrSilent
-	case said != nil:
+	case c.cfg.Mode == UMA:
+		permitted, err := permissions(claims, asked)
+		if err != nil {
+			return jit.Issued{}, err
+		}
+		issued.Details, got = []rar.Detail{r.Detail}, append(permitted, got...)
+	case asks.Scopes == nil:
+		issued.Details = said // nil is the engine's to refuse
+	default:
+		issued.Details = []rar.Detail{r.Detail}
+		if !r.Detail.IsScopes() { // which stand for themselves
+			issued.Scopes = asked
+		}
+		asked = c.beyond(asked)
+		got = slices.Compact(slices.Sorted(slices.Values(got)))
+		if !t.Answer.Has("scope") || len(got) == 0 && len(asked) > 0 {
+			// The specification takes a missing scope for the one that was asked for, and
+			// there are servers that leave it out when they grant none.
+			return jit.Issued{}, jit.ErrSilent
+		}
+	}
+	switch {
+	case asks.Scopes != nil && said != nil:
 		return jit.Issued{}, fmt.Errorf("%w: authorization details as well", jit.ErrOvergrant)
 	case !slices.Equal(got, asked):
-		return jit.Issued{}, fmt.Errorf("%w: scope %s, not %s", jit.ErrOvergrant, strings.Join(got, " "), strings.Join(asked, " "))
-	}
-	issued.Details = []rar.Detail{r.Detail}
-	if !r.Detail.IsScopes() { // which stand for themselves
-		issued.Scopes = want
+		// Beside details, or permissions, any scope is a right that nobody asked for.
+		return jit.Issued{}, fmt.Errorf("%w: scope %s, not %s", jit.ErrOvergrant, strings.Join(got, " "), cmp.Or(strings.Join(asked, " "), "none"))
 	}
 	return issued, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"path"
@@ -29,6 +30,19 @@ func config(s http.Handler, mode oauthz.Mode) oauthz.Config {
 	return oauthz.Config{
 		Issuer: fake.Issuer, ClientID: "analyst", ClientSecret: secret.New("client-secret-canary"), Mode: mode, Resource: api,
 		Types: map[string]oauthz.Type{"file_access": {}}, HTTPClient: &http.Client{Transport: fake.Transport{Handler: s}},
+	}
+}
+
+func permissions(cfg *oauthz.Config) {
+	cfg.Audience = "docs"
+	cfg.Types["file_access"] = oauthz.Type{Scopes: func(d rar.Detail) []string { return []string{d.Identifier + "#read"} }}
+}
+
+// permit changes the permissions of a requesting party token.
+func permit(change func(first map[string]any) []any) func(map[string]any) {
+	return func(claims map[string]any) {
+		all := claims["authorization"].(map[string]any)
+		all["permissions"] = change(all["permissions"].([]any)[0].(map[string]any))
 	}
 }
 
@@ -114,7 +128,7 @@ func on(at string, change func(form url.Values, status int, body map[string]any)
 
 // asked reports whether a form asks for authority, and is not the agent's login.
 func asked(form url.Values) bool {
-	return form.Has("authorization_details") || form.Has("scope") || form.Has("auth_req_id")
+	return form.Has("authorization_details") || form.Has("scope") || form.Has("auth_req_id") || form.Has("permission")
 }
 
 // What servers were seen to do, and what comes of it: each line is a row of
@@ -135,6 +149,7 @@ func TestTraps(t *testing.T) {
 		at   string
 		trap func(url.Values, int, map[string]any) (int, map[string]any)
 		no   func(url.Values, int) (int, map[string]any)
+		jwt  func(map[string]any)
 
 		want  error         // nil: the call works
 		text  string        // in the error
@@ -145,6 +160,36 @@ func TestTraps(t *testing.T) {
 		{name: "none, client credentials", alive: 1},
 		{name: "none, CIBA", mode: oauthz.CIBA, alive: 1},
 		{name: "none, scopes", cfg: scopes, alive: 1},
+		{name: "none, UMA", mode: oauthz.UMA, cfg: permissions, alive: 1},
+		{name: "none, UMA by the ids of resources", mode: oauthz.UMA, cfg: permissions, alive: 1, jwt: permit(func(p map[string]any) []any {
+			p["rsid"], p["rsname"] = p["rsname"], "another word for it"
+			return []any{p}
+		})},
+		{name: "none, token exchange", mode: oauthz.TokenExchange, cfg: scopes, alive: 1},
+		{name: "none, token exchange with details", mode: oauthz.TokenExchange, alive: 1},
+		{name: "another resource has that name, too", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
+			other := maps.Clone(p)
+			other["rsid"] = "mallory's"
+			return []any{p, other}
+		})},
+		{name: "permits another resource", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
+			p["rsname"] = "doc_2"
+			return []any{p}
+		})},
+		{name: "permits all of a resource", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
+			delete(p, "scopes")
+			return []any{p}
+		})},
+		{name: "permissions that read in two ways", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
+			p["scopes"] = "read"
+			return []any{p}
+		})},
+		{name: "a scope beside the permissions", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, text: "scope doc_1#read admin, not doc_1#read", jwt: func(claims map[string]any) {
+			claims["scope"] = "admin"
+		}},
+		{name: "no permissions in the token", mode: oauthz.UMA, cfg: permissions, want: jit.ErrSilent, jwt: func(claims map[string]any) { delete(claims, "authorization") }},
+		{name: "no resource of that name", mode: oauthz.UMA, cfg: permissions, want: jit.ErrDenied, no: no(400, "invalid_resource", "Resource does not exist.")},
+		{name: "gives another kind of token in exchange", mode: oauthz.TokenExchange, cfg: scopes, at: "/token", want: jit.ErrSpent, text: "not said to be an access token", trap: drop("issued_token_type")},
 		{name: "ignores authorization details", at: "/token", trap: drop("authorization_details"), want: jit.ErrSilent},
 		{name: "ignores them, CIBA", mode: oauthz.CIBA, at: "/token", trap: drop("authorization_details"), want: jit.ErrSilent},
 		{name: "grants other details", at: "/token", want: jit.ErrOvergrant, trap: func(form url.Values, status int, body map[string]any) (int, map[string]any) {
@@ -201,7 +246,7 @@ func TestTraps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &fake.Server{Refuse: tt.no}
+				s := &fake.Server{Refuse: tt.no, Claims: tt.jwt}
 				if tt.trap != nil {
 					s.Answer = on(tt.at, tt.trap)
 				}

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,8 +16,9 @@ import (
 // Issuer is the issuer of a [Server].
 const Issuer = "https://auth.example.com"
 
-// A Server is a standard OAuth authorization server: client credentials and CIBA (poll
-// mode), each with authorization details or scopes, revocation and introspection. It
+// A Server is a standard OAuth authorization server: client credentials, CIBA (poll mode)
+// and token exchange, each with authorization details or scopes, Keycloak's permissions,
+// which are in a JWT, revocation and introspection. It
 // believes whoever asks, and does what it should unless it is told otherwise. The zero
 // Server is ready for use, and safe for concurrent use.
 type Server struct {
@@ -27,6 +29,9 @@ type Server struct {
 	// Answer may change an answer before it is sent: path is that of the endpoint. A
 	// status of 0 breaks the connection in its place.
 	Answer func(path string, form url.Values, status int, body map[string]any) (int, map[string]any)
+
+	// Claims may change those of a JWT before it is issued.
+	Claims func(map[string]any)
 
 	// Cascades says that all tokens end with one.
 	Cascades bool
@@ -120,9 +125,31 @@ func (s *Server) issue(form url.Values, poll int) (int, map[string]any) {
 			token = TokenFor(all[0])
 		}
 	}
-	s.live[token] = body["authorization_details"] != nil || strings.Trim(form.Get("scope"), "openid ") != ""
+	if all := form["permission"]; all != nil {
+		delete(body, "scope")
+		token = s.permit(all)
+	}
+	if form.Has("subject_token") {
+		body["issued_token_type"] = form.Get("requested_token_type")
+	}
+	s.live[token] = body["authorization_details"] != nil || form.Has("permission") || strings.Trim(form.Get("scope"), "openid ") != ""
 	body["access_token"] = token
 	return 200, body
+}
+
+// permit makes a requesting party token for permissions.
+func (s *Server) permit(all []string) string {
+	var list []any
+	for _, p := range all {
+		name, scope, _ := strings.Cut(p, "#")
+		list = append(list, map[string]any{"rsid": "id-of-" + name, "rsname": name, "scopes": []string{scope}})
+	}
+	claims := map[string]any{"jti": s.n, "scope": "", "authorization": map[string]any{"permissions": list}}
+	if s.Claims != nil {
+		s.Claims(claims)
+	}
+	text, _ := json.Marshal(claims) // of texts and numbers
+	return "e30." + base64.RawURLEncoding.EncodeToString(text) + ".e30"
 }
 
 // Live returns how many tokens are alive that allow something.

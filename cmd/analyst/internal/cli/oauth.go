@@ -3,11 +3,16 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/jit"
@@ -24,25 +29,34 @@ const (
 	EnvOAuthClient = "OAUTH_CLIENT_ID"
 	EnvOAuthSecret = "OAUTH_CLIENT_SECRET" //nolint:gosec // the name of a variable
 	EnvOAuthFile   = "OAUTH_CLIENT_SECRET_FILE"
+	EnvOAuthKey    = "OAUTH_CLIENT_KEY_FILE"
 	EnvMode        = "OAUTH_MODE"
 	EnvTypes       = "OAUTH_TYPES"
 	EnvResource    = "OAUTH_RESOURCE"
+	EnvAudience    = "OAUTH_AUDIENCE"
+	EnvSubject     = "OAUTH_SUBJECT_TOKEN_FILE" //nolint:gosec // the name of a variable
 	EnvVaultKey    = "ANALYST_VAULT_KEY_FILE"
 )
 
 // oauthFlags are the flags of a standard server.
-type oauthFlags struct{ issuer, client, secretFile, mode, types, resource string }
+type oauthFlags struct{ issuer, client, secretFile, keyFile, mode, types, resource, audience string }
+
+// modes are the words for [oauthz.Mode], in its order.
+var modes = []string{"client_credentials", "ciba", "uma", "token_exchange"}
 
 func (o *oauthFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&o.issuer, "oauth-issuer", "", "`ISSUER` of a standard OAuth server, in place of LumoAuth ("+EnvIssuer+")")
 	f.StringVar(&o.client, "oauth-client-id", "", "client `ID` there ("+EnvOAuthClient+")")
 	f.StringVar(&o.secretFile, "oauth-client-secret-file", "", "`FILE` that holds its secret ("+EnvOAuthFile+", or set "+EnvOAuthSecret+")")
-	f.StringVar(&o.mode, "oauth-mode", "", "`MODE`: client_credentials, or ciba, which asks the user of --on-behalf-of ("+EnvMode+")")
-	f.StringVar(&o.types, "oauth-types", "", "`TYPES` of authorization details that may be asked for, such as file_access; TYPE:ACTION=SCOPE asks for a scope in their place ("+EnvTypes+")")
+	f.StringVar(&o.keyFile, "oauth-client-key-file", "", "`FILE` with a private key that signs in place of a secret: PEM or a JWK ("+EnvOAuthKey+")")
+	f.StringVar(&o.mode, "oauth-mode", "", "`MODE`: client_credentials, ciba, which asks the user of --on-behalf-of, uma (Keycloak) or token_exchange ("+EnvMode+")")
+	f.StringVar(&o.types, "oauth-types", "", "`TYPES` of authorization details that may be asked for, such as file_access; TYPE:ACTION=SCOPE asks for a scope in their place, with uma on the resource that the identifier names ("+EnvTypes+")")
 	f.StringVar(&o.resource, "oauth-resource", "", "`URL` of the API, as the server knows it ("+EnvResource+"; default that of the API)")
+	f.StringVar(&o.audience, "oauth-audience", "", "client `ID` of the API there, for uma and token_exchange ("+EnvAudience+")")
+	Complete(cmd, "oauth-client-key-file", Files)
 	Complete(cmd, "oauth-client-secret-file", Files)
-	Complete(cmd, "oauth-mode", Words("client_credentials", "ciba"))
+	Complete(cmd, "oauth-mode", Words(modes...))
 }
 
 // resolve puts flags and environment together; nil when none of it is set.
@@ -50,11 +64,11 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	given := []struct{ value, missing string }{
 		{pick(o.issuer, EnvIssuer), EnvIssuer + " (--oauth-issuer)"},
 		{pick(o.client, EnvOAuthClient), EnvOAuthClient + " (--oauth-client-id)"},
-		{cmp.Or(pick(o.secretFile, EnvOAuthFile), pick("", EnvOAuthSecret)), EnvOAuthSecret + " (--oauth-client-secret-file)"},
+		{cmp.Or(pick(o.secretFile, EnvOAuthFile), pick("", EnvOAuthSecret), pick(o.keyFile, EnvOAuthKey)), EnvOAuthSecret + " (--oauth-client-secret-file) or " + EnvOAuthKey + " (--oauth-client-key-file)"},
 		{pick(o.types, EnvTypes), EnvTypes + " (--oauth-types)"},
 		{api, EnvAPI + " (--api-url)"},
 	}
-	set := pick(o.mode, EnvMode) + pick(o.resource, EnvResource)
+	set := pick(o.mode, EnvMode) + pick(o.resource, EnvResource) + pick(o.audience, EnvAudience) + pick("", EnvSubject)
 	var missing []string
 	for i, g := range given {
 		if g.value == "" {
@@ -72,20 +86,30 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	}
 	cfg := &oauthz.Config{
 		Issuer: given[0].value, ClientID: given[1].value, ClientSecret: secret.New(pick("", EnvOAuthSecret)),
-		Resource: cmp.Or(pick(o.resource, EnvResource), api), UserAgent: UserAgent(), Types: types(given[3].value, bad),
+		Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), UserAgent: UserAgent(),
+	}
+	mode := slices.Index(modes, cmp.Or(pick(o.mode, EnvMode), modes[0]))
+	if mode < 0 {
+		bad("%s is none of %s", EnvMode, strings.Join(modes, ", "))
+	} else {
+		cfg.Mode = oauthz.Mode(mode) //nolint:gosec // there are few
+	}
+	cfg.Types = types(given[3].value, cfg.Mode == oauthz.UMA, bad)
+	if file := pick("", EnvSubject); file != "" {
+		cfg.Subject = func(context.Context, jit.TaskSpec) (secret.String, error) { return secretFrom(EnvSubject, file, false) }
+	}
+	if file := pick(o.keyFile, EnvOAuthKey); file != "" {
+		var err error
+		if cfg.Key, cfg.KeyID, err = keyFrom(EnvOAuthKey+" (--oauth-client-key-file)", file); err != nil {
+			bad("%v", err)
+			return cfg
+		}
 	}
 	if file := pick(o.secretFile, EnvOAuthFile); file != "" {
 		var err error
 		if cfg.ClientSecret, err = secretFrom(EnvOAuthFile+" (--oauth-client-secret-file)", file, false); err != nil {
 			bad("%v", err)
 		}
-	}
-	switch mode := pick(o.mode, EnvMode); mode {
-	case "", "client_credentials":
-	case "ciba":
-		cfg.Mode = oauthz.CIBA
-	default:
-		bad("%s is neither client_credentials nor ciba", EnvMode)
 	}
 	if _, err := oauthz.New(*cfg); err != nil {
 		if wrong, ok := errors.AsType[*oauthz.ConfigError](err); ok {
@@ -97,8 +121,36 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	return cfg
 }
 
+// keyFrom reads the private key that a file holds, in PEM or as a JWK, which may name it.
+func keyFrom(flag, path string) (crypto.Signer, string, error) {
+	text, err := secretFrom(flag, path, false)
+	if err != nil {
+		return nil, "", err
+	}
+	var jwk jose.JSONWebKey
+	if block, _ := pem.Decode([]byte(text.Reveal())); block != nil {
+		for _, parse := range []func([]byte) (any, error){
+			x509.ParsePKCS8PrivateKey,
+			func(der []byte) (any, error) { return x509.ParseECPrivateKey(der) },
+			func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) },
+		} {
+			if key, err := parse(block.Bytes); err == nil {
+				jwk.Key = key
+			}
+		}
+	} else if err := jwk.UnmarshalJSON([]byte(text.Reveal())); err != nil {
+		jwk.Key = nil // its text may quote the key
+	}
+	key, ok := jwk.Key.(crypto.Signer)
+	if !ok {
+		return nil, "", fmt.Errorf("%s: %s holds no private key that signs, in PEM or as a JWK", flag, path)
+	}
+	return key, jwk.KeyID, nil
+}
+
 // types reads what may be asked for: TYPE, or TYPE:ACTION=SCOPE once or more for a type.
-func types(text string, bad func(string, ...any)) map[string]oauthz.Type {
+// As permissions, scopes are those of the resource that the identifier names.
+func types(text string, permissions bool, bad func(string, ...any)) map[string]oauthz.Type {
 	all, scopes := map[string]oauthz.Type{}, map[string]map[string]string{}
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
 		left, scope, scoped := strings.Cut(word, "=")
@@ -121,7 +173,11 @@ func types(text string, bad func(string, ...any)) map[string]oauthz.Type {
 				if scopes[name][a] == "" {
 					return nil // there is none for all that is asked
 				}
-				out = append(out, scopes[name][a])
+				scope := scopes[name][a]
+				if permissions {
+					scope = d.Identifier + "#" + scope
+				}
+				out = append(out, scope)
 			}
 			slices.Sort(out)
 			return slices.Compact(out)

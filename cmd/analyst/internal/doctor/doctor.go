@@ -222,7 +222,7 @@ func checkStandard(ctx context.Context, a cli.Authority) []finding {
 		found = append(found, finding{Check: "no promise", OK: true, Unknown: true, Detail: text})
 	}
 	if _, err := a.AgentToken(ctx); err != nil {
-		return append(found, bad("credentials", err, "check "+cli.EnvOAuthClient+" and "+cli.EnvOAuthSecret))
+		return append(found, bad("credentials", err, "check "+cli.EnvOAuthClient+", and "+cli.EnvOAuthSecret+" or "+cli.EnvOAuthKey))
 	}
 	return append(found, good("credentials", "the agent logs in"))
 }
