@@ -5,60 +5,47 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
-
 	"github.com/jitagent/jitagent/oauth"
 )
 
 // signed returns the claims of raw, once its signature holds. Nothing of the
 // payload is read before.
 func (v *Verifier) signed(ctx context.Context, raw string) (*oauth.Claims, error) {
-	// Another spelling of a token is another token: see oauth.Canonical.
-	if !oauth.Canonical(raw) {
-		return nil, invalid("not a JWT in canonical base64url")
-	}
-	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256, jose.RS256, jose.PS256})
+	jwt, err := oauth.ParseSigned(raw)
 	if err != nil {
-		return nil, invalid("not a JWT signed with ES256, RS256 or PS256")
+		return nil, invalid(err.Error())
 	}
-	header := jws.Signatures[0].Protected
-	if !acceptedType(header.ExtraHeaders[jose.HeaderType]) {
+	if !v.acceptsType(jwt.Type) {
 		return nil, invalid("typ is none of at+jwt, application/at+jwt, JWT")
 	}
-	if header.KeyID == "" {
-		return nil, invalid("no kid")
-	}
-	keys, err := v.keys.find(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	keys, err := v.keys.find(ctx, jwt)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
-		payload, err := jws.Verify(k.Key)
-		if err != nil {
-			continue
-		}
-		c, err := oauth.ParseClaims(payload)
-		if err != nil {
-			return nil, invalid("claims are not strict JSON of the expected types: " + err.Error())
-		}
-		return &c, nil
-	}
-	if len(keys) == 0 {
+	payload, ok := keys.Verify(jwt)
+	switch {
+	case len(keys) == 0:
 		return nil, invalid("the authorization server publishes no such key")
+	case !ok:
+		return nil, invalid("wrong signature")
 	}
-	return nil, invalid("wrong signature")
+	c, err := oauth.ParseClaims(payload)
+	if err != nil {
+		return nil, invalid("claims are not strict JSON of the expected types: " + err.Error())
+	}
+	return &c, nil
 }
 
-// acceptedType reports whether a typ header names an access token (RFC 9068,
-// section 2.1) or the general JWT, which LumoAuth's samples have.
-func acceptedType(typ any) bool {
-	s, _ := typ.(string)
+// acceptsType reports whether a typ header names an access token (RFC 9068, section 2.1)
+// or the general JWT, which LumoAuth's samples have. One without typ may be another kind
+// of token, such as an ID token: only the audience tells.
+func (v *Verifier) acceptsType(typ string) bool {
 	for _, t := range []string{"at+jwt", "application/at+jwt", "JWT"} {
-		if strings.EqualFold(s, t) {
+		if strings.EqualFold(typ, t) {
 			return true
 		}
 	}
-	return false
+	return typ == "" && v.audience != ""
 }
 
 // token checks the claims and returns what they grant.
@@ -84,7 +71,7 @@ func (v *Verifier) token(c *oauth.Claims) (*Token, error) {
 	case c.KeyBound:
 		return nil, invalid("bound to a key, not a bearer token")
 	case v.audience != "" && !slices.Contains(c.Audience, v.audience):
-		return nil, invalid("wrong audience")
+		return nil, invalid("this API is not in the token's audience")
 	}
 	return &Token{
 		Subject:   c.Subject,

@@ -80,6 +80,7 @@ func TestDiscovery(t *testing.T) {
 		{"RFC 8414 with a path", "/orgs/acme-corp", wellKnown + "/orgs/acme-corp", ""},
 		{"RFC 8414 without", "", wellKnown, ""},
 		{"appended", "/orgs/acme-corp", "/orgs/acme-corp" + wellKnown, ""},
+		{"OpenID", "/realms/acme", "/realms/acme/.well-known/openid-configuration", ""},
 		{"LumoAuth", "/orgs/acme-corp", "/orgs/acme-corp/api/v1" + wellKnown, ""},
 		{"explicit", "", "/orgs/acme-corp/api/v1" + wellKnown, "/orgs/acme-corp/api/v1" + wellKnown},
 	} {

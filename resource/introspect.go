@@ -23,6 +23,8 @@ type introspector struct {
 	secret secret.String
 }
 
+var errInactive = invalid("not active")
+
 // ask returns what the server says about an active token, ErrInvalidToken for an
 // inactive one, and ErrUnavailable for everything else.
 func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspection, error) {
@@ -52,7 +54,7 @@ func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspectio
 		return nil, unavailable(fmt.Errorf("introspection response is not what RFC 7662 says: %w", err))
 	}
 	if !in.Active {
-		return nil, invalid("not active")
+		return nil, errInactive
 	}
 	return &in, nil
 }

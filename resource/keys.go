@@ -2,19 +2,14 @@ package resource
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rsa"
 	"errors"
 	"net/http"
 	"sync"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
-	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/oauth"
 )
 
 const (
@@ -26,9 +21,6 @@ const (
 	keyGap = 10 * time.Second
 	// keyRetry is the least time between a fetch that failed and the next.
 	keyRetry = time.Second
-
-	maxKeys    = 64
-	minRSABits = 2048
 )
 
 // A keySet holds the authorization server's public keys.
@@ -39,7 +31,7 @@ type keySet struct {
 	flight singleflight.Group
 
 	mu      sync.Mutex
-	keys    []jose.JSONWebKey
+	keys    oauth.Keys
 	fetched time.Time // zero: never
 	failed  time.Time // last failed fetch since then; zero: none
 }
@@ -48,11 +40,11 @@ func newKeySet(client *http.Client, url string, now func() time.Time) *keySet {
 	return &keySet{client: client, url: url, now: now}
 }
 
-// find returns the keys that are named kid and fit alg. It fetches when it holds
-// none or they are old, and when kid is not among them, as after a rotation.
-// None is no error: the server does not know the key either.
-func (s *keySet) find(ctx context.Context, kid string, alg jose.SignatureAlgorithm) ([]jose.JSONWebKey, error) {
-	found, state := s.look(kid, alg)
+// find returns the keys that may have signed token. It fetches when it holds none or
+// they are old, and when the key is not among them, as after a rotation. None is no
+// error: the server does not know the key either.
+func (s *keySet) find(ctx context.Context, token oauth.Signed) (oauth.Keys, error) {
+	found, state := s.look(token)
 	if state == settled {
 		return found, nil
 	}
@@ -61,7 +53,7 @@ func (s *keySet) find(ctx context.Context, kid string, alg jose.SignatureAlgorit
 	}
 	// One fetch serves all waiters, so none of them may cancel it; each may leave.
 	wait := s.flight.DoChan("", func() (any, error) {
-		if _, state := s.look(kid, alg); state != wanted {
+		if _, state := s.look(token); state != wanted {
 			return nil, nil // another flight landed in between
 		}
 		return nil, s.fetch(context.WithoutCancel(ctx))
@@ -74,7 +66,7 @@ func (s *keySet) find(ctx context.Context, kid string, alg jose.SignatureAlgorit
 	case <-ctx.Done():
 		return nil, unavailable(ctx.Err())
 	}
-	found, state = s.look(kid, alg)
+	found, state = s.look(token)
 	if state == backingOff {
 		return nil, unavailable(errors.New("the keys could not be fetched"))
 	}
@@ -89,19 +81,15 @@ const (
 	backingOff                  // a fetch failed just now
 )
 
-func (s *keySet) look(kid string, alg jose.SignatureAlgorithm) ([]jose.JSONWebKey, lookState) {
+func (s *keySet) look(token oauth.Signed) (oauth.Keys, lookState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
 	age := now.Sub(s.fetched)
 	fresh := !s.fetched.IsZero() && age < keyAge
-	var found []jose.JSONWebKey
+	var found oauth.Keys
 	if fresh {
-		for _, k := range s.keys {
-			if k.KeyID == kid && fits(k, alg) {
-				found = append(found, k)
-			}
-		}
+		found = s.keys.Find(token)
 	}
 	switch {
 	case len(found) > 0, fresh && age < keyGap:
@@ -114,9 +102,9 @@ func (s *keySet) look(kid string, alg jose.SignatureAlgorithm) ([]jose.JSONWebKe
 
 func (s *keySet) fetch(ctx context.Context) error {
 	body, err := get(ctx, s.client, s.url)
-	var keys []jose.JSONWebKey
+	var keys oauth.Keys
 	if err == nil {
-		keys, err = parseKeys(body)
+		keys, err = oauth.ParseKeys(body)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,45 +114,4 @@ func (s *keySet) fetch(ctx context.Context) error {
 	}
 	s.keys, s.fetched, s.failed = keys, s.now(), time.Time{}
 	return nil
-}
-
-// parseKeys decodes a JWK set. Keys of kinds that it does not know are skipped
-// (RFC 7517, section 5), and so are private and symmetric ones.
-func parseKeys(body []byte) ([]jose.JSONWebKey, error) {
-	var set struct {
-		Keys []jsontext.Value `json:"keys"`
-	}
-	if err := strictjson.Unmarshal(body, &set); err != nil {
-		return nil, errors.New("key set is not strict JSON")
-	}
-	if len(set.Keys) > maxKeys {
-		return nil, errors.New("key set holds too many keys")
-	}
-	keys := make([]jose.JSONWebKey, 0, len(set.Keys))
-	for _, raw := range set.Keys {
-		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) != nil || !k.Valid() || !k.IsPublic() || k.KeyID == "" {
-			continue
-		}
-		keys = append(keys, k)
-	}
-	return keys, nil
-}
-
-// fits reports whether k may verify alg. A key that names another algorithm or
-// use does not, whatever its kind.
-func fits(k jose.JSONWebKey, alg jose.SignatureAlgorithm) bool {
-	if k.Use != "" && k.Use != "sig" {
-		return false
-	}
-	if k.Algorithm != "" && k.Algorithm != string(alg) {
-		return false
-	}
-	switch key := k.Key.(type) {
-	case *ecdsa.PublicKey:
-		return alg == jose.ES256 && key.Curve == elliptic.P256()
-	case *rsa.PublicKey:
-		return (alg == jose.RS256 || alg == jose.PS256) && key.N.BitLen() >= minRSABits
-	}
-	return false
 }

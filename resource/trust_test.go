@@ -70,6 +70,23 @@ func TestTrust(t *testing.T) {
 	}
 }
 
+// Servers were seen to call a token inactive to whoever is not in its audience, which an
+// operator must be told.
+func TestInactiveForThisClient(t *testing.T) {
+	const words = "this API's client is not in the token's audience"
+	for aud, told := range map[string]bool{"": false, "https://api.example.com": true, apiID: false} {
+		a := newAuthServer(t)
+		a.introspect = func(w http.ResponseWriter, _ *http.Request) { answer(w, map[string]any{"active": false}) }
+		claims := map[string]any{}
+		if aud != "" {
+			claims["aud"] = []string{aud}
+		}
+		if _, err := verify(t, a.verifier(t), a.token(claims)); !errors.Is(err, resource.ErrInvalidToken) || strings.Contains(err.Error(), words) != told {
+			t.Errorf("Verify(aud %q) = %v; those words: %t", aud, err, told)
+		}
+	}
+}
+
 // An API that looks at signatures alone has no credentials of its own.
 func TestTrustSaysWhatIsNeeded(t *testing.T) {
 	cfg := resource.Config{Issuer: "https://auth.example.com", JWKSURL: "https://auth.example.com/jwks", Trust: resource.Signed}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/jitagent/jitagent/oauth"
@@ -44,7 +45,8 @@ type Config struct {
 
 	// Audience must be among the aud claim of a token. Empty means that aud is
 	// not looked at: LumoAuth documents none for JIT tokens. Then only the
-	// locations of a demand keep one API's tokens from another.
+	// locations of a demand keep one API's tokens from another, and a JWT without typ is
+	// refused, since it may be no access token.
 	Audience string
 
 	// Location is the API's own origin, as tokens name it. Where a demand has no
@@ -239,6 +241,10 @@ func (v *Verifier) Verify(ctx context.Context, r *http.Request) (*Token, error) 
 	}
 	// Last, so that only tokens which the server signed cost it a question.
 	in, err := v.inspect.ask(ctx, raw)
+	if errors.Is(err, errInactive) && len(c.Audience) > 0 && !slices.Contains(c.Audience, v.inspect.id) {
+		// There are servers that say so to whoever a token is not for.
+		err = fmt.Errorf("%w, and this API's client is not in the token's audience", err)
+	}
 	if err != nil {
 		return nil, err
 	}

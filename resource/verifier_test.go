@@ -239,6 +239,9 @@ func TestAudience(t *testing.T) {
 			t.Errorf("Verify(aud %v) = %v, want ErrInvalidToken", aud, err)
 		}
 	}
+	if _, err := verify(t, v, a.sign(jose.ES256, a.key, "key-1", "", a.claims(map[string]any{"aud": cfg.Audience}))); err != nil {
+		t.Errorf("Verify(no typ, and the audience) = %v", err)
+	}
 	for _, aud := range []any{"https://api.acme-corp.com", []string{"x", "https://api.acme-corp.com"}} {
 		if _, err := verify(t, v, a.token(map[string]any{"aud": aud})); err != nil {
 			t.Errorf("Verify(aud %v) = %v", aud, err)
