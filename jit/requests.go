@@ -18,10 +18,11 @@ import (
 type requests struct {
 	ctx    context.Context // the life of what calls share, which is not the life of any one call
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // of the flights
 
 	mu      sync.Mutex
 	closed  bool
+	flying  int           // flights that have not landed, whether or not they are listed
+	idle    chan struct{} // after close: closed when the last one has
 	flights map[grantKey]*flight
 	open    map[grantKey]openRequest
 	persons map[grantKey]bool // the demands that persons decide
@@ -73,22 +74,25 @@ var (
 )
 
 func newRequests(ctx context.Context) *requests {
-	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
+	r := &requests{idle: make(chan struct{}), flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
 
 // close stops the requests under way and waits for them, so that none of them
-// creates authority afterwards, but no longer than ctx.
-func (r *requests) close(ctx context.Context) {
+// creates authority afterwards, but no longer than ctx, and than most.
+func (r *requests) close(ctx context.Context, most time.Duration) {
 	r.mu.Lock()
 	r.closed = true
+	flying := r.flying
 	r.mu.Unlock()
 	r.cancel()
-	done := make(chan struct{})
-	go func() { r.wg.Wait(); close(done) }()
+	if flying == 0 {
+		return
+	}
 	select {
-	case <-done:
+	case <-r.idle:
+	case <-time.After(most):
 	case <-ctx.Done():
 	}
 }
@@ -108,7 +112,8 @@ func (r *requests) join(key grantKey, call *scope, fly func(*flight) (*Grant, er
 	if f == nil {
 		f = &flight{key: key, changed: make(chan struct{})}
 		r.flights[key] = f
-		r.wg.Go(func() {
+		r.flying++
+		go func() {
 			grant, err := fly(f)
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -118,7 +123,10 @@ func (r *requests) join(key grantKey, call *scope, fly func(*flight) (*Grant, er
 			f.grant, f.err = grant, err
 			f.enter(landed)
 			r.forget(f)
-		})
+			if r.flying--; r.closed && r.flying == 0 {
+				close(r.idle)
+			}
+		}()
 	}
 	f.waiters++
 	return f

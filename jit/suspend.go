@@ -62,7 +62,7 @@ func (t *Task) Suspend(ctx context.Context, digest string) (until time.Time, err
 	t.ended.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
-	t.requests.close(ctx)
+	t.requests.close(ctx, t.engine.cfg.CompleteTimeout)
 	if until = t.requests.waitsUntil(); until.IsZero() {
 		return until, errors.New("jit: suspend task: nobody is to decide anything")
 	}

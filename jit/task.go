@@ -113,9 +113,7 @@ func (t *Task) Complete(ctx context.Context) error {
 	defer cancel()
 	// An authority that does not let go of a request costs a part of the time only:
 	// completing matters more.
-	part, enough := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout/4)
-	t.requests.close(part)
-	enough()
+	t.requests.close(ctx, t.engine.cfg.CompleteTimeout/4)
 	if err := t.waitOpened(ctx); err != nil {
 		return t.finish(Completed{}, fmt.Errorf("jit: complete task: it is still being opened: %w", err))
 	}

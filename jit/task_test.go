@@ -284,23 +284,26 @@ func TestNothingIsAskedOrSentAfterTheEnd(t *testing.T) {
 }
 
 func TestCompleteEndsWhatIsUnderWay(t *testing.T) {
-	for name, test := range map[string]func(*fake.Authority){
-		"waiting for a person": func(a *fake.Authority) {
+	for name, test := range map[string]struct {
+		set  func(*fake.Authority)
+		wait time.Duration // until nothing is under way any more, or that is given up
+	}{
+		"waiting for a person": {func(a *fake.Authority) {
 			a.Decide = func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
 			a.Look = func(string, int) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }
-		},
-		"asking, deaf": func(a *fake.Authority) {
+		}, 0},
+		"asking, deaf": {func(a *fake.Authority) {
 			a.Decide = func(jit.Request) (jit.Decision, error) {
 				time.Sleep(3 * time.Second)
 				return jit.Decision{Status: jit.StatusApproved}, nil
 			}
-		},
-		"redeeming, deaf": func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(3 * time.Second); return nil } },
-		"hanging, deaf":   func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(time.Hour); return nil } },
+		}, 2 * time.Second},
+		"redeeming, deaf": {func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(3 * time.Second); return nil } }, 2 * time.Second},
+		"hanging, deaf":   {func(a *fake.Authority) { a.Redeem = func(int) error { time.Sleep(time.Hour); return nil } }, 7500 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			authority := &fake.Authority{}
-			test(authority)
+			test.set(authority)
 			c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
 			var err error
 			var wg sync.WaitGroup
@@ -312,8 +315,9 @@ func TestCompleteEndsWhatIsUnderWay(t *testing.T) {
 				}
 			})
 			time.Sleep(time.Second)
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
-				t.Errorf("%s: Complete() = %v, completed %v", name, err, authority.Completed())
+			start := time.Now()
+			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 || time.Since(start) != test.wait {
+				t.Errorf("%s: Complete() = %v after %s, completed %v, want it after %s", name, err, time.Since(start), authority.Completed(), test.wait)
 			}
 			wg.Wait()
 			if !errors.Is(err, jit.ErrTaskEnded) || errors.Is(err, context.Canceled) {

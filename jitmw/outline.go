@@ -1,7 +1,7 @@
 package jitmw
 
 import (
-	"fmt"
+	"errors"
 
 	"google.golang.org/adk/v2/tool"
 
@@ -30,12 +30,14 @@ func OutlineOf(t tool.Tool) (o Outline, ok bool) {
 	return g.cfg.Outline(), true
 }
 
+var errNotGuarded = errors.New("jitmw: the tool is not guarded")
+
 // PlanOf returns what a call of a tool that came from [Wrap] may do, with its aim. It
 // runs nothing. It fails for any other tool, and for arguments that the tool refuses.
 func PlanOf(t tool.Tool, args map[string]any) (Plan, error) {
 	g, ok := t.(*guarded)
 	if !ok {
-		return Plan{}, fmt.Errorf("jitmw: %T is not guarded", t)
+		return Plan{}, errNotGuarded
 	}
 	plan, err := g.cfg.Plan(args)
 	if err == nil && plan.Aim == nil {

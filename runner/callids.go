@@ -80,15 +80,18 @@ func (c *callIDs) unique(answer *genai.Content) *genai.Content {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	parts := slices.Clone(answer.Parts)
-	for i, p := range parts {
+	out := answer
+	for i, p := range answer.Parts {
 		if p == nil || p.FunctionCall == nil || p.FunctionCall.ID == "" || c.note(p.FunctionCall.ID) {
 			continue
 		}
 		part, call := *p, *p.FunctionCall
 		call.ID = ""
 		part.FunctionCall = &call
-		parts[i] = &part
+		if out == answer {
+			out = &genai.Content{Role: answer.Role, Parts: slices.Clone(answer.Parts)}
+		}
+		out.Parts[i] = &part
 	}
-	return &genai.Content{Role: answer.Role, Parts: parts}
+	return out
 }

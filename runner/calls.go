@@ -23,7 +23,7 @@ const (
 // calls are what a run's model does over and over. Tools run concurrently.
 type calls struct {
 	mu       sync.Mutex
-	tools    []string
+	tools    map[string]any // that the model may call
 	thoughts int
 	same     map[[32]byte]*sameCall // by tool and arguments
 }
@@ -44,18 +44,22 @@ const (
 	repeatsOn              // although that was said
 )
 
-func digest(parts ...any) [32]byte {
-	text, err := json.Marshal(parts) // with sorted names
+// digest names a call by its tool and arguments, or a result by what it holds.
+func digest(tool string, values map[string]any) [32]byte {
+	text, err := json.Marshal(values) // with sorted names
 	if err != nil {
 		return [32]byte{}
 	}
-	return sha256.Sum256(text)
+	return sha256.Sum256(append(text, tool...))
 }
 
 // again says what the call is, before it is made.
 func (c *calls) again(tool string, args map[string]any) repetition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(c.same) == 0 {
+		return repeatsNot
+	}
 	seen := c.same[digest(tool, args)]
 	switch {
 	case seen == nil || seen.times < maxSame:
@@ -74,7 +78,7 @@ func (c *calls) returned(tool string, args, result map[string]any) {
 	if c.same == nil {
 		c.same = map[[32]byte]*sameCall{}
 	}
-	key, gave := digest(tool, args), digest(result)
+	key, gave := digest(tool, args), digest("", result)
 	seen := c.same[key]
 	if seen == nil {
 		seen = &sameCall{result: gave}
@@ -93,13 +97,13 @@ func (c *calls) returned(tool string, args, result map[string]any) {
 func (c *calls) offered(tools map[string]any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tools = slices.Sorted(maps.Keys(tools))
+	c.tools = tools
 }
 
 func (c *calls) names() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return strings.Join(c.tools, ", ")
+	return strings.Join(slices.Sorted(maps.Keys(c.tools)), ", ")
 }
 
 // thinks fails when the model has answered with thoughts alone too often.

@@ -98,15 +98,18 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 	n.recall.Do(func() {
 		made := map[call]map[string]any{}
 		for _, ev := range n.past {
-			calls, _ := parts(ev)
-			for _, fc := range calls {
-				made[call{fc.ID, fc.Name}] = fc.Args
+			for fc := range parts(ev) {
+				if fc != nil {
+					made[call{fc.ID, fc.Name}] = fc.Args
+				}
 			}
 		}
 		for _, ev := range n.past {
-			_, results := parts(ev)
 			n.gate.Task(ev.InvocationID)
-			for _, fr := range results {
+			for _, fr := range parts(ev) {
+				if fr == nil {
+					continue
+				}
 				if args, ok := made[call{fr.ID, fr.Name}]; ok {
 					recall(fr.Name, args, fr.Response)
 				}

@@ -142,24 +142,29 @@ type openCall struct {
 // the scope of that agent's events, and ADK leads messages there until it has finished.
 func open(events session.Events) (list []openCall) {
 	results := map[call]int{}
-	tasks, finished := map[string]bool{}, map[string]bool{"": true}
+	finished := map[string]bool{} // the scopes of tasks, and whether they are over
 	for ev := range events.All() {
-		tasks[ev.IsolationScope] = true
-		_, rs := parts(ev)
-		for _, fr := range rs {
+		scope := ev.IsolationScope
+		finished[scope] = finished[scope] || scope == ""
+		for _, fr := range parts(ev) {
+			if fr == nil {
+				continue
+			}
 			results[call{fr.ID, fr.Name}]++
 			if fr.Name == "finish_task" && fr.Response["error"] == nil {
-				finished[ev.IsolationScope] = true
+				finished[scope] = true
 			}
 		}
 	}
 	for ev := range events.All() {
-		made, _ := parts(ev)
 		o := openCall{event: ev}
-		for _, fc := range made {
+		for fc := range parts(ev) {
+			if fc == nil {
+				continue
+			}
 			if id := (call{fc.ID, fc.Name}); results[id] > 0 {
 				results[id]--
-			} else if !tasks[fc.ID] || finished[fc.ID] {
+			} else if over, task := finished[fc.ID]; over || !task {
 				o.calls = append(o.calls, fc)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"strings"
 	"sync/atomic"
@@ -190,20 +191,23 @@ func sameInvocation(ctx context.Context, s *Suspension) context.Context {
 // a turn of which calls wait are held back, and the run ends with errSuspended.
 func (r *run) storing(ctx context.Context, ev *session.Event) (*session.Event, error) {
 	t := &r.turn
-	made, results := parts(ev)
+	var made, results bool
+	for fc, fr := range parts(ev) {
+		made, results = made || fc != nil, results || fr != nil
+	}
 	switch {
-	case len(made) > 0 && t.resumed != nil:
+	case made && t.resumed != nil:
 		t.calls = t.resumed
 		return nil, nil // it was stored when the model made them
-	case len(made) > 0:
-		t.calls = r.made(ev, made)
+	case made:
+		t.calls = r.made(ev)
 		return ev, nil
-	case len(results) == 0 || t.calls == nil:
+	case !results || t.calls == nil:
 		return ev, nil
 	}
 	calls := t.calls
 	t.calls = nil
-	if err := calls.fill(results, r.outcome.of); err != nil {
+	if err := calls.fill(ev, r.outcome.of); err != nil {
 		return nil, err
 	}
 	if calls.Waiting() != nil && r.suspend(ctx, calls, ev) {
@@ -213,32 +217,36 @@ func (r *run) storing(ctx context.Context, ev *session.Event) (*session.Event, e
 	if calls != t.resumed {
 		return ev, nil
 	}
-	if err := calls.fill(results, nil); err != nil {
+	if err := calls.fill(ev, nil); err != nil {
 		return nil, err
 	}
 	return calls.complete(ev)
 }
 
-// parts returns the calls and the results of an event.
-func parts(ev *session.Event) (calls []*genai.FunctionCall, results []*genai.FunctionResponse) {
-	if ev.Content == nil || ev.Partial {
-		return nil, nil
-	}
-	for _, p := range ev.Content.Parts {
-		switch {
-		case p == nil:
-		case p.FunctionCall != nil:
-			calls = append(calls, p.FunctionCall)
-		case p.FunctionResponse != nil:
-			results = append(results, p.FunctionResponse)
+// parts yields the calls and the results of an event, nil for the other of both.
+func parts(ev *session.Event) iter.Seq2[*genai.FunctionCall, *genai.FunctionResponse] {
+	return func(yield func(*genai.FunctionCall, *genai.FunctionResponse) bool) {
+		if ev.Content == nil || ev.Partial {
+			return
+		}
+		for _, p := range ev.Content.Parts {
+			switch {
+			case p == nil:
+			case p.FunctionCall != nil && !yield(p.FunctionCall, nil):
+				return
+			case p.FunctionCall == nil && p.FunctionResponse != nil && !yield(nil, p.FunctionResponse):
+				return
+			}
 		}
 	}
-	return calls, results
 }
 
 // fill takes over what came of calls, but for those of which it is said that they wait.
-func (s *Suspension) fill(results []*genai.FunctionResponse, came func(id string) jit.Result) error {
-	for _, fr := range results {
+func (s *Suspension) fill(ev *session.Event, came func(id string) jit.Result) error {
+	for _, fr := range parts(ev) {
+		if fr == nil {
+			continue
+		}
 		c := s.find(fr.ID)
 		if c == nil {
 			return fmt.Errorf("runner: a result of call %s, which was not made", fr.ID)
@@ -270,7 +278,7 @@ func merged[V any](into, more map[string]V) map[string]V {
 // made returns calls of the model's, if they can be suspended: ADK must come back to
 // their agent when it goes on, which it does to the one that it began with, and not to
 // one that works beside or below others.
-func (r *run) made(ev *session.Event, calls []*genai.FunctionCall) *Suspension {
+func (r *run) made(ev *session.Event) *Suspension {
 	first := r.turn.first.Load()
 	if r.r.cfg.Suspensions == nil || !r.r.cfg.Engine.CanSuspend() || first == nil || ev.Author != *first || ev.Branch != "" || ev.IsolationScope != "" {
 		return nil
@@ -278,7 +286,10 @@ func (r *run) made(ev *session.Event, calls []*genai.FunctionCall) *Suspension {
 	s := &Suspension{
 		App: r.r.cfg.App, User: r.place.user, Session: r.place.session, Run: r.task.Run(), Agent: ev.Author, Invocation: ev.InvocationID,
 	}
-	for _, call := range calls {
+	for call := range parts(ev) {
+		if call == nil {
+			continue
+		}
 		args := call.Args
 		if args == nil {
 			args = map[string]any{}
@@ -341,8 +352,10 @@ func (s *Suspension) complete(ev *session.Event) (*session.Event, error) {
 // conversation. What it went on with is kept until the run is over, so that nobody else
 // takes up what is under way.
 func (r *run) stored(ev *session.Event) {
-	if _, results := parts(ev); r.turn.resumed != nil && len(results) > 0 {
-		r.settled, r.turn.resumed = r.turn.resumed, nil
+	for _, fr := range parts(ev) {
+		if r.turn.resumed != nil && fr != nil {
+			r.settled, r.turn.resumed = r.turn.resumed, nil
+		}
 	}
 }
 
