@@ -22,6 +22,7 @@ import (
 var files embed.FS
 
 var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
+	"count": plain.Count,
 	"shown": func(text string) string { return plain.Escape(text, maxLabel) },
 }).ParseFS(files, "page.html"))
 
@@ -208,14 +209,20 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 		p.show(w, http.StatusBadGateway, view{Problem: "The requests could not be read."})
 		return
 	}
-	p.show(w, http.StatusOK, view{List: true, Requests: list})
+	p.show(w, http.StatusOK, view{List: true, Requests: Together(list)})
 }
 
-// find returns a request that waits; nil where it does not.
+// find returns a request that waits, with those that ask the same; nil where it does not.
 func (p *Page) find(ctx context.Context, id string) *Request {
 	list, err := p.cfg.Decider.Pending(ctx)
-	i := slices.IndexFunc(list, func(r Request) bool { return r.ID == id })
-	if err != nil || i < 0 {
+	if err != nil {
+		return nil
+	}
+	list = Together(list)
+	i := slices.IndexFunc(list, func(r Request) bool {
+		return slices.ContainsFunc(r.All(), func(one Request) bool { return one.ID == id })
+	})
+	if i < 0 {
 		return nil
 	}
 	return &list[i]
@@ -254,13 +261,12 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	if p.busy(w) {
 		return
 	}
-	id := r.PathValue("id")
-	found := p.find(r.Context(), id)
+	found := p.find(r.Context(), r.PathValue("id"))
 	if found == nil {
 		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
 		return
 	}
-	how := Decision{Digest: r.PostFormValue("digest"), Reason: r.PostFormValue("reason"), Message: r.PostFormValue("message")}
+	how := Decision{Reason: r.PostFormValue("reason"), Message: r.PostFormValue("message")}
 	var err error
 	switch r.PostFormValue("decision") {
 	case "approve":
@@ -282,11 +288,14 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	default:
 		err = errors.New("neither approved nor denied")
 	}
-	if how.Digest == "" && err == nil {
+	shown := slices.DeleteFunc(found.All(), func(one Request) bool { return !slices.Contains(r.PostForm["digest"], one.Digest()) })
+	if len(shown) == 0 && err == nil {
 		err = ErrOtherRequest
 	}
 	if err == nil {
-		err = p.cfg.Decider.Decide(r.Context(), id, how)
+		one := shown[0]
+		one.Also = shown[1:]
+		err = one.Decide(r.Context(), p.cfg.Decider, how)
 	}
 	switch {
 	case err == nil && how.Approve:

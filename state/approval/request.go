@@ -240,13 +240,16 @@ func (r Request) Text() string {
 	return b.String()
 }
 
-// Wants returns what is asked, a line for each detail; none where it cannot be read.
+// Wants returns what is asked, a line for each detail, and for how many other tasks.
 func (r Request) Wants() (lines []string) {
-	if r.Problem != "" {
-		return nil
-	}
 	for _, d := range r.Details {
 		lines = append(lines, plain.Escape(d.String(), 600))
+	}
+	if r.Problem != "" || len(lines) == 0 {
+		lines = []string{"what cannot be read"}
+	}
+	if n := len(r.Also); n > 0 {
+		lines = append(lines, "that, and so for "+plain.Count(n, "other task"))
 	}
 	return lines
 }

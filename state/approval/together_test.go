@@ -4,6 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +19,12 @@ import (
 )
 
 // recorder is a decider that keeps what it is told.
-type recorder struct{ ids, digests []string }
+type recorder struct {
+	ids, digests []string
+	pending      []approval.Request
+}
 
-func (*recorder) Pending(context.Context) ([]approval.Request, error) { return nil, nil }
+func (r *recorder) Pending(context.Context) ([]approval.Request, error) { return r.pending, nil }
 
 func (r *recorder) Decide(_ context.Context, id string, d approval.Decision) error {
 	r.ids, r.digests = append(r.ids, id), append(r.digests, d.Digest)
@@ -63,6 +71,9 @@ func TestTogether(t *testing.T) {
 			if !tt.one {
 				return
 			}
+			if wants := list[0].Wants(); wants[len(wants)-1] != "that, and so for 1 other task" {
+				t.Errorf("what is wanted: %q", wants)
+			}
 			text := list[0].Text()
 			for _, want := range []string{"Clean up (task_1)", "Clean up too (task_2)", "“I need it”", "“" + second.Justification + "”"} {
 				if !strings.Contains(text, want) {
@@ -82,5 +93,43 @@ func TestTogether(t *testing.T) {
 	other.TaskID = "task_2"
 	if n := len(approval.Together([]approval.Request{unknown, other})); n != 2 {
 		t.Errorf("calls that nobody knows of are %d questions, want 2", n)
+	}
+}
+
+// The page shows one question once, and what it was not shown when the person decided
+// goes on waiting.
+func TestPageDecidesWhatItShows(t *testing.T) {
+	r := recorder{pending: make([]approval.Request, 3)}
+	for i := range r.pending {
+		r.pending[i] = request()
+		r.pending[i].ID, r.pending[i].TaskID = fmt.Sprint("jitr_", i+2), fmt.Sprint("task_", i)
+	}
+	late := r.pending[2]
+	r.pending = r.pending[:2]
+	page := approval.NewPage(approval.PageConfig{Decider: &r, Path: "/a"})
+	var cookies []*http.Cookie
+	send := func(method, path string, form url.Values) string {
+		req := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form.Encode()))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for _, c := range cookies {
+			req.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		page.ServeHTTP(w, req)
+		cookies = append(cookies, w.Result().Cookies()...)
+		return w.Body.String()
+	}
+	_, key, _ := strings.Cut(page.SignIn(), "key=")
+	send("POST", "/a/sign-in", url.Values{"key": {key}})
+	if list := send("GET", "/a", nil); strings.Count(list, "<a class") != 1 || !strings.Contains(list, "the same for 1 other task<") {
+		t.Errorf("two that ask the same are listed so:\n%s", list)
+	}
+	form := url.Values{"decision": {"deny"}}
+	for _, m := range regexp.MustCompile(`name="digest" value="(\w+)"`).FindAllStringSubmatch(send("GET", "/a/jitr_3", nil), -1) {
+		form.Add("digest", m[1])
+	}
+	r.pending = append(r.pending, late)
+	if answer := send("POST", "/a/jitr_3", form); !strings.Contains(answer, "Denied.") || !slices.Equal(r.ids, []string{"jitr_2", "jitr_3"}) {
+		t.Errorf("denied are %q:\n%s", r.ids, answer)
 	}
 }

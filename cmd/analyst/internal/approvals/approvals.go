@@ -37,7 +37,10 @@ func Command(p *cli.Program) *cobra.Command {
 the token of a person who may, in a file that only its owner can read:
 --reviewer-token-file or ` + cli.EnvReviewer + `.
 With nothing configured the requests are those of the embedded servers, whose
-state is beside the journal.`,
+state is beside the journal.
+
+Requests that ask the same for several tasks are listed, and decided, as one;
+with an ID the one request is.`,
 		Example: `  analyst approvals list
   analyst approvals approve last`,
 		Args: cobra.NoArgs,
@@ -108,11 +111,8 @@ func (o options) list(ctx context.Context, p *cli.Program, d *cli.Reviewer) erro
 		return nil
 	}
 	var rows [][]string
-	for _, r := range list {
+	for _, r := range approval.Together(list) {
 		wants := r.Wants()
-		if len(wants) == 0 {
-			wants = []string{"cannot be read"}
-		}
 		left := "-"
 		if !r.ExpiresAt.IsZero() {
 			left = max(0, time.Until(r.ExpiresAt)).Round(time.Second).String()
@@ -133,11 +133,15 @@ func withDigest(r approval.Request) any {
 	}{r, r.Digest()}
 }
 
-// find returns the request that is meant: by its id, the beginning of one, or the latest.
+// find returns what is meant: a request by its id or the beginning of one, or the only
+// or the latest question, with all that ask it.
 func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, error) {
 	list, err := d.Pending(ctx)
 	if err != nil {
 		return approval.Request{}, err
+	}
+	if o.id == "" || o.id == cli.Last { // not a request, but a question
+		list = approval.Together(list)
 	}
 	if !slices.ContainsFunc(list, func(r approval.Request) bool { return strings.HasPrefix(r.ID, o.id) }) {
 		if became := d.Became(ctx, o.id); became != "" {
@@ -173,7 +177,7 @@ func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) er
 	if err != nil {
 		return err
 	}
-	how := approval.Decision{Approve: o.approve, Digest: r.Digest(), TTL: o.ttl, Reason: o.reason, Message: o.message}
+	how := approval.Decision{Approve: o.approve, TTL: o.ttl, Reason: o.reason, Message: o.message}
 	word := "denied"
 	if o.approve {
 		if how.Less, err = r.Less(o.less); err != nil {
@@ -187,7 +191,7 @@ func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) er
 		}
 		word = "approved"
 	}
-	if err := d.Decide(ctx, r.ID, how); err != nil {
+	if err := r.Decide(ctx, d, how); err != nil {
 		return fmt.Errorf("%s: %w", plain.Line(r.ID, 60), err)
 	}
 	text := r.Text()

@@ -174,7 +174,10 @@ func (d *desk) question(ctx, asking context.Context, ids []string, end time.Time
 	}
 	for i, r := range list {
 		if len(list) > 1 {
-			fmt.Fprintf(&b, "%d  risk %s  %s %s\n%s", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600), wants(r))
+			fmt.Fprintf(&b, "%d  risk %s  %s %s\n", i+1, plain.Escape(r.Risk, 40), plain.Escape(r.Tool, 64), plain.Escape(string(r.Args), 600))
+			for _, line := range r.Wants() {
+				fmt.Fprintf(&b, "   wants %s\n", line)
+			}
 		}
 		if !r.ExpiresAt.IsZero() {
 			end = earlier(r.ExpiresAt, end)
@@ -230,22 +233,6 @@ func numbered(word string, most int) bool {
 		}
 	}
 	return false
-}
-
-// wants says what a request asks, a line for each detail, and how many tasks more ask the
-// same.
-func wants(r approval.Request) (text string) {
-	lines := r.Wants()
-	if len(lines) == 0 {
-		lines = []string{"what cannot be read"}
-	}
-	if n := len(r.Also); n > 0 {
-		lines = append(lines, "that, and so for "+plain.Count(n, "other task"))
-	}
-	for _, line := range lines {
-		text += "   wants " + line + "\n"
-	}
-	return text
 }
 
 // less asks what to take away; nil is nothing.
