@@ -149,6 +149,9 @@ type Decision struct {
 	// added to the time between looks, for good (OpenID CIBA Core, section 11; RFC 8628,
 	// section 3.5).
 	SlowDown bool
+	// Decided is closed when it is worth to look again, before any time is over; nil when
+	// nothing tells.
+	Decided <-chan struct{}
 	// Details and For are what the server holds the request to be; nil when it does not
 	// say. A request that is held to be another one is not used.
 	Details []rar.Detail

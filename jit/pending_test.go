@@ -376,3 +376,24 @@ func TestLookIsTakenAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// An Authority that learns of a decision by itself is looked at then, and no sooner or
+// more often for it.
+func TestADecisionThatIsToldIsLookedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		decided := make(chan struct{})
+		a := undecided(time.Minute, 3, jit.StatusApproved)
+		a.Decide = func(jit.Request) (jit.Decision, error) {
+			return jit.Decision{Status: jit.StatusPending, ExpiresAt: time.Now().Add(time.Minute), Decided: decided}, nil
+		}
+		c := offline(t, jit.Config{Authority: a, Wait: time.Minute, PollInterval: 10 * time.Second}, nil)
+		start := time.Now()
+		time.AfterFunc(time.Second, func() { close(decided) })
+		if err := fetch(t.Context(), c, "doc_1"); err != nil {
+			t.Fatal(err)
+		}
+		if got := gaps(start, a.Looks()); len(got) != 3 || got[0] != time.Second || got[1] < 9*time.Second || got[2] < 9*time.Second {
+			t.Errorf("looked after %v; want a second, and ten twice", got)
+		}
+	})
+}

@@ -18,16 +18,18 @@ import (
 // look, not the wait.
 func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending Decision, sent time.Time) (Decision, error) {
 	wait, slower, woken := pending.RetryAfter, time.Duration(0), s.task.engine.awake()
+	decided := pending.Decided
 	for {
 		next := sent.Add(max(s.interval()+slower, wait))
 		if !next.Before(pending.ExpiresAt) {
 			next = pending.ExpiresAt // a decision in the last moment still counts
 		}
-		if err := sleepUntil(ctx, next, woken); err != nil {
+		if err := sleepUntil(ctx, next, woken, decided); err != nil {
 			return pending, err
 		}
 		sent, woken = time.Now(), s.task.engine.awake()
 		dec, err := s.look(ctx, key, d, pending)
+		decided = dec.Decided
 		if err != nil || dec.Status != StatusPending {
 			return dec, err
 		}
@@ -51,7 +53,7 @@ func (s *scope) look(ctx context.Context, key grantKey, d rar.Checked, pending D
 			return pending, &AuthorityError{opStatus, err}
 		}
 		s.task.engine.log.DebugContext(ctx, "poll failed, will try again", "request_id", pending.RequestID, "error", err)
-		pending.RetryAfter = wait
+		pending.RetryAfter, pending.Decided = wait, nil
 		return pending, nil
 	}
 	// An answer may leave out what is known. It may not speak of something else:
@@ -129,14 +131,16 @@ func (s *scope) interval() time.Duration {
 	return base + time.Duration((rand.Float64()-0.5)*0.2*float64(base))
 }
 
-// sleepUntil returns at a time, or when woken is closed.
-func sleepUntil(ctx context.Context, when time.Time, woken <-chan struct{}) error {
+// sleepUntil returns at a time, or when woken or decided is closed.
+func sleepUntil(ctx context.Context, when time.Time, woken, decided <-chan struct{}) error {
 	timer := time.NewTimer(time.Until(when))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return nil
 	case <-woken:
+		return nil
+	case <-decided:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -12,6 +12,10 @@ import (
 // is https, or http on loopback; what the server does not name is empty.
 type Metadata struct {
 	Issuer                string // expected as iss in tokens
+	AuthorizationEndpoint string // where a person logs in (RFC 6749, section 3.1)
+	PushedEndpoint        string // takes what a person is to be asked (RFC 9126)
+	OnlyPushed            bool   // and nothing that was not sent there
+	RegistrationEndpoint  string // makes clients (RFC 7591)
 	TokenEndpoint         string
 	JWKSURI               string
 	IntrospectionEndpoint string
@@ -20,6 +24,10 @@ type Metadata struct {
 	GrantTypes            []string
 	DetailTypes           []string // of authorization details that it takes (RFC 9396, section 10)
 	DPoPAlgorithms        []string // those for key-bound tokens (RFC 9449, section 5.1)
+	Challenges            []string // code challenge methods that it takes (RFC 7636, section 4.3)
+	AuthMethods           []string // how clients prove who they are; nil is client_secret_basic
+	SaysIssuer            bool     // it names itself where it answers through a browser (RFC 9207)
+	TakesDocuments        bool     // a client may be the URL of a document that describes it
 }
 
 // ParseMetadata decodes a metadata document. It does not compare the issuer, nor the
@@ -35,14 +43,17 @@ func ParseMetadata(body []byte) (Metadata, error) {
 		GrantTypes:     o.Texts("grant_types_supported"),
 		DetailTypes:    o.Texts("authorization_details_types_supported"),
 		DPoPAlgorithms: o.Texts("dpop_signing_alg_values_supported"),
+		Challenges:     o.Texts("code_challenge_methods_supported"),
+		AuthMethods:    o.Texts("token_endpoint_auth_methods_supported"),
+		OnlyPushed:     o.Flag("require_pushed_authorization_requests"),
+		SaysIssuer:     o.Flag("authorization_response_iss_parameter_supported"),
+		TakesDocuments: o.Flag("client_id_metadata_document_supported"),
 	}
-	for name, to := range map[string]*string{
-		"issuer": &m.Issuer, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
-		"introspection_endpoint": &m.IntrospectionEndpoint, "revocation_endpoint": &m.RevocationEndpoint,
-		"backchannel_authentication_endpoint": &m.BackchannelEndpoint,
-	} {
-		*to = o.Text(name)
-		if *to == "" {
+	if _, err := ParseURL(m.Issuer); m.Issuer != "" && err != nil {
+		return Metadata{}, fmt.Errorf("issuer %w", err)
+	}
+	for name, to := range m.places() {
+		if *to = o.Text(name); *to == "" {
 			continue
 		}
 		if _, err := ParseURL(*to); err != nil {
@@ -52,9 +63,20 @@ func ParseMetadata(body []byte) (Metadata, error) {
 	return m, nil
 }
 
+// places are the URLs in m by their names on the wire.
+func (m *Metadata) places() map[string]*string {
+	return map[string]*string{
+		"authorization_endpoint": &m.AuthorizationEndpoint, "pushed_authorization_request_endpoint": &m.PushedEndpoint,
+		"registration_endpoint": &m.RegistrationEndpoint, "token_endpoint": &m.TokenEndpoint, "jwks_uri": &m.JWKSURI,
+		"introspection_endpoint": &m.IntrospectionEndpoint, "revocation_endpoint": &m.RevocationEndpoint,
+		"backchannel_authentication_endpoint": &m.BackchannelEndpoint,
+	}
+}
+
 // Check fails unless m, read at place, is issuer's own (RFC 8414, section 3.3)
 // and what it names is on the origin of place: whoever can plant an endpoint elsewhere
-// would receive tokens and secrets.
+// would receive tokens and secrets, and a person sent elsewhere to log in brings back the
+// code of another server (RFC 9700, section 4.4).
 func (m Metadata) Check(issuer, place string) error {
 	if m.Issuer != issuer {
 		return fmt.Errorf("issuer is %q, want %q", m.Issuer, issuer)
@@ -63,12 +85,9 @@ func (m Metadata) Check(issuer, place string) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range []struct{ name, value string }{
-		{"token_endpoint", m.TokenEndpoint}, {"jwks_uri", m.JWKSURI}, {"introspection_endpoint", m.IntrospectionEndpoint},
-		{"revocation_endpoint", m.RevocationEndpoint}, {"backchannel_authentication_endpoint", m.BackchannelEndpoint},
-	} {
-		if u, err := ParseURL(e.value); e.value != "" && (err != nil || u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host)) {
-			return fmt.Errorf("%s is on another origin, name it in the configuration if that is meant", e.name)
+	for name, value := range m.places() {
+		if u, err := ParseURL(*value); *value != "" && (err != nil || u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host)) {
+			return fmt.Errorf("%s is on another origin, name it in the configuration if that is meant", name)
 		}
 	}
 	return nil
@@ -89,7 +108,11 @@ func MetadataPlaces(issuer string) ([]string, error) {
 	if path != "" {
 		places = append(places, origin+path+wellKnown)
 	}
-	return append(places, origin+path+"/api/v1"+wellKnown, origin+path+"/.well-known/openid-configuration"), nil
+	const openID = "/.well-known/openid-configuration"
+	if path != "" {
+		places = append(places, origin+openID+path) // RFC 8414, section 5
+	}
+	return append(places, origin+path+"/api/v1"+wellKnown, origin+path+openID), nil
 }
 
 // ParseURL parses the URL of a place that keys, credentials or tokens may travel to:

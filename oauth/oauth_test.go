@@ -50,6 +50,7 @@ func TestMetadataPlaces(t *testing.T) {
 		"https://auth.test/orgs/acme-corp/": {
 			"https://auth.test/.well-known/oauth-authorization-server/orgs/acme-corp",
 			"https://auth.test/orgs/acme-corp/.well-known/oauth-authorization-server",
+			"https://auth.test/.well-known/openid-configuration/orgs/acme-corp",
 			"https://auth.test/orgs/acme-corp/api/v1/.well-known/oauth-authorization-server",
 			"https://auth.test/orgs/acme-corp/.well-known/openid-configuration",
 		},
@@ -58,6 +59,47 @@ func TestMetadataPlaces(t *testing.T) {
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("MetadataPlaces(%q) = %v (-want +got):\n%s", issuer, err, diff)
 		}
+	}
+}
+
+func TestResourcePlaces(t *testing.T) {
+	const root = "https://api.test/.well-known/oauth-protected-resource"
+	for _, tt := range []struct {
+		resource, said string
+		want           []ResourcePlace
+	}{
+		{"https://api.test", "", []ResourcePlace{{root, "https://api.test"}}},
+		{"https://api.test/mcp", "", []ResourcePlace{{root + "/mcp", "https://api.test/mcp"}, {root, "https://api.test"}}},
+		{"https://api.test/mcp", "https://api.test/meta.json", []ResourcePlace{{"https://api.test/meta.json", "https://api.test/mcp"}}},
+		{"https://api.test/mcp", "https://evil.test/meta.json", nil},
+		{"https://api.test/mcp", "http://api.test/meta.json", nil},
+		{"http://api.test/mcp", "", nil},
+	} {
+		got, err := ResourcePlaces(tt.resource, tt.said)
+		if diff := cmp.Diff(tt.want, got); (err == nil) != (tt.want != nil) || diff != "" {
+			t.Errorf("ResourcePlaces(%q, %q) = %v (-want +got):\n%s", tt.resource, tt.said, err, diff)
+		}
+	}
+}
+
+func TestParseResource(t *testing.T) {
+	for text, ok := range map[string]bool{
+		`{"resource":"https://api.test/mcp","authorization_servers":["https://auth.test"],"scopes_supported":["a","b"]}`: true,
+		`{"resource":"https://api.test/mcp/","authorization_servers":["https://auth.test"]}`:                             false,
+		`{"resource":"https://API.test/mcp","authorization_servers":["https://auth.test"]}`:                              false,
+		`{"resource":"https://api.test/mcp"}`:                                                                            false,
+		`{"resource":"https://api.test/mcp","authorization_servers":["http://auth.test"]}`:                               false,
+		`{"resource":"https://api.test/mcp","authorization_servers":["https://auth.test","http://127.0.0.1:1"]}`:         false,
+		`{"authorization_servers":["https://auth.test"]}`:                                                                false,
+		`[]`: false,
+	} {
+		m, err := ParseResource([]byte(text), "https://api.test/mcp")
+		if (err == nil) != ok || ok && (m.Servers[0] != "https://auth.test" || len(m.Scopes) != 2) {
+			t.Errorf("ParseResource(%s) = %+v, %v", text, m, err)
+		}
+	}
+	if _, err := ParseResource([]byte(`{"resource":"http://localhost:1/mcp","authorization_servers":["http://localhost:2"]}`), "http://localhost:1/mcp"); err != nil {
+		t.Errorf("on loopback: %v", err)
 	}
 }
 

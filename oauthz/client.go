@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -37,14 +38,29 @@ type Client struct {
 	timeout   time.Duration
 	known     atomic.Pointer[oauth.Metadata]
 	logins    singleflight.Group
-	proofs    dpop.Client
-	key       *dpop.Key // the agent's own; nil without DPoP
+	found     bool // the server, or who we are there, is not in the configuration
+
+	*shared
+}
+
+// shared is what the clients of one configuration have in common, whichever server each
+// of them is for.
+type shared struct {
+	given    Config // without what was found
+	receiver *receiver
+	proofs   dpop.Client
+	key      *dpop.Key // the agent's own; nil without DPoP
+
+	registering sync.Mutex
+	clients     map[string]place // that were registered, by issuer
 
 	mu       sync.Mutex
 	base     baseToken
 	tasks    map[string]jit.TaskSpec
 	keys     map[string]*dpop.Key // of tasks
 	requests map[string]*request  // of the tasks that this process works on
+	places   map[place]*Client
+	issuers  map[string]*Client // for the APIs that named one, by origin
 }
 
 // New checks cfg whole and returns a client. It does no I/O. The error, a
@@ -59,6 +75,10 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Mode == CIBA {
 		cfg.Always = append(cfg.Always, "openid") // which CIBA asks for by rule
 	}
+	if cfg.Mode == AuthorizationCode {
+		cfg.NoBase = true
+	}
+	cfg.Redirect, cfg.LoginTimeout = cmp.Or(cfg.Redirect, defaultRedirect), cmp.Or(cfg.LoginTimeout, DefaultLoginTimeout)
 	if cfg.Login == nil {
 		cfg.Login = func(s jit.TaskSpec) (string, error) { return s.OnBehalfOf, nil }
 	}
@@ -68,7 +88,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{cfg: cfg, timeout: defaultTimeout, tasks: map[string]jit.TaskSpec{}, keys: map[string]*dpop.Key{}, requests: map[string]*request{}}
+	back, _ := url.Parse(cfg.Redirect) // it was checked
+	c := &Client{cfg: cfg, timeout: defaultTimeout, shared: &shared{
+		given:    cfg,
+		receiver: &receiver{log: cfg.Logger, at: net.JoinHostPort(back.Hostname(), cmp.Or(back.Port(), "0")), path: back.EscapedPath(), logins: map[string]*login{}},
+		clients:  map[string]place{}, tasks: map[string]jit.TaskSpec{}, keys: map[string]*dpop.Key{}, requests: map[string]*request{},
+		places: map[place]*Client{}, issuers: map[string]*Client{},
+	}}
 	if cfg.DPoP {
 		var err error
 		if c.key, err = c.proofs.NewKey(); err != nil {
@@ -192,6 +218,18 @@ var errNoRevocation = errors.New("the server cannot revoke this token")
 // Revoke implements [jit.Revoker] (RFC 7009). The agent's own token is got anew
 // afterwards: there are servers at which it ends with any other.
 func (c *Client) Revoke(ctx context.Context, token secret.String) error {
+	var from *place
+	c.mu.Lock()
+	for _, q := range c.requests {
+		if q.token.Reveal() == token.Reveal() {
+			from = q.Server
+		}
+	}
+	c.mu.Unlock()
+	c, err := c.at(from)
+	if err != nil {
+		return err
+	}
 	return c.revoke(ctx, token.Reveal(), "access_token")
 }
 

@@ -26,6 +26,7 @@ const (
 	CIBA                          // the user decides, on a device of theirs
 	UMA                           // Keycloak's policies decide, at once, on permissions
 	TokenExchange                 // the server decides, at once, for whoever Subject is
+	AuthorizationCode             // the user logs in and decides, in a browser on this machine
 )
 
 // grantType is the grant_type of a mode's token requests.
@@ -33,6 +34,7 @@ func (m Mode) grantType() string {
 	return [...]string{
 		"client_credentials", "urn:openid:params:grant-type:ciba",
 		"urn:ietf:params:oauth:grant-type:uma-ticket", "urn:ietf:params:oauth:grant-type:token-exchange",
+		"authorization_code",
 	}[m]
 }
 
@@ -40,7 +42,10 @@ func (m Mode) grantType() string {
 const DefaultMaxLifetime = time.Hour
 
 // Config says which server to ask, as whom, and for what. Issuer, ClientID, one of
-// ClientSecret and Key are required.
+// ClientSecret and Key are required. With [AuthorizationCode] Open is, and of these none:
+// without ClientSecret and Key the client is a public one, without ClientID it is
+// Document, or the server makes one, and without Issuer, which goes with no ClientID, the
+// API names the server.
 type Config struct {
 	// Issuer names the server, byte for byte as its metadata does: https, or http on
 	// loopback. The metadata is read where RFC 8414 or OpenID Connect Discovery have it,
@@ -59,6 +64,19 @@ type Config struct {
 	KeyID string
 
 	Mode Mode
+
+	// Open shows a person the address at which they log in, in a browser on this machine,
+	// and does not wait for them. The address is for nobody else.
+	Open func(ctx context.Context, address string) error
+	// Redirect is where that browser comes back to, as the server knows it. "" is
+	// http://127.0.0.1/callback. Without a port any will do, as RFC 8252, section 7.3,
+	// wants servers to allow; with one, that is listened on while somebody logs in.
+	Redirect string
+	// LoginTimeout is how long a person may take. 0 is [DefaultLoginTimeout].
+	LoginTimeout time.Duration
+	// Document is the https URL of a document that describes this client, which is its id
+	// where the server takes that (draft-ietf-oauth-client-id-metadata-document).
+	Document string
 
 	// Resource is the API that tokens are for (RFC 8707); "" names none.
 	Resource string
@@ -79,7 +97,8 @@ type Config struct {
 	DPoP bool
 
 	// NoBase says that the agent has no token of its own: first requests go to the API
-	// without one. Otherwise it logs in with client credentials and without any scope.
+	// without one, as always with [AuthorizationCode]. Otherwise it logs in with client
+	// credentials and without any scope.
 	NoBase bool
 
 	// Types are the authorization details that may be asked for, by type. A demand of
@@ -92,7 +111,7 @@ type Config struct {
 	Always []string
 
 	// Login is the login_hint of the user whom CIBA asks; nil takes
-	// [jit.TaskSpec.OnBehalfOf]. Without a hint nothing is sent.
+	// [jit.TaskSpec.OnBehalfOf]. Without a hint nothing is sent, and who logs in is asked.
 	Login func(jit.TaskSpec) (string, error)
 
 	// MaxLifetime is the longest that a token may live: OAuth has no parameter to ask
@@ -152,24 +171,35 @@ func (cfg *Config) check() error {
 			bad = append(bad, name+" "+err.Error())
 		}
 	}
+	code := cfg.Mode == AuthorizationCode
 	for name, value := range map[string]string{"Issuer": cfg.Issuer, "MetadataURL": cfg.MetadataURL} {
-		if value != "" || name == "Issuer" {
+		if value != "" || name == "Issuer" && !code {
 			_, err := oauth.ParseURL(value)
 			problem(name, err)
 		}
 	}
-	if cfg.ClientID == "" {
+	secret := !cfg.ClientSecret.IsZero()
+	switch proof := secret || cfg.Key != nil; {
+	case cfg.ClientID == "" && (proof || !code):
 		problem("ClientID", errors.New("is not set"))
+	case cfg.Issuer == "" && (cfg.ClientID != "" || cfg.MetadataURL != ""):
+		problem("Issuer", errors.New("is not set, and a client is known to one server only"))
 	}
-	if cfg.ClientSecret.IsZero() == (cfg.Key == nil) {
+	if secret && cfg.Key != nil || !secret && cfg.Key == nil && !code {
 		problem("ClientSecret", errors.New("or Key must be set, and not both"))
+	}
+	if code {
+		problem("Redirect", checkRedirect(cfg.Redirect))
+		if cfg.Open == nil {
+			problem("Open", errors.New("is not set: nobody could log in"))
+		}
 	}
 	if cfg.Key != nil {
 		_, err := signer(cfg)
 		problem("Key", err)
 	}
 	switch {
-	case cfg.Mode > TokenExchange:
+	case cfg.Mode > AuthorizationCode:
 		problem("Mode", errors.New("is none"))
 	case cfg.Mode == UMA && cfg.Audience == "":
 		problem("Audience", errors.New("is not set, and UMA needs it"))
@@ -181,13 +211,26 @@ func (cfg *Config) check() error {
 			problem("Types", errors.New("say no permission for "+name+", and UMA knows no details"))
 		}
 	}
-	if cfg.MaxLifetime < 0 {
-		problem("MaxLifetime", errors.New("is negative"))
+	if cfg.MaxLifetime < 0 || cfg.LoginTimeout < 0 {
+		problem("MaxLifetime", errors.New("or LoginTimeout is negative"))
 	}
 	if len(bad) > 0 {
 		return &ConfigError{bad}
 	}
 	return nil
+}
+
+// checkRedirect accepts an address of this machine by its number: localhost may be
+// another's (RFC 8252, section 8.3).
+func checkRedirect(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := oauth.ParseURL(text)
+	if err == nil && (u.Scheme != "http" || u.Hostname() == "localhost" || u.EscapedPath() == "") {
+		err = errors.New("is not http://127.0.0.1/ and a path")
+	}
+	return err
 }
 
 // Capabilities are what a server can do for a task, as its metadata says.
@@ -197,8 +240,12 @@ type Capabilities struct {
 	Limits []string
 }
 
-// Capabilities reads the server's metadata.
+// Capabilities reads the server's metadata. Of a server that its API is yet to name
+// nothing is known.
 func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
+	if c.cfg.Issuer == "" {
+		return Capabilities{}, nil
+	}
 	m, err := c.metadata(ctx)
 	if err != nil {
 		return Capabilities{}, err
@@ -219,6 +266,7 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	binds := slices.Contains(m.DPoPAlgorithms, "ES256")
 	limit(!c.cfg.DPoP, "tokens are bearer tokens, of use to whoever has one%s", map[bool]string{true: "; it can bind them to a key (DPoP), which is not asked for"}[binds])
 	limit(c.cfg.DPoP && !binds, "it does not say that it binds tokens to a key (DPoP): one that it does not bind is not used")
+	limit(c.cfg.Mode == AuthorizationCode, "the user logs in on this machine, and a login that a process leaves under way is begun anew")
 	limit(true, "it takes no lifetime and tells no risk, and is not told why something is asked for")
 	for name, t := range c.cfg.Types {
 		limit(t.Scopes != nil && c.cfg.Mode != UMA, "%s is asked for as scopes: a token may do all that they allow", name)

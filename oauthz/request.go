@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 const (
 	opRequest = "ask for a token"
 	opAsk     = "ask the user"
+	opRedeem  = "turn the login into a token"
 	opPoll    = "learn what the user decided"
 	opProve   = "say what the token covers"
 
@@ -47,6 +49,8 @@ type record struct {
 	Sent      time.Time       `json:"sent"`                  // the request, or the poll that was answered
 	AuthReqID string          `json:"auth_req_id,omitempty"` // whoever has it and is the client may redeem
 	ExpiresAt time.Time       `json:"expires_at,omitzero"`   // of the user's time to decide
+	Redeem    url.Values      `json:"redeem,omitempty"`      // a code that the user brought, and what proves that it is ours
+	Server    *place          `json:"server,omitempty"`      // where it was asked for; nil for the configured one
 	Interval  time.Duration   `json:"interval,omitzero"`
 	Polled    bool            `json:"polled,omitzero"` // at least once, so that a token may have been issued
 	Spent     bool            `json:"spent,omitzero"`  // the answer to a poll was lost: there is no other
@@ -70,7 +74,9 @@ func (r record) mayLast(life time.Duration) time.Time {
 type request struct {
 	mu sync.Mutex
 	record
-	next time.Time // when it may be polled again
+	next  time.Time     // when it may be polled again
+	login *login        // that is waited for, as long as it has brought nothing
+	token secret.String // that was handed out; guarded by Client.mu
 }
 
 // split returns the task of a request and its name in the vault, by its id.
@@ -109,6 +115,7 @@ func (c *Client) find(ctx context.Context, id string) (*request, error) {
 	if err != nil {
 		return nil, &Error{Op: opPoll, cause: err}
 	}
+	q.Spent = q.Spent || q.Redeem != nil // by a process that is gone
 	return c.hold(id, q), nil
 }
 
@@ -126,14 +133,21 @@ func (c *Client) hold(id string, q *request) *request {
 // Request implements [jit.Authority]. But for CIBA its answer is the token, which is in
 // the vault before the request counts as approved.
 func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
-	form, err := c.wanted(ctx, req)
+	at, err := c.server(ctx, req.For.Origin)
+	if err != nil {
+		return jit.Decision{}, err
+	}
+	form, err := at.wanted(ctx, req)
 	if err != nil {
 		return jit.Decision{}, err
 	}
 	d := jit.Decision{RequestID: req.TaskID + "." + rand.Text(), TaskID: req.TaskID}
 	q := &request{record: record{Detail: req.Detail, Sent: time.Now()}}
-	if c.cfg.Mode == CIBA {
-		return c.ask(ctx, req, form, d, q)
+	switch c.cfg.Mode {
+	case CIBA:
+		return at.ask(ctx, req, form, d, q)
+	case AuthorizationCode:
+		return at.authorize(ctx, req, form, d, q)
 	}
 	// What is issued from here on may never be heard of: the answer is waited for though
 	// the task may be ending, so that it can be revoked.
@@ -141,7 +155,7 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
-	q.Answer, q.Sent, err = c.issue(ctx, opRequest, form, &q.record, req.TaskID, form.Get("subject_token"))
+	q.Answer, q.Sent, err = at.issue(ctx, opRequest, form, &q.record, req.TaskID, form.Get("subject_token"))
 	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
 		q.Answer = json.RawMessage("{}") // there is no token
 		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
@@ -167,7 +181,8 @@ func (c *Client) take(ctx context.Context, id string, q *request) error {
 		q.Answer = json.RawMessage("null") // no JSON, and so no token that could be read
 	}
 	if err := c.keep(keep, id, q.record); err != nil {
-		_, _ = c.dispose(keep, q.record) // it expires by itself
+		task, _ := split(id)
+		_, _ = c.end(keep, q.record, task) // it expires by itself
 		return &Error{Op: "keep the token", cause: errors.Join(err, jit.ErrSpent)}
 	}
 	c.hold(id, q)
@@ -320,11 +335,17 @@ func (c *Client) Status(ctx context.Context, id string) (jit.Decision, error) {
 	case q.Answer != nil:
 		d.Status = jit.StatusApproved
 		return d, nil
-	case q.Spent || q.AuthReqID == "":
+	case q.Spent || q.AuthReqID == "" && q.Redeem == nil && q.login == nil:
 		return d, &Error{Op: opPoll, Message: "the answer that may have held the token was lost", cause: jit.ErrSpent}
 	case time.Now().Before(q.next):
 		d.RetryAfter = time.Until(q.next)
 		return d, nil
+	}
+	if q.login != nil && q.Redeem == nil {
+		now, redeem, err := c.returned(q, d)
+		if !redeem {
+			return now, err
+		}
 	}
 	ctx = context.WithoutCancel(ctx)
 	if !q.Polled {
@@ -333,7 +354,11 @@ func (c *Client) Status(ctx context.Context, id string) (jit.Decision, error) {
 			return d, &Error{Op: opPoll, cause: err}
 		}
 	}
-	answer, sent, err := c.redeem(ctx, &q.record, task)
+	at, err := c.at(q.Server)
+	if err != nil {
+		return d, err
+	}
+	answer, sent, err := at.redeem(ctx, &q.record, task)
 	q.next = sent.Add(wait(q.Interval))
 	e, failed := errors.AsType[*Error](err)
 	switch {
@@ -374,9 +399,15 @@ func (c *Client) spend(ctx context.Context, id string, q *request, lost bool) er
 	return c.keep(ctx, id, q.record)
 }
 
-// redeem polls once (CIBA Core, section 10.1).
+// redeem polls once (CIBA Core, section 10.1), or brings the code that a user came back with
+// (RFC 6749, section 4.1.3).
 func (c *Client) redeem(ctx context.Context, r *record, task string) (answer []byte, sent time.Time, err error) {
-	return c.issue(ctx, opPoll, url.Values{"grant_type": {CIBA.grantType()}, "auth_req_id": {r.AuthReqID}}, r, task, r.AuthReqID)
+	if r.Redeem == nil {
+		return c.issue(ctx, opPoll, url.Values{"grant_type": {CIBA.grantType()}, "auth_req_id": {r.AuthReqID}}, r, task, r.AuthReqID)
+	}
+	form := c.form(AuthorizationCode)
+	maps.Copy(form, r.Redeem)
+	return c.issue(ctx, opRedeem, form, r, task, form.Get("code"), form.Get("code_verifier"))
 }
 
 // issue asks for a token that is bound to the task's key, if it has one.
@@ -411,9 +442,12 @@ func (c *Client) Token(ctx context.Context, id string) (jit.Issued, error) {
 	}
 	if err == nil {
 		issued.RequestID, issued.TaskID = id, task
+		c.mu.Lock()
+		q.token = issued.Token
+		c.mu.Unlock()
 		return issued, nil
 	}
-	if _, failed := c.dispose(context.WithoutCancel(ctx), q.record); failed != nil {
+	if _, failed := c.end(context.WithoutCancel(ctx), q.record, task); failed != nil {
 		c.cfg.Logger.WarnContext(ctx, "a token that is not used lives until the task ends", "request_id", id, "error", failed)
 	}
 	return jit.Issued{}, &Error{Op: opProve, cause: errors.Join(err, jit.ErrSpent)}

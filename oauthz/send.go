@@ -86,7 +86,7 @@ func (e *Error) refused() bool {
 }
 
 // post sends a form as the client, once, with a proof of key if that is not nil, and
-// returns the body of a 200.
+// returns the body of a 200 or 201.
 func (c *Client) post(ctx context.Context, op, endpoint string, form url.Values, key *dpop.Key, hide ...string) ([]byte, error) {
 	req, err := c.request(ctx, http.MethodPost, endpoint, form)
 	if err != nil {
@@ -119,6 +119,8 @@ func (c *Client) request(ctx context.Context, method, place string, form url.Val
 		case c.cfg.Post:
 			form.Set("client_id", c.cfg.ClientID)
 			form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+		case c.cfg.ClientSecret.IsZero():
+			form.Set("client_id", c.cfg.ClientID) // a public client (RFC 6749, section 3.2.1)
 		default:
 			basic = true
 		}
@@ -164,7 +166,7 @@ func (c *Client) do(op string, req *http.Request, key *dpop.Key, hide ...string)
 	}
 	defer func() { _ = resp.Body.Close() }() // it is read, or given up
 	body, err := strictjson.ReadAll(resp.Body, maxBody)
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusCreated {
 		if err != nil {
 			return nil, c.broke(req.Context(), op, err)
 		}

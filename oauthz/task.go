@@ -89,7 +89,13 @@ func (c *Client) CompleteTask(ctx context.Context, task string) error {
 	defer c.mu.Unlock()
 	delete(c.tasks, task)
 	delete(c.keys, task)
-	maps.DeleteFunc(c.requests, func(id string, _ *request) bool { return strings.HasPrefix(id, task+".") })
+	maps.DeleteFunc(c.requests, func(id string, q *request) bool {
+		of := strings.HasPrefix(id, task+".")
+		if of && q.login != nil {
+			c.receiver.drop(q.login)
+		}
+		return of
+	})
 	if left.Tokens > 0 {
 		return left
 	}
@@ -99,7 +105,12 @@ func (c *Client) CompleteTask(ctx context.Context, task string) error {
 // end takes back what came of a request, and returns until when something of it may be
 // valid all the same; zero for nothing.
 func (c *Client) end(ctx context.Context, r record, task string) (until time.Time, err error) {
-	if r.Answer == nil && r.AuthReqID != "" && r.Polled {
+	c, err = c.at(r.Server)
+	if err != nil {
+		return time.Time{}, err
+	}
+	asked := r.AuthReqID != "" || r.Redeem != nil // and not issued at once
+	if r.Answer == nil && asked && r.Polled {
 		answer, _, err := c.redeem(ctx, &r, task)
 		e, refused := errors.AsType[*Error](err)
 		switch {
@@ -116,7 +127,7 @@ func (c *Client) end(ctx context.Context, r record, task string) (until time.Tim
 	switch {
 	case r.Answer != nil:
 		return c.dispose(ctx, r)
-	case r.AuthReqID != "":
+	case asked:
 		return time.Time{}, nil // never redeemed
 	}
 	return r.mayLast(c.cfg.MaxLifetime), nil

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -16,9 +17,9 @@ import (
 // Issuer is the issuer of a [Server].
 const Issuer = "https://auth.example.com"
 
-// A Server is a standard OAuth authorization server: client credentials, CIBA (poll mode)
-// and token exchange, each with authorization details or scopes, Keycloak's permissions,
-// which are in a JWT, revocation and introspection. It
+// A Server is a standard OAuth authorization server: client credentials, CIBA (poll mode),
+// token exchange and authorization codes, each with authorization details or scopes,
+// Keycloak's permissions, which are in a JWT, revocation and introspection. It
 // believes whoever asks, and does what it should unless it is told otherwise. The zero
 // Server is ready for use, and safe for concurrent use.
 type Server struct {
@@ -38,9 +39,9 @@ type Server struct {
 
 	mu    sync.Mutex
 	sent  map[string][]url.Values
-	asked map[string]url.Values // by auth_req_id
+	asked map[string]url.Values // by auth_req_id, code or request_uri
 	polls map[string]int
-	used  map[string]string // the token of an auth_req_id
+	used  map[string]string // the token of an auth_req_id or code
 	live  map[string]bool   // the tokens, and whether they allow anything
 	n     int
 }
@@ -74,7 +75,18 @@ func (s *Server) answer(path string, form url.Values) (int, map[string]any) {
 		return 200, map[string]any{
 			"issuer": Issuer, "token_endpoint": Issuer + "/token", "revocation_endpoint": Issuer + "/revoke",
 			"introspection_endpoint": Issuer + "/introspect", "backchannel_authentication_endpoint": Issuer + "/ciba",
+			"authorization_endpoint": Issuer + "/authorize", "pushed_authorization_request_endpoint": Issuer + "/par",
+			"registration_endpoint": Issuer + "/register", "code_challenge_methods_supported": []string{"S256"},
+			"authorization_response_iss_parameter_supported": true, "token_endpoint_auth_methods_supported": []string{"none"},
 		}
+	case "/par":
+		s.n++
+		uri := fmt.Sprintf("urn:ietf:params:oauth:request_uri:%d", s.n)
+		s.asked[uri] = form
+		return 201, map[string]any{"request_uri": uri, "expires_in": 60}
+	case "/register":
+		s.n++
+		return 201, map[string]any{"client_id": fmt.Sprintf("registered-%d", s.n)}
 	case "/ciba":
 		s.n++
 		id := fmt.Sprintf("auth-req-canary-%d", s.n)
@@ -92,12 +104,42 @@ func (s *Server) answer(path string, form url.Values) (int, map[string]any) {
 		if id := form.Get("auth_req_id"); id != "" {
 			return s.redeem(id)
 		}
+		if code := form.Get("code"); code != "" {
+			proof := sha256.Sum256([]byte(form.Get("code_verifier")))
+			asked := s.asked[code]
+			if asked.Get("code_challenge") != base64.RawURLEncoding.EncodeToString(proof[:]) || asked.Get("redirect_uri") != form.Get("redirect_uri") {
+				return 400, map[string]any{"error": "invalid_grant"}
+			}
+			return s.redeem(code)
+		}
 		return s.issue(form, 0)
 	}
 	return 404, map[string]any{}
 }
 
-// redeem answers a poll. One request is redeemed once; a second time ends what it gave.
+// Visit is the browser of a user who agrees to what the page at address asks. It returns
+// where that page sends it back to, and what was asked.
+func (s *Server) Visit(address string) (back *url.URL, asked url.Values) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, err := url.Parse(address)
+	if err != nil {
+		panic(err)
+	}
+	if asked = at.Query(); asked.Has("request_uri") {
+		asked = s.asked[asked.Get("request_uri")]
+	}
+	s.n++
+	code := fmt.Sprintf("code-canary-%d", s.n)
+	s.asked[code] = asked
+	if back, err = url.Parse(asked.Get("redirect_uri")); err != nil {
+		panic(err)
+	}
+	back.RawQuery = url.Values{"code": {code}, "state": {asked.Get("state")}, "iss": {Issuer}}.Encode()
+	return back, asked
+}
+
+// redeem answers a poll, or takes a code. One request is redeemed once; a second time ends what it gave.
 func (s *Server) redeem(id string) (int, map[string]any) {
 	s.polls[id]++
 	if token := s.used[id]; token != "" || s.asked[id] == nil {
