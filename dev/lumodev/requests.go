@@ -96,8 +96,7 @@ func (c *call) decide(t task, r *request, own Risk) {
 	}
 	denied := c.s.cfg.Risk.denies(own) || c.s.cfg.Risk.denies(r.Risk)
 	if denied {
-		t.Denials++
-		t.Score += denialScore
+		t.denied(r, c.now)
 	}
 	switch {
 	case policy.exceeded(t.Score, t.Denials):
@@ -115,6 +114,16 @@ func (c *call) decide(t task, r *request, own Risk) {
 		r.Status, r.DecidedAt, r.GrantedTTL = statusApproved, c.now, r.RequestedTTL
 	}
 	c.ch.add(t)
+}
+
+// denied counts a denial, unless the request was made before the last one: the requests
+// of one turn are one prompt, and an agent that was told no has not asked again.
+func (t *task) denied(r *request, now time.Time) {
+	if !r.CreatedAt.Before(t.DeniedAt) {
+		t.Denials++
+		t.Score += denialScore
+	}
+	t.DeniedAt = now
 }
 
 // burst reports whether one more request now is one too many for the window.

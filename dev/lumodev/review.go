@@ -184,8 +184,7 @@ func (c *call) decideAs(id string, user int, d approval.Decision) (request, erro
 		return r, nil
 	}
 	t := c.st.tasks[r.TaskID]
-	t.Denials++
-	t.Score += denialScore
+	t.denied(&r, c.now)
 	if c.s.cfg.CAEP.exceeded(t.Score, t.Denials) {
 		c.suspend(t)
 	} else {

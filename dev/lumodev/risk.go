@@ -150,7 +150,7 @@ func actionRisk(action string) Risk {
 // defaults in parentheses; negative ones switch the rule off.
 type CAEPPolicy struct {
 	RiskThreshold   float64 // suspend at this score (65)
-	DenialThreshold int     // suspend at this many denials (3)
+	DenialThreshold int     // suspend at this many denials (3); of requests that were open together one counts
 	BurstRequests   int     // each further request within a minute adds to the score (60)
 }
 

@@ -114,6 +114,32 @@ func TestDenialsSuspend(t *testing.T) {
 	}
 }
 
+// A person who says no to all but one of a turn's requests leaves the task alone.
+func TestDenialsTogetherAreOne(t *testing.T) {
+	e := start(t, nil)
+	token, reviewer := e.login(DefaultAgentClientID), e.reviewerToken()
+	task := e.task(token)
+	ask := func() string { return e.ask(token, task, deleteDoc).str("request_id") }
+	deny := func(id string) {
+		e.clock.Advance(time.Second)
+		e.want(200, e.post("jit/deny/"+id, reviewer, nil))
+	}
+	yes, no := ask(), []string{ask(), ask(), ask()}
+	e.want(200, e.post("jit/approve/"+yes, reviewer, nil))
+	for _, id := range no {
+		deny(id)
+	}
+	if now := e.Snapshot().Tasks[0]; now.State != "active" || now.Denials != 1 {
+		t.Errorf("after one no to three requests: %s, with %d denials", now.State, now.Denials)
+	}
+	e.want(200, e.post("jit/request/"+yes+"/token", token, nil))
+	deny(ask())
+	deny(ask())
+	if now := e.Snapshot().Tasks[0]; now.State != "suspended" || now.Denials != 3 {
+		t.Errorf("after it asked on, twice: %s, with %d denials", now.State, now.Denials)
+	}
+}
+
 func TestPolicyDenialsSuspend(t *testing.T) {
 	e := start(t, func(c *Config) { c.Risk.DeniedLevels = []Risk{High} })
 	token := e.login(DefaultAgentClientID)
