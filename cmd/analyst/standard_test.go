@@ -7,47 +7,152 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/jitagent/jitagent/dev/docapi"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 	"github.com/jitagent/jitagent/secret"
 )
 
-// A standard is an authorization server that is not of this project, npm's
-// oidc-provider, with the documents API behind it.
+// A standard is an authorization server that is not of this project, behind a proxy that
+// sees what it issues, with the documents API beside it.
 type standard struct {
 	issuer, api, reports, state string
+	introspection               string // the endpoint
 	binary                      string
 	env                         []string
+	proxy, docs                 *httptest.Server
+
+	mu     sync.Mutex
+	tokens []string      // those issued that allow something
+	lose   bool          // the next answer to a poll that has a token
+	hold   chan struct{} // closed when that answer is held back; nil holds none
 }
 
 // clientSecret has what the encodings of RFC 6749, section 2.3.1, change.
 func clientSecret(client string) string { return "the secret of " + client + ": long & 'odd'" }
 
-// startStandard starts the server from the folder OIDC_PROVIDER, with tokens that are
-// opaque or JWTs.
-func startStandard(t *testing.T, binary, format string) *standard {
+// newStandard finds places for a server, whose issuer is at path, and for the API.
+func newStandard(t *testing.T, binary, path string) *standard {
+	s := &standard{binary: binary, reports: t.TempDir(), state: filepath.Join(t.TempDir(), "state")}
+	s.proxy, s.docs = httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
+	s.issuer, s.api = "http://"+s.proxy.Listener.Addr().String()+path, "http://"+s.docs.Listener.Addr().String()
+	return s
+}
+
+// begin puts the server at origin behind the proxy, and starts the API, which looks at
+// scopes and permissions if trust is nil, and else at authorization details.
+func (s *standard) begin(t *testing.T, origin string, trust *resource.Trust) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	to, err := url.Parse(origin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &standard{binary: binary, api: "http://" + l.Addr().String(), reports: t.TempDir(), state: filepath.Join(t.TempDir(), "state")}
-	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("testdata", "servers", "oidc-provider.mjs"), os.Getenv("OIDC_PROVIDER"), s.api, format)
+	forward := &httputil.ReverseProxy{
+		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(to); r.Out.Host = r.In.Host },
+		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	s.proxy.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // or the server is sent less
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		form, _ := url.ParseQuery(string(body))
+		one := *forward
+		one.ModifyResponse = func(resp *http.Response) error { return s.see(form, resp) }
+		one.ServeHTTP(w, r)
+	})
+	s.proxy.Start()
+	t.Cleanup(s.proxy.Close)
+	var guard docapi.TokenVerifier = s
+	if trust != nil {
+		guard, err = resource.New(t.Context(), resource.Config{
+			Issuer: s.issuer, Audience: s.api, Trust: *trust, ClientID: "docapi", ClientSecret: secret.New(clientSecret("docapi")),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs, err := docapi.New(docapi.Config{BaseURL: s.api, Reports: s.reports, Verifier: guard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.docs.Config.Handler = docs
+	s.docs.Start()
+	t.Cleanup(func() { s.docs.Close(); _ = docs.Close() })
+	s.env = append(os.Environ(),
+		"OAUTH_ISSUER="+s.issuer, "OAUTH_CLIENT_ID=analyst", "OAUTH_CLIENT_SECRET="+clientSecret("analyst"), "OAUTH_TYPES=file_access",
+		"ANALYST_API_URL="+s.api, "ANALYST_STATE_DIR="+s.state)
+}
+
+// see keeps the tokens that pass and allow something, and loses or holds back an answer.
+func (s *standard) see(form url.Values, resp *http.Response) error {
+	scope := strings.Trim(form.Get("scope"), "openid ")
+	if scope == "" && !form.Has("authorization_details") && !form.Has("permission") && !form.Has("auth_req_id") {
+		return nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	var answer struct {
+		Token string `json:"access_token"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Token == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tokens = append(s.tokens, answer.Token)
+	switch {
+	case !form.Has("auth_req_id"):
+	case s.lose:
+		s.lose = false
+		return errors.New("lost")
+	case s.hold != nil:
+		close(s.hold)
+		s.hold = nil
+		<-resp.Request.Context().Done()
+	}
+	return nil
+}
+
+// startStandard starts the server from the folder OIDC_PROVIDER, with tokens that are
+// opaque or JWTs, or for an API that looks at scopes. keys, a JWKS, are those of the
+// client that has no secret.
+func startStandard(t *testing.T, binary, kind string, keys ...string) *standard {
+	t.Helper()
+	s, format := newStandard(t, binary, ""), "opaque"
+	trust := new(resource.Active)
+	switch kind {
+	case "jwt":
+		*trust, format = resource.Signed, kind
+	case "scopes":
+		trust = nil
+	}
+	s.introspection = s.issuer + "/token/introspection"
+	args := append([]string{filepath.Join("testdata", "servers", "oidc-provider.mjs"), os.Getenv("OIDC_PROVIDER"), s.issuer, s.api, format}, keys...)
+	cmd := exec.CommandContext(t.Context(), "node", args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -61,36 +166,14 @@ func startStandard(t *testing.T, binary, format string) *standard {
 	}
 	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	var said struct{ Issuer string }
+	var said struct{ Origin string }
 	if err == nil {
 		err = json.Unmarshal(line, &said)
 	}
 	if err != nil {
 		t.Fatalf("oidc-provider did not start: %v", err)
 	}
-	s.issuer = said.Issuer
-	trust := resource.Active
-	if format == "jwt" {
-		trust = resource.Signed
-	}
-	guard, err := resource.New(t.Context(), resource.Config{
-		Issuer: s.issuer, Audience: s.api, Trust: trust, ClientID: "docapi", ClientSecret: secret.New(clientSecret("docapi")),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	docs, err := docapi.New(docapi.Config{BaseURL: s.api, Reports: s.reports, Verifier: guard})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(docs)
-	_ = server.Listener.Close()
-	server.Listener = l
-	server.Start()
-	t.Cleanup(func() { server.Close(); _ = docs.Close() })
-	s.env = append(os.Environ(),
-		"OAUTH_ISSUER="+s.issuer, "OAUTH_CLIENT_ID=analyst", "OAUTH_CLIENT_SECRET="+clientSecret("analyst"), "OAUTH_TYPES=file_access",
-		"ANALYST_API_URL="+s.api, "ANALYST_STATE_DIR="+s.state)
+	s.begin(t, said.Origin, trust)
 	return s
 }
 
@@ -121,25 +204,82 @@ func (s *standard) ask(t *testing.T, path, body string, answer any) {
 	}
 }
 
+// introspect says what the server says of a token to the API.
+func (s *standard) introspect(ctx context.Context, token string) (said struct {
+	Active *bool
+	Scope  string
+}, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.introspection, strings.NewReader(url.Values{"token": {token}}.Encode()))
+	if err != nil {
+		return said, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.SetBasicAuth("docapi", url.QueryEscape(clientSecret("docapi")))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return said, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	err = json.NewDecoder(resp.Body).Decode(&said)
+	if err == nil && said.Active == nil {
+		err = errors.New("introspection without active")
+	}
+	return said, err
+}
+
+// Verify is an API's that looks at scopes, and at the permissions of Keycloak's tokens.
+func (s *standard) Verify(ctx context.Context, r *http.Request) (*resource.Token, error) {
+	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	said, err := s.introspect(ctx, token)
+	if err != nil || !*said.Active {
+		return nil, cmp.Or(err, resource.ErrNoToken)
+	}
+	var claims struct {
+		Authorization struct {
+			Permissions []struct {
+				Name   string `json:"rsname"`
+				Scopes []string
+			}
+		}
+	}
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		text, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		if err := json.Unmarshal(text, &claims); err != nil {
+			return nil, err
+		}
+	}
+	out := &resource.Token{Subject: "somebody", ExpiresAt: time.Now().Add(time.Minute)}
+	allow := func(action, identifier string) {
+		out.Details = append(out.Details, rar.Detail{Type: "file_access", Actions: []string{action}, Identifier: identifier, Locations: []string{s.api}})
+	}
+	for _, scope := range strings.Fields(said.Scope) {
+		switch scope {
+		case "documents:read":
+			allow("read", "doc_9982")
+		case "reports:write":
+			allow("write", "reports")
+		}
+	}
+	for _, p := range claims.Authorization.Permissions {
+		for _, scope := range p.Scopes {
+			allow(scope, p.Name)
+		}
+	}
+	return out, nil
+}
+
 // live counts the tokens that allow something and that introspection says are active.
 func (s *standard) live(t *testing.T) (issued, alive int) {
 	t.Helper()
-	var tokens []string
-	s.ask(t, "/_test/tokens", "", &tokens)
+	s.mu.Lock()
+	tokens := s.tokens
+	s.mu.Unlock()
 	for _, token := range tokens {
-		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, s.issuer+"/token/introspection", strings.NewReader(url.Values{"token": {token}}.Encode()))
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.SetBasicAuth("docapi", url.QueryEscape(clientSecret("docapi")))
-		resp, err := http.DefaultClient.Do(req)
+		said, err := s.introspect(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)
 		}
-		body, _ := io.ReadAll(resp.Body)
-		_ = resp.Body.Close()
-		if !bytes.Contains(body, []byte(`"active"`)) {
-			t.Fatalf("introspection: %s", body)
-		}
-		if bytes.Contains(body, []byte(`"active":true`)) {
+		if *said.Active {
 			alive++
 		}
 	}
@@ -172,11 +312,12 @@ func (s *standard) reported() bool {
 	return len(files) == 1
 }
 
-// dying builds the program that can be killed at a point.
-func dying(t *testing.T) string {
+// dying builds the program that can be killed at a point, if the variable says where a
+// server is.
+func dying(t *testing.T, variable, get string) string {
 	t.Helper()
-	if os.Getenv("OIDC_PROVIDER") == "" {
-		t.Skip("no server: npm install --prefix V oidc-provider@9.13.3 && OIDC_PROVIDER=$PWD/V go test ./cmd/analyst -run TestStandardServer")
+	if os.Getenv(variable) == "" {
+		t.Skip("no server: " + get)
 	}
 	binary := filepath.Join(t.TempDir(), "analyst")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "failpoints", "-o", binary, ".").CombinedOutput(); err != nil {
@@ -185,52 +326,112 @@ func dying(t *testing.T) string {
 	return binary
 }
 
+// A try is one run of the whole job; mode is OAUTH_MODE.
+type try struct {
+	name, mode string
+	works      bool
+	says       string
+	env        []string
+}
+
+// does runs the job, which leaves nothing alive but left tokens.
+func (s *standard) does(t *testing.T, tt try, left int) {
+	t.Helper()
+	out, err := s.job(t.Context(), tt.mode, tt.env...)
+	if (err == nil) != tt.works || s.reported() != tt.works || !strings.Contains(out, tt.says) {
+		t.Errorf("the job: %v, report written: %v; want %v and %q\n%s", err, s.reported(), tt.works, tt.says, out)
+	}
+	if issued, alive := s.live(t); alive != left || tt.works && issued < 2 {
+		t.Errorf("%d of %d tokens outlive the task, want %d\n%s", alive, issued, left, out)
+	}
+}
+
+// points are where the program is killed on each server and in each mode.
+var points = []string{"authority.requested", "authority.token_issued", "api.get.answered:2", "authority.completing", "authority.completed"}
+
+// dies kills the job at a point; the next command leaves nothing alive.
+func (s *standard) dies(t *testing.T, mode, point string, env ...string) {
+	t.Helper()
+	out, err := s.job(t.Context(), mode, append(env, "ANALYST_FAILPOINT="+point)...)
+	if !killed(err) {
+		t.Fatalf("it did not die: %v\n%s", err, out)
+	}
+	s.recovers(t)
+}
+
+// diesPolling kills the job when an answer to its poll, with a token, is on its way.
+func (s *standard) diesPolling(t *testing.T, env ...string) {
+	t.Helper()
+	held := make(chan struct{})
+	s.hold = held
+	ctx, kill := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { _, err := s.job(ctx, "ciba", env...); over <- err }()
+	<-held
+	kill()
+	if err := <-over; !killed(err) {
+		t.Fatalf("it did not die: %v", err)
+	}
+	if issued, alive := s.live(t); issued != 1 || alive != 1 {
+		t.Errorf("%d of %d tokens alive, want one", alive, issued)
+	}
+}
+
+// byScopes asks for scopes in the place of details.
+const byScopes = "OAUTH_TYPES=file_access:read=documents:read,file_access:write=reports:write"
+
 // TestStandardServer runs the analyst's whole job on oidc-provider, by client credentials
 // and by asking a person (CIBA), and kills it. Nothing that allows anything outlives it.
 func TestStandardServer(t *testing.T) {
-	binary := dying(t)
+	binary := dying(t, "OIDC_PROVIDER", "npm install --prefix V oidc-provider@9.13.3 && OIDC_PROVIDER=$PWD/V go test ./cmd/analyst -run TestStandardServer")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, keys := jose.JSONWebKey{Key: key, KeyID: "k1", Use: "sig", Algorithm: "ES256"}, jose.JSONWebKeySet{}
+	keys.Keys = append(keys.Keys, private.Public())
+	public, _ := json.Marshal(keys)
+	text, _ := json.Marshal(private)
+	file := filepath.Join(t.TempDir(), "key.jwk")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asSigner := []string{"OAUTH_CLIENT_ID=signer", "OAUTH_CLIENT_SECRET=", "OAUTH_CLIENT_KEY_FILE=" + file}
 	for _, tt := range []struct {
-		name, mode string
-		set        string // what the server is told first
-		approve    bool   // what the person says; with "expired" and client credentials there is none
-		works      bool
-		says       string
+		try
+		kind    string // "" is opaque tokens with details
+		set     string // what the server is told first
+		approve bool   // what the person says; with "expired" and client credentials there is none
 	}{
-		{"client credentials", "client_credentials", ``, false, true, "tokens revoked"},
-		{"approved", "ciba", ``, true, true, "tokens revoked"},
-		{"denied", "ciba", ``, false, false, "denied"},
-		{"expired", "ciba", `{"ttl": 3}`, false, false, "expired"},
-		{"lost poll answer", "ciba", `{"lose": true}`, true, false, "expires by itself"},
+		{try: try{"client credentials", "client_credentials", true, "tokens revoked", nil}},
+		{try: try{"scopes", "client_credentials", true, "tokens revoked", []string{byScopes}}, kind: "scopes"},
+		{try: try{"a key in place of a secret", "client_credentials", true, "tokens revoked", asSigner}},
+		{try: try{"approved", "ciba", true, "tokens revoked", nil}, approve: true},
+		{try: try{"approved, with a key", "ciba", true, "tokens revoked", asSigner}, approve: true},
+		{try: try{"denied", "ciba", false, "denied", nil}},
+		{try: try{"expired", "ciba", false, "expired", nil}, set: `{"ttl": 3}`},
+		{try: try{"lost poll answer", "ciba", false, "expires by itself", nil}, approve: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := startStandard(t, binary, "opaque")
+			s := startStandard(t, binary, tt.kind, string(public))
 			if tt.set != "" {
 				s.ask(t, "/_test/set", tt.set, &struct{}{})
 			}
+			s.lose = tt.name == "lost poll answer"
 			if tt.mode == "ciba" && tt.name != "expired" {
 				s.person(t, tt.approve)
 			}
-			out, err := s.job(t.Context(), tt.mode)
-			if (err == nil) != tt.works || s.reported() != tt.works || !strings.Contains(out, tt.says) {
-				t.Errorf("the job: %v, report written: %v; want %v and %q\n%s", err, s.reported(), tt.works, tt.says, out)
-			}
-			if issued, alive := s.live(t); alive != 0 || tt.works && issued < 2 {
-				t.Errorf("%d of %d tokens outlive the task\n%s", alive, issued, out)
-			}
+			s.does(t, tt.try, 0)
 		})
 	}
 	for _, mode := range []string{"client_credentials", "ciba"} {
-		for _, point := range []string{"authority.requested", "authority.token_issued", "api.get.answered:2", "authority.completing", "authority.completed"} {
+		for _, point := range points {
 			t.Run(mode+"/"+point, func(t *testing.T) {
 				t.Parallel()
 				s := startStandard(t, binary, "opaque")
 				s.person(t, true)
-				out, err := s.job(t.Context(), mode, "ANALYST_FAILPOINT="+point)
-				if !killed(err) {
-					t.Fatalf("it did not die: %v\n%s", err, out)
-				}
-				s.recovers(t)
+				s.dies(t, mode, point)
 			})
 		}
 	}
@@ -238,21 +439,7 @@ func TestStandardServer(t *testing.T) {
 		t.Parallel()
 		s := startStandard(t, binary, "opaque")
 		s.person(t, true)
-		s.ask(t, "/_test/set", `{"hold": true}`, &struct{}{})
-		ctx, kill := context.WithCancel(t.Context())
-		over := make(chan error, 1)
-		go func() { _, err := s.job(ctx, "ciba"); over <- err }()
-		var mood struct{ Held bool } // it has answered, and nobody has read that
-		for tick := time.NewTicker(100 * time.Millisecond); !mood.Held; <-tick.C {
-			s.ask(t, "/_test/set", "{}", &mood)
-		}
-		kill()
-		if err := <-over; !killed(err) {
-			t.Fatalf("it did not die: %v", err)
-		}
-		if issued, alive := s.live(t); issued != 1 || alive != 1 {
-			t.Errorf("%d of %d tokens alive, want one", alive, issued)
-		}
+		s.diesPolling(t)
 		s.recovers(t)
 	})
 	// The server cannot revoke these, and the API asks nobody.
