@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"analyst": main})
+	testscript.Main(m, map[string]func(){"analyst": main, "orders": serveOrders})
 }
 
 // TestScripts runs what a user types, as real processes, and reads what they see.

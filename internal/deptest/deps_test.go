@@ -82,7 +82,7 @@ var allowed = map[string][]string{
 	"prompts":       {},
 	"jitmw":         {"policy", "jit", "rar", "internal/peer", "internal/strictjson"},
 	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
-	"tools/mcp":     {"tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
+	"tools/mcp":     {"dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
@@ -110,12 +110,12 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
-		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
@@ -131,7 +131,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
 	"cmd/analyst/internal/plan": {
-		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "state/sqlite", "tools",
+		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
 	"cmd/analyst": {

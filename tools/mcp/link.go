@@ -5,16 +5,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/policy"
 )
 
 // A caller is the HTTP API that one tool looks like to package jit: POST with the
@@ -33,6 +37,7 @@ var _ http.RoundTripper = (*caller)(nil)
 type sending struct {
 	credentials http.Header    // for the server's eyes
 	refused     *http.Response // what HTTP answered in the place of JSON-RPC; nil when nothing did
+	heard       http.Header    // of what HTTP answered
 	lost        error          // why there is no answer, which the SDK takes for a request that did not arrive
 }
 
@@ -48,7 +53,7 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	out := outcomeOf(req.Context())
 	out.failure = nil // of an earlier attempt
 	s := &sending{credentials: http.Header{}}
-	for _, name := range []string{"Authorization", "Dpop"} {
+	for _, name := range []string{"Authorization", dpop.Header} {
 		if value := req.Header.Get(name); value != "" && c.trusted {
 			s.credentials.Set(name, value)
 		}
@@ -70,7 +75,7 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	case s.refused != nil:
 		return s.refused, nil
 	case said != nil && said.Code == jsonrpc.CodeInternalError: // nobody knows after what
-		return answer(req, http.StatusInternalServerError, nil), nil
+		return answer(req, http.StatusInternalServerError, nil, s.heard), nil
 	case said != nil:
 		out.failure = failed(map[string]any{"text": said.Message})
 	case err != nil:
@@ -84,10 +89,10 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		out.failure = failed(resultOf(result))
 	}
 	if out.failure != nil {
-		return answer(req, http.StatusUnprocessableEntity, nil), nil
+		return answer(req, http.StatusUnprocessableEntity, nil, s.heard), nil
 	}
 	body, err := json.Marshal(resultOf(result))
-	return answer(req, http.StatusOK, body), err
+	return answer(req, http.StatusOK, body, s.heard), err
 }
 
 // call makes the call. Without a session nothing was sent.
@@ -103,22 +108,26 @@ func (c *caller) call(ctx context.Context, s *sending, args json.RawMessage) (*s
 	return session, result, err
 }
 
-func answer(req *http.Request, status int, body []byte) *http.Response {
+// answer is one of a body, with what package jit reads of the headers that were heard.
+func answer(req *http.Request, status int, body []byte, heard http.Header) *http.Response {
+	header := http.Header{"Content-Type": {"application/json"}}
+	for _, name := range []string{"Date", http.CanonicalHeaderKey(dpop.HeaderNonce)} {
+		if values := heard[name]; values != nil {
+			header[name] = values
+		}
+	}
 	return &http.Response{
 		StatusCode: status, Status: http.StatusText(status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: req,
+		Header: header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: req,
 	}
 }
-
-// errAuthority is a server that wants authority before it says anything, and may not
-// demand any.
-var errAuthority = errors.New("the server demands authority")
 
 // A link carries the SDK's requests to an HTTP server.
 type link struct {
 	base http.RoundTripper // without package jit
 	jit  *jit.Transport
 	of   *server
+	why  atomic.Pointer[error] // what went wrong last
 }
 
 var _ http.RoundTripper = (*link)(nil)
@@ -137,6 +146,9 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Header[name] = values
 	}
 	resp, err := l.base.RoundTrip(req)
+	if err == nil && id != nil {
+		s.heard = resp.Header
+	}
 	switch {
 	case err != nil && id != nil:
 		s.lost = err
@@ -150,21 +162,30 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	s.refused = resp
 	text := `{"jsonrpc":"2.0","id":` + string(id) + `,"error":{"code":-32000,"message":"refused"}}`
-	return answer(req, http.StatusOK, []byte(text)), nil
+	return answer(req, http.StatusOK, []byte(text), nil), nil
 }
 
 // ask makes a request about the session, under the server's own ceiling.
-func (l *link) ask(req *http.Request) (*http.Response, error) {
+func (l *link) ask(req *http.Request) (resp *http.Response, err error) {
 	if l.of.scope != nil {
-		resp, err := l.jit.RoundTrip(req.WithContext(both{req.Context(), l.of.scope}))
-		return bounded(resp), err
-	}
-	resp, err := l.base.RoundTrip(req)
-	if err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		resp, err = l.jit.RoundTrip(req.WithContext(both{req.Context(), l.of.scope}))
+	} else if resp, err = l.base.RoundTrip(req); err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
 		_ = resp.Body.Close()
-		return nil, errAuthority
+		resp, err = nil, l.of.unauthorized()
+	}
+	if err != nil {
+		l.why.Store(&err)
 	}
 	return bounded(resp), err
+}
+
+// unauthorized says why a server that demands authority before it says anything gets none.
+func (s *server) unauthorized() error {
+	name := s.Name + policy.Remote
+	if len(s.ceiling(s.cfg.Policy)) > 0 {
+		return fmt.Errorf("it demands authority, and there is no task to ask for it under %s", name)
+	}
+	return fmt.Errorf("it demands authority, and the policy file gives it none: what it may ask for stands there as %s", name)
 }
 
 // both is a context that ends as one does and has the values of another one before its own.
@@ -201,9 +222,9 @@ func bounded(resp *http.Response) *http.Response {
 	return resp
 }
 
-// transport returns how the server is spoken to, what waits for its end, and what its
-// program last said.
-func (s *server) transport() (sdk.Transport, func(), func() string) {
+// transport returns how the server is spoken to, what waits for its end, and why it could
+// not be spoken to, if that is known.
+func (s *server) transport() (sdk.Transport, func(), func() error) {
 	if s.URL == nil {
 		return s.program()
 	}
@@ -216,6 +237,11 @@ func (s *server) transport() (sdk.Transport, func(), func() string) {
 		Transport:     l,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &sdk.StreamableClientTransport{Endpoint: s.URL.String(), HTTPClient: client, MaxEventSize: maxMessage},
-		func() {}, func() string { return "" }
+	why := func() error {
+		if err := l.why.Load(); err != nil {
+			return *err
+		}
+		return nil
+	}
+	return &sdk.StreamableClientTransport{Endpoint: s.URL.String(), HTTPClient: client, MaxEventSize: maxMessage}, func() {}, why
 }

@@ -73,7 +73,7 @@ type Server struct {
 	Name    string   // letters, digits and "-", at most 32
 	URL     *url.URL // https, or http on loopback; nil for a program
 	Command []string // the program and its arguments
-	Env     []string // KEY=VALUE, beside what every program needs
+	Env     []string // KEY=VALUE, or KEY for the value here, beside what every program needs
 }
 
 var (
@@ -83,8 +83,8 @@ var (
 )
 
 // ParseServer reads [NAME=]URL or [NAME=]COMMAND. Words of a command that hold spaces
-// stand in double quotes; no shell reads it. Without a name, the server is called for its
-// host or its program.
+// stand in double quotes; no shell reads it. Words such as $GITHUB_TOKEN before it name
+// variables that it gets. Without a name, the server is called for its host or its program.
 func ParseServer(text string) (s Server, err error) {
 	rest := strings.TrimSpace(text)
 	if m := named.FindStringSubmatch(rest); m != nil {
@@ -106,6 +106,9 @@ func ParseServer(text string) (s Server, err error) {
 		return s, fmt.Errorf("mcp: the command %q: put words with spaces in double quotes", peer.Clean(rest, 80))
 	}
 	s.Command = slices.DeleteFunc(fields, func(w string) bool { return w == "" })
+	for len(s.Command) > 0 && strings.HasPrefix(s.Command[0], "$") {
+		s.Env, s.Command = append(s.Env, s.Command[0][1:]), s.Command[1:]
+	}
 	if s.Name == "" && len(s.Command) > 0 {
 		s.Name = nameFrom(strings.TrimSuffix(filepath.Base(s.Command[0]), ".exe"))
 	}
@@ -129,6 +132,20 @@ func (s Server) check() error {
 		}
 	}
 	return nil
+}
+
+// Demanding reports whether a policy lets one of the servers demand authority for being
+// connected to: whether [Open] needs a task.
+func Demanding(servers []Server, p *policy.Policy) bool {
+	return slices.ContainsFunc(servers, func(s Server) bool { return len(s.ceiling(p)) > 0 })
+}
+
+// ceiling is what the server itself may ask for. A program may ask for nothing.
+func (s Server) ceiling(p *policy.Policy) []rar.Detail {
+	if s.URL == nil {
+		return nil
+	}
+	return p.Ceiling(s.Name+policy.Remote, s.URL, nil)
 }
 
 // A Set is the tools of connected servers. It is safe for concurrent use.

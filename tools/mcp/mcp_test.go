@@ -2,16 +2,20 @@ package mcp_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"github.com/google/go-cmp/cmp"
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/secret"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
@@ -98,7 +102,7 @@ func TestServerItself(t *testing.T) {
 	})
 	a := &fake.Authority{}
 	ctx := task(t, a)
-	if _, err := tryOpen(ctx, mcp.Server{URL: p.url}, ""); err == nil || !strings.Contains(err.Error(), "name it there as files__") || len(a.Asked()) > 0 {
+	if _, err := tryOpen(ctx, mcp.Server{URL: p.url}, ""); err == nil || !strings.Contains(err.Error(), "stands there as files__") || len(a.Asked()) > 0 {
 		t.Errorf("Open() without a ceiling = %v, %v asked", err, a.Asked())
 	}
 	file := `tools: {files__: {ceilings: [{type: file, actions: [read], identifier: session}]}, files__look: {ceilings: [{type: file, actions: [read], identifier: session}]}}`
@@ -257,15 +261,64 @@ func TestParseServer(t *testing.T) {
 		"http://mcp.example.com/v1":             "error",
 		"":                                      "error",
 		"a=":                                    `a <nil> ["a="]`,
+		"gh=$GH_TOKEN $GH_HOST gh-server":       `gh <nil> ["gh-server"] ["GH_TOKEN" "GH_HOST"]`,
 		`run "unclosed`:                         "error",
 	} {
 		s, err := mcp.ParseServer(text)
 		got := fmt.Sprintf("%s %v %q", s.Name, s.URL, s.Command)
+		if s.Env != nil {
+			got += fmt.Sprintf(" %q", s.Env)
+		}
 		if err != nil {
 			got = "error"
 		}
 		if got != want {
 			t.Errorf("ParseServer(%q) = %s (%v), want %s", text, got, err, want)
 		}
+	}
+}
+
+// TestTokensThatAreBoundToAKey has a server that wants proofs, each with its latest nonce.
+func TestTokensThatAreBoundToAKey(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", say("seen"))
+	var key dpop.Client
+	bound, err := key.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var nonces []string // of proofs
+	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if method != "tools/call" {
+			return false
+		}
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "DPoP ") {
+			return demands(read("a"))(w, r, method)
+		}
+		var claims struct{ Htm, Htu, Nonce string }
+		payload, err := base64.RawURLEncoding.DecodeString(strings.Split(r.Header.Get("DPoP"), ".")[1])
+		if err != nil || json.Unmarshal(payload, &claims) != nil || claims.Htm != http.MethodPost || claims.Htu != p.url.String() {
+			t.Errorf("the proof is for %s", payload)
+		}
+		nonces = append(nonces, claims.Nonce)
+		w.Header().Set("DPoP-Nonce", fmt.Sprint("nonce-", len(nonces)))
+		if len(nonces) > 1 {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	})
+	ctx := task(t, &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
+		return jit.Issued{Token: secret.New(fake.TokenFor(d)), Type: dpop.Scheme, DPoP: bound, Details: []rar.Detail{d}, ExpiresIn: time.Minute}
+	}})
+	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, readsFile), "files__look")
+	for range 2 {
+		if got := call(t, ctx, looks, map[string]any{"id": "a"}); got["text"] != "seen" {
+			t.Errorf("the call gave %v", got)
+		}
+	}
+	if diff := cmp.Diff([]string{"", "nonce-1", "nonce-2"}, nonces); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -1,9 +1,11 @@
 package mcp
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,22 +23,23 @@ const endTime = 2 * time.Second
 var needed = strings.Fields(`PATH HOME USER LOGNAME SHELL TERM LANG LC_ALL TZ TMPDIR
 	SYSTEMROOT SYSTEMDRIVE COMSPEC PATHEXT WINDIR TEMP TMP USERPROFILE USERNAME APPDATA LOCALAPPDATA PROGRAMFILES PROGRAMDATA`)
 
-// program returns a transport that runs the server's program, what waits for all of it to
-// end, and what it last wrote to stderr.
-func (s *server) program() (sdk.Transport, func(), func() string) {
+// program is transport for a server that is a program.
+func (s *server) program() (sdk.Transport, func(), func() error) {
 	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:gosec // the operator's own
 	cmd.Env = []string{}
-	for _, name := range needed {
-		if value, ok := os.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+value)
+	for _, variable := range append(slices.Clone(needed), s.Env...) {
+		if value, ok := os.LookupEnv(variable); ok && !strings.Contains(variable, "=") {
+			variable += "=" + value
+		}
+		if strings.Contains(variable, "=") {
+			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	cmd.Env = append(cmd.Env, s.Env...)
 	stderr := &tail{log: s.cfg.Logger.With("mcp_server", s.Name)}
 	cmd.Stderr = stderr
 	cmd.WaitDelay = endTime // what it started may hold on to stderr
 	apart(cmd)
-	return &sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}, func() { endAll(cmd) }, stderr.last
+	return &sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}, func() { endAll(cmd) }, stderr.why
 }
 
 // A tail logs what a program writes, and keeps the end of it.
@@ -55,8 +58,12 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) last() string {
+// why is what the program said last.
+func (t *tail) why() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return peer.Clean(t.text, 600)
+	if t.text == "" {
+		return nil
+	}
+	return fmt.Errorf("it ended, and said: %s", peer.Clean(t.text, 600))
 }

@@ -55,15 +55,16 @@ func self(t testing.TB, more ...string) mcp.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mcp.Server{Command: append([]string{path, "serve"}, more...), Env: []string{"FILES_TOKEN=given"}}
+	return mcp.Server{Command: append([]string{path, "serve"}, more...), Env: []string{"FILES_TOKEN=given", "FILES_HOST", "FILES_NONE"}}
 }
 
 func TestProgramGetsACleanEnvironment(t *testing.T) {
 	t.Setenv("AGENT_CLIENT_SECRET", "canary-5b1e")
+	t.Setenv("FILES_HOST", "handed on")
 	t.Setenv("OPENAI_API_KEY", "canary-77aa")
 	ctx := task(t, &fake.Authority{})
 	got, _ := call(t, ctx, find(t, open(t, ctx, self(t), ""), "files__env"), nil)["text"].(string)
-	if strings.Contains(got, "canary") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "FILES_TOKEN=given") {
+	if strings.Contains(got, "canary") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "FILES_TOKEN=given") || !strings.Contains(got, "FILES_HOST=handed on") || strings.Contains(got, "FILES_NONE") {
 		t.Errorf("the program's environment is\n%s", got)
 	}
 }
@@ -83,7 +84,7 @@ func TestProgramDiesInACall(t *testing.T) {
 
 func TestProgramThatDoesNotBegin(t *testing.T) {
 	_, err := tryOpen(t.Context(), self(t, "badly"), "")
-	if err == nil || !strings.Contains(err.Error(), "it said: cannot read the configuration [2J") {
+	if err == nil || !strings.Contains(err.Error(), "and said: cannot read the configuration [2J") {
 		t.Errorf("Open() = %v, want what the program said", err)
 	}
 	if _, err := tryOpen(t.Context(), mcp.Server{Command: []string{"/nowhere/program"}}, ""); err == nil {

@@ -49,9 +49,8 @@ func newServer(ctx context.Context, s Server, cfg Config) *server {
 	made := &server{Server: s, cfg: cfg, api: s.URL, said: map[string][sha256.Size]byte{}}
 	if s.URL == nil {
 		made.api = &url.URL{Scheme: "https", Host: strings.ToLower(s.Name) + ".invalid"} // RFC 2606, section 2
-		return made
 	}
-	ceiling := cfg.Policy.Ceiling(s.Name+policy.Remote, s.URL, nil)
+	ceiling := s.ceiling(cfg.Policy)
 	if task := jit.FromContext(ctx); task != nil && len(ceiling) > 0 {
 		made.scope = task.Call(context.WithoutCancel(ctx), jit.Call{
 			Tool: s.Name + policy.Remote, Ceiling: ceiling, Repeats: true, Justification: "Connect to the MCP server " + s.Name,
@@ -81,7 +80,7 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	transport, ended, words := s.transport()
+	transport, ended, why := s.transport()
 	client := sdk.NewClient(&sdk.Implementation{Name: "jitagent", Version: "1"}, &sdk.ClientOptions{
 		Capabilities:           &sdk.ClientCapabilities{},                  // it asks neither the model nor the person
 		MultiRoundTrip:         &sdk.MultiRoundTripOptions{Disabled: true}, // nor is a call made again for its questions
@@ -90,11 +89,8 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	session, err := client.Connect(ctx, transport, nil)
 	if err != nil {
 		ended()
-		switch {
-		case errors.Is(err, errAuthority):
-			return nil, fmt.Errorf("mcp: %s demands authority for being connected to, and the policy file gives none: name it there as %s", s.Name, s.Name+policy.Remote)
-		case words() != "":
-			return nil, fmt.Errorf("mcp: connect to %s: %w: it said: %s", s.Name, err, words())
+		if known := why(); known != nil { // of which the SDK has made a longer tale
+			err = known
 		}
 		return nil, fmt.Errorf("mcp: connect to %s: %w", s.Name, err)
 	}

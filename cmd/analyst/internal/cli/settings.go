@@ -21,6 +21,7 @@ import (
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/tools"
+	"github.com/jitagent/jitagent/tools/mcp"
 )
 
 // The environment variables. Flags win over them.
@@ -55,6 +56,7 @@ type Target struct {
 	apiIdempotent, apiSearch       bool
 	policy                         string
 	documents, reports             string
+	mcp                            []string
 	oauth                          oauthFlags
 }
 
@@ -71,6 +73,7 @@ func (t *Target) AddFlags(cmd *cobra.Command) {
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
 	f.BoolVar(&t.apiSearch, "api-search", false, "the protected API finds documents by words, so the model is offered search_documents ("+EnvAPISearch+"=true)")
 	f.StringVar(&t.policy, "policy", "", "`FILE` that says what calls may ask for beyond the usual wordings ("+EnvPolicy+"; see docs/ceilings.md)")
+	f.StringArrayVar(&t.mcp, "mcp", nil, "[NAME=]`URL|COMMAND` of an MCP server whose tools are offered too; may be given again (see docs/mcp.md)")
 	f.StringVar(&t.model, "model", "", "model as `PROVIDER/NAME` ("+EnvModel+"; default "+DefaultModel+"); analyst models lists providers")
 	f.StringArrayVar(&t.modelOptions, "model-option", nil, "setting of the model as `KEY=VALUE`, such as temperature=0 or max_tokens=2000; may be given again")
 	f.StringVar(&t.documents, "documents", "", "`DIR` of texts that the embedded API serves: .md, .txt, .log, .csv, .html")
@@ -88,7 +91,7 @@ func (t *Target) AddFlags(cmd *cobra.Command) {
 // same servers.
 func (t *Target) AddServerFlags(cmd *cobra.Command) {
 	t.AddFlags(cmd)
-	for _, name := range []string{"api-idempotent", "api-search", "policy", "model", "model-option", "documents", "reports"} {
+	for _, name := range []string{"api-idempotent", "api-search", "policy", "mcp", "model", "model-option", "documents", "reports"} {
 		_ = cmd.Flags().MarkHidden(name) // they are there
 	}
 }
@@ -104,6 +107,7 @@ type Settings struct {
 	APIIdempotent      bool // the API honors Idempotency-Key
 	APISearch          bool // the API finds documents by words
 	Policy             *policy.Policy
+	MCP                []mcp.Server
 	Model              string
 	ModelSettings      map[string]string
 	Data               string // where documents go
@@ -216,6 +220,13 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		if s.Policy, err = readPolicy(path, kit, tools.Options{Search: s.APISearch || s.Embedded}); err != nil {
 			bad("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
+	}
+	for _, text := range t.mcp {
+		server, err := mcp.ParseServer(text)
+		if err != nil {
+			bad("--mcp: %s", strings.TrimPrefix(err.Error(), "mcp: "))
+		}
+		s.MCP = append(s.MCP, server)
 	}
 	if len(problems) > 0 {
 		return Settings{}, Usagef("%s", strings.Join(problems, "; "))

@@ -15,6 +15,7 @@ import (
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
+	"github.com/jitagent/jitagent/tools/mcp"
 )
 
 // options are what plan is asked for.
@@ -42,7 +43,8 @@ With --replay, show which decisions of earlier runs would differ now, as with
 another --policy: what was asked for or blocked, and what was done or refused
 since nobody had named it, where the conversation is kept.
 
-Nothing is started, asked or sent.`,
+Nothing is started, asked or sent, but that MCP servers (--mcp) are begun, or
+connected to without authority, and asked which tools they have.`,
 		Example: `  analyst plan "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
   analyst plan --json | jq '.tools[].ceilings'
   analyst plan --replay --since 7d`,
@@ -84,8 +86,14 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 	if s.API == nil {
 		s.API, _ = url.Parse(somewhere)
 	}
+	servers, err := mcp.Open(ctx, mcp.Config{Servers: s.MCP, Policy: s.Policy})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = servers.Close() }()
 	build := func(api *url.URL) ([]tool.Tool, error) {
-		return o.toolkit(api, tools.Options{Search: s.APISearch || s.Embedded, Policy: s.Policy})
+		kit, err := o.toolkit(api, tools.Options{Search: s.APISearch || s.Embedded, Policy: s.Policy})
+		return append(kit, servers.Tools()...), err
 	}
 	if o.replay {
 		return o.show(ctx, p, &replayer{build: build, api: s.API})

@@ -29,11 +29,13 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
+	"github.com/jitagent/jitagent/tools/mcp"
 )
 
 // maxPrompt bounds a prompt read from standard input.
@@ -79,6 +81,7 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
   analyst run --documents ./notes "Create a report about notes titled 'Notes'"
+  analyst run --mcp 'crm=https://mcp.example.com' --policy crm.yaml "Which orders has ACME?"
   echo "Summarize doc_9982" | analyst run -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -209,8 +212,17 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if servers != nil && o.wait > 0 && !attended(p) {
 		aside.Note("decide what waits for a person at %s (works once)", servers.Auth.SignIn())
 	}
+	engine, err := o.engine(s, authority, state, logger, asks)
+	if err != nil {
+		return err
+	}
+	others, end, err := o.connect(ctx, &aside, s, engine, asks, logger)
+	if err != nil {
+		return err
+	}
+	defer end()
 	assemble := func(s cli.Settings, llm model.LLM) (*runner.Runner, error) {
-		return o.assemble(s, authority, state, llm, logger, asks)
+		return o.assemble(s, engine, others, state, llm, logger, asks)
 	}
 	r, err := assemble(s, llm)
 	if err != nil {
@@ -312,8 +324,8 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 	return prompt, nil
 }
 
-// assemble wires the parts of a run.
-func (o options) assemble(s cli.Settings, authority cli.Authority, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
+// engine makes the engine of the tasks.
+func (o options) engine(s cli.Settings, authority cli.Authority, state *runState, logger *slog.Logger, asks *desk) (*jit.Engine, error) {
 	wait := o.wait
 	if wait < 0 {
 		wait = 0
@@ -331,17 +343,22 @@ func (o options) assemble(s cli.Settings, authority cli.Authority, state *runSta
 	if err != nil {
 		return nil, err
 	}
+	asks.wait, asks.decided = wait, engine.Look
+	return engine, nil
+}
+
+// assemble wires the parts of a run.
+func (o options) assemble(s cli.Settings, engine *jit.Engine, servers *mcp.Set, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
 	kit, err := o.toolkit(s.API, tools.Options{
 		Base: failpoints.Base(nil), HonorsIdempotencyKey: s.APIIdempotent, Search: s.APISearch, Policy: s.Policy, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a, err := agent.New(agent.Config{Model: llm, Tools: kit})
+	a, err := agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
 	if err != nil {
 		return nil, err
 	}
-	asks.wait, asks.decided = wait, engine.Look
 	cfg := runner.Config{
 		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
