@@ -81,9 +81,9 @@ fuzz: ## run each fuzz target for FUZZTIME (default 5s)
 	done
 
 .PHONY: faults
-faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULTSFLAGS="-json")
-	@$(GO) -C lab/faults test ./... >&2
-	@$(GO) -C lab/faults run . -trials $(FAULTS) $(FAULTSFLAGS)
+faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULTSFLAGS="-json FILE")
+	@$(GO) -C lab/faults test -c -o $(CURDIR)/bin/faults.test .
+	@bin/faults.test -play -trials $(FAULTS) $(FAULTSFLAGS)
 
 .PHONY: stores
 stores: ## hold the runner to every store of conversations (needs Debian's package postgresql), and to a peer over A2A

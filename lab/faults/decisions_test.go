@@ -1,4 +1,4 @@
-package main
+package faults
 
 import (
 	"context"
@@ -173,13 +173,10 @@ func inOrder(history []porcupine.Operation) string {
 func race(t *testing.T, b bug, seed int) []porcupine.Operation {
 	t.Helper()
 	var later atomic.Int64
-	auth, err := lumodev.New(lumodev.Config{
+	auth := must(lumodev.New(lumodev.Config{
 		BaseURL: "http://127.0.0.1:1", Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) },
 		CAEP: lumodev.CAEPPolicy{BurstRequests: -1},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	server := httptest.NewServer(b(auth))
 	defer func() {
 		server.Close()
@@ -187,23 +184,13 @@ func race(t *testing.T, b bug, seed int) []porcupine.Operation {
 	}()
 	cfg := auth.Config()
 	client := func(id string, password secret.String) *lumoauth.Client {
-		c, err := lumoauth.New(lumoauth.Config{URL: server.URL, Org: cfg.Org, ClientID: id, ClientSecret: password})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return must(lumoauth.New(lumoauth.Config{URL: server.URL, Org: cfg.Org, ClientID: id, ClientSecret: password}))(t)
 	}
 	agent := client(cfg.Agents[0].ClientID, cfg.Agents[0].ClientSecret)
 	api := client(cfg.ResourceServers[0].ClientID, cfg.ResourceServers[0].ClientSecret)
-	reviewer, err := auth.UserToken(lumodev.DefaultReviewerEmail)
-	if err != nil {
-		t.Fatal(err)
-	}
+	reviewer := must(auth.UserToken(lumodev.DefaultReviewerEmail))(t)
 	ctx := t.Context()
-	task, err := agent.CreateTask(ctx, jit.TaskSpec{Name: "race"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	task := must(agent.CreateTask(ctx, jit.TaskSpec{Name: "race"}))(t)
 	var requests []string
 	for n := range 3 {
 		d, err := agent.Request(ctx, jit.Request{TaskID: task.ID, Detail: rar.Detail{Type: "file_access", Actions: []string{"delete"}, Identifier: fmt.Sprint("doc_", n)}})

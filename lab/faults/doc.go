@@ -1,12 +1,11 @@
-// Command faults kills, cuts and fills things for real, and shows what is left: real
-// processes, sockets and files, and kill -9.
-//
-//	go run . [-trials 200] [-seed N] [-only REGEXP] [-workers 2] [-json] [-keep] [-v]
+// Package faults kills, cuts and fills things for real, and shows what is left: real
+// processes, sockets and files, and kill -9. It is a test, TestFaults, that "make faults"
+// runs and all others skip; its flags are in faults_test.go.
 //
 // It builds the analyst with the build tag failpoints, starts analyst dev, and plays
 // one fault after the other against it. Then it prints one table: how often, and what
-// came of it. A number that must be zero and is not makes the exit code 1, and
-// standard error says what happened.
+// came of it. A number that must be zero and is not fails the test, which says what
+// happened. With -test.artifacts it keeps what the processes left.
 //
 // # What is counted
 //
@@ -32,4 +31,4 @@
 //
 // It is a module of its own, because toxiproxy brings a dozen modules that nobody
 // should have to look at who uses the library.
-package main
+package faults

@@ -1,8 +1,7 @@
-package main
+package faults
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +18,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // A bug stands before a good authorization server and makes it a bad one.
@@ -91,13 +91,13 @@ func bugs() map[string]bug {
 // find none in the server as it is.
 func TestPlantedBugsAreFound(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
-		if bad := check(clients(t, func(next http.Handler) http.Handler { return next })); len(bad) > 0 {
+		if bad := checkHistory(clients(t, func(next http.Handler) http.Handler { return next })); len(bad) > 0 {
 			t.Errorf("a good server is blamed: %q", bad)
 		}
 	})
 	for name, bug := range bugs() {
 		t.Run(name, func(t *testing.T) {
-			if bad := check(clients(t, bug)); len(bad) == 0 {
+			if bad := checkHistory(clients(t, bug)); len(bad) == 0 {
 				t.Error("the bug is not found")
 			}
 		})
@@ -109,66 +109,42 @@ func TestPlantedBugsAreFound(t *testing.T) {
 // stands before the bug: what clients are told is what counts.
 func clients(t *testing.T, b bug) []porcupine.Operation {
 	t.Helper()
-	auth, err := lumodev.New(lumodev.Config{BaseURL: "http://127.0.0.1:1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	auth := must(lumodev.New(lumodev.Config{BaseURL: "http://127.0.0.1:1"}))(t)
 	t.Cleanup(func() { _ = auth.Close() })
 	h := newHistory()
 	buggy := b(auth)
-	recorded, direct := httptest.NewServer(h.record(buggy)), httptest.NewServer(buggy)
-	t.Cleanup(recorded.Close)
-	t.Cleanup(direct.Close)
-	cfg := auth.Config()
-	agent, err := lumoauth.New(lumoauth.Config{URL: recorded.URL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret})
-	if err != nil {
-		t.Fatal(err)
+	client := func(front http.Handler, id string, password secret.String) *lumoauth.Client {
+		server := httptest.NewServer(front)
+		t.Cleanup(server.Close)
+		return must(lumoauth.New(lumoauth.Config{URL: server.URL, Org: auth.Config().Org, ClientID: id, ClientSecret: password}))(t)
 	}
-	asker, err := lumoauth.New(lumoauth.Config{URL: direct.URL, Org: cfg.Org, ClientID: cfg.ResourceServers[0].ClientID, ClientSecret: cfg.ResourceServers[0].ClientSecret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{history: h, asker: asker}
-	var group sync.WaitGroup
-	for n := range 4 {
-		group.Go(func() {
-			if err := work(t.Context(), agent, w, fmt.Sprintf("task %d", n)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	group.Wait()
+	agents, apis := auth.Config().Agents, auth.Config().ResourceServers
+	agent := client(h.record(buggy), agents[0].ClientID, agents[0].ClientSecret)
+	w := &world{lab: &lab{ctx: t.Context()}, history: h, asker: client(buggy, apis[0].ClientID, apis[0].ClientSecret)}
+	t.Run("work", func(t *testing.T) {
+		for n := range 4 {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				work(t, agent, w, fmt.Sprintf("task %d", n))
+			})
+		}
+	})
 	return h.all()
 }
 
 // work is one task: two grants, and its end.
-func work(ctx context.Context, agent *lumoauth.Client, w *world, name string) error {
-	task, err := agent.CreateTask(ctx, jit.TaskSpec{Name: name})
-	if err != nil {
-		return err
-	}
-	probe := func() error {
-		for _, t := range w.history.named(name) {
-			if _, err := w.active(ctx, t); err != nil {
-				return err
-			}
+func work(t *testing.T, agent *lumoauth.Client, w *world, name string) {
+	task := must(agent.CreateTask(w.ctx, jit.TaskSpec{Name: name}))(t)
+	probe := func() {
+		for _, seen := range w.history.named(name) {
+			w.active(t, seen)
 		}
-		return nil
 	}
 	for _, id := range []string{"doc_1", "doc_2"} {
-		decision, err := agent.Request(ctx, jit.Request{TaskID: task.ID, Detail: rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: id}})
-		if err != nil {
-			return err
-		}
-		if _, err := agent.Token(ctx, decision.RequestID); err != nil {
-			return err
-		}
-		if err := probe(); err != nil {
-			return err
-		}
+		decision := must(agent.Request(w.ctx, jit.Request{TaskID: task.ID, Detail: rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: id}}))(t)
+		must(agent.Token(w.ctx, decision.RequestID))(t)
+		probe()
 	}
-	if err := agent.CompleteTask(ctx, task.ID); err != nil {
-		return err
-	}
-	return probe()
+	check(t, agent.CompleteTask(w.ctx, task.ID))
+	probe()
 }

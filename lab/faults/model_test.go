@@ -1,4 +1,4 @@
-package main
+package faults
 
 import (
 	"math/rand/v2"
@@ -68,8 +68,8 @@ func TestModel(t *testing.T) {
 		"a lost completion that did not":      {made(step(1, 2, opened), grant(3, 4, 0), lost(step(5, 6, completed)), probe(7, 8, 0, true)), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if bad := check(test.history); (len(bad) == 0) != test.allowed {
-				t.Errorf("check() = %q, want allowed %t", bad, test.allowed)
+			if bad := checkHistory(test.history); (len(bad) == 0) != test.allowed {
+				t.Errorf("checkHistory() = %q, want allowed %t", bad, test.allowed)
 			}
 		})
 	}
@@ -84,9 +84,9 @@ func TestCheckNamesTheTask(t *testing.T) {
 		in.task = "the bad one"
 		bad[i].Input = in
 	}
-	found := check(append(good, bad...))
+	found := checkHistory(append(good, bad...))
 	if len(found) != 1 || !strings.Contains(found[0], "the bad one") || !strings.Contains(found[0], "probed(0)=true") {
-		t.Errorf("check() = %q, want the one bad task and its history", found)
+		t.Errorf("checkHistory() = %q, want the one bad task and its history", found)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestRandomHistories(t *testing.T) {
 				}
 			}
 		}
-		if bad := check(made(history...)); len(bad) > 0 {
+		if bad := checkHistory(made(history...)); len(bad) > 0 {
 			t.Fatalf("seed %d: a history of the model is refused: %q", seed, bad)
 		}
 		if tokens == 0 {
@@ -137,7 +137,7 @@ func TestRandomHistories(t *testing.T) {
 		}
 		do(input{action: completed}, output_{})
 		history = append(history, probe(now+100, now+101, 0, true))
-		if bad := check(made(history...)); len(bad) == 0 {
+		if bad := checkHistory(made(history...)); len(bad) == 0 {
 			t.Errorf("seed %d: a grant that lives past completion is not found", seed)
 		}
 		caught++

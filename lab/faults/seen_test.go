@@ -1,4 +1,4 @@
-package main
+package faults
 
 import (
 	"bytes"
@@ -108,7 +108,7 @@ func (h *history) see(r *http.Request, body []byte, answer *httptest.ResponseRec
 	case rest == "task" && worked:
 		t := &seenTask{id: said.TaskID, name: asked.Name, held: held(asked.Name)}
 		h.tasks[t.id] = t
-		h.add(input{action: opened, task: t.id, held: t.held}, output_{}, call, ret)
+		h.put(input{action: opened, task: t.id, held: t.held}, output_{}, call, ret)
 	case rest == "request":
 		if t := h.tasks[asked.TaskID]; t != nil {
 			t.requests++
@@ -129,32 +129,35 @@ func (h *history) see(r *http.Request, body []byte, answer *httptest.ResponseRec
 			n = len(t.tokens)
 			t.tokens = append(t.tokens, seenToken{secret.New(said.AccessToken), time.Now().Add(time.Duration(said.ExpiresIn) * time.Second)})
 		}
-		h.add(input{action: granted, task: t.id, token: n}, output_{}, call, ret)
+		h.put(input{action: granted, task: t.id, token: n}, output_{}, call, ret)
 	case len(parts) == 3 && parts[0] == "task" && path.Base(rest) == "complete":
 		t := h.tasks[parts[1]]
 		switch {
 		case t == nil:
 		case worked:
 			t.completed++
-			h.add(input{action: completed, task: t.id}, output_{}, call, ret)
+			h.put(input{action: completed, task: t.id}, output_{}, call, ret)
 		case answer.Code >= 500: // it may have worked before the connection broke
-			h.add(input{action: completed, task: t.id}, output_{unknown: true}, call, never)
+			h.put(input{action: completed, task: t.id}, output_{unknown: true}, call, never)
 		}
 	}
 }
 
-// add appends an operation; the caller holds h.mu.
-func (h *history) add(in input, out output_, call, ret int64) {
+// put appends an operation; the caller holds h.mu.
+func (h *history) put(in input, out output_, call, ret int64) {
 	h.ops = append(h.ops, porcupine.Operation{Input: in, Output: out, Call: call, Return: ret})
 }
 
-// note appends something that happened just now to tasks, from call on.
-func (h *history) note(what action, call int64, ids ...string) {
+// add appends an operation.
+func (h *history) add(in input, out output_, call, ret int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, id := range ids {
-		h.add(input{action: what, task: id}, output_{}, call, h.now())
-	}
+	h.put(in, out, call, ret)
+}
+
+// note appends something that happened just now to a task, from call on.
+func (h *history) note(what action, call int64, id string) {
+	h.add(input{action: what, task: id}, output_{}, call, h.now())
 }
 
 // named returns the tasks of a name, as they are now; "" for all of them.

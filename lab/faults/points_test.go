@@ -1,4 +1,4 @@
-package main
+package faults
 
 // The points at which cmd/analyst/failpoints.go can kill, as a run passes them that
 // fetches one document and makes one report. NAME:N is the Nth pass.

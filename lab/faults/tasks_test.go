@@ -1,4 +1,4 @@
-package main
+package faults
 
 import (
 	"fmt"
@@ -117,9 +117,9 @@ func tasksModel() porcupine.Model {
 	return m.ToModel()
 }
 
-// check returns the tasks whose history the model does not allow, each with its
+// checkHistory returns the tasks whose history the model does not allow, each with its
 // history in words.
-func check(history []porcupine.Operation) []string {
+func checkHistory(history []porcupine.Operation) []string {
 	model := tasksModel()
 	var bad []string
 	for _, part := range model.Partition(history) {

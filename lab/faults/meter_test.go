@@ -1,10 +1,8 @@
-package main
+package faults
 
 import (
 	"net"
 	"sync/atomic"
-
-	"github.com/jitagent/jitagent/internal/serve"
 )
 
 // A meter is a listener that counts what passes its connections.
@@ -13,20 +11,10 @@ type meter struct {
 	up, down atomic.Int64
 }
 
-func newMeter() (*meter, error) {
-	l, err := serve.Listen("", false)
-	if err != nil {
-		return nil, err
-	}
-	return &meter{Listener: l}, nil
-}
-
+// Accept implements [net.Listener].
 func (m *meter) Accept() (net.Conn, error) {
 	conn, err := m.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return meteredConn{conn, m}, nil
+	return meteredConn{conn, m}, err
 }
 
 func (m *meter) read() traffic { return traffic{up: m.up.Load(), down: m.down.Load()} }

@@ -1,16 +1,14 @@
-package main
+package faults
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
@@ -86,14 +84,10 @@ func disturbances() []disturbance {
 
 // A wire is both servers in this process, each behind a toxiproxy.
 type wire struct {
-	*bench
+	*lab
 	*dev.Servers
-	dir                 string
-	fronts              []*http.Server // both servers, where they are metered
-	docs                *docapi.Server
-	toAuth, toAPI       *toxiproxy.Proxy
-	atAuth, atAPI       *meter
-	usualAuth, usualAPI traffic
+	dir           string
+	toAuth, toAPI *way
 
 	keyless atomic.Bool // the API ignores keys
 
@@ -101,69 +95,44 @@ type wire struct {
 	answered map[string]int // Idempotency-Key to how often the API said that the report is there
 }
 
-func network(ctx context.Context, b *bench) ([]*row, error) {
-	w, err := newWire(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = w.close() }()
-	if err := w.measure(ctx); err != nil {
-		return nil, err
-	}
-	var rows []*row
-	for i, d := range disturbances() {
-		r := &row{Fault: d.name}
-		rows = append(rows, r)
-		if err := w.disturb(ctx, i, d, r); err != nil {
-			return rows, err
-		}
-	}
-	return rows, nil
+// A way to a server is metered and disturbed.
+type way struct {
+	*toxiproxy.Proxy
+	meter *meter
+	usual traffic
 }
 
-func newWire(ctx context.Context, b *bench) (_ *wire, err error) {
-	w := &wire{bench: b, dir: filepath.Join(b.dir, "network"), answered: map[string]int{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
-	if err := os.MkdirAll(w.dir, 0o750); err != nil {
-		return nil, err
-	}
+func network(t *testing.T, l *lab) {
+	w := &wire{lab: l, dir: must(os.MkdirTemp(l.dir, "network-"))(t), answered: map[string]int{}}
 	// Analysts go where they are metered and disturbed; the API asks the authorization
 	// server at its own address. Documents name the API where analysts find it.
-	if w.atAuth, err = newMeter(); err != nil {
-		return nil, err
-	}
-	if w.atAPI, err = newMeter(); err != nil {
-		return nil, err
-	}
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have a logger of their own
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	w.toAuth = toxiproxy.NewProxy(server, "authorization", "127.0.0.1:0", w.atAuth.Addr().String())
-	w.toAPI = toxiproxy.NewProxy(server, "api", "127.0.0.1:0", w.atAPI.Addr().String())
-	for _, p := range []*toxiproxy.Proxy{w.toAuth, w.toAPI} {
-		if err := p.Start(); err != nil {
-			return nil, err
-		}
+	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	open := func(name string) *way {
+		m := &meter{Listener: must(serve.Listen("", false))(t)}
+		p := &way{Proxy: toxiproxy.NewProxy(proxies, name, "127.0.0.1:0", m.Addr().String()), meter: m}
+		check(t, p.Start())
+		t.Cleanup(p.Stop)
+		return p
 	}
-	w.Servers, err = dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, _ string) (http.Handler, error) {
-		w.docs, err = docapi.New(docapi.Config{BaseURL: "http://" + w.toAPI.Listen, Reports: w.path("reports"), Verifier: guard})
-		return w.docs, err
-	}})
-	if err != nil {
-		return nil, err
-	}
-	for l, h := range map[*meter]http.Handler{w.atAuth: w.Auth, w.atAPI: w.count(w.docs)} {
+	w.toAuth, w.toAPI = open("authorization"), open("api")
+	var docs *docapi.Server
+	w.Servers = must(dev.Start(l.ctx, dev.Config{API: func(guard *resource.Verifier, _ string) (_ http.Handler, err error) {
+		docs, err = docapi.New(docapi.Config{BaseURL: "http://" + w.toAPI.Listen, Reports: w.dir + "/reports", Verifier: guard})
+		return docs, err
+	}}))(t)
+	t.Cleanup(func() { _ = w.Close(); _ = docs.Close() })
+	for m, h := range map[*meter]http.Handler{w.toAuth.meter: w.Auth, w.toAPI.meter: w.count(docs)} {
 		front := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
-		w.fronts = append(w.fronts, front)
-		go func() { _ = front.Serve(l) }() // until it is closed
+		go func() { _ = front.Serve(m) }() // until it is closed
+		t.Cleanup(func() { _ = front.Close() })
 	}
-	return w, nil
+	w.analysts("state", false).undisturbed(t) // to know what a run moves
+	w.toAuth.usual, w.toAPI.usual = w.toAuth.meter.read(), w.toAPI.meter.read()
+	for i, d := range disturbances() {
+		w.disturb(t, i, d)
+	}
 }
-
-func (w *wire) path(name string) string { return filepath.Join(w.dir, name) }
 
 // count counts how often the API said under a key that the report is there. An API
 // without keys never gets to see one.
@@ -184,106 +153,55 @@ func (w *wire) count(next http.Handler) http.Handler {
 	})
 }
 
-func (w *wire) close() error {
-	var errs []error
-	for _, p := range []*toxiproxy.Proxy{w.toAuth, w.toAPI} {
-		if p != nil && p.Enabled {
-			p.Stop()
-		}
-	}
-	for _, front := range w.fronts {
-		errs = append(errs, front.Close()) // and its listener
-	}
-	if w.Servers != nil {
-		errs = append(errs, w.Close())
-	}
-	if w.docs != nil {
-		errs = append(errs, w.docs.Close())
-	}
-	return errors.Join(errs...)
-}
-
 func (w *wire) analysts(state string, keyless bool) setup {
 	agent := w.Client()
-	s := w.setup(w.dir, state, "http://"+w.toAuth.Listen, agent.Org, agent.ClientID, agent.ClientSecret.Reveal(), "http://"+w.toAPI.Listen)
+	s := w.setup(w.dir, w.dir+"/"+state, "http://"+w.toAuth.Listen, agent.Org, agent.ClientID, agent.ClientSecret.Reveal(), "http://"+w.toAPI.Listen)
 	if !keyless {
 		s.env = append(s.env, "ANALYST_API_IDEMPOTENT=true")
 	}
 	// Nobody else is here, so all that is active is theirs.
-	s.grants = func(context.Context, string) (issued, active int, err error) {
-		return 0, w.Auth.Snapshot().LiveTokens, nil
-	}
+	s.grants = func(*testing.T, string) (issued, active int) { return 0, w.Auth.Snapshot().LiveTokens }
 	return s
 }
 
-// measure lets a run go undisturbed, to know what it moves.
-func (w *wire) measure(ctx context.Context) error {
-	if _, err := w.analysts(w.path("state"), false).undisturbed(ctx); err != nil {
-		return err
-	}
-	w.usualAuth, w.usualAPI = w.atAuth.read(), w.atAPI.read()
-	return nil
-}
-
 // disturb plays one disturbance, some times.
-func (w *wire) disturb(ctx context.Context, n int, d disturbance, r *row) error {
-	rng := w.random(100 + uint64(n)) //nolint:gosec // small
+func (w *wire) disturb(t *testing.T, n int, d disturbance) {
+	r, rng := w.row(d.name), w.random(100+n)
 	w.keyless.Store(d.keyless)
-	s := w.analysts(w.path(fmt.Sprintf("state-%d", n)), d.keyless)
+	s := w.analysts("state-"+number(n), d.keyless)
 	failed, before := 0, w.repeated()
-	for i := range max(5, w.trials/12) {
-		title := fmt.Sprintf("Wire %d %d", n, i)
-		if err := w.poison(d, rng); err != nil {
-			return err
-		}
-		a, code, err := s.run(ctx, "run", job(title))
-		if err != nil {
-			return err
-		}
-		w.heal(ctx)
-		r.Trials++
-		if code != 0 {
+	for i := range max(5, *trials/12) {
+		w.toAPI.poison(t, d.api, rng)
+		w.toAuth.poison(t, d.auth, rng)
+		run := trial{setup: s, row: r, title: "Wire " + number(n) + " " + number(i)}
+		run.said, run.code = s.run(t, "run", job(run.title))
+		w.toAPI.Toxics.ResetToxics(w.ctx)
+		w.toAuth.Toxics.ResetToxics(w.ctx)
+		if run.code != exitDone {
 			failed++
 		}
-		t := trial{setup: s, row: r, title: title, said: a, code: code}
-		if err := t.judge(ctx); err != nil {
-			return err
-		}
+		r.Trials++
+		run.judge(t)
 	}
 	r.Note = fmt.Sprintf("%d runs failed; %d answers under a used key", failed, w.repeated()-before)
-	return nil
 }
 
 // repeated counts answers that only a lost answer explains.
-func (w *wire) repeated() int {
+func (w *wire) repeated() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	n := 0
 	for _, times := range w.answered {
 		n += times - 1
 	}
 	return n
 }
 
-func (w *wire) poison(d disturbance, rng *rand.Rand) error {
-	for _, side := range []struct {
-		proxy  *toxiproxy.Proxy
-		toxics poison
-		usual  traffic
-	}{{w.toAPI, d.api, w.usualAPI}, {w.toAuth, d.auth, w.usualAuth}} {
-		if side.toxics == nil {
-			continue
-		}
-		for _, text := range side.toxics(rng, side.usual) {
-			if _, err := side.proxy.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
-				return fmt.Errorf("%s: %w", text, err)
-			}
-		}
+// poison adds the toxics that p draws; nil draws none.
+func (w *way) poison(t *testing.T, p poison, rng *rand.Rand) {
+	if p == nil {
+		return
 	}
-	return nil
-}
-
-func (w *wire) heal(ctx context.Context) {
-	w.toAPI.Toxics.ResetToxics(ctx)
-	w.toAuth.Toxics.ResetToxics(ctx)
+	for _, text := range p(rng, w.usual) {
+		must(w.Toxics.AddToxicJson(strings.NewReader(text)))(t)
+	}
 }
