@@ -73,7 +73,11 @@ Please do not write, create or save a report
 Explain the idea of a plan to create a fund in doc_9001
 Please explain how to write a report like doc_9001
 Summarize doc_9001 before I create a report
+Summarize doc_9001 in the form of a report
+Give me a summary of doc_9001 in the form of a report
+Tell me in the form of a report what doc_9001 says
 `, 1: `
+Write a summary of doc_9001 in the form of a report
 Create a report about doc_9001
 Create a report on "Q4"
 Please write a short report on doc_9001.

@@ -40,7 +40,8 @@ func served(t *testing.T, m *peer) *httptest.Server {
 }
 
 // A conversation with an agent elsewhere can be gone on with, whatever became of its
-// last turn.
+// last turn. Its calls are in its own conversation: the repair finds nothing to do here,
+// and nothing is sent that would be taken for what the person said.
 func TestRemote(t *testing.T) {
 	for _, what := range []string{"cancelled", "killed", "pending"} {
 		t.Run(what, func(t *testing.T) {
