@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev"
@@ -73,6 +76,16 @@ func converse(t *testing.T, dir string, args []string, talk ...said) (string, in
 
 // The person at the terminal that runs the agent decides there.
 func TestThePersonAtTheTerminalDecides(t *testing.T) {
+	page, err := os.ReadFile("../../docs/approvals.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := regexp.MustCompile(`_[A-Z0-9]{20}|127\.0\.0\.1:\d+|key=\w+|\d{4}-[\dT:-]+Z`)
+	asked := func(text string) string { // what is shown, but for what is new in each run
+		_, text, _ = strings.Cut(text, "\nrequest ")
+		text, _, _ = strings.Cut(text, "[l]ess (")
+		return changes.ReplaceAllString(text, "*")
+	}
 	run := []string{"run", "Summarize doc_7310"}
 	for name, tt := range map[string]struct {
 		talk []said
@@ -86,6 +99,9 @@ func TestThePersonAtTheTerminalDecides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all, exit := converse(t, t.TempDir(), run, tt.talk...)
+			if diff := cmp.Diff(asked(string(page)), asked(all)); diff != "" && name == "yes" {
+				t.Errorf("docs/approvals.md shows another screen (-page +screen):\n%s", diff)
+			}
 			for _, want := range []string{tt.show, `arguments   {"document_id":"doc_7310"}`, "its own words: a claim"} {
 				if exit != tt.exit || !strings.Contains(strings.Join(strings.Fields(all), " "), strings.Join(strings.Fields(want), " ")) {
 					t.Errorf("exit code %d, want %d and %q:\n%s", exit, tt.exit, want, all)
