@@ -141,6 +141,9 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	if a.t.Transactions != nil {
+		req.Header[challenge.HeaderTransaction] = []string{"?1"} // RFC 9651, section 3.3.6
+	}
 	switch { // what is bound to a key goes out with a proof only, see trip
 	case a.sends.DPoP != nil || a.sends.Token.IsZero():
 	case grant != nil:
@@ -199,8 +202,10 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	if !a.replayable() {
 		return nil, a.errorf("%w", ErrNotReplayable)
 	}
-	k, named := kindOf(exact, s.call.Ceiling)
-	s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
+	if ch.Error != challenge.TransactionCode {
+		k, named := kindOf(exact, s.call.Ceiling)
+		s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
+	}
 	a.firstAnswer()
 	if ch.Error != challenge.ErrorCode && a.asked == cmp.Or(ch.Reference, d.Digest()) {
 		return nil, a.errorf("%w and freshly granted", ErrStillRefused)
@@ -212,6 +217,9 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 		s.task.grants.drop(used) // it should have been enough: it is void at the API
 	}
 	g, err := s.acquire(req.Context(), a.t.Origin, d, false)
+	if err == nil && ch.Error == challenge.TransactionCode {
+		s.task.grants.drop(g) // it is for this operation alone
+	}
 	if err == nil && !g.issue.recorded.Load() { // it was never used, so it cannot have become void
 		a.asked = cmp.Or(ch.Reference, d.Digest())
 	}

@@ -1,18 +1,28 @@
 package jit_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -47,6 +57,12 @@ var dialects = map[string]dialect{
 	"Z, parameter": func(w http.ResponseWriter, d rar.Detail) {
 		bearerError(w, 403, `error="insufficient_authorization_details", authorization_details="`+coded(must(d.Canonical()))+`"`)
 	},
+	"T": func(w http.ResponseWriter, d rar.Detail) {
+		bearerError(w, 401, `error="transaction_authorization_required", transaction_challenge="`+signed.sign(d)+`"`)
+	},
+	"U": func(w http.ResponseWriter, _ rar.Detail) {
+		bearerError(w, 401, `error="insufficient_user_authentication", max_age=60`)
+	},
 	"S": func(w http.ResponseWriter, d rar.Detail) {
 		bearerError(w, 403, `error="insufficient_scope", scope="`+scopeOf(d).Actions[0]+`"`)
 	},
@@ -80,56 +96,145 @@ func speaking(refuse dialect) http.HandlerFunc {
 }
 
 // TestDialects: whatever the dialect, the same demand has the same outcomes; and what is
-// no demand of details asks for nothing, whatever the authorization server would say.
+// no demand of authority asks for nothing, whatever the authorization server would say. The
+// table is that of docs/challenges.md.
 func TestDialects(t *testing.T) {
 	decide := func(s jit.Status) func(jit.Request) (jit.Decision, error) {
 		return func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: s}, nil }
 	}
-	outcomes := map[string]struct {
+	table := "| | L | W | Z | T | S | U |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+	for _, o := range []struct {
+		name     string
 		document string // doc_1 lies within the ceiling
 		decide   func(jit.Request) (jit.Decision, error)
-		want     error
-		requests int
 	}{
-		"granted": {"doc_1", nil, nil, 1},
-		"outside": {"doc_2", nil, jit.ErrOutsideCeiling, 0},
-		"denied":  {"doc_1", decide(jit.StatusDenied), jit.ErrDenied, 1},
-		"pending": {"doc_1", decide(jit.StatusPending), jit.ErrPending, 1},
-	}
-	others := map[string]struct {
-		refuse dialect
-		want   error
-	}{
-		"S without a scope": {func(w http.ResponseWriter, _ rar.Detail) { bearerError(w, 403, `error="insufficient_scope"`) }, jit.ErrScope},
-		"U": {func(w http.ResponseWriter, _ rar.Detail) {
-			bearerError(w, 401, `error="insufficient_user_authentication", max_age=60`)
-		}, jit.ErrLogin},
-		"W without a remediation": {func(w http.ResponseWriter, _ rar.Detail) { bearerError(w, 401, `error="insufficient_authorization"`) }, jit.ErrUnreadable},
-	}
-	for name, o := range outcomes {
-		run := func(refuse dialect, want error, requests int) func(*testing.T) {
-			return func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					authority := &fake.Authority{Decide: o.decide, Look: func(id string, _ int) (jit.Decision, error) {
-						return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
-					}}
-					c := offline(t, jit.Config{Authority: authority, Wait: time.Second}, nil).over(fake.Transport{Handler: speaking(refuse)})
-					resp, err := c.get(t.Context(), o.document, read("doc_1"), scopeOf(read("doc_1")))
-					if err == nil {
-						_ = resp.Body.Close()
-					}
-					if !errors.Is(err, want) || err == nil && resp.StatusCode != 200 || len(authority.Requests()) != requests {
-						t.Errorf("GET = %v after %d requests, want %v after %d", err, len(authority.Requests()), want, requests)
-					}
-				})
+		{"granted", "doc_1", nil},
+		{"demand outside the ceiling", "doc_2", nil},
+		{"denied", "doc_1", decide(jit.StatusDenied)},
+		{"not decided", "doc_1", decide(jit.StatusPending)},
+	} {
+		table += "| " + o.name + " |"
+		for _, letter := range []string{"L", "W", "Z", "T", "S", "U"} {
+			said := map[string][]string{} // outcomes, and the ways to say it that have them
+			for words, refuse := range dialects {
+				if strings.HasPrefix(words, letter) {
+					outcome := outcomeOf(t, refuse, o.document, o.decide)
+					said[outcome] = append(said[outcome], words)
+				}
+			}
+			if len(said) != 1 {
+				t.Errorf("%s: %v", o.name, said)
+			}
+			for outcome := range said {
+				table += " " + outcome + " |"
 			}
 		}
-		for words, refuse := range dialects {
-			t.Run(words+"/"+name, run(refuse, o.want, o.requests))
+		table += "\n"
+	}
+	page, err := os.ReadFile("../docs/challenges.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), "\n\n"+table+"\n") {
+		t.Errorf("docs/challenges.md has not this table:\n%s", table)
+	}
+}
+
+// outcomeOf says what came of a call, and how many requests were sent for it.
+func outcomeOf(t *testing.T, refuse dialect, document string, decide func(jit.Request) (jit.Decision, error)) (outcome string) {
+	synctest.Test(t, func(t *testing.T) {
+		authority := &fake.Authority{Decide: decide, Look: func(id string, _ int) (jit.Decision, error) {
+			return jit.Decision{RequestID: id, Status: jit.StatusPending}, nil
+		}}
+		c := offline(t, jit.Config{Authority: authority, Wait: time.Second}, nil).over(fake.Transport{Handler: speaking(refuse)})
+		c.Transport.(*jit.Transport).Transactions = signed.reader
+		resp, err := c.get(t.Context(), document, read("doc_1"), scopeOf(read("doc_1")))
+		outcome = "served"
+		if err == nil && resp.StatusCode != 200 {
+			outcome = resp.Status
 		}
-		for words, other := range others {
-			t.Run(words+"/"+name, run(other.refuse, other.want, 0))
+		if err == nil {
+			_ = resp.Body.Close()
+		} else {
+			outcome = err.Error()
 		}
+		for name, sentinel := range map[string]error{
+			"`ErrOutsideCeiling`": jit.ErrOutsideCeiling, "`ErrDenied`": jit.ErrDenied, "`ErrPending`": jit.ErrPending, "`ErrLogin`": jit.ErrLogin,
+		} {
+			if errors.Is(err, sentinel) {
+				outcome = name
+			}
+		}
+		outcome = fmt.Sprintf("%s, %d", outcome, len(authority.Requests()))
+	})
+	return outcome
+}
+
+// A demand that names nothing to ask for ends the call.
+func TestDemandOfNothing(t *testing.T) {
+	for text, want := range map[string]error{
+		`error="insufficient_scope"`:                 jit.ErrScope,
+		`error="insufficient_authorization"`:         jit.ErrUnreadable,
+		`error="transaction_authorization_required"`: jit.ErrUnreadable,
+	} {
+		authority := &fake.Authority{}
+		c := offline(t, jit.Config{Authority: authority}, nil).over(fake.Transport{Handler: speaking(func(w http.ResponseWriter, _ rar.Detail) { bearerError(w, 401, text) })})
+		c.Transport.(*jit.Transport).Transactions = signed.reader
+		if _, err := c.get(t.Context(), "doc_1", read("doc_1")); !errors.Is(err, want) || len(authority.Requests()) != 0 { //nolint:bodyclose // there is none
+			t.Errorf("%s: GET = %v after %d requests, want %v after none", text, err, len(authority.Requests()), want)
+		}
+	}
+}
+
+// signed is an API that signs its challenges, of transactions that it numbers.
+var signed = sync.OnceValue(func() (s struct {
+	sign   func(d rar.Detail) string
+	reader *challenge.Transactions
+}) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
+		(&jose.SignerOptions{}).WithType("txn-authz-challenge+jwt").WithHeader("kid", "api-1")))
+	n := 0
+	s.sign = func(d rar.Detail) string {
+		n++
+		jws := must(signer.Sign(must(json.Marshal(map[string]any{
+			"iss": "https://api.example.com", "aud": "https://auth.example.com", "iat": time.Now().Unix(), "exp": time.Now().Unix() + 60,
+			"jti": fmt.Sprint(n), "txn": fmt.Sprint("txn-", n), "authorization_details": []rar.Detail{d},
+		}))))
+		return must(jws.CompactSerialize())
+	}
+	s.reader = &challenge.Transactions{
+		Keys:   oauth.Keys{{Key: key.Public(), KeyID: "api-1"}},
+		Issuer: "https://api.example.com", Audience: "https://auth.example.com",
+	}
+	return s
+})()
+
+// What a signed challenge demands is for one operation: each call asks for its own.
+func TestTransactionsAreAskedForOneByOne(t *testing.T) {
+	authority, calls := &fake.Authority{}, 0
+	speak := speaking(dialects["T"])
+	c := offline(t, jit.Config{Authority: authority}, nil).over(fake.Transport{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls++; r.Header.Get(challenge.HeaderTransaction) != "?1" {
+			t.Errorf("call %d does not ask for signed challenges", calls)
+		}
+		speak(w, r)
+	})})
+	c.Transport.(*jit.Transport).Transactions = signed.reader
+	for n := 1; n <= 3; n++ {
+		if c.want200(t, "doc_1"); calls != 2*n || len(authority.Requests()) != n {
+			t.Errorf("%d calls of the API and %d requests after %d calls of the tool", calls, len(authority.Requests()), n)
+		}
+	}
+	c.Transport.(*jit.Transport).Transactions = nil
+	c.over(fake.Transport{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, asks := r.Header[challenge.HeaderTransaction]; asks {
+			t.Error("a signed challenge is asked for that nobody reads")
+		}
+		dialects["T"](w, read("doc_1"))
+	})})
+	if resp, err := c.get(t.Context(), "doc_1", read("doc_1")); err != nil || resp.StatusCode != 401 { //nolint:bodyclose // a recorder's
+		t.Errorf("GET = %v, %v, want the refusal as it is", resp, err)
 	}
 }
 

@@ -20,14 +20,18 @@ func refused(resp *http.Response) bool {
 // [challenge.ErrNone] and leaves the response as it was, body included. The body
 // is read only when the headers do not say all.
 func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, error) {
-	ch, err := challenge.Parse(resp.StatusCode, resp.Header, nil)
+	thumbprint := ""
+	if a.sends.DPoP != nil {
+		thumbprint = a.sends.DPoP.Thumbprint()
+	}
+	ch, err := a.t.Transactions.Parse(resp.StatusCode, resp.Header, nil, thumbprint)
 	bad, _ := errors.AsType[*challenge.MalformedError](err)
 	if errors.Is(err, challenge.ErrNone) || bad != nil && bad.Source == challenge.SourceBody {
 		body, fault := peek(resp, challenge.MaxBody, maxRefusal)
 		if fault != nil || len(body) > challenge.MaxBody {
 			body = nil // no demand is that long
 		}
-		ch, err = challenge.Parse(resp.StatusCode, resp.Header, body)
+		ch, err = a.t.Transactions.Parse(resp.StatusCode, resp.Header, body, thumbprint)
 	}
 	switch {
 	case errors.Is(err, challenge.ErrNone):

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+
+	"github.com/jitagent/jitagent/jit/challenge"
 )
 
 // maxHeaderBytes bounds a whole response header. net/http's own bound is 10 MiB.
@@ -44,6 +46,10 @@ type Transport struct {
 	// key twice. Only then is a request that may change something sent again when
 	// its answer is lost. Do not set it on hearsay.
 	HonorsIdempotencyKey bool
+	// Transactions has the API asked for signed challenges, and says which are read; nil
+	// asks for none. What such a challenge demands is for one operation: its grant serves
+	// no later call.
+	Transactions *challenge.Transactions
 }
 
 var _ http.RoundTripper = (*Transport)(nil)

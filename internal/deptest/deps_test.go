@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"dpop": {"secret", "internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
-	"jit/challenge": {"rar", "internal/strictjson", "internal/peer"},
+	"jit/challenge": {"dpop", "oauth", "rar", "internal/strictjson", "internal/peer"},
 	"jit":           {"dpop", "jit/challenge", "rar", "secret", "internal/strictjson", "internal/peer"},
 
 	// What authorization servers say, for their clients and for APIs.

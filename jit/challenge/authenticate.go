@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/peer"
 )
 
@@ -156,23 +158,39 @@ type authenticate struct {
 	suspect     bool            // and it may well have held a demand
 }
 
-// readAuthenticate reads the field. One that cannot be read is suspect when it
-// mentions an error code that demands details, or is too long to look.
-func readAuthenticate(h http.Header) authenticate {
+// several reports that more is demanded than the first carrier says.
+func (a authenticate) several() bool {
+	return len(a.carriers) > 1 || a.carriers[0].Params[MemberError] != ErrorCode && a.demands
+}
+
+// readAuthenticate reads the field, and in it challenges that are signed if they count.
+// One that cannot be read is suspect when it mentions an error code that demands details,
+// or is too long to look.
+func readAuthenticate(h http.Header, signed bool) authenticate {
 	lines := fieldLines(h, fieldAuthenticate)
 	challenges, err := readChallenges(lines)
 	if err != nil {
 		tooLong := checkSize(lines) != nil
-		return authenticate{err: err, suspect: tooLong || mentions(strings.Join(lines, "\n"), RemediationCode)}
+		text := strings.Join(lines, "\n")
+		return authenticate{err: err, suspect: tooLong || mentions(text, RemediationCode) || signed && mentions(text, TransactionCode)}
 	}
 	var a authenticate
 	for _, c := range challenges {
-		if !strings.EqualFold(c.Scheme, Scheme) {
-			continue
+		if strings.EqualFold(c.Scheme, Scheme) {
+			a.bearer = append(a.bearer, c)
 		}
-		a.bearer = append(a.bearer, c)
+	}
+	says := func(c AuthChallenge) bool { return c.Params[MemberError]+c.Params[paramScope] != "" }
+	if !slices.ContainsFunc(a.bearer, says) { // the same is said to those whose tokens are bound to a key
+		for _, c := range challenges {
+			if strings.EqualFold(c.Scheme, dpop.Scheme) {
+				a.bearer = append(a.bearer, c)
+			}
+		}
+	}
+	for _, c := range a.bearer {
 		code := c.Params[MemberError]
-		if _, inside := c.Params[MemberDetails]; inside && code == ErrorCode || code == RemediationCode {
+		if _, inside := c.Params[MemberDetails]; inside && code == ErrorCode || code == RemediationCode || signed && code == TransactionCode {
 			a.carriers = append(a.carriers, c)
 		}
 		switch {

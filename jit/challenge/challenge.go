@@ -70,7 +70,7 @@ type Challenge struct {
 	// [rar.MaxDetails], no two equal, each valid. It comes from the peer and is
 	// not to be trusted. Scopes are one detail, see [rar.Scopes].
 	Details []rar.Detail
-	// Error is the error code: [ErrorCode], [RemediationCode] or [ScopeCode]; "" where
+	// Error is the error code: [ErrorCode], [RemediationCode], [ScopeCode] or [TransactionCode]; "" where
 	// scopes are named without one. A 401 without one answers a request that had no
 	// token (RFC 6750, section 3): to whoever sent one it says that the token is void.
 	Error string
@@ -144,18 +144,5 @@ func severalDemands() error {
 // not read the body first passes nil: a challenge does not change with the body, but
 // for its description, and of the errors only [ErrNone] and a fault in [SourceBody] do.
 func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
-	if status != http.StatusUnauthorized && status != http.StatusForbidden {
-		return nil, ErrNone
-	}
-	auth := readAuthenticate(header)
-	if lines := fieldLines(header, Header); lines != nil {
-		return fromHeader(lines, auth, header, body)
-	}
-	if len(auth.carriers) > 0 {
-		return fromParameter(auth)
-	}
-	if wanted := auth.stepUps(); wanted != nil && !auth.demands {
-		return readStepUp(wanted)
-	}
-	return fromBody(auth, header, body)
+	return (*Transactions)(nil).Parse(status, header, body, "")
 }

@@ -234,7 +234,7 @@ func TestParseNone(t *testing.T) {
 		"hint without error":     {403, jsonOnly, `{"authorization_details_hint":` + object + `}`},
 		"error in capitals":      {403, header("Www-Authenticate", `Bearer error="INSUFFICIENT_AUTHORIZATION_DETAILS"`), ""},
 		"error as a realm":       {403, header("Www-Authenticate", `Bearer realm="insufficient_authorization_details"`), ""},
-		"of another scheme":      {403, header("Www-Authenticate", `DPoP error="insufficient_authorization_details"`), ""},
+		"of another scheme":      {403, header("Www-Authenticate", `UMA error="insufficient_authorization_details"`), ""},
 		"legacy error":           {403, jsonOnly, `{"error":true,"message":"no","status":403}`},
 		"problem details":        {403, header("Content-Type", "application/problem+json"), `{"title":"Forbidden"}`},
 		"HTML":                   {403, header("Content-Type", "text/html"), "<html>no</html>"},
@@ -407,7 +407,7 @@ func TestDescription(t *testing.T) {
 		"escapes":             {header("Www-Authenticate", bearer+`, error_description="say \"please\\\""`), hint(object), `say "please\"`},
 		"header wins":         {header("Www-Authenticate", bearer+`, error_description="h"`), body("b"), "h"},
 		"body alone":          {header("Www-Authenticate", bearer), body("b"), "b"},
-		"of another scheme":   {header("Www-Authenticate", `DPoP error_description="x"`), hint(object), ""},
+		"of another scheme":   {header("Www-Authenticate", `UMA error_description="x"`), hint(object), ""},
 		"header, body's text": {insufficient(std(object)), body("b"), "b"},
 		"header, odd body":    {insufficient(std(object)), "<html>", ""},
 	} {

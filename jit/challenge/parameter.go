@@ -33,7 +33,7 @@ const (
 func fromParameter(auth authenticate) (*Challenge, error) {
 	c := auth.carriers[0]
 	code := c.Params[MemberError]
-	if len(auth.carriers) > 1 || code == RemediationCode && auth.demands {
+	if auth.several() {
 		return nil, severalDemands()
 	}
 	name := MemberDetails
