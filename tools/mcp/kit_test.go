@@ -42,8 +42,24 @@ type peer struct {
 	url *url.URL
 	mu  sync.Mutex
 	// gate may answer a request in place of the server.
-	gate func(w http.ResponseWriter, r *http.Request, method string) bool
-	seen []seen
+	gate  func(w http.ResponseWriter, r *http.Request, method string) bool
+	seen  []seen
+	inner http.Handler
+}
+
+// latest is the protocol of servers without sessions; others speak one before.
+const latest = "2026-07-28"
+
+func protocols(t *testing.T, f func(t *testing.T)) {
+	t.Run("2025-11-25", f)
+	t.Run(latest, f)
+}
+
+// restart makes the server forget its sessions.
+func (p *peer) restart() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.inner = sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return p.Server }, nil)
 }
 
 type seen struct{ method, authorization, body string }
@@ -70,7 +86,8 @@ func say(text string) handler {
 func serve(t testing.TB) *peer {
 	t.Helper()
 	p := &peer{Server: newServer()}
-	inner := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return p.Server }, nil)
+	inner := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return p.Server }, &sdk.StreamableHTTPOptions{Stateless: strings.Contains(t.Name(), latest)})
+	p.inner = inner
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := new(strings.Builder)
 		method := r.Method
@@ -87,7 +104,7 @@ func serve(t testing.TB) *peer {
 		}
 		p.mu.Lock()
 		p.seen = append(p.seen, seen{method, r.Header.Get("Authorization"), body.String()})
-		gate := p.gate
+		gate, inner := p.gate, p.inner
 		p.mu.Unlock()
 		if gate != nil && gate(w, r, method) {
 			return

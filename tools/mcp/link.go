@@ -59,7 +59,8 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	session, result, err := c.call(req.Context(), s, args)
-	if s.refused != nil && s.refused.StatusCode == http.StatusNotFound && session.ID() != "" { // of a session that it knows no more
+	// Of a session that is over, here or at the server, nothing was sent or done.
+	if errors.Is(err, sdk.ErrConnectionClosed) || s.refused != nil && s.refused.StatusCode == http.StatusNotFound && session.ID() != "" {
 		c.server.drop(session)
 		s.refused = nil
 		session, result, err = c.call(req.Context(), s, args)
@@ -79,9 +80,6 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	case said != nil:
 		out.failure = failed(map[string]any{"text": said.Message})
 	case err != nil:
-		if req.Context().Err() == nil {
-			c.server.drop(session)
-		}
 		return nil, err
 	case result.InputRequests != nil:
 		out.failure = &jitmw.Failure{Message: "the tool asks for something else first, which is not answered", Advice: "Say so in your answer."}

@@ -210,15 +210,15 @@ func (s *Set) Close() error {
 
 const (
 	maxTools       = 256
+	maxSaid        = 1 << 20 // bytes of all that a server says of them
 	maxDescription = 4 << 10
-	maxSchema      = 64 << 10
 )
 
 // guard makes a guarded tool of what a server says of one.
 func (s *server) guard(t *sdk.Tool, name string) (tool.Tool, error) {
-	schema, err := json.Marshal(t.InputSchema)
-	if err != nil || len(schema) > maxSchema {
-		return nil, fmt.Errorf("mcp: the schema of %s is larger than %d bytes", name, maxSchema)
+	schema, err := json.Marshal(cleaned(t.InputSchema))
+	if err != nil {
+		return nil, fmt.Errorf("mcp: the schema of %s: %w", name, err)
 	}
 	p := s.cfg.Policy
 	aim, reads := policy.Aim{Effect: "a call of " + name}, false
@@ -267,4 +267,26 @@ func describe(t *sdk.Tool) string {
 		text += " (the server claims: " + strings.Join(claims, ", ") + ")"
 	}
 	return text
+}
+
+// cleaned returns a schema whose descriptions are as plain as those of tools.
+func cleaned(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, member := range v {
+			if text, ok := member.(string); ok && (name == "description" || name == "title") {
+				member = peer.Clean(text, maxDescription)
+			}
+			out[name] = cleaned(member)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, element := range v {
+			out[i] = cleaned(element)
+		}
+		return out
+	}
+	return v
 }

@@ -37,6 +37,10 @@ func demands(d rar.Detail) func(w http.ResponseWriter, r *http.Request, method s
 const readsFile = `tools: {files__look: {targets: {id: {type: file}}, ceilings: [{type: file, actions: [read], identifier: "{id}"}]}}`
 
 func TestArgumentsThatAreAbsentAreAnObject(t *testing.T) {
+	protocols(t, argumentsThatAreAbsentAreAnObject)
+}
+
+func argumentsThatAreAbsentAreAnObject(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	ctx := task(t, &fake.Authority{})
@@ -49,7 +53,9 @@ func TestArgumentsThatAreAbsentAreAnObject(t *testing.T) {
 	}
 }
 
-func TestAuthorityIsThePolicys(t *testing.T) {
+func TestAuthorityIsThePolicys(t *testing.T) { protocols(t, authorityIsThePolicys) }
+
+func authorityIsThePolicys(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy, id string
 		asked      int
@@ -89,7 +95,9 @@ func TestAuthorityIsThePolicys(t *testing.T) {
 	}
 }
 
-func TestServerItself(t *testing.T) {
+func TestServerItself(t *testing.T) { protocols(t, serverItself) }
+
+func serverItself(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	d := read("session")
@@ -123,7 +131,9 @@ func loses(p *peer, n int) func(w http.ResponseWriter, r *http.Request, method s
 	}
 }
 
-func TestLostAnswer(t *testing.T) {
+func TestLostAnswer(t *testing.T) { protocols(t, lostAnswer) }
+
+func lostAnswer(t *testing.T) {
 	args := map[string]any{"id": "a"}
 	t.Run("of a call that may change something", func(t *testing.T) {
 		p := serve(t)
@@ -175,6 +185,9 @@ func TestLostAnswer(t *testing.T) {
 		if got := call(t, ctx, looks, args); got["status"] != string(jit.CallInDoubt) {
 			t.Errorf("the call = %v, want in doubt", got)
 		}
+		if n := len(p.requests("tools/call")); n != 1 {
+			t.Errorf("the tool was called %d times, want once", n)
+		}
 		p.guard(nil)
 		if got := call(t, ctx, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
 			t.Errorf("another call, over another connection = %v", got)
@@ -198,7 +211,9 @@ func offered(t testing.TB, ctx context.Context, set *mcp.Set) map[string]string 
 	return all
 }
 
-func TestListChangesAreSeenInTheSameRun(t *testing.T) {
+func TestListChangesAreSeenInTheSameRun(t *testing.T) { protocols(t, listChangesAreSeenInTheSameRun) }
+
+func listChangesAreSeenInTheSameRun(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", func(context.Context, string) (*sdk.CallToolResult, error) {
 		add(p.Server, "more", "does more", say("more"))
@@ -279,7 +294,9 @@ func TestParseServer(t *testing.T) {
 }
 
 // TestTokensThatAreBoundToAKey has a server that wants proofs, each with its latest nonce.
-func TestTokensThatAreBoundToAKey(t *testing.T) {
+func TestTokensThatAreBoundToAKey(t *testing.T) { protocols(t, tokensThatAreBoundToAKey) }
+
+func tokensThatAreBoundToAKey(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	var key dpop.Client
@@ -320,5 +337,52 @@ func TestTokensThatAreBoundToAKey(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"", "nonce-1", "nonce-2"}, nonces); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestServerThatForgetsTheSession(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", say("seen"))
+	ctx := task(t, &fake.Authority{})
+	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+	p.restart()
+	if got := call(t, ctx, looks, nil); got["text"] != "seen" {
+		t.Errorf("a call after a restart = %v", got)
+	}
+}
+
+// TestLostAnswerOfOneOfSeveral: the others, over the same connection, have theirs.
+func TestLostAnswerOfOneOfSeveral(t *testing.T) { protocols(t, lostAnswerOfOneOfSeveral) }
+
+func lostAnswerOfOneOfSeveral(t *testing.T) {
+	p := serve(t)
+	begun, lost := make(chan struct{}), make(chan struct{})
+	add(p.Server, "look", "looks", func(ctx context.Context, args string) (*sdk.CallToolResult, error) {
+		close(begun)
+		select {
+		case <-lost:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		return say("seen")(ctx, args)
+	})
+	ctx := task(t, &fake.Authority{})
+	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if method != "tools/call" || len(p.requests(method)) < 2 {
+			return false
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		return true // without an event
+	})
+	other := make(chan map[string]any)
+	go func() { other <- call(t, ctx, looks, map[string]any{"id": "keep"}) }()
+	<-begun
+	if got := call(t, ctx, looks, map[string]any{"id": "lose"}); got["status"] != string(jit.CallInDoubt) {
+		t.Errorf("the call without an answer = %v", got)
+	}
+	close(lost)
+	if got := <-other; got["text"] != "seen" {
+		t.Errorf("the other call = %v", got)
 	}
 }

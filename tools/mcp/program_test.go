@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -34,7 +35,12 @@ func program() {
 	add(s, "env", "shows", func(context.Context, string) (*sdk.CallToolResult, error) {
 		return say(strings.Join(os.Environ(), "\n"))(nil, "")
 	})
-	add(s, "die", "dies", func(context.Context, string) (*sdk.CallToolResult, error) {
+	add(s, "die", "dies", func(_ context.Context, args string) (*sdk.CallToolResult, error) {
+		var in struct{ ID string } // a file in which deaths are counted
+		if json.Unmarshal([]byte(args), &in) == nil {
+			f, _ := os.OpenFile(in.ID, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			_, _ = f.WriteString("died\n")
+		}
 		os.Exit(1)
 		return nil, nil
 	})
@@ -72,10 +78,14 @@ func TestProgramGetsACleanEnvironment(t *testing.T) {
 func TestProgramDiesInACall(t *testing.T) {
 	ctx := task(t, &fake.Authority{})
 	set := open(t, ctx, self(t), "")
+	deaths := filepath.Join(t.TempDir(), "deaths")
 	for range 2 { // the second is not made: nobody knows what the first did
-		if got := call(t, ctx, find(t, set, "files__die"), nil); got["status"] != string(jit.CallInDoubt) {
+		if got := call(t, ctx, find(t, set, "files__die"), map[string]any{"id": deaths}); got["status"] != string(jit.CallInDoubt) {
 			t.Errorf("a call in which the program dies = %v, want in doubt", got)
 		}
+	}
+	if text, err := os.ReadFile(deaths); string(text) != "died\n" {
+		t.Errorf("it died %q (%v), want once", text, err)
 	}
 	if got := call(t, ctx, find(t, set, "files__env"), nil); got["text"] == nil {
 		t.Errorf("the next call = %v, want one of the program begun again", got)

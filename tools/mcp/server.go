@@ -122,14 +122,19 @@ func (s *server) list(ctx context.Context, session *sdk.ClientSession, first boo
 	defer cancel()
 	s.dirty.Store(false)
 	var all []*sdk.Tool
+	said := 0
 	for cursor, page := "", 0; page == 0 || cursor != ""; page++ {
 		result, err := session.ListTools(ctx, &sdk.ListToolsParams{Cursor: cursor})
 		if err != nil {
 			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
 		}
-		all, cursor = append(all, result.Tools...), result.NextCursor
-		if len(all) > maxTools || page >= maxPages {
-			return fmt.Errorf("mcp: %s offers more than %d tools, or says so without end", s.Name, maxTools)
+		words, err := json.Marshal(result.Tools)
+		if err != nil {
+			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
+		}
+		all, cursor, said = append(all, result.Tools...), result.NextCursor, said+len(words)
+		if len(all) > maxTools || said > maxSaid || page >= maxPages {
+			return fmt.Errorf("mcp: %s offers more than %d tools, or says more than %d bytes of them, or has no end of pages", s.Name, maxTools, maxSaid)
 		}
 	}
 	var kit []tool.Tool
@@ -161,6 +166,9 @@ func (s *server) list(ctx context.Context, session *sdk.ClientSession, first boo
 // something else is not what the policy, or a person, had in mind.
 func (s *server) admit(t *sdk.Tool, kit []tool.Tool, first bool) (tool.Tool, error) {
 	name := s.Name + policy.Remote + unfit.ReplaceAllString(t.Name, "_")
+	if t.Name == "" {
+		return nil, fmt.Errorf("mcp: %s has a tool without a name", s.Name)
+	}
 	if slices.ContainsFunc(kit, func(other tool.Tool) bool { return other.Name() == name }) {
 		return nil, fmt.Errorf("mcp: %s has two tools that would be called %s", s.Name, name)
 	}
