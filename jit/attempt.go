@@ -51,6 +51,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		}
 		// Reading the refusal uses the response up only if there is a demand.
 		ch, err := a.readChallenge(resp)
+		ch, err = a.discover(resp, ch, err)
 		if errors.Is(err, challenge.ErrNone) {
 			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() && !dpop.Refused(resp) {
 				// The token expired or was revoked. Start over without it.
@@ -63,7 +64,10 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		}
 		drain(resp)
 		if err != nil {
-			return nil, a.errorf("%w: %w", refusalKind(err), err)
+			if kind := refusalKind(err); kind != nil {
+				err = a.errorf("%w: %w", kind, err)
+			}
+			return nil, err
 		}
 		if try >= limit {
 			return nil, a.errorf("%w after %d tries", ErrStillRefused, try+1)
@@ -229,15 +233,22 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 // wider returns what to ask for when the API demands d of a request that had a grant.
 // APIs name all scopes that they want, or those alone that a token lacks, and do not say
 // which. So what is named is asked for by itself first; where that is refused as well, all
-// that was named for this request is asked for together.
+// that was named for this request is asked for together. Where a person logs in for it,
+// that is asked for at once, if it lies within the ceiling: they have agreed to a part of
+// it, and would have to log in twice.
 func (a *attempt) wider(d rar.Detail, used *Grant) rar.Detail {
 	if !d.IsScopes() || used == nil || !used.Detail.IsScopes() {
 		return d
 	}
 	again := a.scopes != nil
 	a.scopes = append(a.scopes, used.Detail.Actions...)
+	all := rar.Scopes(append(a.scopes, d.Actions...)...)
+	if !again && a.s.task.logsIn.Load() {
+		_, _, err := a.s.withinCeiling(a.t.Origin, all)
+		again = err == nil
+	}
 	if again {
-		return rar.Scopes(append(a.scopes, d.Actions...)...)
+		return all
 	}
 	return d
 }

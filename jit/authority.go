@@ -149,6 +149,9 @@ type Decision struct {
 	// added to the time between looks, for good (OpenID CIBA Core, section 11; RFC 8628,
 	// section 3.5).
 	SlowDown bool
+	// ForTask says that what is pending is no decision about a call, but a login, and that
+	// every call of the task may use what comes of it.
+	ForTask bool
 	// Decided is closed when it is worth to look again, before any time is over; nil when
 	// nothing tells.
 	Decided <-chan struct{}
@@ -233,6 +236,7 @@ const (
 	opStatus   = "tell the state of the request"
 	opToken    = "issue the token"
 	opComplete = "complete the task"
+	opDiscover = "find out who issues tokens for the API"
 )
 
 // Error says what was not done, and the Authority's error. It is for logs.

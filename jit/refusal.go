@@ -46,8 +46,12 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	return ch, err
 }
 
-// refusalKind returns the sentinel for what [challenge.Parse] could not turn into a demand.
+// refusalKind returns the sentinel for what [challenge.Parse] could not turn into a demand;
+// nil where it could, and the authorization server failed.
 func refusalKind(err error) error {
+	if _, failed := errors.AsType[*AuthorityError](err); failed {
+		return nil
+	}
 	step, ok := errors.AsType[*challenge.StepUpError](err)
 	switch {
 	case !ok:

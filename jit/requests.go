@@ -333,7 +333,9 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 	}
 	s.compare(key, d, &req.Decision)
 	if req.Status == StatusPending {
-		key = t.requests.bind(f, s)
+		if !req.ForTask {
+			key = t.requests.bind(f, s)
+		}
 		if !req.ExpiresAt.After(time.Now()) {
 			// The server names no end, or one that has passed as soon as it is named:
 			// the clocks differ.

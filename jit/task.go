@@ -30,6 +30,7 @@ type Task struct {
 	completing chan struct{} // one completion at a time
 	observing  sync.Mutex    // one event at a time
 	calls      atomic.Int64  // counts the calls without a name of their own
+	logsIn     atomic.Bool   // a person logs in for it, see [Discoverer]
 
 	secrets   secret.Scrubber
 	grants    *grants

@@ -91,7 +91,7 @@ func New(cfg Config) (*Client, error) {
 	back, _ := url.Parse(cfg.Redirect) // it was checked
 	c := &Client{cfg: cfg, timeout: defaultTimeout, shared: &shared{
 		given:    cfg,
-		receiver: &receiver{log: cfg.Logger, at: net.JoinHostPort(back.Hostname(), cmp.Or(back.Port(), "0")), path: back.EscapedPath(), logins: map[string]*login{}},
+		receiver: &receiver{log: cfg.Logger, on: net.JoinHostPort(back.Hostname(), cmp.Or(back.Port(), "0")), path: back.EscapedPath(), logins: map[string]*login{}},
 		clients:  map[string]place{}, tasks: map[string]jit.TaskSpec{}, keys: map[string]*dpop.Key{}, requests: map[string]*request{},
 		places: map[place]*Client{}, issuers: map[string]*Client{},
 	}}

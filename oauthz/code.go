@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
+	"github.com/jitagent/jitagent/rar"
 )
 
 const (
@@ -61,6 +64,7 @@ func (c *Client) authorize(ctx context.Context, req jit.Request, form url.Values
 	time.AfterFunc(c.cfg.LoginTimeout, func() { c.receiver.drop(l) })
 	c.hold(d.RequestID, q)
 	d.Status, d.ExpiresAt, d.Decided = jit.StatusPending, q.ExpiresAt, l.done
+	d.ForTask = c.logsIn(req.Detail)
 	d.Message = "the user is to log in"
 	return d, nil
 }
@@ -102,6 +106,42 @@ func (c *Client) address(ctx context.Context, m oauth.Metadata, req jit.Request,
 	return at, m.AuthorizationEndpoint + "?" + form.Encode(), nil
 }
 
+// refreshing returns how to go on with an earlier login of the task for the same scopes at
+// the same server, and as whom; nil where there is none, or nothing came with it that
+// spares the person another (RFC 6749, section 6).
+func (c *Client) refreshing(req jit.Request) (earlier *Client, form url.Values) {
+	if !c.logsIn(req.Detail) {
+		return nil, nil
+	}
+	c.mu.Lock()
+	held := maps.Clone(c.requests)
+	c.mu.Unlock()
+	var latest time.Time
+	for id, q := range held {
+		if task, _ := split(id); task != req.TaskID {
+			continue
+		}
+		q.mu.Lock()
+		r := q.record
+		q.mu.Unlock()
+		o, err := oauth.Decode(r.Answer)
+		token := o.Text("refresh_token")
+		if err != nil || token == "" || !rar.Equal(r.Detail, req.Detail) || r.Sent.Before(latest) {
+			continue
+		}
+		if at, err := c.at(r.Server); err == nil && at.cfg.Issuer == c.cfg.Issuer && at.cfg.Resource == c.cfg.Resource {
+			earlier, latest = at, r.Sent
+			form = at.form(AuthorizationCode)
+			form.Set("grant_type", "refresh_token")
+			form.Set("refresh_token", token)
+			if len(r.Detail.Actions) > 0 { // or its answer might leave out what it grants
+				form.Set("scope", strings.Join(r.Detail.Actions, " "))
+			}
+		}
+	}
+	return earlier, form
+}
+
 // returned looks whether a person has come back. What redeems their code is then in q;
 // until they have, and where they bring none, the decision says all.
 func (c *Client) returned(q *request, d jit.Decision) (_ jit.Decision, redeem bool, err error) {
@@ -109,7 +149,7 @@ func (c *Client) returned(q *request, d jit.Decision) (_ jit.Decision, redeem bo
 	select {
 	case <-l.done:
 	default:
-		d.Decided = l.done
+		d.Decided, d.ForTask = l.done, c.logsIn(q.Detail)
 		if !time.Now().Before(q.ExpiresAt) {
 			d.Status, q.Spent = jit.StatusExpired, true
 		}

@@ -27,6 +27,7 @@ type visit struct {
 	address string
 	back    *url.URL
 	asked   url.Values
+	opened  func() // what the person does then
 }
 
 func logins(s *fake.Server, change func(*oauthz.Config)) (*oauthz.Client, *visit) {
@@ -36,6 +37,9 @@ func logins(s *fake.Server, change func(*oauthz.Config)) (*oauthz.Client, *visit
 	cfg.Open = func(_ context.Context, address string) error {
 		v.address = address
 		v.back, v.asked = s.Visit(address)
+		if v.opened != nil {
+			v.opened()
+		}
 		return nil
 	}
 	if change != nil {

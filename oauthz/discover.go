@@ -72,9 +72,12 @@ func (c *Client) at(p *place) (*Client, error) {
 	return there, nil
 }
 
-// Discover is for [AuthorizationCode]: an API's own metadata (RFC 9728) says who issues tokens for it, now: it may have moved. Where the
-// configuration names an issuer, that must be among them, and an API without metadata is
-// taken for one of its own.
+var _ jit.Discoverer = (*Client)(nil)
+
+// Discover implements [jit.Discoverer] with [AuthorizationCode]: an API's own metadata
+// (RFC 9728) says who issues tokens for it, now: it may have moved. Where the configuration
+// names an issuer, that must be among them, and an API without metadata is taken for one of
+// its own.
 func (c *Client) Discover(ctx context.Context, origin jit.Origin, api, metadata string) (scopes []string, err error) {
 	if c.cfg.Mode != AuthorizationCode {
 		return nil, nil
@@ -104,12 +107,12 @@ func (c *Client) Discover(ctx context.Context, origin jit.Origin, api, metadata 
 			c.issuers[origin.String()] = at
 			c.mu.Unlock()
 		}
-		return m.Scopes, err
+		return append([]string{}, m.Scopes...), err
 	}
 	if c.cfg.Issuer == "" {
-		err = &Error{Op: opDiscover, Message: "the API does not say where its metadata is"}
+		return nil, &Error{Op: opDiscover, Message: "the API does not say who issues its tokens"}
 	}
-	return nil, err
+	return []string{}, nil
 }
 
 // server returns the client for the server that issues tokens for an API.

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/oauthz"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -24,13 +26,18 @@ type site struct {
 	servers                 map[string]*fake.Server // by issuer; the fake's metadata is made to fit
 	metadata                func(map[string]any)    // changes what a server says
 	registered              []map[string]any
-	asked                   []string // what was read of the API
+	token                   func(map[string]any) // changes a token response
+	scopes                  map[string]string    // of each token that was issued
+	api                     http.HandlerFunc     // what else there is at the API
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := "https://" + r.Host
 	if at == api {
-		s.asked = append(s.asked, r.URL.Path)
+		if r.URL.Path == "/mcp" {
+			s.api(w, r)
+			return
+		}
 		if r.URL.Path != s.place {
 			http.NotFound(w, r)
 			return
@@ -46,6 +53,12 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	server := s.servers[at]
 	if server.Answer == nil {
 		server.Answer = func(path string, _ url.Values, status int, body map[string]any) (int, map[string]any) {
+			if token, ok := body["access_token"].(string); ok {
+				s.scopes[token], _ = body["scope"].(string)
+				if s.token != nil {
+					s.token(body)
+				}
+			}
 			if strings.HasPrefix(path, "/.well-known/") {
 				body = maps.Clone(body)
 				if s.metadata != nil {
@@ -68,6 +81,7 @@ const mcp = api + "/mcp"
 func newSite() *site {
 	return &site{
 		resource: mcp, place: "/.well-known/oauth-protected-resource/mcp", issuer: "https://one.example.com",
+		scopes:  map[string]string{},
 		servers: map[string]*fake.Server{"https://one.example.com": {}, "https://two.example.com": {}},
 	}
 }
@@ -227,5 +241,127 @@ func TestConfigOfALogin(t *testing.T) {
 		if tt.wrong == "" && err != nil || tt.wrong != "" && (wrong == nil || !strings.Contains(err.Error(), tt.wrong)) {
 			t.Errorf("%s: New() = %v", name, err)
 		}
+	}
+}
+
+// A login serves every call of its task that its scopes suffice for; what it lacks is
+// asked for together with them, within the ceiling, and not for ever.
+func TestALoginServesTheTask(t *testing.T) {
+	all := rar.Scopes("mcp:basic", "mcp:write", "mcp:admin")
+	for _, tt := range []struct {
+		name    string
+		first   string // what the API says to a call without a token
+		need    string // the scope that it then wants of a call
+		ceiling []rar.Detail
+		asked   []string // the scopes of each login
+		want    error
+	}{
+		{"scopes are named", `, scope="mcp:basic"`, "mcp:basic", []rar.Detail{all}, []string{"mcp:basic"}, nil},
+		{"scopes are named elsewhere", ``, "mcp:basic", []rar.Detail{all}, []string{"mcp:basic"}, nil},
+		{"none is needed", ``, "", []rar.Detail{rar.Scopes()}, []string{""}, nil},
+		{"more are wanted", `, scope="mcp:basic"`, "mcp:write", []rar.Detail{all}, []string{"mcp:basic", "mcp:basic mcp:write"}, nil},
+		{"more are wanted than together", `, scope="mcp:basic"`, "mcp:write", []rar.Detail{rar.Scopes("mcp:basic"), rar.Scopes("mcp:write")}, []string{"mcp:basic", "mcp:write"}, nil},
+		{"others than the ceiling's", `, scope="mcp:basic"`, "mcp:root", []rar.Detail{all}, []string{"mcp:basic"}, jit.ErrOutsideCeiling},
+		{"a login that the ceiling has not", ``, "", []rar.Detail{rar.Scopes("mcp:write")}, nil, jit.ErrOutsideCeiling},
+		{"the same for ever", `, scope="mcp:basic"`, "never", []rar.Detail{all}, []string{"mcp:basic"}, jit.ErrStillRefused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSite()
+			s.api = func(w http.ResponseWriter, r *http.Request) {
+				token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+				scopes, known := s.scopes[token]
+				need := tt.need
+				switch {
+				case token == "":
+					w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+api+s.place+`"`+tt.first)
+					w.WriteHeader(http.StatusUnauthorized)
+				case !known:
+					t.Errorf("the token %q comes to the API", token)
+				case need == "never":
+					need = "mcp:basic"
+					fallthrough
+				case !slices.Contains(strings.Fields(scopes), need) && need != "":
+					w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+need+`"`)
+					w.WriteHeader(http.StatusForbidden)
+				}
+			}
+			client, v := s.client(t, nil)
+			engine := must(jit.New(jit.Config{Authority: client, Wait: time.Minute, PollInterval: time.Hour}))
+			task := engine.Start(t.Context(), jit.TaskSpec{}, nil)
+			var asked []string
+			v.opened = func() {
+				asked = append(asked, v.asked.Get("scope"))
+				_, _ = browse(t, v.with("iss", s.issuer))
+			}
+			web := &http.Client{Transport: &jit.Transport{Origin: must(jit.ParseOrigin(api)), Base: fake.Transport{Handler: s}}}
+			for _, args := range []string{"one", "two"} {
+				ctx := task.Call(t.Context(), jit.Call{Tool: "mcp__call", Args: args, Ceiling: tt.ceiling})
+				req := must(http.NewRequestWithContext(ctx, http.MethodPost, mcp, strings.NewReader(args)))
+				resp, err := web.Do(req)
+				if !errors.Is(err, tt.want) {
+					t.Errorf("%s: %v, want %v", args, err, tt.want)
+				}
+				if err == nil {
+					_ = resp.Body.Close()
+				}
+				if tt.want != nil {
+					break
+				}
+			}
+			if !slices.Equal(asked, tt.asked) {
+				t.Errorf("logged in for %q, want %q", asked, tt.asked)
+			}
+			if err := task.Complete(context.WithoutCancel(t.Context())); err != nil || s.servers[s.issuer].Live() != 0 {
+				t.Errorf("Complete() = %v, %d tokens alive", err, s.servers[s.issuer].Live())
+			}
+		})
+	}
+}
+
+// A refresh token spares the person another login for the same, for as long as the task
+// lasts, and ends with it.
+func TestALoginIsGoneOnWith(t *testing.T) {
+	s := newSite()
+	client, v := s.client(t, nil)
+	one := s.servers[s.issuer]
+	refuse := false
+	one.Refuse = func(form url.Values, _ int) (int, map[string]any) {
+		if form.Get("grant_type") == "refresh_token" && (refuse || form.Get("refresh_token") != "refresh-canary") {
+			return 400, map[string]any{"error": "invalid_grant"}
+		}
+		return 0, nil
+	}
+	s.token = func(body map[string]any) { body["refresh_token"] = "refresh-canary" }
+	v.opened = func() { _, _ = browse(t, v.with("iss", s.issuer)) }
+	v.task = must(client.CreateTask(t.Context(), jit.TaskSpec{})).ID
+	login := func(scope string) jit.Status {
+		d := must(client.Request(t.Context(), jit.Request{TaskID: v.task, Detail: rar.Scopes(scope), For: jit.Purpose{Origin: api}}))
+		first := d.Status
+		if first == jit.StatusPending {
+			d = must(client.Status(t.Context(), d.RequestID))
+		}
+		if issued, err := client.Token(t.Context(), d.RequestID); err != nil || issued.Token.IsZero() {
+			t.Errorf("Token() = %v", err)
+		}
+		return first
+	}
+	if login("a") != jit.StatusPending || login("b") != jit.StatusPending || login("a") != jit.StatusApproved {
+		t.Error("a person logs in for what they logged in for already, or not for something else")
+	}
+	refuse = true
+	if login("a") != jit.StatusPending {
+		t.Error("nobody is asked though the server does not go on")
+	}
+	if err := client.CompleteTask(t.Context(), v.task); err != nil || one.Live() != 0 {
+		t.Errorf("CompleteTask() = %v with %d tokens alive", err, one.Live())
+	}
+	ended := 0
+	for _, form := range one.Sent("/revoke") {
+		if form.Get("token") == "refresh-canary" {
+			ended++
+		}
+	}
+	if ended != 4 {
+		t.Errorf("the refresh token was revoked %d times, want once for each answer that had it", ended)
 	}
 }

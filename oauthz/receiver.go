@@ -1,6 +1,7 @@
 package oauthz
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -60,9 +61,11 @@ type receiver struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
-	at     string // host and port to listen on; the port of the first time is used again
+	on     string // host and port to listen on; port 0 is any
+	at     string // what was listened on last, which is tried first: servers may want it the same
 	path   string
-	server *http.Server
+	ln     net.Listener
+	server *http.Server      // on ln; nil while nobody is expected
 	logins map[string]*login // by state
 }
 
@@ -71,11 +74,14 @@ func (r *receiver) expect(l *login) (redirect string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server == nil {
-		ln, err := net.Listen("tcp", r.at)
+		ln, err := net.Listen("tcp", cmp.Or(r.at, r.on))
 		if err != nil {
-			return "", errors.New("nothing can listen on " + r.at + ", where the browser is to come back to")
+			ln, err = net.Listen("tcp", r.on)
 		}
-		r.at = ln.Addr().String()
+		if err != nil {
+			return "", errors.New("nothing can listen on " + r.on + ", where the browser is to come back to")
+		}
+		r.at, r.ln = ln.Addr().String(), ln
 		r.server = serve.New(r, ln, "http://"+r.at, r.log)
 		go func(s *http.Server) { _ = s.Serve(ln) }(r.server) // until it is closed
 	}
@@ -89,6 +95,7 @@ func (r *receiver) drop(l *login) {
 	defer r.mu.Unlock()
 	delete(r.logins, l.state)
 	if len(r.logins) == 0 && r.server != nil {
+		_ = r.ln.Close()          // now, for whoever is next
 		go func(s *http.Server) { // the page of the last answer may be under way
 			ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
 			defer cancel()

@@ -147,15 +147,27 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	case CIBA:
 		return at.ask(ctx, req, form, d, q)
 	case AuthorizationCode:
+		if earlier, form := at.refreshing(req); form != nil {
+			again := &request{record: record{Detail: req.Detail, Sent: q.Sent, Server: earlier.place()}}
+			if d, err := earlier.direct(ctx, req, form, d, again); err == nil && d.Status == jit.StatusApproved {
+				return d, nil
+			}
+			d.RequestID = req.TaskID + "." + rand.Text()
+		}
 		return at.authorize(ctx, req, form, d, q)
 	}
+	return at.direct(ctx, req, form, d, q)
+}
+
+// direct asks for a token that is issued at once or not at all.
+func (c *Client) direct(ctx context.Context, req jit.Request, form url.Values, d jit.Decision, q *request) (_ jit.Decision, err error) {
 	// What is issued from here on may never be heard of: the answer is waited for though
 	// the task may be ending, so that it can be revoked.
 	ctx = context.WithoutCancel(ctx)
 	if err := c.keep(ctx, d.RequestID, q.record); err != nil {
 		return jit.Decision{}, &Error{Op: opRequest, cause: err}
 	}
-	q.Answer, q.Sent, err = at.issue(ctx, opRequest, form, &q.record, req.TaskID, form.Get("subject_token"))
+	q.Answer, q.Sent, err = c.issue(ctx, opRequest, form, &q.record, req.TaskID, form.Get("subject_token"), form.Get("refresh_token"))
 	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
 		q.Answer = json.RawMessage("{}") // there is no token
 		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
@@ -202,14 +214,16 @@ func (c *Client) wanted(ctx context.Context, req jit.Request) (url.Values, error
 	}
 	if t.Scopes != nil {
 		scopes := t.Scopes(d)
-		if len(scopes) == 0 {
+		if len(scopes) == 0 && !c.logsIn(d) {
 			return nil, &Error{Op: opRequest, Message: "no scope is configured for " + d.String()}
 		}
 		if c.cfg.Mode == UMA {
 			form["permission"] = scopes
 			return form, namesPermissions(scopes)
 		}
-		form.Set("scope", strings.Join(scopes, " "))
+		if len(scopes) > 0 {
+			form.Set("scope", strings.Join(scopes, " "))
+		}
 		return form, c.exchange(ctx, req.TaskID, form)
 	}
 	text, err := d.Canonical()
@@ -252,6 +266,9 @@ func (c *Client) exchange(ctx context.Context, task string, form url.Values) err
 	form.Set("requested_token_type", typeAccessToken)
 	return nil
 }
+
+// logsIn reports whether a detail stands for a person's login, which serves a whole task.
+func (c *Client) logsIn(d rar.Detail) bool { return c.cfg.Mode == AuthorizationCode && d.IsScopes() }
 
 // typeOf says how a detail is asked for.
 func (c *Client) typeOf(d rar.Detail) (t Type, ok bool) {
@@ -508,7 +525,7 @@ func (c *Client) issued(r record, key *dpop.Key) (jit.Issued, error) {
 		}
 		asked = c.beyond(asked)
 		got = slices.Compact(slices.Sorted(slices.Values(got)))
-		if !t.Answer.Has("scope") || len(got) == 0 && len(asked) > 0 {
+		if !t.Answer.Has("scope") && !(c.logsIn(r.Detail) && len(asked) == 0) || len(got) == 0 && len(asked) > 0 {
 			// The specification takes a missing scope for the one that was asked for, and
 			// there are servers that leave it out when they grant none.
 			return jit.Issued{}, jit.ErrSilent

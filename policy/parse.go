@@ -115,8 +115,12 @@ func (r *reader) ceiling(tool string, n *yaml.Node) {
 	var scopes []string
 	before := len(r.errs)
 	r.members(n, "a ceiling", map[string]func(*yaml.Node){
-		"scopes": r.intoList(&scopes),
-		"type":   r.into(&c.Type), "actions": r.intoList(&c.Actions), "identifier": r.into(&c.Identifier),
+		"scopes": func(n *yaml.Node) {
+			if scopes = []string{}; n.Kind != yaml.SequenceNode || n.Anchor != "" || len(n.Content) > 0 { // none is a login
+				r.intoList(&scopes)(n)
+			}
+		},
+		"type": r.into(&c.Type), "actions": r.intoList(&c.Actions), "identifier": r.into(&c.Identifier),
 		"locations": r.intoList(&c.Locations), "datatypes": r.intoList(&c.DataTypes), "privileges": r.intoList(&c.Privileges),
 	})
 	if c.IsScopes() || scopes != nil && (c.Type != "" || c.Actions != nil) {
@@ -141,7 +145,7 @@ func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 	switch {
 	case d.Type == "":
 		r.fail(n, "a ceiling has no type")
-	case len(d.Actions) == 0:
+	case len(d.Actions) == 0 && !d.IsScopes():
 		r.fail(n, "a ceiling of type %s has no actions", d.Type)
 	}
 	for _, text := range append(append([]string{d.Type}, d.Actions...), append(d.DataTypes, d.Privileges...)...) {

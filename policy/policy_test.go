@@ -26,6 +26,7 @@ tools:
         actions: [create]
         locations: [https://api.example.com/v1/]
       - scopes: [reports:write, "reports:read"]
+      - scopes: []
 `
 
 // known are the tools that there are.
@@ -52,7 +53,7 @@ func TestCeilings(t *testing.T) {
 		"empty argument":  {"fetch_document", base, map[string]any{"document_id": ""}, []rar.Detail{second, slashed}},
 		"odd argument":    {"fetch_document", base, map[string]any{"document_id": []any{"doc_1"}}, []rar.Detail{second, slashed}},
 		"no API":          {"fetch_document", nil, map[string]any{"document_id": "doc/1"}, nil},
-		"no placeholder":  {"create_report", nil, nil, []rar.Detail{{Type: "file_access", Actions: []string{"create"}, Locations: []string{"https://api.example.com/v1/"}}, rar.Scopes("reports:read", "reports:write")}},
+		"no placeholder":  {"create_report", nil, nil, []rar.Detail{{Type: "file_access", Actions: []string{"create"}, Locations: []string{"https://api.example.com/v1/"}}, rar.Scopes("reports:read", "reports:write"), rar.Scopes()}},
 		"another tool":    {"delete_document", base, map[string]any{"document_id": "doc_1"}, nil},
 	} {
 		if diff := cmp.Diff(tt.want, p.Ceiling(tt.tool, tt.base, tt.args)); diff != "" {
@@ -89,7 +90,7 @@ tools:
       - {scopes: [a], locations: ["{api}"]}
       - {scopes: [a b]}
       - {scopes: ["{x}"]}
-      - {scopes: []}
+      - {scopes: {}}
   c:
     ceilings: [{type: t, actions: [read], identifier: "{any}"}]
   a_document:
@@ -150,7 +151,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, tool := range p.Tools() {
 			for _, d := range p.Ceiling(tool, &url.URL{Scheme: "https", Host: "api.test"}, map[string]any{"document_id": "x"}) {
-				if d.Type == "" || len(d.Actions) == 0 {
+				if d.Type == "" || len(d.Actions) == 0 && !d.IsScopes() {
 					t.Errorf("%q allows %v", text, d)
 				}
 			}

@@ -11,12 +11,13 @@ import (
 const ScopeType = "oauth_scope"
 
 // Scopes returns OAuth scopes as one detail, sorted and each once, so that a demand of
-// scopes is compared, recorded and shown like any other. It is valid if there is at
-// least one, each is a scope token (RFC 6749, section 3.3), and they are as many and as
-// long as the limits allow. Its actions are the scopes, and it has no other member.
+// scopes is compared, recorded and shown like any other. It is valid if each is a scope
+// token (RFC 6749, section 3.3), and they are as many and as long as the limits allow.
+// Its actions are the scopes, and it has no other member.
 //
 // One lies within another if all its scopes are among the other's, byte for byte: no
-// scope is known to include another.
+// scope is known to include another. No scope at all is a login: the token may do
+// whatever its server gives to whoever asks for none, and so lies only within itself.
 func Scopes(tokens ...string) Detail {
 	return Detail{Type: ScopeType, Actions: slices.Compact(slices.Sorted(slices.Values(tokens)))}
 }
@@ -27,8 +28,6 @@ func (d Detail) IsScopes() bool { return d.Type == ScopeType }
 // checkScopes holds a detail of [ScopeType] to what [Scopes] promises.
 func (d Detail) checkScopes() error {
 	switch n := len(d.Actions); {
-	case n == 0:
-		return errors.New("no scope")
 	case n > MaxList:
 		return fmt.Errorf("%d scopes, over the limit of %d", n, MaxList)
 	case d.Locations != nil || d.DataTypes != nil || d.Identifier != "" || d.Privileges != nil || len(d.Extra) > 0:

@@ -2,6 +2,7 @@ package challenge
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -32,6 +33,9 @@ func Write(w http.ResponseWriter, status int, detail rar.Detail, description str
 		return fmt.Errorf("challenge: %w", err)
 	}
 	if detail.IsScopes() {
+		if len(detail.Actions) == 0 {
+			return errors.New("challenge: no scope to demand")
+		}
 		refusal := refusalBody{Error: ScopeCode, Description: peer.Clean(description, MaxDescription)}
 		return answer(w, status, refusal, paramScope, strings.Join(detail.Actions, " "))
 	}
