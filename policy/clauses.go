@@ -229,6 +229,10 @@ func form(word, kind string) string {
 // many things were named that it could mean by "each".
 func (m message) asked(aim Aim, things int) int {
 	n, one, each := 0, false, false
+	kinds := make([][]string, len(aim.AskedBy))
+	for i, kind := range aim.AskedBy {
+		kinds[i] = strings.Fields(fold(kind))
+	}
 	for _, c := range m.clauses {
 		for i, t := range c {
 			if t.mute {
@@ -236,8 +240,8 @@ func (m message) asked(aim Aim, things int) int {
 			}
 			each = each || distributes[t.word] && (n > 0 || i > 0 && c[i-1].word == "for")
 			count := 0
-			for _, kind := range aim.AskedBy {
-				count = max(count, asks(c, i, kind, aim))
+			for _, words := range kinds {
+				count = max(count, asks(c, i, words, aim))
 			}
 			if count == 0 {
 				continue
@@ -255,10 +259,9 @@ func (m message) asked(aim Aim, things int) int {
 	return n
 }
 
-// asks says how many effects are asked for by the word of a clause at i, if it is one of
-// the kind: as a verb that orders, or as the thing that is ordered.
-func asks(c []token, i int, kind string, aim Aim) int {
-	words := strings.Fields(fold(kind))
+// asks says how many effects are asked for by the word of a clause at i, if it begins the
+// words of a kind: as a verb that orders, or as the thing that is ordered.
+func asks(c []token, i int, words []string, aim Aim) int {
 	if len(words) == 0 || i+len(words) > len(c) {
 		return 0
 	}

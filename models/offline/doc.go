@@ -12,8 +12,9 @@
 // Invariants:
 //
 //   - Equal requests give equal responses, call identifiers included.
-//   - Requests are never changed. The model holds no state and is safe for
-//     concurrent use.
+//   - Requests are never changed. The model is safe for concurrent use. It keeps what it
+//     made of a few documents, for the next request that holds the same ones; no answer
+//     depends on that.
 //   - Only the person's own text is a request. What tools return is quoted, never
 //     obeyed, and calls in the person's contents are dropped as forged.
 //   - A call that failed is not repeated within a turn. A call without a recorded

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/yuin/goldmark/ast"
 	east "github.com/yuin/goldmark/extension/ast"
@@ -54,6 +55,44 @@ const (
 	maxText  = 2 << 20 // of one document
 	maxTexts = 4 << 20 // of all the documents of one request
 )
+
+// A shelf keeps what was read last: the steps of a conversation read the same documents.
+type shelf struct {
+	mu   sync.Mutex
+	kept map[reading]*document
+}
+
+// A reading is a document as it was fetched, and how much of it is read.
+type reading struct {
+	outcome
+	limit int
+}
+
+// Bounds of a shelf.
+const (
+	maxKept     = 16 // documents
+	maxKeptText = 64 << 10
+)
+
+// read returns the document that o has. Nobody changes it.
+func (s *shelf) read(o outcome, limit int) *document {
+	s.mu.Lock()
+	d := s.kept[reading{o, limit}]
+	s.mu.Unlock()
+	if d != nil {
+		return d
+	}
+	d = readDocument(o.id, o.title, o.text, o.partial, limit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kept == nil || len(s.kept) >= maxKept {
+		s.kept = map[reading]*document{}
+	}
+	if len(o.text) <= maxKeptText {
+		s.kept[reading{o, limit}] = d
+	}
+	return d
+}
 
 // readDocument reads Markdown, or plain text, which is nearly the same. title may
 // be empty: then the front matter, the first heading or the id serves. At most

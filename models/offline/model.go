@@ -14,9 +14,9 @@ import (
 // same input may give another output.
 const Version = "offline-3"
 
-// Model is the offline model. It holds no state: its methods may be called from
-// many goroutines, and equal requests give equal responses.
-type Model struct{}
+// Model is the offline model. Its methods may be called from many goroutines, and
+// equal requests give equal responses.
+type Model struct{ shelf shelf }
 
 var _ model.LLM = (*Model)(nil)
 
@@ -29,13 +29,13 @@ func (*Model) Name() string { return "offline" }
 // GenerateContent implements [model.LLM]. It reads req and never changes it. With
 // stream, a text comes in pieces marked Partial and then once more whole; calls
 // come only in that last response. It fails only when ctx has ended.
-func (*Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
+func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		if req == nil {
 			req = &model.LLMRequest{}
 		}
 		var responses []*model.LLMResponse
-		next := plan(req.Contents, req.Config)
+		next := plan(req.Contents, req.Config, &m.shelf)
 		if stream {
 			for piece := range pieces(next.text) {
 				part := genai.NewContentFromText(piece, genai.RoleModel)

@@ -418,35 +418,38 @@ func TestUsageGrowsWithTheText(t *testing.T) {
 	}
 }
 
-// Equal requests give equal responses, from many goroutines, and stay as they were.
+// Equal requests give equal responses, from many goroutines and whatever came between,
+// and stay as they were.
 func TestRequestsAreNeitherChangedNorRemembered(t *testing.T) {
-	c := &talk{t: t, config: analystTools(), answer: corpus(t)}
-	c.say("Read doc_q4, doc_policy and doc_russian and make a report called 'All'")
-	c.say("which risks?")
-	req := &model.LLMRequest{Contents: c.contents[:len(c.contents)-1], Config: c.config}
-	before, err := json.Marshal(req)
-	if err != nil {
-		t.Fatal(err)
+	other := func(*genai.FunctionCall) map[string]any {
+		return map[string]any{"content": "There are no risks in it."}
 	}
-	want := one(t, req, false)
+	m := offline.New()
 	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for resp, err := range offline.New().GenerateContent(t.Context(), req, false) {
-				if diff := cmp.Diff(want, resp); diff != "" || err != nil {
-					t.Errorf("another response, %v (-first +now):\n%s", err, diff)
+	for _, answer := range []func(*genai.FunctionCall) map[string]any{corpus(t), other} {
+		c := &talk{t: t, config: analystTools(), answer: answer}
+		c.say("Read doc_q4, doc_policy and doc_russian and make a report called 'All'")
+		c.say("which risks?")
+		req := &model.LLMRequest{Contents: c.contents[:len(c.contents)-1], Config: c.config}
+		before, err := json.Marshal(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := one(t, req, false)
+		for range 8 {
+			wg.Go(func() {
+				for resp, err := range m.GenerateContent(t.Context(), req, false) {
+					if diff := cmp.Diff(want, resp); diff != "" || err != nil {
+						t.Errorf("another response, %v (-first +now):\n%s", err, diff)
+					}
 				}
-			}
-		})
+				if after, err := json.Marshal(req); err != nil || string(before) != string(after) {
+					t.Errorf("the request was changed, %v", err)
+				}
+			})
+		}
 	}
 	wg.Wait()
-	after, err := json.Marshal(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(before) != string(after) {
-		t.Error("the request was changed")
-	}
 }
 
 // Huge histories and documents are read, not refused, and the answer stays small.

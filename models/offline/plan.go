@@ -20,7 +20,7 @@ type step struct {
 // plan decides the next step from the history and the declared tools alone.
 // Nothing that a tool returned is read as a request: results only end up in what
 // is quoted.
-func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
+func plan(contents []*genai.Content, config *genai.GenerateContentConfig, shelf *shelf) step {
 	turns := readTurns(contents)
 	box := findTools(config)
 	if len(turns) == 0 {
@@ -55,7 +55,7 @@ func plan(contents []*genai.Content, config *genai.GenerateContentConfig) step {
 		return s
 	}
 	w := work{job: j, report: report}
-	w.gather(p, docs)
+	w.gather(p, docs, shelf)
 	if w.report == nil && w.wantsReport() && box.report != nil {
 		return step{calls: []*genai.FunctionCall{call(box.report.name, w.reportArgs(box.report))}}
 	}
@@ -95,7 +95,7 @@ type work struct {
 
 // gather looks up every document of the job: this turn's outcome, or an earlier
 // one.
-func (w *work) gather(p past, docs map[string]outcome) {
+func (w *work) gather(p past, docs map[string]outcome, s *shelf) {
 	for _, id := range w.job.docs {
 		o, now := docs[id]
 		if !now {
@@ -107,7 +107,7 @@ func (w *work) gather(p past, docs map[string]outcome) {
 			continue
 		}
 		w.anew = w.anew || now
-		w.docs = append(w.docs, readDocument(o.id, o.title, o.text, o.partial, textLimit(len(w.job.docs))))
+		w.docs = append(w.docs, s.read(o, textLimit(len(w.job.docs))))
 	}
 }
 

@@ -142,10 +142,12 @@ func sentences(s string) iter.Seq[string] {
 
 // runOn returns how many bytes s begins with that end no sentence and that do not
 // matter for where the next one ends. It spares most of the rules: of ASCII, only
-// these marks end a sentence, and only the character before them counts.
+// these marks end a sentence, a point not before a digit, and only the character before
+// them counts.
 func runOn(s string) int {
 	for i := range len(s) {
 		switch c := s[i]; {
+		case c == '.' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
 		case c >= utf8.RuneSelf, c == '.', c == '!', c == '?', c == '\n', c == '\r':
 			return max(0, i-1)
 		}

@@ -83,6 +83,14 @@ type declaration struct {
 	// name and first are the words of its name and of the first sentence that
 	// describes it.
 	name, first []string
+	params      []parameter // in the order of their names
+}
+
+// A parameter is one of a tool's, with the words of its name and of its description.
+type parameter struct {
+	schema
+	name         string
+	words, about []string
 }
 
 // read reads a declaration; whatever type holds its parameters is read through its
@@ -103,7 +111,11 @@ func read(d *genai.FunctionDeclaration) (_ declaration, ok bool) {
 		out.first = nameWords(first)
 		break
 	}
-	return out, len(out.schema.Properties) > 0
+	for _, name := range sortedNames(out.schema.Properties) {
+		p := out.schema.Properties[name]
+		out.params = append(out.params, parameter{p, name, nameWords(name), nameWords(p.Description)})
+	}
+	return out, len(out.params) > 0
 }
 
 // findTools looks through the declarations. Of several that fit, the best fits;
@@ -117,8 +129,8 @@ func findTools(config *genai.GenerateContentConfig) toolbox {
 		if !ok {
 			continue
 		}
-		for name := range d.schema.Properties {
-			box.reserved[strings.ToLower(name)] = true
+		for _, p := range d.params {
+			box.reserved[strings.ToLower(p.name)] = true
 		}
 		if t, score := d.asFetch(); score > bestFetch {
 			box.fetch, bestFetch = t, score
@@ -193,9 +205,9 @@ func (d declaration) asReport() (*reportTool, int) {
 	if !d.does(writeVerb) || !d.fillable(t.title, t.content) {
 		return nil, 0
 	}
-	for _, p := range sortedNames(d.schema.Properties) {
-		if prop := d.schema.Properties[p]; sourceWord.is(strings.ToLower(p)) && prop.is("array") && prop.Items != nil && prop.Items.is("string") {
-			t.sources = p
+	for _, p := range d.params {
+		if sourceWord.is(strings.ToLower(p.name)) && p.is("array") && p.Items != nil && p.Items.is("string") {
+			t.sources = p.name
 		}
 	}
 	return t, 1 + d.speaksOf(reportWord)
@@ -204,10 +216,10 @@ func (d declaration) asReport() (*reportTool, int) {
 // param returns the string parameter, other than not, that scores best by the words
 // of its name and description; empty when none scores.
 func (d declaration) param(not string, score func(name, about []string) int) (param string, best int) {
-	for _, p := range sortedNames(d.schema.Properties) {
-		if prop := d.schema.Properties[p]; p != not && prop.is("string") {
-			if n := score(nameWords(p), nameWords(prop.Description)); n > best {
-				param, best = p, n
+	for _, p := range d.params {
+		if p.name != not && p.is("string") {
+			if n := score(p.words, p.about); n > best {
+				param, best = p.name, n
 			}
 		}
 	}
