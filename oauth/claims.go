@@ -27,8 +27,10 @@ type Claims struct {
 	// said, empty when it is said to be nothing.
 	Details []rar.Detail
 	// KeyBound says that the token is of use only with a proof of a key (cnf; RFC
-	// 7800), and so is no bearer token.
-	KeyBound bool
+	// 7800), and so is no bearer token. Thumbprint is that key's, where the proof is
+	// DPoP's and nothing else is asked for (jkt; RFC 9449, section 6.1); else "".
+	KeyBound   bool
+	Thumbprint string
 
 	// LumoAuth's own: the agent and task that a token is for, whether it was issued for
 	// a task, and token_use, which tells access tokens from others.
@@ -99,6 +101,9 @@ func (o Object) claims() (c Claims, err error) {
 		Scopes:   o.scopes(),
 		KeyBound: o.Has("cnf"),
 		JIT:      o.Flag("jit"),
+	}
+	if cnf := o.Object("cnf"); len(cnf) == 1 {
+		c.Thumbprint = cnf.Text("jkt")
 	}
 	for _, f := range []struct {
 		name string

@@ -3,46 +3,47 @@ package resource
 import (
 	"net/http"
 	"strings"
+
+	"github.com/jitagent/jitagent/dpop"
 )
 
 // maxToken bounds a token, and with it what is decoded before a signature is
 // checked.
 const maxToken = 16 << 10
 
-// bearer returns the one token of r (RFC 6750, section 2.1). The query and the
+// credential returns the one token of r, and whether it is sent as one that is bound to a
+// key (RFC 6750, section 2.1; RFC 9449, section 7.1). The query and the
 // body are no place for a token: the first ends up in logs, and reading the
 // second belongs to the handler.
-func bearer(r *http.Request) (string, error) {
+func (v *Verifier) credential(r *http.Request) (token string, proven bool, err error) {
 	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
-		return "", malformed("token in the query")
+		return "", false, malformed("token in the query")
 	}
 	values := r.Header.Values("Authorization")
 	switch {
 	case len(values) == 0:
-		return "", ErrNoToken
+		return "", false, ErrNoToken
 	case len(values) > 1:
-		return "", malformed("several Authorization headers")
+		return "", false, malformed("several Authorization headers")
 	}
-	return parseBearer(values[0])
-}
-
-// parseBearer reads the value of an Authorization header. A scheme other than
-// Bearer counts as no token, since it may be meant for someone else.
-func parseBearer(value string) (string, error) {
-	scheme, rest, found := strings.Cut(value, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", ErrNoToken
+	// A scheme that is not ours counts as no token, since it may be meant for someone else.
+	scheme, rest, found := strings.Cut(values[0], " ")
+	proven = v.proofs != nil && strings.EqualFold(scheme, dpop.Scheme)
+	if !proven && !strings.EqualFold(scheme, "Bearer") {
+		return "", false, ErrNoToken
 	}
-	token := strings.Trim(rest, " ")
+	token = strings.Trim(rest, " ")
 	switch {
 	case !found || token == "":
-		return "", malformed("empty token")
+		return "", proven, malformed("empty token")
 	case len(token) > maxToken:
-		return "", malformed("token too long")
+		return "", proven, malformed("token too long")
 	case !isToken68(token):
-		return "", malformed("not one token")
+		return "", proven, malformed("not one token")
+	case !proven && v.dpop == RequireDPoP:
+		return "", false, invalid("a bearer token, where tokens must be bound to a key")
 	}
-	return token, nil
+	return token, proven, nil
 }
 
 // isToken68 reports whether s is a token68 of RFC 9110, section 11.2.

@@ -68,8 +68,6 @@ func (v *Verifier) token(c *oauth.Claims) (*Token, error) {
 		return nil, invalid("expires before it is valid")
 	case c.Use != "" && c.Use != "access" && c.Use != "jit":
 		return nil, invalid("not an access token") // an ID token may have typ JWT as well
-	case c.KeyBound:
-		return nil, invalid("bound to a key, not a bearer token")
 	case v.audience != "" && !slices.Contains(c.Audience, v.audience):
 		return nil, invalid("this API is not in the token's audience")
 	}
@@ -83,5 +81,6 @@ func (v *Verifier) token(c *oauth.Claims) (*Token, error) {
 		Scopes:    c.Scopes,
 		ExpiresAt: c.ExpiresAt,
 		JIT:       c.JIT,
+		Key:       c.Thumbprint,
 	}, nil
 }

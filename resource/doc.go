@@ -24,10 +24,9 @@
 // signature, and many introspect no JWTs. The choice is the API owner's, and the second
 // gives up that a revoked token stops.
 //
-// The package knows bearer tokens only. A token bound to a key (a cnf claim, as
-// with DPoP) is refused, because presenting it as a bearer token is what the
-// binding is there to prevent (RFC 9449, section 7.2). Opaque tokens are refused
-// too: there is no signature to check.
+// A token that is bound to a key (cnf) is never taken as a bearer token, which is what the
+// binding is there to prevent (RFC 9449, section 7.2). With [Config.DPoP] it is taken with
+// a proof of that key for this very request; bound in another way, it is refused.
 //
 // No error, log line or answer of this package holds a token or a secret.
 package resource

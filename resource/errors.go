@@ -7,10 +7,13 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/jitagent/jitagent/dpop"
 )
 
 // What [Verifier.Verify] returns, wrapped with a reason for the log. The reasons
-// hold no token. Any other error is not returned.
+// hold no token. Besides, it returns [dpop.ErrProof] and [dpop.ErrNonce] for a token that
+// is bound to a key and may well be good: 401. Any other error is not returned.
 var (
 	// ErrNoToken says that the request carries no bearer token: 401.
 	ErrNoToken = errors.New("resource: no access token")
@@ -50,6 +53,10 @@ var refusals = []struct {
 		"send exactly one access token, in one Authorization header with the Bearer scheme", true},
 	{ErrInvalidToken, http.StatusUnauthorized, "invalid_token",
 		"the access token is expired, revoked or not valid here", true},
+	{dpop.ErrProof, http.StatusUnauthorized, dpop.CodeProof,
+		"the proof is missing, was sent before, or was not made for this request", true},
+	{dpop.ErrNonce, http.StatusUnauthorized, dpop.CodeNonce,
+		"repeat the call with a proof that has the nonce", true},
 	{ErrUnavailable, http.StatusServiceUnavailable, "temporarily_unavailable",
 		"the access token cannot be checked at the moment, try again shortly", false},
 }
@@ -61,19 +68,31 @@ var refusals = []struct {
 // log. An empty realm is "api".
 func Refuse(w http.ResponseWriter, realm string, err error) {
 	h := w.Header()
+	schemes := []string{"Bearer"}
+	if bound, ok := errors.AsType[*refusal](err); ok {
+		schemes = bound.schemes
+		if bound.nonce != "" {
+			h.Set(dpop.HeaderNonce, bound.nonce)
+		}
+	}
 	for _, r := range refusals {
 		if !errors.Is(err, r.err) {
 			continue
 		}
-		switch {
-		case r.status == http.StatusServiceUnavailable:
+		if r.status == http.StatusServiceUnavailable {
 			h.Set("Retry-After", "2")
-		case r.challenge:
-			h.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm=%s, error="%s", error_description="%s"`,
-				quote(realm), r.code, r.description))
-		default:
-			// Without a token there is no error to report (RFC 6750, section 3.1).
-			h.Set("WWW-Authenticate", "Bearer realm="+quote(realm))
+			schemes = nil
+		}
+		h.Del("WWW-Authenticate")
+		for i, scheme := range schemes {
+			value := scheme + " realm=" + quote(realm)
+			if r.challenge && i == 0 { // without a token there is no error to report (RFC 6750, section 3.1)
+				value += fmt.Sprintf(`, error="%s", error_description="%s"`, r.code, r.description)
+			}
+			if scheme == dpop.Scheme {
+				value += `, algs="` + dpop.Algorithms + `"`
+			}
+			h.Add("WWW-Authenticate", value)
 		}
 		WriteError(w, r.status, r.code, r.description)
 		return

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
@@ -61,7 +62,7 @@ func (i *introspector) ask(ctx context.Context, raw string) (*oauth.Introspectio
 
 // active returns what an authorization server says of a token, of which it is all that is
 // known: nothing is read from the token itself.
-func (v *Verifier) active(ctx context.Context, raw string) (*Token, error) {
+func (v *Verifier) active(ctx context.Context, r *http.Request, raw string, proven bool) (*Token, error) {
 	in, err := v.inspect.ask(ctx, raw)
 	if err != nil {
 		return nil, err
@@ -70,10 +71,13 @@ func (v *Verifier) active(ctx context.Context, raw string) (*Token, error) {
 	c.Issuer = cmp.Or(c.Issuer, v.issuer)     // which was asked
 	c.Subject = cmp.Or(c.Subject, c.ClientID) // a token of the client itself (RFC 9068, section 2.2)
 	token, err := v.token(&c)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = v.agree(token, in)
 	}
-	return token, v.agree(token, in)
+	if err == nil {
+		err = v.prove(r, raw, proven, &c)
+	}
+	return token, err
 }
 
 // agree checks that in speaks of the token t and of an access token, and narrows
@@ -81,10 +85,10 @@ func (v *Verifier) active(ctx context.Context, raw string) (*Token, error) {
 // promises few.
 func (v *Verifier) agree(t *Token, in *oauth.Introspection) error {
 	switch {
-	case in.TokenType != "" && !strings.EqualFold(in.TokenType, "Bearer"):
-		return invalid("introspection: not a bearer access token")
-	case in.KeyBound:
-		return invalid("introspection: bound to a key, not a bearer token")
+	case in.TokenType != "" && !strings.EqualFold(in.TokenType, "Bearer") && (t.Key == "" || !strings.EqualFold(in.TokenType, dpop.Scheme)):
+		return invalid("introspection: not an access token of this kind")
+	case in.KeyBound && (t.Key == "" || in.Thumbprint != t.Key):
+		return invalid("introspection: bound to another key, or in another way")
 	case in.Issuer != "" && in.Issuer != v.issuer:
 		return invalid("introspection: wrong issuer")
 	case !in.ExpiresAt.IsZero() && !v.now().Before(in.ExpiresAt.Add(v.leeway)):

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -31,7 +32,7 @@ func FromContext(ctx context.Context) (*Token, bool) {
 // nothing. It must not read the body. Its error is logged and not shown.
 //
 // next finds the token with FromContext. The request that it sees has no
-// Authorization header, so that it can neither log nor forward it.
+// Authorization header and no proof, so that it can neither log nor forward them.
 func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
@@ -44,6 +45,9 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 			v.log.Log(ctx, level, "request refused", "method", r.Method, "reason", err.Error())
 			Refuse(w, v.realm, err)
 			return
+		}
+		if token.Nonce != "" {
+			w.Header().Set(dpop.HeaderNonce, token.Nonce)
 		}
 		detail, err := need(r)
 		if err != nil {
@@ -63,6 +67,7 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 		r = r.WithContext(context.WithValue(ctx, contextKey{}, token))
 		r.Header = r.Header.Clone()
 		r.Header.Del("Authorization")
+		r.Header.Del(dpop.Header)
 		next.ServeHTTP(w, r)
 	})
 }

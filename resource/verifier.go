@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
@@ -60,6 +61,14 @@ type Config struct {
 	// Dialect is how Require demands authority; the zero Dialect is LumoAuth's.
 	Dialect Dialect
 
+	// DPoP says what is taken of tokens that are bound to a key (RFC 9449). Each process
+	// remembers for itself which proofs it was sent: of several that serve one API, each
+	// takes a proof once. All but NoDPoP need Location, for which proofs are made.
+	DPoP DPoP
+	// Nonces says that proofs must have a nonce of this Verifier's (section 9): clients
+	// get it with every answer, and a first request costs one round trip more.
+	Nonces bool
+
 	// Leeway is how far the clocks may differ; 0 is 10 seconds, negative is none.
 	Leeway time.Duration
 
@@ -101,6 +110,18 @@ const (
 	Remediation
 )
 
+// DPoP is what is taken of tokens that are bound to a key.
+type DPoP uint8
+
+const (
+	// NoDPoP takes none: such a token is refused.
+	NoDPoP DPoP = iota
+	// AcceptDPoP takes them with a proof, and bearer tokens as well.
+	AcceptDPoP
+	// RequireDPoP takes no bearer tokens.
+	RequireDPoP
+)
+
 // defaultLeeway is enough for machines that keep time by NTP.
 const defaultLeeway = 10 * time.Second
 
@@ -117,6 +138,8 @@ type Verifier struct {
 	log      *slog.Logger
 	keys     *keySet
 	inspect  *introspector
+	dpop     DPoP
+	proofs   *dpop.Verifier // nil with NoDPoP
 }
 
 // A Token is an access token that was good at the time of the call. It does not
@@ -135,6 +158,13 @@ type Token struct {
 
 	ExpiresAt time.Time
 	JIT       bool // the token was issued for a task
+
+	// Key is the thumbprint of the key that the token is bound to, of which the call had
+	// a proof; "" for a bearer token.
+	Key string
+	// Nonce is to be sent in the header DPoP-Nonce of the answer, whatever it is; "" where
+	// none is wanted. Require does so.
+	Nonce string
 }
 
 // Covers reports whether one detail of t contains need, or its scopes do where need is
@@ -172,7 +202,16 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	var proofs *dpop.Verifier
+	if cfg.DPoP != NoDPoP {
+		var err error
+		if proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.Location, Nonces: cfg.Nonces, Now: cfg.Now}); err != nil {
+			return nil, fmt.Errorf("resource: configuration: Location: %w", err)
+		}
+	}
 	return &Verifier{
+		dpop:     cfg.DPoP,
+		proofs:   proofs,
 		issuer:   cfg.Issuer,
 		audience: cfg.Audience,
 		location: cfg.Location,
@@ -214,6 +253,9 @@ func (c *Config) check() error {
 	if c.Dialect > Remediation {
 		problems = append(problems, errors.New("Dialect is none"))
 	}
+	if c.DPoP > RequireDPoP || c.DPoP == NoDPoP && c.Nonces {
+		problems = append(problems, errors.New("DPoP is none, or Nonces is set without it"))
+	}
 	if len(problems) > 0 {
 		return fmt.Errorf("resource: configuration: %w", errors.Join(problems...))
 	}
@@ -221,21 +263,37 @@ func (c *Config) check() error {
 }
 
 // Verify returns what the token of r grants, or an error that is ErrNoToken,
-// ErrMalformed, ErrInvalidToken or ErrUnavailable. It reads r's headers and
-// query, never its body, and asks the authorization server within ctx.
+// ErrMalformed, ErrInvalidToken, ErrUnavailable, [dpop.ErrProof] or [dpop.ErrNonce]. It
+// reads r's headers and query, never its body, and asks the authorization server within ctx.
 func (v *Verifier) Verify(ctx context.Context, r *http.Request) (*Token, error) {
-	raw, err := bearer(r)
-	if err != nil {
-		return nil, err
+	raw, proven, err := v.credential(r)
+	var token *Token
+	if err == nil {
+		token, err = v.verify(ctx, r, raw, proven)
 	}
+	switch {
+	case err != nil && v.proofs != nil:
+		return nil, &refusal{err, v.schemes(proven), v.proofs.Nonce()}
+	case err != nil:
+		return nil, err
+	case proven:
+		token.Nonce = v.proofs.Nonce()
+	}
+	return token, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, r *http.Request, raw string, proven bool) (*Token, error) {
 	if v.trust == Active {
-		return v.active(ctx, raw)
+		return v.active(ctx, r, raw, proven)
 	}
 	c, err := v.signed(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
 	token, err := v.token(c)
+	if err == nil {
+		err = v.prove(r, raw, proven, c)
+	}
 	if err != nil || v.trust == Signed {
 		return token, err
 	}

@@ -54,7 +54,7 @@ var allowed = map[string][]string{
 	"dev/lumodev": {"state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
-	"resource":   {"jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
 
 	// Both of them started together.
