@@ -31,7 +31,8 @@ import (
 // Config says what to start. The zero value is an authorization server alone, on a
 // free port, that keeps nothing.
 type Config struct {
-	// Auth is the authorization server. StateDir and Logger of this Config go into it
+	// Auth is the authorization server. Where it demands that tokens are bound to a key,
+	// the API takes no others. StateDir and Logger of this Config go into it
 	// where it leaves them out, and its BaseURL is where it listens unless it has one.
 	Auth     lumodev.Config
 	AuthAddr string // host:port; "" is a free port on loopback
@@ -173,6 +174,12 @@ func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
 	s.API, err = s.listen("the protected API", cfg.APIAddr, "", cfg.AllowRemote, func(base string) (http.Handler, error) {
 		guarded := s.Guard()
 		guarded.Logger = cfg.Logger
+		if cfg.Documents != nil {
+			guarded.DPoP, guarded.Location = resource.AcceptDPoP, base
+		}
+		if cfg.Auth.DPoP {
+			guarded.DPoP, guarded.Nonces, guarded.Location = resource.RequireDPoP, true, base
+		}
 		if cfg.Guard != nil {
 			cfg.Guard(&guarded, base)
 		}
@@ -232,7 +239,7 @@ func (s *Servers) listen(what, addr, base string, allowRemote bool, made func(ba
 // Client says how the first agent reaches the authorization server.
 func (s *Servers) Client() lumoauth.Config {
 	cfg := s.Auth.Config()
-	return lumoauth.Config{URL: s.AuthURL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret}
+	return lumoauth.Config{URL: s.AuthURL, Org: cfg.Org, ClientID: cfg.Agents[0].ClientID, ClientSecret: cfg.Agents[0].ClientSecret, DPoP: cfg.DPoP}
 }
 
 // Guard says how the first resource server asks about the tokens of its callers.

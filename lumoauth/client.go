@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
@@ -35,6 +36,7 @@ type Client struct {
 	maxWait   time.Duration
 	log       *slog.Logger
 	agent     *tokenSource
+	key       *dpop.Key // that the agent's tokens are bound to; nil for bearer tokens
 }
 
 // New checks cfg whole and returns a client. It does no I/O: the first call logs
@@ -78,6 +80,11 @@ func New(cfg Config) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.DPoP {
+		if c.key, err = new(dpop.Client).NewKey(); err != nil {
+			return nil, err
+		}
+	}
 	c.agent = newTokenSource(opLogin, 2*c.timeout, c.login)
 	return c, nil
 }
@@ -95,6 +102,7 @@ type call struct {
 	form     url.Values
 	json     []byte
 	bearer   secret.String
+	proven   bool // with a proof of the agent's key, if it has one
 	asClient bool // authenticate with the client credentials
 	repeat   repeat
 	hide     []secret.String // credentials in form, besides the client's own
@@ -155,12 +163,17 @@ func (c *Client) withAgent(ctx context.Context, op string, build func(token secr
 	if err != nil {
 		return answer{}, err
 	}
-	a, err := c.once(ctx, build(token.value))
+	send := func() (answer, error) {
+		r := build(token.value)
+		r.proven = true
+		return c.once(ctx, r)
+	}
+	a, err := send()
 	if a.status == http.StatusUnauthorized && c.agent.drop(token) {
 		if token, err = c.agent.get(ctx, op); err != nil {
 			return answer{}, err
 		}
-		a, err = c.once(ctx, build(token.value))
+		a, err = send()
 	}
 	if err == nil {
 		token.accepted.Store(true)

@@ -48,6 +48,11 @@ type Config struct {
 	// Scopes are asked for at login. nil leaves them to the registration.
 	Scopes []string
 
+	// DPoP asks for tokens that are bound to a key of the client's (RFC 9449), made by New
+	// and in memory only. A bearer token is not used then. A redeemed token is bound to the
+	// same key, since the server knows who redeems by it.
+	DPoP bool
+
 	// HTTPClient lends its Transport, and its Timeout for one try. Its cookie jar
 	// and redirect policy are not used: no redirect is ever followed. nil, or a nil
 	// Transport, means a transport of the client's own, with the proxy of the

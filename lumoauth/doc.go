@@ -28,5 +28,5 @@
 //
 // The package keeps nothing on disk, does not wait for decisions (the jit engine
 // polls), and does not read the tokens it is given: they are opaque to a client.
-// It speaks bearer tokens only; DPoP-bound ones are refused by name.
+// It speaks bearer tokens, or with [Config.DPoP] such as are bound to a key; the other kind is refused by name.
 package lumoauth

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 )
@@ -157,6 +158,8 @@ func hintOf(kind error, status int, code, contentType string) string {
 	switch {
 	case errors.Is(kind, ErrInvalidClient):
 		return "check the client id and secret, AGENT_CLIENT_ID and AGENT_CLIENT_SECRET"
+	case code == dpop.CodeProof:
+		return "it wants tokens that are bound to a key, and a proof of that: set DPoP, ANALYST_DPOP=true"
 	case code == "invalid_tenant" || code == "tenant_not_found":
 		return "check the organization, LUMOAUTH_ORG_ID"
 	case errors.Is(kind, ErrRedirected):

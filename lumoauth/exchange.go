@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -76,12 +77,12 @@ func (c *Client) ExchangeOnBehalfOf(ctx context.Context, ex Exchange) (*Delegate
 
 // Token returns the delegated token, exchanged anew when it is about to expire,
 // by the rules of [Client.AgentToken].
-func (d *Delegated) Token(ctx context.Context) (secret.String, error) {
+func (d *Delegated) Token(ctx context.Context) (jit.Credential, error) {
 	t, err := d.get(ctx)
 	if err != nil {
-		return secret.String{}, err
+		return jit.Credential{}, err
 	}
-	return t.value, nil
+	return jit.Credential{Token: t.value, DPoP: d.c.key}, nil
 }
 
 // Scopes returns the scopes that were granted with the token of now; nil when the
@@ -128,7 +129,7 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 	if err != nil {
 		return nil, err
 	}
-	t, err := oauth.ParseToken(a.body, false)
+	t, err := oauth.ParseToken(a.body, c.key != nil)
 	if err != nil {
 		return nil, unusable(opExchange, a, err)
 	}

@@ -48,7 +48,7 @@ func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 	if err != nil {
 		return jit.Credential{}, err
 	}
-	return jit.Credential{Token: t.value}, nil
+	return jit.Credential{Token: t.value, DPoP: c.key}, nil
 }
 
 // login makes one try with the client credentials (RFC 6749, section 4.4).
@@ -58,12 +58,12 @@ func (c *Client) login(ctx context.Context) (*cachedToken, error) {
 		form.Set("scope", strings.Join(c.scopes, " "))
 	}
 	a, err := c.once(ctx, call{
-		op: opLogin, method: http.MethodPost, path: "/oauth/token", form: form, asClient: true, repeat: repeatSafe,
+		op: opLogin, method: http.MethodPost, path: "/oauth/token", form: form, asClient: true, proven: true, repeat: repeatSafe,
 	})
 	if err != nil {
 		return nil, err
 	}
-	issued, err := oauth.ParseToken(a.body, false)
+	issued, err := oauth.ParseToken(a.body, c.key != nil)
 	if err != nil {
 		return nil, unusable(opLogin, a, err)
 	}

@@ -194,7 +194,7 @@ func TestDevServerDelegation(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Token() = %v", err)
 	}
-	if in, err := c.Introspect(ctx, token); err != nil || !in.Active {
+	if in, err := c.Introspect(ctx, token.Token); err != nil || !in.Active {
 		t.Errorf("Introspect() of the delegated token = %+v, %v, want active", in, err)
 	}
 	if _, err := c.ExchangeOnBehalfOf(ctx, lumoauth.Exchange{Subject: lumoauth.StaticToken(secret.New("no-such-token"))}); err == nil {

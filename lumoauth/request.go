@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
@@ -200,7 +201,7 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	if err != nil {
 		return jit.Issued{}, err
 	}
-	t, err := oauth.ParseToken(a.body, false)
+	t, err := oauth.ParseToken(a.body, c.key != nil)
 	if id := t.Answer.Text("jit_request_id"); err == nil && id != "" && id != requestID {
 		err = errors.New("jit_request_id is of another request")
 	}
@@ -215,8 +216,12 @@ func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error
 	if err != nil {
 		return jit.Issued{}, unusable(opToken, a, err)
 	}
+	kind := "Bearer"
+	if c.key != nil {
+		kind = dpop.Scheme
+	}
 	return jit.Issued{
-		Token: t.Value, Type: "Bearer", ExpiresIn: t.Lifetime, Details: details, TaskID: taskID, RequestID: requestID,
+		Token: t.Value, Type: kind, DPoP: c.key, ExpiresIn: t.Lifetime, Details: details, TaskID: taskID, RequestID: requestID,
 	}, nil
 }
 

@@ -47,7 +47,11 @@ func (c *Client) once(ctx context.Context, r call) (answer, error) {
 		return answer{}, &Error{Op: r.op, cause: errors.New("the request cannot be built")}
 	}
 	a := answer{sent: time.Now(), hide: hide}
-	resp, err := c.transport.RoundTrip(req)
+	send := c.transport.RoundTrip
+	if r.proven && c.key != nil {
+		send = func(req *http.Request) (*http.Response, error) { return c.key.RoundTrip(c.transport, req, r.bearer) }
+	}
+	resp, err := send(req)
 	if err == nil && resp == nil {
 		err = errors.New("the transport gave neither response nor error")
 	}
@@ -116,7 +120,9 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, func(strin
 		req.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret.Reveal()))
 		hide = append(hide, secret.New(req.Header.Get("Authorization")[len("Basic "):]))
 	case !r.bearer.IsZero():
-		req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal())
+		if !r.proven || c.key == nil { // which sets its own
+			req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal())
+		}
 		hide = append(hide, r.bearer)
 	}
 	return req, hiding(hide...), nil

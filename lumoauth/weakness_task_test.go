@@ -148,8 +148,8 @@ func TestWeakness16_DelegatedTokensRenewThemselves(t *testing.T) {
 			token string
 		}{{0, "delegated-1"}, {539 * time.Second, "delegated-1"}, {time.Second, "delegated-2"}, {time.Hour, "delegated-3"}} {
 			time.Sleep(step.wait)
-			if got, err := d.Token(t.Context()); err != nil || got.Reveal() != step.token {
-				t.Errorf("Token() %v later = %q, %v, want %q", step.wait, got.Reveal(), err, step.token)
+			if got, err := d.Token(t.Context()); err != nil || got.Token.Reveal() != step.token {
+				t.Errorf("Token() %v later = %q, %v, want %q", step.wait, got.Token.Reveal(), err, step.token)
 			}
 		}
 		if subjects != 3 || exchanges != 3 {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/rar"
@@ -213,6 +214,9 @@ func (s *Server) authenticate(c *call) (err error) {
 		c.token, c.reason = nil, err.Error()
 		resource.Refuse(c.w, "documents", err)
 		return errAnswered
+	}
+	if c.token.Nonce != "" {
+		c.w.Header().Set(dpop.HeaderNonce, c.token.Nonce)
 	}
 	return nil
 }

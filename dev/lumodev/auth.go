@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -51,12 +52,23 @@ func (s *Server) authenticate(r *http.Request, now time.Time) (principal, *wireE
 		return principal{}, unauthorized("no bearer token")
 	}
 	scheme, raw, _ := strings.Cut(header[0], " ")
-	if len(header) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return principal{}, unauthorized("want one Authorization header with a bearer token")
+	proven := strings.EqualFold(scheme, dpop.Scheme)
+	if len(header) > 1 || !proven && !strings.EqualFold(scheme, "Bearer") {
+		return principal{}, unauthorized("want one Authorization header with a token")
 	}
-	p, v := s.principalOf(strings.TrimSpace(raw), now)
-	if v == nil || !slices.Contains(v.Audience, s.Issuer()) {
+	raw = strings.TrimSpace(raw)
+	p, v := s.principalOf(raw, now)
+	switch {
+	case v == nil || !slices.Contains(v.Audience, s.Issuer()):
 		return principal{}, unauthorized("the token is not valid here")
+	case (v.Bound != bound{}) != proven:
+		return principal{}, unauthorized("a token that is bound to a key goes with the scheme DPoP, another with Bearer")
+	case !proven && s.cfg.DPoP && p.agent != nil:
+		return principal{}, unauthorized("agents' tokens are bound to a key here")
+	case proven:
+		if _, err := s.proofs.Verify(r, secret.New(raw), v.Bound.Thumbprint); err != nil {
+			return principal{}, badProof(http.StatusUnauthorized, err)
+		}
 	}
 	return p, nil
 }

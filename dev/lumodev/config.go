@@ -68,6 +68,10 @@ type Config struct {
 	// CAEP says when a task is suspended.
 	CAEP CAEPPolicy
 
+	// DPoP demands that agents' tokens are bound to a key, with a nonce of the server's in
+	// each proof (RFC 9449). Without it a token is bound where its request has a proof.
+	DPoP bool
+
 	// Lifetimes. Zero means the default in parentheses; they are whole seconds.
 	AgentTokenTTL    time.Duration // base and delegated tokens (1 h); keep it well above 60 s, at which SDKs log in anew before each call
 	UserTokenTTL     time.Duration // access tokens of Users (12 h)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -161,6 +162,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request to the endpoint that has these methods.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, m methods) {
+	if nonce := s.proofs.Nonce(); nonce != "" {
+		w.Header().Set(dpop.HeaderNonce, nonce)
+	}
 	c := &call{s: s, r: r, methods: m, now: s.cfg.Now(), status: http.StatusOK, header: w.Header()}
 	body, err := c.answer()
 	var known *wireError

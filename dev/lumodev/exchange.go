@@ -89,7 +89,7 @@ func (c *call) tokenParam(name string) (principal, error) {
 		return principal{}, err
 	}
 	p, v := c.s.principalOf(raw, c.now)
-	if v == nil || p.kind == aTask || !slices.Contains(v.Audience, c.s.Issuer()) {
+	if v == nil || p.kind == aTask || !slices.Contains(v.Audience, c.s.Issuer()) || v.Bound != (bound{}) && v.Bound != c.bound {
 		return principal{}, fail(http.StatusBadRequest, codeInvalidGrant, "%s is not a valid access token", name)
 	}
 	return p, nil

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // Grant and token types.
@@ -27,7 +30,10 @@ type tokenResponse struct {
 }
 
 // token serves POST /oauth/token.
-func (c *call) token() (any, error) {
+func (c *call) token() (_ any, err error) {
+	if c.bound, err = c.proof(); err != nil {
+		return nil, err
+	}
 	switch c.form.Get("grant_type") {
 	case grantClientCredentials:
 		return c.login()
@@ -38,6 +44,19 @@ func (c *call) token() (any, error) {
 	}
 	return nil, fail(http.StatusBadRequest, codeUnsupportedGrant,
 		"lumodev serves client_credentials and token exchange only")
+}
+
+// proof returns the key that the caller has a proof of, and wants the token bound to; zero
+// without a proof, where none is demanded.
+func (c *call) proof() (bound, error) {
+	if !c.s.cfg.DPoP && c.r.Header.Get(dpop.Header) == "" {
+		return bound{}, nil
+	}
+	thumbprint, err := c.s.proofs.Verify(c.r, secret.String{}, "")
+	if err != nil {
+		return bound{}, badProof(http.StatusBadRequest, err)
+	}
+	return bound{thumbprint}, nil
 }
 
 // login is the client credentials grant: an agent's base token, or a resource
@@ -81,13 +100,14 @@ func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
 
 // issue answers with a new token that begins now and ends after ttl.
 func (c *call) issue(std jwt.Claims, own claims, ttl time.Duration, issuedType string) (any, error) {
+	own.Bound = c.bound
 	raw, err := c.s.keys.sign(lifetime(std, c.now, ttl), own)
 	if err != nil {
 		return nil, err
 	}
 	return tokenResponse{
 		AccessToken:     raw.Reveal(), // to the client that asked
-		TokenType:       "Bearer",
+		TokenType:       own.kind(),
 		ExpiresIn:       seconds(ttl),
 		Scope:           own.Scope,
 		IssuedTokenType: issuedType,
@@ -119,7 +139,7 @@ func (c *call) introspect() (any, error) {
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
 		return object{"active": false}, nil
 	}
-	answer := introspection{Active: true, TokenType: "Bearer", Claims: v.Claims, claims: v.claims}
+	answer := introspection{Active: true, TokenType: v.kind(), Claims: v.Claims, claims: v.claims}
 	if p.user != nil {
 		answer.Username = p.user.Email
 	}
@@ -225,5 +245,6 @@ func (c *call) metadata() (any, error) {
 		"id_token_signing_alg_values_supported":         []string{"ES256"},
 		"scopes_supported":                              strings.Fields(defaultAgentScopes),
 		"resource_indicators_supported":                 true,
+		"dpop_signing_alg_values_supported":             strings.Fields(dpop.Algorithms),
 	}, nil
 }

@@ -221,14 +221,14 @@ func (c *call) requestToken() (any, error) {
 	} else if !tok.liveAt(c.now) || !c.now.Before(r.DecidedAt.Add(c.s.cfg.RedemptionWindow)) {
 		return nil, denied("the request was redeemed and is no longer redeemable")
 	}
-	raw, err := c.s.jitToken(&tok, &r, &t)
+	raw, err := c.s.jitToken(&tok, &r, &t, c.who.token.Bound)
 	if err != nil {
 		return nil, err
 	}
 	return jitResponse{
 		tokenResponse: tokenResponse{
 			AccessToken:     raw.Reveal(), // to the agent that redeemed
-			TokenType:       "Bearer",
+			TokenType:       c.who.token.kind(),
 			ExpiresIn:       seconds(tok.ExpiresAt.Sub(c.now.Truncate(time.Second))),
 			IssuedTokenType: typeAccessToken,
 		},
@@ -250,12 +250,12 @@ func (c *call) newJITToken(r *request, t *task) jitToken {
 	return jitToken{ID: r.TokenID, RequestID: r.ID, TaskID: t.ID, IssuedAt: start, ExpiresAt: end}
 }
 
-// jitToken signs a JIT token, or returns it as it was signed before. After a
-// restart it is signed anew, with the same jti and the same end. The caller holds
-// s.mu.
-func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, error) {
-	if raw, known := s.issued[tok.ID]; known {
-		return raw, nil
+// jitToken signs a JIT token, bound as the token of the agent that redeems it, or returns
+// it as it was signed before. After a restart, and for another key, it is signed anew,
+// with the same jti and the same end. The caller holds s.mu.
+func (s *Server) jitToken(tok *jitToken, r *request, t *task, to bound) (secret.String, error) {
+	if have, known := s.issued[tok.ID]; known && have.to == to {
+		return have.raw, nil
 	}
 	agent := s.agents[t.ClientID]
 	std := jwt.Claims{
@@ -272,6 +272,7 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, er
 		Organization: s.cfg.Org,
 		AgentID:      agent.AgentID,
 		Act:          r.Act,
+		Bound:        to,
 	}
 	jit := jitClaims{
 		JIT:                  true,
@@ -286,7 +287,7 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task) (secret.String, er
 	}
 	raw, err := s.keys.sign(std, own, jit)
 	if err == nil {
-		s.issued[tok.ID] = raw
+		s.issued[tok.ID] = issued{raw, to}
 	}
 	return raw, err
 }

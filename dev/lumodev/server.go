@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -24,6 +25,7 @@ const serverName = "lumodev (development only)"
 type Server struct {
 	cfg     Config
 	keys    *keys
+	proofs  *dpop.Verifier
 	mux     *http.ServeMux
 	page    *approval.Page // nil when nobody may decide
 	store   *store         // nil without a StateDir
@@ -33,7 +35,7 @@ type Server struct {
 
 	mu      sync.Mutex // guards all below, and orders writes to the store
 	st      *state
-	issued  map[string]secret.String // JIT tokens by jti, for whoever lost the response
+	issued  map[string]issued // JIT tokens by jti, for whoever lost the response
 	swept   time.Time
 	crowded int // as many tasks are swept before their minute
 	closed  bool
@@ -41,6 +43,12 @@ type Server struct {
 }
 
 var _ http.Handler = (*Server)(nil)
+
+// issued is a token with the key that it is bound to, if any.
+type issued struct {
+	raw secret.String
+	to  bound
+}
 
 var errClosed = errors.New("lumodev: server is closed")
 
@@ -57,10 +65,13 @@ func New(cfg Config) (*Server, error) {
 		clients: make(map[string]*Client),
 		users:   make(map[int]*User),
 		st:      newState(),
-		issued:  make(map[string]secret.String),
+		issued:  make(map[string]issued),
 	}
 	s.mux = s.routes()
 	s.openPage()
+	if s.proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.BaseURL, Nonces: cfg.DPoP, Now: cfg.Now}); err != nil {
+		return nil, fmt.Errorf("lumodev: %w", err)
+	}
 	key, err := newKey()
 	if err != nil {
 		return nil, fmt.Errorf("lumodev: make a signing key: %w", err)
@@ -149,6 +160,7 @@ type call struct {
 	who     principal  // of the bearer token; the zero principal without one
 	whoErr  *wireError // why there is none
 	form    url.Values // of an OAuth endpoint
+	bound   bound      // that a token of the token endpoint is to be bound to
 
 	status int         // of the answer
 	header http.Header // of the answer

@@ -14,6 +14,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
@@ -40,6 +41,20 @@ type claims struct {
 	Email        string   `json:"email,omitempty"`
 	Permissions  []string `json:"permissions,omitempty"`
 	Act          *actor   `json:"act,omitempty"`
+	Bound        bound    `json:"cnf,omitzero"` // zero for a bearer token
+}
+
+// bound is the key that a token is bound to (RFC 9449, section 6.1).
+type bound struct {
+	Thumbprint string `json:"jkt"`
+}
+
+// kind is token_type.
+func (c claims) kind() string {
+	if c.Bound != (bound{}) {
+		return dpop.Scheme
+	}
+	return "Bearer"
 }
 
 // jitClaims are the further members of a JIT token.

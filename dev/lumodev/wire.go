@@ -2,6 +2,7 @@ package lumodev
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"mime"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -84,6 +86,17 @@ func (e *wireError) body() map[string]any {
 func unauthorized(text string) *wireError {
 	e := fail(http.StatusUnauthorized, codeInvalidToken, "%s", text)
 	e.header = http.Header{"Www-Authenticate": {`Bearer realm="lumodev", error="invalid_token"`}}
+	return e
+}
+
+// badProof is the answer to a proof that does not hold (RFC 9449, sections 5, 7.1 and 8).
+func badProof(status int, err error) *wireError {
+	code := dpop.CodeProof
+	if errors.Is(err, dpop.ErrNonce) {
+		code = dpop.CodeNonce
+	}
+	e := fail(status, code, "the proof of the token's key is missing or does not hold")
+	e.header = http.Header{"Www-Authenticate": {`DPoP realm="lumodev", error="` + code + `", algs="` + dpop.Algorithms + `"`}}
 	return e
 }
 

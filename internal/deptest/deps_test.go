@@ -49,13 +49,13 @@ var allowed = map[string][]string{
 	"oauth": {"rar", "secret", "internal/strictjson"},
 
 	// The authorization server: its client, and the one for development.
-	"lumoauth":    {"jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
-	"dev/lumodev": {"state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
+	"dev/lumodev": {"dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
 	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
+	"dev/docapi": {"dpop", "resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "internal/disk", "internal/serve", "lumoauth", "rar", "resource"},

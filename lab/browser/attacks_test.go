@@ -112,7 +112,7 @@ func TestNobodyElseDecides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, token := range map[string]string{"nobody": "", "the agent": token.Reveal(), "the agent for the person": acting.Reveal()} {
+	for name, token := range map[string]string{"nobody": "", "the agent": token.Token.Reveal(), "the agent for the person": acting.Token.Reveal()} {
 		api := "/orgs/" + w.env["LUMOAUTH_ORG_ID"] + "/api/v1/jit/approve/" + id
 		for path, form := range map[string]url.Values{"/approvals/" + id: yes, api: nil, "/approvals/sign-in": {"key": {token}}} {
 			if status := w.posts(path, form, token); status != http.StatusForbidden && status != http.StatusUnauthorized {

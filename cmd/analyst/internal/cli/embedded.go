@@ -28,7 +28,7 @@ const embeddedFolder = "embedded"
 // them into s. They keep their state in a folder of the state directory; "" keeps
 // nothing, and neither do those of a second process at a time: then s.Kept is false.
 func StartEmbedded(ctx context.Context, s *Settings, state string, logger *slog.Logger) (*dev.Servers, error) {
-	cfg := dev.Config{Documents: &docapi.Config{Documents: s.Documents, Reports: s.Reports}, Logger: logger}
+	cfg := dev.Config{Auth: lumodev.Config{DPoP: s.DPoP}, Documents: &docapi.Config{Documents: s.Documents, Reports: s.Reports}, Logger: logger}
 	if state != "" {
 		cfg.StateDir = filepath.Join(state, embeddedFolder)
 	}

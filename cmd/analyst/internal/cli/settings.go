@@ -37,6 +37,7 @@ const (
 	EnvAPIIdempotent = "ANALYST_API_IDEMPOTENT"
 	EnvAPISearch     = "ANALYST_API_SEARCH"
 	EnvPolicy        = "ANALYST_POLICY"
+	EnvDPoP          = "ANALYST_DPOP"
 )
 
 // DefaultModel runs with nothing configured.
@@ -58,6 +59,7 @@ type Target struct {
 	documents, reports             string
 	mcp                            []string
 	oauth                          oauthFlags
+	dpop                           bool
 }
 
 // AddFlags adds them to a command.
@@ -69,6 +71,7 @@ func (t *Target) AddFlags(cmd *cobra.Command) {
 	f.StringVar(&t.clientID, "client-id", "", "the agent's OAuth client `ID` ("+EnvClientID+")")
 	f.StringVar(&t.secretFile, "client-secret-file", "", "`FILE` that holds the client secret (or set "+EnvSecret+")")
 	t.oauth.add(cmd)
+	f.BoolVar(&t.dpop, "dpop", false, "ask the authorization server for tokens that are bound to a key, and use no others ("+EnvDPoP+"=true)")
 	f.StringVar(&t.api, "api-url", "", "base `URL` of the protected API ("+EnvAPI+")")
 	f.BoolVar(&t.apiIdempotent, "api-idempotent", false, "the protected API honours Idempotency-Key, so a call whose answer was lost may be sent again ("+EnvAPIIdempotent+"=true)")
 	f.BoolVar(&t.apiSearch, "api-search", false, "the protected API finds documents by words, so the model is offered search_documents ("+EnvAPISearch+"=true)")
@@ -103,6 +106,7 @@ type Settings struct {
 	Kept               bool // the embedded servers keep their state
 	LumoAuth           lumoauth.Config
 	OAuth              *oauthz.Config // a standard server in its place; nil is none
+	DPoP               bool           // tokens are bound to a key
 	API                *url.URL
 	APIIdempotent      bool // the API honors Idempotency-Key
 	APISearch          bool // the API finds documents by words
@@ -165,13 +169,14 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		return said
 	}
 	s.APIIdempotent, s.APISearch = yes(t.apiIdempotent, EnvAPIIdempotent), yes(t.apiSearch, EnvAPISearch)
+	s.DPoP = yes(t.dpop, EnvDPoP)
 	clientSecret, err := t.secret(getenv)
 	if err != nil {
 		bad("%v", err)
 	}
 	auth, api := lumoauth.Config{
 		URL: pick(t.url, EnvURL), Org: t.orgFrom(getenv, bad), LegacyPrefix: t.legacyPrefix,
-		ClientID: pick(t.clientID, EnvClientID), ClientSecret: clientSecret, UserAgent: UserAgent(),
+		ClientID: pick(t.clientID, EnvClientID), ClientSecret: clientSecret, UserAgent: UserAgent(), DPoP: s.DPoP,
 	}, pick(t.api, EnvAPI)
 	given := []struct {
 		is   bool
@@ -194,6 +199,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	case s.OAuth != nil && (given[0].is || given[1].is || given[2].is || given[3].is):
 		bad("both LumoAuth and a server of %s are set: unset one of them", EnvIssuer)
 	case s.OAuth != nil:
+		s.OAuth.DPoP = s.DPoP
 		if api != "" {
 			s.API = parseAPI(api, bad)
 		}

@@ -35,6 +35,7 @@ type options struct {
 	org                string
 	allowRemote        bool
 	force              bool
+	dpop               bool
 }
 
 // Command returns analyst dev.
@@ -69,6 +70,7 @@ plain HTTP and, unless told otherwise, listen on loopback only.`,
 	flags.StringVar(&o.documents, "documents", "", "`DIR` of texts to serve: .md, .txt, .log, .csv, .html")
 	flags.StringVar(&o.reports, "reports", "", "`DIR` in which reports are written (default ./reports)")
 	flags.StringVar(&o.org, "org", lumodev.DefaultOrg, "`SLUG` of the organization")
+	flags.BoolVar(&o.dpop, "dpop", false, "demand tokens that are bound to a key (DPoP)")
 	flags.BoolVar(&o.allowRemote, "allow-remote", false, "allow addresses that are not loopback: anyone who reaches them can act")
 	for _, name := range []string{"state", "documents", "reports"} {
 		cli.Complete(cmd, name, cli.Dirs)
@@ -99,7 +101,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	servers, err := dev.Start(ctx, dev.Config{
-		Auth: lumodev.Config{Org: o.org}, AuthAddr: o.addr,
+		Auth: lumodev.Config{Org: o.org, DPoP: o.dpop}, AuthAddr: o.addr,
 		Documents: &docapi.Config{Documents: o.documents, Reports: o.reports}, APIAddr: o.apiAddr,
 		Model: llms, ModelAddr: o.modelAddr,
 		AllowRemote: o.allowRemote, StateDir: o.state, Logger: logger,
@@ -148,7 +150,11 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 // no key of a model: it would take the place of a real one, and the server wants none.
 func agentExports(servers *dev.Servers) string {
 	client := servers.Client()
-	return exportLines([][2]string{
+	var bound [][2]string
+	if client.DPoP {
+		bound = [][2]string{{cli.EnvDPoP, "true"}}
+	}
+	return exportLines(append(bound, [][2]string{
 		{cli.EnvURL, client.URL},
 		{cli.EnvOrg, client.Org},
 		{cli.EnvTenant, client.Org},
@@ -160,7 +166,7 @@ func agentExports(servers *dev.Servers) string {
 		{"OPENAI_BASE_URL", servers.Model.JoinPath("v1").String()},
 		{"GOOGLE_GEMINI_BASE_URL", servers.Model.String()},
 		{"ANTHROPIC_BASE_URL", servers.Model.String()},
-	})
+	}...))
 }
 
 // operatorExports returns what decides about the agent's requests and sees all its
