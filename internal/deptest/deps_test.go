@@ -103,6 +103,7 @@ var allowed = map[string][]string{
 
 	"lab/agentdojo":        {"policy"},
 	"lab/bench":            {},
+	"lab/conformance":      {},
 	"lab/bench/peers/ours": {"agent", "jit", "lumoauth", "models", "runner", "secret", "state/sqlite", "tools"},
 
 	// The program. Its commands share cmd/analyst/internal/cli and do not know each other.
