@@ -53,10 +53,11 @@ func (s *scope) checkCeiling(origin Origin, d rar.Detail) (ask rar.Checked, inde
 
 // block reports a demand that is not asked for, and why.
 func (s *scope) block(d rar.Detail, reason error) error {
+	why := strings.TrimPrefix(reason.Error(), "rar: ")
 	e := s.entry(EntryBlocked)
-	e.Detail, e.Error = &d, reason.Error()
+	e.Detail, e.Error = &d, why
 	s.task.engine.note(e)
-	s.task.emit(Blocked{About: s.about(), Demanded: d, Reason: reason.Error()})
+	s.task.emit(Blocked{About: s.about(), Demanded: d, Reason: why})
 	return &EnvelopeError{Tool: s.call.Tool, CallID: s.call.ID, Demanded: d, Reason: reason}
 }
 

@@ -65,6 +65,7 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		drain(resp)
 		if err != nil {
 			if kind := refusalKind(err); kind != nil {
+				a.refusal(resp.StatusCode, nil, strings.TrimPrefix(err.Error(), "challenge: "))
 				err = a.errorf("%w: %w", kind, err)
 			}
 			return nil, err
@@ -189,13 +190,18 @@ func (a *attempt) trip(req *http.Request) (*http.Response, error) {
 	return a.sends.DPoP.RoundTrip(a.t.base(), req, a.sends.Token)
 }
 
+// refusal tells what the API demands, or why that is not asked for.
+func (a *attempt) refusal(status int, demanded []rar.Detail, why string) {
+	e := a.s.entry(EntryRefused)
+	e.Method, e.URL, e.HTTPStatus, e.Demanded, e.Error = a.req.Method, a.shown(), status, demanded, why
+	a.s.task.engine.note(e)
+	a.s.task.emit(Refused{About: a.s.about(), Method: e.Method, URL: e.URL, StatusCode: status, Demanded: demanded, Error: why})
+}
+
 // escalate turns a demand into a grant, or into the reason why not.
 func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exact kind) (*Grant, error) {
 	s, req := a.s, a.req
-	e := s.entry(EntryRefused)
-	e.Method, e.URL, e.HTTPStatus, e.Demanded = req.Method, a.shown(), status, ch.Details
-	s.task.engine.note(e)
-	s.task.emit(Refused{About: s.about(), Method: req.Method, URL: e.URL, StatusCode: status, Demanded: ch.Details})
+	a.refusal(status, ch.Details, "")
 	if len(ch.Details) > 1 {
 		return nil, a.severalDemands(ch)
 	}

@@ -25,13 +25,15 @@ type TaskOpened struct {
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
-// Refused reports that the API refused a call and named what is missing.
+// Refused reports that the API refused a call and named what is missing, or wants what
+// cannot be asked for.
 type Refused struct {
 	About
 	Method     string       `json:"method"`
 	URL        string       `json:"url"` // without query
 	StatusCode int          `json:"status_code"`
 	Demanded   []rar.Detail `json:"authorization_details"`
+	Error      string       `json:"error,omitempty"` // why nothing is asked for: Demanded is nil
 }
 
 // Blocked reports that the client itself refused a demand, since it lies outside the

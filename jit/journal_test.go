@@ -104,9 +104,10 @@ func TestWritesThatWait(t *testing.T) {
 		}
 		log.waited = nil
 	}
-	want("the beginning")
+	c.opened(t)
+	want("the beginning", "task_opening")
 	c.want200(t, "doc_1")
-	want("a read that is refused first", "task_opening", "demand", "grant")
+	want("a read that is refused first", "demand", "grant")
 	c.want200(t, "doc_1")
 	want("a read under a live grant")
 	post := func(text string) {

@@ -13,6 +13,7 @@ const (
 	CallOK       CallStatus = "ok"
 	CallDenied   CallStatus = "denied"            // a person, the server or the client said no
 	CallPending  CallStatus = "pending"           // a person has not decided yet
+	CallLogin    CallStatus = "login_required"    // the API wants another login of the user, which nobody can approve
 	CallInvalid  CallStatus = "invalid_arguments" // the tool was called wrongly
 	CallNotFound CallStatus = "not_found"         // what the call is about does not exist
 	CallFailed   CallStatus = "failed"            // anything else

@@ -62,18 +62,22 @@ func TestDemandThatRepeatsATokenIsNotRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			authority := &fake.Authority{}
-			refused := 0
+			told := 0
 			c := offline(t, jit.Config{Authority: authority}, func(e jit.Event) {
-				if _, ok := e.(jit.Refused); ok {
-					refused++
+				text := must(json.Marshal(e))
+				if strings.Contains(string(text), token) {
+					t.Errorf("the event %s", text)
+				}
+				if e, ok := e.(jit.Refused); ok && e.Error != "" && e.Demanded == nil {
+					told++
 				}
 			}).over(guarded(func(*http.Request) rar.Detail { return d }))
 			_, err := c.get(t.Context(), "doc_1", d)
 			if err == nil || !strings.Contains(err.Error(), "it repeats a token") || strings.Contains(err.Error(), token) {
 				t.Errorf("GET = %v, want a refusal to read that", err)
 			}
-			if refused != 0 || len(authority.Requests()) != 0 {
-				t.Errorf("%d events about the refusal and %d requests, want none", refused, len(authority.Requests()))
+			if told != 1 || len(authority.Requests()) != 0 {
+				t.Errorf("told %d times, and %d requests, want once and none", told, len(authority.Requests()))
 			}
 		})
 	}

@@ -165,7 +165,7 @@ var wording = []struct {
 	{jit.ErrSilent, jit.CallDenied, "the authorization server did not say what it granted, so the grant was not used", final},
 	{jit.ErrStillRefused, jit.CallDenied, "the API refuses the call even with the permission that was granted for it", final},
 	{jit.ErrScope, jit.CallDenied, "the API wants scopes and does not say which", sayso},
-	{jit.ErrLogin, jit.CallDenied, "the API wants the user to log in anew, which the agent cannot do", sayso},
+	{jit.ErrLogin, jit.CallLogin, "the API wants the user to log in anew, which the agent cannot do", sayso},
 	{jit.ErrUnreadable, jit.CallFailed, "the API refused the call, and what it demands cannot be read", sayso},
 	{jit.ErrTaskEnded, jit.CallFailed, "the task has ended, so the call could not get permission", sayso},
 	{jit.ErrNotReplayable, jit.CallFailed, "the call needs permission but could not be repeated with it", sayso},

@@ -90,7 +90,7 @@ func TestErrorsInWordsForTheModel(t *testing.T) {
 		},
 		"login": {
 			inHTTP(fmt.Errorf("jit: GET http://10.1.2.3/x: %w: insufficient_user_authentication", jit.ErrLogin)),
-			map[string]any{"status": "denied", "error": "the API wants the user to log in anew, which the agent cannot do", "advice": sayso},
+			map[string]any{"status": "login_required", "error": "the API wants the user to log in anew, which the agent cannot do", "advice": sayso},
 		},
 		"task ended": {
 			inHTTP(fmt.Errorf("jit: demand: %w", jit.ErrTaskEnded)),

@@ -62,23 +62,28 @@ func apply(rule Rule, asked, ceiling Detail) (outside *OutsideError) {
 
 // WithinAny returns the index of the first ceiling that asked lies within. When
 // there is none it returns -1 and an [*OutsideError] that says why not, for each
-// ceiling in turn.
+// ceiling of its type in turn.
 func (r Rules) WithinAny(asked Checked, ceilings []Checked) (index int, err error) {
 	if len(ceilings) == 0 {
 		return -1, &OutsideError{Reason: "there is no ceiling"}
 	}
-	causes := make([]error, 0, len(ceilings))
+	var near []error // of those that could have held it
 	for i, ceiling := range ceilings {
 		err := r.Within(asked, ceiling)
 		if err == nil {
 			return i, nil
 		}
-		causes = append(causes, err)
+		if len(ceilings) == 1 || asked.detail.Type == ceiling.detail.Type {
+			near = append(near, err)
+		}
 	}
-	if len(causes) == 1 {
-		return -1, causes[0]
+	switch len(near) {
+	case 0:
+		return -1, &OutsideError{Member: memberType, Reason: fmt.Sprintf("%s is that of none of %d ceilings", quote(asked.detail.Type), len(ceilings))}
+	case 1:
+		return -1, near[0]
 	}
-	return -1, &OutsideError{Reason: summary(causes), causes: causes}
+	return -1, &OutsideError{Reason: summary(near), causes: near}
 }
 
 // WithinAny is [Rules.WithinAny] for details that were not checked, by the default

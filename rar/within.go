@@ -28,7 +28,7 @@ func (e *OutsideError) Error() string {
 }
 
 // Unwrap returns the errors that led to this one, if any: that of a [Rule], or
-// one for each ceiling.
+// one for each ceiling of the type.
 func (e *OutsideError) Unwrap() []error { return e.causes }
 
 // label returns a member's name for a message: as it is when it is a plain word.

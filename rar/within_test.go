@@ -299,6 +299,15 @@ func TestWithinAny(t *testing.T) {
 	if i, err := rar.WithinAny(detail("5"), []rar.Detail{{}, detail("4"), detail("5"), detail("5")}); i != 2 || err != nil {
 		t.Errorf("WithinAny = %d, %v, want 2", i, err)
 	}
+	// Of ceilings of other types there is nothing to say.
+	for want, ceilings := range map[string][]rar.Detail{
+		`type: "a" is that of none of 2 ceilings`:  {{Type: "b"}, {Type: "c"}},
+		`identifier: "x" is not the ceiling's "y"`: {{Type: "b"}, detail("y"), {Type: "c"}},
+	} {
+		if i, err := rar.WithinAny(detail("x"), ceilings); i != -1 || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("WithinAny = %d, %v, want %s", i, err, want)
+		}
+	}
 	single := rar.Within(detail("x"), detail("y"))
 	if _, err := rar.WithinAny(detail("x"), []rar.Detail{detail("y")}); !cmp.Equal(err.Error(), single.Error()) {
 		t.Errorf("WithinAny with one ceiling = %v, want %v", err, single)

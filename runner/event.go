@@ -138,13 +138,15 @@ type Outcome string
 
 // The outcomes. What a person has to look at first counts: InDoubt before all
 // others, also in a run that broke; then, among runs that did not, Pending before
-// Denied before Failed.
+// LoginRequired before Denied before Failed.
 const (
-	Done        Outcome = "done"        // the model answered and every tool did its work
-	Failed      Outcome = "failed"      // the run broke, or a tool call failed and nothing made up for it
-	Denied      Outcome = "denied"      // authority was denied for a call
-	Pending     Outcome = "pending"     // a call waits for a person
-	Interrupted Outcome = "interrupted" // the context was cancelled before the run was over
+	Done   Outcome = "done"   // the model answered and every tool did its work
+	Failed Outcome = "failed" // the run broke, or a tool call failed and nothing made up for it
+	Denied Outcome = "denied" // authority was denied for a call
+	// LoginRequired: an API wants another login of the user, which no decision replaces.
+	LoginRequired Outcome = "login_required"
+	Pending       Outcome = "pending"     // a call waits for a person
+	Interrupted   Outcome = "interrupted" // the context was cancelled before the run was over
 	// InDoubt: the answer to a call that may change something was lost, so nobody
 	// knows whether it took effect.
 	InDoubt Outcome = "in_doubt"

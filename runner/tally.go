@@ -11,17 +11,19 @@ import (
 // tally keeps what came of each call, and what decides the outcome. Tool calls run
 // concurrently.
 type tally struct {
-	mu              sync.Mutex
-	results         map[string]jit.Result // of the current turn's calls, by id
-	denied, pending bool
-	refused         []Refusal
-	failed          map[string]int  // tool -> turn of its last failure
-	worked          map[string]int  // tool -> turn of its last success
-	unknown         map[string]bool // names that the model called and no tool has
-	turn            int
-	doubts          map[string]bool   // idempotency keys of effects, and whether they are still in doubt
-	said            bool              // a tool says of itself that it may have done something
-	places          map[string]string // where a request is decided, by its id
+	mu      sync.Mutex
+	results map[string]jit.Result // of the current turn's calls, by id
+	denied  bool
+	pending bool
+	login   bool // an API wants another one
+	refused []Refusal
+	failed  map[string]int  // tool -> turn of its last failure
+	worked  map[string]int  // tool -> turn of its last success
+	unknown map[string]bool // names that the model called and no tool has
+	turn    int
+	doubts  map[string]bool   // idempotency keys of effects, and whether they are still in doubt
+	said    bool              // a tool says of itself that it may have done something
+	places  map[string]string // where a request is decided, by its id
 }
 
 func newTally() *tally {
@@ -93,6 +95,8 @@ func (t *tally) returned(id, tool string) jit.Result {
 		}
 	case jit.CallPending:
 		t.pending = true
+	case jit.CallLogin:
+		t.login = true
 	case jit.CallInDoubt:
 		t.said = true
 	default:
@@ -146,6 +150,8 @@ func (t *tally) decide(err error) Outcome {
 		return Failed
 	case t.pending:
 		return Pending
+	case t.login:
+		return LoginRequired
 	case t.denied:
 		return Denied
 	}

@@ -64,10 +64,11 @@ func (t *teller) ofCall(r journal.Record, c *Call) Step {
 	case jit.EntryCall:
 		return t.began(r, c)
 	case jit.EntryRefused:
-		return Step{
-			Label: "refused", Tone: Warn,
-			Text: sentence("The API refused %s with %d. It demands %s.", request(r), r.HTTPStatus, join(details(r.Demanded), "and")),
+		demands := "It demands " + join(details(r.Demanded), "and")
+		if r.Error != "" {
+			demands = "Nothing is asked for" + because(r.Error)
 		}
+		return Step{Label: "refused", Tone: Warn, Text: sentence("The API refused %s with %d. %s.", request(r), r.HTTPStatus, demands)}
 	case jit.EntryBlocked:
 		return Step{
 			Label: "blocked", Tone: Bad,
@@ -118,16 +119,16 @@ func (t *teller) began(r journal.Record, c *Call) Step {
 
 func (t *teller) ended(r journal.Record, c *Call) Step {
 	c.Fate, c.Ended, c.Result, c.Error = FateEnded, r.Time, r.Result, r.Error
-	s := Step{Label: plain.Line(r.Result, 24), Tone: Bad}
+	s := Step{Label: spoken(plain.Line(r.Result, 24)), Tone: Bad}
 	switch r.Result {
 	case "ok":
 		s.Tone = Good
-	case "pending":
+	case string(jit.CallPending), string(jit.CallLogin):
 		s.Tone = Warn
 	case "":
 		s.Label, s.Tone = "ended", ""
 	}
-	s.Text = sentence("The call ended%s: %s%s.", after(c.Began, r.Time), orWord(ident(r.Result), "no result is recorded"), because(r.Error))
+	s.Text = sentence("The call ended%s: %s%s.", after(c.Began, r.Time), orWord(spoken(r.Result), "no result is recorded"), because(r.Error))
 	return s
 }
 

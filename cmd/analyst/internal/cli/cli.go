@@ -21,6 +21,7 @@ const (
 	ExitFailed      = 1
 	ExitUsage       = 2
 	ExitDenied      = 4
+	ExitLogin       = 5
 	ExitPending     = 8
 	ExitInDoubt     = 9
 	ExitHangup      = 129 // the terminal was closed

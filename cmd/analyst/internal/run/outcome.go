@@ -30,6 +30,7 @@ type summary struct {
 	pending   jit.Decided
 	doubt     jit.LeftInDoubt // the last effect that is in doubt
 	demanded  int             // how many details the API demanded last
+	refusal   string          // why nothing was demanded last, as far as it could be read
 	blocked   int             // the same of the last demand that was not asked for
 	err       error
 }
@@ -47,7 +48,7 @@ func (s *summary) see(e runner.Event) {
 	case jit.LeftInDoubt:
 		s.doubt = e
 	case jit.Refused:
-		s.demanded = len(e.Demanded)
+		s.demanded, s.refusal = len(e.Demanded), e.Error
 	case jit.Blocked:
 		s.blocked = s.demanded
 	case jit.Decided:
@@ -89,6 +90,11 @@ func (s *summary) exit(ctx context.Context) error {
 	switch s.finished.Outcome {
 	case runner.Done:
 		return nil
+	case runner.LoginRequired:
+		return &cli.ExitError{
+			Code: cli.ExitLogin, Err: fmt.Errorf("a login is required: %s: %s (%s)", s.failure.Tool, s.failure.Error, s.refusal),
+			Hint: "have the user log in as the API asks, and run it again: an approval does not stand for a login",
+		}
 	case runner.Denied:
 		if n := len(s.finished.Refused); n > 0 && s.blocked == 0 {
 			last := s.finished.Refused[n-1]

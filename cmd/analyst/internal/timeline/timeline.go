@@ -121,7 +121,7 @@ func (t *Timeline) Show(e runner.Event) {
 	case runner.ToolCalled:
 		t.line(e.Time, "head", "call", "%s(%s)", e.Tool, arguments(e.Args))
 	case jit.Refused:
-		t.line(e.Time, "warn", "refused", "%d %s %s; it demands %s", e.StatusCode, e.Method, t.place(e.URL), t.details(e.Demanded...))
+		t.line(e.Time, "warn", "refused", "%d %s %s; %s", e.StatusCode, e.Method, t.place(e.URL), cmp.Or(e.Error, "it demands "+t.details(e.Demanded...)))
 	case jit.Blocked:
 		t.line(e.Time, "bad", "blocked", "not asked for: %s: %s", t.details(e.Demanded), e.Reason)
 	case jit.Requested:
