@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type Rereader interface {
 
 	// Entries returns what was written about a run, in order, notes included.
 	Entries(ctx context.Context, run string) ([]Entry, error)
+	// Runs returns the runs whose tasks were opened for a session, in order.
+	Runs(ctx context.Context, session string) ([]string, error)
 }
 
 // CanSuspend reports whether the engine's journal is a [Rereader], without which no
@@ -175,22 +178,35 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 	return kept
 }
 
-// Effects returns the requests of a run that may change something, as the journal has
-// them: each [EntryCallSent], with the Outcome and HTTPStatus of what came of it, and
-// [OutcomeInDoubt] where that is not known. What is not among them was not sent.
-func (e *Engine) Effects(ctx context.Context, run string) ([]Entry, error) {
+// Effects returns the requests of a session's call that may change something, as the
+// journal has them: each [EntryCallSent], with the Outcome and HTTPStatus of what came of
+// it, and [OutcomeInDoubt] where that is not known. What is not among them was not sent, if
+// the call is known: a task was opened for the session, and the call is seen to send its
+// requests through [Transport], which others may not do.
+func (e *Engine) Effects(ctx context.Context, session, call string) (sent []Entry, known bool, err error) {
 	journal, ok := e.cfg.Journal.(Rereader)
 	if !ok {
-		return nil, errors.New("jit: the journal cannot be read back")
+		return nil, false, nil
 	}
-	entries, err := journal.Entries(ctx, run)
+	runs, err := journal.Runs(ctx, session)
+	for _, run := range slices.Backward(runs) {
+		entries, err := journal.Entries(ctx, run)
+		if err != nil {
+			return nil, false, fmt.Errorf("jit: effects of a call: %w", err)
+		}
+		if slices.ContainsFunc(entries, func(e Entry) bool {
+			return e.CallID == call && (e.Kind == EntryRefused || e.Kind == EntryUse || e.Kind == EntryCallSent)
+		}) {
+			return slices.DeleteFunc(effectsOf(entries), func(e Entry) bool { return e.CallID != call }), true, nil
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("jit: effects of a run: %w", err)
+		err = fmt.Errorf("jit: effects of a call: %w", err)
 	}
-	return effectsOf(entries), nil
+	return nil, false, err
 }
 
-// effectsOf is [Engine.Effects] for entries.
+// effectsOf is [Engine.Effects] for the entries of a run.
 func effectsOf(entries []Entry) (sent []Entry) {
 	at := map[string]int{}
 	for _, e := range entries {

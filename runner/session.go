@@ -208,17 +208,19 @@ func (r *run) lost(ctx context.Context, fc *genai.FunctionCall) (*genai.Function
 		Status:  jit.CallInDoubt,
 		Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
 	}
+	var c *SuspendedCall
 	if r.over != nil {
-		c := r.over.find(fc.ID)
-		if c != nil && c.Result != nil {
+		if c = r.over.find(fc.ID); c != nil && c.Result != nil {
 			return fr, json.Unmarshal(c.Result, fr)
 		}
-		effects, err := r.r.cfg.Engine.Effects(ctx, r.over.Run)
-		if err != nil {
-			return nil, err
-		}
+	}
+	effects, known, err := r.r.cfg.Engine.Effects(ctx, r.place.session, fc.ID)
+	if err != nil {
+		return nil, err
+	}
+	if known || r.over != nil {
 		var sent bool
-		if result, sent = r.interrupted(fc.ID, effects); !sent && c != nil && !r.claimed {
+		if result, sent = r.interrupted(effects); !sent && c != nil && !r.claimed {
 			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}
 	}
@@ -235,15 +237,14 @@ func (r *run) lost(ctx context.Context, fc *genai.FunctionCall) (*genai.Function
 
 // interrupted returns what came of a call whose process is gone, by the effects that it
 // sent, if there are any: it is in doubt only where one of those is.
-func (r *run) interrupted(id string, effects []jit.Entry) (result jit.Result, sent bool) {
+func (r *run) interrupted(effects []jit.Entry) (result jit.Result, sent bool) {
 	const interrupted = "the run was interrupted before this call had a result; "
 	result = jit.Result{
 		Status: jit.CallFailed, Message: interrupted + "no request that may have changed something is known", Advice: "Make the call again if it is still wanted.",
 	}
 	for _, e := range effects {
-		switch {
-		case e.CallID != id:
-		case e.Outcome == jit.OutcomeInDoubt:
+		switch e.Outcome {
+		case jit.OutcomeInDoubt:
 			event := jit.LeftInDoubt{
 				About: jit.About{Time: time.Now(), TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool}, Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey,
 				Error: "the process that sent it is gone",
@@ -254,7 +255,7 @@ func (r *run) interrupted(id string, effects []jit.Entry) (result jit.Result, se
 				Status: jit.CallInDoubt, Message: interrupted + "whether it took effect is not known",
 				Advice: "Do not make the call again: say in your answer that it may have happened and has to be checked.",
 			}, true
-		case e.Outcome == jit.OutcomeAnswered:
+		case jit.OutcomeAnswered:
 			result, sent = jit.Result{Status: jit.CallFailed, Message: fmt.Sprintf("%sthe API had answered it with HTTP status %d", interrupted, e.HTTPStatus)}, true
 		}
 	}

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -82,6 +84,49 @@ func TestInterruptedSessionGoesOn(t *testing.T) {
 			}
 			if got := strings.Join(repaired, " "); got != tt.want {
 				t.Errorf("the model is told of the calls %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A call that was interrupted is in doubt unless the journal knows what it sent. A model
+// that makes it again has made up for it.
+func TestInterruptedCallIsKnownByItsRequests(t *testing.T) {
+	const unknown = "whether it took effect is not known"
+	for name, tt := range map[string]struct {
+		sent    jit.EntryKind // of a request of the call
+		told    string
+		outcome runner.Outcome
+	}{
+		"a read":               {jit.EntryRefused, "no request that may have changed something is known", runner.Done},
+		"an effect":            {jit.EntryCallSent, unknown, runner.InDoubt},
+		"what works elsewhere": {"", unknown, runner.InDoubt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clean(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			journal, service := &fake.Journal{}, session.InMemoryService()
+			w := &world{engine: jit.Config{Journal: journal}, llm: plays(asks("act")), config: func(c *runner.Config) { c.Sessions = service }}
+			w.tools = []tool.Tool{act(t, "act", func(ctx tools.Context, _ string) (map[string]any, error) {
+				defer cancel()
+				_, err := jit.Acquire(ctx, read)
+				return nil, err
+			})}
+			follow(ctx, t, w.runner(t), runner.Input{Session: "s"})
+			if runs, err := journal.Runs(t.Context(), "s"); err != nil || len(runs) != 1 {
+				t.Fatalf("the runs of the session: %q, %v", runs, err)
+			} else if tt.sent != "" {
+				journal.Note(jit.Entry{Kind: tt.sent, Run: runs[0], CallID: "call_0", Tool: "act", IdempotencyKey: "key"})
+			}
+			llm := plays(asks("act"), says("done"))
+			w.llm = llm
+			got := collect(t, w.runner(t).Resume(t.Context(), runner.Input{Session: "s"}))
+			if got.err != nil || got.finished.Outcome != tt.outcome {
+				t.Errorf("the resumed run: %+v, %v, want it %s", got.finished, got.err, tt.outcome)
+			}
+			if told := fmt.Sprint(llm.seen[0].Contents[2].Parts[0].FunctionResponse.Response); !strings.Contains(told, tt.told) {
+				t.Errorf("the model is told %s", told)
 			}
 		})
 	}

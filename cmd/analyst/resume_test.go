@@ -209,6 +209,27 @@ func TestKilledResumeIsGoneOnWith(t *testing.T) {
 			t.Errorf("once more: exit %d: %s%s", got.code, got.stdout, got.stderr)
 		}
 	})
+	t.Run("in a read, and nobody had waited", func(t *testing.T) {
+		t.Parallel()
+		asked := make(chan struct{})
+		var once sync.Once
+		w := newWorld(t, func(w *world) http.Handler {
+			api := w.documents(w)
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if w.granted(r.Header.Get("Authorization")) {
+					once.Do(func() { close(asked); <-r.Context().Done() })
+				}
+				api.ServeHTTP(rw, r)
+			})
+		}).shared()
+		p := w.start("run", "Summarize doc_9982")
+		<-asked
+		p.kill()
+		got := w.run("resume", "last")
+		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "no request that may have changed something is known") || w.atServer() != "completed completed" {
+			t.Errorf("exit %d, the tasks are %s: %s%s", got.code, w.atServer(), got.stdout, got.stderr)
+		}
+	})
 	t.Run("when an effect was sent", func(t *testing.T) {
 		t.Parallel()
 		wrap, asked := stuck("/reports", "")

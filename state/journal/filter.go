@@ -13,6 +13,7 @@ type Filter struct {
 // A TaskFilter chooses tasks. Zero fields choose all.
 type TaskFilter struct {
 	Owner      string
+	Session    string
 	Unfinished bool  // those that are open or completing
 	State      State // those in one state
 	Newest     int   // so many of the newest at most

@@ -289,4 +289,13 @@ func (j *Journal) Entries(ctx context.Context, run string) ([]jit.Entry, error) 
 	return entries, nil
 }
 
+// Runs implements [jit.Rereader].
+func (j *Journal) Runs(ctx context.Context, session string) (runs []string, err error) {
+	tasks, err := j.Tasks(ctx, journal.TaskFilter{Session: session})
+	for _, t := range tasks {
+		runs = append(runs, t.Run)
+	}
+	return runs, err
+}
+
 var _ jit.Rereader = (*Journal)(nil)

@@ -66,7 +66,7 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []jour
 	if f.State == journal.StateUnknown {
 		where = append(where, unsettled)
 	}
-	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"state", string(f.State)}} {
+	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"state", string(f.State)}} {
 		if c.want != "" {
 			where, args = append(where, c.column+" = ?"), append(args, c.want)
 		}

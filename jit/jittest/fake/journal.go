@@ -64,6 +64,18 @@ func (j *Journal) Entries(_ context.Context, run string) ([]jit.Entry, error) {
 	return j.of(run), nil
 }
 
+// Runs implements [jit.Rereader].
+func (j *Journal) Runs(_ context.Context, session string) (runs []string, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.entries {
+		if e.Kind == jit.EntryTaskOpening && e.Session == session {
+			runs = append(runs, e.Run)
+		}
+	}
+	return runs, nil
+}
+
 func (j *Journal) of(run string) (entries []jit.Entry) {
 	for _, e := range j.entries {
 		if e.Run == run {

@@ -84,12 +84,12 @@ func (o options) takeOver(ctx context.Context, state *runState, s cli.Settings) 
 	if err != nil {
 		return release, cli.StateError(err, "")
 	}
-	tasks, err := state.Tasks(ctx, journal.TaskFilter{State: journal.StateOpen})
+	tasks, err := state.Tasks(ctx, journal.TaskFilter{Session: o.session, State: journal.StateOpen})
 	if err != nil {
 		return release, cli.StateError(err, "")
 	}
 	for _, t := range tasks {
-		if t.Session != o.session || t.Owner == state.Owner() {
+		if t.Owner == state.Owner() {
 			continue
 		}
 		end, err := state.Claim(ctx, t.Owner)
