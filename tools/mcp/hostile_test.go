@@ -132,7 +132,7 @@ func TestWithoutAPolicyAPersonIsAsked(t *testing.T) {
 	if got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": "doc_2"}); got["status"] != "denied" {
 		t.Errorf("a call that a person refused = %v", got)
 	}
-	if len(asked) != 2 || asked[0].Effect != "a call of files__look" {
+	if len(asked) != 2 || asked[0].Effect != "a call of files__look, of which the policy file says nothing" {
 		t.Errorf("a person was asked %v", asked)
 	}
 }

@@ -221,7 +221,7 @@ func (s *server) guard(t *sdk.Tool, name string) (tool.Tool, error) {
 		return nil, fmt.Errorf("mcp: the schema of %s: %w", name, err)
 	}
 	p := s.cfg.Policy
-	aim, reads := policy.Aim{Effect: "a call of " + name}, false
+	aim, reads := policy.Aim{Effect: "a call of " + name + ", of which the policy file says nothing"}, false
 	if p.Aims(name) {
 		aim = policy.Aim{}
 		reads = p.Aim(name, aim).Effect == ""

@@ -81,7 +81,7 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
   analyst run --documents ./notes "Create a report about notes titled 'Notes'"
-  analyst run --mcp 'crm=https://mcp.example.com' --policy crm.yaml "Which orders has ACME?"
+  analyst run --mcp crm=https://mcp.example.com/mcp "Which orders has ACME?"
   echo "Summarize doc_9982" | analyst run -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
