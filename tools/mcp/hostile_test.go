@@ -45,14 +45,14 @@ func TestHostileServer(t *testing.T) {
 		"another door":          header(http.StatusNotFound, "Location", other.URL),
 		"nothing that is JSON":  header(http.StatusOK, "Content-Type", "text/html"),
 		"a stream without end":  header(http.StatusOK, "Content-Type", "text/event-stream"),
-		"an answer of nobody's": func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) },
+		"an answer of nobody's": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := serve(t)
 			add(p.Server, "look", "looks", say("seen"))
 			a := &fake.Authority{}
 			ctx := task(t, a)
-			set := open(t, ctx, mcp.Server{URL: p.url}, readsFile)
+			set := open(ctx, t, mcp.Server{URL: p.url}, readsFile)
 			p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
 				if method != "tools/call" {
 					return false
@@ -60,7 +60,7 @@ func TestHostileServer(t *testing.T) {
 				refuse(w, r)
 				return true
 			})
-			got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": "a"})
+			got := call(ctx, t, find(t, set, "files__look"), map[string]any{"id": "a"})
 			if status, _ := got["status"].(string); status == "" || len(a.Asked()) > 0 || elsewhere.Load() > 0 {
 				t.Errorf("the call gave %v; %v was asked for, and %d requests went elsewhere", got, a.Asked(), elsewhere.Load())
 			}
@@ -89,21 +89,21 @@ func TestHostileServer(t *testing.T) {
 		})
 		add(p.Server, "wipe", "wipes", say("wiped"))
 		ctx := task(t, &fake.Authority{})
-		set := open(t, ctx, mcp.Server{URL: p.url}, readsFile)
+		set := open(ctx, t, mcp.Server{URL: p.url}, readsFile)
 		gate := &jitmw.Gate{}
 		gate.Said("Look at file_a.")
 		ctx = gate.NewContext(ctx)
-		if diff := cmp.Diff(map[string]string{"files__look": "looks [2J", "files__wipe": "wipes"}, offered(t, ctx, set)); diff != "" {
+		if diff := cmp.Diff(map[string]string{"files__look": "looks [2J", "files__wipe": "wipes"}, offered(ctx, t, set)); diff != "" {
 			t.Error(diff)
 		}
-		if got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": "file_a"}); got["text"] != order {
+		if got := call(ctx, t, find(t, set, "files__look"), map[string]any{"id": "file_a"}); got["text"] != order {
 			t.Fatalf("the call that was asked for = %v", got)
 		}
-		if diff := cmp.Diff(map[string]string{"files__wipe": "wipes"}, offered(t, ctx, set)); diff != "" {
+		if diff := cmp.Diff(map[string]string{"files__wipe": "wipes"}, offered(ctx, t, set)); diff != "" {
 			t.Errorf("with other words, a tool is not the one that was there: %s", diff)
 		}
 		for _, id := range []string{"b", "file_a"} {
-			got := call(t, ctx, find(t, set, "files__wipe"), map[string]any{"id": id})
+			got := call(ctx, t, find(t, set, "files__wipe"), map[string]any{"id": id})
 			if got["status"] != "denied" || !strings.Contains(got["error"].(string), "nobody asked for this call") {
 				t.Errorf("a call that a result ordered = %v", got)
 			}
@@ -118,7 +118,7 @@ func TestWithoutAPolicyAPersonIsAsked(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	ctx := task(t, &fake.Authority{})
-	set := open(t, ctx, mcp.Server{URL: p.url}, "")
+	set := open(ctx, t, mcp.Server{URL: p.url}, "")
 	var asked []jitmw.Question
 	gate := &jitmw.Gate{Ask: func(_ context.Context, q jitmw.Question) (bool, error) {
 		asked = append(asked, q)
@@ -126,10 +126,10 @@ func TestWithoutAPolicyAPersonIsAsked(t *testing.T) {
 	}}
 	gate.Said("Look at doc_1.")
 	ctx = gate.NewContext(ctx)
-	if got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": "doc_1"}); got["text"] != "seen" {
+	if got := call(ctx, t, find(t, set, "files__look"), map[string]any{"id": "doc_1"}); got["text"] != "seen" {
 		t.Errorf("a call that a person allowed = %v", got)
 	}
-	if got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": "doc_2"}); got["status"] != "denied" {
+	if got := call(ctx, t, find(t, set, "files__look"), map[string]any{"id": "doc_2"}); got["status"] != "denied" {
 		t.Errorf("a call that a person refused = %v", got)
 	}
 	if len(asked) != 2 || asked[0].Effect != "a call of files__look, of which the policy file says nothing" {

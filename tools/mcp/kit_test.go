@@ -139,7 +139,7 @@ func (p *peer) guard(gate func(w http.ResponseWriter, r *http.Request, method st
 }
 
 // open connects to a server called files, under a policy file.
-func open(t testing.TB, ctx context.Context, s mcp.Server, file string) *mcp.Set {
+func open(ctx context.Context, t testing.TB, s mcp.Server, file string) *mcp.Set {
 	t.Helper()
 	set, err := tryOpen(ctx, s, file)
 	if err != nil {
@@ -192,7 +192,7 @@ var calls struct {
 }
 
 // call calls a tool in the task of the context.
-func call(t testing.TB, ctx context.Context, called tool.Tool, args map[string]any) map[string]any {
+func call(ctx context.Context, t testing.TB, called tool.Tool, args map[string]any) map[string]any {
 	t.Helper()
 	calls.Lock()
 	calls.n++

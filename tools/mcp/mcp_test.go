@@ -44,7 +44,7 @@ func argumentsThatAreAbsentAreAnObject(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	ctx := task(t, &fake.Authority{})
-	call(t, ctx, find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look"), nil)
+	call(ctx, t, find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look"), nil)
 	var sent struct {
 		Params struct{ Arguments json.RawMessage }
 	}
@@ -72,8 +72,8 @@ func authorityIsThePolicys(t *testing.T) {
 			p.guard(demands(read("a")))
 			a := &fake.Authority{}
 			ctx := task(t, a)
-			set := open(t, ctx, mcp.Server{URL: p.url}, test.policy)
-			got := call(t, ctx, find(t, set, "files__look"), map[string]any{"id": test.id})
+			set := open(ctx, t, mcp.Server{URL: p.url}, test.policy)
+			got := call(ctx, t, find(t, set, "files__look"), map[string]any{"id": test.id})
 			if status, _ := got["status"].(string); status != test.want || len(a.Asked()) != test.asked {
 				t.Errorf("the call gave %v, and %d requests were made, want status %q and %d", got, len(a.Asked()), test.want, test.asked)
 			}
@@ -101,7 +101,7 @@ func serverItself(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	d := read("session")
-	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+	p.guard(func(w http.ResponseWriter, r *http.Request, _ string) bool {
 		if r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(d) {
 			return false
 		}
@@ -114,15 +114,15 @@ func serverItself(t *testing.T) {
 		t.Errorf("Open() without a ceiling = %v, %v asked", err, a.Asked())
 	}
 	file := `tools: {files__: {ceilings: [{type: file, actions: [read], identifier: session}]}, files__look: {ceilings: [{type: file, actions: [read], identifier: session}]}}`
-	set := open(t, ctx, mcp.Server{URL: p.url}, file)
-	if got := call(t, ctx, find(t, set, "files__look"), nil); got["text"] != "seen" {
+	set := open(ctx, t, mcp.Server{URL: p.url}, file)
+	if got := call(ctx, t, find(t, set, "files__look"), nil); got["text"] != "seen" {
 		t.Errorf("the call gave %v", got)
 	}
 }
 
 // loses drops the answers of a tool's calls, as many as n, after the server has made them.
-func loses(p *peer, n int) func(w http.ResponseWriter, r *http.Request, method string) bool {
-	return func(w http.ResponseWriter, r *http.Request, method string) bool {
+func loses(n int) func(w http.ResponseWriter, r *http.Request, method string) bool {
+	return func(_ http.ResponseWriter, _ *http.Request, method string) bool {
 		if method != "tools/call" || n == 0 {
 			return false
 		}
@@ -138,29 +138,29 @@ func lostAnswer(t *testing.T) {
 	t.Run("of a call that may change something", func(t *testing.T) {
 		p := serve(t)
 		add(p.Server, "look", "looks", say("seen"))
-		p.guard(loses(p, 1))
+		p.guard(loses(1))
 		ctx := task(t, &fake.Authority{})
-		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+		looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look")
 		for range 2 {
-			if got := call(t, ctx, looks, args); got["status"] != string(jit.CallInDoubt) {
+			if got := call(ctx, t, looks, args); got["status"] != string(jit.CallInDoubt) {
 				t.Errorf("the call = %v, want in doubt", got)
 			}
 		}
 		if n := len(p.requests("tools/call")); n != 1 {
 			t.Errorf("the tool was called %d times, want once", n)
 		}
-		if got := call(t, ctx, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
+		if got := call(ctx, t, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
 			t.Errorf("another call = %v", got)
 		}
 	})
 	t.Run("of one that only reads, by the policy", func(t *testing.T) {
 		p := serve(t)
 		add(p.Server, "look", "looks", say("seen"))
-		p.guard(loses(p, 1))
+		p.guard(loses(1))
 		ctx := task(t, &fake.Authority{})
-		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, readsFile), "files__look")
+		looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, readsFile), "files__look")
 		for range 2 { // and it is meant each time
-			if got := call(t, ctx, looks, args); got["text"] != "seen" {
+			if got := call(ctx, t, looks, args); got["text"] != "seen" {
 				t.Errorf("the call = %v", got)
 			}
 		}
@@ -171,7 +171,7 @@ func lostAnswer(t *testing.T) {
 	t.Run("in the middle of an answer", func(t *testing.T) {
 		p := serve(t)
 		add(p.Server, "look", "looks", say("seen"))
-		p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+		p.guard(func(w http.ResponseWriter, _ *http.Request, method string) bool {
 			if method != "tools/call" {
 				return false
 			}
@@ -181,22 +181,22 @@ func lostAnswer(t *testing.T) {
 			return true
 		})
 		ctx := task(t, &fake.Authority{})
-		looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
-		if got := call(t, ctx, looks, args); got["status"] != string(jit.CallInDoubt) {
+		looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look")
+		if got := call(ctx, t, looks, args); got["status"] != string(jit.CallInDoubt) {
 			t.Errorf("the call = %v, want in doubt", got)
 		}
 		if n := len(p.requests("tools/call")); n != 1 {
 			t.Errorf("the tool was called %d times, want once", n)
 		}
 		p.guard(nil)
-		if got := call(t, ctx, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
+		if got := call(ctx, t, looks, map[string]any{"id": "b"}); got["text"] != "seen" {
 			t.Errorf("another call, over another connection = %v", got)
 		}
 	})
 }
 
 // offered returns the names of the tools that a model is offered now, and what is said of them.
-func offered(t testing.TB, ctx context.Context, set *mcp.Set) map[string]string {
+func offered(ctx context.Context, t testing.TB, set *mcp.Set) map[string]string {
 	t.Helper()
 	req := &model.LLMRequest{}
 	if err := set.Toolset().ProcessRequest(&toolCtx{agent.NewStrictContextMock(ctx), ""}, req); err != nil {
@@ -224,13 +224,13 @@ func listChangesAreSeenInTheSameRun(t *testing.T) {
 	add(p.Server, "old", "goes", say(""))
 	add(p.Server, "odd", "waits", say(""))
 	ctx := task(t, &fake.Authority{})
-	set := open(t, ctx, mcp.Server{URL: p.url}, "")
-	call(t, ctx, find(t, set, "files__look"), nil)
+	set := open(ctx, t, mcp.Server{URL: p.url}, "")
+	call(ctx, t, find(t, set, "files__look"), nil)
 	want := map[string]string{"files__look": "looks", "files__more": "does more"} // and not odd, of which other words are said now
-	if diff := cmp.Diff(want, offered(t, ctx, set)); diff != "" {
+	if diff := cmp.Diff(want, offered(ctx, t, set)); diff != "" {
 		t.Error(diff)
 	}
-	if got := call(t, ctx, find(t, set, "files__more"), nil); got["text"] != "more" {
+	if got := call(ctx, t, find(t, set, "files__more"), nil); got["text"] != "more" {
 		t.Errorf("the new tool gave %v", got)
 	}
 }
@@ -329,9 +329,9 @@ func tokensThatAreBoundToAKey(t *testing.T) {
 	ctx := task(t, &fake.Authority{Issue: func(_ string, d rar.Detail) jit.Issued {
 		return jit.Issued{Token: secret.New(fake.TokenFor(d)), Type: dpop.Scheme, DPoP: bound, Details: []rar.Detail{d}, ExpiresIn: time.Minute}
 	}})
-	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, readsFile), "files__look")
+	looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, readsFile), "files__look")
 	for range 2 {
-		if got := call(t, ctx, looks, map[string]any{"id": "a"}); got["text"] != "seen" {
+		if got := call(ctx, t, looks, map[string]any{"id": "a"}); got["text"] != "seen" {
 			t.Errorf("the call gave %v", got)
 		}
 	}
@@ -344,9 +344,9 @@ func TestServerThatForgetsTheSession(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say("seen"))
 	ctx := task(t, &fake.Authority{})
-	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
+	looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look")
 	p.restart()
-	if got := call(t, ctx, looks, nil); got["text"] != "seen" {
+	if got := call(ctx, t, looks, nil); got["text"] != "seen" {
 		t.Errorf("a call after a restart = %v", got)
 	}
 }
@@ -367,8 +367,8 @@ func lostAnswerOfOneOfSeveral(t *testing.T) {
 		return say("seen")(ctx, args)
 	})
 	ctx := task(t, &fake.Authority{})
-	looks := find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look")
-	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+	looks := find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look")
+	p.guard(func(w http.ResponseWriter, _ *http.Request, method string) bool {
 		if method != "tools/call" || len(p.requests(method)) < 2 {
 			return false
 		}
@@ -376,9 +376,9 @@ func lostAnswerOfOneOfSeveral(t *testing.T) {
 		return true // without an event
 	})
 	other := make(chan map[string]any)
-	go func() { other <- call(t, ctx, looks, map[string]any{"id": "keep"}) }()
+	go func() { other <- call(ctx, t, looks, map[string]any{"id": "keep"}) }()
 	<-begun
-	if got := call(t, ctx, looks, map[string]any{"id": "lose"}); got["status"] != string(jit.CallInDoubt) {
+	if got := call(ctx, t, looks, map[string]any{"id": "lose"}); got["status"] != string(jit.CallInDoubt) {
 		t.Errorf("the call without an answer = %v", got)
 	}
 	close(lost)

@@ -1,6 +1,7 @@
 package mcp
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,7 +26,8 @@ var needed = strings.Fields(`PATH HOME USER LOGNAME SHELL TERM LANG LC_ALL TZ TM
 
 // program is transport for a server that is a program.
 func (s *server) program() (sdk.Transport, func(), func() error) {
-	cmd := exec.Command(s.Command[0], s.Command[1:]...) //nolint:gosec // the operator's own
+	// Of no context: it ends with the set, not with the call in which it may begin again.
+	cmd := exec.CommandContext(context.Background(), s.Command[0], s.Command[1:]...) //nolint:gosec // the operator's own
 	cmd.Env = []string{}
 	for _, variable := range append(slices.Clone(needed), s.Env...) {
 		if value, ok := os.LookupEnv(variable); ok && !strings.Contains(variable, "=") {

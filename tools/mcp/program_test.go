@@ -69,7 +69,7 @@ func TestProgramGetsACleanEnvironment(t *testing.T) {
 	t.Setenv("FILES_HOST", "handed on")
 	t.Setenv("OPENAI_API_KEY", "canary-77aa")
 	ctx := task(t, &fake.Authority{})
-	got, _ := call(t, ctx, find(t, open(t, ctx, self(t), ""), "files__env"), nil)["text"].(string)
+	got, _ := call(ctx, t, find(t, open(ctx, t, self(t), ""), "files__env"), nil)["text"].(string)
 	if strings.Contains(got, "canary") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "FILES_TOKEN=given") || !strings.Contains(got, "FILES_HOST=handed on") || strings.Contains(got, "FILES_NONE") {
 		t.Errorf("the program's environment is\n%s", got)
 	}
@@ -77,17 +77,17 @@ func TestProgramGetsACleanEnvironment(t *testing.T) {
 
 func TestProgramDiesInACall(t *testing.T) {
 	ctx := task(t, &fake.Authority{})
-	set := open(t, ctx, self(t), "")
+	set := open(ctx, t, self(t), "")
 	deaths := filepath.Join(t.TempDir(), "deaths")
 	for range 2 { // the second is not made: nobody knows what the first did
-		if got := call(t, ctx, find(t, set, "files__die"), map[string]any{"id": deaths}); got["status"] != string(jit.CallInDoubt) {
+		if got := call(ctx, t, find(t, set, "files__die"), map[string]any{"id": deaths}); got["status"] != string(jit.CallInDoubt) {
 			t.Errorf("a call in which the program dies = %v, want in doubt", got)
 		}
 	}
 	if text, err := os.ReadFile(deaths); string(text) != "died\n" {
 		t.Errorf("it died %q (%v), want once", text, err)
 	}
-	if got := call(t, ctx, find(t, set, "files__env"), nil); got["text"] == nil {
+	if got := call(ctx, t, find(t, set, "files__env"), nil); got["text"] == nil {
 		t.Errorf("the next call = %v, want one of the program begun again", got)
 	}
 }
@@ -109,8 +109,8 @@ func TestProgramEndsWithTheRun(t *testing.T) {
 	}
 	defer func() { _ = listener.Close() }()
 	ctx := task(t, &fake.Authority{})
-	set := open(t, ctx, self(t), "")
-	call(t, ctx, find(t, set, "files__child"), map[string]any{"id": listener.Addr().String()})
+	set := open(ctx, t, self(t), "")
+	call(ctx, t, find(t, set, "files__child"), map[string]any{"id": listener.Addr().String()})
 	conn, err := listener.Accept() // of what the program started
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestProgramEndsWithTheRun(t *testing.T) {
 	if n, err := conn.Read(make([]byte, 1)); err == nil { // which ends with it, or the test does not
 		t.Errorf("read %d bytes", n)
 	}
-	if got := call(t, ctx, find(t, set, "files__env"), nil); got["status"] != string(jit.CallFailed) {
+	if got := call(ctx, t, find(t, set, "files__env"), nil); got["status"] != string(jit.CallFailed) {
 		t.Errorf("a call after the end = %v", got)
 	}
 }

@@ -55,8 +55,8 @@ func TestResults(t *testing.T) {
 			add(p.Server, "look", "looks", func(context.Context, string) (*sdk.CallToolResult, error) { return &test.result, nil })
 			ctx := task(t, &fake.Authority{})
 			p.guard(demands(read("a")))
-			set := open(t, ctx, mcp.Server{URL: p.url}, `tools: {files__look: {ceilings: [{type: file, actions: [read], identifier: a}]}}`)
-			got, err := json.Marshal(call(t, ctx, find(t, set, "files__look"), nil))
+			set := open(ctx, t, mcp.Server{URL: p.url}, `tools: {files__look: {ceilings: [{type: file, actions: [read], identifier: a}]}}`)
+			got, err := json.Marshal(call(ctx, t, find(t, set, "files__look"), nil))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestResultIsBounded(t *testing.T) {
 	p := serve(t)
 	add(p.Server, "look", "looks", say(strings.Repeat("x", 1<<20)))
 	ctx := task(t, &fake.Authority{})
-	got := call(t, ctx, find(t, open(t, ctx, mcp.Server{URL: p.url}, ""), "files__look"), nil)
+	got := call(ctx, t, find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look"), nil)
 	if text, _ := got["text"].(string); len(text) > 256<<10 || got["truncated"] == nil {
 		t.Errorf("a result of 1 MiB: %d bytes are shown, truncated %v", len(text), got["truncated"])
 	}
