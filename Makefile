@@ -97,6 +97,10 @@ browser: ## decide, and try to, at the page in a headless Chromium (needs Debian
 realmodels: ## run the whole job against model servers from public packages, for minutes; docs/models.md keeps the table
 	@lab/realmodels/run.sh
 
+.PHONY: servers
+servers: ## run the whole job on Keycloak and Spring Authorization Server, for minutes; docs/servers.md keeps the table
+	@lab/servers/run.sh
+
 .PHONY: agentdojo
 agentdojo: ## replay AgentDojo's tasks and injections through the policy; docs/naming.md keeps the table
 	@lab/agentdojo/run.sh

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -43,10 +44,11 @@ type standard struct {
 	binary                      string
 	env                         []string
 	proxy, docs                 *httptest.Server
+	asked                       func() // when a person has been asked; nil is nobody
 
 	mu     sync.Mutex
 	tokens []string      // those issued that allow something
-	lose   bool          // the next answer to a poll that has a token
+	lose   bool          // the next answer that has one
 	hold   chan struct{} // closed when that answer is held back; nil holds none
 }
 
@@ -106,6 +108,9 @@ func (s *standard) begin(t *testing.T, origin string, trust *resource.Trust) {
 
 // see keeps the tokens that pass and allow something, and loses or holds back an answer.
 func (s *standard) see(form url.Values, resp *http.Response) error {
+	if form.Has("login_hint") && s.asked != nil {
+		s.asked()
+	}
 	scope := strings.Trim(form.Get("scope"), "openid ")
 	if scope == "" && !form.Has("authorization_details") && !form.Has("permission") && !form.Has("auth_req_id") {
 		return nil
@@ -125,7 +130,6 @@ func (s *standard) see(form url.Values, resp *http.Response) error {
 	defer s.mu.Unlock()
 	s.tokens = append(s.tokens, answer.Token)
 	switch {
-	case !form.Has("auth_req_id"):
 	case s.lose:
 		s.lose = false
 		return errors.New("lost")
@@ -286,25 +290,26 @@ func (s *standard) live(t *testing.T) (issued, alive int) {
 	return len(tokens), alive
 }
 
-// person decides whatever comes until the test is over.
+// person has the person who is asked decide at once.
 func (s *standard) person(t *testing.T, approve bool) {
-	body, _ := json.Marshal(map[string]bool{"approve": approve})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	t.Cleanup(func() { cancel(); <-done })
-	go func() {
-		defer close(done)
-		for tick := time.NewTicker(200 * time.Millisecond); ctx.Err() == nil; {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if resp, err := http.DefaultClient.Post(s.issuer+"/_test/decide", "application/json", bytes.NewReader(body)); err == nil {
-				_ = resp.Body.Close()
-			}
-		}
-	}()
+	s.asked = func() { answerAs(t, s.issuer+"/_test/decide", "", fmt.Sprintf(`{"approve":%t}`, approve)) }
+}
+
+// answerAs posts a decision, with the token of the device if that has one.
+func answerAs(t *testing.T, endpoint, token, decision string) {
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, endpoint, strings.NewReader(decision))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s: %v", endpoint, cmp.Or(err, errors.New("refused")))
+		return
+	}
+	_ = resp.Body.Close()
 }
 
 func (s *standard) reported() bool {
@@ -356,7 +361,7 @@ func (s *standard) dies(t *testing.T, mode, point string, env ...string) {
 	if !killed(err) {
 		t.Fatalf("it did not die: %v\n%s", err, out)
 	}
-	s.recovers(t)
+	s.recovers(t, 0)
 }
 
 // diesPolling kills the job when an answer to its poll, with a token, is on its way.
@@ -440,7 +445,7 @@ func TestStandardServer(t *testing.T) {
 		s := startStandard(t, binary, "opaque")
 		s.person(t, true)
 		s.diesPolling(t)
-		s.recovers(t)
+		s.recovers(t, 0)
 	})
 	// The server cannot revoke these, and the API asks nobody.
 	t.Run("JWTs", func(t *testing.T) {
@@ -459,17 +464,19 @@ func TestStandardServer(t *testing.T) {
 	})
 }
 
-// recovers has the next command give back what is left.
-func (s *standard) recovers(t *testing.T) {
+// recovers has the next command give back what is left, but for left tokens that the
+// server cannot be told of, and that are said to expire.
+func (s *standard) recovers(t *testing.T, left int) {
 	t.Helper()
 	issued, before := s.live(t)
 	ctx, enough := context.WithTimeout(t.Context(), time.Minute) // it would try again and again
 	defer enough()
 	out, err := s.analyst(ctx, nil, "sweep")
-	if _, alive := s.live(t); err != nil || alive != 0 {
-		t.Errorf("after recovery %d tokens alive, of %d before and %d in all: %v\n%s", alive, before, issued, err, out)
+	if _, alive := s.live(t); err != nil || alive != left {
+		t.Errorf("after recovery %d tokens alive, want %d, of %d before and %d in all: %v\n%s", alive, left, before, issued, err, out)
 	}
-	if list, err := s.analyst(t.Context(), nil, "tasks"); err != nil || !strings.Contains(list, "completed") {
+	list, err := s.analyst(t.Context(), nil, "tasks")
+	if err != nil || !strings.Contains(list, "completed") || left > 0 && !strings.Contains(list, "expires at") {
 		t.Errorf("tasks: %v\n%s", err, list)
 	}
 }
