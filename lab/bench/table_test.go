@@ -75,7 +75,7 @@ func TestTable(t *testing.T) {
 			t.Run(m.name, func(t *testing.T) { all.Rows = append(all.Rows, m.take(t)) }) // the others are still worth having
 		}
 	}
-	all.print(os.Stdout)
+	all.write(os.Stdout)
 	if *asJSON != "" {
 		text, err := json.MarshalIndent(all, "", "  ")
 		if err == nil {
@@ -113,8 +113,8 @@ func thisMachine() machine {
 	return machine{time.Now().UTC().Format(time.DateOnly), cpu, runtime.NumCPU(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 }
 
-// print writes Markdown, so that docs/performance.md can hold it as it is.
-func (r report) print(w io.Writer) {
+// write writes Markdown, so that docs/performance.md can hold it as it is.
+func (r report) write(w io.Writer) {
 	var b strings.Builder
 	m := r.Machine
 	fmt.Fprintf(&b, "%s, %s, %d cores, %s, %s\n\n", m.Date, m.CPU, m.Cores, m.Go, m.OS)

@@ -63,7 +63,7 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	check(t, l.ctx.Err())
-	l.report.print(os.Stdout)
+	l.report.write(os.Stdout)
 	if *asJSON != "" {
 		check(t, os.WriteFile(*asJSON, append(must(json.MarshalIndent(l.report, "", "  "))(t), '\n'), 0o600))
 	}
@@ -204,7 +204,7 @@ type report struct {
 	Rows    []*row `json:"rows"`
 }
 
-func (r *report) print(w io.Writer) {
+func (r *report) write(w io.Writer) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // nobody to tell
 	line("commit %s, seed %d, %s, %s\n", r.Commit, r.Seed, r.Go, r.Machine)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,7 +102,7 @@ type way struct {
 }
 
 func network(t *testing.T, l *lab) {
-	w := &wire{lab: l, dir: must(os.MkdirTemp(l.dir, "network-"))(t), answered: map[string]int{}}
+	w := &wire{lab: l, dir: t.ArtifactDir(), answered: map[string]int{}}
 	// Analysts go where they are metered and disturbed; the API asks the authorization
 	// server at its own address. Documents name the API where analysts find it.
 	zerolog.SetGlobalLevel(zerolog.Disabled) // toxics have a logger of their own

@@ -48,7 +48,7 @@ func inWorld(play func(*testing.T, *world) *row) func(*testing.T, *lab) {
 }
 
 func newWorld(t *testing.T, l *lab) *world {
-	w := &world{lab: l, history: newHistory(), dir: must(os.MkdirTemp(l.dir, "world-"))(t)}
+	w := &world{lab: l, history: newHistory(), dir: t.ArtifactDir()}
 	check(t, os.Mkdir(w.path("reports"), 0o750))
 	w.log = must(os.Create(w.path("dev.log")))(t)
 	t.Cleanup(func() { _ = w.log.Close() })
