@@ -1,9 +1,13 @@
 package resource_test
 
 import (
+	"bufio"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +206,58 @@ func TestProofsCountOnce(t *testing.T) {
 		}
 		if again := p.send(t, sent[1]); again.StatusCode != 401 || !dpop.Refused(again) || again.Header.Get("DPoP-Nonce") == "" {
 			t.Errorf("trust %d: the same once more: %d %v", trust, again.StatusCode, again.Header)
+		}
+	}
+}
+
+// What npm's dpop makes is taken: with the nonce that it is told, once, and for its request.
+func TestProofsOfAnotherLibrary(t *testing.T) {
+	folder := os.Getenv("NPM_DPOP")
+	if folder == "" {
+		t.Skip("no library: npm install --prefix V dpop@2.1.2 && NPM_DPOP=$PWD/V go test ./resource -run TestProofsOfAnotherLibrary")
+	}
+	cmd := exec.CommandContext(t.Context(), "node", "testdata/dpop.mjs", folder)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("it says nothing")
+	}
+	p := newProving(t, func(c *resource.Config) { c.DPoP, c.Nonces = resource.RequireDPoP, true })
+	token := p.bound(map[string]any{"jkt": lines.Text()})
+	ask := func(method, nonce string) *http.Request {
+		r := p.request(t)
+		if err := json.NewEncoder(in).Encode(map[string]string{"url": r.URL.String(), "method": method, "nonce": nonce, "token": token}); err != nil || !lines.Scan() {
+			t.Fatalf("no proof: %v", err)
+		}
+		r.Header.Set("Authorization", "DPoP "+token)
+		r.Header.Set("DPoP", lines.Text())
+		return r
+	}
+	wants := p.send(t, ask("GET", ""))
+	nonce := wants.Header.Get("DPoP-Nonce")
+	if wants.StatusCode != 401 || !strings.Contains(wants.Header.Get("WWW-Authenticate"), "use_dpop_nonce") {
+		t.Fatalf("without a nonce: %d %v", wants.StatusCode, wants.Header)
+	}
+	good := ask("GET", nonce)
+	for _, tt := range []struct {
+		name string
+		r    *http.Request
+		want int
+	}{{"a proof", good, 200}, {"the same once more", good, 401}, {"another", ask("GET", nonce), 200}, {"of another method", ask("PUT", nonce), 401}} {
+		if resp := p.send(t, tt.r); resp.StatusCode != tt.want {
+			t.Errorf("%s: %d %v, want %d", tt.name, resp.StatusCode, resp.Header, tt.want)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type standard struct {
 	env                         []string
 	proxy, docs                 *httptest.Server
 	asked                       func() // when a person has been asked; nil is nobody
+	bound                       bool   // the API takes no bearer tokens
 
 	mu     sync.Mutex
 	tokens []string      // those issued that allow something
@@ -87,9 +88,11 @@ func (s *standard) begin(t *testing.T, origin string, trust *resource.Trust) {
 	t.Cleanup(s.proxy.Close)
 	var guard docapi.TokenVerifier = s
 	if trust != nil {
-		guard, err = resource.New(t.Context(), resource.Config{
-			Issuer: s.issuer, Audience: s.api, Trust: *trust, ClientID: "docapi", ClientSecret: secret.New(clientSecret("docapi")),
-		})
+		cfg := resource.Config{Issuer: s.issuer, Audience: s.api, Trust: *trust, ClientID: "docapi", ClientSecret: secret.New(clientSecret("docapi"))}
+		if s.bound {
+			cfg.DPoP, cfg.Nonces, cfg.Location = resource.RequireDPoP, true, s.api
+		}
+		guard, err = resource.New(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +145,7 @@ func (s *standard) see(form url.Values, resp *http.Response) error {
 }
 
 // startStandard starts the server from the folder OIDC_PROVIDER, with tokens that are
-// opaque or JWTs, or for an API that looks at scopes. keys, a JWKS, are those of the
+// opaque or JWTs, or for an API that looks at scopes or takes bound tokens alone. keys, a JWKS, are those of the
 // client that has no secret.
 func startStandard(t *testing.T, binary, kind string, keys ...string) *standard {
 	t.Helper()
@@ -153,6 +156,8 @@ func startStandard(t *testing.T, binary, kind string, keys ...string) *standard 
 		*trust, format = resource.Signed, kind
 	case "scopes":
 		trust = nil
+	case "bound":
+		s.bound = true
 	}
 	s.introspection = s.issuer + "/token/introspection"
 	args := append([]string{filepath.Join("testdata", "servers", "oidc-provider.mjs"), os.Getenv("OIDC_PROVIDER"), s.issuer, s.api, format}, keys...)
@@ -382,6 +387,9 @@ func (s *standard) diesPolling(t *testing.T, env ...string) {
 	}
 }
 
+// boundTokens asks for tokens that are bound to a key.
+var boundTokens = []string{"ANALYST_DPOP=true"}
+
 // byScopes asks for scopes in the place of details.
 const byScopes = "OAUTH_TYPES=file_access:read=documents:read,file_access:write=reports:write"
 
@@ -411,6 +419,10 @@ func TestStandardServer(t *testing.T) {
 		{try: try{"client credentials", "client_credentials", true, "tokens revoked", nil}},
 		{try: try{"scopes", "client_credentials", true, "tokens revoked", []string{byScopes}}, kind: "scopes"},
 		{try: try{"a key in place of a secret", "client_credentials", true, "tokens revoked", asSigner}},
+		{try: try{"bound to a key", "client_credentials", true, "tokens revoked", boundTokens}, kind: "bound"},
+		{try: try{"bound to a key, with nonces", "client_credentials", true, "tokens revoked", append(boundTokens, asSigner...)}, kind: "bound", set: `{"nonce": true}`},
+		{try: try{"bound to a key, approved, with nonces", "ciba", true, "tokens revoked", append(boundTokens, asSigner...)}, kind: "bound", set: `{"nonce": true}`, approve: true},
+		{try: try{"bearer tokens at an API that takes none", "client_credentials", false, "401", nil}, kind: "bound"},
 		{try: try{"approved", "ciba", true, "tokens revoked", nil}, approve: true},
 		{try: try{"approved, with a key", "ciba", true, "tokens revoked", asSigner}, approve: true},
 		{try: try{"denied", "ciba", false, "denied", nil}},
@@ -445,6 +457,19 @@ func TestStandardServer(t *testing.T) {
 		s := startStandard(t, binary, "opaque")
 		s.person(t, true)
 		s.diesPolling(t)
+		s.recovers(t, 0)
+	})
+	// The keys die with the process, and what is bound to them is revoked without.
+	t.Run("bound to a key that is gone", func(t *testing.T) {
+		t.Parallel()
+		for _, point := range []string{"authority.requested", "api.get.answered:3"} { // the first is refused for want of a nonce
+			s := startStandard(t, binary, "bound")
+			s.person(t, true)
+			s.dies(t, "ciba", point, boundTokens...)
+		}
+		s := startStandard(t, binary, "bound")
+		s.person(t, true)
+		s.diesPolling(t, boundTokens...)
 		s.recovers(t, 0)
 	})
 	// The server cannot revoke these, and the API asks nobody.

@@ -6,7 +6,9 @@
 //
 // RESOURCE is the URL of the API that it issues access tokens for; JWKS are the keys of the
 // client "signer", which has no secret. Besides OAuth it serves what tests need:
-// /_test/decide is the person who is asked, /_test/set sets the time to decide.
+// /_test/decide is the person who is asked, /_test/set sets the time to decide, and whether
+// proofs must have a nonce (DPoP).
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -24,7 +26,7 @@ const client = (client_id, extra) => ({
   authorization_details_types: ['file_access'], ...extra,
 });
 const requests = [];
-const mood = {}; // ttl
+const mood = {}; // ttl, nonce
 const provider = new Provider(issuer, {
   clients: [
     client('analyst'), client('docapi'),
@@ -38,6 +40,7 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => mood.nonce === true },
     ciba: {
       enabled: true, deliveryModes: ['poll'],
       processLoginHint: (ctx, hint) => hint, validateBindingMessage: () => {}, validateRequestContext: () => {}, verifyUserCode: () => {},
