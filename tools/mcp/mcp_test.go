@@ -386,3 +386,32 @@ func lostAnswerOfOneOfSeveral(t *testing.T) {
 		t.Errorf("the other call = %v", got)
 	}
 }
+
+// TestScopes has a server that names the scopes it wants, as those of the SDK do: without an error code.
+func TestScopes(t *testing.T) { protocols(t, scopes) }
+
+func scopes(t *testing.T) {
+	p := serve(t)
+	add(p.Server, "look", "looks", say("seen"))
+	wants := rar.Scopes("files:read")
+	p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+		if method != "tools/call" || r.Header.Get("Authorization") == "Bearer "+fake.TokenFor(wants) {
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer scope="files:read", resource_metadata="https://elsewhere.example/"`)
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	for file, asked := range map[string][]rar.Detail{
+		"": nil,
+		`tools: {files__look: {ceilings: [{scopes: ["files:write"]}]}}`:               nil,
+		`tools: {files__look: {ceilings: [{scopes: ["files:read", "files:write"]}]}}`: {wants},
+	} {
+		a := &fake.Authority{}
+		ctx := task(t, a)
+		got := call(ctx, t, find(t, open(ctx, t, mcp.Server{URL: p.url}, file), "files__look"), nil)
+		if diff := cmp.Diff(asked, a.Asked()); diff != "" || (got["text"] == "seen") != (asked != nil) {
+			t.Errorf("%s: %v: %s", file, got, diff)
+		}
+	}
+}
