@@ -75,8 +75,8 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Mode == CIBA {
 		cfg.Always = append(cfg.Always, "openid") // which CIBA asks for by rule
 	}
-	if cfg.Mode == AuthorizationCode {
-		cfg.NoBase = true
+	if cfg.Mode == AuthorizationCode && cfg.ClientSecret.IsZero() && cfg.Key == nil {
+		cfg.NoBase = true // who proves nothing is nobody
 	}
 	cfg.Redirect, cfg.LoginTimeout = cmp.Or(cfg.Redirect, defaultRedirect), cmp.Or(cfg.LoginTimeout, DefaultLoginTimeout)
 	if cfg.Login == nil {
@@ -136,6 +136,11 @@ func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 	c.mu.Lock()
 	base := c.base
 	c.mu.Unlock()
+	if c.cfg.Mode == AuthorizationCode { // most clients that log people in have no more than that
+		if m, err := c.metadata(ctx); err != nil || !slices.Contains(m.GrantTypes, ClientCredentials.grantType()) {
+			return jit.Credential{}, err
+		}
+	}
 	if time.Now().Before(base.refresh) {
 		return jit.Credential{Token: base.value, DPoP: c.key}, nil
 	}

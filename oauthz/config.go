@@ -97,8 +97,9 @@ type Config struct {
 	DPoP bool
 
 	// NoBase says that the agent has no token of its own: first requests go to the API
-	// without one, as always with [AuthorizationCode]. Otherwise it logs in with client
-	// credentials and without any scope.
+	// without one. Otherwise it logs in with client credentials and without any scope;
+	// with [AuthorizationCode] only where it can prove who it is, and the server says that
+	// it has that grant.
 	NoBase bool
 
 	// Types are the authorization details that may be asked for, by type. A demand of

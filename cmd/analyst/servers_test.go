@@ -175,7 +175,7 @@ func TestKeycloak(t *testing.T) {
 	}
 	t.Run("in the middle of a poll", func(t *testing.T) {
 		s := start(t, "SUCCEED")
-		s.diesPolling(t, scoped...)
+		s.diesPolling(t, "ciba", scoped...)
 		s.recovers(t, 1)
 	})
 }

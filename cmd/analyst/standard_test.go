@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,10 +48,11 @@ type standard struct {
 	asked                       func() // when a person has been asked; nil is nobody
 	bound                       bool   // the API takes no bearer tokens
 
-	mu     sync.Mutex
-	tokens []string      // those issued that allow something
-	lose   bool          // the next answer that has one
-	hold   chan struct{} // closed when that answer is held back; nil holds none
+	mu      sync.Mutex
+	tokens  []string      // those issued that allow something
+	refuses bool          // the person in front of the browser
+	lose    bool          // the next answer that has one
+	hold    chan struct{} // closed when that answer is held back; nil holds none
 }
 
 // clientSecret has what the encodings of RFC 6749, section 2.3.1, change.
@@ -115,7 +117,7 @@ func (s *standard) see(form url.Values, resp *http.Response) error {
 		s.asked()
 	}
 	scope := strings.Trim(form.Get("scope"), "openid ")
-	if scope == "" && !form.Has("authorization_details") && !form.Has("permission") && !form.Has("auth_req_id") {
+	if scope == "" && !form.Has("authorization_details") && !form.Has("permission") && !form.Has("auth_req_id") && !form.Has("code") {
 		return nil
 	}
 	body, err := io.ReadAll(resp.Body)
@@ -190,6 +192,9 @@ func startStandard(t *testing.T, binary, kind string, keys ...string) *standard 
 func (s *standard) analyst(ctx context.Context, env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, s.binary, args...)
 	cmd.Env = append(s.env, env...)
+	if slices.Contains(env, "OAUTH_MODE=authorization_code") {
+		return withBrowser(ctx, cmd, !s.refuses)
+	}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -369,14 +374,15 @@ func (s *standard) dies(t *testing.T, mode, point string, env ...string) {
 	s.recovers(t, 0)
 }
 
-// diesPolling kills the job when an answer to its poll, with a token, is on its way.
-func (s *standard) diesPolling(t *testing.T, env ...string) {
+// diesPolling kills the job when an answer to its poll, or to the code of a login, is on
+// its way with a token.
+func (s *standard) diesPolling(t *testing.T, mode string, env ...string) {
 	t.Helper()
 	held := make(chan struct{})
 	s.hold = held
 	ctx, kill := context.WithCancel(t.Context())
 	over := make(chan error, 1)
-	go func() { _, err := s.job(ctx, "ciba", env...); over <- err }()
+	go func() { _, err := s.job(ctx, mode, env...); over <- err }()
 	<-held
 	kill()
 	if err := <-over; !killed(err) {
@@ -428,6 +434,11 @@ func TestStandardServer(t *testing.T) {
 		{try: try{"denied", "ciba", false, "denied", nil}},
 		{try: try{"expired", "ciba", false, "expired", nil}, set: `{"ttl": 3}`},
 		{try: try{"lost poll answer", "ciba", false, "expires by itself", nil}, approve: true},
+		{try: try{"logged in", "authorization_code", true, "tokens revoked", nil}, approve: true},
+		{try: try{"logged in, for scopes", "authorization_code", true, "tokens revoked", []string{byScopes}}, kind: "scopes", approve: true},
+		{try: try{"logged in, bound to a key", "authorization_code", true, "tokens revoked", boundTokens}, kind: "bound", approve: true},
+		{try: try{"lost answer to a login", "authorization_code", false, "expires by itself", nil}, approve: true},
+		{try: try{"not agreed to", "authorization_code", false, "denied", nil}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -435,14 +446,15 @@ func TestStandardServer(t *testing.T) {
 			if tt.set != "" {
 				s.ask(t, "/_test/set", tt.set, &struct{}{})
 			}
-			s.lose = tt.name == "lost poll answer"
+			s.refuses = !tt.approve
+			s.lose = strings.HasPrefix(tt.name, "lost")
 			if tt.mode == "ciba" && tt.name != "expired" {
 				s.person(t, tt.approve)
 			}
 			s.does(t, tt.try, 0)
 		})
 	}
-	for _, mode := range []string{"client_credentials", "ciba"} {
+	for _, mode := range []string{"client_credentials", "ciba", "authorization_code"} {
 		for _, point := range points {
 			t.Run(mode+"/"+point, func(t *testing.T) {
 				t.Parallel()
@@ -456,7 +468,7 @@ func TestStandardServer(t *testing.T) {
 		t.Parallel()
 		s := startStandard(t, binary, "opaque")
 		s.person(t, true)
-		s.diesPolling(t)
+		s.diesPolling(t, "ciba")
 		s.recovers(t, 0)
 	})
 	// The keys die with the process, and what is bound to them is revoked without.
@@ -469,7 +481,13 @@ func TestStandardServer(t *testing.T) {
 		}
 		s := startStandard(t, binary, "bound")
 		s.person(t, true)
-		s.diesPolling(t, boundTokens...)
+		s.diesPolling(t, "ciba", boundTokens...)
+		s.recovers(t, 0)
+	})
+	t.Run("in the middle of a login", func(t *testing.T) {
+		t.Parallel()
+		s := startStandard(t, binary, "opaque")
+		s.diesPolling(t, "authorization_code")
 		s.recovers(t, 0)
 	})
 	// The server cannot revoke these, and the API asks nobody.

@@ -42,7 +42,7 @@ const (
 type oauthFlags struct{ issuer, client, secretFile, keyFile, mode, types, resource, audience string }
 
 // modes are the words for [oauthz.Mode], in its order.
-var modes = []string{"client_credentials", "ciba", "uma", "token_exchange"}
+var modes = []string{"client_credentials", "ciba", "uma", "token_exchange", "authorization_code"}
 
 func (o *oauthFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -50,7 +50,7 @@ func (o *oauthFlags) add(cmd *cobra.Command) {
 	f.StringVar(&o.client, "oauth-client-id", "", "client `ID` there ("+EnvOAuthClient+")")
 	f.StringVar(&o.secretFile, "oauth-client-secret-file", "", "`FILE` that holds its secret ("+EnvOAuthFile+", or set "+EnvOAuthSecret+")")
 	f.StringVar(&o.keyFile, "oauth-client-key-file", "", "`FILE` with a private key that signs in place of a secret: PEM or a JWK ("+EnvOAuthKey+")")
-	f.StringVar(&o.mode, "oauth-mode", "", "`MODE`: client_credentials, ciba, which asks the user of --on-behalf-of, uma (Keycloak) or token_exchange ("+EnvMode+")")
+	f.StringVar(&o.mode, "oauth-mode", "", "`MODE`: client_credentials, ciba, which asks the user of --on-behalf-of, uma (Keycloak), token_exchange, or authorization_code, with which somebody logs in with a browser on this machine ("+EnvMode+")")
 	f.StringVar(&o.types, "oauth-types", "", "`TYPES` of authorization details that may be asked for, such as file_access; TYPE:ACTION=SCOPE asks for a scope in their place, with uma on the resource that the identifier names ("+EnvTypes+")")
 	f.StringVar(&o.resource, "oauth-resource", "", "`URL` of the API, as the server knows it ("+EnvResource+"; default that of the API)")
 	f.StringVar(&o.audience, "oauth-audience", "", "client `ID` of the API there, for uma and token_exchange ("+EnvAudience+")")
@@ -69,9 +69,10 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 		{api, EnvAPI + " (--api-url)"},
 	}
 	set := pick(o.mode, EnvMode) + pick(o.resource, EnvResource) + pick(o.audience, EnvAudience) + pick("", EnvSubject)
+	login := pick(o.mode, EnvMode) == modes[oauthz.AuthorizationCode] // which needs nothing but an API
 	var missing []string
 	for i, g := range given {
-		if g.value == "" {
+		if g.value == "" && (!login || i == len(given)-1) {
 			missing = append(missing, g.missing)
 		} else if i < len(given)-1 { // the API belongs to either server
 			set += g.value
@@ -88,12 +89,16 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 		Issuer: given[0].value, ClientID: given[1].value, ClientSecret: secret.New(pick("", EnvOAuthSecret)),
 		Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), UserAgent: UserAgent(),
 	}
+	if cfg.Issuer == "" {
+		cfg.Resource = pick(o.resource, EnvResource) // each API is its own
+	}
 	mode := slices.Index(modes, cmp.Or(pick(o.mode, EnvMode), modes[0]))
 	if mode < 0 {
 		bad("%s is none of %s", EnvMode, strings.Join(modes, ", "))
 	} else {
 		cfg.Mode = oauthz.Mode(mode) //nolint:gosec // there are few
 	}
+	cfg.Open = func(context.Context, string) error { return errors.New("nobody is told where to log in") }
 	cfg.Types = types(given[3].value, cfg.Mode == oauthz.UMA, bad)
 	if file := pick("", EnvSubject); file != "" {
 		cfg.Subject = func(context.Context, jit.TaskSpec) (secret.String, error) { return secretFrom(EnvSubject, file, false) }
@@ -202,6 +207,10 @@ func (p *Program) Authority(s Settings, state string, logger *slog.Logger) (Auth
 	}
 	cfg := *s.OAuth
 	cfg.Logger = logger
+	cfg.Open = func(_ context.Context, address string) error {
+		_, err := fmt.Fprintf(p.Stderr, "log in with a browser on this machine: %s\n", address)
+		return err
+	}
 	if state != "" {
 		v, err := vault.Open(state, p.Getenv(EnvVaultKey))
 		if err != nil {
@@ -214,7 +223,10 @@ func (p *Program) Authority(s Settings, state string, logger *slog.Logger) (Auth
 
 // Server says which authorization server is set, for people.
 func (s Settings) Server() string {
-	if s.OAuth != nil {
+	switch {
+	case s.OAuth != nil && s.OAuth.Issuer == "":
+		return "at the server that an API names"
+	case s.OAuth != nil:
 		return s.OAuth.Issuer + " (client " + s.OAuth.ClientID + ")"
 	}
 	return s.LumoAuth.URL + " (" + s.LumoAuth.Org + ")"

@@ -21,8 +21,9 @@ server.listen(0, '127.0.0.1');
 await once(server, 'listening');
 
 const client = (client_id, extra) => ({
-  client_id, client_secret: `the secret of ${client_id}: long & 'odd'`, redirect_uris: [], response_types: [],
-  grant_types: ['client_credentials', 'urn:openid:params:grant-type:ciba'], backchannel_token_delivery_mode: 'poll',
+  client_id, client_secret: `the secret of ${client_id}: long & 'odd'`, application_type: 'native',
+  redirect_uris: ['http://127.0.0.1/callback'], response_types: ['code'],
+  grant_types: ['client_credentials', 'urn:openid:params:grant-type:ciba', 'authorization_code'], backchannel_token_delivery_mode: 'poll',
   authorization_details_types: ['file_access'], ...extra,
 });
 const requests = [];
@@ -36,7 +37,6 @@ const provider = new Provider(issuer, {
   findAccount: async (ctx, id) => ({ accountId: id, claims: async () => ({ sub: id }) }),
   ttl: { ClientCredentials: 300, AccessToken: 300, Grant: 600, BackchannelAuthenticationRequest: () => mood.ttl ?? 60 },
   features: {
-    devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
@@ -58,7 +58,7 @@ const provider = new Provider(issuer, {
     },
     richAuthorizationRequests: {
       enabled: true, types: { file_access: { validate: () => {} } },
-      authorizationDetailsForGrantSource: (ctx, source) => source.rar,
+      authorizationDetailsForGrantSource: (ctx, source) => source.rar ?? JSON.parse(ctx.oidc.params.authorization_details ?? 'null'),
       authorizationDetailsForAccessToken: (ctx, token, source) => source?.rar ?? JSON.parse(ctx.oidc.params.authorization_details ?? 'null'),
       authorizationDetailsForIntrospection: (ctx, token) => token.rar,
     },
