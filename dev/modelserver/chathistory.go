@@ -37,51 +37,43 @@ var chatBlocks = []string{"text", "input_text", "output_text", "refusal", "image
 
 // read returns the contents of messages, and what the system says. list is what the
 // wire calls the messages.
-func readMessages(list string, messages []chatMessage) (contents []*genai.Content, system []*genai.Part, p *problem) {
+func readMessages(list string, messages []chatMessage) (contents []*genai.Content, system []*genai.Part) {
 	h := history{rule: "an assistant message with tool_calls must be followed by messages of role tool that answer each of them"}
 	for i := range messages {
 		m, at := &messages[i], fmt.Sprintf("%s[%d]", list, i)
-		parts, p := m.parts(at)
-		if p != nil {
-			return nil, nil, p
-		}
+		parts := m.parts(at)
 		switch m.Role {
 		case "system", "developer":
-			p = h.answered(at)
+			h.answered(at)
 			system = append(system, parts...)
 		case "user":
-			p = h.say(at, genai.RoleUser, parts)
+			h.say(at, genai.RoleUser, parts)
 		case "assistant":
-			p = h.say(at, genai.RoleModel, parts)
+			h.say(at, genai.RoleModel, parts)
 		case "tool":
-			p = h.result(at, m.ToolCallID, parts, false)
+			h.result(at, m.ToolCallID, parts, false)
 		default:
-			p = bad(at, "the role must be developer, system, user, assistant or tool")
-		}
-		if p != nil {
-			return nil, nil, p
+			reject(at, "the role must be developer, system, user, assistant or tool")
 		}
 	}
-	return h.contents, system, h.whole(list)
+	h.whole(list)
+	return h.contents, system
 }
 
 // parts reads what a message says.
-func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
-	list, p := blocks(at, m.Content)
-	if p != nil {
-		return nil, p
-	}
+func (m *chatMessage) parts(at string) (parts []*genai.Part) {
+	list := blocks(at, m.Content)
 	model := m.Role == "assistant"
 	only := len(m.ToolCalls) > 0 || m.Reasoning != "" || m.Refusal != ""
 	switch {
 	case only && !model:
-		return nil, bad(at, "only an assistant calls tools, reasons or refuses")
+		reject(at, "only an assistant calls tools, reasons or refuses")
 	case m.ToolCallID != "" && m.Role != "tool":
-		return nil, bad(at, "tool_call_id is for messages of role tool")
+		reject(at, "tool_call_id is for messages of role tool")
 	case len(list) == 0 && !model:
-		return nil, bad(at, "it has no content")
+		reject(at, "it has no content")
 	case len(list) == 0 && !only:
-		return nil, bad(at, "it has neither content nor tool_calls")
+		reject(at, "it has neither content nor tool_calls")
 	}
 	if m.Reasoning != "" || m.Signature != "" {
 		parts = append(parts, &genai.Part{Text: m.Reasoning, Thought: true, ThoughtSignature: signature(m.Signature)})
@@ -90,9 +82,9 @@ func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
 		part := list[i].part()
 		switch {
 		case part == nil || !slices.Contains(chatBlocks, list[i].Type):
-			return nil, bad(at, "content: parts are text, refusals, or images with a data: URL in base64 or an http(s) URL")
+			reject(at, "content: parts are text, refusals, or images with a data: URL in base64 or an http(s) URL")
 		case m.Role != "user" && (part.InlineData != nil || part.FileData != nil):
-			return nil, bad(at, "only a user shows images: what others say is text")
+			reject(at, "only a user shows images: what others say is text")
 		case part.Text != "" || m.Content.Kind() != '"':
 			parts = append(parts, part)
 		}
@@ -103,15 +95,13 @@ func (m *chatMessage) parts(at string) (parts []*genai.Part, p *problem) {
 	for i, t := range m.ToolCalls {
 		at := fmt.Sprintf("%s.tool_calls[%d]", at, i)
 		if t.Type != "function" {
-			return nil, bad(at, "its type must be function")
+			reject(at, "its type must be function")
 		}
 		call := &genai.FunctionCall{ID: t.ID, Name: t.Function.Name}
 		if t.Function.Arguments != "" {
-			if call.Args, p = object(at+".function.arguments", []byte(t.Function.Arguments)); p != nil {
-				return nil, p
-			}
+			call.Args = object(at+".function.arguments", []byte(t.Function.Arguments))
 		}
 		parts = append(parts, &genai.Part{FunctionCall: call, ThoughtSignature: signature(t.Extra.Google.Signature)})
 	}
-	return parts, nil
+	return parts
 }

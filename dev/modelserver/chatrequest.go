@@ -69,23 +69,23 @@ func given(v jsontext.Value) bool {
 	return s != "" && s != "null" && s != "{}" && s != "[]"
 }
 
-func unreadable(err error) *problem {
-	if err == nil {
-		return nil
+// unmarshal reads a body.
+func unmarshal(body []byte, r any) { readable(strictjson.Unmarshal(body, r)) }
+
+func readable(err error) {
+	if err != nil {
+		reject("", "the request cannot be read: "+err.Error())
 	}
-	return bad("", "the request cannot be read: "+err.Error())
 }
 
-func (chat) decode(body []byte, _ route) (*call, *problem) {
+func (chat) decode(body []byte, _ route) *call {
 	var r chatRequest
-	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
-		return nil, p
-	}
+	unmarshal(body, &r)
 	return r.call("messages")
 }
 
 // call turns the request into the model's. list is what the wire calls the messages.
-func (r *chatRequest) call(list string) (*call, *problem) {
+func (r *chatRequest) call(list string) *call {
 	for _, m := range []struct {
 		name string
 		bad  bool
@@ -99,34 +99,28 @@ func (r *chatRequest) call(list string) (*call, *problem) {
 		{"max_tokens", r.MaxTokens != nil && r.MaxCompletion != nil && *r.MaxTokens != *r.MaxCompletion, "it contradicts max_completion_tokens: send one of them"},
 	} {
 		if m.bad {
-			return nil, bad(m.name, m.why)
+			reject(m.name, m.why)
 		}
 	}
-	config, p := r.config()
-	if p != nil {
-		return nil, p
-	}
-	contents, system, p := readMessages(list, r.Messages)
-	if p != nil {
-		return nil, p
-	}
+	config := r.config()
+	contents, system := readMessages(list, r.Messages)
 	if len(system) > 0 {
 		config.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: system}
 	}
 	return &call{
 		model: r.Model, stream: r.Stream, usage: r.StreamOptions.IncludeUsage, one: r.Parallel != nil && !*r.Parallel,
 		request: &model.LLMRequest{Contents: contents, Config: config},
-	}, nil
+	}
 }
 
 // config turns settings and tools into genai's.
-func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
+func (r *chatRequest) config() *genai.GenerateContentConfig {
 	c := &genai.GenerateContentConfig{
 		Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed, PresencePenalty: r.Presence, FrequencyPenalty: r.Frequency,
 	}
 	for _, most := range []*int32{r.MaxTokens, r.MaxCompletion} {
 		if most != nil && *most <= 0 {
-			return nil, bad("max_completion_tokens", "it must be over 0")
+			reject("max_completion_tokens", "it must be over 0")
 		}
 		if most != nil {
 			c.MaxOutputTokens = *most
@@ -137,7 +131,7 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 		if strictjson.Unmarshal(r.Stop, &one) == nil {
 			c.StopSequences = []string{one}
 		} else if strictjson.Unmarshal(r.Stop, &c.StopSequences) != nil {
-			return nil, bad("stop", "it must be a string or an array of strings")
+			reject("stop", "it must be a string or an array of strings")
 		}
 	}
 	switch r.Effort {
@@ -147,38 +141,31 @@ func (r *chatRequest) config() (*genai.GenerateContentConfig, *problem) {
 	case "minimal", "low", "medium", "high":
 		c.ThinkingConfig = &genai.ThinkingConfig{ThinkingLevel: genai.ThinkingLevel(strings.ToUpper(r.Effort))}
 	default:
-		return nil, bad("reasoning_effort", "use none, minimal, low, medium or high")
+		reject("reasoning_effort", "use none, minimal, low, medium or high")
 	}
 	switch f := r.ResponseFormat; {
 	case f.Type == "" || f.Type == "text":
 	case f.Type == "json_object":
 		c.ResponseMIMEType = "application/json"
 	case f.Type == "json_schema" && given(f.JSONSchema.Schema):
-		schema, p := object("response_format", f.JSONSchema.Schema)
-		if p != nil {
-			return nil, p
-		}
-		c.ResponseMIMEType, c.ResponseJsonSchema = "application/json", schema
+		c.ResponseMIMEType, c.ResponseJsonSchema = "application/json", object("response_format", f.JSONSchema.Schema)
 	default:
-		return nil, bad("response_format", "use text, json_object, or json_schema with a schema")
+		reject("response_format", "use text, json_object, or json_schema with a schema")
 	}
-	return c, r.tools(c)
+	r.tools(c)
+	return c
 }
 
-func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
+func (r *chatRequest) tools(c *genai.GenerateContentConfig) {
 	var declared []*genai.FunctionDeclaration
 	for i, t := range r.Tools {
 		at := fmt.Sprintf("tools[%d]", i)
 		if t.Type != "function" {
-			return bad(at, "only tools of type function are served")
+			reject(at, "only tools of type function are served")
 		}
 		d := &genai.FunctionDeclaration{Name: t.Function.Name, Description: t.Function.Description}
 		if len(t.Function.Parameters) > 0 && t.Function.Parameters.Kind() != 'n' {
-			schema, p := object(at+".function.parameters", t.Function.Parameters)
-			if p != nil {
-				return p
-			}
-			d.ParametersJsonSchema = schema
+			d.ParametersJsonSchema = object(at+".function.parameters", t.Function.Parameters)
 		}
 		declared = append(declared, d)
 	}
@@ -197,17 +184,18 @@ func (r *chatRequest) tools(c *genai.GenerateContentConfig) *problem {
 	case r.choice != nil:
 		f = r.choice
 	case !given(r.ToolChoice) || len(declared) == 0 && string(r.ToolChoice) != `"required"`:
-		return checkTools(c)
+		checkTools(c)
+		return
 	case strictjson.Unmarshal(r.ToolChoice, &word) == nil:
 		f.Mode = modes[word]
 	case strictjson.Unmarshal(r.ToolChoice, &one) == nil && one.Type == "function":
 		f.Mode, f.AllowedFunctionNames = genai.FunctionCallingConfigModeAny, []string{one.Function.Name + one.Name}
 	}
 	if f.Mode == "" {
-		return bad("tool_choice", "use auto, none, required, or one function")
+		reject("tool_choice", "use auto, none, required, or one function")
 	}
 	c.ToolConfig = &genai.ToolConfig{FunctionCallingConfig: f}
-	return checkTools(c)
+	checkTools(c)
 }
 
 // modes are genai's words for OpenAI's.
@@ -217,7 +205,7 @@ var modes = map[string]genai.FunctionCallingConfigMode{
 
 // checkTools refuses twins among the tools, and a choice among tools that are not
 // declared.
-func checkTools(c *genai.GenerateContentConfig) *problem {
+func checkTools(c *genai.GenerateContentConfig) {
 	var names []string
 	for _, t := range c.Tools {
 		if t == nil {
@@ -225,10 +213,10 @@ func checkTools(c *genai.GenerateContentConfig) *problem {
 		}
 		for _, d := range t.FunctionDeclarations {
 			if d == nil || d.Name == "" || slices.Contains(names, d.Name) {
-				return bad("tools", "each function needs a name of its own")
+				reject("tools", "each function needs a name of its own")
 			}
 			if d.Parameters != nil && d.ParametersJsonSchema != nil {
-				return bad("tools", "parameters and parametersJsonSchema exclude each other")
+				reject("tools", "parameters and parametersJsonSchema exclude each other")
 			}
 			names = append(names, d.Name)
 		}
@@ -236,23 +224,36 @@ func checkTools(c *genai.GenerateContentConfig) *problem {
 	f := choiceOf(c)
 	for _, name := range f.AllowedFunctionNames {
 		if !slices.Contains(names, name) {
-			return bad("tool_choice", "no tool has this name")
+			reject("tool_choice", "no tool has this name")
 		}
 	}
 	if f.Mode == genai.FunctionCallingConfigModeAny && len(names) == 0 {
-		return bad("tool_choice", "there are no tools to choose from")
+		reject("tool_choice", "there are no tools to choose from")
 	}
-	return nil
 }
 
 // object decodes a JSON object, in which no number becomes another one.
-func object(at string, text []byte) (map[string]any, *problem) {
-	var strict, m map[string]any
+func object(at string, text []byte) map[string]any {
+	m, ok := asObject(text)
+	if !ok {
+		reject(at, "it must be a JSON object")
+	}
+	return m
+}
+
+func asObject(text []byte) (m map[string]any, ok bool) {
+	err := exactly(text, &m)
+	strictjson.Numbers(m)
+	return m, err == nil && m != nil
+}
+
+// exactly decodes JSON strictly, with each number as it stands.
+func exactly(text []byte, v any) error {
+	var strict any
+	if err := strictjson.Unmarshal(text, &strict); err != nil {
+		return err
+	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.UseNumber()
-	if strictjson.Unmarshal(text, &strict) != nil || strict == nil || dec.Decode(&m) != nil {
-		return nil, bad(at, "it must be a JSON object")
-	}
-	strictjson.Numbers(m)
-	return m, nil
+	return dec.Decode(v)
 }

@@ -1,7 +1,6 @@
 package modelserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
-
-	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // generateRequest is the body of generateContent, as far as it is read: in genai's
@@ -39,51 +36,29 @@ type geminiPart struct {
 	Text *string `json:"text"`
 }
 
-func (gemini) decode(body []byte, to route) (*call, *problem) {
+func (gemini) decode(body []byte, to route) *call {
 	var r generateRequest
 	var names any
-	err := strictjson.Unmarshal(body, &names)
-	if err == nil {
-		dec := json.NewDecoder(bytes.NewReader(body))
-		dec.UseNumber()
-		err = dec.Decode(&names)
-	}
-	if err == nil {
-		names, err = camelNames(names, "", "")
-	}
-	if err == nil {
-		if body, err = json.Marshal(names); err == nil {
-			err = strictjson.Unmarshal(body, &r)
-		}
-	}
-	if p := unreadable(err); p != nil {
-		return nil, p
-	}
+	readable(exactly(body, &names))
+	body, err := json.Marshal(camelNames(names, "", ""))
+	readable(err)
+	unmarshal(body, &r)
 	if r.CachedContent != "" {
-		return nil, bad("cachedContent", "nothing is cached here: send the contents")
+		reject("cachedContent", "nothing is cached here: send the contents")
 	}
-	config, p := r.config()
-	if p != nil {
-		return nil, p
-	}
-	req := &model.LLMRequest{Config: config}
+	config := r.config()
 	if r.System != nil {
-		if config.SystemInstruction, p = r.System.read("systemInstruction"); p != nil {
-			return nil, p
-		}
+		config.SystemInstruction = r.System.read("systemInstruction")
 		config.SystemInstruction.Role = genai.RoleUser // what the client calls it says nothing
 		if slices.ContainsFunc(r.System.Parts, func(p *geminiPart) bool { return p.Text == nil }) {
-			return nil, bad("systemInstruction", "its parts are text")
+			reject("systemInstruction", "its parts are text")
 		}
 	}
-	if req.Contents, p = readContents(r.Contents); p != nil {
-		return nil, p
-	}
-	return &call{model: to.model, request: req, stream: to.op == opStream}, nil
+	return &call{model: to.model, request: &model.LLMRequest{Contents: readContents(r.Contents), Config: config}, stream: to.op == opStream}
 }
 
 // config turns settings and tools into genai's.
-func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
+func (r *generateRequest) config() *genai.GenerateContentConfig {
 	s := &r.Settings
 	c := &genai.GenerateContentConfig{
 		Tools: r.Tools, ToolConfig: r.ToolConfig, SafetySettings: r.Safety, Labels: r.Labels,
@@ -97,29 +72,27 @@ func (r *generateRequest) config() (*genai.GenerateContentConfig, *problem) {
 	}
 	switch {
 	case s.CandidateCount > 1:
-		return nil, bad("generationConfig.candidateCount", "one answer is given")
+		reject("generationConfig.candidateCount", "one answer is given")
 	case s.MaxOutputTokens < 0:
-		return nil, bad("generationConfig.maxOutputTokens", "it may not be negative")
+		reject("generationConfig.maxOutputTokens", "it may not be negative")
 	case s.ResponseLogprobs || s.Logprobs != nil:
-		return nil, bad("generationConfig.responseLogprobs", "there are no log probabilities")
+		reject("generationConfig.responseLogprobs", "there are no log probabilities")
 	case len(s.ResponseModalities) > 1 || len(s.ResponseModalities) == 1 && s.ResponseModalities[0] != genai.ModalityText:
-		return nil, bad("generationConfig.responseModalities", "answers are text")
+		reject("generationConfig.responseModalities", "answers are text")
 	case !slices.Contains(modes, choiceOf(c).Mode):
-		return nil, bad("toolConfig.functionCallingConfig.mode", "use AUTO, ANY, NONE or VALIDATED")
+		reject("toolConfig.functionCallingConfig.mode", "use AUTO, ANY, NONE or VALIDATED")
 	}
-	return c, checkTools(c)
+	checkTools(c)
+	return c
 }
 
 // readContents reads the history, and checks that each turn of calls is answered by
 // the next turn.
-func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
+func readContents(in []*geminiContent) []*genai.Content {
 	h := history{rule: "function calls need as many function responses in the turn right after them, with the same ids"}
 	for i, c := range in {
 		at := fmt.Sprintf("contents[%d]", i)
-		content, p := c.read(at)
-		if p != nil {
-			return nil, p
-		}
+		content := c.read(at)
 		var calls []*genai.FunctionCall
 		var unnamed int // responses: ids are optional on this wire
 		for _, part := range content.Parts {
@@ -128,26 +101,27 @@ func readContents(in []*geminiContent) ([]*genai.Content, *problem) {
 			}
 			r := part.FunctionResponse
 			if part.FunctionCall != nil && content.Role != genai.RoleModel || r != nil && content.Role == genai.RoleModel {
-				return nil, bad(at, "calls are the model's, their responses the user's")
+				reject(at, "calls are the model's, their responses the user's")
 			}
 			if r != nil && r.ID == "" {
 				unnamed++
 			} else if r != nil && h.take(r.ID) == nil {
-				return nil, bad(at, h.rule)
+				reject(at, h.rule)
 			}
 		}
 		if len(h.open) != unnamed {
-			return nil, bad(at, h.rule)
+			reject(at, h.rule)
 		}
 		h.open, h.contents = calls, append(h.contents, content)
 	}
-	return h.contents, h.whole("contents")
+	h.whole("contents")
+	return h.contents
 }
 
 // read turns a content into genai's. Each of its parts must hold one thing.
-func (c *geminiContent) read(at string) (*genai.Content, *problem) {
+func (c *geminiContent) read(at string) *genai.Content {
 	if c == nil || len(c.Parts) == 0 {
-		return nil, bad(at, "it has no parts")
+		reject(at, "it has no parts")
 	}
 	out := &genai.Content{Role: c.Role}
 	switch c.Role {
@@ -155,12 +129,12 @@ func (c *geminiContent) read(at string) (*genai.Content, *problem) {
 		out.Role = genai.RoleUser
 	case genai.RoleUser, genai.RoleModel:
 	default:
-		return nil, bad(at, "the role must be user or model")
+		reject(at, "the role must be user or model")
 	}
 	for i, p := range c.Parts {
 		at := fmt.Sprintf("%s.parts[%d]", at, i)
 		if p == nil {
-			return nil, bad(at, "it is null")
+			reject(at, "it is null")
 		}
 		part, things := p.Part, 0
 		for _, there := range []bool{
@@ -176,15 +150,15 @@ func (c *geminiContent) read(at string) (*genai.Content, *problem) {
 		}
 		switch {
 		case things > 1:
-			return nil, bad(at, "a part holds one thing")
+			reject(at, "a part holds one thing")
 		case things == 0 && len(part.ThoughtSignature) == 0:
-			return nil, bad(at, "a part holds text, inlineData, fileData, a functionCall or a functionResponse")
+			reject(at, "a part holds text, inlineData, fileData, a functionCall or a functionResponse")
 		case part.FunctionCall != nil && part.FunctionCall.Name == "", part.FunctionResponse != nil && part.FunctionResponse.Name == "":
-			return nil, bad(at, "it names no function")
+			reject(at, "it names no function")
 		}
 		out.Parts = append(out.Parts, &part)
 	}
-	return out, nil
+	return out
 }
 
 // The names of members say how Google's readers take what they hold.
@@ -203,8 +177,7 @@ var (
 // Google takes names such as system_instruction for systemInstruction, as every proto3
 // JSON parser does; its guides write so with curl. Within an opaque member no name is
 // changed.
-func camelNames(v any, name, within string) (any, error) {
-	var err error
+func camelNames(v any, name, within string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
@@ -216,29 +189,25 @@ func camelNames(v any, name, within string) (any, error) {
 				}
 			}
 			if _, twice := out[key]; twice {
-				return nil, errors.New("two members have the same name")
+				readable(errors.New("two members have the same name"))
 			}
-			if out[key], err = camelNames(member, key, inside); err != nil {
-				return nil, err
-			}
+			out[key] = camelNames(member, key, inside)
 		}
-		return out, nil
+		return out
 	case []any:
 		for i := range v {
-			if v[i], err = camelNames(v[i], name, within); err != nil {
-				return nil, err
-			}
+			v[i] = camelNames(v[i], name, within)
 		}
 	case string:
 		switch {
 		case within == "" && slices.Contains(byteMembers, name):
 			text := strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(v, "="))
-			return text + strings.Repeat("=", (4-len(text)%4)%4), nil
+			return text + strings.Repeat("=", (4-len(text)%4)%4)
 		case slices.Contains(schemas, within) && slices.Contains(countMembers, name) && jsontext.Value(v).Kind() == '0' && jsontext.Value(v).IsValid():
-			return json.Number(v), nil
+			return json.Number(v)
 		}
 	}
-	return v, nil
+	return v
 }
 
 func camel(name string) string {

@@ -21,39 +21,35 @@ type history struct {
 }
 
 // say appends what a user or the model says. at names it in errors.
-func (h *history) say(at, role string, parts []*genai.Part) *problem {
-	if p := h.answered(at); p != nil {
-		return p
-	}
+func (h *history) say(at, role string, parts []*genai.Part) {
+	h.answered(at)
 	for _, part := range parts {
 		f := part.FunctionCall
 		if f == nil {
 			continue
 		}
 		if f.ID == "" || f.Name == "" || h.waiting(f.ID) >= 0 {
-			return bad(at, "a call needs a name, and an id of its own")
+			reject(at, "a call needs a name, and an id of its own")
 		}
 		h.open = append(h.open, f)
 	}
 	h.answers = nil
 	h.contents = append(h.contents, &genai.Content{Role: role, Parts: parts})
-	return nil
 }
 
 // answered refuses a history that goes on while calls wait for their answers.
-func (h *history) answered(at string) *problem {
+func (h *history) answered(at string) {
 	if len(h.open) > 0 {
-		return bad(at, h.rule)
+		reject(at, h.rule)
 	}
-	return nil
 }
 
 // whole refuses a history that ends too early.
-func (h *history) whole(at string) *problem {
+func (h *history) whole(at string) {
 	if len(h.contents) == 0 {
-		return bad(at, "at least one that is not a system message is needed")
+		reject(at, "at least one that is not a system message is needed")
 	}
-	return h.answered(at)
+	h.answered(at)
 }
 
 // waiting returns where the call with this id is among those not answered yet, or -1.
@@ -74,21 +70,21 @@ func (h *history) take(id string) *genai.FunctionCall {
 
 // result adds a tool's answer to those of the same turn. failed marks the answer of a
 // call that failed.
-func (h *history) result(at, id string, content []*genai.Part, failed bool) *problem {
+func (h *history) result(at, id string, content []*genai.Part, failed bool) {
 	call := h.take(id)
 	if call == nil {
-		return bad(at, "a tool's answer must answer one of the calls right before it, once")
+		reject(at, "a tool's answer must answer one of the calls right before it, once")
 	}
 	text := ""
 	for _, part := range content {
 		text += part.Text
 	}
 	// Tools answer with objects here; genai's words for any other answer are these.
-	answer, p := object("", []byte(text))
+	answer, ok := asObject([]byte(text))
 	switch {
-	case p != nil && failed:
+	case !ok && failed:
 		answer = map[string]any{"error": text}
-	case p != nil:
+	case !ok:
 		answer = map[string]any{"output": text}
 	}
 	if h.answers == nil {
@@ -96,7 +92,6 @@ func (h *history) result(at, id string, content []*genai.Part, failed bool) *pro
 		h.contents = append(h.contents, h.answers)
 	}
 	h.answers.Parts = append(h.answers.Parts, &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: id, Name: call.Name, Response: answer}})
-	return nil
 }
 
 // A block is a part of a message on the wires of OpenAI and Anthropic, which takes those
@@ -124,22 +119,21 @@ type block struct {
 }
 
 // blocks reads a content: nothing, a string, or an array.
-func blocks(at string, v jsontext.Value) (list []block, p *problem) {
+func blocks(at string, v jsontext.Value) (list []block) {
+	if !given(v) {
+		return nil
+	}
+	var err error
 	if v.Kind() == '"' {
-		b := block{Type: "text"}
-		err := strictjson.Unmarshal(v, &b.Text)
-		list = append(list, b)
-		if err != nil {
-			return nil, bad(at, err.Error())
-		}
-		return list, nil
+		list = []block{{Type: "text"}}
+		err = strictjson.Unmarshal(v, &list[0].Text)
+	} else {
+		err = strictjson.Unmarshal(v, &list)
 	}
-	if given(v) {
-		if err := strictjson.Unmarshal(v, &list); err != nil {
-			return nil, bad(at, "content: it must be a string or an array of blocks: "+err.Error())
-		}
+	if err != nil {
+		reject(at, "content: it must be a string or an array of blocks: "+err.Error())
 	}
-	return list, nil
+	return list
 }
 
 // part reads a block that holds one thing to say, or returns nil.
@@ -172,7 +166,7 @@ func (b *block) part() *genai.Part {
 	case "redacted_thinking":
 		return &genai.Part{Thought: true, ThoughtSignature: signature(b.Data)}
 	case "tool_use":
-		if args, p := object("", b.Input); p == nil {
+		if args, ok := asObject(b.Input); ok {
 			return &genai.Part{FunctionCall: &genai.FunctionCall{ID: b.ID, Name: b.Name, Args: args}}
 		}
 	}

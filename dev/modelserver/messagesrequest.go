@@ -7,8 +7,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
-
-	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // messagesRequest is the body of POST /v1/messages, as far as it is read.
@@ -50,43 +48,33 @@ type messagesRequest struct {
 	} `json:"output_config"`
 }
 
-func (messages) decode(body []byte, _ route) (*call, *problem) {
+func (messages) decode(body []byte, _ route) *call {
 	var r messagesRequest
-	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
-		return nil, p
-	}
+	unmarshal(body, &r)
 	switch {
 	case r.Model == "":
-		return nil, bad("model", "name a model")
+		reject("model", "name a model")
 	case r.MaxTokens <= 0:
-		return nil, bad("max_tokens", "it must be over 0")
+		reject("max_tokens", "it must be over 0")
 	}
-	config, p := r.config()
-	if p != nil {
-		return nil, p
-	}
+	config := r.config()
 	h := history{rule: "a message with tool_use blocks must be followed by one that begins with their tool_results"}
 	for i, m := range r.Messages {
-		if p := h.turn(fmt.Sprintf("messages[%d]", i), m.Role, m.Content); p != nil {
-			return nil, p
-		}
+		h.turn(fmt.Sprintf("messages[%d]", i), m.Role, m.Content)
 	}
-	if p := h.whole("messages"); p != nil {
-		return nil, p
-	}
-	return &call{model: r.Model, stream: r.Stream, one: r.ToolChoice.One, request: &model.LLMRequest{Contents: h.contents, Config: config}}, nil
+	h.whole("messages")
+	return &call{model: r.Model, stream: r.Stream, one: r.ToolChoice.One, request: &model.LLMRequest{Contents: h.contents, Config: config}}
 }
 
 // texts reads what may hold nothing but text.
-func texts(at string, v jsontext.Value) (out []*genai.Part, p *problem) {
-	list, p := blocks(at, v)
-	for _, b := range list {
+func texts(at string, v jsontext.Value) (out []*genai.Part) {
+	for _, b := range blocks(at, v) {
 		if b.Type != "text" || b.Text == nil {
-			return nil, bad(at, "it may hold text only")
+			reject(at, "it may hold text only")
 		}
 		out = append(out, &genai.Part{Text: *b.Text})
 	}
-	return out, p
+	return out
 }
 
 // messageBlocks are the types of blocks that Anthropic's wire takes, besides results.
@@ -95,53 +83,44 @@ var messageBlocks = map[string][]string{
 }
 
 // turn appends one message of this wire. at names it in errors.
-func (h *history) turn(at, role string, content jsontext.Value) *problem {
-	list, p := blocks(at, content)
-	known := messageBlocks[role]
+func (h *history) turn(at, role string, content jsontext.Value) {
+	list, known := blocks(at, content), messageBlocks[role]
 	switch {
-	case p != nil:
-		return p
 	case len(list) == 0:
-		return bad(at, "it has no content")
+		reject(at, "it has no content")
 	case known == nil:
-		return bad(at, "the role must be user or assistant")
+		reject(at, "the role must be user or assistant")
 	}
 	var said []*genai.Part
 	for i := range list {
 		b, at := &list[i], fmt.Sprintf("%s.content[%d]", at, i)
 		if b.Type == "tool_result" && role == "user" {
-			content, p := texts(at, b.Content)
-			if p == nil && len(said) > 0 {
-				p = h.answered(at) // results stand before any text
+			content := texts(at, b.Content)
+			if len(said) > 0 {
+				h.answered(at) // results stand before any text
 			}
-			if p == nil {
-				p = h.result(at, b.ToolUseID, content, b.IsError)
-			}
-			if p != nil {
-				return p
-			}
+			h.result(at, b.ToolUseID, content, b.IsError)
 			continue
 		}
 		part := b.part()
 		switch {
 		case !slices.Contains(known, b.Type):
-			return bad(at, "blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
+			reject(at, "blocks are text; of a user image and tool_result; of an assistant thinking, redacted_thinking and tool_use")
 		case part == nil || b.Type == "text" && part.Text == "":
-			return bad(at, "text may not be empty, an image has a source of type base64 or url, and a tool_use an input, a JSON object")
+			reject(at, "text may not be empty, an image has a source of type base64 or url, and a tool_use an input, a JSON object")
 		}
 		said = append(said, part)
-	}
-	if len(said) == 0 {
-		return nil
 	}
 	if role == "assistant" {
 		role = genai.RoleModel
 	}
-	return h.say(at, role, said)
+	if len(said) > 0 {
+		h.say(at, role, said)
+	}
 }
 
 // config turns settings and tools into genai's, by way of chat completions.
-func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
+func (r *messagesRequest) config() *genai.GenerateContentConfig {
 	asked := chatRequest{MaxTokens: &r.MaxTokens, Temperature: r.Temperature, TopP: r.TopP, Stop: r.StopSequences, Effort: r.Output.Effort}
 	if asked.Effort == "xhigh" || asked.Effort == "max" {
 		asked.Effort = "high" // there is nothing above it
@@ -149,7 +128,7 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 	asked.ResponseFormat.Type, asked.ResponseFormat.JSONSchema = r.Output.Format.Type, r.Output.Format.format
 	for i, t := range r.Tools {
 		if t.Type != "" && t.Type != "custom" || t.Schema.Kind() != '{' {
-			return nil, bad("", fmt.Sprintf("tools[%d]: only the caller's own tools are served: of type custom, with an input_schema", i))
+			reject("", fmt.Sprintf("tools[%d]: only the caller's own tools are served: of type custom, with an input_schema", i))
 		}
 		asked.Tools = append(asked.Tools, chatTool{"function", function{t.Name, t.Description, t.Schema}})
 	}
@@ -162,18 +141,11 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 	case "tool":
 		asked.choice = &genai.FunctionCallingConfig{Mode: genai.FunctionCallingConfigModeAny, AllowedFunctionNames: []string{c.Name}}
 	default:
-		return nil, bad("tool_choice", "use auto, any, none or tool")
+		reject("tool_choice", "use auto, any, none or tool")
 	}
-	c, p := asked.config()
-	if p != nil {
-		return nil, p
-	}
+	c := asked.config()
 	c.TopK = r.TopK
-	system, p := texts("system", r.System)
-	if p != nil {
-		return nil, p
-	}
-	if len(system) > 0 {
+	if system := texts("system", r.System); len(system) > 0 {
 		c.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: system}
 	}
 	if t := r.Thinking; t.Type != "" {
@@ -185,5 +157,5 @@ func (r *messagesRequest) config() (*genai.GenerateContentConfig, *problem) {
 			c.ThinkingConfig.ThinkingBudget = new(int32)
 		}
 	}
-	return c, nil
+	return c
 }

@@ -57,13 +57,11 @@ type responsesItem struct {
 	} `json:"summary"`
 }
 
-func (responses) decode(body []byte, _ route) (*call, *problem) {
+func (responses) decode(body []byte, _ route) *call {
 	var r responsesRequest
-	if p := unreadable(strictjson.Unmarshal(body, &r)); p != nil {
-		return nil, p
-	}
+	unmarshal(body, &r)
 	if given(r.Previous) || given(r.Conversation) || r.Background {
-		return nil, bad("previous_response_id", "nothing is stored here, no conversation, and no answer in the background: send the whole input")
+		reject("previous_response_id", "nothing is stored here, no conversation, and no answer in the background: send the whole input")
 	}
 	r.MaxTokens, r.Effort = r.MaxOutput, r.Reasoning.Effort
 	r.ResponseFormat.Type, r.ResponseFormat.JSONSchema = r.Text.Format.Type, r.Text.Format.format
@@ -83,23 +81,21 @@ func (responses) decode(body []byte, _ route) (*call, *problem) {
 	}
 	var items []responsesItem
 	if err := strictjson.Unmarshal(r.Input, &items); err != nil {
-		return nil, bad("input", "it must be a text or an array of items")
+		reject("input", "it must be a text or an array of items")
 	}
 	for i := range items {
-		if p := r.add(fmt.Sprintf("input[%d]", i), &items[i]); p != nil {
-			return nil, p
-		}
+		r.add(fmt.Sprintf("input[%d]", i), &items[i])
 	}
 	return r.call("input")
 }
 
 // add appends an item to the messages. at names it in errors.
-func (r *responsesRequest) add(at string, item *responsesItem) *problem {
+func (r *responsesRequest) add(at string, item *responsesItem) {
 	switch item.Type {
 	case "", "message":
 		if item.Role != "assistant" {
 			r.Messages = append(r.Messages, chatMessage{Role: item.Role, Content: item.Content})
-			return nil
+			return
 		}
 		m := r.assistant()
 		if m.Content != nil || len(m.ToolCalls) > 0 { // another turn
@@ -122,9 +118,8 @@ func (r *responsesRequest) add(at string, item *responsesItem) *problem {
 	case "function_call_output":
 		r.Messages = append(r.Messages, chatMessage{Role: "tool", ToolCallID: item.CallID, Content: item.Output})
 	default:
-		return bad(at, "items are messages, reasoning, function_call and function_call_output")
+		reject(at, "items are messages, reasoning, function_call and function_call_output")
 	}
-	return nil
 }
 
 // assistant returns the last message, if it is an assistant's, or a new one.

@@ -31,7 +31,7 @@ type wire interface {
 	failure(p *problem) any
 	list(models []any) any
 	describe(name string, since time.Time) any
-	decode(body []byte, to route) (*call, *problem)
+	decode(body []byte, to route) *call // or a panic with a *problem: see reject
 	encoder(s *stream) encoder
 }
 
@@ -91,6 +91,23 @@ func bad(at, message string) *problem {
 		message = at + ": " + message
 	}
 	return refuse(http.StatusBadRequest, at, message)
+}
+
+// reject ends the reading of a request, as [bad] says why. Those who read hand no
+// problem up: [understood] takes it from the panic.
+func reject(at, message string) { panic(bad(at, message)) }
+
+// understood reads a request to a model, or says what is wrong with it.
+func understood(to route, body []byte) (c *call, p *problem) {
+	defer func() {
+		if v := recover(); v != nil {
+			var ok bool
+			if p, ok = v.(*problem); !ok {
+				panic(v)
+			}
+		}
+	}()
+	return to.wire.decode(body, to), nil
 }
 
 func unknownModel(name string) *problem {

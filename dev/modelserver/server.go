@@ -116,7 +116,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, to route) {
 		fail(w, to.wire, p)
 		return
 	}
-	c, p := to.wire.decode(body, to)
+	c, p := understood(to, body)
 	if p != nil {
 		fail(w, to.wire, p)
 		return
