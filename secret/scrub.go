@@ -26,8 +26,8 @@ const (
 // reverse, its base64 or its hex. The zero Scrubber knows none. It is safe for
 // concurrent use.
 //
-// A run of minRun characters holds one of the blocks of minScrub characters into which
-// a token is cut. So a text is read once, block by block, however many tokens are
+// Of the blocks of minScrub characters that a token is indexed by, a run of minRun
+// characters holds one whole, wherever it begins. So a text is read once, block by block, however many tokens are
 // known, as they are late in a long task. Only the end of a signed token counts, its
 // signature: the rest is no secret by itself, and is shared with others.
 type Scrubber struct {
@@ -168,11 +168,11 @@ type form struct {
 	from, to int // the signature in it
 }
 
-// blocks yields the blocks into which the signature is cut, and where they start. The
-// last one ends with it.
+// blocks yields blocks of the signature and where they start, no further apart than a run
+// leaves room for. The last one ends with it.
 func (f form) blocks(yield func(block, int) bool) {
 	for start := f.from; yield(blockOf(f.chars[start:]), start) && start < f.to-minScrub; {
-		start = min(start+minScrub, f.to-minScrub)
+		start = min(start+minRun-minScrub+1, f.to-minScrub)
 	}
 }
 

@@ -185,6 +185,17 @@ func TestScrubHidesEverySpelling(t *testing.T) {
 			}
 		}
 	}
+	signature := []byte(tokens[0][strings.LastIndexByte(tokens[0], '.')+1:])
+	digits, wrapped := hex.EncodeToString(signature), base64.RawURLEncoding.EncodeToString(signature[:84])
+	backwards := slices.Clone(signature)
+	slices.Reverse(backwards)
+	for _, spelling := range []string{string(signature), string(backwards), digits, strings.ToUpper(digits), wrapped} {
+		for from := range len(spelling) - minRun + 1 {
+			if run := spelling[from : from+minRun]; known.Scrub(run) != secret.Redacted {
+				t.Errorf("Scrub(%q) left %q: a run of %q from %d", run, known.Scrub(run), spelling, from)
+			}
+		}
+	}
 	// What tokens share with others is no secret, and stays.
 	other := sha512.Sum512([]byte("other"))
 	for _, text := range []string{

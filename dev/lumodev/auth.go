@@ -44,12 +44,14 @@ func (p principal) clientName() string {
 	return p.id
 }
 
+var noToken = unauthorized("no bearer token")
+
 // authenticate reads the bearer token. Without an Authorization header of the
 // Bearer kind there is nobody, and no harm: the endpoint decides.
 func (s *Server) authenticate(r *http.Request, now time.Time) (principal, *wireError) {
 	header := r.Header.Values("Authorization")
 	if len(header) == 0 {
-		return principal{}, unauthorized("no bearer token")
+		return principal{}, noToken
 	}
 	scheme, raw, _ := strings.Cut(header[0], " ")
 	proven := strings.EqualFold(scheme, dpop.Scheme)

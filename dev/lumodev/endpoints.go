@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -135,8 +134,6 @@ func (s *Server) routes() *http.ServeMux {
 	return mux
 }
 
-var slashes = regexp.MustCompile("/{2,}")
-
 // ServeHTTP implements [http.Handler]. It never redirects what changes anything: a
 // client that follows turns POST into GET. So repeated and trailing slashes are read as if they were not
 // there, and a path with dot segments is none of ours.
@@ -149,7 +146,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.page.ServeHTTP(w, r)
 		return
 	}
-	path := "/" + strings.Trim(slashes.ReplaceAllString(r.URL.EscapedPath(), "/"), "/")
+	path := "/" + strings.Trim(r.URL.EscapedPath(), "/")
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
 	unescaped, err := url.PathUnescape(path)
 	if err != nil || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." }) {
 		path, unescaped = "/", "/"
@@ -227,9 +227,6 @@ func (c *call) answer() (body any, err error) {
 	return c.methods[method](c)
 }
 
-// param is what a path holds in the place of {name}.
-var param = regexp.MustCompile(`\{\w+\}`)
-
 // path returns the path as it may be logged: our organization and ids that look like
 // ours, and the parameter's name for all else, which may be a credential in the wrong
 // place.
@@ -237,13 +234,15 @@ func (c *call) path() string {
 	if c.methods == nil {
 		return "unmatched"
 	}
-	return param.ReplaceAllStringFunc(c.r.Pattern, func(name string) string {
-		value := c.r.PathValue(strings.Trim(name, "{}"))
-		if value == c.s.cfg.Org || ownID.MatchString(value) {
-			return value
+	segments := strings.Split(c.r.Pattern, "/")
+	for i, s := range segments {
+		name, wild := strings.CutPrefix(s, "{")
+		value := c.r.PathValue(strings.TrimSuffix(name, "}"))
+		if wild && (value == c.s.cfg.Org || ownID.MatchString(value)) {
+			segments[i] = value
 		}
-		return name
-	})
+	}
+	return strings.Join(segments, "/")
 }
 
 // root returns where the endpoints are, "/orgs/acme-corp/api/v1", as the client came.

@@ -33,7 +33,10 @@ const MaxRetryAfter = 24 * time.Hour
 // a wait of 0; what is longer than [MaxRetryAfter], however long, is that.
 func RetryAfter(h http.Header, received time.Time) (wait time.Duration, said bool) {
 	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value != "" && strings.Trim(value, "0123456789.") == "" {
+	if value == "" {
+		return 0, false
+	}
+	if strings.Trim(value, "0123456789.") == "" {
 		s, err := strconv.ParseFloat(value, 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond it lies infinity, which is long
 			return 0, false
