@@ -20,6 +20,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -146,6 +147,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 		client: client,
 		fn:     fn,
 	}
+	t.texts, t.allTexts = textFields(reflect.TypeFor[R]())
 	plan := func(args map[string]any) (jitmw.Plan, error) {
 		a, err := decode[A](schema, args)
 		if err != nil {
@@ -212,6 +214,9 @@ type typed[A, R any] struct {
 	decl   *genai.FunctionDeclaration
 	client *http.Client
 	fn     func(Context, A) (R, error)
+
+	texts    []textField // of R
+	allTexts bool
 }
 
 func (t *typed[A, R]) Name() string                            { return t.decl.Name }
@@ -232,5 +237,5 @@ func (t *typed[A, R]) Run(ctx agent.Context, args any) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return object(r)
+	return object(r, t.texts, t.allTexts)
 }
