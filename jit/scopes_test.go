@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
@@ -60,6 +62,49 @@ func TestScopesAreAskedForNarrowly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever an API demands, and however it changes its mind: no more than the ceiling has, and
+// no more than three times.
+func TestScopesHaveABound(t *testing.T) {
+	demand := rapid.SampledFrom([]string{"a", "b", "c", "d", "a", "b", "c", "d", "a b", "c d", "e", ""})
+	rapid.Check(t, func(rt *rapid.T) {
+		ceiling := []rar.Detail{read("doc_1"), rar.Scopes("a", "b", "c"), rar.Scopes("a", "b", "d")}
+		authority, calls, demands := &fake.Authority{}, 0, map[string]string{}
+		engine, err := jit.New(jit.Config{Authority: authority})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		task := engine.Start(t.Context(), jit.TaskSpec{}, nil)
+		origin := must(jit.ParseOrigin("https://api.example.com"))
+		client := http.Client{Transport: &jit.Transport{Origin: origin, Base: scoped(authority, func(have string) string {
+			calls++
+			if _, said := demands[have]; !said {
+				demands[have] = demand.Draw(rt, "demand")
+			}
+			return demands[have]
+		})}}
+		for n := 1; n <= 2; n++ {
+			calls = 0
+			before := len(authority.Requests())
+			ctx := task.Call(t.Context(), jit.Call{Tool: "fetch", Ceiling: ceiling})
+			req := must(http.NewRequestWithContext(ctx, http.MethodGet, "https://api.example.com/docs/doc_1", nil))
+			if resp, err := client.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+			if asked := len(authority.Requests()) - before; asked > 3 || calls > 4 {
+				rt.Errorf("%d requests and %d calls of the API", asked, calls)
+			}
+		}
+		for _, r := range authority.Requests() {
+			if !insideAny(r.Detail, ceiling) {
+				rt.Errorf("%v is asked for, and the ceiling is %v", r.Detail, ceiling)
+			}
+		}
+		if err := task.Complete(t.Context()); err != nil {
+			rt.Error(err)
+		}
+	})
 }
 
 func lacks(have, scope string) string {
