@@ -126,6 +126,8 @@ func ParseURL(s string) (*url.URL, error) {
 		return nil, errors.New("is not an absolute http(s) URL")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return nil, errors.New("must be https, or http on a loopback host")
+	case !Visible(s): // RFC 3986, section 2; and a person may be shown it
+		return nil, errors.New("has characters that no URL has")
 	case u.User != nil || u.RawQuery != "" || strings.Contains(s, "#"):
 		return nil, errors.New("must have no user, query or fragment")
 	}

@@ -34,6 +34,7 @@ func TestParseURL(t *testing.T) {
 		"https://auth.test/x": true, "http://localhost:1": true, "http://127.0.0.1:1/x": true, "http://[::1]": true,
 		"": false, "/x": false, "auth.test": false, "http://auth.test": false, "http://localhost.test": false, "ftp://localhost": false,
 		"https://u:p@auth.test": false, "https://auth.test?x": false, "https://auth.test#": false, "https:///x": false, "https://a b": false,
+		"https://auth.test/\u202etset": false, "https://\u0430uth.test": false,
 	} {
 		if _, err := ParseURL(text); (err == nil) != ok {
 			t.Errorf("ParseURL(%q) = %v", text, err)

@@ -124,7 +124,7 @@ func client(ctx context.Context, scenario, at string) error {
 	task := engine.Start(ctx, jit.TaskSpec{}, func(e jit.Event) { fmt.Fprintf(os.Stderr, "%T %+v\n", e, e) })
 	defer func() { _ = task.Complete(context.WithoutCancel(ctx)) }()
 	ctx = jit.NewContext(ctx, task)
-	set, err := mcp.Open(ctx, mcp.Config{Servers: []mcp.Server{{Name: "s", URL: where}}, Policy: rules, Logger: slog.Default()})
+	set, err := mcp.Open(ctx, mcp.Config{Servers: []mcp.Server{{Name: "s", URL: where}}, Policy: rules, Logger: slog.Default(), Answer: agree})
 	if err != nil {
 		return err
 	}
@@ -153,6 +153,11 @@ func client(ctx context.Context, scenario, at string) error {
 		}
 	}
 	return nil
+}
+
+// agree is a person who confirms whatever a server asks.
+func agree(context.Context, string, string, json.RawMessage) (map[string]any, error) {
+	return map[string]any{"confirmed": true}, nil
 }
 
 type callable interface {

@@ -20,8 +20,8 @@
 // which tools it has, may ask for.
 //
 // Invariants: a server's program gets no variable of the environment but those that every
-// program needs; a server's instructions reach no model, and it asks neither model nor
-// person for anything; a redirect is not followed; a tool whose description changes is
+// program needs; a server's instructions reach no model, and it asks no model for
+// anything, and a person only through [Config.Answer]; a redirect is not followed; a tool whose description changes is
 // not offered any more.
 //
 // The package opens no task. Open has that of its context, for what the servers
@@ -62,6 +62,11 @@ type Config struct {
 	// Base makes the HTTP round trips below package jit; nil is that of package jit. An
 	// HTTP server is authorized by whatever [jit.Authority] the tasks' engine has.
 	Base http.RoundTripper
+	// Answer asks a person what a server wants to know in the middle of a call
+	// (elicitation): server is its name, message its words, which are a claim, and schema
+	// that of the answer. The content goes to the server; none declines, and an error ends
+	// the question. nil tells servers that nobody answers.
+	Answer func(ctx context.Context, server, message string, schema json.RawMessage) (content map[string]any, err error)
 	// Logger receives what servers' programs write to stderr, and faults that the model
 	// must not see. nil discards.
 	Logger *slog.Logger

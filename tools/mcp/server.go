@@ -81,11 +81,16 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	transport, ended, why := s.transport()
-	client := sdk.NewClient(&sdk.Implementation{Name: "jitagent", Version: "1"}, &sdk.ClientOptions{
-		Capabilities:           &sdk.ClientCapabilities{},                  // it asks neither the model nor the person
-		MultiRoundTrip:         &sdk.MultiRoundTripOptions{Disabled: true}, // nor is a call made again for its questions
+	opts := &sdk.ClientOptions{
+		Capabilities:           &sdk.ClientCapabilities{}, // it asks no model
 		ToolListChangedHandler: func(context.Context, *sdk.ToolListChangedRequest) { s.dirty.Store(true) },
-	})
+	}
+	if s.cfg.Answer != nil {
+		opts.ElicitationHandler = s.answer
+	} else { // nor a person, and no call is made again for its questions
+		opts.MultiRoundTrip = &sdk.MultiRoundTripOptions{Disabled: true}
+	}
+	client := sdk.NewClient(&sdk.Implementation{Name: "jitagent", Version: "1"}, opts)
 	session, err := client.Connect(ctx, transport, nil)
 	if err != nil {
 		ended()
@@ -102,6 +107,22 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 		ended()
 	})
 	return session, nil
+}
+
+// answer has a person answer what the server asks. Nobody is sent to an address of its.
+func (s *server) answer(ctx context.Context, req *sdk.ElicitRequest) (*sdk.ElicitResult, error) {
+	schema, err := json.Marshal(req.Params.RequestedSchema)
+	if err != nil || len(schema) > maxMessage || req.Params.Mode == "url" || req.Params.URL != "" {
+		return &sdk.ElicitResult{Action: "decline"}, nil
+	}
+	content, err := s.cfg.Answer(ctx, s.Name, peer.Clean(req.Params.Message, maxDescription), schema)
+	switch {
+	case err != nil:
+		return &sdk.ElicitResult{Action: "cancel"}, nil //nolint:nilerr // which says so
+	case content == nil:
+		return &sdk.ElicitResult{Action: "decline"}, nil
+	}
+	return &sdk.ElicitResult{Action: "accept", Content: content}, nil
 }
 
 // drop forgets a session that is over. The next call begins another one.
