@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestCopiedTokensAreOfNoUse(t *testing.T) {
 					t.Fatal(err)
 				}
 				resp, err := agent.Do(req)
-				if err != nil || resp.StatusCode != http.StatusOK {
+				if err != nil || resp.StatusCode != http.StatusOK || demanded && resp.Header.Get("DPoP-Nonce") == "" {
 					t.Fatalf("GET = %v, %v", resp, err)
 				}
 				_ = resp.Body.Close()
@@ -129,6 +130,43 @@ func TestCopiedTokensAreOfNoUse(t *testing.T) {
 	}
 }
 
+// What was issued before is no way around.
+func TestBearerTokensFromBeforeAreRefused(t *testing.T) {
+	cfg := dev.Config{StateDir: t.TempDir()}
+	if err := os.Chmod(cfg.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var token secret.String
+	for _, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		s, err := dev.Start(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token.IsZero() {
+			client, err := lumoauth.New(s.Client())
+			if err != nil {
+				t.Fatal(err)
+			}
+			base, err := client.AgentToken(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			token = base.Token
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.AuthURL+"/orgs/acme-corp/api/v1/agents/me", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := sendAgain(t, r, func(h http.Header) { h.Set("Authorization", "Bearer "+token.Reveal()) }); got != want {
+			t.Errorf("demanded %v: %d, want %d", cfg.Auth.DPoP, got, want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Auth.DPoP = true
+	}
+}
+
 // proofOf is a proof by a key that the token is not bound to, good otherwise.
 func proofOf(t *testing.T, r *http.Request, token string) (proof string) {
 	t.Helper()
@@ -137,15 +175,17 @@ func proofOf(t *testing.T, r *http.Request, token string) (proof string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again := r.Clone(t.Context())
-	resp, err := key.RoundTrip(roundTripper(func(r *http.Request) (*http.Response, error) {
+	unsent := roundTripper(func(r *http.Request) (*http.Response, error) {
 		proof = r.Header.Get("DPoP")
-		return http.DefaultTransport.RoundTrip(r) // which tells the nonce
-	}), again, secret.New(token))
-	if err != nil {
-		t.Fatal(err)
+		return &http.Response{Header: http.Header{}}, nil
+	})
+	for _, over := range []http.RoundTripper{http.DefaultTransport, unsent} { // the first is told the nonce
+		resp, err := key.RoundTrip(over, r.Clone(t.Context()), secret.New(token))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
 	}
-	_ = resp.Body.Close()
 	return proof
 }
 

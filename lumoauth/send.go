@@ -120,9 +120,7 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, func(strin
 		req.SetBasicAuth(url.QueryEscape(c.id), url.QueryEscape(c.secret.Reveal()))
 		hide = append(hide, secret.New(req.Header.Get("Authorization")[len("Basic "):]))
 	case !r.bearer.IsZero():
-		if !r.proven || c.key == nil { // which sets its own
-			req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal())
-		}
+		req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal()) // which a proof's own takes the place of
 		hide = append(hide, r.bearer)
 	}
 	return req, hiding(hide...), nil
