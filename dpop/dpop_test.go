@@ -260,6 +260,10 @@ func TestNonces(t *testing.T) {
 		ask(k, 200, 2) // too old
 		stranger := verifier(t, func(c *dpop.Config) { c.Nonces = true })
 		r := sent[1]
+		shared := func(c *dpop.Config) { c.Nonces, c.NonceKey = true, make([]byte, 32) }
+		if here, there := verifier(t, shared).Nonce(), verifier(t, shared).Nonce(); here != there {
+			t.Errorf("nonces of processes with one key: %s, %s", here, there)
+		}
 		if _, err := stranger.Verify(r, token, ""); !errors.Is(err, dpop.ErrNonce) {
 			t.Errorf("the nonce of another server: %v", err)
 		}
@@ -416,7 +420,7 @@ func TestKeysAreNotShown(t *testing.T) {
 func TestConfig(t *testing.T) {
 	for _, cfg := range []dpop.Config{
 		{}, {Origin: "api.example.com"}, {Origin: "https://"}, {Origin: "ftp://x"}, {Origin: "https://u@x"}, {Origin: "https://x/v1"},
-		{Origin: origin, Window: -1}, {Origin: origin, Proofs: -1},
+		{Origin: origin, NonceKey: make([]byte, 31)}, {Origin: origin, Window: -1}, {Origin: origin, Proofs: -1},
 	} {
 		if _, err := dpop.NewVerifier(cfg); err == nil {
 			t.Errorf("NewVerifier(%+v) works", cfg)

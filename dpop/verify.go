@@ -51,6 +51,9 @@ type Config struct {
 	// Nonces says that proofs must have a nonce of this Verifier's, which is good for a
 	// few minutes: then a proof cannot be made long before it is used (section 8).
 	Nonces bool
+	// NonceKey makes the nonces of several processes one, at least 32 bytes that they
+	// share; nil is a key of this Verifier's own.
+	NonceKey []byte
 
 	// Proofs is how many proofs are taken within two Windows; 0 is 100 000, for which
 	// some 10 MB are needed.
@@ -87,15 +90,20 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 		return nil, errors.New("dpop: Origin is no origin: scheme, host and port only")
 	case cfg.Window < 0 || cfg.Proofs < 0:
 		return nil, errors.New("dpop: Window or Proofs is negative")
+	case cfg.NonceKey != nil && len(cfg.NonceKey) < 32:
+		return nil, errors.New("dpop: NonceKey is shorter than 32 bytes")
 	}
 	v := &Verifier{
-		origin: origin, window: cmp.Or(cfg.Window, time.Minute), nonces: cfg.Nonces, secret: make([]byte, 32),
+		origin: origin, window: cmp.Or(cfg.Window, time.Minute), nonces: cfg.Nonces, secret: slices.Clone(cfg.NonceKey),
 		most: cmp.Or(cfg.Proofs, 100_000), now: cfg.Now, seen: map[[16]byte]struct{}{},
 	}
 	if v.now == nil {
 		v.now = time.Now
 	}
-	_, _ = rand.Read(v.secret) // never fails, see crypto/rand
+	if v.secret == nil {
+		v.secret = make([]byte, 32)
+		_, _ = rand.Read(v.secret) // never fails, see crypto/rand
+	}
 	return v, nil
 }
 

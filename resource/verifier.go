@@ -66,8 +66,10 @@ type Config struct {
 	// takes a proof once. All but NoDPoP need Location, for which proofs are made.
 	DPoP DPoP
 	// Nonces says that proofs must have a nonce of this Verifier's (section 9): clients
-	// get it with every answer, and a first request costs one round trip more.
-	Nonces bool
+	// get it with every answer, and a first request costs one round trip more. NonceKey
+	// is for several processes, which take each other's, see [dpop.Config].
+	Nonces   bool
+	NonceKey []byte
 
 	// Leeway is how far the clocks may differ; 0 is 10 seconds, negative is none.
 	Leeway time.Duration
@@ -205,8 +207,8 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	var proofs *dpop.Verifier
 	if cfg.DPoP != NoDPoP {
 		var err error
-		if proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.Location, Nonces: cfg.Nonces, Now: cfg.Now}); err != nil {
-			return nil, fmt.Errorf("resource: configuration: Location: %w", err)
+		if proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.Location, Nonces: cfg.Nonces, NonceKey: cfg.NonceKey, Now: cfg.Now}); err != nil {
+			return nil, fmt.Errorf("resource: configuration of proofs, for which Location is the origin: %w", err)
 		}
 	}
 	return &Verifier{

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // tokens is an authorization server without a socket, and a key for the floor.
@@ -67,6 +69,29 @@ func tokenIssued() measure {
 				ours:  does(func() error { _, err := s.post("token", form); return err }),
 				floor: does(func() error { _, err := ecdsa.SignASN1(rand.Reader, s.key, s.digest[:]); return err }),
 				notes: perSecond("tokens issued"),
+			}
+		},
+	}
+}
+
+// unsent answers without a network.
+type unsent struct{}
+
+func (unsent) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}, nil
+}
+
+func proofMade() measure {
+	return measure{
+		name: "what DPoP adds to a call, without a socket", floor: "ES256 signature alone", goal: goal{ratio: 1.3},
+		open: func(t *testing.T) pair {
+			s := newTokens(t)
+			key := must(new(dpop.Client).NewKey())(t)
+			r := must(http.NewRequestWithContext(t.Context(), http.MethodGet, "https://api.example.com/v1/documents/doc_9982", nil))(t)
+			token := secret.New(strings.Repeat("token", 200))
+			return pair{
+				ours:  does(func() error { _, err := key.RoundTrip(unsent{}, r, token); return err }),
+				floor: does(func() error { _, err := ecdsa.SignASN1(rand.Reader, s.key, s.digest[:]); return err }),
 			}
 		},
 	}
