@@ -2,8 +2,8 @@
 // authority the call lacks, and writes it for API owners.
 //
 // APIs word their demand in several dialects, in a header of its own, in
-// WWW-Authenticate or in the body. [Parse] reads all of them into one [Challenge];
-// docs/challenges.md has a row for each. What an API wants that cannot be asked for,
+// WWW-Authenticate or in the body. [Parse] reads them into one [Challenge], and
+// [Transactions] those that an API signs; docs/challenges.md has a row for each. What an API wants that cannot be asked for,
 // such as another login, is a [*StepUpError].
 //
 // Invariants:
