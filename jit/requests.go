@@ -22,7 +22,7 @@ type requests struct {
 	mu      sync.Mutex
 	closed  bool
 	flying  int           // flights that have not landed, whether or not they are listed
-	idle    chan struct{} // after close: closed when the last one has
+	idle    chan struct{} // of a close that waits for them: closed when the last one has
 	flights map[grantKey]*flight
 	open    map[grantKey]openRequest
 	persons map[grantKey]bool // the demands that persons decide
@@ -74,7 +74,7 @@ var (
 )
 
 func newRequests(ctx context.Context) *requests {
-	r := &requests{idle: make(chan struct{}), flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
+	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
@@ -84,14 +84,17 @@ func newRequests(ctx context.Context) *requests {
 func (r *requests) close(ctx context.Context, most time.Duration) {
 	r.mu.Lock()
 	r.closed = true
-	flying := r.flying
+	if r.flying > 0 && r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
 	r.mu.Unlock()
 	r.cancel()
-	if flying == 0 {
+	if idle == nil {
 		return
 	}
 	select {
-	case <-r.idle:
+	case <-idle:
 	case <-time.After(most):
 	case <-ctx.Done():
 	}
@@ -123,7 +126,7 @@ func (r *requests) join(key grantKey, call *scope, fly func(*flight) (*Grant, er
 			f.grant, f.err = grant, err
 			f.enter(landed)
 			r.forget(f)
-			if r.flying--; r.closed && r.flying == 0 {
+			if r.flying--; r.flying == 0 && r.idle != nil {
 				close(r.idle)
 			}
 		}()

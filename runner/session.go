@@ -68,7 +68,7 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 	if !r.place.fresh {
 		got, err := cfg.Sessions.Get(ctx, &session.GetRequest{AppName: cfg.App, UserID: r.place.user, SessionID: id})
 		if err == nil {
-			r.naming.past = slices.Collect(got.Session.Events().All())
+			r.naming.past = eventsOf(got.Session)
 			history, err = kept(got.Session), r.mend(ctx, got.Session)
 			if got.Session.Events().Len() == len(r.naming.past) { // otherwise the store knows better
 				r.read = got
@@ -93,7 +93,7 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 // that say so.
 func (r *run) mend(ctx context.Context, s session.Session) error {
 	if t := r.turn.resumed; t != nil {
-		for _, o := range open(s.Events()) {
+		for _, o := range open(r.naming.past) {
 			if slices.ContainsFunc(o.calls, func(fc *genai.FunctionCall) bool { return t.find(fc.ID) != nil }) {
 				return nil // its open calls are those that wait
 			}
@@ -105,24 +105,26 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
 	}
 	r.settled = r.over
-	if r.in.resume && ended(s.Events()) {
+	if r.in.resume && ended(eventsOf(s)) {
 		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
 	}
 	return nil
 }
 
 // ended reports whether a conversation has nothing to go on with.
-func ended(events session.Events) bool {
-	n := events.Len()
-	return n == 0 || open(events) == nil && events.At(n-1).IsFinalResponse() && events.At(n-1).Author != genai.RoleUser
+func ended(events []*session.Event) bool {
+	n := len(events)
+	return n == 0 || open(events) == nil && events[n-1].IsFinalResponse() && events[n-1].Author != genai.RoleUser
 }
+
+func eventsOf(s session.Session) []*session.Event { return slices.Collect(s.Events().All()) }
 
 // unfinished fails for a session that has nothing to go on with, before a task is
 // opened for it.
 func (r *run) unfinished(ctx context.Context) error {
 	got, err := r.r.cfg.Sessions.Get(ctx, &session.GetRequest{AppName: r.r.cfg.App, UserID: r.place.user, SessionID: r.place.session})
 	if err == nil {
-		if !ended(got.Session.Events()) {
+		if !ended(eventsOf(got.Session)) {
 			return nil
 		}
 		err, r.settled = ErrNothingToResume, r.over
@@ -140,10 +142,10 @@ type openCall struct {
 // in another order than they came in, so results are not looked for behind their calls.
 // A call that began the task of another agent is left out while that is at it: its id is
 // the scope of that agent's events, and ADK leads messages there until it has finished.
-func open(events session.Events) (list []openCall) {
+func open(events []*session.Event) (list []openCall) {
 	results := map[call]int{}
 	finished := map[string]bool{} // the scopes of tasks, and whether they are over
-	for ev := range events.All() {
+	for _, ev := range events {
 		scope := ev.IsolationScope
 		finished[scope] = finished[scope] || scope == ""
 		for _, fr := range parts(ev) {
@@ -156,7 +158,7 @@ func open(events session.Events) (list []openCall) {
 			}
 		}
 	}
-	for ev := range events.All() {
+	for _, ev := range events {
 		o := openCall{event: ev}
 		for fc := range parts(ev) {
 			if fc == nil {
@@ -181,7 +183,7 @@ func open(events session.Events) (list []openCall) {
 // invocation and scope; the innermost first, whose results come before those of the
 // calls that led to it.
 func (r *run) repair(ctx context.Context, s session.Session) error {
-	for _, o := range slices.Backward(open(s.Events())) {
+	for _, o := range slices.Backward(open(r.naming.past)) {
 		content := &genai.Content{Role: genai.RoleUser}
 		for _, fc := range o.calls {
 			fr, err := r.lost(ctx, fc)

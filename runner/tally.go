@@ -17,17 +17,21 @@ type tally struct {
 	pending bool
 	login   bool // an API wants another one
 	refused []Refusal
-	failed  map[string]int  // tool -> turn of its last failure
-	worked  map[string]int  // tool -> turn of its last success
-	unknown map[string]bool // names that the model called and no tool has
-	turn    int
+	tools   map[string]lastTurns
+	turn    int               // counts from 1
 	doubts  map[string]bool   // idempotency keys of effects, and whether they are still in doubt
 	said    bool              // a tool says of itself that it may have done something
 	places  map[string]string // where a request is decided, by its id
 }
 
+// lastTurns are the turns in which a tool worked and failed last, 0 for none.
+type lastTurns struct {
+	worked, failed int
+	unknown        bool // there is no such tool
+}
+
 func newTally() *tally {
-	return &tally{results: map[string]jit.Result{}, failed: map[string]int{}, worked: map[string]int{}, unknown: map[string]bool{}}
+	return &tally{results: map[string]jit.Result{}, tools: map[string]lastTurns{}, turn: 1}
 }
 
 func (t *tally) see(e jit.Event) {
@@ -85,9 +89,10 @@ func (t *tally) returned(id, tool string) jit.Result {
 	if !known {
 		r.Status = jit.CallOK // of a tool without a guard, and without an error
 	}
+	last := t.tools[tool]
 	switch r.Status {
 	case jit.CallOK:
-		t.worked[tool] = t.turn
+		last.worked = t.turn
 	case jit.CallDenied:
 		t.denied = true
 		if r.Unnamed != "" {
@@ -100,8 +105,9 @@ func (t *tally) returned(id, tool string) jit.Result {
 	case jit.CallInDoubt:
 		t.said = true
 	default:
-		t.failed[tool] = t.turn
+		last.failed = t.turn
 	}
+	t.tools[tool] = last
 	return r
 }
 
@@ -109,7 +115,9 @@ func (t *tally) returned(id, tool string) jit.Result {
 func (t *tally) unknownTool(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unknown[name] = true
+	last := t.tools[name]
+	last.unknown = true
+	t.tools[name] = last
 }
 
 func (t *tally) nextTurn() {
@@ -155,8 +163,8 @@ func (t *tally) decide(err error) Outcome {
 	case t.denied:
 		return Denied
 	}
-	for tool, turn := range t.failed {
-		if last, ok := t.worked[tool]; (!ok || last <= turn) && !(t.unknown[tool] && t.workedAfter(turn)) {
+	for _, last := range t.tools {
+		if last.failed > 0 && last.worked <= last.failed && !(last.unknown && t.workedAfter(last.failed)) {
 			return Failed
 		}
 	}
@@ -164,8 +172,8 @@ func (t *tally) decide(err error) Outcome {
 }
 
 func (t *tally) workedAfter(turn int) bool {
-	for _, last := range t.worked {
-		if last > turn {
+	for _, last := range t.tools {
+		if last.worked > turn {
 			return true
 		}
 	}
