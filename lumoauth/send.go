@@ -82,7 +82,7 @@ func (c *Client) once(ctx context.Context, r call) (answer, error) {
 }
 
 func (c *Client) logTry(ctx context.Context, op string, status int, took time.Duration) {
-	c.log.DebugContext(ctx, "authorization server called",
+	c.log.LogAttrs(ctx, slog.LevelDebug, "authorization server called",
 		slog.String("op", op), slog.String("host", c.host), slog.Int("status", status), slog.Duration("took", took))
 }
 
