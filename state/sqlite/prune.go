@@ -87,17 +87,12 @@ func (x *txn) prune(before time.Time) (int64, error) {
 
 // cutPack makes the pack that goes beyond an entry begin after it.
 func (x *txn) cutPack(limit int64) error {
-	rows, _, err := (&span{after: limit, last: math.MaxInt64}).page(x.c)
-	if err != nil || len(rows) == 0 {
+	var rows []row
+	err := x.c.Query(func(r sqldb.Row) (err error) {
+		rows, err = unpack(r.Int(0), r.Int(1), r.Bytes(2), r.Bytes(3), &span{after: limit, last: math.MaxInt64})
 		return err
-	}
-	last := rows[len(rows)-1].seq
-	was := false
-	err = x.c.Query(func(sqldb.Row) error {
-		was = true
-		return nil
-	}, "DELETE FROM packs WHERE first <= ? AND last = ? RETURNING last", limit, last)
-	if err != nil || !was {
+	}, "DELETE FROM packs WHERE first <= ? AND last > ? RETURNING first, last, data, hashes", limit, limit)
+	if err != nil || len(rows) == 0 {
 		return err
 	}
 	return x.savePack(rows)
