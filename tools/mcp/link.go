@@ -50,8 +50,8 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := outcomeOf(req.Context())
-	out.failure = nil // of an earlier attempt
+	out, _ := req.Context().Value(outcomeKey{}).(*outcome)
+	*out = outcome{} // whatever an earlier attempt came to
 	s := &sending{credentials: http.Header{}}
 	for _, name := range []string{"Authorization", dpop.Header} {
 		if value := req.Header.Get(name); value != "" && c.trusted {
@@ -166,7 +166,9 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 // ask makes a request about the session, under the server's own ceiling.
 func (l *link) ask(req *http.Request) (resp *http.Response, err error) {
 	if l.of.scope != nil {
-		resp, err = l.jit.RoundTrip(req.WithContext(both{req.Context(), l.of.scope}))
+		ctx, cancel := context.WithCancel(l.of.scope)
+		context.AfterFunc(req.Context(), cancel)
+		resp, err = l.jit.RoundTrip(req.WithContext(ctx))
 	} else if resp, err = l.base.RoundTrip(req); err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
 		_ = resp.Body.Close()
 		resp, err = nil, l.of.unauthorized()
@@ -184,19 +186,6 @@ func (s *server) unauthorized() error {
 		return fmt.Errorf("it demands authority, and there is no task to ask for it under %s", name)
 	}
 	return fmt.Errorf("it demands authority, and the policy file gives it none: what it may ask for stands there as %s", name)
-}
-
-// both is a context that ends as one does and has the values of another one before its own.
-type both struct {
-	context.Context
-	values context.Context
-}
-
-func (b both) Value(key any) any {
-	if v := b.values.Value(key); v != nil {
-		return v
-	}
-	return b.Context.Value(key)
 }
 
 // idOf returns the id of the JSON-RPC request in a body; nil for what has none.
@@ -235,11 +224,7 @@ func (s *server) transport() (sdk.Transport, func(), func() error) {
 		Transport:     l,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	why := func() error {
-		if err := l.why.Load(); err != nil {
-			return *err
-		}
-		return nil
-	}
+	l.why.Store(new(error))
+	why := func() error { return *l.why.Load() }
 	return &sdk.StreamableClientTransport{Endpoint: s.URL.String(), HTTPClient: client, MaxEventSize: maxMessage}, func() {}, why
 }

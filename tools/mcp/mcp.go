@@ -29,6 +29,7 @@
 package mcp
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -82,52 +83,47 @@ type Server struct {
 }
 
 var (
-	named    = regexp.MustCompile(`^([A-Za-z0-9-]{1,32})=(.+)$`)
-	unfit    = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
-	fitsName = regexp.MustCompile(`^[A-Za-z0-9-]{1,32}$`)
+	named = regexp.MustCompile(`^([A-Za-z0-9-]{1,32})(=(.+))?$`)
+	unfit = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
 // ParseServer reads [NAME=]URL or [NAME=]COMMAND. Words of a command that hold spaces
 // stand in double quotes; no shell reads it. Words such as $GITHUB_TOKEN before it name
 // variables that it gets. Without a name, the server is called for its host or its program.
 func ParseServer(text string) (s Server, err error) {
-	rest := strings.TrimSpace(text)
-	if m := named.FindStringSubmatch(rest); m != nil {
-		s.Name, rest = m[1], strings.TrimSpace(m[2])
+	if m := named.FindStringSubmatch(text); m != nil && m[3] != "" {
+		s.Name, text = m[1], m[3]
 	}
-	if strings.HasPrefix(rest, "https://") || strings.HasPrefix(rest, "http://") {
-		if s.URL, err = url.Parse(rest); err != nil {
+	called := ""
+	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://") {
+		if s.URL, err = url.Parse(text); err != nil {
 			return s, errors.New("mcp: the address of a server does not parse as a URL")
 		}
-		if s.Name == "" {
-			s.Name = nameFrom(s.URL.Host)
+		called = s.URL.Host
+	} else {
+		words := csv.NewReader(strings.NewReader(text))
+		words.Comma = ' '
+		if s.Command, err = words.Read(); err != nil {
+			return s, fmt.Errorf("mcp: the command %q: put words with spaces in double quotes", peer.Clean(text, 80))
 		}
-		return s, s.check()
+		s.Command = slices.DeleteFunc(s.Command, func(w string) bool { return w == "" })
+		for len(s.Command) > 0 && strings.HasPrefix(s.Command[0], "$") {
+			s.Env, s.Command = append(s.Env, s.Command[0][1:]), s.Command[1:]
+		}
+		if len(s.Command) > 0 {
+			called = filepath.Base(s.Command[0])
+		}
 	}
-	words := csv.NewReader(strings.NewReader(rest))
-	words.Comma = ' '
-	fields, err := words.Read()
-	if err != nil {
-		return s, fmt.Errorf("mcp: the command %q: put words with spaces in double quotes", peer.Clean(rest, 80))
-	}
-	s.Command = slices.DeleteFunc(fields, func(w string) bool { return w == "" })
-	for len(s.Command) > 0 && strings.HasPrefix(s.Command[0], "$") {
-		s.Env, s.Command = append(s.Env, s.Command[0][1:]), s.Command[1:]
-	}
-	if s.Name == "" && len(s.Command) > 0 {
-		s.Name = nameFrom(strings.TrimSuffix(filepath.Base(s.Command[0]), ".exe"))
+	if s.Name == "" {
+		called = strings.ReplaceAll(unfit.ReplaceAllString(called, "-"), "_", "-")
+		s.Name = strings.Trim(called[:min(len(called), 32)], "-")
 	}
 	return s, s.check()
 }
 
-func nameFrom(text string) string {
-	name := strings.ReplaceAll(unfit.ReplaceAllString(text, "-"), "_", "-")
-	return strings.Trim(name[:min(len(name), 32)], "-")
-}
-
 func (s Server) check() error {
-	switch {
-	case !fitsName.MatchString(s.Name):
+	switch m := named.FindStringSubmatch(s.Name); {
+	case m == nil || m[3] != "":
 		return fmt.Errorf("mcp: a server cannot be called %q: write NAME= before it, of letters, digits and -", s.Name)
 	case (s.URL == nil) == (len(s.Command) == 0):
 		return fmt.Errorf("mcp: %s is neither a URL nor a command", s.Name)
@@ -159,13 +155,12 @@ type Set struct{ servers []*server }
 // Open connects to the servers and asks which tools they have. All that is wrong with one
 // of them is an error that names it: a server that cannot be reached, tools whose names
 // clash or are too long, a policy that names what is not there. It waits no longer than a
-// minute for each.
+// minute for each, and the time that a person takes to decide.
 func Open(ctx context.Context, cfg Config) (*Set, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	set := &Set{}
-	taken := map[string]bool{}
+	set, taken := &Set{}, map[string]bool{}
 	for _, s := range cfg.Servers {
 		err := s.check()
 		if taken[s.Name] {
@@ -175,7 +170,7 @@ func Open(ctx context.Context, cfg Config) (*Set, error) {
 		if err == nil {
 			connected := newServer(ctx, s, cfg)
 			set.servers = append(set.servers, connected)
-			err = connected.open(ctx)
+			err = connected.list(ctx, true)
 		}
 		if err != nil {
 			return nil, errors.Join(err, set.Close())
@@ -219,59 +214,33 @@ const (
 	maxDescription = 4 << 10
 )
 
-// guard makes a guarded tool of what a server says of one.
+// guard makes a guarded tool of what the server says of one.
 func (s *server) guard(t *sdk.Tool, name string) (tool.Tool, error) {
 	schema, err := json.Marshal(cleaned(t.InputSchema))
 	if err != nil {
-		return nil, fmt.Errorf("mcp: the schema of %s: %w", name, err)
+		return nil, fmt.Errorf("mcp: %s: %w", name, err)
 	}
-	p := s.cfg.Policy
-	aim, reads := policy.Aim{Effect: "a call of " + name + ", of which the policy file says nothing"}, false
+	says := cmp.Or(peer.Clean(t.Description, maxDescription), name)
+	if t.Annotations != nil {
+		claims, _ := json.Marshal(t.Annotations) // of texts and truth values
+		says += " (the server claims: " + peer.Clean(string(claims), maxDescription) + ")"
+	}
+	p, reads := s.cfg.Policy, false
+	aim := policy.Aim{Effect: "a call of " + name + ", of which the policy file says nothing"}
 	if p.Aims(name) {
 		aim = policy.Aim{}
 		reads = p.Aim(name, aim).Effect == ""
 	}
 	made, err := tools.New(tools.Spec[map[string]any]{
-		Name: name, Description: describe(t), Schema: schema, API: s.api, Policy: p, Aim: &aim,
+		Name: name, Description: says, Schema: schema, API: s.api, Policy: p, Aim: &aim, Logger: s.cfg.Logger,
 		Ceiling:              func(map[string]any) []rar.Detail { return nil }, // the policy's alone
 		HonorsIdempotencyKey: reads, Repeats: reads,
-		Justify: func(map[string]any) string { return "Call " + t.Name + " of the MCP server " + s.Name },
-		Base:    &caller{server: s, tool: t.Name, trusted: slices.Contains(p.Tools(), name)},
-		Logger:  s.cfg.Logger,
-	}, func(c tools.Context, args map[string]any) (map[string]any, error) { return s.call(c, args) })
+		Base: &caller{server: s, tool: t.Name, trusted: slices.Contains(p.Tools(), name)},
+	}, s.call)
 	if err != nil {
-		return nil, fmt.Errorf("mcp: %s of %s: %w", peer.Clean(t.Name, 128), s.Name, err)
+		return nil, fmt.Errorf("mcp: %s: %w", name, errors.Unwrap(err))
 	}
 	return made, nil
-}
-
-// describe puts what a server claims of a tool into words.
-func describe(t *sdk.Tool) string {
-	text := peer.Clean(t.Description, maxDescription)
-	if text == "" {
-		text = peer.Clean(t.Name, 128)
-	}
-	a := t.Annotations
-	if a == nil {
-		return text
-	}
-	var claims []string
-	for _, c := range []struct {
-		made  bool
-		words string
-	}{
-		{a.ReadOnlyHint, "only reads"},
-		{a.IdempotentHint, "may be repeated"},
-		{!a.ReadOnlyHint && a.DestructiveHint != nil && *a.DestructiveHint, "may destroy"},
-	} {
-		if c.made {
-			claims = append(claims, c.words)
-		}
-	}
-	if len(claims) > 0 {
-		text += " (the server claims: " + strings.Join(claims, ", ") + ")"
-	}
-	return text
 }
 
 // cleaned returns a schema whose descriptions are as plain as those of tools.

@@ -25,21 +25,10 @@ type outcome struct{ failure *jitmw.Failure }
 
 type outcomeKey struct{}
 
-func outcomeOf(ctx context.Context) *outcome {
-	out, _ := ctx.Value(outcomeKey{}).(*outcome)
-	if out == nil {
-		out = &outcome{}
-	}
-	return out
-}
-
 // call is what runs a tool of the server, through package jit and a [caller].
 func (s *server) call(c tools.Context, args map[string]any) (map[string]any, error) {
 	out := &outcome{}
 	c.Context = context.WithValue(c.Context, outcomeKey{}, out)
-	if args == nil {
-		args = map[string]any{}
-	}
 	got, err := c.Post(s.api.String(), args)
 	if err != nil {
 		if out.failure != nil && !errors.Is(err, jit.ErrInDoubt) {
@@ -70,16 +59,16 @@ func resultOf(r *sdk.CallToolResult) map[string]any {
 		case *sdk.AudioContent:
 			media = append(media, medium("a recording", c.MIMEType, len(c.Data)))
 		case *sdk.ResourceLink:
-			links = append(links, filled("uri", c.URI, "name", c.Name, "title", c.Title, "description", c.Description, "type", c.MIMEType))
+			c.Meta, c.Annotations, c.Icons = nil, nil, nil
+			links = append(links, c)
 		case *sdk.EmbeddedResource:
-			if c.Resource == nil {
-				continue
+			if of := c.Resource; of != nil {
+				if of.Blob != nil {
+					of.Text, of.Blob = medium("a file", of.MIMEType, len(of.Blob)), nil
+				}
+				of.Meta = nil
+				resources = append(resources, of)
 			}
-			text := c.Resource.Text
-			if text == "" {
-				text = medium("a file", c.Resource.MIMEType, len(c.Resource.Blob))
-			}
-			resources = append(resources, filled("uri", c.Resource.URI, "type", c.Resource.MIMEType, "text", text))
 		}
 	}
 	text := strings.Join(texts, "\n\n")
@@ -111,16 +100,6 @@ func resultOf(r *sdk.CallToolResult) map[string]any {
 
 func medium(what, kind string, size int) string {
 	return fmt.Sprintf("%s (%s, %d bytes), which is not shown", what, cmp.Or(peer.Clean(kind, 80), "of no type"), size)
-}
-
-func filled(pairs ...string) map[string]any {
-	m := map[string]any{}
-	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			m[pairs[i]] = pairs[i+1]
-		}
-	}
-	return m
 }
 
 // unsure says of each whole number beyond 2^53 that it may be another one.

@@ -30,7 +30,7 @@ func TestResults(t *testing.T) {
 				&sdk.EmbeddedResource{Resource: &sdk.ResourceContents{URI: "file:///c.bin", Blob: []byte{1, 2}}},
 			}},
 			`{"text":"see","media":["an image (image/png, 3 bytes), which is not shown","a recording (audio/wav, 5 bytes), which is not shown"],
-			"links":[{"uri":"file:///a.txt","name":"a.txt","type":"text/plain"}],
+			"links":[{"type":"resource_link","uri":"file:///a.txt","name":"a.txt","mimeType":"text/plain"}],
 			"resources":[{"uri":"file:///b.txt","text":"inside"},{"uri":"file:///c.bin","text":"a file (of no type, 2 bytes), which is not shown"}]}`,
 		},
 		"structure, and the same as a text": {

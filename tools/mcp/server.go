@@ -1,8 +1,8 @@
 package mcp
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +23,9 @@ import (
 )
 
 const (
-	connectTime = time.Minute // a program may have to be fetched first
-	listTime    = 20 * time.Second
-	maxPages    = 32
-	maxMessage  = 4 << 20
+	patience   = time.Minute // with a server; a program may have to be fetched first
+	maxPages   = 32
+	maxMessage = 4 << 20
 )
 
 // A server is one that is connected to, again where the connection broke.
@@ -42,16 +41,15 @@ type server struct {
 	session *sdk.ClientSession // nil when there is none
 	ends    sync.WaitGroup     // of sessions, and their programs
 	tools   []tool.Tool
-	said    map[string][sha256.Size]byte // of each tool, at first
+	said    map[string][]byte // of each tool, at first
 }
 
 func newServer(ctx context.Context, s Server, cfg Config) *server {
-	made := &server{Server: s, cfg: cfg, api: s.URL, said: map[string][sha256.Size]byte{}}
+	made := &server{Server: s, cfg: cfg, api: s.URL, said: map[string][]byte{}}
 	if s.URL == nil {
 		made.api = &url.URL{Scheme: "https", Host: strings.ToLower(s.Name) + ".invalid"} // RFC 2606, section 2
 	}
-	ceiling := s.ceiling(cfg.Policy)
-	if task := jit.FromContext(ctx); task != nil && len(ceiling) > 0 {
+	if task, ceiling := jit.FromContext(ctx), s.ceiling(cfg.Policy); task != nil && len(ceiling) > 0 {
 		made.scope = task.Call(context.WithoutCancel(ctx), jit.Call{
 			Tool: s.Name + policy.Remote, Ceiling: ceiling, Repeats: true, Justification: "Connect to the MCP server " + s.Name,
 		})
@@ -59,13 +57,12 @@ func newServer(ctx context.Context, s Server, cfg Config) *server {
 	return made
 }
 
-// open connects for the first time.
-func (s *server) open(ctx context.Context) error {
-	session, err := s.connected(ctx)
-	if err != nil {
-		return err
+// patient bounds what the server itself is asked, unless a person may have to decide.
+func (s *server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.scope != nil {
+		return context.WithCancel(ctx)
 	}
-	return s.list(ctx, session, true)
+	return context.WithTimeout(ctx, patience)
 }
 
 // connected returns the session, or begins one.
@@ -78,7 +75,7 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	case s.session != nil:
 		return s.session, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	transport, ended, why := s.transport()
 	opts := &sdk.ClientOptions{
@@ -136,46 +133,47 @@ func (s *server) drop(session *sdk.ClientSession) {
 	}
 }
 
-// list asks which tools there are. At first all must fit; later, what does not is not
-// offered.
-func (s *server) list(ctx context.Context, session *sdk.ClientSession, first bool) error {
-	ctx, cancel := context.WithTimeout(ctx, listTime)
+// list asks which tools there are. At first all must be in order; later, a tool that is
+// not is not offered.
+func (s *server) list(ctx context.Context, first bool) error {
+	session, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.patient(ctx)
 	defer cancel()
 	s.dirty.Store(false)
-	var all []*sdk.Tool
+	var kit []tool.Tool
 	said := 0
 	for cursor, page := "", 0; page == 0 || cursor != ""; page++ {
 		result, err := session.ListTools(ctx, &sdk.ListToolsParams{Cursor: cursor})
 		if err != nil {
 			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
 		}
-		words, err := json.Marshal(result.Tools)
-		if err != nil {
-			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
+		for _, t := range result.Tools {
+			words, err := json.Marshal(t)
+			said += len(words)
+			var made tool.Tool
+			if err == nil {
+				made, err = s.admit(t, words, kit)
+			}
+			switch {
+			case err == nil:
+				kit = append(kit, made)
+			case first:
+				return err
+			default:
+				s.cfg.Logger.WarnContext(ctx, "a tool is not offered", "mcp_server", s.Name, "error", err)
+			}
 		}
-		all, cursor, said = append(all, result.Tools...), result.NextCursor, said+len(words)
-		if len(all) > maxTools || said > maxSaid || page >= maxPages {
+		if cursor = result.NextCursor; len(kit) > maxTools || said > maxSaid || page >= maxPages {
 			return fmt.Errorf("mcp: %s offers more than %d tools, or says more than %d bytes of them, or has no end of pages", s.Name, maxTools, maxSaid)
 		}
 	}
-	var kit []tool.Tool
-	var wrong []error
-	for _, t := range all {
-		made, err := s.admit(t, kit, first)
-		if err != nil {
-			wrong = append(wrong, err)
-			continue
+	if first {
+		if err := s.cfg.Policy.Check(s.Name+policy.Remote, tools.Arguments(kit)); err != nil {
+			return err
 		}
-		kit = append(kit, made)
-	}
-	if err := s.cfg.Policy.Check(s.Name+policy.Remote, tools.Arguments(kit)); err != nil && first {
-		wrong = append(wrong, err)
-	}
-	if first && len(wrong) > 0 {
-		return errors.Join(wrong...)
-	}
-	for _, err := range wrong {
-		s.cfg.Logger.WarnContext(ctx, "a tool is not offered", "mcp_server", s.Name, "error", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,34 +183,25 @@ func (s *server) list(ctx context.Context, session *sdk.ClientSession, first boo
 
 // admit makes a guarded tool of what the server says of one. A tool of which it once said
 // something else is not what the policy, or a person, had in mind.
-func (s *server) admit(t *sdk.Tool, kit []tool.Tool, first bool) (tool.Tool, error) {
+func (s *server) admit(t *sdk.Tool, words []byte, kit []tool.Tool) (tool.Tool, error) {
 	name := s.Name + policy.Remote + unfit.ReplaceAllString(t.Name, "_")
-	if t.Name == "" {
-		return nil, fmt.Errorf("mcp: %s has a tool without a name", s.Name)
-	}
-	if slices.ContainsFunc(kit, func(other tool.Tool) bool { return other.Name() == name }) {
-		return nil, fmt.Errorf("mcp: %s has two tools that would be called %s", s.Name, name)
-	}
-	words, err := json.Marshal(t)
-	if err != nil {
-		return nil, fmt.Errorf("mcp: %s: %w", name, err)
-	}
-	sum := sha256.Sum256(words)
 	s.mu.Lock()
 	before, known := s.said[name]
-	s.said[name] = sum
-	if known {
-		s.said[name] = before
+	if !known {
+		s.said[name] = words
 	}
 	s.mu.Unlock()
-	if known && before != sum {
+	switch {
+	case t.Name == "":
+		return nil, fmt.Errorf("mcp: %s has a tool without a name", s.Name)
+	case slices.ContainsFunc(kit, func(other tool.Tool) bool { return other.Name() == name }):
+		return nil, fmt.Errorf("mcp: %s has two tools that would be called %s", s.Name, name)
+	case known && !bytes.Equal(before, words):
 		return nil, fmt.Errorf("mcp: %s is described in another way than at first", name)
 	}
 	made, err := s.guard(t, name)
-	if err == nil && !first {
-		if _, named := tools.Arguments([]tool.Tool{made})[name]; named {
-			err = s.cfg.Policy.Check(name, tools.Arguments([]tool.Tool{made}))
-		}
+	if err == nil {
+		err = s.cfg.Policy.Check("", tools.Arguments([]tool.Tool{made}))
 	}
 	return made, err
 }
@@ -223,11 +212,7 @@ func (s *server) refresh(ctx context.Context) {
 	if !s.dirty.Load() {
 		return
 	}
-	session, err := s.connected(ctx)
-	if err == nil {
-		err = s.list(ctx, session, false)
-	}
-	if err != nil {
+	if err := s.list(ctx, false); err != nil {
 		s.dirty.Store(true)
 		s.cfg.Logger.WarnContext(ctx, "tools are not heard of again", "mcp_server", s.Name, "error", peer.Clean(err.Error(), 600))
 	}
