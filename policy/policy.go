@@ -60,16 +60,16 @@ type use struct {
 // behind it, it is the server itself.
 const Remote = "__"
 
-// Check holds what the file says of such tools against those that there are, and the
-// names of their arguments. One that begins with prefix, such as "files__", must be among
-// them; "" is none. Its error names every mistake, with its line.
+// Check holds what the file says of tools that begin with a server's prefix, such as
+// "files__", against those that the server offers, and the names of their arguments. Its
+// error names every mistake, with its line.
 func (p *Policy) Check(prefix string, tools map[string][]string) error {
 	if p == nil {
 		return nil
 	}
 	r := reader{policy: &Policy{}, known: tools}
 	for _, tool := range slices.Sorted(maps.Keys(p.later)) {
-		if _, known := tools[tool]; known || prefix != "" && tool != prefix && strings.HasPrefix(tool, prefix) {
+		if strings.HasPrefix(tool, prefix) && tool != prefix {
 			for _, u := range p.later[tool] {
 				r.use(tool, u)
 			}

@@ -2,6 +2,7 @@ package mcp_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
@@ -66,6 +68,17 @@ func TestHostileServer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a redirect of the session", func(t *testing.T) {
+		p := serve(t)
+		p.guard(func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return true
+		})
+		if _, err := tryOpen(t.Context(), mcp.Server{URL: p.url}, ""); err == nil || elsewhere.Load() > 0 {
+			t.Errorf("Open() = %v, and %d requests went elsewhere", err, elsewhere.Load())
+		}
+	})
 	t.Run("a tool without a name", func(t *testing.T) { // which would be the server itself, and have its ceilings
 		p := serve(t)
 		add(p.Server, "", "waits", say(""))
@@ -78,6 +91,15 @@ func TestHostileServer(t *testing.T) {
 		add(p.Server, "look", strings.Repeat("x", 2<<20), say(""))
 		if _, err := tryOpen(t.Context(), mcp.Server{URL: p.url}, ""); err == nil || !strings.Contains(err.Error(), "says more than 1048576 bytes") {
 			t.Errorf("Open() = %v", err)
+		}
+	})
+	t.Run("words that do not show", func(t *testing.T) {
+		p := serve(t)
+		p.AddTool(&sdk.Tool{Name: "look", InputSchema: json.RawMessage(`{"type":"object","properties":{"id":{"type":"string","description":"an id\u202e \u200bof a file"}}}`)},
+			func(context.Context, *sdk.CallToolRequest) (*sdk.CallToolResult, error) { return nil, nil })
+		declared, _ := find(t, open(t.Context(), t, mcp.Server{URL: p.url}, ""), "files__look").(interface{ Declaration() *genai.FunctionDeclaration })
+		if text, err := json.Marshal(declared.Declaration().ParametersJsonSchema); err != nil || !strings.Contains(string(text), `"an id of a file"`) {
+			t.Errorf("the model is told %s", text)
 		}
 	})
 	t.Run("words", func(t *testing.T) {

@@ -170,7 +170,7 @@ func (s *server) list(ctx context.Context, first bool) error {
 			return fmt.Errorf("mcp: %s offers more than %d tools, or says more than %d bytes of them, or has no end of pages", s.Name, maxTools, maxSaid)
 		}
 	}
-	if first {
+	if first { // of what comes later, the file says nothing
 		if err := s.cfg.Policy.Check(s.Name+policy.Remote, tools.Arguments(kit)); err != nil {
 			return err
 		}
@@ -199,11 +199,7 @@ func (s *server) admit(t *sdk.Tool, words []byte, kit []tool.Tool) (tool.Tool, e
 	case known && !bytes.Equal(before, words):
 		return nil, fmt.Errorf("mcp: %s is described in another way than at first", name)
 	}
-	made, err := s.guard(t, name)
-	if err == nil {
-		err = s.cfg.Policy.Check("", tools.Arguments([]tool.Tool{made}))
-	}
-	return made, err
+	return s.guard(t, name)
 }
 
 // refresh asks for the tools again where they may be others. What fails leaves those that
