@@ -194,6 +194,9 @@ func (c *Client) form(mode Mode) url.Values {
 // keyOf returns the key that a task's tokens are bound to; nil without DPoP. It is this
 // process's own: another one that goes on with the task makes another.
 func (c *Client) keyOf(task string) (*dpop.Key, error) {
+	if c.cfg.Mode == TokenExchange {
+		return c.key, nil // that of the token which is given: servers want the same
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.keys[task]; k != nil || !c.cfg.DPoP {

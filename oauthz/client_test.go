@@ -319,15 +319,26 @@ func TestTokenExchange(t *testing.T) {
 			t.Errorf("sent %v, want %s exchanged", f, subject)
 		}
 	}
-	cfg.Subject = func(context.Context, jit.TaskSpec) (secret.String, error) { return secret.New("two words"), nil }
-	if _, err := request(t, must(oauthz.New(cfg)), "doc_1"); err == nil || len(s.Sent("/token")) != 3 {
+	before := len(s.Sent("/token"))
+	cfg.NoBase, cfg.Subject = true, func(context.Context, jit.TaskSpec) (secret.String, error) { return secret.New("two words"), nil }
+	if _, err := request(t, must(oauthz.New(cfg)), "doc_1"); err == nil || len(s.Sent("/token")) != before {
 		t.Errorf("Request() = %v with what is no token", err)
+	}
+}
+
+// Where tokens are bound to a key, one that comes in exchange is bound to that of the
+// token which was given.
+func TestAnExchangeKeepsTheKey(t *testing.T) {
+	client := must(oauthz.New(bound(newBinding(t), oauthz.TokenExchange)))
+	d := must(request(t, client, "doc_1"))
+	if key := must(client.AgentToken(t.Context())).DPoP; key == nil || must(client.Token(t.Context(), d.RequestID)).DPoP != key {
+		t.Error("the token that came in exchange is bound to another key")
 	}
 }
 
 func TestConfigNamesEveryMistake(t *testing.T) {
 	for name, cfg := range map[string]oauthz.Config{
-		"Audience": {Mode: oauthz.UMA}, "Subject": {Mode: oauthz.TokenExchange, NoBase: true},
+		"Audience": {Mode: oauthz.UMA}, "DPoP": {Mode: oauthz.UMA, Audience: "docs", DPoP: true}, "Subject": {Mode: oauthz.TokenExchange, NoBase: true},
 		"say no permission for file_access": {Mode: oauthz.UMA, Types: map[string]oauthz.Type{"file_access": {}}},
 	} {
 		if _, err := oauthz.New(cfg); err == nil || !strings.Contains(err.Error(), name) {
@@ -387,6 +398,35 @@ func TestDemandedScopes(t *testing.T) {
 		}
 		if form := s.Sent("/token")[0]; form.Get("scope") != "a b" || form.Has("authorization_details") {
 			t.Errorf("the server was sent %v", form)
+		}
+	}
+}
+
+// What a server cannot promise depends on what it is asked by.
+func TestLimitsOfEachMode(t *testing.T) {
+	s := &fake.Server{Answer: on("/.well-known/oauth-authorization-server", func(_ url.Values, status int, body map[string]any) (int, map[string]any) {
+		body["grant_types_supported"] = []string{"client_credentials", "urn:ietf:params:oauth:grant-type:uma-ticket"}
+		delete(body, "backchannel_authentication_endpoint")
+		return status, body
+	})}
+	const nobody, grant, coarse = "no person decides", "it does not say that it takes grants of type", "asked for as scopes"
+	for mode, want := range map[oauthz.Mode][]string{
+		oauthz.ClientCredentials: {nobody, coarse}, oauthz.CIBA: {grant + " urn:openid:params:grant-type:ciba", "no endpoint to ask a person at", coarse},
+		oauthz.UMA: {nobody}, oauthz.TokenExchange: {nobody, grant, coarse, "may end with the one that was given"},
+	} {
+		cfg := config(s, mode)
+		permissions(&cfg)
+		can := must(must(oauthz.New(cfg)).Capabilities(t.Context()))
+		text := strings.Join(can.Limits, "\n")
+		for _, limit := range []string{nobody, grant, coarse, "no endpoint", "may end with"} {
+			if strings.Contains(text, limit) != strings.Contains(strings.Join(want, "\n"), limit) {
+				t.Errorf("mode %d: limits are\n%s\nwant %q or not", mode, text, limit)
+			}
+		}
+		for _, limit := range want {
+			if !strings.Contains(text, limit) {
+				t.Errorf("mode %d: limits are\n%s\nwant %q", mode, text, limit)
+			}
 		}
 	}
 }

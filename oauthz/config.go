@@ -204,6 +204,8 @@ func (cfg *Config) check() error {
 		problem("Mode", errors.New("is none"))
 	case cfg.Mode == UMA && cfg.Audience == "":
 		problem("Audience", errors.New("is not set, and UMA needs it"))
+	case cfg.Mode == UMA && cfg.DPoP:
+		problem("DPoP", errors.New("cannot be had with UMA: Keycloak refuses its own token for the proof"))
 	case cfg.Mode == TokenExchange && cfg.NoBase && cfg.Subject == nil:
 		problem("Subject", errors.New("is not set, and there is no token of the agent's own to exchange"))
 	}
@@ -259,7 +261,7 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 	}
 	limit(m.RevocationEndpoint == "", "it cannot revoke tokens: each lives until it expires by itself, up to %v", c.cfg.MaxLifetime)
 	limit(m.RevocationEndpoint != "", "an API that checks tokens without asking the server takes a revoked one until it expires, up to %v", c.cfg.MaxLifetime)
-	limit(c.cfg.Mode != CIBA, "no person decides: it grants whatever the client may have")
+	limit(c.cfg.Mode != CIBA && c.cfg.Mode != AuthorizationCode, "no person decides: it grants whatever the client may have")
 	limit(m.GrantTypes != nil && !slices.Contains(m.GrantTypes, c.cfg.Mode.grantType()), "it does not say that it takes grants of type %s", c.cfg.Mode.grantType())
 	limit(c.cfg.Mode == TokenExchange, "a token in exchange may end with the one that was given, or end it")
 	limit(c.cfg.Mode == CIBA && m.BackchannelEndpoint == "", "it has no endpoint to ask a person at")

@@ -149,6 +149,9 @@ func TestKeycloak(t *testing.T) {
 		{try: try{"client credentials", "client_credentials", true, "tokens revoked", scoped}},
 		{try: try{"permissions", "uma", true, "tokens revoked", uma}},
 		{try: try{"no such permission", "uma", false, "denied", stranger}},
+		{try: try{"bound to a key", "client_credentials", true, "tokens revoked", append(boundTokens, scoped...)}},
+		{try: try{"exchange, bound to a key", "token_exchange", true, "tokens revoked", append(boundTokens, scoped...)}},
+		{try: try{"approved, bound to a key", "ciba", true, "tokens revoked", append(boundTokens, scoped...)}, says: "SUCCEED"},
 		{try: try{"exchange", "token_exchange", true, "tokens revoked", scoped}},
 		{try: try{"exchange of a user's token", "token_exchange", true, "tokens revoked", scoped}},
 		{try: try{"approved", "ciba", true, "tokens revoked", scoped}, says: "SUCCEED"},
@@ -201,6 +204,7 @@ func TestSpring(t *testing.T) {
 		left int
 	}{
 		{try: try{"client credentials", "client_credentials", true, "tokens revoked", nil}},
+		{try: try{"bound to a key", "client_credentials", true, "tokens revoked", boundTokens}},
 		{try: try{"a scope that the client has not", "client_credentials", false, "denied", []string{"OAUTH_TYPES=file_access:read=documents:all"}}},
 		{try: try{"exchange", "token_exchange", false, "invalid_grant", nil}}, // of a token that no user has
 		{try: try{"exchange of a user's token", "token_exchange", true, "tokens revoked", nil}},

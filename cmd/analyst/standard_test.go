@@ -243,7 +243,7 @@ func (s *standard) introspect(ctx context.Context, token string) (said struct {
 
 // Verify is an API's that looks at scopes, and at the permissions of Keycloak's tokens.
 func (s *standard) Verify(ctx context.Context, r *http.Request) (*resource.Token, error) {
-	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ") // whose proof is not looked at
 	said, err := s.introspect(ctx, token)
 	if err != nil || !*said.Active {
 		return nil, cmp.Or(err, resource.ErrNoToken)
