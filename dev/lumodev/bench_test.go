@@ -1,10 +1,6 @@
 package lumodev
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"net/http/httptest"
 	"net/url"
@@ -12,33 +8,6 @@ import (
 	"strings"
 	"testing"
 )
-
-// BenchmarkES256 is the floor for all below: the signature alone.
-func BenchmarkES256(b *testing.B) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	digest := sha256.Sum256([]byte("a token"))
-	sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("sign", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("verify", func(b *testing.B) {
-		for b.Loop() {
-			if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
-				b.Fatal("not verified")
-			}
-		}
-	})
-}
 
 type benchServer struct {
 	*testing.B
@@ -71,15 +40,11 @@ func newBench(b *testing.B, dir string) *benchServer {
 	}
 	b.Cleanup(func() { _ = srv.Close() })
 	s := &benchServer{B: b, Server: srv}
-	s.token, _ = s.post("/oauth/token", "", s.login())["access_token"].(string)
-	return s
-}
-
-func (s *benchServer) login() string {
-	return url.Values{
+	s.token, _ = s.post("/oauth/token", "", url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {DefaultAgentClientID},
 		"client_secret": {s.agents[DefaultAgentClientID].ClientSecret.Reveal()},
-	}.Encode()
+	}.Encode())["access_token"].(string)
+	return s
 }
 
 func (s *benchServer) jit(task string) string {
@@ -87,15 +52,6 @@ func (s *benchServer) jit(task string) string {
 		`{"task_id":"`+task+`","authorization_details":{"type":"file_access","actions":["read"],"identifier":"doc_9982"}}`)["request_id"].(string)
 	raw, _ := s.post("/jit/request/"+id+"/token", s.token, "")["access_token"].(string)
 	return raw
-}
-
-// BenchmarkLogin issues one base token: one signature.
-func BenchmarkLogin(b *testing.B) {
-	s := newBench(b, "")
-	form := s.login()
-	for b.Loop() {
-		s.post("/oauth/token", "", form)
-	}
 }
 
 // BenchmarkJIT asks for and redeems one JIT token: two verifications, one
@@ -109,20 +65,5 @@ func BenchmarkJIT(b *testing.B) {
 				s.jit(task)
 			}
 		})
-	}
-}
-
-// BenchmarkIntrospect verifies one JIT token for a resource server.
-func BenchmarkIntrospect(b *testing.B) {
-	s := newBench(b, "")
-	task, _ := s.post("/jit/task", s.token, "")["task_id"].(string)
-	form := url.Values{
-		"token": {s.jit(task)}, "client_id": {DefaultResourceServerID},
-		"client_secret": {s.clients[DefaultResourceServerID].ClientSecret.Reveal()},
-	}.Encode()
-	for b.Loop() {
-		if s.post("/oauth/introspect", "", form)["active"] != true {
-			b.Fatal("inactive")
-		}
 	}
 }
