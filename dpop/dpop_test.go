@@ -279,7 +279,7 @@ func TestNonces(t *testing.T) {
 		"a long one":     {func(n int) string { return strings.Repeat("n", 2000+n) }, 1},
 	} {
 		n := 0
-		refuses := roundTripper(func(r *http.Request) (*http.Response, error) {
+		refuses := roundTripper(func(_ *http.Request) (*http.Response, error) {
 			n++
 			rec := httptest.NewRecorder()
 			rec.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
@@ -408,7 +408,7 @@ func TestKeysAreNotShown(t *testing.T) {
 			}
 		}
 	}
-	if text, err := json.Marshal(k); err != nil || string(text) != "{}" {
+	if text, err := json.Marshal(any(k)); err != nil || string(text) != "{}" {
 		t.Errorf("JSON: %s, %v", text, err)
 	}
 	jws := must(jose.ParseSignedCompact(proof(t, k, http.MethodGet, place, token), []jose.SignatureAlgorithm{jose.ES256}))

@@ -146,7 +146,7 @@ func TestEffectWithANonceHappensOnce(t *testing.T) {
 	p := newProven(t, true)
 	keys := map[string]bool{}
 	p.before = func(_ int, r *http.Request) (string, error) {
-		keys[strings.Join(r.Header["idempotency-key"], ",")] = true
+		keys[strings.Join(r.Header[strings.ToLower(jit.HeaderIdempotencyKey)], ",")] = true
 		return "", nil
 	}
 	call := jit.Call{ID: "1", Tool: "report", Ceiling: []rar.Detail{write("reports")}}
