@@ -1,7 +1,6 @@
 package dpop
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -20,16 +19,17 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
 )
 
 const (
-	maxResend  = 2              // of a request whose proof was refused for want of a nonce or the time
-	maxServers = 64             // whose nonces are remembered
-	maxAhead   = 24 * time.Hour // that a server's clock may differ
-	maxAnswer  = 64 << 10       // bytes of a refusal that are looked at
-	maxDrain   = 250 * time.Millisecond
+	maxResend  = 2               // of a request whose proof was refused for want of a nonce or the time
+	maxServers = 64              // whose nonces are remembered
+	maxAhead   = 24 * time.Hour  // that a server's clock may differ
+	maxAnswer  = 64 << 10        // bytes of a refusal that are looked at
+	maxWait    = 5 * time.Second // for that
 )
 
 // A Client makes keys, and remembers for all of them what servers say about proofs:
@@ -56,15 +56,24 @@ type Key struct {
 
 // NewKey returns a new key, which nobody else has.
 func (c *Client) NewKey() (*Key, error) {
+	k := &Key{client: c}
+	if err := k.make(); err != nil {
+		return nil, fmt.Errorf("dpop: make a key: %w", err)
+	}
+	return k, nil
+}
+
+func (k *Key) make() error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("dpop: make a key: %w", err)
+		return err
 	}
 	public := jose.JSONWebKey{Key: private.Public()}
 	sum, err := public.Thumbprint(crypto.SHA256)
 	if err != nil {
-		return nil, fmt.Errorf("dpop: make a key: %w", err)
+		return err
 	}
+	k.thumbprint = base64.RawURLEncoding.EncodeToString(sum)
 	// The header has the key as plain text members: to embed it as a key costs a third of
 	// a signature each time.
 	var jwk struct {
@@ -78,19 +87,17 @@ func (c *Client) NewKey() (*Key, error) {
 		err = json.Unmarshal(text, &jwk)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("dpop: make a key: %w", err)
+		return err
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, (&jose.SignerOptions{}).WithType(typ).WithHeader("jwk", jwk))
-	if err != nil {
-		return nil, fmt.Errorf("dpop: make a key: %w", err)
-	}
-	return &Key{client: c, thumbprint: base64.RawURLEncoding.EncodeToString(sum), sign: func(payload []byte) (string, error) {
+	k.sign = func(payload []byte) (string, error) {
 		signed, err := signer.Sign(payload)
 		if err != nil {
 			return "", err
 		}
 		return signed.CompactSerialize()
-	}}, nil
+	}
+	return err
 }
 
 // Thumbprint names the key, as cnf.jkt of a token that is bound to it does (RFC 7638;
@@ -147,10 +154,7 @@ func (k *Key) RoundTrip(base http.RoundTripper, req *http.Request, token secret.
 				return resp, nil //nolint:nilerr // the refusal is the answer
 			}
 		}
-		enough := time.AfterFunc(maxDrain, func() { _ = resp.Body.Close() })
-		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer) // frees the connection
-		enough.Stop()
-		_ = resp.Body.Close()
+		peer.Drain(resp)
 		now = next
 	}
 }
@@ -255,25 +259,12 @@ func refusal(resp *http.Response, tokenEndpoint bool) string {
 	if !tokenEndpoint {
 		return ""
 	}
-	start, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	rest := io.Reader(resp.Body)
-	if err != nil {
-		rest = failed{err}
-	}
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{io.MultiReader(bytes.NewReader(start), rest), resp.Body}
+	body, _ := peer.Peek(resp, maxAnswer, maxWait) // a body that breaks off is the reader's to find
 	var answer struct {
 		Error string `json:"error"`
 	}
-	if strictjson.Unmarshal(start, &answer) == nil && (answer.Error == CodeNonce || answer.Error == CodeProof) {
+	if strictjson.Unmarshal(body, &answer) == nil && (answer.Error == CodeNonce || answer.Error == CodeProof) {
 		return answer.Error
 	}
 	return ""
 }
-
-// failed is the rest of a body that could not be read.
-type failed struct{ err error }
-
-func (f failed) Read([]byte) (int, error) { return 0, f.err }

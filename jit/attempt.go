@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -56,13 +57,13 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() && !dpop.Refused(resp) {
 				// The token expired or was revoked. Start over without it.
 				a.s.task.grants.drop(grant)
-				drain(resp)
+				peer.Drain(resp)
 				grant = nil
 				continue
 			}
 			return resp, nil
 		}
-		drain(resp)
+		peer.Drain(resp)
 		if err != nil {
 			if kind := refusalKind(err); kind != nil {
 				a.refusal(resp.StatusCode, nil, strings.TrimPrefix(err.Error(), "challenge: "))

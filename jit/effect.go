@@ -89,7 +89,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 		resp, err := a.trip(req)
 		fault := err
 		if err == nil && resp != nil && a.t.HonorsIdempotencyKey && !refused(resp) { // a refusal is read with bounds of its own
-			_, fault = peek(resp, maxKept, bodyWait) // of an answer that breaks off, nobody has seen a part
+			_, fault = peer.Peek(resp, maxKept, bodyWait) // of an answer that breaks off, nobody has seen a part
 		}
 		again, after := a.retryable(resp, fault, pause.tries)
 		if again {
@@ -97,7 +97,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 			next, fault := a.again(req)
 			if again = fault == nil && pause.wait(ctx, after); again {
 				if resp != nil {
-					drain(resp)
+					peer.Drain(resp)
 				}
 				req = next
 				continue

@@ -1,13 +1,12 @@
 package jit
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -27,7 +26,7 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	ch, err := a.t.Transactions.Parse(resp.StatusCode, resp.Header, nil, thumbprint)
 	bad, _ := errors.AsType[*challenge.MalformedError](err)
 	if errors.Is(err, challenge.ErrNone) || bad != nil && bad.Source == challenge.SourceBody {
-		body, fault := peek(resp, challenge.MaxBody, maxRefusal)
+		body, fault := peer.Peek(resp, challenge.MaxBody, maxRefusal)
 		if fault != nil || len(body) > challenge.MaxBody {
 			body = nil // no demand is that long
 		}
@@ -86,43 +85,3 @@ func (a *attempt) echoes(details []rar.Detail) bool {
 // maxRefusal bounds how long the body of a refusal is waited for. What is not there by
 // then demands nothing.
 const maxRefusal = 5 * time.Second
-
-// peek reads the beginning of a body, at most limit bytes and one, and puts it back. It
-// does not wait longer than within for it: what is not there by then is lost.
-func peek(resp *http.Response, limit int64, within time.Duration) ([]byte, error) {
-	if resp.Body == nil {
-		return nil, nil
-	}
-	tooLong := time.AfterFunc(within, func() { _ = resp.Body.Close() })
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	tooLong.Stop()
-	rest := io.Reader(resp.Body)
-	if err != nil {
-		rest = broken{err} // the caller must not take a part for the whole
-	}
-	resp.Body = rejoined{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
-	return body, err
-}
-
-// rejoined is a body whose start was read and put back.
-type rejoined struct {
-	io.Reader
-	io.Closer
-}
-
-// broken is the rest of a body that could not be read.
-type broken struct{ err error }
-
-func (b broken) Read([]byte) (int, error) { return 0, b.err }
-
-// maxDrain bounds how long a connection is worth waiting for.
-const maxDrain = 250 * time.Millisecond
-
-// drain frees the connection of a response that nobody will read, unless that
-// means reading more, or longer, than a new connection costs.
-func drain(resp *http.Response) {
-	enough := time.AfterFunc(maxDrain, func() { _ = resp.Body.Close() })
-	_, _ = io.CopyN(io.Discard, resp.Body, challenge.MaxBody)
-	enough.Stop()
-	_ = resp.Body.Close()
-}

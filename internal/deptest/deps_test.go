@@ -39,7 +39,7 @@ var allowed = map[string][]string{
 	"policy":              {"rar"},
 
 	// Proofs of a key.
-	"dpop": {"secret", "internal/strictjson"},
+	"dpop": {"secret", "internal/peer", "internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
 	"jit/challenge": {"dpop", "oauth", "rar", "internal/strictjson", "internal/peer"},
