@@ -280,7 +280,7 @@ func unescaped(text string, i int) (c byte, n int) {
 // escaped reads the digits of an escape: so many, behind its first skip bytes. What is
 // none is a byte that does not count.
 func escaped(text string, i, skip, digits, base int) (c byte, n int) {
-	if i+skip+digits > len(text) {
+	if i+skip+digits > len(text) || strings.Trim(text[i+skip:i+skip+digits], "0123456789abcdefABCDEF") != "" {
 		return 0, 1
 	}
 	v, err := strconv.ParseUint(text[i+skip:i+skip+digits], base, 32)
@@ -388,6 +388,9 @@ func run(chars []byte, at int, f form, start int) (from, to int) {
 
 // redact hides spans of a text; those that overlap are one.
 func redact(text string, spans []span) string {
+	if spans == nil {
+		return text
+	}
 	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.start, b.start) })
 	var b strings.Builder
 	from := 0

@@ -58,8 +58,9 @@ func (a *Answer) JSON(out any) error {
 // members returns the body's members where it is a JSON object, or such an object in
 // the one member that wraps it, as a value or as its text.
 func (a *Answer) members() map[string]any {
+	var body json.RawMessage
 	var m map[string]json.RawMessage
-	if a.JSON(&m) != nil {
+	if a.JSON(&body) != nil || strictjson.Unmarshal(body, &m) != nil {
 		return nil
 	}
 	for _, wrapper := range []string{"result", "data", "document"} {
@@ -73,17 +74,14 @@ func (a *Answer) members() map[string]any {
 		}
 		var within map[string]json.RawMessage
 		if strictjson.Unmarshal(inner, &within) == nil && len(within) > 0 {
-			m = within
+			body, m = inner, within
 		}
 	}
-	out := make(map[string]any, len(m))
-	for name, value := range m {
-		dec := json.NewDecoder(bytes.NewReader(value))
-		dec.UseNumber()
-		var v any
-		if dec.Decode(&v) == nil {
-			out[name] = v
-		}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var out map[string]any
+	if dec.Decode(&out) != nil {
+		return nil
 	}
 	return out
 }

@@ -269,9 +269,9 @@ func member(m map[string]any, name string) any {
 	if v, ok := m[name]; ok {
 		return v
 	}
-	found := ""
+	found, joined := "", strings.ReplaceAll(name, "_", "")
 	for k := range m {
-		alike := strings.EqualFold(strings.ReplaceAll(k, "-", "_"), name) || strings.EqualFold(k, strings.ReplaceAll(name, "_", ""))
+		alike := strings.EqualFold(strings.ReplaceAll(k, "-", "_"), name) || strings.EqualFold(k, joined)
 		if alike && (found == "" || k < found) { // the first in order, as maps have none
 			found = k
 		}
