@@ -378,13 +378,20 @@ func TestLookIsTakenAtOnce(t *testing.T) {
 }
 
 // An Authority that learns of a decision by itself is looked at then, and no sooner or
-// more often for it.
+// more often for it, also where the look fails.
 func TestADecisionThatIsToldIsLookedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		decided := make(chan struct{})
 		a := undecided(time.Minute, 3, jit.StatusApproved)
 		a.Decide = func(jit.Request) (jit.Decision, error) {
 			return jit.Decision{Status: jit.StatusPending, ExpiresAt: time.Now().Add(time.Minute), Decided: decided}, nil
+		}
+		look := a.Look
+		a.Look = func(id string, n int) (jit.Decision, error) {
+			if n == 1 {
+				return jit.Decision{}, transient{}
+			}
+			return look(id, n)
 		}
 		c := offline(t, jit.Config{Authority: a, Wait: time.Minute, PollInterval: 10 * time.Second}, nil)
 		start := time.Now()

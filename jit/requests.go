@@ -35,6 +35,7 @@ type requests struct {
 type openRequest struct {
 	Decision
 	asked time.Time
+	left  bool // by a process that is gone
 }
 
 // A denial is a demand that was denied, and the answer to whoever makes it again.
@@ -311,7 +312,10 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 	now, _ := t.requests.look(f)
 	key := now.key
 	if open, ok := t.requests.opened(key); ok {
-		return s.resume(ctx, key, d, open)
+		req, err := s.resume(ctx, key, d, open)
+		if !open.left || !errors.Is(err, ErrSpent) {
+			return req, err
+		} // a login, say, that nobody waits for any more: another is begun
 	}
 	if err := t.requests.deniedBefore(d, t.engine.cfg.Rules); err != nil {
 		return openRequest{}, err

@@ -240,7 +240,7 @@ func (r *requests) reread(e Entry) {
 		r.persons[key] = true
 		key.call = e.Digest
 	}
-	r.keep(key, d, openRequest{asked: e.Time, Decision: Decision{
+	r.keep(key, d, openRequest{asked: e.Time, left: true, Decision: Decision{
 		RequestID: e.RequestID, TaskID: e.TaskID, Status: e.Status, Risk: e.Risk, ExpiresAt: e.ExpiresAt,
 		Message: e.Message, DecidedBy: e.DecidedBy,
 	}})

@@ -82,6 +82,31 @@ func TestSuspendedTaskGoesOnElsewhere(t *testing.T) {
 	})
 }
 
+// What a process leaves under way and cannot be gone on with is begun anew by the next, in
+// the same call.
+func TestSpentRequestIsAskedAnewElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority := undecided(time.Hour, 0, 0)
+		cfg := jit.Config{Authority: authority, AuthorityName: "here", Journal: &fake.Journal{}}
+		c := offline(t, cfg, nil)
+		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrPending) {
+			t.Fatalf("GET = %v, want pending", err)
+		}
+		if _, err := c.task.Suspend(t.Context(), "what"); err != nil {
+			t.Fatal(err)
+		}
+		next, err := anew(t, c, cfg, "what")
+		if err != nil {
+			t.Fatal(err)
+		}
+		authority.Look = func(string, int) (jit.Decision, error) { return jit.Decision{}, jit.ErrSpent }
+		authority.Decide = nil // the next one is approved
+		if err := fetch(t.Context(), next, "doc_1"); err != nil || len(authority.Requests()) != 2 {
+			t.Errorf("GET = %v after %d requests, want 200 after 2", err, len(authority.Requests()))
+		}
+	})
+}
+
 // What was denied or ran out before is not asked for again by whoever goes on.
 func TestDenialOutlivesTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

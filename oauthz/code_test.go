@@ -63,10 +63,12 @@ func begin(t *testing.T, s *fake.Server, change func(*oauthz.Config)) *visit {
 	return v
 }
 
+var web = &http.Client{Timeout: 10 * time.Second}
+
 // browse is what a browser gets at a URL, and whether a login waited for it.
 func browse(t *testing.T, at *url.URL) (page string, status int) {
 	t.Helper()
-	resp, err := http.Get(at.String()) //nolint:noctx // a browser
+	resp, err := web.Get(at.String()) //nolint:noctx // as a browser does
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +126,7 @@ func TestALoginIsRedeemedOnce(t *testing.T) {
 	if form.Get("grant_type") != "authorization_code" || form.Get("resource") != api || base64.RawURLEncoding.EncodeToString(proof[:]) != challenge {
 		t.Errorf("redeemed by %v", form)
 	}
-	if _, err := http.Get(v.back.String()); err == nil { //nolint:noctx,bodyclose // nobody listens
+	if _, err := web.Get(v.back.String()); err == nil { //nolint:noctx,bodyclose // nobody listens
 		t.Error("a code that comes again finds somebody who listens")
 	}
 	issued, err := v.client.Token(t.Context(), v.d.RequestID)
@@ -206,7 +208,7 @@ func TestALoginThatNobodyEnds(t *testing.T) {
 	if err := v.client.CompleteTask(t.Context(), v.task); err != nil {
 		t.Errorf("CompleteTask() = %v", err)
 	}
-	if _, err := http.Get(v.back.String()); err == nil { //nolint:noctx,bodyclose // nobody listens
+	if _, err := web.Get(v.back.String()); err == nil { //nolint:noctx,bodyclose // nobody listens
 		t.Error("somebody listens after the task")
 	}
 	if _, err := v.status(t); !errors.Is(err, jit.ErrSpent) {
@@ -223,7 +225,13 @@ func TestALostRedemptionIsMadeGood(t *testing.T) {
 	vault := oauthz.Memory()
 	v := begin(t, s, func(c *oauthz.Config) { c.Vault = vault })
 	_, _ = browse(t, v.back)
-	s.Answer = on("/token", func(url.Values, int, map[string]any) (int, map[string]any) { return 0, nil })
+	s.Answer = on("/token", func(url.Values, int, map[string]any) (int, map[string]any) {
+		next, _ := logins(s, func(c *oauthz.Config) { c.Vault = vault })
+		if _, err := next.Status(t.Context(), v.d.RequestID); !errors.Is(err, jit.ErrSpent) {
+			t.Errorf("another process, before the answer: Status() = %v", err)
+		}
+		return 0, nil
+	})
 	for range 2 {
 		if _, err := v.status(t); !errors.Is(err, jit.ErrSpent) || len(s.Sent("/token")) != 1 {
 			t.Errorf("Status() = %v after %d token requests; want ErrSpent after one", err, len(s.Sent("/token")))

@@ -264,6 +264,7 @@ func TestALoginServesTheTask(t *testing.T) {
 		{"more are wanted than together", `, scope="mcp:basic"`, "mcp:write", []rar.Detail{rar.Scopes("mcp:basic"), rar.Scopes("mcp:write")}, []string{"mcp:basic", "mcp:write"}, nil},
 		{"others than the ceiling's", `, scope="mcp:basic"`, "mcp:root", []rar.Detail{all}, []string{"mcp:basic"}, jit.ErrOutsideCeiling},
 		{"a login that the ceiling has not", ``, "", []rar.Detail{rar.Scopes("mcp:write")}, nil, jit.ErrOutsideCeiling},
+		{"another scheme", `Basic realm="x"`, "", []rar.Detail{rar.Scopes()}, nil, nil},
 		{"the same for ever", `, scope="mcp:basic"`, "never", []rar.Detail{all}, []string{"mcp:basic"}, jit.ErrStillRefused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -274,7 +275,9 @@ func TestALoginServesTheTask(t *testing.T) {
 				need := tt.need
 				switch {
 				case token == "":
-					w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+api+s.place+`"`+tt.first)
+					if w.Header().Set("WWW-Authenticate", tt.first); !strings.HasPrefix(tt.first, "Basic") {
+						w.Header().Set("WWW-Authenticate", `Bearer resource_metadata="`+api+s.place+`"`+tt.first)
+					}
 					w.WriteHeader(http.StatusUnauthorized)
 				case !known:
 					t.Errorf("the token %q comes to the API", token)

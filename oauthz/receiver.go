@@ -74,9 +74,9 @@ func (r *receiver) expect(l *login) (redirect string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.server == nil {
-		ln, err := net.Listen("tcp", cmp.Or(r.at, r.on))
+		ln, err := serve.Listen(cmp.Or(r.at, r.on), false)
 		if err != nil {
-			ln, err = net.Listen("tcp", r.on)
+			ln, err = serve.Listen(r.on, false)
 		}
 		if err != nil {
 			return "", errors.New("nothing can listen on " + r.on + ", where the browser is to come back to")
