@@ -96,7 +96,7 @@ func TestHostileServer(t *testing.T) {
 	t.Run("questions to the model and the person, "+latest, func(t *testing.T) {
 		p := serve(t)
 		add(p.Server, "look", "looks", func(context.Context, string) (*sdk.CallToolResult, error) {
-			return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{"roots": &sdk.ListRootsParams{}}}, nil
+			return &sdk.CallToolResult{InputRequests: sdk.InputRequestMap{}, RequestState: "again"}, nil
 		})
 		ctx := task(t, &fake.Authority{})
 		got := call(ctx, t, find(t, open(ctx, t, mcp.Server{URL: p.url}, ""), "files__look"), nil)
