@@ -2,8 +2,8 @@
 // in package prompts, a model and tools.
 //
 // Invariant: every tool of the agent is guarded by package jitmw; New refuses any
-// other, and its toolsets offer no other. It has no sub-agents or code execution, which would be
-// ways around that.
+// other, and its toolsets offer no other. The agent has no sub-agents or code
+// execution, which would be ways around that.
 //
 // The package runs nothing; package runner does.
 package agent

@@ -122,7 +122,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
 	"cmd/analyst/internal/doctor": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "state/recovery", "tools",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/recovery", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/sqlite", "state/recovery",

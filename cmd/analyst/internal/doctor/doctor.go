@@ -20,8 +20,10 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/models/provider"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
+	"github.com/jitagent/jitagent/tools/mcp"
 )
 
 // Bounds of doctor's probes.
@@ -138,7 +140,30 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 		found = append(found, checkStandard(ctx, a)...)
 	}
 	found = append(found, o.checkAPI(ctx, s.API), checkModel(ctx, p, s))
+	for _, server := range s.MCP {
+		found = append(found, checkMCP(ctx, server, s.Policy))
+	}
 	return found, nil
+}
+
+// checkMCP asks an MCP server which tools it has, without authority.
+func checkMCP(ctx context.Context, server mcp.Server, p *policy.Policy) finding {
+	check, servers := "MCP server "+server.Name, []mcp.Server{server}
+	if mcp.Demanding(servers, p) {
+		return finding{Check: check, OK: true, Unknown: true, Detail: "it may demand authority for being connected to, which only a run asks for"}
+	}
+	set, err := mcp.Open(ctx, mcp.Config{Servers: servers, Policy: p})
+	if err != nil {
+		return bad(check, err, "see the message, and docs/mcp.md")
+	}
+	defer func() { _ = set.Close() }()
+	silent := 0
+	for _, t := range set.Tools() {
+		if !p.Aims(t.Name()) {
+			silent++
+		}
+	}
+	return good(check, "%s; the policy file says nothing of %d, of which each call is asked about", plain.Count(len(set.Tools()), "tool"), silent)
 }
 
 func describe(s cli.Settings) string {
