@@ -2,7 +2,6 @@ package jittest_test
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,14 +12,7 @@ import (
 )
 
 // TestMain fails when the worlds leave a goroutine behind.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A recorder is a test that keeps its failures, so that assertions can be seen to
 // fail.
