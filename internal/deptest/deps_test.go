@@ -99,7 +99,6 @@ var allowed = map[string][]string{
 
 	// For those who build tools and agents.
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
-	"internal/newtool":    {"internal/disk"},
 
 	"lab/agentdojo":        {"policy"},
 	"lab/bench":            {},
@@ -134,7 +133,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/plan": {
 		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/newtool"},
+	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
 		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
@@ -148,7 +147,7 @@ var withoutADK = []string{
 	"policy",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery", "internal/newtool",
+	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

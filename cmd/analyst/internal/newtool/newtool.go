@@ -1,10 +1,21 @@
-// Package newtool is analyst new-tool: the skeleton of a tool.
+// Package newtool is analyst new-tool: it writes the skeleton of a JIT-aware tool, which
+// is its file, its test against the kit of package jittest, and its description for the
+// model. In a checkout of this module it also enters the tool into the analyst's list.
+//
+// Invariants:
+//
+//   - All is checked before anything is written.
+//   - No file that is there is replaced or removed.
+//   - What is written is formatted, and compiles in a module that requires this one,
+//     unless the package has the names already, which the compiler says.
+//
+// It needs no network and does not run the go command.
 package newtool
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,13 +23,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
-	"github.com/jitagent/jitagent/internal/newtool"
 )
 
-// options are what new-tool is asked for.
+// options are what new-tool is asked for, as its flags say.
 type options struct {
-	newtool.Options
-	readOnly, json bool
+	Name                         string
+	WorkDir                      string // where relative paths start; "" is the working directory
+	Dir, Package                 string
+	APIPath, Type, Action        string
+	Effect, readOnly, printsJSON bool
 }
 
 // Command returns analyst new-tool.
@@ -56,95 +69,56 @@ makes it optional.`,
 	flags.StringVar(&o.Action, "action", "", "its `ACTION` (default read, or write with --effect)")
 	flags.BoolVar(&o.readOnly, "read-only", false, "the tool changes nothing, and calls with GET (the default)")
 	flags.BoolVar(&o.Effect, "effect", false, "the tool changes something, and calls with POST")
-	flags.BoolVar(&o.json, "json", false, "print one JSON object")
+	flags.BoolVar(&o.printsJSON, "json", false, "print one JSON object")
 	return cmd
 }
 
 // run writes the tool and says what it wrote.
 func (o options) run(p *cli.Program) error {
-	plan, err := newtool.New(o.Options)
-	var exists *newtool.ExistsError
+	made, err := newPlan(o)
 	switch {
-	case errors.As(err, &exists):
-		return &cli.ExitError{
-			Code: cli.ExitUsage, Err: fmt.Errorf("new-tool %s: %w", o.Name, err),
-			Hint: "choose another name, or move it away first",
-		}
+	case errors.Is(err, errExists):
+		return &cli.ExitError{Code: cli.ExitUsage, Err: fmt.Errorf("new-tool %s: %w", o.Name, err), Hint: "choose another name, or move it away first"}
 	case err != nil:
 		return cli.Usagef("new-tool: %w", err)
 	}
-	if err := plan.Write(); err != nil {
+	if err := made.write(); err != nil {
 		return fmt.Errorf("new-tool: %w", err)
 	}
-	said := describeNewTool(plan)
-	if o.json {
-		text, err := json.MarshalIndent(said, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(p.Stdout, string(text))
-		return err
+	for i := range made.Files {
+		made.Files[i].Path = near(made.Files[i].Path)
 	}
-	_, err = fmt.Fprint(p.Stdout, said)
+	test := fmt.Sprintf("go test %s -run %s", folder(made.dir), made.Function)
+	if made.Add != "" {
+		made.Next = []string{"go mod tidy", test}
+	} else {
+		made.Next = []string{test, fmt.Sprintf("go run %s run 'Call %s with %s'", folder(filepath.Join(made.root, "cmd", "analyst")), made.Tool, made.example)}
+	}
+	if o.printsJSON {
+		return p.PrintJSON(made)
+	}
+	_, err = io.WriteString(p.Stdout, made.text())
 	return err
 }
 
-// newToolResult is what analyst new-tool prints.
-type newToolResult struct {
-	Tool     string        `json:"tool"`
-	Function string        `json:"function"` // that makes it
-	Package  string        `json:"package"`  // import path
-	Files    []newToolFile `json:"files"`
-	Add      string        `json:"add,omitempty"` // Go code that a program needs; "" when the analyst has the tool
-	Next     []string      `json:"next"`          // commands
-}
-
-type newToolFile struct {
-	Path   string `json:"path"`
-	Action string `json:"action"` // written, changed
-}
-
-func describeNewTool(plan *newtool.Plan) newToolResult {
-	r := newToolResult{Tool: plan.Name, Function: plan.Function, Package: plan.Import}
-	for _, f := range plan.Files {
-		file := newToolFile{Path: near(f.Path), Action: "written"}
-		if f.Changed {
-			file.Action = "changed"
-		}
-		r.Files = append(r.Files, file)
-	}
-	dir := near(plan.Dir)
-	if !filepath.IsAbs(dir) && !strings.HasPrefix(dir, ".") {
-		dir = "./" + filepath.ToSlash(dir)
-	}
-	test := fmt.Sprintf("go test %s -run %s", dir, plan.Function)
-	if plan.Listed {
-		command := near(filepath.Join(plan.Root, "cmd", "analyst"))
-		if !filepath.IsAbs(command) && !strings.HasPrefix(command, ".") {
-			command = "./" + filepath.ToSlash(command)
-		}
-		r.Next = []string{test, fmt.Sprintf("go run %s run 'Call %s with %s'", command, plan.Name, plan.Example)}
-		return r
-	}
-	r.Add = strings.TrimSpace(plan.Program)
-	r.Next = []string{"go mod tidy", test}
-	return r
-}
-
-// String is what a person reads.
-func (r newToolResult) String() string {
+// text is what a person reads.
+func (p *plan) text() string {
 	var b strings.Builder
-	for _, f := range r.Files {
+	for _, f := range p.Files {
 		fmt.Fprintf(&b, "%-8s  %s\n", f.Action, f.Path)
 	}
-	if r.Add != "" {
-		fmt.Fprintf(&b, "\nadd to your program:\n\n%s\n", r.Add)
+	if p.Add != "" {
+		fmt.Fprintf(&b, "\nadd to your program:\n\n%s\n", p.Add)
 	}
-	b.WriteString("\nnext:\n")
-	for _, line := range r.Next {
-		fmt.Fprintf(&b, "  %s\n", line)
+	return b.String() + "\nnext:\n  " + strings.Join(p.Next, "\n  ") + "\n"
+}
+
+// folder returns a path as the go command takes it for one.
+func folder(path string) string {
+	if path = near(path); !filepath.IsAbs(path) && !strings.HasPrefix(path, ".") {
+		path = "./" + filepath.ToSlash(path)
 	}
-	return b.String()
+	return path
 }
 
 // near returns a path relative to the working directory where that is shorter.

@@ -78,35 +78,35 @@ func TestNewRefuses(t *testing.T) {
 	home, other := tree(t, checkout), tree(t, module1)
 	for _, test := range []struct {
 		name, work string
-		o          Options
+		o          options
 		say        string
 	}{
-		{"bad name", home, Options{Name: "X"}, "snake case"},
-		{"no module", t.TempDir(), Options{Name: "x"}, "no go.mod"},
-		{"a file that is there", home, Options{Name: "taken"}, "taken.go is there already"},
-		{"module without a path", tree(t, "-- go.mod --\ngo 1.26\n"), Options{Name: "x"}, "names no module"},
-		{"the instruction", home, Options{Name: "instruction"}, "instruction"},
-		{"a folder that names no package", other, Options{Name: "x", Dir: "2025"}, "no name for a package"},
-		{"keyword for a package", other, Options{Name: "x", Package: "func"}, "no name for a package"},
-		{"another package", other, Options{Name: "x", Dir: "billing", Package: "bills"}, "is called billing"},
-		{"type that is no word", other, Options{Name: "x", Type: `a"b`}, "no type"},
-		{"action that is no word", other, Options{Name: "x", Action: "read,write"}, "no action"},
-		{"wildcard action", other, Options{Name: "x", Action: "*"}, "no action"},
-		{"bad path", other, Options{Name: "x", APIPath: "x"}, "begin with a slash"},
-		{"no argument", other, Options{Name: "x", APIPath: "/v1/x"}, "takes no argument"},
-		{"kind that is none", other, Options{Name: "x", APIPath: "/v1/{id:date}"}, "the kinds are"},
-		{"list in the path", other, Options{Name: "x", APIPath: "/v1/{id:list}"}, "no place in the path"},
-		{"optional in the path", other, Options{Name: "x", APIPath: "/v1/{id?}"}, "cannot be absent"},
-		{"choice that is no word", other, Options{Name: "x", APIPath: "/v1/{id:a|b c}"}, "no plain word"},
-		{"two contents", other, Options{Name: "x", APIPath: "/v1/{content}", Effect: true}, "content"},
+		{"bad name", home, options{Name: "X"}, "snake case"},
+		{"no module", t.TempDir(), options{Name: "x"}, "no go.mod"},
+		{"a file that is there", home, options{Name: "taken"}, "taken.go is there already"},
+		{"module without a path", tree(t, "-- go.mod --\ngo 1.26\n"), options{Name: "x"}, "names no module"},
+		{"the instruction", home, options{Name: "instruction"}, "instruction"},
+		{"a folder that names no package", other, options{Name: "x", Dir: "2025"}, "no name for a package"},
+		{"keyword for a package", other, options{Name: "x", Package: "func"}, "no name for a package"},
+		{"another package", other, options{Name: "x", Dir: "billing", Package: "bills"}, "is called billing"},
+		{"type that is no word", other, options{Name: "x", Type: `a"b`}, "no type"},
+		{"action that is no word", other, options{Name: "x", Action: "read,write"}, "no action"},
+		{"wildcard action", other, options{Name: "x", Action: "*"}, "no action"},
+		{"bad path", other, options{Name: "x", APIPath: "x"}, "begin with a slash"},
+		{"no argument", other, options{Name: "x", APIPath: "/v1/x"}, "takes no argument"},
+		{"kind that is none", other, options{Name: "x", APIPath: "/v1/{id:date}"}, "the kinds are"},
+		{"list in the path", other, options{Name: "x", APIPath: "/v1/{id:list}"}, "no place in the path"},
+		{"optional in the path", other, options{Name: "x", APIPath: "/v1/{id?}"}, "cannot be absent"},
+		{"choice that is no word", other, options{Name: "x", APIPath: "/v1/{id:a|b c}"}, "no plain word"},
+		{"two contents", other, options{Name: "x", APIPath: "/v1/{content}", Effect: true}, "content"},
 	} {
 		before := files(t, test.work)
 		test.o.WorkDir = test.work
-		if p, err := New(test.o); err == nil || !strings.Contains(err.Error(), test.say) {
-			t.Errorf("%s: New() = %v, %v, want an error with %q", test.name, p, err, test.say)
+		if p, err := newPlan(test.o); err == nil || !strings.Contains(err.Error(), test.say) {
+			t.Errorf("%s: newPlan() = %v, %v, want an error with %q", test.name, p, err, test.say)
 		}
 		if diff := cmp.Diff(before, files(t, test.work)); diff != "" {
-			t.Errorf("%s: New() wrote:\n%s", test.name, diff)
+			t.Errorf("%s: newPlan() wrote:\n%s", test.name, diff)
 		}
 	}
 }
@@ -124,8 +124,8 @@ func TestCheckoutWithoutTheList(t *testing.T) {
 		if err := change(filepath.Join(dir, "cmd", "analyst", "toolkit.go")); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New(Options{Name: "get_key", WorkDir: dir}); err == nil || !strings.Contains(err.Error(), "toolkit.go") {
-			t.Errorf("%s: New() = %v, want an error that names toolkit.go", name, err)
+		if _, err := newPlan(options{Name: "get_key", WorkDir: dir}); err == nil || !strings.Contains(err.Error(), "toolkit.go") {
+			t.Errorf("%s: newPlan() = %v, want an error that names toolkit.go", name, err)
 		}
 	}
 }
@@ -133,11 +133,11 @@ func TestCheckoutWithoutTheList(t *testing.T) {
 func TestWriteInTheCheckout(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, checkout)
-	p, err := New(Options{Name: "get_key", WorkDir: filepath.Join(dir, "prompts")})
+	p, err := newPlan(options{Name: "get_key", WorkDir: filepath.Join(dir, "prompts")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Write(); err != nil {
+	if err := p.write(); err != nil {
 		t.Fatal(err)
 	}
 	got := files(t, dir)
@@ -150,7 +150,7 @@ func TestWriteInTheCheckout(t *testing.T) {
 	if list := got["cmd/analyst/toolkit.go"]; !strings.HasSuffix(list, want) {
 		t.Errorf("the list is\n%s\nwant its end to be\n%s", list, want)
 	}
-	if !p.Listed || p.Function != "GetKey" || p.Import != home+"/tools" || p.Example != `{"id":"id_1"}` {
+	if p.Add != "" || p.Function != "GetKey" || p.Package != home+"/tools" || p.example != `{"id":"id_1"}` {
 		t.Errorf("plan is %+v", p)
 	}
 	for name := range got {
@@ -160,13 +160,12 @@ func TestWriteInTheCheckout(t *testing.T) {
 	}
 
 	// Again: an error, and nothing is touched.
-	_, err = New(Options{Name: "get_key", WorkDir: dir})
-	var exists *ExistsError
-	if !errors.As(err, &exists) || filepath.Base(exists.Path) != "get_key.go" {
-		t.Fatalf("New() = %v, want an ExistsError", err)
+	_, err = newPlan(options{Name: "get_key", WorkDir: dir})
+	if !errors.Is(err, errExists) || err.Error() != "get_key.go is there already" {
+		t.Fatalf("newPlan() = %v", err)
 	}
 	if diff := cmp.Diff(got, files(t, dir)); diff != "" {
-		t.Errorf("a second New wrote:\n%s", diff)
+		t.Errorf("a second one wrote:\n%s", diff)
 	}
 }
 
@@ -174,13 +173,13 @@ func TestWriteInTheCheckout(t *testing.T) {
 func TestWriteThatFails(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, checkout)
-	p, err := New(Options{Name: "get_key", WorkDir: dir})
+	p, err := newPlan(options{Name: "get_key", WorkDir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Files[2].Path = filepath.Join(dir, "nowhere", "get_key.md")
-	if err := p.Write(); err == nil || !strings.HasSuffix(err.Error(), "; written before that: get_key.go, get_key_test.go") {
-		t.Errorf("Write() = %v", err)
+	if err := p.write(); err == nil || !strings.HasSuffix(err.Error(), "; written before that: get_key.go, get_key_test.go") {
+		t.Errorf("write() = %v", err)
 	}
 	if list := files(t, dir)["cmd/analyst/toolkit.go"]; strings.Contains(list, "GetKey") {
 		t.Errorf("the list names a tool that is not whole:\n%s", list)
@@ -191,28 +190,28 @@ func TestInAModuleOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	dir := tree(t, module1)
 	for _, test := range []struct {
-		o             Options
+		o             options
 		file, pkg, at string
 	}{
-		{Options{Name: "a"}, "tools/a.go", "package tools", "example.com/acme/tools"},
-		{Options{Name: "b", Dir: "billing"}, "billing/b.go", "package billing", "example.com/acme/billing"},
-		{Options{Name: "c", Dir: "billing/new-part"}, "billing/new-part/c.go", "package newpart", "example.com/acme/billing/new-part"},
-		{Options{Name: "d", Dir: "2025", Package: "year"}, "2025/d.go", "package year", "example.com/acme/2025"},
+		{options{Name: "a"}, "tools/a.go", "package tools", "example.com/acme/tools"},
+		{options{Name: "b", Dir: "billing"}, "billing/b.go", "package billing", "example.com/acme/billing"},
+		{options{Name: "c", Dir: "billing/new-part"}, "billing/new-part/c.go", "package newpart", "example.com/acme/billing/new-part"},
+		{options{Name: "d", Dir: "2025", Package: "year"}, "2025/d.go", "package year", "example.com/acme/2025"},
 	} {
 		test.o.WorkDir = dir
-		p, err := New(test.o)
+		p, err := newPlan(test.o)
 		if err != nil {
-			t.Errorf("New(%+v) = %v", test.o, err)
+			t.Errorf("newPlan(%+v) = %v", test.o, err)
 			continue
 		}
-		if err := p.Write(); err != nil {
-			t.Errorf("Write() of %s = %v", test.o.Name, err)
+		if err := p.write(); err != nil {
+			t.Errorf("write() of %s = %v", test.o.Name, err)
 		}
 		got := files(t, dir)
 		if !strings.HasPrefix(got[test.file], test.pkg+"\n") || got[strings.TrimSuffix(test.file, ".go")+".md"] == "" {
 			t.Errorf("%s begins with %.40q", test.file, got[test.file])
 		}
-		if p.Import != test.at || p.Listed || !strings.Contains(p.Program, test.at) {
+		if p.Package != test.at || p.Add == "" || !strings.Contains(p.Add, test.at) {
 			t.Errorf("plan is %+v, want the import path %s", p, test.at)
 		}
 	}

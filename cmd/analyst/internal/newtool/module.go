@@ -7,41 +7,28 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
-// A module is the enclosing one.
-type module struct{ path, root string }
-
 var moduleLine = regexp.MustCompile(`(?m)^module[ \t]+"?([^"\s]+)"?`)
 
-// findModule looks for go.mod in dir and above it.
-func findModule(dir string) (module, error) {
+// findModule looks for go.mod in dir and above it, and returns the module's path and folder.
+func findModule(dir string) (path, root string, err error) {
 	for at := dir; ; at = filepath.Dir(at) {
 		text, err := os.ReadFile(filepath.Join(at, "go.mod"))
 		if err == nil {
 			found := moduleLine.FindStringSubmatch(string(text))
 			if found == nil {
-				return module{}, fmt.Errorf("%s names no module", filepath.Join(at, "go.mod"))
+				return "", "", fmt.Errorf("%s names no module", filepath.Join(at, "go.mod"))
 			}
-			return module{found[1], at}, nil
+			return found[1], at, nil
 		}
 		if filepath.Dir(at) == at {
-			return module{}, fmt.Errorf("no go.mod in %s or above: run go mod init first", dir)
+			return "", "", fmt.Errorf("no go.mod in %s or above: run go mod init first", dir)
 		}
 	}
-}
-
-// importPath returns the import path of a directory of the module.
-func (m module) importPath(dir string) (string, error) {
-	rel, err := filepath.Rel(m.root, dir)
-	if err != nil || !filepath.IsLocal(rel) {
-		return "", fmt.Errorf("%s is outside of the module at %s", dir, m.root)
-	}
-	return path.Join(m.path, filepath.ToSlash(rel)), nil
 }
 
 // packageName returns the name of the package in dir, or else the one that is

@@ -42,7 +42,7 @@ type skeleton struct {
 	Sentence   string
 }
 
-func newSkeleton(o Options, pkg, importPath string) (*skeleton, error) {
+func newSkeleton(o options, pkg, importPath string) (*skeleton, error) {
 	words := strings.Split(o.Name, "_")
 	object := strings.Join(words[min(1, len(words)-1):], "_")
 	s := &skeleton{
@@ -74,7 +74,7 @@ func newSkeleton(o Options, pkg, importPath string) (*skeleton, error) {
 	s.goParts(path, query)
 	switch {
 	case len(s.Args) == 0:
-		return nil, fmt.Errorf("the API's path %q: %w", s.Path, errNoArgument)
+		return nil, fmt.Errorf("the API's path %q: it takes no argument: put one in braces, as in /v1/invoices/{number}", s.Path)
 	case o.Effect && slices.ContainsFunc(s.Args[:len(s.Args)-1], func(a *arg) bool { return a.JSON == s.Body.JSON }):
 		return nil, fmt.Errorf("the API's path %q: an effect takes an argument content of its own", s.Path)
 	}

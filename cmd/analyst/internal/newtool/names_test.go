@@ -91,7 +91,7 @@ func FuzzParsePath(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		// What is accepted goes into Go source: render must find nothing to object to.
-		sk, err := newSkeleton(Options{Name: "a_tool", APIPath: s}, "p", "example.com/p")
+		sk, err := newSkeleton(options{Name: "a_tool", APIPath: s}, "p", "example.com/p")
 		if err != nil {
 			return
 		}

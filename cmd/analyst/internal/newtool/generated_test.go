@@ -18,7 +18,7 @@ import (
 // root is the checkout that this test is part of.
 func root(t *testing.T) string {
 	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	dir, err := filepath.Abs(filepath.Join("..", "..", "..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,15 +105,15 @@ func TestGeneratedInTheCheckout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	generate := func(o Options, change func(string) string) string {
+	generate := func(o options, change func(string) string) string {
 		o.WorkDir = dir
-		p, err := New(o)
+		p, err := newPlan(o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, f := range p.Files {
 			switch {
-			case f.Changed:
+			case f.Action == "changed":
 				list = bytes.Replace(list, []byte(marker), []byte("tools."+p.Function+",\n\t\t"+marker), 1)
 			case i == 0 && change != nil:
 				shown.add(t, f.Path, []byte(change(string(f.content))))
@@ -125,21 +125,21 @@ func TestGeneratedInTheCheckout(t *testing.T) {
 	}
 
 	want := map[string]bool{
-		generate(Options{Name: "generated_key"}, nil): true,
-		generate(Options{
+		generate(options{Name: "generated_key"}, nil): true,
+		generate(options{
 			Name: "generated_search", APIPath: "/v1/documents?query={query}&page=1", Type: "file_access", Action: "search",
 		}, nil): true,
-		generate(Options{
+		generate(options{
 			Name:    "generated_kinds",
 			APIPath: "/v1/orders/{number:int}/lines?state={state:open|paid}&tag={tags:list}&min={least:number?}&all={all:bool?}&page={page:int?}&sort={sort:up|down?}&q={q?}",
 		}, nil): true,
-		generate(Options{Name: "generated_effect", APIPath: "/v1/keys/{key_id}/parts/{part}", Effect: true}, nil): true,
-		generate(Options{Name: "generated_effect_without_arguments", Effect: true}, nil):                          true,
+		generate(options{Name: "generated_effect", APIPath: "/v1/keys/{key_id}/parts/{part}", Effect: true}, nil): true,
+		generate(options{Name: "generated_effect_without_arguments", Effect: true}, nil):                          true,
 	}
 	why := map[string]string{}
 	for i, w := range widenings {
 		name := fmt.Sprintf("generated_widened_%d", i)
-		function := generate(Options{Name: name, APIPath: "/v1/keys/{id}", Type: "vault_key"}, func(src string) string {
+		function := generate(options{Name: name, APIPath: "/v1/keys/{id}", Type: "vault_key"}, func(src string) string {
 			wide := strings.Replace(src, w.old, w.new, 1)
 			if wide == src {
 				t.Fatalf("%s: the generated tool has no %q:\n%s", w.name, w.old, src)
@@ -195,17 +195,17 @@ func TestGeneratedInAModuleOfOnesOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, o := range []Options{
+	for _, o := range []options{
 		{Name: "get_invoice", APIPath: "/v1/invoices/{number}"},
 		{Name: "send_reminder", APIPath: "/v1/invoices/{number}/reminders", Effect: true, Dir: "tools"},
 		{Name: "find_invoices", APIPath: "/v1/invoices?customer={customer}&state={state:open|paid?}", Dir: "billing/rar"},
 	} {
 		o.WorkDir = dir
-		p, err := New(o)
+		p, err := newPlan(o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Write(); err != nil {
+		if err := p.write(); err != nil {
 			t.Fatal(err)
 		}
 		// The lines that it tells to add are a program's.
@@ -213,7 +213,7 @@ func TestGeneratedInAModuleOfOnesOwn(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(program), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(program, []byte("package main\n\n"+p.Program+"\nfunc main() { _, _ = newTools(nil) }\n"), 0o600); err != nil {
+		if err := os.WriteFile(program, []byte("package main\n\n"+p.Add+"\nfunc main() { _, _ = newTools(nil) }\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
