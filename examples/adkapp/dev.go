@@ -1,27 +1,17 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"sync/atomic"
 
-	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
 
-// startDev starts what stands in for what you have: an authorization server and a
-// protected API.
-func startDev(ctx context.Context) (*dev.Servers, error) {
-	return dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, base string) (http.Handler, error) {
-		return ticketsAPI(guard, base), nil
-	}})
-}
-
 // ticketsAPI demands reading just the ticket that is read, and updating just the
 // one that is closed.
-func ticketsAPI(guard *resource.Verifier, base string) http.Handler {
+func ticketsAPI(guard *resource.Verifier, base string) (http.Handler, error) {
 	demand := func(action string) func(*http.Request) (rar.Detail, error) {
 		return func(r *http.Request) (rar.Detail, error) {
 			return rar.Detail{
@@ -44,5 +34,5 @@ func ticketsAPI(guard *resource.Verifier, base string) http.Handler {
 		closed.Store(true)
 		state(w, r)
 	})))
-	return mux
+	return mux, nil
 }

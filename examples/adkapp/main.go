@@ -20,6 +20,7 @@ import (
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models/offline"
@@ -36,7 +37,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	servers, err := startDev(ctx) // your LumoAuth instance and your API, in one process
+	servers, err := dev.Start(ctx, dev.Config{API: ticketsAPI}) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,9 @@ func turn(ctx context.Context, out io.Writer, r *runner.Runner, c conversation, 
 func narrate(out io.Writer, c conversation, e jit.Event) {
 	switch e := e.(type) {
 	case jit.Refused:
-		_, _ = fmt.Fprintf(out, "  %d, demands %s\n", e.StatusCode, e.Demanded[0])
+		for _, d := range e.Demanded { // none, where the refusal cannot be read
+			_, _ = fmt.Fprintf(out, "  %d, demands %s\n", e.StatusCode, d)
+		}
 	case jit.Decided:
 		_, _ = fmt.Fprintf(out, "  %s, risk %s\n", e.Status, e.Risk)
 	case jit.Completed:

@@ -1,26 +1,16 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 
-	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
 
-// startDev starts what stands in for what you have: an authorization server and a
-// protected API.
-func startDev(ctx context.Context) (*dev.Servers, error) {
-	return dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, base string) (http.Handler, error) {
-		return shipmentsAPI(guard, base), nil
-	}})
-}
-
 // shipmentsAPI demands reading one shipment for the shipment, and administering
 // all of them for its audit trail.
-func shipmentsAPI(guard *resource.Verifier, base string) http.Handler {
+func shipmentsAPI(guard *resource.Verifier, base string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/shipments/{id}", guard.Require(func(r *http.Request) (rar.Detail, error) {
 		return rar.Detail{
@@ -30,7 +20,7 @@ func shipmentsAPI(guard *resource.Verifier, base string) http.Handler {
 	mux.Handle("GET /v1/shipments/{id}/audit", guard.Require(func(*http.Request) (rar.Detail, error) {
 		return rar.Detail{Type: "shipment", Actions: []string{"admin"}, Locations: []string{base}}, nil
 	}, answer(`{"status":"audited"}`)))
-	return mux
+	return mux, nil
 }
 
 func answer(body string) http.Handler {

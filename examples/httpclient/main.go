@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 )
@@ -30,7 +31,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer) (err error) {
-	servers, err := startDev(ctx) // your LumoAuth instance and your API, in one process
+	servers, err := dev.Start(ctx, dev.Config{API: shipmentsAPI}) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,9 @@ func trackShipments(ctx context.Context, out io.Writer, engine *jit.Engine, api 
 func narrate(out io.Writer, e jit.Event) {
 	switch e := e.(type) {
 	case jit.Refused:
-		_, _ = fmt.Fprintf(out, "  the API answers %d and demands %s\n", e.StatusCode, e.Demanded[0])
+		for _, d := range e.Demanded { // none, where the refusal cannot be read
+			_, _ = fmt.Fprintf(out, "  the API answers %d and demands %s\n", e.StatusCode, d)
+		}
 	case jit.Requested:
 		_, _ = fmt.Fprintf(out, "  asked, because: %s\n", e.Justification)
 	case jit.Decided:

@@ -1,32 +1,22 @@
 package main
 
 import (
-	"context"
 	"io"
 	"net/http"
 
-	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
 )
 
-// startDev starts what stands in for what you have: an authorization server and a
-// protected API.
-func startDev(ctx context.Context) (*dev.Servers, error) {
-	return dev.Start(ctx, dev.Config{API: func(guard *resource.Verifier, base string) (http.Handler, error) {
-		return invoicesAPI(guard, base), nil
-	}})
-}
-
 // invoicesAPI demands reading just the invoice that is read.
-func invoicesAPI(guard *resource.Verifier, base string) http.Handler {
+func invoicesAPI(guard *resource.Verifier, base string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/invoices/{number}", guard.Require(func(r *http.Request) (rar.Detail, error) {
 		return rar.Detail{
 			Type: "invoice", Actions: []string{"read"}, Identifier: r.PathValue("number"), Locations: []string{base},
 		}, nil
 	}, http.HandlerFunc(serveInvoice)))
-	return mux
+	return mux, nil
 }
 
 func serveInvoice(w http.ResponseWriter, r *http.Request) {
