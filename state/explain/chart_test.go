@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/rivo/uniseg"
 	"pgregory.net/rapid"
 
 	"github.com/jitagent/jitagent/state/journal"
@@ -93,20 +91,4 @@ func TestSpan(t *testing.T) {
 			t.Errorf("span(%v) = %q, want %q", d, got, want)
 		}
 	}
-}
-
-func TestWrapLosesNothing(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		words := rapid.SliceOf(rapid.StringMatching(`[a-zä漢]{1,30}`)).Draw(t, "words")
-		width := rapid.IntRange(5, 60).Draw(t, "width")
-		lines := wrap(strings.Join(words, " "), width)
-		if got := strings.Fields(strings.Join(lines, " ")); !slices.Equal(got, words) && len(words) > 0 {
-			t.Errorf("wrap gives %q of %q", got, words)
-		}
-		for _, line := range lines {
-			if uniseg.StringWidth(line) > width && strings.Contains(line, " ") {
-				t.Errorf("%q is longer than %d and could be broken", line, width)
-			}
-		}
-	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 )
 
-// textWidth is the number of columns that text is wrapped to.
+// textWidth is the number of columns that text is folded to.
 const textWidth = 80
 
 // WriteText writes the story for people, with times in the given zone (nil means
@@ -41,44 +41,20 @@ func (s *Story) WriteText(w io.Writer, zone *time.Location) error {
 // A page is a text in the making.
 type page struct{ strings.Builder }
 
-// item writes a text behind a label, wrapped below itself.
+// item writes a text behind a label, folded below itself.
 func (p *page) item(indent int, label, text string) {
 	head := strings.Repeat(" ", indent) + label + "  "
-	hang := uniseg.StringWidth(head)
-	for _, line := range wrap(text, textWidth-hang) {
-		p.WriteString(head + line + "\n")
-		head = strings.Repeat(" ", hang)
-	}
+	p.WriteString(head + plain.Fold(text, textWidth, uniseg.StringWidth(head)) + "\n")
 }
 
 // para writes a text with an indent.
 func (p *page) para(indent int, text string) {
-	for _, line := range wrap(text, textWidth-indent) {
-		p.WriteString(strings.Repeat(" ", indent) + line + "\n")
-	}
+	p.WriteString(strings.Repeat(" ", indent) + plain.Fold(text, textWidth, indent) + "\n")
 }
 
 func (p *page) heading(indent int, text string) {
 	p.para(0, "")
 	p.para(indent, text)
-}
-
-// wrap breaks a text at spaces. A word that is longer than a line stays whole, so
-// that it can be copied.
-func wrap(text string, width int) []string {
-	var lines []string
-	line, used := "", 0
-	for word := range strings.FieldsSeq(text) {
-		n := uniseg.StringWidth(word)
-		if used > 0 && used+1+n > width {
-			lines, line, used = append(lines, line), "", 0
-		}
-		if used > 0 {
-			line, used = line+" ", used+1
-		}
-		line, used = line+word, used+n
-	}
-	return append(lines, line)
 }
 
 func (p *page) task(t taskView) {
