@@ -54,11 +54,7 @@ func (c *Client) authorize(ctx context.Context, req jit.Request, form url.Values
 	}
 	if err != nil {
 		c.receiver.drop(l)
-		if e, ok := errors.AsType[*Error](err); ok && slices.Contains(decidedByServer, e.Code) {
-			d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
-			return d, nil
-		}
-		return jit.Decision{}, err
+		return decided(d, err)
 	}
 	q.login, q.Server, q.ExpiresAt = l, at.place(), q.Sent.Add(c.cfg.LoginTimeout)
 	time.AfterFunc(c.cfg.LoginTimeout, func() { c.receiver.drop(l) })
@@ -83,10 +79,14 @@ func (c *Client) address(ctx context.Context, m oauth.Metadata, req jit.Request,
 	form.Set("state", l.state)
 	form.Set("code_challenge", base64.RawURLEncoding.EncodeToString(challenge[:]))
 	form.Set("code_challenge_method", "S256")
-	if spec, err := c.spec(ctx, req.TaskID); err != nil {
-		return nil, "", &Error{Op: opLogin, cause: err}
-	} else if hint, err := c.cfg.Login(spec); err == nil && hint != "" {
-		form.Set("login_hint", hint)
+	if c.cfg.Issuer == c.given.Issuer { // whom an API names is not told who the user is
+		spec, err := c.spec(ctx, req.TaskID)
+		if err != nil {
+			return nil, "", &Error{Op: opLogin, cause: err}
+		}
+		if hint, err := c.cfg.Login(spec); err == nil && hint != "" {
+			form.Set("login_hint", hint)
+		}
 	}
 	if m.OnlyPushed {
 		body, err := at.post(ctx, opLogin, m.PushedEndpoint, form, nil)

@@ -142,13 +142,13 @@ func TestWhoTheClientIs(t *testing.T) {
 	}
 	s := newSite()
 	client, v := s.client(t, nil)
-	task := must(client.CreateTask(t.Context(), jit.TaskSpec{})).ID
+	task := must(client.CreateTask(t.Context(), jit.TaskSpec{OnBehalfOf: "ada@example.com"})).ID
 	for range 2 {
 		if err := ask(t, client, task); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(s.registered) != 1 || v.asked.Get("client_id") != "registered-1" || v.asked.Get("resource") != mcp {
+	if len(s.registered) != 1 || v.asked.Get("client_id") != "registered-1" || v.asked.Get("resource") != mcp || v.asked.Has("login_hint") {
 		t.Fatalf("registered %v, asked %v", s.registered, v.asked)
 	}
 	made := s.registered[0]

@@ -171,18 +171,25 @@ func (c *Client) direct(ctx context.Context, req jit.Request, form url.Values, d
 	if e, ok := errors.AsType[*Error](err); ok && !e.lost {
 		q.Answer = json.RawMessage("{}") // there is no token
 		err = errors.Join(err, c.keep(ctx, d.RequestID, q.record))
-		if slices.Contains(decidedByServer, e.Code) {
-			d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
-			return d, nil
-		}
 	}
 	if err == nil {
 		err = c.take(ctx, d.RequestID, q)
 	}
 	if err != nil {
-		return jit.Decision{}, err
+		return decided(d, err)
 	}
 	d.Status = jit.StatusApproved
+	return d, nil
+}
+
+// decided returns the decision that an error is, where the server says no to what was
+// asked, else the error.
+func decided(d jit.Decision, err error) (jit.Decision, error) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || !slices.Contains(decidedByServer, e.Code) {
+		return jit.Decision{}, err
+	}
+	d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
 	return d, nil
 }
 
@@ -303,12 +310,8 @@ func (c *Client) ask(ctx context.Context, req jit.Request, form url.Values, d ji
 	form.Set("login_hint", hint)
 	form.Set("binding_message", code)
 	body, err := c.post(ctx, opAsk, m.BackchannelEndpoint, form, nil)
-	if e, ok := errors.AsType[*Error](err); ok && slices.Contains(decidedByServer, e.Code) {
-		d.RequestID, d.Status, d.Message = "", jit.StatusDenied, e.Reason()
-		return d, nil
-	}
 	if err != nil {
-		return jit.Decision{}, err // without its id nobody can redeem it, so nothing is left behind
+		return decided(d, err) // without its id nobody can redeem it, so nothing is left behind
 	}
 	o, err := oauth.Decode(body)
 	q.AuthReqID = o.Text("auth_req_id")
