@@ -14,6 +14,9 @@ func TestScopes(t *testing.T) {
 	if err != nil || string(text) != `{"actions":["files:read","files:write"],"type":"oauth_scope"}` {
 		t.Errorf("Canonical() = %s, %v", text, err)
 	}
+	if one, none := d.String(), rar.Scopes().String(); one != "oauth_scope files:read,files:write" || none != "oauth_scope (a login)" {
+		t.Errorf("String() = %q, and of none %q", one, none)
+	}
 	var back rar.Detail
 	if err := json.Unmarshal(text, &back); err != nil || !rar.Equal(back, d) {
 		t.Errorf("what was kept is read as %v, %v", back, err)

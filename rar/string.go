@@ -17,7 +17,7 @@ const maxLine = 512
 //
 //	file_access read doc_9982 locations=https://api.acme-corp.com
 //
-// An asterisk stands for actions that are left out. The line is safe for a
+// An asterisk stands for actions that are left out; [Scopes] of none are a login. The line is safe for a
 // terminal: whatever is not plain text is quoted and escaped. It ends in "..."
 // when it was cut at 512 bytes: whoever decides must be shown the canonical form
 // instead. String also works on a detail that is not valid.
@@ -26,6 +26,8 @@ func (d Detail) String() string {
 	switch {
 	case d.Actions != nil:
 		line = append(line, words(d.Actions))
+	case d.IsScopes():
+		line = append(line, "(a login)")
 	case d.Identifier != "":
 		line = append(line, "*")
 	}
