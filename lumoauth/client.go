@@ -97,6 +97,7 @@ func (c Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "lumoauth
 // arguments only.
 type call struct {
 	op       string
+	invalid  error // what is wrong with the arguments: then nothing is sent
 	method   string
 	path     string // below the base, escaped
 	form     url.Values
@@ -131,6 +132,20 @@ func path(segments ...string) string {
 	return b.String()
 }
 
+// ask sends a call, and reads the answer. What cannot be read is an error, and nothing of
+// it is used.
+func ask[T any](ctx context.Context, r call, send func(context.Context, call) (answer, error), read func(answer) (T, error)) (T, error) {
+	a, err := send(ctx, r)
+	if err != nil {
+		return *new(T), err
+	}
+	got, err := read(a)
+	if err != nil {
+		return *new(T), unusable(r.op, a, err)
+	}
+	return got, nil
+}
+
 // plain sends a call that needs no agent token.
 func (c *Client) plain(ctx context.Context, r call) (answer, error) {
 	return retry(ctx, c, r.repeat, func(ctx context.Context) (answer, error) { return c.once(ctx, r) })
@@ -138,6 +153,9 @@ func (c *Client) plain(ctx context.Context, r call) (answer, error) {
 
 // asAgent sends a call with the agent's token.
 func (c *Client) asAgent(ctx context.Context, r call) (answer, error) {
+	if r.invalid != nil {
+		return answer{}, &Error{Op: r.op, cause: r.invalid}
+	}
 	return retry(ctx, c, r.repeat, func(ctx context.Context) (answer, error) {
 		return c.withAgent(ctx, r.op, func(token secret.String) call {
 			r.bearer = token
@@ -146,13 +164,15 @@ func (c *Client) asAgent(ctx context.Context, r call) (answer, error) {
 	})
 }
 
-// asUser sends a call with the token of a person.
-func (c *Client) asUser(ctx context.Context, r call, user secret.String) (answer, error) {
-	if err := oauth.CheckToken(user); err != nil {
-		return answer{}, invalidArgument(r.op, "user token", err)
+// asUser returns what sends a call with the token of a person.
+func (c *Client) asUser(user secret.String) func(context.Context, call) (answer, error) {
+	return func(ctx context.Context, r call) (answer, error) {
+		if err := oauth.CheckToken(user); err != nil {
+			return answer{}, invalidArgument(r.op, "user token", err)
+		}
+		r.bearer = user
+		return c.plain(ctx, r)
 	}
-	r.bearer = user
-	return c.plain(ctx, r)
 }
 
 // withAgent makes one try with the agent's token. When the server refuses a token

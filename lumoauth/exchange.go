@@ -110,7 +110,7 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 	if err := oauth.CheckToken(subject); err != nil {
 		return nil, invalidArgument(opExchange, "subject token", err)
 	}
-	a, err := c.withAgent(ctx, opExchange, func(actor secret.String) call {
+	build := func(actor secret.String) call {
 		form := url.Values{
 			"grant_type":         {grantTokenExchange},
 			"subject_token":      {subject.Reveal()},
@@ -125,13 +125,6 @@ func (c *Client) exchange(ctx context.Context, ex Exchange) (*cachedToken, error
 			op: opExchange, method: http.MethodPost, path: path("oauth", "token"), form: form,
 			hide: []secret.String{subject, actor}, repeat: repeatSafe,
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
-	t, err := oauth.ParseToken(a.body, c.key != nil)
-	if err != nil {
-		return nil, unusable(opExchange, a, err)
-	}
-	return newCachedToken(t, a.sent), nil
+	return ask(ctx, call{op: opExchange}, func(ctx context.Context, _ call) (answer, error) { return c.withAgent(ctx, opExchange, build) }, c.issued)
 }

@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -36,7 +37,8 @@ func FuzzDecision(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := decision(opRequest, testAnswer(body), "", "task_1")
+		answered := func(context.Context, call) (answer, error) { return testAnswer(body), nil }
+		got, err := ask(t.Context(), call{op: opRequest}, answered, decisionOf("", "task_1"))
 		if err != nil {
 			if !cmp.Equal(got, jit.Decision{}) {
 				t.Fatalf("a decision came with the error %v", err)
@@ -72,7 +74,7 @@ func FuzzErrorBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, status int) {
 		a := testAnswer(body)
 		a.status = status
-		e := c.refused(call{op: opStatus, repeat: repeatSafe}, a, string(body))
+		e := c.refused(call{op: opRequest, repeat: repeatSafe}, a, string(body))
 		text := e.Error()
 		if strings.Contains(text, testSecret) || strings.ContainsAny(text, "\x00\r\n\x1b") || len(text) > 2*maxMessage {
 			t.Fatalf("unclean error %q", text)

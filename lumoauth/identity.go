@@ -8,8 +8,6 @@ import (
 	"github.com/jitagent/jitagent/oauth"
 )
 
-const opMe = "read the agent's identity"
-
 // An Identity is the agent as the server knows it, as far as it says.
 type Identity struct {
 	ID           string
@@ -25,15 +23,8 @@ type Identity struct {
 // Me reads who the agent is. Older instances answer flat, newer ones nest it under
 // "identity"; both are read.
 func (c *Client) Me(ctx context.Context) (Identity, error) {
-	a, err := c.asAgent(ctx, call{op: opMe, method: http.MethodGet, path: path("agents", "me"), repeat: repeatSafe})
-	if err != nil {
-		return Identity{}, err
-	}
-	id, err := decodeIdentity(a)
-	if err != nil {
-		return Identity{}, unusable(opMe, a, err)
-	}
-	return id, nil
+	r := call{op: "read the agent's identity", method: http.MethodGet, path: path("agents", "me"), repeat: repeatSafe}
+	return ask(ctx, r, c.asAgent, decodeIdentity)
 }
 
 func decodeIdentity(a answer) (Identity, error) {

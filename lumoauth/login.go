@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,17 +58,9 @@ func (c *Client) login(ctx context.Context) (*cachedToken, error) {
 	if len(c.scopes) > 0 {
 		form.Set("scope", strings.Join(c.scopes, " "))
 	}
-	a, err := c.once(ctx, call{
+	return ask(ctx, call{
 		op: opLogin, method: http.MethodPost, path: "/oauth/token", form: form, asClient: true, proven: true, repeat: repeatSafe,
-	})
-	if err != nil {
-		return nil, err
-	}
-	issued, err := oauth.ParseToken(a.body, c.key != nil)
-	if err != nil {
-		return nil, unusable(opLogin, a, err)
-	}
-	return newCachedToken(issued, a.sent), nil
+	}, c.once, c.issued)
 }
 
 // A cachedToken is a token and when to replace it.
@@ -79,19 +72,15 @@ type cachedToken struct {
 	accepted  atomic.Bool // by the API, at least once
 }
 
-// newCachedToken counts the lifetime from sending the request, which errs on the
+// issued reads a token. Its lifetime counts from sending the request, which errs on the
 // safe side.
-func newCachedToken(t oauth.Token, sent time.Time) *cachedToken {
-	life := t.Lifetime
-	if life == 0 {
-		life = agentLifetime
-	}
+func (c *Client) issued(a answer) (*cachedToken, error) {
+	t, err := oauth.ParseToken(a.body, c.key != nil)
+	life := cmp.Or(t.Lifetime, agentLifetime)
 	return &cachedToken{
-		value:     t.Value,
-		scopes:    t.Scopes,
-		refreshAt: sent.Add(life - min(refreshAhead, life/5)),
-		expiresAt: sent.Add(life),
-	}
+		value: t.Value, scopes: t.Scopes,
+		refreshAt: a.sent.Add(life - min(refreshAhead, life/5)), expiresAt: a.sent.Add(life),
+	}, err
 }
 
 // A tokenSource keeps one token fresh: one fetch at a time for all who wait.

@@ -9,24 +9,11 @@ import (
 	"github.com/jitagent/jitagent/oauth"
 )
 
-const (
-	opMetadata = "read server metadata"
-	opPing     = "ping"
-)
-
 // Metadata reads the server's metadata. It is not cached. Unlike RFC 8414, section
 // 3.3, asks, the issuer is not compared with the configured URL: LumoAuth's issuers
 // have several spellings and are to be read, never built.
 func (c *Client) Metadata(ctx context.Context) (oauth.Metadata, error) {
-	a, err := c.plain(ctx, metadataCall(opMetadata))
-	if err != nil {
-		return oauth.Metadata{}, err
-	}
-	m, err := parseMetadata(a)
-	if err != nil {
-		return oauth.Metadata{}, unusable(opMetadata, a, err)
-	}
-	return m, nil
+	return ask(ctx, metadataCall("read server metadata"), c.plain, parseMetadata)
 }
 
 func metadataCall(op string) call {
@@ -60,20 +47,15 @@ type PingResult struct {
 // Ping makes one try to read the server's metadata, and compares clocks. It needs
 // no valid credentials.
 func (c *Client) Ping(ctx context.Context) (PingResult, error) {
-	a, err := c.once(ctx, metadataCall(opPing))
-	if err != nil {
-		return PingResult{}, err
-	}
-	m, err := parseMetadata(a)
-	if err != nil {
-		return PingResult{}, unusable(opPing, a, err)
-	}
-	p := PingResult{Metadata: m, RoundTrip: a.received.Sub(a.sent)}
-	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
-		p.ServerTime = date
-		// The header was written about half-way, and cuts off the fraction of its
-		// second, which is half of one on average.
-		p.Skew = date.Add(time.Second / 2).Sub(a.sent.Add(p.RoundTrip / 2))
-	}
-	return p, nil
+	return ask(ctx, metadataCall("ping"), c.once, func(a answer) (PingResult, error) {
+		m, err := parseMetadata(a)
+		p := PingResult{Metadata: m, RoundTrip: a.received.Sub(a.sent)}
+		if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+			p.ServerTime = date
+			// The header was written about half-way, and cuts off the fraction of its
+			// second, which is half of one on average.
+			p.Skew = date.Add(time.Second / 2).Sub(a.sent.Add(p.RoundTrip / 2))
+		}
+		return p, err
+	})
 }

@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,14 +14,9 @@ import (
 	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
-	"github.com/jitagent/jitagent/rar"
 )
 
-const (
-	opRequest = "request authority"
-	opStatus  = "request status"
-	opToken   = "redeem request"
-)
+const opRequest = "request authority"
 
 // codeSlowDown is how a server asks to be polled less often (RFC 8628, section 3.5).
 const codeSlowDown = "slow_down"
@@ -58,13 +54,8 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "justification or purpose", errors.New("not valid UTF-8 or JSON"))
 	}
-	a, err := c.asAgent(ctx, call{
-		op: opRequest, method: http.MethodPost, path: path("jit", "request"), json: body, repeat: repeatNever,
-	})
-	if err != nil {
-		return jit.Decision{}, err
-	}
-	d, err := decision(opRequest, a, "", req.TaskID)
+	r := call{op: opRequest, method: http.MethodPost, path: path("jit", "request"), json: body, repeat: repeatNever}
+	d, err := ask(ctx, r, c.asAgent, decisionOf("", req.TaskID))
 	return c.locate(d), err
 }
 
@@ -81,19 +72,12 @@ func seconds(ttl time.Duration) (int64, error) {
 
 // Status reads the state of a request.
 func (c *Client) Status(ctx context.Context, requestID string) (jit.Decision, error) {
-	if err := checkID("request id", requestID); err != nil {
-		return jit.Decision{}, &Error{Op: opStatus, cause: err}
-	}
-	a, err := c.asAgent(ctx, call{
-		op: opStatus, method: http.MethodGet, path: path("jit", "request", requestID, "status"), repeat: repeatSafe,
-	})
+	d, err := ask(ctx, call{
+		op: "request status", invalid: checkID("request id", requestID), method: http.MethodGet, path: path("jit", "request", requestID, "status"), repeat: repeatSafe,
+	}, c.asAgent, decisionOf(requestID, ""))
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeSlowDown {
 		return c.locate(jit.Decision{RequestID: requestID, Status: jit.StatusPending, SlowDown: true, RetryAfter: e.RetryAfter}), nil
 	}
-	if err != nil {
-		return jit.Decision{}, err
-	}
-	d, err := decision(opStatus, a, requestID, "")
 	return c.locate(d), err
 }
 
@@ -106,31 +90,26 @@ func (c *Client) locate(d jit.Decision) jit.Decision {
 	return d
 }
 
-// decision reads the state of a request. An answer that names another request or
+// decisionOf reads the state of a request. An answer that names another request or
 // task than the one asked about is refused; one that names none is taken for the
 // request that was in the path, if any.
-func decision(op string, a answer, requestID, taskID string) (jit.Decision, error) {
-	d, err := decodeDecision(a)
-	switch {
-	case err != nil:
-	case requestID != "" && d.RequestID == "":
-		d.RequestID = requestID
-	case requestID != "" && d.RequestID != requestID:
-		err = errors.New("request_id is of another request")
-	case d.RequestID == "" && (d.Status == jit.StatusPending || d.Status == jit.StatusApproved):
-		err = fmt.Errorf("%s without a request_id", d.Status)
+func decisionOf(requestID, taskID string) func(answer) (jit.Decision, error) {
+	return func(a answer) (jit.Decision, error) {
+		d, err := decodeDecision(a)
+		if err != nil {
+			return d, err
+		}
+		d.RequestID, d.TaskID = cmp.Or(d.RequestID, requestID), cmp.Or(d.TaskID, taskID)
+		switch {
+		case requestID != "" && d.RequestID != requestID:
+			err = errors.New("request_id is of another request")
+		case d.RequestID == "" && (d.Status == jit.StatusPending || d.Status == jit.StatusApproved):
+			err = fmt.Errorf("%s without a request_id", d.Status)
+		case taskID != "" && d.TaskID != taskID:
+			err = errors.New("task_id is of another task")
+		}
+		return d, err
 	}
-	switch {
-	case err != nil || taskID == "":
-	case d.TaskID == "":
-		d.TaskID = taskID
-	case d.TaskID != taskID:
-		err = errors.New("task_id is of another task")
-	}
-	if err != nil {
-		return jit.Decision{}, unusable(op, a, err)
-	}
-	return d, nil
 }
 
 // decodeDecision reads one decision. A status that is missing or unknown is
@@ -192,37 +171,27 @@ func statusOf(name string) jit.Status {
 // very same approval, which ends with the same task, or a 403. Neither is more
 // than was approved, and not asking again would waste a person's decision.
 func (c *Client) Token(ctx context.Context, requestID string) (jit.Issued, error) {
-	if err := checkID("request id", requestID); err != nil {
-		return jit.Issued{}, &Error{Op: opToken, cause: err}
-	}
-	a, err := c.asAgent(ctx, call{
-		op: opToken, method: http.MethodPost, path: path("jit", "request", requestID, "token"), repeat: repeatSafe,
+	return ask(ctx, call{
+		op: "redeem request", invalid: checkID("request id", requestID), method: http.MethodPost, path: path("jit", "request", requestID, "token"), repeat: repeatSafe,
+	}, c.asAgent, func(a answer) (jit.Issued, error) {
+		t, err := oauth.ParseToken(a.body, c.key != nil)
+		if id := t.Answer.Text("jit_request_id"); err == nil && id != "" && id != requestID {
+			err = errors.New("jit_request_id is of another request")
+		}
+		taskID := t.Answer.Text("task_id")
+		if err == nil && taskID != "" {
+			err = checkID("task_id", taskID)
+		}
+		if err != nil {
+			return jit.Issued{}, err
+		}
+		kind := "Bearer"
+		if c.key != nil {
+			kind = dpop.Scheme
+		}
+		details, err := t.Covered()
+		return jit.Issued{Token: t.Value, Type: kind, DPoP: c.key, ExpiresIn: t.Lifetime, Details: details, TaskID: taskID, RequestID: requestID}, err
 	})
-	if err != nil {
-		return jit.Issued{}, err
-	}
-	t, err := oauth.ParseToken(a.body, c.key != nil)
-	if id := t.Answer.Text("jit_request_id"); err == nil && id != "" && id != requestID {
-		err = errors.New("jit_request_id is of another request")
-	}
-	taskID := t.Answer.Text("task_id")
-	if err == nil && taskID != "" {
-		err = checkID("task_id", taskID)
-	}
-	var details []rar.Detail
-	if err == nil {
-		details, err = t.Covered()
-	}
-	if err != nil {
-		return jit.Issued{}, unusable(opToken, a, err)
-	}
-	kind := "Bearer"
-	if c.key != nil {
-		kind = dpop.Scheme
-	}
-	return jit.Issued{
-		Token: t.Value, Type: kind, DPoP: c.key, ExpiresIn: t.Lifetime, Details: details, TaskID: taskID, RequestID: requestID,
-	}, nil
 }
 
 // checkID accepts what may stand in a path, a log line and a journal.

@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	opPending = "list pending requests"
 	opApprove = "approve request"
 	opDeny    = "deny request"
 )
@@ -58,15 +57,8 @@ type PendingList struct {
 // Pending lists the requests that wait for a decision. user is the token of a
 // person with the permission jit.approve: agents get [ErrForbidden].
 func (c *Client) Pending(ctx context.Context, user secret.String) (PendingList, error) {
-	a, err := c.asUser(ctx, call{op: opPending, method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}, user)
-	if err != nil {
-		return PendingList{}, err
-	}
-	list, err := decodePending(a)
-	if err != nil {
-		return PendingList{}, unusable(opPending, a, err)
-	}
-	return list, nil
+	r := call{op: "list pending requests", method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}
+	return ask(ctx, r, c.asUser(user), decodePending)
 }
 
 // decodePending reads the list under any of the names in use, or a bare array. An
@@ -179,21 +171,13 @@ func (c *Client) Deny(ctx context.Context, user secret.String, requestID string,
 
 // decide sends a decision and makes sure that it is the one which was recorded.
 func (c *Client) decide(ctx context.Context, user secret.String, op, verb, requestID string, body []byte, want jit.Status) (jit.Decision, error) {
-	if err := checkID("request id", requestID); err != nil {
-		return jit.Decision{}, &Error{Op: op, cause: err}
-	}
-	a, err := c.asUser(ctx, call{
-		op: op, method: http.MethodPost, path: path("jit", verb, requestID), json: body, repeat: repeatNever,
-	}, user)
-	if err != nil {
-		return jit.Decision{}, err
-	}
-	d, err := decision(op, a, requestID, "")
-	if err != nil {
-		return jit.Decision{}, err
-	}
-	if d.Status != want {
-		return jit.Decision{}, unusable(op, a, errors.New("the recorded decision is "+d.Status.String()))
-	}
-	return d, nil
+	return ask(ctx, call{
+		op: op, invalid: checkID("request id", requestID), method: http.MethodPost, path: path("jit", verb, requestID), json: body, repeat: repeatNever,
+	}, c.asUser(user), func(a answer) (jit.Decision, error) {
+		d, err := decisionOf(requestID, "")(a)
+		if err == nil && d.Status != want {
+			err = errors.New("the recorded decision is " + d.Status.String())
+		}
+		return d, err
+	})
 }

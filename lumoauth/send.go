@@ -2,6 +2,7 @@ package lumoauth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (a answer) clean(text string, limit int) string { return clean(text, limit,
 // It uses the transport and not an http.Client: nothing below follows redirects,
 // adds cookies, or writes URLs into errors.
 func (c *Client) once(ctx context.Context, r call) (answer, error) {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(r.invalid, ctx.Err()); err != nil {
 		return answer{}, &Error{Op: r.op, cause: err}
 	}
 	try, cancel := context.WithTimeout(ctx, c.timeout)

@@ -17,7 +17,6 @@ import (
 const (
 	opCreateTask   = "create task"
 	opCompleteTask = "complete task"
-	opEvaluate     = "evaluate task"
 )
 
 // CreateTask opens a task. It is sent again only when the server certainly did
@@ -33,20 +32,23 @@ func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInf
 	if err != nil {
 		return jit.TaskInfo{}, invalidArgument(opCreateTask, "task", errors.New("not valid UTF-8"))
 	}
-	a, err := c.asAgent(ctx, call{
-		op: opCreateTask, method: http.MethodPost, path: path("jit", "task"), json: body, repeat: repeatNever,
+	r := call{op: opCreateTask, method: http.MethodPost, path: path("jit", "task"), json: body, repeat: repeatNever}
+	return ask(ctx, r, c.asAgent, func(a answer) (jit.TaskInfo, error) {
+		o, err := oauth.Decode(a.body)
+		if err == nil {
+			err = checkID("task_id", o.Text("task_id"))
+		}
+		return jit.TaskInfo{ID: o.Text("task_id"), ExpiresAt: o.Time("expires_at")}, err
 	})
-	if err != nil {
-		return jit.TaskInfo{}, err
-	}
+}
+
+// aboutTask reads an answer that may name the task, and then none but this one.
+func aboutTask(a answer, taskID string) (oauth.Object, error) {
 	o, err := oauth.Decode(a.body)
-	if err == nil {
-		err = checkID("task_id", o.Text("task_id"))
+	if id := o.Text("task_id"); err == nil && id != "" && id != taskID {
+		err = errors.New("task_id is of another task")
 	}
-	if err != nil {
-		return jit.TaskInfo{}, unusable(opCreateTask, a, err)
-	}
-	return jit.TaskInfo{ID: o.Text("task_id"), ExpiresAt: o.Time("expires_at")}, nil
+	return o, err
 }
 
 // CompleteTask ends a task, which revokes every token under it. A 2xx is a
@@ -57,28 +59,19 @@ func (c *Client) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInf
 // [Config.MaxWait] also where the server asks for more. It logs in anew when the
 // agent's token has expired in the meantime.
 func (c *Client) CompleteTask(ctx context.Context, taskID string) error {
-	if err := checkID("task id", taskID); err != nil {
-		return &Error{Op: opCompleteTask, cause: err}
-	}
-	a, err := c.asAgent(ctx, call{
-		op: opCompleteTask, method: http.MethodPost, path: path("jit", "task", taskID, "complete"), repeat: repeatAlways,
+	_, err := ask(ctx, call{
+		op: opCompleteTask, invalid: checkID("task id", taskID), method: http.MethodPost, path: path("jit", "task", taskID, "complete"), repeat: repeatAlways,
+	}, c.asAgent, func(a answer) (oauth.Object, error) {
+		if len(bytes.TrimSpace(a.body)) == 0 {
+			return oauth.Object{}, nil
+		}
+		return aboutTask(a, taskID) // a page of something in between is no word of the server's
 	})
 	// A 404 of the login before it would say nothing about the task.
 	if e, ok := errors.AsType[*Error](err); ok && e.Op == opCompleteTask && e.StatusCode == http.StatusNotFound && e.ofAPI() {
 		return nil
 	}
-	if err != nil || len(bytes.TrimSpace(a.body)) == 0 {
-		return err
-	}
-	// A page of something in between is no word of the server's.
-	o, err := oauth.Decode(a.body)
-	if id := o.Text("task_id"); err == nil && id != "" && id != taskID {
-		err = errors.New("task_id is of another task")
-	}
-	if err != nil {
-		return unusable(opCompleteTask, a, err)
-	}
-	return nil
+	return err
 }
 
 // An Evaluation is the outcome of a CAEP check of a task.
@@ -102,22 +95,13 @@ type EvaluationEvent struct {
 // LumoAuth's SDKs send with this call is not part of the API, and a task is ended
 // with [Client.CompleteTask]. Not repeated once the server may have acted.
 func (c *Client) Evaluate(ctx context.Context, taskID string) (Evaluation, error) {
-	if err := checkID("task id", taskID); err != nil {
-		return Evaluation{}, &Error{Op: opEvaluate, cause: err}
-	}
-	a, err := c.asAgent(ctx, call{
-		op: opEvaluate, method: http.MethodPost, path: path("jit", "task", taskID, "evaluate"), repeat: repeatNever,
-	})
-	if err != nil {
-		return Evaluation{}, err
-	}
-	o, err := oauth.Decode(a.body)
-	if id := o.Text("task_id"); err == nil && id != "" && id != taskID {
-		err = errors.New("task_id is of another task")
-	}
-	if err != nil {
-		return Evaluation{}, unusable(opEvaluate, a, err)
-	}
+	return ask(ctx, call{
+		op: "evaluate task", invalid: checkID("task id", taskID), method: http.MethodPost, path: path("jit", "task", taskID, "evaluate"), repeat: repeatNever,
+	}, c.asAgent, func(a answer) (Evaluation, error) { return evaluation(a, taskID) })
+}
+
+func evaluation(a answer, taskID string) (Evaluation, error) {
+	o, err := aboutTask(a, taskID)
 	e := Evaluation{TaskID: taskID, Active: o.Flag("active"), Action: a.clean(o.Text("action"), maxLabel)}
 	events, _ := oauth.Objects(o["events"]) // free-form: none is no fault
 	for _, ev := range events {
@@ -131,5 +115,5 @@ func (c *Client) Evaluate(ctx context.Context, taskID string) (Evaluation, error
 			Time:      ev.Time("timestamp"),
 		})
 	}
-	return e, nil
+	return e, err
 }
