@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
@@ -51,7 +52,13 @@ type server struct {
 type Key struct {
 	client     *Client
 	thumbprint string
-	sign       func(payload []byte) (string, error) // a func holds the key, since fmt prints unexported fields
+	sign       func(claims) (string, error) // a func holds the key, since fmt prints unexported fields
+}
+
+// payload is what a proof says, as package jwt takes it.
+type payload struct {
+	claims
+	jwt.Claims `json:"-"` // what tokens say, which a proof does not
 }
 
 // NewKey returns a new key, which nobody else has.
@@ -74,30 +81,15 @@ func (k *Key) make() error {
 		return err
 	}
 	k.thumbprint = base64.RawURLEncoding.EncodeToString(sum)
-	// The header has the key as plain text members: to embed it as a key costs a third of
-	// a signature each time.
-	var jwk struct {
-		Type  string `json:"kty"`
-		Curve string `json:"crv"`
-		X     string `json:"x"`
-		Y     string `json:"y"`
-	}
-	text, err := public.MarshalJSON()
-	if err == nil {
-		err = json.Unmarshal(text, &jwk)
-	}
+	jwk, err := public.MarshalJSON()
 	if err != nil {
 		return err
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, (&jose.SignerOptions{}).WithType(typ).WithHeader("jwk", jwk))
-	k.sign = func(payload []byte) (string, error) {
-		signed, err := signer.Sign(payload)
-		if err != nil {
-			return "", err
-		}
-		return signed.CompactSerialize()
+	header := map[string]any{"alg": string(jose.ES256), "typ": typ, "jwk": json.RawMessage(jwk)}
+	k.sign = func(c claims) (string, error) {
+		return (&jwt.Token{Method: jwt.SigningMethodES256, Header: header, Claims: payload{claims: c}}).SignedString(private)
 	}
-	return err
+	return nil
 }
 
 // Thumbprint names the key, as cnf.jkt of a token that is bound to it does (RFC 7638;
@@ -171,11 +163,7 @@ func (k *Key) proof(req *http.Request, token secret.String, to server) (string, 
 	if !token.IsZero() {
 		c.Token = hashOf(token)
 	}
-	payload, err := json.Marshal(c)
-	if err != nil {
-		return "", err
-	}
-	return k.sign(payload)
+	return k.sign(c)
 }
 
 // target is a URL without query and fragment, as it goes over the wire.
