@@ -82,7 +82,7 @@ var (
 	// excepts are negations behind which, behind another one, something is meant.
 	excepts = map[string]string{"but": "", "except": "", "excepting": "", "excluding": "", "besides": "", "other": "than", "apart": "from", "aside": "from"}
 	// resumes are words that a negation does not reach past.
-	resumes = list("and then just only instead forget hesitate fail worry")
+	resumes = list("and but then just only instead forget hesitate fail worry")
 	// Between a negation and what is not meant stand these: "do not ever read the file".
 	fillers = list("you ever even dare want need to from of for than please try go near out away for any anything data content contents or me")
 	looks   = list(`access check cite compare consult consider fetch fetching find get include including list load look looking mention mentioning open opening print
@@ -103,7 +103,6 @@ var (
 // mute marks what asks for nothing and what is not meant.
 func mute(all []token) {
 	var neg, held, near, hide, question bool
-	before := false // the clause before was negated
 	begins, sentence := true, true
 	for i := range all {
 		t := &all[i]
@@ -113,42 +112,39 @@ func mute(all []token) {
 			}
 			return all[j].word
 		}
+		before := begins && !sentence && neg // the clause before was negated
 		if begins {
-			before, neg, near, hide = neg && !sentence, neg && held, held, false
-			question = question && !sentence && asksOn(all[i:])
-			question = question || questions[t.word] && (!subjects[at(1)] || !strings.HasPrefix(t.word, "w") && t.word != "how")
+			neg, near, hide = neg && held, held, false
+			question = question && !sentence && asksOn(all[i:]) || questions[t.word] && (!subjects[at(1)] || !strings.HasPrefix(t.word, "w"))
 		}
-		joins := t.word == "and" || t.word == "also" || t.word == "but"
-		if t.word == "please" || t.word == "then" || begins && !sentence && joins || (begins || at(-1) == "and") && modals[t.word] && at(1) == "you" {
+		if t.word == "please" || t.word == "then" || begins && (t.word == "and" || t.word == "also") || (begins || at(-1) == "and") && modals[t.word] && at(1) == "you" {
 			question = false
 		}
 		next, except := excepts[t.word]
-		except = except && (next == "" || next == at(1)) && (t.word != "but" || neg || begins && before || quantified(all[:i]))
+		except = except && (next == "" || next == at(1)) && (t.word != "but" || quantified(all[:i]))
 		switch {
 		case except:
-			neg = !neg && (!begins || !before)
-			near, hide, held = neg, false, false
+			neg = !neg && !before
+			near, hide = neg, false
 		case negative(t.word, at(1)):
-			neg, hide = true, false
-			held = (t.ends == ',' || asking[at(1)] && all[i+1].ends == ',') && (t.word == "not" || t.word == "never" || strings.HasSuffix(t.word, "n't")) && at(-1) != "if" && at(-1) != "why" && at(-1) != "or"
+			neg = true
+			held = (t.ends == ',' || asking[at(1)] && all[i+1].ends == ',') && (t.word == "not" || t.word == "never" || strings.HasSuffix(t.word, "n't")) && at(-1) != "if" && at(-1) != "or"
 			subject := at(-1)
 			if auxil[subject] {
 				subject = at(-2)
 			}
 			near = !is[at(-1)] && !strings.HasSuffix(at(-1), "'s") && !speakers[subject] && !faint[t.word]
 		case t.word == "and" && hide && (telltale(at(1)) || objects[at(1)]): // both are not meant
-		case t.word == "but", resumes[t.word]:
-			neg, near, hide, held = false, false, false, false
+		case resumes[t.word]:
+			neg, hide = false, false
 		case !neg:
-		case looks[t.word] && near:
+		case near && (looks[t.word] || objects[t.word] || telltale(t.word)):
 			hide = true
-		case near && (objects[t.word] || telltale(t.word)):
-			hide, near = true, false
 		case t.word == "you":
 			near = true // "I do not want you to"
-		case hide && within[t.word] && !looks[at(-1)] && !fillers[at(-1)]:
+		case within[t.word] && !looks[at(-1)] && !fillers[at(-1)]:
 			hide = false // "the annex of doc_1" is not doc_1
-		case !fillers[t.word] && !looks[t.word] && !(within[t.word] && near):
+		case !fillers[t.word] && !(within[t.word] && near):
 			near = false
 		}
 		t.mute, t.out = neg || question, hide && !looks[t.word]

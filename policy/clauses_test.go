@@ -76,6 +76,14 @@ Summarize doc_9001 before I create a report
 Summarize doc_9001 in the form of a report
 Give me a summary of doc_9001 in the form of a report
 Tell me in the form of a report what doc_9001 says
+Who, if anybody, should create a report?
+Who can write and create a report?
+Did you create a report on doc_9001?
+What does doc_9001 say and can we create a report?
+How does doc_9001 work and do you create a report?
+Where doc_9001 says more, does it write a report?
+Never, under any circumstances, write a report
+Don't, under any circumstances, create a report
 `, 1: `
 Write a summary of doc_9001 in the form of a report
 Create a report about doc_9001
@@ -125,6 +133,19 @@ Do nothing but create a report
 Do not just summarize doc_9001 but create a report
 Summarize the 99 reports listed in doc_9001 and write a report
 Do not show off.\nCreate a report on doc_9001
+What does doc_9001 say, please write a report
+What does doc_9001 say, then write a report
+What does doc_9001 say, and write a report on it?
+What does doc_9001 say, also create a report?
+What does doc_9001 say, can you write a report?
+What does doc_9001 say and could you write a report on it?
+What does doc_9001 say? Write a report, will you?
+Where doc_9001 says more, write a report
+Read doc_9001, write a report?
+No, create a report on doc_9001
+If not, write a report
+Late or not, write a report
+Use no jargon and this time make a report
 `, 2: `
 Write two reports on doc_9001
 Create a report on each of doc_9001 and doc_9002
@@ -191,6 +212,13 @@ func TestNegatedTargets(t *testing.T) {
 		"Without changing doc_9001, say what it is about":                     "doc_9001",
 		"Do not read doc_9003.\nSummarize doc_9001":                           "doc_9001",
 		"Read doc_9001, but doc_9002 first":                                   "doc_9001 doc_9002",
+		"Tell me about it. Do not read doc_9003":                              "",
+		"Don't use jargon. Except doc_9003, read doc_9001":                    "doc_9001",
+		"Do not use jargon, read all documents except doc_9003":               "",
+		"What's not in doc_9001?":                                             "doc_9001",
+		"Do not read doc_9003 and the file doc_9004":                          "",
+		"Could you read doc_9001 for me?":                                     "doc_9001",
+		"Summarize doc_9001 and nothing in doc_9003":                          "doc_9001",
 	} {
 		var c policy.Conversation
 		c.Said(request)
@@ -198,12 +226,14 @@ func TestNegatedTargets(t *testing.T) {
 			t.Errorf("%q names %q, want %q", request, got, want)
 		}
 	}
-	var c policy.Conversation
-	c.Said("Summarize the Q4 review, not the salary bands")
-	c.Returned(find, []any{m{"id": "doc_1", "title": "Q4 2024 Review"}, m{"id": "doc_2", "title": "Salary Bands"}})
-	for id, want := range map[string]bool{"doc_1": true, "doc_2": false} {
-		if v := c.Judge("read", read, m{"id": id}); v.Named() != want {
-			t.Errorf("%s: %q", id, v)
+	for _, out := range []string{"not the salary bands", "do not read salary bands", "do not look at salary bands", "do not read anything about salary bands"} {
+		var c policy.Conversation
+		c.Said("Summarize the Q4 review, " + out)
+		c.Returned(find, []any{m{"id": "doc_1", "title": "Q4 2024 Review"}, m{"id": "doc_2", "title": "Salary Bands"}})
+		for id, want := range map[string]bool{"doc_1": true, "doc_2": false} {
+			if v := c.Judge("read", read, m{"id": id}); v.Named() != want {
+				t.Errorf("%s: %s: %q", out, id, v)
+			}
 		}
 	}
 }
