@@ -176,9 +176,8 @@ func TestTraps(t *testing.T) {
 			p["rsname"] = "doc_2"
 			return []any{p}
 		})},
-		{name: "permits all of a resource", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
-			delete(p, "scopes")
-			return []any{p}
+		{name: "permits all of another resource, too", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
+			return []any{p, map[string]any{"rsid": "id-of-doc_2", "rsname": "doc_2"}}
 		})},
 		{name: "permissions that read in two ways", mode: oauthz.UMA, cfg: permissions, want: jit.ErrOvergrant, jwt: permit(func(p map[string]any) []any {
 			p["scopes"] = "read"

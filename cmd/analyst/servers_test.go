@@ -28,12 +28,9 @@ import (
 // at path. command is given the port.
 func startJVM(t *testing.T, path string, command func(port int) *exec.Cmd) (origin string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	free := httptest.NewUnstartedServer(nil).Listener // the server wants a port that is named
+	port := free.Addr().(*net.TCPAddr).Port
+	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
 	cmd := command(port)
@@ -49,7 +46,11 @@ func startJVM(t *testing.T, path string, command func(port int) *exec.Cmd) (orig
 	origin = fmt.Sprintf("http://127.0.0.1:%d", port)
 	late := time.After(4 * time.Minute)
 	for tick := time.NewTicker(500 * time.Millisecond); ; {
-		if resp, err := http.Get(origin + path); err == nil {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, origin+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return origin
