@@ -93,18 +93,14 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.json {
 		return p.PrintJSON(report)
 	}
-	_, err = fmt.Fprintf(p.Stdout, "whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
-	if err == nil && report.PrunedTo > 0 {
-		_, err = fmt.Fprintf(p.Stdout, "note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
+	text := fmt.Sprintf("whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
+	if report.PrunedTo > 0 {
+		text += fmt.Sprintf("note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
 	}
 	for _, seq := range report.Losses {
-		if err == nil {
-			_, err = fmt.Fprintf(p.Stdout, "note:  entry %d says that entries before it were found gone\n", seq)
-		}
+		text += fmt.Sprintf("note:  entry %d says that entries before it were found gone\n", seq)
 	}
-	if err == nil {
-		_, err = fmt.Fprintln(p.Stdout, "Keep the head somewhere else, and check it later with --head.")
-	}
+	_, err = fmt.Fprintln(p.Stdout, text+"Keep the head somewhere else, and check it later with --head.")
 	return err
 }
 

@@ -72,7 +72,7 @@ func Say(err error) string { return plain.Text(rooms.ReplaceAllString(err.Error(
 
 // Usagef is an error in what was typed or set: nothing was done.
 func Usagef(format string, args ...any) error {
-	return &ExitError{Code: ExitUsage, Err: fmt.Errorf(format, args...)}
+	return Endf(ExitUsage, "", format, args...)
 }
 
 // FlagError words a wrong flag, and names the one that is meant, where one is near.
@@ -89,8 +89,11 @@ func FlagError(cmd *cobra.Command, err error) error {
 }
 
 // Failf is a failure with a hint; "" is none.
-func Failf(hint, format string, args ...any) error {
-	return &ExitError{Code: ExitFailed, Err: fmt.Errorf(format, args...), Hint: hint}
+func Failf(hint, format string, args ...any) error { return Endf(ExitFailed, hint, format, args...) }
+
+// Endf is an end with a code and a hint; "" is none.
+func Endf(code int, hint, format string, args ...any) error {
+	return &ExitError{Code: code, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
 // Args makes a wrong number of arguments a usage error. A word in place of a command
@@ -106,7 +109,7 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 			if near := plain.Nearest(args[0], names); near != "" {
 				hint = "did you mean " + cmd.CommandPath() + " " + near + "?"
 			}
-			return &ExitError{Code: ExitUsage, Err: fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath()), Hint: hint}
+			return Endf(ExitUsage, hint, "unknown command %q for %q", args[0], cmd.CommandPath())
 		}
 		if err := check(cmd, args); err != nil {
 			return &ExitError{Code: ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}

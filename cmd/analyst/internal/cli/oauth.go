@@ -117,11 +117,7 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 		}
 	}
 	if _, err := oauthz.New(*cfg); err != nil {
-		if wrong, ok := errors.AsType[*oauthz.ConfigError](err); ok {
-			bad("%s", strings.Join(wrong.Problems, "; "))
-		} else {
-			bad("%v", err)
-		}
+		bad("%s", strings.TrimPrefix(err.Error(), "oauthz: configuration: "))
 	}
 	return cfg
 }

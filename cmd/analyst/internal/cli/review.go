@@ -171,7 +171,7 @@ func (p *Program) OpenReviewer(ctx context.Context, t *Target, file string) (_ *
 	}
 	r := p.ReviewerFrom(file, client)
 	if r == nil {
-		return nil, nil, &ExitError{Code: ExitUsage, Err: errors.New("deciding needs the token of a person who may"), Hint: "name the file that holds it: --reviewer-token-file or " + EnvReviewer}
+		return nil, nil, Endf(ExitUsage, "name the file that holds it: --reviewer-token-file or "+EnvReviewer, "deciding needs the token of a person who may")
 	}
 	return r, func() {}, nil
 }

@@ -170,14 +170,19 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	}
 	s.APIIdempotent, s.APISearch = yes(t.apiIdempotent, EnvAPIIdempotent), yes(t.apiSearch, EnvAPISearch)
 	s.DPoP = yes(t.dpop, EnvDPoP)
-	clientSecret, err := t.secret(getenv)
-	if err != nil {
-		bad("%v", err)
+	clientSecret := secret.New(pick("", EnvSecret))
+	if t.secretFile != "" {
+		if clientSecret, err = secretFrom("--client-secret-file", t.secretFile, false); err != nil {
+			bad("%v", err)
+		}
 	}
 	auth, api := lumoauth.Config{
-		URL: pick(t.url, EnvURL), Org: t.orgFrom(getenv, bad), LegacyPrefix: t.legacyPrefix,
+		URL: pick(t.url, EnvURL), Org: pick(t.org, EnvOrg, EnvTenant), LegacyPrefix: t.legacyPrefix,
 		ClientID: pick(t.clientID, EnvClientID), ClientSecret: clientSecret, UserAgent: UserAgent(), DPoP: s.DPoP,
 	}, pick(t.api, EnvAPI)
+	if org, tenant := pick("", EnvOrg), pick("", EnvTenant); t.org == "" && tenant != "" && org != "" && org != tenant {
+		bad("%s is %q but %s is %q: unset one", EnvOrg, org, EnvTenant, tenant)
+	}
 	given := []struct {
 		is   bool
 		name string
@@ -211,12 +216,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	default:
 		s.LumoAuth, s.API = auth, parseAPI(api, bad)
 		if _, err := lumoauth.New(s.LumoAuth); err != nil {
-			var wrong *lumoauth.ConfigError
-			if errors.As(err, &wrong) {
-				problems = append(problems, wrong.Problems...)
-			} else {
-				bad("%v", err)
-			}
+			bad("%s", strings.TrimPrefix(err.Error(), "lumoauth: configuration: "))
 		}
 	}
 	if s.API != nil && (t.documents != "" || t.reports != "") {
@@ -264,28 +264,6 @@ func modelSettings(options []string) (map[string]string, error) {
 		settings[key] = value
 	}
 	return settings, nil
-}
-
-// orgFrom reads the organization, which has two names in the environment.
-func (t *Target) orgFrom(getenv func(string) string, bad func(string, ...any)) string {
-	org, tenant := strings.TrimSpace(getenv(EnvOrg)), strings.TrimSpace(getenv(EnvTenant))
-	switch {
-	case t.org != "":
-		return t.org
-	case org != "" && tenant != "" && org != tenant:
-		bad("%s is %q but %s is %q: unset one", EnvOrg, org, EnvTenant, tenant)
-	case org == "":
-		return tenant
-	}
-	return org
-}
-
-// secret reads the client secret from the file or the environment.
-func (t *Target) secret(getenv func(string) string) (secret.String, error) {
-	if t.secretFile == "" {
-		return secret.New(strings.TrimSpace(getenv(EnvSecret))), nil
-	}
-	return secretFrom("--client-secret-file", t.secretFile, false)
 }
 
 // secretFrom reads the secret that a file holds; a private one is its owner's alone.

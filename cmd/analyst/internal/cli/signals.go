@@ -53,9 +53,9 @@ func Listen(stderr io.Writer) context.Context {
 // Interrupted is the end of a command whose context has ended.
 func Interrupted(ctx context.Context) error {
 	if s, ok := errors.AsType[Signal](context.Cause(ctx)); ok && s.Signal == syscall.SIGHUP {
-		return &ExitError{Code: ExitHangup, Err: errors.New("hung up")}
+		return Endf(ExitHangup, "", "hung up")
 	}
-	return &ExitError{Code: ExitInterrupted, Err: errors.New("interrupted")}
+	return Endf(ExitInterrupted, "", "interrupted")
 }
 
 // handlerKey is that of a pointer to what is done at an interrupt.

@@ -96,7 +96,7 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 		return err
 	}
 	if failed > 0 {
-		return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%d of %d checks failed", failed, len(findings))}
+		return cli.Failf("", "%d of %d checks failed", failed, len(findings))
 	}
 	return nil
 }
@@ -106,12 +106,8 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, err error) {
 	s, err := o.Resolve(p.Getenv, o.toolkit)
 	if err != nil {
-		code := cli.ExitUsage
-		if e, ok := errors.AsType[*cli.ExitError](err); ok {
-			code = e.Code
-		}
 		f := []finding{bad("configuration", err, "set or unset what is named; see analyst run --help")}
-		return f, errors.Join(printFindings(p, f, o.json), &cli.ExitError{Code: code, Err: errors.New("the configuration is not usable")})
+		return f, errors.Join(printFindings(p, f, o.json), cli.Endf(cli.Exit(err).Code, "", "the configuration is not usable"))
 	}
 	found := []finding{good("configuration", "%s", describe(s))}
 	if s.Embedded {

@@ -64,9 +64,8 @@ type dyingSessions struct {
 }
 
 func (s dyingSessions) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
-	err := s.Service.AppendEvent(ctx, to, ev)
-	s.at.Hit("sessions", "appended")
-	return err
+	defer s.at.Hit("sessions", "appended")
+	return s.Service.AppendEvent(ctx, to, ev)
 }
 
 // Suspensions dies around what is kept of a suspended session.
@@ -79,16 +78,14 @@ type dyingSuspensions struct {
 
 func (s dyingSuspensions) Save(ctx context.Context, v *runner.Suspension) error {
 	s.at.Hit("suspensions", "before", "save")
-	err := s.Suspensions.Save(ctx, v)
-	s.at.Hit("suspensions", "after", "save")
-	return err
+	defer s.at.Hit("suspensions", "after", "save")
+	return s.Suspensions.Save(ctx, v)
 }
 
 func (s dyingSuspensions) Drop(ctx context.Context, app, user, id, run string) error {
 	s.at.Hit("suspensions", "before", "drop")
-	err := s.Suspensions.Drop(ctx, app, user, id, run)
-	s.at.Hit("suspensions", "after", "drop")
-	return err
+	defer s.at.Hit("suspensions", "after", "drop")
+	return s.Suspensions.Drop(ctx, app, user, id, run)
 }
 
 // Authority dies when the authorization server has answered, before anybody has
@@ -101,34 +98,29 @@ type dyingAuthority struct {
 }
 
 func (a dyingAuthority) AgentToken(ctx context.Context) (jit.Credential, error) {
-	token, err := a.Authority.AgentToken(ctx)
-	a.at.Hit("authority", "agent_token")
-	return token, err
+	defer a.at.Hit("authority", "agent_token")
+	return a.Authority.AgentToken(ctx)
 }
 
 func (a dyingAuthority) CreateTask(ctx context.Context, spec jit.TaskSpec) (jit.TaskInfo, error) {
-	info, err := a.Authority.CreateTask(ctx, spec)
-	a.at.Hit("authority", "task_created")
-	return info, err
+	defer a.at.Hit("authority", "task_created")
+	return a.Authority.CreateTask(ctx, spec)
 }
 
 func (a dyingAuthority) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
-	decision, err := a.Authority.Request(ctx, req)
-	a.at.Hit("authority", "requested")
-	return decision, err
+	defer a.at.Hit("authority", "requested")
+	return a.Authority.Request(ctx, req)
 }
 
 func (a dyingAuthority) Token(ctx context.Context, requestID string) (jit.Issued, error) {
-	issued, err := a.Authority.Token(ctx, requestID)
-	a.at.Hit("authority", "token_issued")
-	return issued, err
+	defer a.at.Hit("authority", "token_issued")
+	return a.Authority.Token(ctx, requestID)
 }
 
 func (a dyingAuthority) CompleteTask(ctx context.Context, taskID string) error {
 	a.at.Hit("authority", "completing")
-	err := a.Authority.CompleteTask(ctx, taskID)
-	a.at.Hit("authority", "completed")
-	return err
+	defer a.at.Hit("authority", "completed")
+	return a.Authority.CompleteTask(ctx, taskID)
 }
 
 // Base dies in the middle of a tool's HTTP call. nil is the base of package jit,
@@ -152,9 +144,8 @@ func (b dyingBase) RoundTrip(req *http.Request) (*http.Response, error) {
 		WroteRequest: func(httptrace.WroteRequestInfo) { b.at.Hit("api", method, "sent") }, // nothing is read yet
 	}
 	b.at.Hit("api", method, "before")
-	resp, err := b.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
-	b.at.Hit("api", method, "answered")
-	return resp, err
+	defer b.at.Hit("api", method, "answered")
+	return b.base.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
 }
 
 // Recovery dies in the middle of a recovery: before the server is asked to end a
@@ -183,7 +174,6 @@ type dyingCompleter struct {
 
 func (c dyingCompleter) CompleteTask(ctx context.Context, taskID string) error {
 	c.at.Hit("recovery", "completing")
-	err := c.Completer.CompleteTask(ctx, taskID)
-	c.at.Hit("recovery", "completed")
-	return err
+	defer c.at.Hit("recovery", "completed")
+	return c.Completer.CompleteTask(ctx, taskID)
 }

@@ -78,7 +78,7 @@ func (o options) run(p *cli.Program) error {
 	made, err := newPlan(o)
 	switch {
 	case errors.Is(err, errExists):
-		return &cli.ExitError{Code: cli.ExitUsage, Err: fmt.Errorf("new-tool %s: %w", o.Name, err), Hint: "choose another name, or move it away first"}
+		return cli.Endf(cli.ExitUsage, "choose another name, or move it away first", "new-tool %s: %w", o.Name, err)
 	case err != nil:
 		return cli.Usagef("new-tool: %w", err)
 	}

@@ -55,9 +55,6 @@ for the last message that was not done.`,
   analyst chat --quiet <questions.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("stream") {
-				o.stream = !o.json && cli.Width(p.Stdout) > 0
-			}
 			if last && o.session != "" {
 				return cli.Usagef("--continue and --session exclude each other")
 			}
@@ -66,7 +63,7 @@ for the last message that was not done.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.addFlags(cmd)
+	o.addFlags(cmd, p)
 	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of the conversation to go on with, or the beginning of it")
 	cmd.Flags().BoolVar(&last, "continue", false, "go on with the conversation that was changed last")
 	return cmd

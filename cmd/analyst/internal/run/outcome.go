@@ -62,18 +62,11 @@ func (s *summary) see(e runner.Event) {
 // one line.
 func (s *summary) exit(ctx context.Context) error {
 	if s.finished.Outcome == runner.InDoubt && s.doubt.Tool == "" { // of an earlier run
-		return &cli.ExitError{
-			Code: cli.ExitInDoubt,
-			Err:  errors.New("in doubt: an earlier run was interrupted before the result of a call was recorded"),
-			Hint: "analyst explain says what that run sent",
-		}
+		return cli.Endf(cli.ExitInDoubt, "analyst explain says what that run sent", "in doubt: an earlier run was interrupted before the result of a call was recorded")
 	}
 	if s.finished.Outcome == runner.InDoubt {
-		return &cli.ExitError{
-			Code: cli.ExitInDoubt,
-			Err:  fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error),
-			Hint: "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again",
-		}
+		return cli.Endf(cli.ExitInDoubt, "look at the API for Idempotency-Key "+s.doubt.IdempotencyKey+" before you run this again",
+			"in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error)
 	}
 	if s.finished.Outcome == runner.Interrupted {
 		return cli.Interrupted(ctx)
@@ -85,34 +78,30 @@ func (s *summary) exit(ctx context.Context) error {
 		if e, ok := errors.AsType[*cli.ExitError](sessionError(s.err)); ok {
 			return e
 		}
-		return &cli.ExitError{Code: cli.ExitFailed, Err: s.broken()}
+		return cli.Failf("", "%w", s.broken())
 	}
 	switch s.finished.Outcome {
 	case runner.Done:
 		return nil
 	case runner.LoginRequired:
-		return &cli.ExitError{
-			Code: cli.ExitLogin, Err: fmt.Errorf("a login is required: %s: %s (%s)", s.failure.Tool, s.failure.Error, s.refusal),
-			Hint: "have the user log in as the API asks, and run it again: an approval does not stand for a login",
-		}
+		return cli.Endf(cli.ExitLogin, "have the user log in as the API asks, and run it again: an approval does not stand for a login",
+			"a login is required: %s: %s (%s)", s.failure.Tool, s.failure.Error, s.refusal)
 	case runner.Denied:
 		if n := len(s.finished.Refused); n > 0 && s.blocked == 0 {
 			last := s.finished.Refused[n-1]
-			return &cli.ExitError{
-				Code: cli.ExitDenied, Err: fmt.Errorf("not done, since nobody asked for it: %s: %s", last.Tool, last.Reason),
-				Hint: "if you want it, say so in the request, or run it at a terminal, where you are asked (docs/naming.md)",
-			}
+			return cli.Endf(cli.ExitDenied, "if you want it, say so in the request, or run it at a terminal, where you are asked (docs/naming.md)",
+				"not done, since nobody asked for it: %s: %s", last.Tool, last.Reason)
 		}
-		denied := &cli.ExitError{Code: cli.ExitDenied, Err: fmt.Errorf("authority denied: %s: %s", s.failure.Tool, s.failure.Error)}
+		hint := ""
 		switch {
 		case s.blocked > 1:
-			denied.Hint = fmt.Sprintf("the API demands %d authorization details at once, and a token carries one: its owner can have it demand one", s.blocked)
+			hint = fmt.Sprintf("the API demands %d authorization details at once, and a token carries one: its owner can have it demand one", s.blocked)
 		case s.blocked == 1:
-			denied.Hint = "if you find the API's demand right, allow it in a file that --policy names (docs/ceilings.md)"
+			hint = "if you find the API's demand right, allow it in a file that --policy names (docs/ceilings.md)"
 		}
-		return denied
+		return cli.Endf(cli.ExitDenied, hint, "authority denied: %s: %s", s.failure.Tool, s.failure.Error)
 	}
-	return &cli.ExitError{Code: cli.ExitFailed, Err: fmt.Errorf("%s failed: %s", s.failure.Tool, s.failure.Error)}
+	return cli.Failf("", "%s failed: %s", s.failure.Tool, s.failure.Error)
 }
 
 // waiting words what a run waits for, and how it goes on.

@@ -36,14 +36,11 @@ code 1.`,
   analyst resume --drop`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !cmd.Flags().Changed("stream") {
-				o.stream = !o.json && cli.Width(p.Stdout) > 0
-			}
 			o.session = strings.Join(args, "")
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.addFlags(cmd)
+	o.addFlags(cmd, p)
 	cmd.Flags().BoolVar(&o.drop, "drop", false, "do not make the calls that wait")
 	return cmd
 }
@@ -132,5 +129,5 @@ func sessionError(err error) error {
 	default:
 		return err
 	}
-	return &cli.ExitError{Code: cli.ExitFailed, Err: err, Hint: hint}
+	return cli.Failf(hint, "%w", err)
 }

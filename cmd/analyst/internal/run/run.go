@@ -85,21 +85,23 @@ was closed, 130 interrupted, 141 nobody reads stdout any more.`,
   echo "Summarize doc_9982" | analyst run -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !cmd.Flags().Changed("stream") {
-				o.stream = !o.json && cli.Width(p.Stdout) > 0
-			}
 			o.words = args
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.addFlags(cmd)
+	o.addFlags(cmd, p)
 	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of a conversation to go on with; a new name begins one")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing on disk: after a crash nothing is given back before it expires, and what waits ends with the run")
 	return cmd
 }
 
 // addFlags adds those that a run and a resumed one share.
-func (o *options) addFlags(cmd *cobra.Command) {
+func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
+	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+		if !cmd.Flags().Changed("stream") {
+			o.stream = !o.json && cli.Width(p.Stdout) > 0
+		}
+	}
 	flags := cmd.Flags()
 	o.Target.AddFlags(cmd)
 	cli.AddReviewer(cmd, &o.reviewer)
@@ -122,22 +124,21 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 			return cli.Settings{}, err
 		}
 	}
-	if o.wait < 0 && o.wait != -1 {
-		return cli.Settings{}, cli.Usagef("--wait must not be negative")
+	switch {
+	case o.wait < 0 && o.wait != -1:
+		err = cli.Usagef("--wait must not be negative")
+	case o.ephemeral && o.session != "":
+		err = cli.Usagef("--ephemeral keeps no session to go on with")
+	case o.json && o.quiet:
+		err = cli.Usagef("--json and --quiet exclude each other")
+	case o.ttl < time.Second || o.ttl%time.Second != 0:
+		err = cli.Usagef("--ttl is a whole number of seconds, at least 1s")
+	case o.timeout <= 0:
+		err = cli.Usagef("--timeout must be positive")
+	default:
+		return o.Resolve(p.Getenv, o.toolkit)
 	}
-	if o.ephemeral && o.session != "" {
-		return cli.Settings{}, cli.Usagef("--ephemeral keeps no session to go on with")
-	}
-	if o.json && o.quiet {
-		return cli.Settings{}, cli.Usagef("--json and --quiet exclude each other")
-	}
-	if o.ttl < time.Second || o.ttl%time.Second != 0 {
-		return cli.Settings{}, cli.Usagef("--ttl is a whole number of seconds, at least 1s")
-	}
-	if o.timeout <= 0 {
-		return cli.Settings{}, cli.Usagef("--timeout must be positive")
-	}
-	return o.Resolve(p.Getenv, o.toolkit)
+	return cli.Settings{}, err
 }
 
 // run does the job.
@@ -319,7 +320,7 @@ func readPrompt(p *cli.Program, words []string) (string, error) {
 	}
 	prompt := strings.TrimSpace(strings.Join(parts, "\n\n"))
 	if prompt == "" {
-		return "", &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("the prompt is empty"), Hint: `say what to do: analyst run "Summarize doc_9982"`}
+		return "", cli.Endf(cli.ExitUsage, `say what to do: analyst run "Summarize doc_9982"`, "the prompt is empty")
 	}
 	return prompt, nil
 }
