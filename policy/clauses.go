@@ -112,7 +112,7 @@ func mute(all []token) {
 			}
 			return all[j].word
 		}
-		before := begins && !sentence && neg // the clause before was negated
+		before := !sentence && neg // the clause before was negated, where one begins
 		if begins {
 			neg, near, hide = neg && held, held, false
 			question = question && !sentence && asksOn(all[i:]) || questions[t.word] && (!subjects[at(1)] || !strings.HasPrefix(t.word, "w"))

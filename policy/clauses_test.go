@@ -78,7 +78,7 @@ Give me a summary of doc_9001 in the form of a report
 Tell me in the form of a report what doc_9001 says
 Who, if anybody, should create a report?
 Who can write and create a report?
-Did you create a report on doc_9001?
+Did you make a report on doc_9001?
 What does doc_9001 say and can we create a report?
 How does doc_9001 work and do you create a report?
 Where doc_9001 says more, does it write a report?
@@ -133,8 +133,8 @@ Do nothing but create a report
 Do not just summarize doc_9001 but create a report
 Summarize the 99 reports listed in doc_9001 and write a report
 Do not show off.\nCreate a report on doc_9001
-What does doc_9001 say, please write a report
-What does doc_9001 say, then write a report
+What does doc_9001 say, please write a report?
+What does doc_9001 say, then write a report?
 What does doc_9001 say, and write a report on it?
 What does doc_9001 say, also create a report?
 What does doc_9001 say, can you write a report?
@@ -145,6 +145,7 @@ Read doc_9001, write a report?
 No, create a report on doc_9001
 If not, write a report
 Late or not, write a report
+Do not, as a rule, just summarize, write a report
 Use no jargon and this time make a report
 `, 2: `
 Write two reports on doc_9001
