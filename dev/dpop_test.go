@@ -208,7 +208,7 @@ func TestBoundTokenIsExchangedByItsOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := owner.ExchangeOnBehalfOf(t.Context(), lumoauth.Exchange{Subject: lumoauth.StaticToken(user)})
+	d, err := owner.ExchangeOnBehalfOf(t.Context(), lumoauth.Exchange{Subject: func(context.Context) (secret.String, error) { return user, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

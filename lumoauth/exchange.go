@@ -22,21 +22,13 @@ const (
 	typeAccessToken    = "urn:ietf:params:oauth:token-type:access_token"
 )
 
-// A TokenFunc gives an access token that is valid now. [Client.AgentToken] and
-// [Delegated.Token] are TokenFuncs. It must be safe for concurrent use.
-type TokenFunc func(context.Context) (secret.String, error)
-
-// StaticToken gives the same token always, for one that outlives its use.
-func StaticToken(token secret.String) TokenFunc {
-	return func(context.Context) (secret.String, error) { return token, nil }
-}
-
 // An Exchange says on whose behalf to act.
 type Exchange struct {
 	// Subject gives the user's access token, or for a chain that of the delegation
 	// before. Required. It is called for each exchange, so a user token that is
-	// refreshed in the meantime keeps the delegation going.
-	Subject TokenFunc
+	// refreshed in the meantime keeps the delegation going, and must be safe for
+	// concurrent use.
+	Subject func(context.Context) (secret.String, error)
 
 	// Scopes narrow the result; nil leaves them to the server. The result is never
 	// wider than both the user's and the agent's.

@@ -245,7 +245,7 @@ func operations() []operation {
 			return c.Revoke(ctx, secret.New("revoked-token-canary"))
 		}},
 		{"ExchangeOnBehalfOf", loginRoute, func(ctx context.Context, c *Client) error {
-			_, err := c.ExchangeOnBehalfOf(ctx, Exchange{Subject: StaticToken(user)})
+			_, err := c.ExchangeOnBehalfOf(ctx, Exchange{Subject: static(user)})
 			return err
 		}},
 		{"Me", "GET /agents/me", func(ctx context.Context, c *Client) error { _, err := c.Me(ctx); return err }},
@@ -287,4 +287,9 @@ func routesOf(calls []recorded) []string {
 // decideAt is where the pending request of an in-memory client can be decided.
 func decideAt(requestID string) string {
 	return "https://lumo.test/orgs/acme-corp/api/v1/jit/approve/" + requestID
+}
+
+// static gives the same token always.
+func static(token secret.String) func(context.Context) (secret.String, error) {
+	return func(context.Context) (secret.String, error) { return token, nil }
 }

@@ -196,7 +196,7 @@ func TestCanariesNeverShowInValuesOrPanics(t *testing.T) {
 	cfg := testConfig("https://lumo.test")
 	cfg.HTTPClient = &http.Client{Transport: memory{f}}
 	c := newClient(t, cfg)
-	d, err := c.ExchangeOnBehalfOf(t.Context(), Exchange{Subject: StaticToken(secret.New("user-token-canary"))})
+	d, err := c.ExchangeOnBehalfOf(t.Context(), Exchange{Subject: static(secret.New("user-token-canary"))})
 	if err != nil {
 		t.Fatalf("ExchangeOnBehalfOf() = %v", err)
 	}

@@ -1,6 +1,7 @@
 package lumoauth_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -186,7 +187,7 @@ func TestDevServerDelegation(t *testing.T) {
 	dev, c := startDev(t, nil)
 	ctx := t.Context()
 	user := userToken(t, dev, lumodev.DefaultUserEmail)
-	d, err := c.ExchangeOnBehalfOf(ctx, lumoauth.Exchange{Subject: lumoauth.StaticToken(user)})
+	d, err := c.ExchangeOnBehalfOf(ctx, lumoauth.Exchange{Subject: static(user)})
 	if err != nil {
 		t.Fatalf("ExchangeOnBehalfOf() = %v", err)
 	}
@@ -197,7 +198,7 @@ func TestDevServerDelegation(t *testing.T) {
 	if in, err := c.Introspect(ctx, token.Token); err != nil || !in.Active {
 		t.Errorf("Introspect() of the delegated token = %+v, %v, want active", in, err)
 	}
-	if _, err := c.ExchangeOnBehalfOf(ctx, lumoauth.Exchange{Subject: lumoauth.StaticToken(secret.New("no-such-token"))}); err == nil {
+	if _, err := c.ExchangeOnBehalfOf(ctx, lumoauth.Exchange{Subject: static(secret.New("no-such-token"))}); err == nil {
 		t.Error("ExchangeOnBehalfOf() with an unknown user token succeeded")
 	}
 }
@@ -218,4 +219,9 @@ func TestDevServerRefusals(t *testing.T) {
 	if _, err := c.CreateTask(t.Context(), jit.TaskSpec{OnBehalfOf: "nobody@acme-corp.example"}); err == nil {
 		t.Error("CreateTask() on behalf of an unknown user succeeded")
 	}
+}
+
+// static gives the same token always.
+func static(token secret.String) func(context.Context) (secret.String, error) {
+	return func(context.Context) (secret.String, error) { return token, nil }
 }

@@ -168,11 +168,11 @@ func TestWeakness16_FailedExchanges(t *testing.T) {
 		want   error
 	}{
 		"no subject":        {Exchange{}, replies(200, ``), nil},
-		"empty subject":     {Exchange{Subject: StaticToken(secret.String{})}, replies(200, ``), nil},
-		"bad scope":         {Exchange{Subject: StaticToken(secret.New("user-token")), Scopes: []string{"a b"}}, replies(200, ``), nil},
-		"not allowed":       {Exchange{Subject: StaticToken(secret.New("user-token"))}, replies(403, `{"error":"delegation_not_allowed"}`), ErrForbidden},
-		"user token spent":  {Exchange{Subject: StaticToken(secret.New("user-token"))}, replies(400, `{"error":"invalid_grant"}`), nil},
-		"unusable response": {Exchange{Subject: StaticToken(secret.New("user-token"))}, replies(200, `{"access_token":"x","token_type":"N_A"}`), ErrInvalidResponse},
+		"empty subject":     {Exchange{Subject: static(secret.String{})}, replies(200, ``), nil},
+		"bad scope":         {Exchange{Subject: static(secret.New("user-token")), Scopes: []string{"a b"}}, replies(200, ``), nil},
+		"not allowed":       {Exchange{Subject: static(secret.New("user-token"))}, replies(403, `{"error":"delegation_not_allowed"}`), ErrForbidden},
+		"user token spent":  {Exchange{Subject: static(secret.New("user-token"))}, replies(400, `{"error":"invalid_grant"}`), nil},
+		"unusable response": {Exchange{Subject: static(secret.New("user-token"))}, replies(200, `{"access_token":"x","token_type":"N_A"}`), ErrInvalidResponse},
 		"subject fails": {Exchange{Subject: func(context.Context) (secret.String, error) {
 			return secret.String{}, http.ErrNoCookie
 		}}, replies(200, ``), http.ErrNoCookie},
