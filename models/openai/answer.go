@@ -128,13 +128,7 @@ func (a *answer) response(to provider.Target) (*model.LLMResponse, error) {
 		ModelVersion: provider.Shorten(a.model), UsageMetadata: a.usage.metadata(), TurnComplete: true,
 		LogprobsResult: logprobsResult(a.logprobs), FinishReason: a.finish(), CustomMetadata: a.metadata(),
 	}
-	var parts []*genai.Part
-	if a.thought.Len() > 0 {
-		parts = append(parts, &genai.Part{Text: a.thought.String(), Thought: true})
-	}
-	if a.text.Len() > 0 {
-		parts = append(parts, &genai.Part{Text: a.text.String()})
-	}
+	parts := provider.Spoken(a.thought.String(), a.text.String())
 	calls, named := a.callParts()
 	if !named && resp.FinishReason == genai.FinishReasonStop {
 		return nil, to.Fail(provider.Problem{Text: "the model called a tool without naming it", Remedy: "try again, or use another model"}, nil)

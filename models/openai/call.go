@@ -157,12 +157,5 @@ func (c *call) show(d delta) bool {
 		return true
 	}
 	c.shown = true
-	var parts []*genai.Part
-	if d.thought != "" {
-		parts = append(parts, &genai.Part{Text: d.thought, Thought: true})
-	}
-	if d.text != "" {
-		parts = append(parts, &genai.Part{Text: d.text})
-	}
-	return c.yield(&model.LLMResponse{Partial: true, Content: &genai.Content{Role: genai.RoleModel, Parts: parts}}, nil)
+	return c.yield(&model.LLMResponse{Partial: true, Content: genai.NewContentFromParts(provider.Spoken(d.thought, d.text), genai.RoleModel)}, nil)
 }

@@ -101,14 +101,20 @@ func parted(p *genai.Part, text, thought string) (parts []*genai.Part) {
 	if text == p.Text && thought == "" {
 		return []*genai.Part{p}
 	}
+	if parts = Spoken(thought, text); len(parts) > 0 {
+		parts[0].ThoughtSignature = p.ThoughtSignature
+	}
+	return parts
+}
+
+// Spoken returns a thought and a text as parts of an answer, neither of them where it is
+// empty.
+func Spoken(thought, text string) (parts []*genai.Part) {
 	if thought != "" {
 		parts = append(parts, &genai.Part{Text: thought, Thought: true})
 	}
 	if text != "" {
 		parts = append(parts, &genai.Part{Text: text})
-	}
-	if len(parts) > 0 {
-		parts[0].ThoughtSignature = p.ThoughtSignature
 	}
 	return parts
 }

@@ -229,7 +229,7 @@ func Memory(_ context.Context, opts Options) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.keys, err = randomKeys(); err != nil {
+	if j.keys, err = createKeys(""); err != nil {
 		return nil, err
 	}
 	j.id = rand.Text()

@@ -40,12 +40,6 @@ func deriveKeys(root []byte) (keys, error) {
 	return k, nil
 }
 
-func randomKeys() (keys, error) {
-	root := make([]byte, keyBytes)
-	_, _ = rand.Read(root) // never fails, see crypto/rand
-	return deriveKeys(root)
-}
-
 // readKeys returns the keys of a state directory; [journal.ErrNotFound] if it has none.
 func readKeys(dir string) (keys, error) {
 	path := filepath.Join(dir, keyFile)
@@ -68,14 +62,15 @@ func readKeys(dir string) (keys, error) {
 	return deriveKeys(root)
 }
 
-// createKeys makes the key of a state directory. It is on disk before anything
-// depends on it.
+// createKeys makes the key of a state directory, "" for one in memory. It is on disk
+// before anything depends on it.
 func createKeys(dir string) (keys, error) {
 	root := make([]byte, keyBytes)
 	_, _ = rand.Read(root) // never fails, see crypto/rand
-	path := filepath.Join(dir, keyFile)
-	if err := disk.Replace(path, []byte(hex.EncodeToString(root)+"\n"), 0o600); err != nil {
-		return keys{}, failure(path, err, true)
+	if path := filepath.Join(dir, keyFile); dir != "" {
+		if err := disk.Replace(path, []byte(hex.EncodeToString(root)+"\n"), 0o600); err != nil {
+			return keys{}, failure(path, err, true)
+		}
 	}
 	return deriveKeys(root)
 }

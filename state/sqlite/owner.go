@@ -79,35 +79,6 @@ func (o owners) alive(id string) (bool, error) {
 	return !free, errors.Join(err, f.Close())
 }
 
-// clean removes the files that nobody holds, and returns how many.
-func (o owners) clean(ctx context.Context) (removed int, err error) {
-	err = o.under(ctx, func() error {
-		entries, err := os.ReadDir(o.dir)
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			id, isLock := strings.CutSuffix(e.Name(), ".lock")
-			if !isLock || !isOwnerID(id) {
-				continue
-			}
-			f, err := o.take(id)
-			if err != nil {
-				return err
-			}
-			if f == nil {
-				continue
-			}
-			if err := disk.RemoveLocked(f); err != nil {
-				return err
-			}
-			removed++
-		}
-		return nil
-	})
-	return removed, err
-}
-
 // Claim takes over the tasks of an owner that is gone, so that no two processes
 // work on them: until release is called, or this process ends, this journal may change
 // them. It fails with [journal.ErrOwned] if the owner is alive, or claimed by somebody
@@ -196,11 +167,26 @@ func (j *Journal) CleanOwners(ctx context.Context) (int, error) {
 	if j.dir == "" {
 		return 0, nil
 	}
-	n, err := j.owners().clean(ctx)
+	removed, o := 0, j.owners()
+	err := o.under(ctx, func() error {
+		entries, err := os.ReadDir(o.dir)
+		for _, e := range entries {
+			id, isLock := strings.CutSuffix(e.Name(), ".lock")
+			if err != nil || !isLock || !isOwnerID(id) {
+				continue
+			}
+			var f *os.File
+			if f, err = o.take(id); f != nil {
+				err = disk.RemoveLocked(f)
+				removed++
+			}
+		}
+		return err
+	})
 	if err != nil {
-		return n, fmt.Errorf("journal: clean owners: %w", err)
+		return removed, fmt.Errorf("journal: clean owners: %w", err)
 	}
-	return n, nil
+	return removed, nil
 }
 
 func (j *Journal) owners() owners { return owners{filepath.Join(j.dir, ownersDir)} }
