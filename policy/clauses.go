@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -315,7 +316,11 @@ func ordered(c []token, i int, as string, rest []token, aim Aim) int {
 	n, indefinite, j := 1, false, i-1
 	for ; j >= max(0, i-4); j-- {
 		w := c[j].word
-		if many := max(numerals[w], small(w)); many > 0 || several[w] {
+		many := numerals[w]
+		if digits, err := strconv.Atoi(w); err == nil && digits < 100 {
+			many = digits
+		}
+		if many > 0 || several[w] {
 			indefinite = true
 			if as == "s" {
 				n = max(n, many)
@@ -364,16 +369,4 @@ func (a Aim) takesIDs() bool {
 		}
 	}
 	return false
-}
-
-// small is a numeral of one or two digits; 0 for everything else.
-func small(s string) int {
-	n := 0
-	for _, r := range s {
-		if r < '0' || r > '9' || n > 9 {
-			return 0
-		}
-		n = n*10 + int(r-'0')
-	}
-	return n
 }

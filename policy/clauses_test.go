@@ -79,8 +79,8 @@ Tell me in the form of a report what doc_9001 says
 Who, if anybody, should create a report?
 Who can write and create a report?
 Did you make a report on doc_9001?
-What does doc_9001 say and can we create a report?
-How does doc_9001 work and do you create a report?
+What does doc_9001 say and can we make a report?
+How does doc_9001 work and do you make a report?
 Where doc_9001 says more, does it write a report?
 Never, under any circumstances, write a report
 Don't, under any circumstances, create a report
