@@ -72,16 +72,12 @@ func (a *attempt) Check(ctx context.Context) error {
 		return nil
 	}
 	err = a.explain(ctx, a.target, x, err)
-	suggested := a.target.Suggest(err, func(yield func(string, error) bool) {
+	suggested := a.target.Suggest(err, func() (names []string, err error) {
 		all := a.models.ListAutoPaging(ctx, api.ModelListParams{})
-		for all.Next() {
-			if !yield(all.Current().ID, nil) {
-				return
-			}
+		for len(names) < provider.MaxNames && all.Next() {
+			names = append(names, all.Current().ID)
 		}
-		if err := all.Err(); err != nil {
-			yield("", err)
-		}
+		return names, all.Err()
 	})
 	if e, ok := errors.AsType[*provider.Error](err); ok && !suggested && !a.target.Hosted && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) {
 		return provider.ErrCannotTell

@@ -116,16 +116,16 @@ func (a *attempt) Check(ctx context.Context) error {
 		return nil
 	}
 	err = a.explain(ctx, a.target, x, err)
-	a.target.Suggest(err, func(yield func(string, error) bool) {
+	a.target.Suggest(err, func() (names []string, err error) {
 		for m, err := range a.client.Models.All(ctx) {
-			name := ""
-			if m != nil {
-				name = m.Name[strings.LastIndexByte(m.Name, '/')+1:]
+			if err != nil || len(names) == provider.MaxNames {
+				return names, err
 			}
-			if !yield(name, err) || err != nil {
-				return
+			if m != nil {
+				names = append(names, m.Name[strings.LastIndexByte(m.Name, '/')+1:])
 			}
 		}
+		return names, nil
 	})
 	return err
 }

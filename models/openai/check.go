@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,7 +27,7 @@ func (a *attempt) Check(ctx context.Context) error {
 			return err
 		}
 		if e.Reason == "model_not_found" {
-			c.to.Suggest(e, each(c.names()))
+			c.to.Suggest(e, c.names)
 			return e
 		}
 	}
@@ -71,7 +70,7 @@ func (c *call) checkList() error {
 	}
 	e := c.to.Fail(c.to.Status(http.StatusNotFound), nil)
 	e.Status = http.StatusNotFound
-	c.to.Suggest(e, each(names, nil))
+	c.to.Suggest(e, func() ([]string, error) { return names, nil })
 	return e
 }
 
@@ -87,17 +86,4 @@ func (c *call) names() (names []string, err error) {
 		names = append(names, entry.ID)
 	}
 	return names, err
-}
-
-func each(names []string, err error) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, name := range names {
-			if !yield(name, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield("", err)
-		}
-	}
 }

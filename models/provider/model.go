@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
@@ -75,22 +76,18 @@ func (m *Model) GetGoogleLLMVariant() genai.Backend {
 // [ErrCannotTell]. No document is sent, and nothing tried again.
 func (m *Model) Check(ctx context.Context) error { return m.once.Check(ctx) }
 
+// MaxNames bounds how many names of a server's models are read.
+const MaxNames = 4096
+
 // Suggest makes err, where it says that there is no such model, and names can be had and
 // t's is not among them, say which of them to choose. It reports whether it does.
-func (t Target) Suggest(err error, names iter.Seq2[string, error]) bool {
+func (t Target) Suggest(err error, names func() ([]string, error)) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Status != http.StatusNotFound {
 		return false
 	}
-	const most = 4096
-	var all []string
-	for name, err := range names {
-		if err != nil || name == t.Model || len(all) == most {
-			return false
-		}
-		all = append(all, name)
-	}
-	if len(all) == 0 {
+	all, err := names()
+	if err != nil || len(all) == 0 || len(all) >= MaxNames || slices.Contains(all, t.Model) {
 		return false
 	}
 	e.Remedy = "choose another name, for example " + Shorten(all[0])
