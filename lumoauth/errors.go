@@ -172,30 +172,29 @@ func hintOf(kind error, status int, code, contentType string) string {
 	return ""
 }
 
-// wireError reads the error body of any of LumoAuth's variants. What it cannot
-// read it leaves out: the status decides.
-func wireError(body []byte) (code, message string, maxDepth int, retryAfter time.Duration) {
+// read takes over the error body of any of LumoAuth's variants. What it cannot read it
+// leaves out: the status decides.
+func (e *Error) read(body []byte) {
 	o, err := oauth.Decode(body)
 	if err != nil {
-		return "", "", 0, 0
+		return
 	}
 	for _, name := range []string{"code", "error"} {
-		if v := o.Text(name); code == "" && isCode(v) {
-			code = v
+		if v := o.Text(name); e.Code == "" && isCode(v) {
+			e.Code = v
 		}
 	}
 	for _, name := range []string{"error_description", "message", "detail", "error"} {
-		if v := o.Text(name); message == "" && v != code {
-			message = v
+		if v := o.Text(name); e.Message == "" && v != e.Code {
+			e.Message = v
 		}
 	}
 	if d, ok, err := o.Number("max_depth"); ok && err == nil && d >= 0 && d < 1<<16 {
-		maxDepth = int(d)
+		e.MaxDepth = int(d)
 	}
 	if d, ok, err := o.Seconds("retry_after"); ok && err == nil {
-		retryAfter = min(d, maxRetryAfter)
+		e.RetryAfter = min(d, maxRetryAfter)
 	}
-	return code, message, maxDepth, retryAfter
 }
 
 // isCode reports whether v has the form of a wire code, and not of prose or of a

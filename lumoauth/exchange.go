@@ -70,27 +70,18 @@ func (c *Client) ExchangeOnBehalfOf(ctx context.Context, ex Exchange) (*Delegate
 // Token returns the delegated token, exchanged anew when it is about to expire,
 // by the rules of [Client.AgentToken].
 func (d *Delegated) Token(ctx context.Context) (jit.Credential, error) {
-	t, err := d.get(ctx)
-	if err != nil {
-		return jit.Credential{}, err
-	}
-	return jit.Credential{Token: t.value, DPoP: d.c.key}, nil
+	_, credential, err := d.c.fresh(ctx, d.source)
+	return credential, err
 }
 
 // Scopes returns the scopes that were granted with the token of now; nil when the
 // server does not say, which means those asked for (RFC 6749, section 5.1).
 func (d *Delegated) Scopes(ctx context.Context) ([]string, error) {
-	t, err := d.get(ctx)
+	t, _, err := d.c.fresh(ctx, d.source)
 	if err != nil {
 		return nil, err
 	}
 	return slices.Clone(t.scopes), nil
-}
-
-func (d *Delegated) get(ctx context.Context) (*cachedToken, error) {
-	return retry(ctx, d.c, repeatSafe, func(ctx context.Context) (*cachedToken, error) {
-		return d.source.get(ctx, opExchange)
-	})
 }
 
 // exchange makes one try.

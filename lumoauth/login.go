@@ -43,13 +43,17 @@ const (
 // lifetime. Callers who come together share one login, and each can leave it with
 // its context. While a refresh fails, the old token serves until it expires.
 func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
-	t, err := retry(ctx, c, repeatSafe, func(ctx context.Context) (*cachedToken, error) {
-		return c.agent.get(ctx, opLogin)
-	})
+	_, credential, err := c.fresh(ctx, c.agent)
+	return credential, err
+}
+
+// fresh returns the token of a source, trying again as for a call that may be repeated.
+func (c *Client) fresh(ctx context.Context, s *tokenSource) (*cachedToken, jit.Credential, error) {
+	t, err := retry(ctx, c, repeatSafe, func(ctx context.Context) (*cachedToken, error) { return s.get(ctx, s.op) })
 	if err != nil {
-		return jit.Credential{}, err
+		return nil, jit.Credential{}, err
 	}
-	return jit.Credential{Token: t.value, DPoP: c.key}, nil
+	return t, jit.Credential{Token: t.value, DPoP: c.key}, nil
 }
 
 // login makes one try with the client credentials (RFC 6749, section 4.4).

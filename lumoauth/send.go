@@ -167,18 +167,15 @@ func innermost(err error) string {
 
 // refused explains an answer outside 2xx.
 func (c *Client) refused(r call, a answer, location string) *Error {
-	code, message, depth, wait := wireError(a.body)
-	if a.clean(code, maxLabel) != code {
-		code = "" // a credential dressed as a code
+	e := &Error{Op: r.op, StatusCode: a.status}
+	e.read(a.body)
+	if a.clean(e.Code, maxLabel) != e.Code {
+		e.Code = "" // a credential dressed as a code
 	}
-	e := &Error{
-		Op: r.op, StatusCode: a.status, Code: code, MaxDepth: depth,
-		Message: a.clean(message, maxMessage),
-		kind:    kindOf(a.status, code, r.asClient),
-	}
+	code := e.Code
+	e.Message, e.kind = a.clean(e.Message, maxMessage), kindOf(a.status, code, r.asClient)
 	e.hint = hintOf(e.kind, a.status, code, a.header.Get("Content-Type"))
 	e.page = strings.Contains(a.header.Get("Content-Type"), "html")
-	e.RetryAfter = wait
 	if d, ok := retryAfter(a.header, a.received); ok {
 		e.RetryAfter = d
 	}
