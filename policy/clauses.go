@@ -145,10 +145,10 @@ func mute(all []token) {
 			near = true // "I do not want you to"
 		case within[t.word] && !looks[at(-1)] && !fillers[at(-1)]:
 			hide = false // "the annex of doc_1" is not doc_1
-		case !fillers[t.word] && !(within[t.word] && near):
+		case !fillers[t.word] && !within[t.word]:
 			near = false
 		}
-		t.mute, t.out = neg || question, hide && !looks[t.word]
+		t.mute, t.out = neg || question, hide
 		begins, sentence = t.ends != 0, t.ends == '.' || t.ends == '?'
 		if sentence {
 			held = false

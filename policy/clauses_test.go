@@ -146,6 +146,7 @@ No, create a report on doc_9001
 If not, write a report
 Late or not, write a report
 Do not, as a rule, just summarize, write a report
+Do not, under any circumstances, read doc_9003. Write a report on doc_9001
 Use no jargon and this time make a report
 `, 2: `
 Write two reports on doc_9001
@@ -214,6 +215,7 @@ func TestNegatedTargets(t *testing.T) {
 		"Do not read doc_9003.\nSummarize doc_9001":                           "doc_9001",
 		"Read doc_9001, but doc_9002 first":                                   "doc_9001 doc_9002",
 		"Tell me about it. Do not read doc_9003":                              "",
+		"Avoid anything about doc_9003":                                       "",
 		"Don't use jargon. Except doc_9003, read doc_9001":                    "doc_9001",
 		"Do not use jargon, read all documents except doc_9003":               "",
 		"What's not in doc_9001?":                                             "doc_9001",
