@@ -68,10 +68,13 @@ func JSON(text []byte) []byte {
 	return out
 }
 
-// Count words n things: "1 token", "2 tokens".
+// Count words n things: "1 token", "2 tokens", "3 entries".
 func Count(n int, thing string) string {
 	if n == 1 {
 		return "1 " + thing
+	}
+	if stem, ok := strings.CutSuffix(thing, "ry"); ok {
+		thing = stem + "rie"
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -52,8 +52,8 @@ func TestJSONShowsNothingThatDrivesATerminal(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	if one, two := plain.Count(1, "token"), plain.Count(2, "token"); one != "1 token" || two != "2 tokens" {
-		t.Errorf("Count() = %q, %q", one, two)
+	if one, two, more := plain.Count(1, "entry"), plain.Count(2, "token"), plain.Count(3, "entry"); one != "1 entry" || two != "2 tokens" || more != "3 entries" {
+		t.Errorf("Count() = %q, %q, %q", one, two, more)
 	}
 }
 

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -305,7 +306,7 @@ func (k *sketch) marks(steps []Step) []mark {
 			n++
 		}
 		worst := slices.MaxFunc(steps[:n], func(a, b Step) int { return a.weight() - b.weight() })
-		m := mark{X: k.x(worst.Time), Path: worst.shape(), Class: orWord(string(worst.Tone), "plain")}
+		m := mark{X: k.x(worst.Time), Path: worst.shape(), Class: cmp.Or(string(worst.Tone), "plain")}
 		for i, s := range steps[:n] {
 			if i == 12 {
 				m.Tip += fmt.Sprintf("and %d more", n-i)

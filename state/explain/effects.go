@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/jitagent/jitagent/jit"
@@ -38,7 +39,7 @@ func (t *teller) sent(r journal.Record, c *Call) Step {
 	}
 	return Step{
 		Label: "sent " + ident(r.Method), Request: r.RequestID, Key: r.IdempotencyKey,
-		Text: sentence("Sent %s%s, with %s. Idempotency-Key %s.", request(r), again, t.credential(r.RequestID, c), orWord(ident(r.IdempotencyKey), "is not recorded")),
+		Text: sentence("Sent %s%s, with %s. Idempotency-Key %s.", request(r), again, t.credential(r.RequestID, c), cmp.Or(ident(r.IdempotencyKey), "is not recorded")),
 	}
 }
 

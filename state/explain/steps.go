@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -128,14 +129,7 @@ func (t *teller) ended(r journal.Record, c *Call) Step {
 	case "":
 		s.Label, s.Tone = "ended", ""
 	}
-	s.Text = sentence("The call ended%s: %s%s.", after(c.Began, r.Time), orWord(spoken(r.Result), "no result is recorded"), because(r.Error))
-	return s
-}
-
-func orWord(s, word string) string {
-	if s == "" {
-		return word
-	}
+	s.Text = sentence("The call ended%s: %s%s.", after(c.Began, r.Time), cmp.Or(spoken(r.Result), "no result is recorded"), because(r.Error))
 	return s
 }
 

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -106,7 +107,7 @@ func spoken(outcome string) string {
 func (c *Call) verdict() string {
 	switch c.Fate {
 	case FateEnded:
-		return orWord(spoken(c.Result), "ended")
+		return cmp.Or(spoken(c.Result), "ended")
 	case FateCut:
 		return "cut off"
 	case FateRunning:

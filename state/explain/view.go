@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ func (s *Story) view(zone *time.Location) storyView {
 		zone = time.UTC
 	}
 	anyDay := calendar{zone: zone}
-	v := storyView{Of: orWord(ident(s.Of), "the journal"), At: anyDay.full(s.At), Entries: fmt.Sprintf("%d %s", s.Entries, plural(s.Entries, "entry", "entries"))}
+	v := storyView{Of: cmp.Or(ident(s.Of), "the journal"), At: anyDay.full(s.At), Entries: plain.Count(s.Entries, "entry")}
 	for i, t := range s.Tasks {
 		v.Tasks = append(v.Tasks, t.view(fmt.Sprintf("task%d", i+1), calendar{zone, t.Opened}))
 	}
@@ -82,7 +83,7 @@ func (t *Task) view(id string, c calendar) taskView {
 	for _, e := range t.Effects {
 		v.Effects = append(v.Effects, effectView{
 			Outcome: spoken(string(e.Outcome)), Request: ident(e.Method) + " " + address(e.URL),
-			Key: orWord(ident(e.Key), "not recorded"), Sent: times(len(e.Sends)), Why: e.Why, Tone: e.tone(),
+			Key: cmp.Or(ident(e.Key), "not recorded"), Sent: times(len(e.Sends)), Why: e.Why, Tone: e.tone(),
 		})
 	}
 	return v
@@ -91,7 +92,7 @@ func (t *Task) view(id string, c calendar) taskView {
 func (t *Task) stepViews(steps []Step, c calendar) []stepView {
 	out := make([]stepView, len(steps))
 	for i, s := range steps {
-		out[i] = stepView{Time: c.exact(s.Time), Since: span(s.Time.Sub(t.Opened)), Text: s.Text, Tone: orWord(string(s.Tone), "plain")}
+		out[i] = stepView{Time: c.exact(s.Time), Since: span(s.Time.Sub(t.Opened)), Text: s.Text, Tone: cmp.Or(string(s.Tone), "plain")}
 	}
 	return out
 }

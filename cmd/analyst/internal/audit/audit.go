@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -93,7 +94,7 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.json {
 		return p.PrintJSON(report)
 	}
-	text := fmt.Sprintf("whole: %s, %s\nhead:  %s\n", counted(int(report.Entries), "entry", "entries"), counted(report.Tasks, "task", "tasks"), report.Head)
+	text := fmt.Sprintf("whole: %s, %s\nhead:  %s\n", plain.Count(int(report.Entries), "entry"), plain.Count(report.Tasks, "task"), report.Head)
 	if report.PrunedTo > 0 {
 		text += fmt.Sprintf("note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
 	}
@@ -102,13 +103,6 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	}
 	_, err = fmt.Fprintln(p.Stdout, text+"Keep the head somewhere else, and check it later with --head.")
 	return err
-}
-
-func counted(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
 }
 
 type exportOptions struct{ since, task, session string }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 // PruneCommand returns analyst prune.
@@ -58,6 +59,6 @@ func prune(ctx context.Context, p *cli.Program, olderThan string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(p.Stdout, "removed %s, and %s, from before %s\n",
-		counted(int(removed), "entry", "entries"), counted(sessions, "session", "sessions"), time.Now().Add(-age).Format(time.DateTime))
+		plain.Count(int(removed), "entry"), plain.Count(sessions, "session"), time.Now().Add(-age).Format(time.DateTime))
 	return err
 }

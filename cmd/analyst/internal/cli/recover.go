@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -54,13 +53,13 @@ func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logg
 func Done(r recovery.Report) string {
 	var parts []string
 	if r.Completed > 0 {
-		parts = append(parts, tasks(r.Completed)+" of dead processes given back")
+		parts = append(parts, plain.Count(r.Completed, "task")+" of dead processes given back")
 	}
 	if r.Expired > 0 {
-		parts = append(parts, tasks(r.Expired)+" of dead processes expired: nothing under them is valid any more")
+		parts = append(parts, plain.Count(r.Expired, "task")+" of dead processes expired: nothing under them is valid any more")
 	}
 	if r.Unknown > 0 {
-		parts = append(parts, tasks(r.Unknown)+" ended with the embedded servers of dead processes")
+		parts = append(parts, plain.Count(r.Unknown, "task")+" ended with the embedded servers of dead processes")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -69,17 +68,17 @@ func Done(r recovery.Report) string {
 func Leftover(r recovery.Report) string {
 	var parts []string
 	if r.Waiting > 0 {
-		text := tasks(r.Waiting) + " still to be given back"
+		text := plain.Count(r.Waiting, "task") + " still to be given back"
 		if r.Failure != "" {
 			text += " (" + plain.Line(r.Failure, 200) + ")"
 		}
 		parts = append(parts, text)
 	}
 	if r.Busy > 0 {
-		parts = append(parts, tasks(r.Busy)+" in the hands of another process")
+		parts = append(parts, plain.Count(r.Busy, "task")+" in the hands of another process")
 	}
 	if r.Foreign > 0 {
-		parts = append(parts, tasks(r.Foreign)+" of "+plain.Line(strings.Join(r.Authorities, ", "), 300))
+		parts = append(parts, plain.Count(r.Foreign, "task")+" of "+plain.Line(strings.Join(r.Authorities, ", "), 300))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -90,13 +89,6 @@ func LeftHint(r recovery.Report) string {
 		return "configure that authorization server and agent (" + EnvURL + ", " + EnvOrg + ", " + EnvClientID + "), then run analyst sweep; see analyst tasks"
 	}
 	return "every analyst command tries again, or run analyst sweep; see analyst tasks"
-}
-
-func tasks(n int) string {
-	if n == 1 {
-		return "1 task"
-	}
-	return fmt.Sprintf("%d tasks", n)
 }
 
 // SweepAside makes one round for the tasks of dead processes while the command does
