@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +128,68 @@ func TestEachSendingHasAProofOfItsOwn(t *testing.T) {
 	}
 	if got, err := v.Verify(sent[2], token, k.Thumbprint()); !errors.Is(err, dpop.ErrProof) || got != "" {
 		t.Errorf("a proof counts twice: %q, %v", got, err)
+	}
+}
+
+// A connection that was kept open is lost before any answer. A transport repeats what is
+// idempotent by itself; each sending has a proof of its own all the same, and what is not
+// idempotent is sent once. What goes over the wire is what it was without proofs.
+func TestALostConnectionCostsANewProof(t *testing.T) {
+	for name, tt := range map[string]struct {
+		method, body, key string
+		lost, want        int // requests that get no answer, and those that are sent
+	}{
+		"GET":                  {"GET", "", "", 1, 2},
+		"HEAD":                 {"HEAD", "", "", 1, 2},
+		"POST":                 {"POST", "x", "", 1, 1},
+		"POST with a key":      {"POST", "x", "k", 1, 2},
+		"an empty one":         {"POST", "", "k", 1, 2},
+		"DELETE with a key":    {"DELETE", "", "k", 1, 2},
+		"GET of a body":        {"GET", "x", "", 1, 2},
+		"a fresh one lost too": {"GET", "", "", 2, 2},
+	} {
+		var mu sync.Mutex
+		proofs, lost := map[string]bool{}, tt.lost
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			text, _ := io.ReadAll(r.Body)
+			if r.URL.Path == "/first" {
+				return
+			}
+			if r.Method != tt.method || string(text) != tt.body || r.Header.Get("Idempotency-Key") != tt.key || r.Method != "POST" && tt.body == "" && len(r.TransferEncoding) > 0 {
+				t.Errorf("%s: sent %s %q, %v %v", name, r.Method, text, r.Header, r.TransferEncoding)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			proofs[r.Header.Get("DPoP")] = true
+			if lost--; lost < 0 {
+				return
+			}
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = c.Close()
+		}))
+		k, base := key(t, &dpop.Client{}), &http.Transport{}
+		first := must(k.RoundTrip(base, request(t, http.MethodGet, server.URL+"/first", ""), token))
+		_, _ = io.Copy(io.Discard, first.Body)
+		_ = first.Body.Close()
+		req := must(http.NewRequestWithContext(t.Context(), tt.method, server.URL, strings.NewReader(tt.body)))
+		if tt.key != "" {
+			req.Header.Set("Idempotency-Key", tt.key)
+		}
+		resp, err := k.RoundTrip(base, req, token)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		mu.Lock()
+		if sent := tt.lost - lost; sent != tt.want || len(proofs) != sent || (err == nil) != (tt.want > tt.lost) {
+			t.Errorf("%s: sent %d times, with %d proofs, want %d: %v", name, sent, len(proofs), tt.want, err)
+		}
+		mu.Unlock()
+		base.CloseIdleConnections()
+		server.Close()
 	}
 }
 

@@ -8,13 +8,17 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -26,7 +30,7 @@ import (
 )
 
 const (
-	maxResend  = 2               // of a request whose proof was refused for want of a nonce or the time
+	maxResend  = 2               // of a request whose proof was refused for want of a nonce or the time, or never answered
 	maxServers = 64              // whose nonces are remembered
 	maxAhead   = 24 * time.Hour  // that a server's clock may differ
 	maxAnswer  = 64 << 10        // bytes of a refusal that are looked at
@@ -103,8 +107,10 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "dpop.Key("
 // bound to the key; the zero String sends it under none, as to a token endpoint. A
 // request whose proof is refused for want of a nonce, or since the clocks differ, is sent
 // again with what the server says, twice at most and only with a replayable body: such
-// a refusal says that nothing was done. The answer after that is returned as it is, see
-// [Refused]; its Request is req, which holds neither token nor proof.
+// a refusal says that nothing was done. So is an idempotent one that a connection which
+// was kept open lost before any answer: a [http.Transport] repeats it by itself, with the
+// same proof, which must count once, and is kept from that. The answer after that is
+// returned as it is, see [Refused]; its Request is req, which holds neither token nor proof.
 func (k *Key) RoundTrip(base http.RoundTripper, req *http.Request, token secret.String) (*http.Response, error) {
 	place := req.URL.Scheme + "://" + req.URL.Host
 	now := k.client.known(place)
@@ -117,38 +123,62 @@ func (k *Key) RoundTrip(base http.RoundTripper, req *http.Request, token secret.
 			}
 			return nil, fmt.Errorf("dpop: sign a proof: %w", err)
 		}
-		out := new(http.Request)
-		*out = *req
+		var reused, answered atomic.Bool
+		out := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+			GotConn:              func(c httptrace.GotConnInfo) { reused.Store(c.Reused) },
+			GotFirstResponseByte: func() { answered.Store(true) },
+		}))
 		out.Header, out.Body = req.Header.Clone(), body
 		if out.Header == nil {
 			out.Header = http.Header{}
+		}
+		if idempotent(req) {
+			if out.GetBody = nil; body == nil || body == http.NoBody {
+				out.Body = io.NopCloser(http.NoBody) // what has a body that cannot be had again is not repeated
+			}
 		}
 		out.Header.Set(Header, proof)
 		if !token.IsZero() {
 			out.Header.Set("Authorization", Scheme+" "+token.Reveal())
 		}
 		resp, err := base.RoundTrip(out)
-		if err != nil || resp == nil {
-			return resp, err
+		next, again := now, false
+		if err == nil && resp != nil {
+			if resp.Request = req; resp.Body == nil {
+				resp.Body = http.NoBody
+			}
+			next, again = k.client.learn(place, now, resp, token.IsZero())
+		} else if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
+			again = idempotent(req) && reused.Load() && !answered.Load() && req.Context().Err() == nil
 		}
-		if resp.Request = req; resp.Body == nil {
-			resp.Body = http.NoBody
-		}
-		next, again := k.client.learn(place, now, resp, token.IsZero())
 		if !again || tries == maxResend {
-			return resp, nil
+			return resp, err
 		}
 		if body != nil && body != http.NoBody {
 			if req.GetBody == nil {
-				return resp, nil
+				return resp, err
 			}
-			if body, err = req.GetBody(); err != nil {
-				return resp, nil //nolint:nilerr // the refusal is the answer
+			fresh, failed := req.GetBody()
+			if failed != nil {
+				return resp, err // which says more
 			}
+			body = fresh
 		}
-		peer.Drain(resp)
+		if resp != nil {
+			peer.Drain(resp)
+		}
 		now = next
 	}
+}
+
+// idempotent reports whether a [http.Transport] takes a request for one that may be
+// repeated: by its method (RFC 9110, section 9.2.2), or by its key.
+func idempotent(req *http.Request) bool {
+	switch req.Method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
 }
 
 // proof makes the proof for one sending (section 4.2).
