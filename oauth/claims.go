@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -82,25 +83,53 @@ func ParseIntrospection(body []byte) (Introspection, error) {
 	return Introspection{Active: true, TokenType: o.Text("token_type"), Claims: c}, nil
 }
 
-// scopes returns the scopes of scope, which some servers send as a list; nil when that is
-// not said.
-func (o Object) scopes() (all []string) {
-	for _, s := range o.Texts("scope") {
-		all = append(all, strings.Fields(s)...)
+// Scopes returns the scopes of these members, each a text (RFC 6749, section 3.3) or, as
+// some servers have it, a list of them; nil when none of them is there. Anything else is
+// an error, and so is one of them in other letters.
+func (o Object) Scopes(names ...string) (all []string, err error) {
+	for _, name := range names {
+		if err := o.once(name); err != nil {
+			return nil, err
+		}
+		if !o.Has(name) {
+			continue
+		}
+		var list []string
+		if o[name].Kind() == '"' {
+			list = []string{o.Text(name)}
+		} else if o[name].Kind() != '[' || strictjson.Unmarshal(o[name], &list) != nil {
+			return nil, fmt.Errorf("%s is neither a text nor a list of texts", name)
+		}
+		for _, s := range list {
+			all = append(all, strings.Fields(s)...)
+		}
+		if all == nil {
+			all = []string{}
+		}
 	}
-	if all == nil && o.Has("scope") {
-		return []string{}
+	return all, nil
+}
+
+// once fails where a member is there in other letters, Scope say: a reader that does not
+// tell those apart would see other rights.
+func (o Object) once(name string) error {
+	for written := range o {
+		if written != name && strings.EqualFold(written, name) {
+			return fmt.Errorf("%s is there in other letters", name)
+		}
 	}
-	return all
+	return nil
 }
 
 func (o Object) claims() (c Claims, err error) {
 	c = Claims{
 		Audience: o.Texts("aud"),
 		Username: o.Text("username"),
-		Scopes:   o.scopes(),
 		KeyBound: o.Has("cnf"),
 		JIT:      o.Flag("jit"),
+	}
+	if c.Scopes, err = o.Scopes("scope"); err != nil {
+		return Claims{}, err
 	}
 	if cnf := o.Object("cnf"); len(cnf) == 1 {
 		c.Thumbprint = cnf.Text("jkt")

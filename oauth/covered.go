@@ -15,6 +15,9 @@ import (
 // says that neither does.
 func (t Token) Covered() ([]rar.Detail, error) {
 	claims, err := t.Claims()
+	if err == nil {
+		err = claims.once(memberDetails)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -166,8 +166,12 @@ func (o Object) Unix(name string) (time.Time, error) {
 
 // Details reads authorization details, one object or an array. Absent and null
 // read as nil, which means that the server does not say; an empty array is an
-// error, since it would mean a token for nothing.
+// error, since it would mean a token for nothing, and so is a member of that name in
+// other letters.
 func (o Object) Details() ([]rar.Detail, error) {
+	if err := o.once(memberDetails); err != nil {
+		return nil, err
+	}
 	if !o.Has(memberDetails) {
 		return nil, nil
 	}

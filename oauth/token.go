@@ -64,7 +64,9 @@ func ParseToken(body []byte, bound bool) (Token, error) {
 	if t.Details, err = o.Details(); err != nil {
 		return Token{}, err
 	}
-	t.Scopes = o.scopes()
+	if t.Scopes, err = o.Scopes("scope"); err != nil {
+		return Token{}, err
+	}
 	return t, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"maps"
 	"net/http"
@@ -398,6 +399,39 @@ func TestDemandedScopes(t *testing.T) {
 		}
 		if form := s.Sent("/token")[0]; form.Get("scope") != "a b" || form.Has("authorization_details") {
 			t.Errorf("the server was sent %v", form)
+		}
+	}
+}
+
+// What the token itself names counts too, under either name and however it is written; what
+// two readers may read in two ways is not used.
+func TestScopesOfTheTokenItself(t *testing.T) {
+	for said, want := range map[string]error{
+		`{"scp":["docs:read"]}`:           nil,
+		`{"scope":"docs:read","scp":"x"}`: jit.ErrOvergrant,
+		`{"scp":["docs:read","admin"]}`:   jit.ErrOvergrant,
+		`{"scp":"docs:read admin"}`:       jit.ErrOvergrant,
+		`{"scope":["admin"]}`:             jit.ErrOvergrant,
+		`{"scp":[["admin"]]}`:             jit.ErrOvergrant,
+		`{"scope":{"admin":true}}`:        jit.ErrOvergrant,
+		`{"Scope":"admin"}`:               jit.ErrOvergrant,
+		`{"Authorization_Details":[]}`:    jit.ErrOvergrant,
+		`Scope`:                           jit.ErrSpent,
+		`Authorization_Details`:           jit.ErrSpent,
+	} {
+		s := &fake.Server{Answer: on("/token", func(form url.Values, status int, body map[string]any) (int, map[string]any) {
+			if body["access_token"] = "e30." + base64.RawURLEncoding.EncodeToString([]byte(said)) + ".e30"; said[0] != '{' {
+				body[said] = "admin" // in the answer
+			}
+			return status, body
+		})}
+		cfg := config(s, oauthz.ClientCredentials)
+		scopes(&cfg)
+		client := must(oauthz.New(cfg))
+		task := must(client.CreateTask(t.Context(), jit.TaskSpec{}))
+		d := must(client.Request(t.Context(), jit.Request{TaskID: task.ID, Detail: read("doc_1")}))
+		if issued, err := client.Token(t.Context(), d.RequestID); !errors.Is(err, want) || (err == nil) == issued.Token.IsZero() {
+			t.Errorf("%s: Token() = %v, want %v", said, err, want)
 		}
 	}
 }

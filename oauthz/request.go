@@ -499,14 +499,15 @@ func (c *Client) issued(r record, key *dpop.Key) (jit.Issued, error) {
 	}
 	said, err := t.Covered()
 	claims, claimsErr := t.Claims()
-	if err = errors.Join(err, claimsErr); err != nil {
+	own, ownErr := claims.Scopes("scope", "scp") // Entra and Okta have scp
+	if err = errors.Join(err, claimsErr, ownErr); err != nil {
 		return jit.Issued{}, fmt.Errorf("%w: %w", jit.ErrOvergrant, err)
 	}
 	if c.cfg.Mode == TokenExchange && t.Answer.Text("issued_token_type") != typeAccessToken {
 		return jit.Issued{}, errors.New("it is not said to be an access token")
 	}
 	// Of the token's own scopes those count that its answer leaves out.
-	got := c.beyond(append(t.Scopes, strings.Fields(strings.Join(claims.Texts("scope"), " "))...))
+	got := c.beyond(append(t.Scopes, own...))
 	var asked []string
 	asks, _ := c.typeOf(r.Detail)
 	if asks.Scopes != nil {
