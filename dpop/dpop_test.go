@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/secret"
@@ -283,6 +284,15 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Errorf("%s: the error quotes: %v", name, err)
 		}
 	}
+	// Who knows the jti of another's proof cannot use it up.
+	v, claims := verifier(t, nil), good()
+	for _, k := range []*ecdsa.PrivateKey{p256, other} {
+		r := request(t, http.MethodGet, place, "")
+		r.Header.Set("DPoP", sign(claims, jose.ES256, k, k.Public(), "dpop+jwt"))
+		if _, err := v.Verify(r, token, ""); err != nil {
+			t.Errorf("a jti that another key has: %v", err)
+		}
+	}
 }
 
 func hashOf(token secret.String) string {
@@ -353,6 +363,85 @@ func TestNonces(t *testing.T) {
 		resp, err := key(t, &dpop.Client{}).RoundTrip(refuses, request(t, http.MethodGet, place, ""), token)
 		if err != nil || !dpop.Refused(resp) || n != tt.most {
 			t.Errorf("%s: %d sendings, %v, want %d", name, n, err, tt.most)
+		}
+	}
+}
+
+// telling answers with a nonce of each server's own, and tells what proofs have.
+func telling(had *[]string) roundTripper {
+	return func(r *http.Request) (*http.Response, error) {
+		var claims struct{ Nonce string }
+		jws := must(jose.ParseSignedCompact(r.Header.Get("DPoP"), []jose.SignatureAlgorithm{jose.ES256}))
+		if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &claims); err != nil {
+			return nil, err
+		}
+		*had = append(*had, claims.Nonce)
+		rec := httptest.NewRecorder()
+		rec.Header().Set("DPoP-Nonce", "of-"+r.URL.Host)
+		return rec.Result(), nil
+	}
+}
+
+// A nonce is for the server that it came from: another learns nothing by it. So many are
+// remembered.
+func TestNoncesAreOfOneServer(t *testing.T) {
+	k := key(t, &dpop.Client{})
+	var had []string
+	ask := func(host string) {
+		_ = must(k.RoundTrip(telling(&had), request(t, http.MethodGet, "https://"+host+"/x", ""), token)).Body.Close()
+	}
+	for _, host := range []string{"a", "b", "a:8443", "a"} {
+		ask(host)
+	}
+	if diff := cmp.Diff([]string{"", "", "", "of-a"}, had); diff != "" {
+		t.Errorf("nonces (-want +got):\n%s", diff)
+	}
+	for i := range 64 {
+		ask(fmt.Sprint("n", i))
+	}
+	had = nil
+	ask("n63")
+	ask("a")
+	if diff := cmp.Diff([]string{"of-n63", ""}, had); diff != "" {
+		t.Errorf("nonces after many servers (-want +got):\n%s", diff)
+	}
+}
+
+// An API refuses a proof with 401 only (section 7.1).
+func TestAnotherStatusIsNoRefusalOfAProof(t *testing.T) {
+	n := 0
+	resp := must(key(t, &dpop.Client{}).RoundTrip(roundTripper(func(*http.Request) (*http.Response, error) {
+		n++
+		rec := httptest.NewRecorder()
+		rec.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+		rec.Header().Set("DPoP-Nonce", "n")
+		rec.WriteHeader(http.StatusBadRequest)
+		return rec.Result(), nil
+	}), request(t, http.MethodGet, place, ""), token))
+	_ = resp.Body.Close()
+	if n != 1 || dpop.Refused(resp) {
+		t.Errorf("sent %d times, refused: %v", n, dpop.Refused(resp))
+	}
+}
+
+// A nonce that another process made is good, but none that was made for later.
+func TestNoncesOfTheFuture(t *testing.T) {
+	for ahead, want := range map[time.Duration]error{time.Minute: nil, 6 * time.Minute: dpop.ErrNonce} {
+		shared := func(c *dpop.Config) { c.Nonces, c.NonceKey = true, make([]byte, 32) }
+		there := verifier(t, func(c *dpop.Config) {
+			shared(c)
+			c.Now = func() time.Time { return time.Now().Add(ahead) }
+		})
+		k := key(t, &dpop.Client{})
+		_ = must(k.RoundTrip(roundTripper(func(*http.Request) (*http.Response, error) {
+			rec := httptest.NewRecorder()
+			rec.Header().Set("DPoP-Nonce", there.Nonce())
+			return rec.Result(), nil
+		}), request(t, http.MethodGet, place, ""), token)).Body.Close()
+		r := request(t, http.MethodGet, place, "")
+		r.Header.Set("DPoP", proof(t, k, http.MethodGet, place, token))
+		if _, err := verifier(t, shared).Verify(r, token, ""); !errors.Is(err, want) {
+			t.Errorf("made %v ahead: %v, want %v", ahead, err, want)
 		}
 	}
 }
@@ -430,10 +519,11 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and forgotten only when it is too old to be sent again.
+// What is remembered is bounded, and forgotten only when it is too old to be sent again. A
+// client that fills it with proofs leaves room to others.
 func TestReplaysAreRefusedForAsLongAsTheyCouldCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v, k := verifier(t, func(c *dpop.Config) { c.Proofs = 2 }), key(t, &dpop.Client{})
+		v, k := verifier(t, func(c *dpop.Config) { c.Proofs = 6 }), key(t, &dpop.Client{})
 		send := func(text string) error {
 			r := request(t, http.MethodGet, place, "")
 			r.Header.Set("DPoP", text)
@@ -454,9 +544,13 @@ func TestReplaysAreRefusedForAsLongAsTheyCouldCount(t *testing.T) {
 			time.Sleep(45 * time.Second) // so that what is remembered changes its place at any age
 		}
 		time.Sleep(time.Hour)
-		for i, want := range []error{nil, nil, dpop.ErrFull, dpop.ErrFull} {
-			if err := send(proof(t, k, http.MethodGet, place, token)); !errors.Is(err, want) {
-				t.Errorf("proof %d: %v, want %v", i, err, want)
+		other, third := key(t, &dpop.Client{}), key(t, &dpop.Client{})
+		for i, tt := range []struct {
+			key  *dpop.Key
+			want error
+		}{{k, nil}, {k, nil}, {k, nil}, {k, dpop.ErrFull}, {other, nil}, {k, dpop.ErrFull}, {other, nil}, {other, dpop.ErrFull}, {third, nil}, {third, dpop.ErrFull}} {
+			if err := send(proof(t, tt.key, http.MethodGet, place, token)); !errors.Is(err, tt.want) {
+				t.Errorf("proof %d: %v, want %v", i, err, tt.want)
 			}
 		}
 	})

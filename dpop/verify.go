@@ -33,8 +33,8 @@ var (
 	ErrProof = errors.New("dpop: proof not valid")
 	// ErrNonce says that it lacks a nonce of this server's, or has an old one: [CodeNonce].
 	ErrNonce = errors.New("dpop: a nonce is wanted")
-	// ErrFull says that it cannot be known whether a proof came before, since there are
-	// too many. It is refused: whoever can fill a memory must not make it forget.
+	// ErrFull says that it could not be known of a proof whether it came before, since its
+	// key made too many. It is refused: whoever can fill a memory must not make it forget.
 	ErrFull = errors.New("dpop: too many proofs at once")
 )
 
@@ -56,7 +56,9 @@ type Config struct {
 	NonceKey []byte
 
 	// Proofs is how many proofs are taken within two Windows; 0 is 100 000, for which
-	// some 10 MB are needed.
+	// some 20 MB are needed. A key may have as many of them as are left to others: alone
+	// half, and where n have that many, each one in n+1. So no client shuts out others
+	// with the tokens that it can get, but for one that gets them for any number of keys.
 	Proofs int
 
 	// Now tells the time; nil is time.Now.
@@ -77,7 +79,8 @@ type Verifier struct {
 	now    func() time.Time
 
 	mu     sync.Mutex
-	since  time.Time // when seen was begun
+	since  time.Time      // when seen was begun
+	of     map[string]int // how many of seen are a key's
 	seen   map[[16]byte]struct{}
 	before map[[16]byte]struct{}
 }
@@ -119,7 +122,7 @@ func (v *Verifier) Verify(r *http.Request, token secret.String, bound string) (t
 	case bound != "" && thumbprint != bound:
 		return "", invalid("made with another key than the token's")
 	}
-	if err := v.once(sha256.Sum256([]byte(thumbprint + " " + id))); err != nil {
+	if err := v.once(thumbprint, id); err != nil {
 		return "", err
 	}
 	return thumbprint, nil
@@ -238,7 +241,8 @@ func (v *Verifier) fresh(nonce string, now time.Time) bool {
 
 // once remembers a proof for as long as it could be sent again: two windows, since it may
 // have been made one ahead of now.
-func (v *Verifier) once(sum [sha256.Size]byte) error {
+func (v *Verifier) once(key, jti string) error {
+	sum := sha256.Sum256([]byte(key + " " + jti))
 	id := [16]byte(sum[:])
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -246,16 +250,17 @@ func (v *Verifier) once(sum [sha256.Size]byte) error {
 		if now.Sub(v.since) > 4*v.window {
 			clear(v.seen)
 		}
-		v.before, v.seen, v.since = v.seen, map[[16]byte]struct{}{}, now
+		v.before, v.seen, v.of, v.since = v.seen, map[[16]byte]struct{}{}, map[string]int{}, now
 	}
 	_, seen := v.seen[id]
 	_, before := v.before[id]
 	switch {
 	case seen || before:
 		return invalid("it was sent before")
-	case len(v.seen) >= v.most:
+	case v.of[key] >= v.most-len(v.seen):
 		return ErrFull
 	}
 	v.seen[id] = struct{}{}
+	v.of[key]++
 	return nil
 }

@@ -269,6 +269,7 @@ func TestConfigOfProofs(t *testing.T) {
 		"no location":      func(c *resource.Config) { c.Location = "" },
 		"no origin":        func(c *resource.Config) { c.Location = "https://api.example.com/v1" },
 		"none such":        func(c *resource.Config) { c.DPoP = 3 },
+		"no proofs":        func(c *resource.Config) { c.Proofs = -1 },
 		"nonces of nobody": func(c *resource.Config) { c.DPoP, c.Nonces = resource.NoDPoP, true },
 	} {
 		cfg := good

@@ -67,9 +67,12 @@ type Config struct {
 	DPoP DPoP
 	// Nonces says that proofs must have a nonce of this Verifier's (section 9): clients
 	// get it with every answer, and a first request costs one round trip more. NonceKey
-	// is for several processes, which take each other's, see [dpop.Config].
+	// is for several processes, which take each other's. Proofs is how many are taken
+	// within two minutes, and 0 is 100 000; what is beyond a key's share of them is
+	// ErrUnavailable. See [dpop.Config].
 	Nonces   bool
 	NonceKey []byte
+	Proofs   int
 
 	// Leeway is how far the clocks may differ; 0 is 10 seconds, negative is none.
 	Leeway time.Duration
@@ -207,7 +210,7 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	var proofs *dpop.Verifier
 	if cfg.DPoP != NoDPoP {
 		var err error
-		if proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.Location, Nonces: cfg.Nonces, NonceKey: cfg.NonceKey, Now: cfg.Now}); err != nil {
+		if proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.Location, Nonces: cfg.Nonces, NonceKey: cfg.NonceKey, Proofs: cfg.Proofs, Now: cfg.Now}); err != nil {
 			return nil, fmt.Errorf("resource: configuration of proofs, for which Location is the origin: %w", err)
 		}
 	}
