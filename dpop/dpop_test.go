@@ -565,7 +565,7 @@ func TestKeysAreNotShown(t *testing.T) {
 			}
 		}
 	}
-	if text, err := json.Marshal(any(k)); err != nil || string(text) != "{}" {
+	if text, err := json.Marshal([]any{k}); err != nil || string(text) != "[{}]" {
 		t.Errorf("JSON: %s, %v", text, err)
 	}
 	jws := must(jose.ParseSignedCompact(proof(t, k, http.MethodGet, place, token), []jose.SignatureAlgorithm{jose.ES256}))
