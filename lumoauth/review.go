@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -50,15 +51,41 @@ type Decided struct {
 // A PendingList is what a reviewer may decide.
 type PendingList struct {
 	Requests []PendingRequest
-	// More says that the server has further requests which it did not list.
+	// More says that there are further requests: the list would be over 20 pages long,
+	// or the server does not give its next page.
 	More bool
 }
+
+// maxPages is how many pages of requests [Client.Pending] reads.
+const maxPages = 20
 
 // Pending lists the requests that wait for a decision. user is the token of a
 // person with the permission jit.approve: agents get [ErrForbidden].
 func (c *Client) Pending(ctx context.Context, user secret.String) (PendingList, error) {
-	r := call{op: "list pending requests", method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}
-	return ask(ctx, r, c.asUser(user), decodePending)
+	all := PendingList{More: true}
+	known := map[string]bool{} // pages shift while others decide, or are all the same one
+	for page := 1; all.More && page <= maxPages; page++ {
+		r := call{op: "list pending requests", method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}
+		if page > 1 {
+			r.path += "?page=" + strconv.Itoa(page)
+		}
+		next, err := ask(ctx, r, c.asUser(user), decodePending)
+		if err != nil {
+			return PendingList{}, err
+		}
+		all.More = next.More
+		before := len(all.Requests)
+		for _, p := range next.Requests {
+			if !known[p.RequestID] {
+				known[p.RequestID] = true
+				all.Requests = append(all.Requests, p)
+			}
+		}
+		if len(all.Requests) == before {
+			break
+		}
+	}
+	return all, nil
 }
 
 // decodePending reads the list under any of the names in use, or a bare array. An

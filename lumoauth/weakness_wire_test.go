@@ -72,6 +72,39 @@ func TestWeakness21_PendingReadsEveryKey(t *testing.T) {
 	}
 }
 
+// All that waits is listed, page after page, until there are no more or too many.
+func TestPendingReadsEveryPage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		page func(n int) (ids string, more bool)
+		want int
+		more bool
+	}{
+		"three": {func(n int) (string, bool) { return fmt.Sprint(n), n < 3 }, 3, false},
+		// Pages shift while others decide.
+		"shifting": {func(n int) (string, bool) { return fmt.Sprint(n, " ", n+1), n < 3 }, 4, false},
+		"endless":  {func(n int) (string, bool) { return fmt.Sprint(n), true }, maxPages, true},
+		"the same": {func(int) (string, bool) { return "1", true }, 1, true},
+	} {
+		f := newFake(nil)
+		f.routes[pendingRoute] = func(w http.ResponseWriter, r *http.Request) {
+			n := 1
+			if r.URL.RawQuery != "" {
+				_, _ = fmt.Sscanf(r.URL.RawQuery, "page=%d", &n) // or 1
+			}
+			ids, more := tt.page(n)
+			var items []string
+			for id := range strings.FieldsSeq(ids) {
+				items = append(items, `{"request_id":"jit_`+id+`"}`)
+			}
+			_, _ = fmt.Fprintf(w, `{"data":[%s],"pagination":{"hasNextPage":%t}}`, strings.Join(items, ","), more)
+		}
+		got, err := inMemory(t, f).Pending(t.Context(), secret.New("user-token"))
+		if err != nil || len(got.Requests) != tt.want || got.More != tt.more {
+			t.Errorf("%s: %d requests, more %t (%v), want %d, %t", name, len(got.Requests), got.More, err, tt.want, tt.more)
+		}
+	}
+}
+
 // SDKs use evaluate to close a task; the API checks a task with it.
 func TestWeakness22_EvaluateChecksAndDoesNotClose(t *testing.T) {
 	f := newFake(map[string]http.HandlerFunc{evaluateRoute: inTurn(

@@ -78,7 +78,7 @@ func TestOnePromptForThreeProcesses(t *testing.T) {
 		}
 	}
 	person := cli.EmbeddedReviewer(servers, client)
-	list, err := person.Pending(t.Context())
+	list, _, err := person.Pending(t.Context())
 	prompts := approval.Together(list)
 	if err != nil || len(list) != 3 || len(prompts) != 1 || strings.Count(prompts[0].Text(), "\ntask ") != 3 {
 		t.Fatalf("%d requests in %d prompts (%v), want 3 in one that names each task:\n%v", len(list), len(prompts), err, prompts)
@@ -94,7 +94,7 @@ func TestOnePromptForThreeProcesses(t *testing.T) {
 		}
 		results += n
 	}
-	if list, err = person.Pending(t.Context()); results != 100 || len(list) != 0 || err != nil {
+	if list, _, err = person.Pending(t.Context()); results != 100 || len(list) != 0 || err != nil {
 		t.Errorf("%d results, %d requests still wait (%v), want 100 and none", results, len(list), err)
 	}
 }

@@ -38,7 +38,7 @@ type person struct {
 }
 
 // Pending implements [approval.Decider].
-func (p *person) Pending(context.Context) ([]approval.Request, error) {
+func (p *person) Pending(context.Context) (_ []approval.Request, more bool, _ error) {
 	list, err := inState(func(c *call) (any, error) {
 		var list []approval.Request
 		for _, r := range c.st.pending(c.s.cfg.RedemptionWindow, c.now) {
@@ -47,9 +47,9 @@ func (p *person) Pending(context.Context) ([]approval.Request, error) {
 		return list, nil
 	})(&call{s: p.s, now: p.s.cfg.Now()})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return list.([]approval.Request), nil
+	return list.([]approval.Request), false, nil
 }
 
 // Decide implements [approval.Decider].

@@ -204,17 +204,21 @@ func (p *Page) file(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Page) list(w http.ResponseWriter, r *http.Request) {
-	list, err := p.cfg.Decider.Pending(r.Context())
+	list, more, err := p.cfg.Decider.Pending(r.Context())
 	if err != nil {
 		p.show(w, http.StatusBadGateway, view{Problem: "The requests could not be read."})
 		return
 	}
-	p.show(w, http.StatusOK, view{List: true, Requests: Together(list)})
+	v := view{List: true, Requests: Together(list)}
+	if more {
+		v.Problem = "More requests wait than can be listed: the newest are missing here."
+	}
+	p.show(w, http.StatusOK, v)
 }
 
 // find returns a request that waits, with those that ask the same; nil where it does not.
 func (p *Page) find(ctx context.Context, id string) *Request {
-	list, err := p.cfg.Decider.Pending(ctx)
+	list, _, err := p.cfg.Decider.Pending(ctx)
 	if err != nil {
 		return nil
 	}

@@ -79,8 +79,9 @@ type Decision struct {
 
 // A Decider is where requests are decided. Its methods may be called concurrently.
 type Decider interface {
-	// Pending returns the requests that wait, the oldest first.
-	Pending(ctx context.Context) ([]Request, error)
+	// Pending returns the requests that wait, the oldest first, and whether there are
+	// more than it can list.
+	Pending(ctx context.Context) (list []Request, more bool, err error)
 
 	// Decide decides a request. The first decision counts: a later one fails with an
 	// error that wraps [ErrDecided], and one about something else than what waits with

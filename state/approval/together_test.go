@@ -22,9 +22,12 @@ import (
 type recorder struct {
 	ids, digests []string
 	pending      []approval.Request
+	more         bool
 }
 
-func (r *recorder) Pending(context.Context) ([]approval.Request, error) { return r.pending, nil }
+func (r *recorder) Pending(context.Context) ([]approval.Request, bool, error) {
+	return r.pending, r.more, nil
+}
 
 func (r *recorder) Decide(_ context.Context, id string, d approval.Decision) error {
 	r.ids, r.digests = append(r.ids, id), append(r.digests, d.Digest)

@@ -95,9 +95,12 @@ func (o options) with(ctx context.Context, p *cli.Program, do func(options, cont
 }
 
 func (o options) list(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
-	list, err := d.Pending(ctx)
+	list, more, err := d.Pending(ctx)
 	if err != nil {
 		return err
+	}
+	if more {
+		p.Note("more requests wait than can be listed: the newest are missing here")
 	}
 	if o.json {
 		shown := make([]any, len(list))
@@ -136,9 +139,13 @@ func withDigest(r approval.Request) any {
 // find returns what is meant: a request by its id or the beginning of one, or the only
 // or the latest question, with all that ask it.
 func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, error) {
-	list, err := d.Pending(ctx)
+	list, more, err := d.Pending(ctx)
 	if err != nil {
 		return approval.Request{}, err
+	}
+	hint := "analyst approvals list shows what waits; what was decided or ran out no longer does"
+	if more {
+		hint = "more requests wait than can be listed: decide some of the " + plain.Count(len(list), "request") + " that are, and ask again"
 	}
 	if o.id == "" || o.id == cli.Last { // not a request, but a question
 		list = approval.Together(list)
@@ -151,12 +158,13 @@ func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, e
 	switch {
 	case len(list) == 0:
 		return approval.Request{}, cli.Failf("", "nothing waits for a person")
+	case more && o.id == cli.Last:
+		return approval.Request{}, cli.Failf(hint, "the latest request is not known")
 	case len(list) > 1 && o.id == "":
 		return approval.Request{}, cli.Usagef("%s wait: name one", plain.Count(len(list), "request"))
 	}
 	slices.Reverse(list) // they come in the order in which they were made
-	return cli.Pick(list, func(r approval.Request) string { return r.ID }, o.id, "waiting request",
-		"analyst approvals list shows what waits; what was decided or ran out no longer does")
+	return cli.Pick(list, func(r approval.Request) string { return r.ID }, o.id, "waiting request", hint)
 }
 
 func (o options) show(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {

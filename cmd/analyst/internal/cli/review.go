@@ -61,14 +61,14 @@ func (p *Program) ReviewerFrom(file string, client *lumoauth.Client) *Reviewer {
 }
 
 // Pending implements [approval.Decider].
-func (r *Reviewer) Pending(ctx context.Context) ([]approval.Request, error) {
+func (r *Reviewer) Pending(ctx context.Context) (_ []approval.Request, more bool, err error) {
 	token, err := r.Token()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	list, err := r.Client.Pending(ctx, token)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	out := make([]approval.Request, len(list.Requests))
 	for i, p := range list.Requests {
@@ -90,7 +90,7 @@ func (r *Reviewer) Pending(ctx context.Context) ([]approval.Request, error) {
 		}
 		out[i] = q
 	}
-	return out, nil
+	return out, list.More, nil
 }
 
 // Became returns what became of a request; "" where that is not known. Only the agent is

@@ -157,14 +157,17 @@ func (d *desk) ask(ctx, asking context.Context, ids []string, end time.Time) {
 
 // question shows requests, and enters what the person says about them.
 func (d *desk) question(ctx, asking context.Context, ids []string, end time.Time) error {
-	list, err := d.decider.Pending(asking)
+	list, more, err := d.decider.Pending(asking)
 	if err != nil {
 		return err
 	}
 	list = slices.DeleteFunc(approval.Together(list), func(r approval.Request) bool {
 		return !slices.ContainsFunc(r.All(), func(one approval.Request) bool { return slices.Contains(ids, one.ID) })
 	})
-	if len(list) == 0 {
+	switch {
+	case len(list) == 0 && more:
+		return errors.New("more requests wait than can be listed, and this is not among them: decide the others, see analyst approvals list")
+	case len(list) == 0:
 		return nil // decided meanwhile
 	}
 	var b strings.Builder
