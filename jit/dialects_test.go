@@ -186,6 +186,45 @@ func TestDemandOfNothing(t *testing.T) {
 	}
 }
 
+// A demand that cannot be read is none for the token: nobody is asked again, and the tool
+// learns why.
+func TestUnreadableStepUpIsNoVoidToken(t *testing.T) {
+	for _, text := range []string{
+		`error="insufficient_user_authentication", acr_values="gold`,
+		`error="insufficient_user_authentication", max_age=60, max_age=70`,
+		`error="insufficient_scope", scope="a", scope="b"`,
+	} {
+		authority := &fake.Authority{}
+		c := offline(t, jit.Config{Authority: authority}, nil).over(fake.Transport{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "Bearer "+fake.BaseToken {
+				dialects["L, header"](w, read("doc_1"))
+				return
+			}
+			bearerError(w, 401, text)
+		})})
+		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrUnreadable) || len(authority.Requests()) != 1 {
+			t.Errorf("%s: GET = %v after %d requests, want unreadable after 1", text, err, len(authority.Requests()))
+		}
+	}
+}
+
+// An API may name the scopes of its tokens beside what it demands, which is what counts.
+func TestDetailsInTheBodyBeatScopes(t *testing.T) {
+	authority := &fake.Authority{}
+	c := offline(t, jit.Config{Authority: authority}, nil).over(fake.Transport{Handler: speaking(func(w http.ResponseWriter, d rar.Detail) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="api", scope="docs:read"`)
+		dialects["L, body"](w, d)
+	})})
+	resp, err := c.get(t.Context(), "doc_1", rar.Scopes("docs:read"), read("doc_1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if asked := authority.Asked(); resp.StatusCode != 200 || len(asked) != 1 || asked[0].IsScopes() {
+		t.Errorf("GET = %s after asking for %v", resp.Status, asked)
+	}
+}
+
 // signed is an API that signs its challenges, of transactions that it numbers.
 var signed = sync.OnceValue(func() (s struct {
 	sign   func(d rar.Detail) string

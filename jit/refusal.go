@@ -25,7 +25,7 @@ func (a *attempt) readChallenge(resp *http.Response) (*challenge.Challenge, erro
 	}
 	ch, err := a.t.Transactions.Parse(resp.StatusCode, resp.Header, nil, thumbprint)
 	bad, _ := errors.AsType[*challenge.MalformedError](err)
-	if errors.Is(err, challenge.ErrNone) || bad != nil && bad.Source == challenge.SourceBody {
+	if errors.Is(err, challenge.ErrNone) || bad != nil && bad.Source == challenge.SourceBody || err == nil && ch.Error == "" {
 		body, fault := peer.Peek(resp, challenge.MaxBody, maxRefusal)
 		if fault != nil || len(body) > challenge.MaxBody {
 			body = nil // no demand is that long

@@ -147,48 +147,44 @@ func (s *scanner) param(c *AuthChallenge, name string) error {
 	return s.endOfElement()
 }
 
+// wants has the parameters in which a challenge of an error code says what it demands.
+var wants = map[string][]string{
+	ErrorCode: {MemberDetails}, RemediationCode: {ParamRemediation}, TransactionCode: {ParamTransaction},
+	ScopeCode: {paramScope}, LoginCode: {paramClasses, paramAge},
+}
+
 // authenticate is what WWW-Authenticate says about a demand.
 type authenticate struct {
-	bearer      []AuthChallenge
 	demands     bool            // one has the error code [ErrorCode]
 	foreign     string          // the first other error, if any
 	description string          // beside [ErrorCode]
 	carriers    []AuthChallenge // those whose parameters are to hold details
+	stepUps     []AuthChallenge // those that want scopes or a login
+	several     bool            // more is demanded than one of them says
 	err         error           // the field cannot be read
 	suspect     bool            // and it may well have held a demand
 }
 
-// several reports that more is demanded than the first carrier says.
-func (a authenticate) several() bool {
-	return len(a.carriers) > 1 || a.carriers[0].Params[MemberError] != ErrorCode && a.demands
-}
-
 // readAuthenticate reads the field, and in it challenges that are signed if they count.
-// One that cannot be read is suspect when it mentions an error code that demands details,
-// or is too long to look.
+// One that cannot be read is suspect when it mentions an error code that demands
+// something, or is too long to look.
 func readAuthenticate(h http.Header, signed bool) authenticate {
 	lines := fieldLines(h, fieldAuthenticate)
 	challenges, err := readChallenges(lines)
 	if err != nil {
-		tooLong := checkSize(lines) != nil
-		text := strings.Join(lines, "\n")
-		return authenticate{err: err, suspect: tooLong || mentions(text, RemediationCode) || signed && mentions(text, TransactionCode)}
+		suspect, text := checkSize(lines) != nil, strings.Join(lines, "\n")
+		for code := range wants {
+			suspect = suspect || mentions(text, code) && (signed || code != TransactionCode)
+		}
+		return authenticate{err: err, suspect: suspect}
+	}
+	bearer, bound := ofScheme(challenges, Scheme), ofScheme(challenges, dpop.Scheme)
+	says := func(c AuthChallenge) bool { return c.Params[MemberError]+c.Params[paramScope] != "" }
+	if !slices.ContainsFunc(bearer, says) { // it is said to those whose tokens are bound to a key
+		bearer, bound = append(bearer, bound...), nil
 	}
 	var a authenticate
-	for _, c := range challenges {
-		if strings.EqualFold(c.Scheme, Scheme) {
-			a.bearer = append(a.bearer, c)
-		}
-	}
-	says := func(c AuthChallenge) bool { return c.Params[MemberError]+c.Params[paramScope] != "" }
-	if !slices.ContainsFunc(a.bearer, says) { // the same is said to those whose tokens are bound to a key
-		for _, c := range challenges {
-			if strings.EqualFold(c.Scheme, dpop.Scheme) {
-				a.bearer = append(a.bearer, c)
-			}
-		}
-	}
-	for _, c := range a.bearer {
+	for _, c := range bearer {
 		code := c.Params[MemberError]
 		if _, inside := c.Params[MemberDetails]; inside && code == ErrorCode || code == RemediationCode || signed && code == TransactionCode {
 			a.carriers = append(a.carriers, c)
@@ -201,7 +197,45 @@ func readAuthenticate(h http.Header, signed bool) authenticate {
 			a.foreign = code
 		}
 	}
+	for _, c := range bearer {
+		switch code := c.Params[MemberError]; {
+		case code == ScopeCode, code == LoginCode,
+			code == "" && a.foreign == "" && !a.demands && c.Params[paramScope] != "": // as servers of the MCP Go SDK answer
+			a.stepUps = append(a.stepUps, c)
+		}
+	}
+	switch {
+	case len(a.carriers) > 0:
+		a.several = len(a.carriers)+len(a.stepUps) > 1 || a.carriers[0].Params[MemberError] != ErrorCode && a.demands
+	case !a.demands:
+		a.several = len(a.stepUps) > 1
+	}
+	if a.demands || len(a.carriers)+len(a.stepUps) > 0 {
+		a.several = a.several || slices.ContainsFunc(bound, func(c AuthChallenge) bool {
+			return !slices.ContainsFunc(bearer, func(b AuthChallenge) bool { return repeats(c, b) })
+		})
+	}
 	return a
+}
+
+func ofScheme(all []AuthChallenge, scheme string) (found []AuthChallenge) {
+	for _, c := range all {
+		if strings.EqualFold(c.Scheme, scheme) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// repeats reports whether c, of another scheme than b, demands nothing or what b demands.
+func repeats(c, b AuthChallenge) bool {
+	code := c.Params[MemberError]
+	for _, name := range wants[code] {
+		if b.Params[MemberError] != code || b.Params[name] != c.Params[name] {
+			return false
+		}
+	}
+	return true
 }
 
 // mentions reports whether text names the error code, in any case. [RemediationCode]

@@ -114,10 +114,6 @@ func malformed(source Source, reason string, cause error) error {
 	return &MalformedError{Source: source, Reason: reason, cause: cause}
 }
 
-func severalDemands() error {
-	return malformed(SourceHeader, "several demands in "+fieldAuthenticate, nil)
-}
-
 // Parse reads the demand of a response. Body is what the caller read of the
 // response's body, bounded by the caller and decoded of any transfer coding; it
 // may be nil. Parse keeps neither header nor body.
@@ -136,13 +132,16 @@ func severalDemands() error {
 // which says all by itself, but it spoils the body. One whose only error is
 // another, such as invalid_token, contradicts either.
 //
-// Where no details are announced, scopes in WWW-Authenticate count, with the error
-// insufficient_scope or without one, and so does the wish for another login.
+// Where no details are announced there, the wish for another login counts, and so do
+// scopes: with the error insufficient_scope, or without one where the body demands no
+// details either. Two demands in WWW-Authenticate are malformed, unless a DPoP challenge
+// repeats what a Bearer challenge says.
 //
 // The error is [ErrNone] when nothing is demanded, a [*StepUpError] when something
 // is that cannot be asked for, else a [*MalformedError]. A caller that would rather
-// not read the body first passes nil: a challenge does not change with the body, but
-// for its description, and of the errors only [ErrNone] and a fault in [SourceBody] do.
+// not read the body first passes nil: a challenge that has an Error does not change with
+// the body, but for its description, and of the errors only [ErrNone] and a fault in
+// [SourceBody] do.
 func Parse(status int, header http.Header, body []byte) (*Challenge, error) {
 	return (*Transactions)(nil).Parse(status, header, body, "")
 }

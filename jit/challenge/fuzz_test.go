@@ -1,9 +1,6 @@
 package challenge_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -12,11 +9,9 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/jitagent/jitagent/jit/challenge"
-	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -159,30 +154,13 @@ func FuzzStepUp(f *testing.F) {
 // FuzzTransaction holds that whatever an API signs, and whatever is passed off as signed, is
 // read within bounds or refused; and that what nobody signed is never a demand.
 func FuzzTransaction(f *testing.F) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		f.Fatal(err)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
-		(&jose.SignerOptions{}).WithType("txn-authz-challenge+jwt").WithHeader("kid", "k"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	reader := &challenge.Transactions{Keys: oauth.Keys{{Key: key.Public(), KeyID: "k"}}, Issuer: "api", Audience: "as"}
+	reader, sign := signedReader(f)
 	const claims = `{"iss":"api","aud":"as","iat":1,"exp":9000000000,"jti":"j","txn":"t","reason":"r","authorization_details":[`
 	f.Add(claims+object+`]}`, "")
 	f.Add(claims+`{"type":"oauth_scope","actions":["a"]}]}`, "a.b.c")
 	f.Add(claims+object+`],"cnf":{"jkt":""}}`, "eyJhbGciOiJub25lIn0.e30.")
 	f.Fuzz(func(t *testing.T, payload, unsigned string) {
-		jws, err := signer.Sign([]byte(payload))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := jws.CompactSerialize()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, jwt := range []string{text, unsigned} {
+		for i, jwt := range []string{sign([]byte(payload)), unsigned} {
 			c := challenge.AuthChallenge{Scheme: "Bearer", Params: params{"error": challenge.TransactionCode, "transaction_challenge": jwt}}
 			got, err := reader.Parse(http.StatusUnauthorized, lines(write(t, c)), nil, "")
 			switch {

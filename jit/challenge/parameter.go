@@ -30,12 +30,8 @@ const (
 )
 
 // fromParameter reads the demand from a parameter of WWW-Authenticate.
-func fromParameter(auth authenticate) (*Challenge, error) {
-	c := auth.carriers[0]
+func fromParameter(c AuthChallenge) (*Challenge, error) {
 	code := c.Params[MemberError]
-	if auth.several() {
-		return nil, severalDemands()
-	}
 	name := MemberDetails
 	if code == RemediationCode {
 		name = ParamRemediation

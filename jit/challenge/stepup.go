@@ -19,7 +19,9 @@ const (
 	// LoginCode: the user's login is too weak or too long ago (RFC 9470, section 3).
 	LoginCode = "insufficient_user_authentication"
 
-	paramScope = "scope"
+	paramScope   = "scope"
+	paramClasses = "acr_values"
+	paramAge     = "max_age"
 )
 
 // A StepUpError reports that an API wants what cannot be asked for: another login of the
@@ -49,25 +51,9 @@ func (e *StepUpError) Error() string {
 	return text
 }
 
-// stepUps returns the challenges that want scopes or a login. One that names scopes and
-// no error wants them too: servers of the MCP Go SDK answer so.
-func (a authenticate) stepUps() (all []AuthChallenge) {
-	for _, c := range a.bearer {
-		switch code := c.Params[MemberError]; {
-		case code == ScopeCode, code == LoginCode, code == "" && a.foreign == "" && c.Params[paramScope] != "":
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
 // readStepUp returns the scopes that are demanded, or a [*StepUpError], or a
 // [*MalformedError].
-func readStepUp(all []AuthChallenge) (*Challenge, error) {
-	if len(all) > 1 {
-		return nil, severalDemands()
-	}
-	c := all[0]
+func readStepUp(c AuthChallenge) (*Challenge, error) {
 	e := &StepUpError{Code: c.Params[MemberError], MaxAge: -1, Description: peer.Clean(c.Params[MemberDescription], MaxDescription)}
 	if e.Code != LoginCode {
 		scopes, err := words(c.Params[paramScope], MaxHeader)
@@ -84,13 +70,13 @@ func readStepUp(all []AuthChallenge) (*Challenge, error) {
 		return &Challenge{Details: []rar.Detail{d}, Error: e.Code, Description: e.Description, Source: SourceParameter}, nil
 	}
 	var err error
-	if e.Classes, err = words(c.Params["acr_values"], MaxDescription); err != nil {
-		return nil, malformed(SourceHeader, "acr_values", err)
+	if e.Classes, err = words(c.Params[paramClasses], MaxDescription); err != nil {
+		return nil, malformed(SourceHeader, paramClasses, err)
 	}
-	if age, said := c.Params["max_age"]; said {
+	if age, said := c.Params[paramAge]; said {
 		seconds, err := strconv.ParseUint(age, 10, 31)
 		if err != nil {
-			return nil, malformed(SourceHeader, "max_age", errors.New("not a number of seconds"))
+			return nil, malformed(SourceHeader, paramAge, errors.New("not a number of seconds"))
 		}
 		e.MaxAge = time.Duration(seconds) * time.Second
 	}

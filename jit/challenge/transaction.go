@@ -51,24 +51,26 @@ func (t *Transactions) Parse(status int, header http.Header, body []byte, thumbp
 	if lines := fieldLines(header, Header); lines != nil {
 		return fromHeader(lines, auth, header, body)
 	}
-	switch wanted := auth.stepUps(); {
+	switch {
+	case auth.several:
+		return nil, malformed(SourceHeader, "several demands in "+fieldAuthenticate, nil)
 	case len(auth.carriers) > 0 && auth.carriers[0].Params[MemberError] == TransactionCode:
-		return t.read(auth, thumbprint)
+		return t.read(auth.carriers[0], thumbprint)
 	case len(auth.carriers) > 0:
-		return fromParameter(auth)
-	case wanted != nil && !auth.demands:
-		return readStepUp(wanted)
+		return fromParameter(auth.carriers[0])
+	case len(auth.stepUps) > 0 && !auth.demands && auth.foreign != "":
+		return readStepUp(auth.stepUps[0])
 	}
-	return fromBody(auth, header, body)
+	c, err := fromBody(auth, header, body)
+	if errors.Is(err, ErrNone) && len(auth.stepUps) > 0 {
+		return readStepUp(auth.stepUps[0]) // without an error of its own
+	}
+	return c, err
 }
 
 // read reads a signed challenge.
-func (t *Transactions) read(auth authenticate, thumbprint string) (*Challenge, error) {
-	if auth.several() {
-		return nil, severalDemands()
-	}
-	text := auth.carriers[0].Params[ParamTransaction]
-	c, o, err := t.verify(text, thumbprint)
+func (t *Transactions) read(carrier AuthChallenge, thumbprint string) (*Challenge, error) {
+	c, o, err := t.verify(carrier.Params[ParamTransaction], thumbprint)
 	if err != nil {
 		return nil, malformed(SourceHeader, ParamTransaction, err)
 	}
