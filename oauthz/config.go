@@ -158,7 +158,8 @@ type Vault interface {
 	Drop(ctx context.Context, task string) error
 }
 
-// A ConfigError lists everything that is wrong with a [Config].
+// A ConfigError lists everything that is wrong with a [Config]. Each problem begins with
+// the name of a field.
 type ConfigError struct{ Problems []string }
 
 func (e *ConfigError) Error() string {
@@ -210,6 +211,9 @@ func (cfg *Config) check() error {
 		problem("Subject", errors.New("is not set, and there is no token of the agent's own to exchange"))
 	}
 	for name, t := range cfg.Types {
+		if name == rar.ScopeType {
+			problem("Types", errors.New("have "+name+", and scopes that an API names are of no type: they are asked for without one"))
+		}
 		if cfg.Mode == UMA && t.Scopes == nil {
 			problem("Types", errors.New("say no permission for "+name+", and UMA knows no details"))
 		}

@@ -56,13 +56,9 @@ func Open(dir, keyFile string) (*Vault, error) {
 }
 
 func open(dir, keyFile string) (*Vault, error) {
-	path := cmp.Or(keyFile, filepath.Join(dir, ownKey))
-	secret, err := read(path, mostKey)
-	switch {
-	case err != nil:
+	secret, err := readKey(cmp.Or(keyFile, filepath.Join(dir, ownKey)))
+	if err != nil {
 		return nil, err
-	case len(secret) < leastKey:
-		return nil, fmt.Errorf("%s holds no key: it takes at least %d bytes", path, leastKey)
 	}
 	key, err := hkdf.Key(sha256.New, secret, nil, "jitagent vault", 32)
 	if err != nil {
@@ -80,6 +76,20 @@ func open(dir, keyFile string) (*Vault, error) {
 		return nil, err
 	}
 	return v, v.prune()
+}
+
+// CheckKey fails where [Open] would not take a file for a key.
+func CheckKey(file string) error {
+	_, err := readKey(file)
+	return err
+}
+
+func readKey(path string) ([]byte, error) {
+	secret, err := read(path, mostKey)
+	if err == nil && len(secret) < leastKey {
+		err = fmt.Errorf("%s holds no key: it takes at least %d bytes", path, leastKey)
+	}
+	return secret, err
 }
 
 // read reads a file that is private to the user.

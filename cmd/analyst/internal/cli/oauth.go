@@ -38,6 +38,12 @@ const (
 	EnvVaultKey    = "ANALYST_VAULT_KEY_FILE"
 )
 
+// variables are those of the fields of [oauthz.Config], for whoever set them.
+var variables = map[string]string{
+	"Issuer": EnvIssuer, "ClientID": EnvOAuthClient, "ClientSecret": EnvOAuthSecret, "Key": EnvOAuthKey, "Mode": EnvMode,
+	"Resource": EnvResource, "Audience": EnvAudience, "Subject": EnvSubject, "DPoP": EnvDPoP, "Types": EnvTypes,
+}
+
 // oauthFlags are the flags of a standard server.
 type oauthFlags struct{ issuer, client, secretFile, keyFile, mode, types, resource, audience string }
 
@@ -60,7 +66,7 @@ func (o *oauthFlags) add(cmd *cobra.Command) {
 }
 
 // resolve puts flags and environment together; nil when none of it is set.
-func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api string, bad func(string, ...any)) *oauthz.Config {
+func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api string, dpop bool, bad func(string, ...any)) *oauthz.Config {
 	given := []struct{ value, missing string }{
 		{pick(o.issuer, EnvIssuer), EnvIssuer + " (--oauth-issuer)"},
 		{pick(o.client, EnvOAuthClient), EnvOAuthClient + " (--oauth-client-id)"},
@@ -87,7 +93,7 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	}
 	cfg := &oauthz.Config{
 		Issuer: given[0].value, ClientID: given[1].value, ClientSecret: secret.New(pick("", EnvOAuthSecret)),
-		Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), UserAgent: UserAgent(),
+		Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), DPoP: dpop, UserAgent: UserAgent(),
 	}
 	if cfg.Issuer == "" {
 		cfg.Resource = pick(o.resource, EnvResource) // each API is its own
@@ -102,22 +108,46 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	cfg.Types = types(given[3].value, cfg.Mode == oauthz.UMA, bad)
 	if file := pick("", EnvSubject); file != "" {
 		cfg.Subject = func(context.Context, jit.TaskSpec) (secret.String, error) { return secretFrom(EnvSubject, file, false) }
+		if _, err := secretFrom(EnvSubject, file, false); cfg.Mode != oauthz.TokenExchange {
+			bad("%s is for %s=%s only: unset it", EnvSubject, EnvMode, modes[oauthz.TokenExchange])
+		} else if err != nil {
+			bad("%v", err)
+		}
 	}
-	if file := pick(o.keyFile, EnvOAuthKey); file != "" {
-		var err error
-		if cfg.Key, cfg.KeyID, err = keyFrom(EnvOAuthKey+" (--oauth-client-key-file)", file); err != nil {
+	if file := pick("", EnvVaultKey); file != "" {
+		if err := vault.CheckKey(file); err != nil {
+			bad("%s: %v", EnvVaultKey, err)
+		}
+	}
+	key, file := pick(o.keyFile, EnvOAuthKey), pick(o.secretFile, EnvOAuthFile)
+	var err error
+	switch {
+	case file != "" && o.secretFile == "" && !cfg.ClientSecret.IsZero():
+		bad("%s and %s are set: unset one of them", EnvOAuthSecret, EnvOAuthFile)
+	case file != "":
+		cfg.ClientSecret, err = secretFrom(EnvOAuthFile+" (--oauth-client-secret-file)", file, false)
+	}
+	switch {
+	case err != nil:
+	case key != "" && !cfg.ClientSecret.IsZero():
+		err = fmt.Errorf("a secret (%s or %s) and a key (%s) are set: unset one of them", EnvOAuthSecret, EnvOAuthFile, EnvOAuthKey)
+	case key != "":
+		cfg.Key, cfg.KeyID, err = keyFrom(EnvOAuthKey+" (--oauth-client-key-file)", key)
+	}
+	if err != nil {
+		bad("%v", err)
+		return cfg // without which nothing else can be said
+	}
+	if _, err := oauthz.New(*cfg); err != nil {
+		wrong, ok := errors.AsType[*oauthz.ConfigError](err)
+		if !ok {
 			bad("%v", err)
 			return cfg
 		}
-	}
-	if file := pick(o.secretFile, EnvOAuthFile); file != "" {
-		var err error
-		if cfg.ClientSecret, err = secretFrom(EnvOAuthFile+" (--oauth-client-secret-file)", file, false); err != nil {
-			bad("%v", err)
+		for _, problem := range wrong.Problems {
+			field, what, _ := strings.Cut(problem, " ")
+			bad("%s %s", cmp.Or(variables[field], field), what)
 		}
-	}
-	if _, err := oauthz.New(*cfg); err != nil {
-		bad("%s", strings.TrimPrefix(err.Error(), "oauthz: configuration: "))
 	}
 	return cfg
 }
@@ -157,8 +187,16 @@ func types(text string, permissions bool, bad func(string, ...any)) map[string]o
 		left, scope, scoped := strings.Cut(word, "=")
 		name, action, acts := strings.Cut(left, ":")
 		_, twice := all[name]
-		if scoped != acts || name == "" || scoped && (scope == "" || action == "") || twice && (!scoped || scopes[name] == nil) {
+		_, scopeErr := rar.Scopes(scope).Check()
+		switch {
+		case scoped != acts || name == "" || scoped && (scope == "" || action == "") || twice && (!scoped || scopes[name] == nil):
 			bad("%s: %s: write TYPE, or TYPE:ACTION=SCOPE", EnvTypes, word)
+			continue
+		case scopes[name][action] != "":
+			bad("%s: %s: the action is there already", EnvTypes, word)
+			continue
+		case scoped && scopeErr != nil:
+			bad("%s: %s: not a scope (RFC 6749, section 3.3)", EnvTypes, word)
 			continue
 		}
 		if !scoped {
@@ -183,6 +221,9 @@ func types(text string, permissions bool, bad func(string, ...any)) map[string]o
 			slices.Sort(out)
 			return slices.Compact(out)
 		}}
+	}
+	if text != "" && len(all) == 0 {
+		bad("%s names no type", EnvTypes)
 	}
 	return all
 }

@@ -190,7 +190,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		{auth.URL != "", EnvURL + " (--lumoauth-url)"},
 		{auth.Org != "", EnvOrg + " or " + EnvTenant + " (--org)"},
 		{auth.ClientID != "", EnvClientID + " (--client-id)"},
-		{!auth.ClientSecret.IsZero(), EnvSecret + " (--client-secret-file)"},
+		{!auth.ClientSecret.IsZero() || t.secretFile != "", EnvSecret + " (--client-secret-file)"},
 		{api != "", EnvAPI + " (--api-url)"},
 	}
 	var missing []string
@@ -199,12 +199,11 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 			missing = append(missing, g.name)
 		}
 	}
-	s.OAuth = t.oauth.resolve(pick, api, bad)
+	s.OAuth = t.oauth.resolve(pick, api, s.DPoP, bad)
 	switch {
 	case s.OAuth != nil && (given[0].is || given[1].is || given[2].is || given[3].is):
 		bad("both LumoAuth and a server of %s are set: unset one of them", EnvIssuer)
 	case s.OAuth != nil:
-		s.OAuth.DPoP = s.DPoP
 		if api != "" {
 			s.API = parseAPI(api, bad)
 		}
@@ -215,6 +214,9 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		bad("half a configuration: set also %s, or unset all of them to use the embedded servers", strings.Join(missing, ", "))
 	default:
 		s.LumoAuth, s.API = auth, parseAPI(api, bad)
+		if auth.ClientSecret.IsZero() {
+			break // which was said
+		}
 		if _, err := lumoauth.New(s.LumoAuth); err != nil {
 			bad("%s", strings.TrimPrefix(err.Error(), "lumoauth: configuration: "))
 		}
