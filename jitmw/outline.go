@@ -30,7 +30,7 @@ func OutlineOf(t tool.Tool) (o Outline, ok bool) {
 	return g.cfg.Outline(), true
 }
 
-var errNotGuarded = errors.New("jitmw: the tool is not guarded")
+var errNotGuarded = errors.New("the tool is not guarded")
 
 // PlanOf returns what a call of a tool that came from [Wrap] may do, with its aim. It
 // runs nothing. It fails for any other tool, and for arguments that the tool refuses.

@@ -36,7 +36,7 @@ func TestCallIsRefusedBeforeTheTool(t *testing.T) {
 	}{
 		"no task": {
 			ctx:  func(t testing.TB) *toolCtx { return newCtx(t.Context()) },
-			want: map[string]any{"status": "failed", "error": "this tool works only under a JIT task, and none is open"},
+			want: map[string]any{"status": "failed", "error": "this tool works only under a JIT task, and none is open: the application has to run with the plugin of runner.NewPlugin, or call jit.NewContext"},
 		},
 		"cancelled": {
 			ctx:  func(t testing.TB) *toolCtx { return newCtx(jit.NewContext(cancelled, fake.Task(t, newAuthority()))) },

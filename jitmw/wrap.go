@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"reflect"
 	"runtime/debug"
 	"time"
 
@@ -160,6 +159,7 @@ func Guarded(t tool.Tool) bool {
 type guarded struct {
 	inner runnable
 	cfg   Config
+	in    func(context.Context) context.Context // of [Bind]; nil leaves a call in its own
 }
 
 func (g *guarded) Name() string                            { return g.inner.Name() }
@@ -211,23 +211,27 @@ func (g *guarded) alone(tools map[string]any, declared []*genai.Tool) error {
 				return fmt.Errorf("jitmw: %s: the tool declares another function, %s, which is not guarded", g.Name(), f.Name)
 			}
 		}
-		other := *t
-		other.FunctionDeclarations = nil
-		if !reflect.ValueOf(other).IsZero() {
+		if providers(t) {
 			return fmt.Errorf("jitmw: %s: the tool brings one that the model's provider runs, which is not guarded", g.Name())
 		}
 	}
 	return nil
 }
 
+// noTask is a fault of the application, and says how it is mended.
+const noTask = "this tool works only under a JIT task, and none is open: the application has to run with the plugin of runner.NewPlugin, or call jit.NewContext"
+
 // Run runs one call inside jit. It returns no error: whatever went wrong is a
 // result that the model can act on (see [Failure]), since ADK would show the model
 // an error's bare text.
 func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ error) {
+	if g.in != nil {
+		ctx = under{ctx, g.in(ctx)}
+	}
 	task := jit.FromContext(ctx)
 	if task == nil {
 		g.cfg.Logger.ErrorContext(ctx, "tool called without a JIT task", "tool", g.Name())
-		return Shown(jit.Result{Status: jit.CallFailed, Message: "this tool works only under a JIT task, and none is open"}), nil
+		return Shown(jit.Result{Status: jit.CallFailed, Message: noTask}), nil
 	}
 	call := jit.Call{
 		ID: ctx.FunctionCallID(), Tool: g.Name(), Justification: g.Name(),

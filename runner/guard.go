@@ -32,10 +32,10 @@ type counts struct{ models, tools atomic.Int64 }
 func (c *counts) model() int { return int(c.models.Load()) }
 func (c *counts) tool() int  { return int(c.tools.Load()) }
 
-// newGuard returns the ADK plugin that holds the limits. ADK itself has none: its
-// loop runs as long as the model calls tools.
-func newGuard() (*plugin.Plugin, error) {
-	return plugin.New(plugin.Config{
+// guard returns the hooks that hold the limits of the run that runOf finds. ADK itself
+// has none: its loop runs as long as the model calls tools.
+func guard(runOf func(adk.Context) *run) plugin.Config {
+	return plugin.Config{
 		Name: "jitagent_guard",
 		OnUserMessageCallback: func(_ adk.InvocationContext, c *genai.Content) (*genai.Content, error) {
 			return nil, onlyMedia(c)
@@ -116,7 +116,7 @@ func newGuard() (*plugin.Plugin, error) {
 			r.outcome.end(ctx.FunctionCallID(), jit.Result{Status: jit.CallFailed, Message: r.task.Scrub(err.Error())})
 			return nil, nil
 		},
-	})
+	}
 }
 
 // repeats refuses a call that was made too often with one result, and ends the run

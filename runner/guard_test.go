@@ -28,7 +28,7 @@ func (s silent) GenerateContent(context.Context, *model.LLMRequest, bool) iter.S
 // The plugin holds by itself what Run checks before: messages, and that there is a
 // run whose limits can be held.
 func TestPluginHoldsWithoutRun(t *testing.T) {
-	guard, err := newGuard()
+	guard, err := plugin.New(guard(func(ctx adk.Context) *run { return runOf(ctx) }))
 	if err != nil {
 		t.Fatal(err)
 	}

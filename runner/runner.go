@@ -114,27 +114,21 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Engine == nil {
 		return nil, errors.New("runner: no Engine")
 	}
-	l := &cfg.Limits
-	if l.ModelCalls < 0 || l.ToolCalls < 0 || l.ParallelTools < 0 || l.Wall < 0 || l.History < 0 {
-		return nil, errors.New("runner: a limit is negative")
+	if err := cfg.Limits.fill(); err != nil {
+		return nil, err
 	}
-	setDefault(&l.ModelCalls, 24)
-	setDefault(&l.ToolCalls, 64)
-	setDefault(&l.ParallelTools, 16)
-	setDefault(&l.Wall, 15*time.Minute)
-	setDefault(&l.History, 1000)
 	if cfg.App == "" {
 		cfg.App = cfg.Agent.Name()
 	}
 	if cfg.Sessions == nil {
 		cfg.Sessions = session.InMemoryService()
 	}
-	cfg.Sessions = recent{all: cfg.Sessions, limit: l.History}
+	cfg.Sessions = recent{all: cfg.Sessions, limit: cfg.Limits.History}
 	r := &Runner{cfg: cfg, log: cfg.Logger}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	guard, err := newGuard()
+	guard, err := plugin.New(guard(func(ctx adk.Context) *run { return runOf(ctx) }))
 	if err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
@@ -148,6 +142,19 @@ func New(cfg Config) (*Runner, error) {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
 	return r, nil
+}
+
+// fill checks l and puts the defaults in.
+func (l *Limits) fill() error {
+	if l.ModelCalls < 0 || l.ToolCalls < 0 || l.ParallelTools < 0 || l.Wall < 0 || l.History < 0 {
+		return errors.New("runner: a limit is negative")
+	}
+	setDefault(&l.ModelCalls, 24)
+	setDefault(&l.ToolCalls, 64)
+	setDefault(&l.ParallelTools, 16)
+	setDefault(&l.Wall, 15*time.Minute)
+	setDefault(&l.History, 1000)
+	return nil
 }
 
 func setDefault[T comparable](v *T, def T) {

@@ -1,0 +1,304 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"slices"
+	"sync"
+
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/plugin"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+)
+
+// PluginConfig sets up [NewPlugin].
+type PluginConfig struct {
+	// Engine opens the tasks. Required.
+	Engine *jit.Engine
+	// Agents and Sessions are those of the application, as in ADK's launcher.Config.
+	// Required.
+	Agents   adk.Loader
+	Sessions session.Service
+	// Task says what the task of an invocation is for; an error refuses the message. Who
+	// the user is, ADK's servers take from the request: unless something in front of them
+	// knows better, anybody may be. nil names the application, and acts on behalf of
+	// nobody. The task's Session is set in any case.
+	Task func(app, user string) (jit.TaskSpec, error)
+	// Observe receives what happens under the tasks, as [jit.Engine.Start] has it: one at a
+	// time for each. nil ignores it.
+	Observe func(user, session string, e jit.Event)
+	// Ask and AllowUnnamed are those of [Config].
+	Ask          func(ctx context.Context, q jitmw.Question) (bool, error)
+	AllowUnnamed bool
+	// Limits hold for one invocation, but for ParallelTools and History, which a plugin
+	// cannot bound. A model that is being asked is not stopped by Wall: the task ends, and
+	// the model is not asked again.
+	Limits Limits
+	Logger *slog.Logger // nil discards
+}
+
+// NewPlugin returns a plugin for an application that is run by ADK's launcher, or by a
+// runner of its own. It belongs before any other plugin, which could keep ADK from
+// asking it. Each invocation gets a task, which is completed when the invocation ends,
+// fails or is cancelled, and guarded tools find it; what [Runner] holds of user content,
+// of what the person named, of call ids and of interrupted calls, holds as well.
+//
+// It refuses agents that run elsewhere, and tools that are not guarded, agents as tools
+// among them: at once, as far as they can be seen, and otherwise before a model is told
+// of them. A live session is refused, in which ADK would ask no plugin about the tools.
+// A call that waits for a person is not suspended: the model is told that it waits.
+func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
+	if cfg.Engine == nil || cfg.Agents == nil || cfg.Sessions == nil {
+		return nil, errors.New("runner: plugin: Engine, Agents and Sessions are required")
+	}
+	for _, name := range cfg.Agents.ListAgents() {
+		root, err := cfg.Agents.LoadAgent(name)
+		if err == nil {
+			err = wired(root)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("runner: plugin: agent %s: %w", name, err)
+		}
+	}
+	if err := cfg.Limits.fill(); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, cfg: Config{
+		Engine: cfg.Engine, Sessions: cfg.Sessions, Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
+	}}}
+	of := func(ctx adk.Context) *invocation {
+		return p.of(conversation{ctx.AppName(), ctx.UserID(), ctx.SessionID()}, ctx.InvocationID())
+	}
+	hooks := guard(func(ctx adk.Context) *run {
+		if i := of(ctx); i != nil {
+			return i.run
+		}
+		return nil
+	})
+	limits, holds := hooks.BeforeModelCallback, hooks.BeforeToolCallback
+	hooks.OnUserMessageCallback = p.message
+	hooks.BeforeRunCallback = p.begin
+	hooks.AfterRunCallback = p.end
+	hooks.OnEventCallback = p.event
+	hooks.BeforeModelCallback = func(ctx adk.Context, req *model.LLMRequest) (*model.LLMResponse, error) {
+		if resp, err := limits(ctx, req); resp != nil || err != nil {
+			return resp, err
+		}
+		i := of(ctx)
+		if i == nil {
+			return nil, errors.New("the invocation is over")
+		}
+		return nil, i.bind(req)
+	}
+	hooks.BeforeToolCallback = func(ctx adk.Context, t tool.Tool, args map[string]any) (map[string]any, error) {
+		if err := jitmw.Check(t); err != nil { // a hook of the agent's may have brought it
+			return nil, err
+		}
+		return holds(ctx, t, args)
+	}
+	return plugin.New(hooks)
+}
+
+// wired refuses agents below root, and itself, whose calls would pass no guard.
+func wired(root adk.Agent) error {
+	// ADK tells nobody of what kind an agent is, and has no way to its tools, but the
+	// fields are exported. Where they are gone, nothing is known, and the agent refused.
+	v := reflect.Indirect(reflect.ValueOf(root))
+	if v.Kind() != reflect.Struct {
+		return fmt.Errorf("%s (%T) is no agent of ADK's", root.Name(), root)
+	}
+	kind, known := v.FieldByName("AgentType"), []string{"LLMAgent", "LoopAgent", "SequentialAgent", "ParallelAgent", "CustomAgent"}
+	if !kind.IsValid() || !slices.Contains(known, kind.String()) {
+		return fmt.Errorf("%s (%T) runs where no tool can be guarded: leave it out", root.Name(), root)
+	}
+	if tools := v.FieldByName("Tools"); tools.IsValid() && tools.CanInterface() {
+		all, _ := tools.Interface().([]tool.Tool)
+		for _, t := range all {
+			if err := jitmw.Check(t); err != nil {
+				return fmt.Errorf("%s: tool %s: %w", root.Name(), t.Name(), err)
+			}
+		}
+	}
+	for _, a := range root.SubAgents() {
+		if err := wired(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// invocations are what the plugin knows of the runs that are under way.
+type invocations struct {
+	cfg PluginConfig
+	r   *Runner
+
+	mu   sync.Mutex
+	open map[conversation]*invocation
+}
+
+// A conversation takes one invocation at a time.
+type conversation struct{ app, user, session string }
+
+// String names it for the journal: sessions of different users may have one id.
+func (c conversation) String() string {
+	return url.PathEscape(c.app) + "/" + url.PathEscape(c.user) + "/" + url.PathEscape(c.session)
+}
+
+func conversationOf(ctx adk.InvocationContext) conversation {
+	s := ctx.Session()
+	return conversation{s.AppName(), s.UserID(), s.ID()}
+}
+
+// An invocation is a run that ADK drives.
+type invocation struct {
+	*run
+	id  string
+	ctx context.Context // ends with the wall time, and when the run is to stop
+	end func()
+}
+
+// of returns the invocation that a hook is called for, or nil.
+func (p *invocations) of(c conversation, id string) *invocation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := p.open[c]; i != nil && i.id == id {
+		return i
+	}
+	return nil
+}
+
+// enter lets an invocation into its conversation, alone; nil only asks.
+func (p *invocations) enter(c conversation, i *invocation) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if other := p.open[c]; other != nil && other.ctx.Err() == nil {
+		return ErrBusy
+	}
+	if i != nil {
+		p.open[c] = i
+	}
+	return nil
+}
+
+// newRun returns a run that nobody ranges over.
+func (p *invocations) newRun(c conversation) *run {
+	r := &run{r: p.r, place: place{user: c.user, session: c.String()}, outcome: newTally(), done: make(chan struct{})}
+	close(r.done)
+	return r
+}
+
+// message checks a message before it is stored, and mends the conversation that it is
+// about to go on with.
+func (p *invocations) message(ctx adk.InvocationContext, message *genai.Content) (*genai.Content, error) {
+	c := conversationOf(ctx)
+	if err := cmp.Or(p.enter(c, nil), onlyMedia(message)); err != nil {
+		return nil, err
+	}
+	r := p.newRun(c)
+	r.naming.past = eventsOf(ctx.Session())
+	return nil, r.repair(ctx, ctx.Session())
+}
+
+// begin opens the task of an invocation.
+func (p *invocations) begin(ctx adk.InvocationContext) (*genai.Content, error) {
+	if ctx.RunConfig() == nil { // and where it fails to begin, its end is not told
+		return nil, errors.New("a live session asks no plugin about its tools, so it is refused")
+	}
+	if err := onlyMedia(ctx.UserContent()); err != nil { // another plugin may have kept ADK from asking before
+		return nil, err
+	}
+	c, spec := conversationOf(ctx), jit.TaskSpec{}
+	if p.cfg.Task != nil {
+		var err error
+		if spec, err = p.cfg.Task(c.app, c.user); err != nil {
+			return nil, err
+		}
+	}
+	spec.Name, spec.Session = cmp.Or(spec.Name, c.app), c.String()
+
+	i := &invocation{run: p.newRun(c), id: ctx.InvocationID()}
+	if !p.cfg.AllowUnnamed {
+		i.naming.gate = &jitmw.Gate{Ask: p.cfg.Ask}
+		i.naming.past = slices.DeleteFunc(eventsOf(ctx.Session()), func(ev *session.Event) bool { return ev.InvocationID == i.id })
+		i.naming.hear(ctx.UserContent())
+	}
+	wall, cancel := context.WithTimeoutCause(ctx, p.cfg.Limits.Wall, ErrWall)
+	i.ctx, i.abort = context.WithCancelCause(wall)
+	if err := p.enter(c, i); err != nil {
+		cancel()
+		return nil, err
+	}
+	i.task = p.cfg.Engine.Start(ctx, spec, func(e jit.Event) {
+		i.observe(e)
+		if p.cfg.Observe != nil {
+			p.cfg.Observe(c.user, c.session, e)
+		}
+	})
+	complete := func() {
+		if err := i.task.Complete(context.WithoutCancel(ctx)); err != nil {
+			p.cfg.Logger.ErrorContext(ctx, "the task could not be completed, so its tokens live until they expire",
+				"session", c.String(), "error", i.task.Scrub(err.Error()))
+		}
+	}
+	// Also where nobody tells of the end: a hook of another plugin may panic before ours.
+	stopped := context.AfterFunc(i.ctx, complete)
+	i.end = func() {
+		stopped()
+		cancel()
+		complete()
+	}
+	return nil, nil
+}
+
+// end completes the task. ADK calls it on every path but that of a panic in a hook.
+func (p *invocations) end(ctx adk.InvocationContext) {
+	c := conversationOf(ctx)
+	if i := p.of(c, ctx.InvocationID()); i != nil {
+		i.end()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.open[c] == i {
+			delete(p.open, c)
+		}
+	}
+}
+
+// event marks what others say under the person's name, before it is stored.
+func (p *invocations) event(ctx adk.InvocationContext, ev *session.Event) (*session.Event, error) {
+	i := p.of(conversationOf(ctx), ctx.InvocationID())
+	if i == nil || ev == nil {
+		return nil, nil
+	}
+	if marked := i.naming.attributed(ev); marked != ev {
+		return marked, nil
+	}
+	return nil, nil // another plugin may still have something to say
+}
+
+// bind has the calls of the model's next answer find the task.
+func (i *invocation) bind(req *model.LLMRequest) error {
+	if i.ctx.Err() != nil {
+		return context.Cause(i.ctx)
+	}
+	return jitmw.Bind(req, func(ctx context.Context) context.Context {
+		ctx = jit.NewContext(ctx, i.task)
+		if i.naming.gate != nil {
+			ctx = i.naming.gate.NewContext(ctx)
+		}
+		return ctx
+	})
+}
