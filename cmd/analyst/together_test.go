@@ -83,8 +83,8 @@ func TestOnePromptForThreeProcesses(t *testing.T) {
 	if err != nil || len(list) != 3 || len(prompts) != 1 || strings.Count(prompts[0].Text(), "\ntask ") != 3 {
 		t.Fatalf("%d requests in %d prompts (%v), want 3 in one that names each task:\n%v", len(list), len(prompts), err, prompts)
 	}
-	if err := prompts[0].Decide(t.Context(), person, approval.Decision{Approve: true}); err != nil {
-		t.Fatal(err)
+	if done, err := prompts[0].Decide(t.Context(), person, approval.Decision{Approve: true}); done != 3 || err != nil {
+		t.Fatal(done, err)
 	}
 	results := 0
 	for _, l := range lines {

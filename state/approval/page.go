@@ -30,9 +30,9 @@ var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
 const (
 	keyLife     = 15 * time.Minute // of a sign-in link
 	sessionLife = 12 * time.Hour
-	maxKeys     = 64 // links and sessions that live at a time
-	perMinute   = 30 // decisions; a key is too long to be guessed
-	maxForm     = 16 << 10
+	maxKeys     = 64        // links and sessions that live at a time
+	perMinute   = 30        // decisions; a key is too long to be guessed
+	maxForm     = 256 << 10 // 50 digests, and what may be taken away of a long request
 	cookieName  = "approvals"
 )
 
@@ -216,24 +216,35 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 	p.show(w, http.StatusOK, v)
 }
 
+// shown returns what waits of what a person was shown as one request; nil for nothing.
+func (p *Page) shown(ctx context.Context, digests []string) *Request {
+	list, _, err := p.cfg.Decider.Pending(ctx)
+	list = Together(slices.DeleteFunc(slices.Clone(list), func(r Request) bool { return !slices.Contains(digests, r.Digest()) }))
+	if err != nil || len(list) == 0 {
+		return nil
+	}
+	return &list[0]
+}
+
 // find returns a request that waits, with those that ask the same; nil where it does not.
 func (p *Page) find(ctx context.Context, id string) *Request {
 	list, _, err := p.cfg.Decider.Pending(ctx)
-	if err != nil {
-		return nil
-	}
 	list = Together(list)
 	i := slices.IndexFunc(list, func(r Request) bool {
 		return slices.ContainsFunc(r.All(), func(one Request) bool { return one.ID == id })
 	})
-	if i < 0 {
+	if err != nil || i < 0 {
 		return nil
 	}
 	return &list[i]
 }
 
+// one shows a request, which one that was shown before is while any of it waits.
 func (p *Page) one(w http.ResponseWriter, r *http.Request) {
 	found := p.find(r.Context(), r.PathValue("id"))
+	if found == nil {
+		found = p.shown(r.Context(), r.URL.Query()["digest"])
+	}
 	if found == nil {
 		p.show(w, http.StatusNotFound, view{Problem: "No such request waits: it was decided, or its time is over."})
 		return
@@ -265,9 +276,18 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	if p.busy(w) {
 		return
 	}
-	found := p.find(r.Context(), r.PathValue("id"))
+	if r.ParseForm() != nil {
+		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: that is too long, or no form."})
+		return
+	}
+	digests := r.PostForm["digest"]
+	found := p.shown(r.Context(), digests)
 	if found == nil {
-		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
+		problem := "It was decided before, or its time is over: the first decision counts."
+		if p.find(r.Context(), r.PathValue("id")) != nil {
+			problem = "The request is not the one that was shown: look at it again."
+		}
+		p.show(w, http.StatusConflict, view{Problem: problem})
 		return
 	}
 	how := Decision{Reason: r.PostFormValue("reason"), Message: r.PostFormValue("message")}
@@ -292,20 +312,20 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	default:
 		err = errors.New("neither approved nor denied")
 	}
-	shown := slices.DeleteFunc(found.All(), func(one Request) bool { return !slices.Contains(r.PostForm["digest"], one.Digest()) })
-	if len(shown) == 0 && err == nil {
-		err = ErrOtherRequest
-	}
+	done := 0
 	if err == nil {
-		one := shown[0]
-		one.Also = shown[1:]
-		err = one.Decide(r.Context(), p.cfg.Decider, how)
+		done, err = found.Decide(r.Context(), p.cfg.Decider, how)
+	}
+	v := view{Said: "Denied."}
+	if how.Approve {
+		v.Said = "Approved."
+	}
+	if left := len(digests) - done; left > 0 {
+		v.Problem = "It does not count for " + plain.Count(left, "request") + " of those that were shown: decided before, or over."
 	}
 	switch {
-	case err == nil && how.Approve:
-		p.show(w, http.StatusOK, view{Said: "Approved."})
-	case err == nil:
-		p.show(w, http.StatusOK, view{Said: "Denied."})
+	case done > 0:
+		p.show(w, http.StatusOK, v)
 	case errors.Is(err, ErrDecided):
 		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
 	case errors.Is(err, ErrOtherRequest):

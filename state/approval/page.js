@@ -14,7 +14,8 @@ function same(m) {
 
 async function look() {
   try {
-    const answer = await fetch(location.pathname, { redirect: "error" });
+    const shown = [...main.querySelectorAll("[name=digest]")].map((e) => "digest=" + e.value);
+    const answer = await fetch(location.pathname + "?" + shown.join("&"), { redirect: "error" });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
     const form = main.querySelector("form") && fresh.querySelector("form");
     if (form || same(fresh) === same(main)) left(fresh).forEach((e, i) => left(main)[i].replaceChildren(...e.childNodes));

@@ -135,6 +135,7 @@ type Line struct {
 const (
 	maxShown = 4000
 	maxLabel = 300
+	maxID    = 60
 
 	maxColumn = 14
 )

@@ -84,9 +84,9 @@ func TestTogether(t *testing.T) {
 				}
 			}
 			var r recorder
-			err := list[0].Decide(t.Context(), &r, approval.Decision{Approve: true})
-			if !errors.Is(err, approval.ErrDecided) || !slices.Equal(r.ids, []string{"jitr_1", "jitr_2"}) || !slices.Equal(r.digests, []string{first.Digest(), second.Digest()}) {
-				t.Errorf("Decide() = %v, of %q bound to %q", err, r.ids, r.digests)
+			done, err := list[0].Decide(t.Context(), &r, approval.Decision{Approve: true})
+			if done != 1 || !errors.Is(err, approval.ErrDecided) || !slices.Equal(r.ids, []string{"jitr_1", "jitr_2"}) || !slices.Equal(r.digests, []string{first.Digest(), second.Digest()}) {
+				t.Errorf("Decide() = %d, %v, of %q bound to %q", done, err, r.ids, r.digests)
 			}
 		})
 	}
@@ -127,12 +127,49 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 	if list := send("GET", "/a", nil); strings.Count(list, "<a class") != 1 || !strings.Contains(list, "the same for 1 other task<") {
 		t.Errorf("two that ask the same are listed so:\n%s", list)
 	}
-	form := url.Values{"decision": {"deny"}}
-	for _, m := range regexp.MustCompile(`name="digest" value="(\w+)"`).FindAllStringSubmatch(send("GET", "/a/jitr_3", nil), -1) {
-		form.Add("digest", m[1])
+	shown := func(id string) url.Values {
+		form := url.Values{"decision": {"deny"}}
+		for _, m := range regexp.MustCompile(`name="digest" value="(\w+)"`).FindAllStringSubmatch(send("GET", "/a/"+id, nil), -1) {
+			form.Add("digest", m[1])
+		}
+		return form
 	}
+	form := shown("jitr_3")
 	r.pending = append(r.pending, late)
 	if answer := send("POST", "/a/jitr_3", form); !strings.Contains(answer, "Denied.") || !slices.Equal(r.ids, []string{"jitr_2", "jitr_3"}) {
 		t.Errorf("denied are %q:\n%s", r.ids, answer)
+	}
+
+	// The process that asked first is gone.
+	r.ids = nil
+	form = shown("jitr_2")
+	r.pending = r.pending[1:]
+	if fresh := send("GET", "/a/jitr_2?"+url.Values{"digest": form["digest"]}.Encode(), nil); !strings.Contains(fresh, "<form") {
+		t.Errorf("what still waits is no longer shown:\n%s", fresh)
+	}
+	if answer := send("POST", "/a/jitr_2", form); !strings.Contains(answer, "Denied.") || !strings.Contains(answer, "not count for 1 request of") ||
+		!slices.Equal(r.ids, []string{"jitr_3", "jitr_4"}) {
+		t.Errorf("denied are %q:\n%s", r.ids, answer)
+	}
+
+	// Of any number each can be decided.
+	r.pending = make([]approval.Request, 250)
+	for i := range r.pending {
+		r.pending[i] = request()
+		r.pending[i].ID, r.pending[i].TaskID = fmt.Sprint("jitr_", i+2), fmt.Sprint("task_", i)
+	}
+	r.more = true
+	list := send("GET", "/a", nil)
+	if !strings.Contains(list, "More requests wait than can be listed") {
+		t.Errorf("a list that is cut does not say so:\n%.2000s", list)
+	}
+	r.ids = nil
+	for _, m := range regexp.MustCompile(`href="/a/(jitr_\d+)"`).FindAllStringSubmatch(list, -1) {
+		if answer := send("POST", "/a/"+m[1], shown(m[1])); !strings.Contains(answer, "Denied.") {
+			t.Errorf("denying a card: %s", answer)
+		}
+	}
+	if len(r.ids) != len(r.pending) {
+		t.Errorf("%d of %d were decided", len(r.ids), len(r.pending))
 	}
 }

@@ -2,6 +2,7 @@
 package approvals
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -199,8 +200,12 @@ func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) er
 		}
 		word = "approved"
 	}
-	if err := r.Decide(ctx, d, how); err != nil {
-		return fmt.Errorf("%s: %w", plain.Line(r.ID, 60), err)
+	done, failed := r.Decide(ctx, d, how)
+	if done == 0 {
+		return failed
+	}
+	if failed != nil {
+		word = fmt.Sprintf("%d of %d are %s", done, len(r.Also)+1, word)
 	}
 	text := r.Text()
 	for _, l := range how.Less {
@@ -210,5 +215,5 @@ func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) er
 		word += ", to be used until " + time.Now().Add(d.UseWithin).Format(time.DateTime) + ": analyst resume"
 	}
 	_, err = fmt.Fprintf(p.Stdout, "%s%s\n", text, word)
-	return err
+	return cmp.Or(err, failed)
 }

@@ -266,6 +266,7 @@ func (d *desk) less(ctx context.Context, r approval.Request, end time.Time) (*ap
 
 // enter sends the decisions. What was decided elsewhere first stays so.
 func (d *desk) enter(ctx context.Context, list []approval.Request, less *approval.Decision, yes func(int) bool) error {
+	var done, all int
 	var errs []error
 	for i, r := range list {
 		how := approval.Decision{}
@@ -275,10 +276,20 @@ func (d *desk) enter(ctx context.Context, list []approval.Request, less *approva
 		if how.Approve = yes(i) && r.Problem == "" && len(r.Details) > 0; !how.Approve {
 			how = approval.Decision{Message: "the person at the terminal said no"}
 		}
-		errs = append(errs, r.Decide(ctx, d.decider, how))
+		n, err := r.Decide(ctx, d.decider, how)
+		done, all = done+n, all+len(r.Also)+1
+		if err != nil {
+			errs = append(errs, err)
+		}
 	}
 	d.decided()
-	return errors.Join(errs...)
+	if done == 0 {
+		return errors.Join(errs...)
+	}
+	for _, err := range errs {
+		d.p.Note("%d of %s were decided here, but not %s", done, plain.Count(all, "request"), cli.Say(err))
+	}
+	return nil
 }
 
 // A passing authority ends with the run, which does not wait: where it would be decided
