@@ -116,13 +116,15 @@ func (c *call) decide(t task, r *request, own Risk) {
 	c.ch.add(t)
 }
 
-// denied counts a denial, unless the request was made before the last one: the requests
-// of one turn are one prompt, and an agent that was told no has not asked again.
+// denied counts a denial, unless the request was made before the last one that counts:
+// the requests of one turn are one prompt, and an agent that was told no has not asked
+// again.
 func (t *task) denied(r *request, now time.Time) {
-	if !r.CreatedAt.Before(t.DeniedAt) {
-		t.Denials++
-		t.Score += denialScore
+	if r.CreatedAt.Before(t.DeniedAt) {
+		return
 	}
+	t.Denials++
+	t.Score += denialScore
 	t.DeniedAt = now
 }
 

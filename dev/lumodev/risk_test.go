@@ -140,6 +140,25 @@ func TestDenialsTogetherAreOne(t *testing.T) {
 	}
 }
 
+// Whoever always asks once more before the last no is told no as often.
+func TestDenialsThatOverlapCount(t *testing.T) {
+	e := start(t, nil)
+	token, reviewer := e.login(DefaultAgentClientID), e.reviewerToken()
+	task := e.task(token)
+	asked := []string{e.ask(token, task, deleteDoc).str("request_id"), e.ask(token, task, deleteDoc).str("request_id")}
+	for n := 0; n < 8 && e.Snapshot().Tasks[0].State == "active"; n++ {
+		e.clock.Advance(time.Second)
+		e.want(200, e.post("jit/deny/"+asked[n], reviewer, nil))
+		e.clock.Advance(time.Second)
+		if e.Snapshot().Tasks[0].State == "active" {
+			asked = append(asked, e.ask(token, task, deleteDoc).str("request_id"))
+		}
+	}
+	if now := e.Snapshot().Tasks[0]; now.State != "suspended" || now.Denials != 3 {
+		t.Errorf("after %d requests: %s, with %d denials", len(asked), now.State, now.Denials)
+	}
+}
+
 func TestPolicyDenialsSuspend(t *testing.T) {
 	e := start(t, func(c *Config) { c.Risk.DeniedLevels = []Risk{High} })
 	token := e.login(DefaultAgentClientID)

@@ -43,7 +43,7 @@ type task struct {
 	Notes      string      `json:"notes,omitempty"` // internal, of evaluate
 	Score      float64     `json:"score"`
 	Denials    int         `json:"denials"`
-	DeniedAt   time.Time   `json:"denied_at,omitzero"` // the last time
+	DeniedAt   time.Time   `json:"denied_at,omitzero"` // the last time that counts
 	Events     []caepEvent `json:"events,omitempty"`
 }
 
