@@ -148,6 +148,7 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 		return nil, errors.Join(changed, t.Complete(context.WithoutCancel(ctx)))
 	}
 	t.emit(Resumed{About: About{Time: time.Now(), TaskID: t.info.ID}})
+	t.Inherit(entries)
 	return t, nil
 }
 
@@ -172,42 +173,65 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 			t.requests.redeemed(e.RequestID)
 		}
 	}
-	for _, e := range effectsOf(entries) {
-		t.effects.reread(e)
-	}
 	return kept
 }
 
-// Effects returns the requests of a session's call that may change something, as the
-// journal has them: each [EntryCallSent], with the Outcome and HTTPStatus of what came of
-// it, and [OutcomeInDoubt] where that is not known. What is not among them was not sent, if
-// the call is known: a task was opened for the session, and the call is seen to send its
-// requests through [Transport], which others may not do.
-func (e *Engine) Effects(ctx context.Context, session, call string) (sent []Entry, known bool, err error) {
+// Inherit takes over what calls came to that were made before, in a process that is gone,
+// from what [Engine.Calls] has of them: an effect that was sent is not sent again. Observers
+// are told again how the calls ended, what was blocked, and what is in doubt.
+func (t *Task) Inherit(calls []Entry) {
+	for _, e := range calls {
+		about := About{Time: e.Time, TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool}
+		switch {
+		case e.Kind == EntryBlocked && e.Detail != nil:
+			t.emit(Blocked{About: about, Demanded: *e.Detail, Reason: e.Error})
+		case e.Kind == EntryCallEnded && CallStatus(e.Result) != CallPending:
+			t.emit(CallEnded{About: about, Result: Result{Status: CallStatus(e.Result), Message: e.Error, Unnamed: e.Message}})
+		}
+	}
+	for _, e := range Effects(calls) {
+		t.effects.reread(e)
+		if e.Outcome == OutcomeInDoubt {
+			t.emit(LeftInDoubt{
+				About:  About{Time: e.Time, TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool},
+				Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: cmp.Or(e.Error, errForgotten.Error()),
+			})
+		}
+	}
+}
+
+// Calls returns what the journal has about the calls that were made for a session since a
+// moment, in order; nil where it cannot be read back. What came before, such as under a
+// session of the same name that was deleted, is left out.
+func (e *Engine) Calls(ctx context.Context, session string, since time.Time) (calls []Entry, err error) {
 	journal, ok := e.cfg.Journal.(Rereader)
 	if !ok {
-		return nil, false, nil
+		return nil, nil
 	}
 	runs, err := journal.Runs(ctx, session)
 	for _, run := range slices.Backward(runs) {
-		entries, err := journal.Entries(ctx, run)
-		if err != nil {
-			return nil, false, fmt.Errorf("jit: effects of a call: %w", err)
+		var made []Entry
+		if made, err = journal.Entries(ctx, run); err != nil {
+			break
 		}
-		if slices.ContainsFunc(entries, func(e Entry) bool {
-			return e.CallID == call && (e.Kind == EntryRefused || e.Kind == EntryUse || e.Kind == EntryCallSent)
-		}) {
-			return slices.DeleteFunc(effectsOf(entries), func(e Entry) bool { return e.CallID != call }), true, nil
+		made = slices.DeleteFunc(made, func(e Entry) bool { return e.CallID == "" })
+		all := len(made)
+		made = slices.DeleteFunc(made, func(e Entry) bool { return e.Time.Before(since) })
+		calls = append(made, calls...)
+		if len(made) < all {
+			break // the others are older
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("jit: effects of a call: %w", err)
+		return nil, fmt.Errorf("jit: calls of a session: %w", err)
 	}
-	return nil, false, err
+	return calls, nil
 }
 
-// effectsOf is [Engine.Effects] for the entries of a run.
-func effectsOf(entries []Entry) (sent []Entry) {
+// Effects returns the requests among entries that may change something: each
+// [EntryCallSent], with the Outcome and HTTPStatus of what came of it, and
+// [OutcomeInDoubt], with the Error if one is known, where that is not known.
+func Effects(entries []Entry) (sent []Entry) {
 	at := map[string]int{}
 	for _, e := range entries {
 		i, known := at[e.IdempotencyKey]
@@ -218,7 +242,10 @@ func effectsOf(entries []Entry) (sent []Entry) {
 				at[e.IdempotencyKey], sent = i, append(sent, e)
 			}
 			sent[i], sent[i].Outcome = e, OutcomeInDoubt
-		case e.Kind == EntryCallReturned && known && e.Outcome != OutcomeInDoubt:
+		case e.Kind != EntryCallReturned || !known:
+		case e.Outcome == OutcomeInDoubt:
+			sent[i].Error = e.Error
+		default:
 			sent[i].Outcome, sent[i].HTTPStatus = e.Outcome, e.HTTPStatus
 		}
 	}

@@ -70,6 +70,9 @@ type Finished struct {
 	Waiting []Waiting `json:"waiting,omitempty"`
 	// Refused are the calls that were not made, since nobody had named them.
 	Refused []Refusal `json:"refused,omitempty"`
+	// Failure is the call to which an Outcome of LoginRequired, Denied or Failed is due:
+	// the last such one. Zero where it is due to none.
+	Failure Failure `json:"failure,omitzero"`
 	// Answer is what the agent said in the end. It is empty when the run broke, but
 	// for a [ModelError]: then it is what the model said before. A tool failure or
 	// denial that the agent explained is not a break.
@@ -79,6 +82,13 @@ type Finished struct {
 	ToolCalls  int           `json:"tool_calls"`
 	Elapsed    time.Duration `json:"elapsed_ns"` // nanoseconds
 	Usage      Usage         `json:"usage"`
+}
+
+// A Failure is a call that did not do its work, and why, as the model was told.
+type Failure struct {
+	CallID string `json:"call_id"`
+	Tool   string `json:"tool"`
+	Error  string `json:"error"`
 }
 
 // Usage adds up the tokens that the model's provider counted. Zero where it does

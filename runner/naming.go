@@ -23,7 +23,8 @@ type Refusal struct {
 // naming holds the run's calls against what the person said in the conversation.
 type naming struct {
 	gate   *jitmw.Gate
-	past   []*session.Event // of earlier runs
+	past   []*session.Event      // of earlier runs
+	sent   []*genai.FunctionCall // calls of the turn that is gone on with, which a process that is gone had sent
 	recall sync.Once
 
 	message []string // what the person said in this run
@@ -117,6 +118,9 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 		}
 		n.gate.Task(invocation)
 		n.past = nil
+		for _, fc := range n.sent {
+			n.gate.Resumed(fc.Name, fc.Args)
+		}
 		if suspended == nil {
 			return
 		}

@@ -69,6 +69,8 @@ type run struct {
 	settled   *Suspension    // of which all is in the conversation
 	suspended *Suspension    // what this run leaves behind
 	held      *session.Event // the results that were held back for it
+	taken     bool           // the task is that of the suspended run
+	earlier   []jit.Entry    // about calls of earlier runs, see inherit
 	mended    []Event        // what is told of the calls that an earlier process left open
 
 	events chan Event
@@ -191,7 +193,7 @@ func (r *run) open(ctx context.Context) (err error) {
 			task, err := r.r.cfg.Engine.Resume(ctx, s.Run, s.digest(), r.observe)
 			switch {
 			case err == nil:
-				r.task, r.turn.resumed = task, s
+				r.task, r.turn.resumed, r.taken = task, s, true
 				return nil
 			case !errors.Is(err, jit.ErrTaskEnded):
 				return fmt.Errorf("runner: session %s: %w", r.place.session, err)
@@ -326,11 +328,13 @@ func (r *run) talk(ctx context.Context) error {
 		cfg.StreamingMode = adk.StreamingModeSSE
 	}
 	if s := r.turn.resumed; s != nil || r.in.resume {
-		resuming := ctx
+		var invocation string // what is gone on with
 		if s != nil {
-			resuming = sameInvocation(ctx, s)
+			invocation = s.Invocation
+		} else if n := len(r.naming.past); n > 0 {
+			invocation = r.naming.past[n-1].InvocationID
 		}
-		if err := r.asked(resuming, nil, cfg); err != nil || r.in.resume {
+		if err := r.asked(sameInvocation(ctx, invocation), nil, cfg); err != nil || r.in.resume {
 			return err
 		}
 		if r.suspended != nil {
@@ -446,7 +450,7 @@ func (r *run) finish(outcome Outcome) {
 	f := Finished{
 		Time: time.Now(), Session: r.place.session, Outcome: outcome, Answer: r.answer.String(), ModelCalls: r.counts.model(), ToolCalls: r.counts.tool(),
 		Elapsed: time.Since(r.start), Usage: r.usage,
-		Refused: r.outcome.refusals(),
+		Refused: r.outcome.refusals(), Failure: r.outcome.failure(outcome),
 	}
 	if r.suspended != nil {
 		f.Waiting = r.suspended.Waiting()

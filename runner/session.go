@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -95,11 +96,15 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 	if t := r.turn.resumed; t != nil {
 		for _, o := range open(r.naming.past) {
 			if slices.ContainsFunc(o.calls, func(fc *genai.FunctionCall) bool { return t.find(fc.ID) != nil }) {
+				r.recount()
 				return nil // its open calls are those that wait
 			}
 		}
 		// Whoever went on with it before got further, and is gone.
 		r.over, r.claimed, r.turn.resumed = t, true, nil
+	}
+	if err := r.inherit(ctx); err != nil {
+		return fmt.Errorf("runner: session %s: %w", s.ID(), err)
 	}
 	if err := r.repair(ctx, s); err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
@@ -177,20 +182,78 @@ func open(events []*session.Event) (list []openCall) {
 	return list
 }
 
+// inherit reads what is known of the calls of earlier runs: of those that are open, and
+// when their turn is gone on with, of all since the person spoke last.
+func (r *run) inherit(ctx context.Context) error {
+	var since time.Time
+	for _, o := range open(r.naming.past) {
+		if at := o.event.Timestamp; since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	if r.in.resume {
+		for _, ev := range r.naming.past {
+			if Said(ev) != nil {
+				since = ev.Timestamp
+			}
+		}
+	}
+	if since.IsZero() {
+		return nil
+	}
+	var err error
+	r.earlier, err = r.r.cfg.Engine.Calls(ctx, r.place.session, since.Truncate(time.Microsecond)) // which is what stores keep
+	if err != nil {
+		return err
+	}
+	if r.in.resume && !r.taken {
+		r.task.Inherit(r.earlier)
+	}
+	r.recount()
+	return nil
+}
+
+// recount counts the calls that ended in an earlier process, as far as the task has
+// told of them. Those that were suspended are not in the conversation yet.
+func (r *run) recount() {
+	for _, ev := range r.naming.past {
+		var made []call
+		for _, fr := range parts(ev) {
+			if fr != nil {
+				made = append(made, call{fr.ID, fr.Name})
+			}
+		}
+		r.outcome.recall(made...)
+	}
+	if r.turn.resumed == nil {
+		return
+	}
+	for _, c := range r.turn.resumed.Calls {
+		if c.Result != nil {
+			r.outcome.recall(call{c.CallID, c.Tool})
+		}
+	}
+}
+
 // repair gives every call of the history that has no result one that says so.
 // An interrupted run leaves such calls, and strict providers refuse a history that has
 // them. Each event of calls gets one event of results, of its own agent, branch,
 // invocation and scope; the innermost first, whose results come before those of the
 // calls that led to it.
 func (r *run) repair(ctx context.Context, s session.Session) error {
+	var budget []*session.Event // of the calls that may have done something
 	for _, o := range slices.Backward(open(r.naming.past)) {
-		content := &genai.Content{Role: genai.RoleUser}
+		content, sent := &genai.Content{Role: genai.RoleUser}, &genai.Content{}
 		for _, fc := range o.calls {
-			fr, err := r.lost(ctx, fc)
+			fr, made, err := r.lost(fc)
 			if err != nil {
 				return err
 			}
-			content.Parts = append(content.Parts, &genai.Part{FunctionResponse: fr})
+			part := &genai.Part{FunctionResponse: fr}
+			content.Parts = append(content.Parts, part)
+			if made {
+				sent.Parts = append(sent.Parts, part)
+			}
 		}
 		ev := session.NewEvent(ctx, o.event.InvocationID)
 		ev.Author, ev.Branch, ev.IsolationScope = o.event.Author, o.event.Branch, o.event.IsolationScope
@@ -198,43 +261,54 @@ func (r *run) repair(ctx context.Context, s session.Session) error {
 		if err := r.r.cfg.Sessions.AppendEvent(ctx, s, ev); err != nil {
 			return err
 		}
+		counted := *ev
+		counted.Content = sent
+		budget = append(budget, &counted)
 	}
+	r.naming.past = append(r.naming.past, budget...)
 	return nil
 }
 
 // lost returns the result of a call that an earlier run left open: the one that a
-// suspended run held back, or else what is known of it.
-func (r *run) lost(ctx context.Context, fc *genai.FunctionCall) (*genai.FunctionResponse, error) {
-	fr := &genai.FunctionResponse{ID: fc.ID, Name: fc.Name}
-	result := jit.Result{
+// suspended run held back, or else what is known of it; and whether it counts as
+// made, besides those that are let through again.
+func (r *run) lost(fc *genai.FunctionCall) (fr *genai.FunctionResponse, made bool, err error) {
+	fr = &genai.FunctionResponse{ID: fc.ID, Name: fc.Name}
+	result, made := jit.Result{
 		Status:  jit.CallInDoubt,
 		Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
-	}
+	}, true
 	var c *SuspendedCall
 	if r.over != nil {
 		if c = r.over.find(fc.ID); c != nil && c.Result != nil {
-			return fr, json.Unmarshal(c.Result, fr)
+			r.outcome.recall(call{fc.ID, fc.Name})
+			return fr, true, json.Unmarshal(c.Result, fr)
 		}
 	}
-	effects, known, err := r.r.cfg.Engine.Effects(ctx, r.place.session, fc.ID)
-	if err != nil {
-		return nil, err
-	}
+	calls := slices.DeleteFunc(slices.Clone(r.earlier), func(e jit.Entry) bool { return e.CallID != fc.ID })
+	known := slices.ContainsFunc(calls, func(e jit.Entry) bool { // to send its requests through jit.Transport
+		return e.Kind == jit.EntryRefused || e.Kind == jit.EntryUse || e.Kind == jit.EntryCallSent
+	})
 	if known || r.over != nil {
-		var sent bool
-		if result, sent = r.interrupted(effects); !sent && c != nil && !r.claimed {
+		if result, made = r.interrupted(jit.Effects(calls)); !made && c != nil && !r.claimed {
 			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}
 	}
+	if known && made && r.in.resume { // it was let through: made again, it is answered as it was
+		r.naming.sent, made = append(r.naming.sent, fc), false
+	}
 	fr.Response = jitmw.Shown(result)
+	if result.Status == jit.CallOK {
+		fr.Response = map[string]any{"status": string(result.Status), "note": result.Message, "advice": result.Advice}
+		result.Message = ""
+	}
 	if r.in.resume {
-		r.outcome.end(fc.ID, result)
-		r.outcome.returned(fc.ID, fc.Name)
+		r.outcome.lost(call{fc.ID, fc.Name}, result)
 		r.mended = append(r.mended, ToolReturned{
 			Time: time.Now(), CallID: fc.ID, Tool: fc.Name, Status: result.Status, Error: result.Message, RequestID: result.RequestID, Result: fr.Response,
 		})
 	}
-	return fr, nil
+	return fr, made, nil
 }
 
 // interrupted returns what came of a call whose process is gone, by the effects that it
@@ -245,19 +319,25 @@ func (r *run) interrupted(effects []jit.Entry) (result jit.Result, sent bool) {
 		Status: jit.CallFailed, Message: interrupted + "no request that may have changed something is known", Advice: "Make the call again if it is still wanted.",
 	}
 	for _, e := range effects {
-		switch e.Outcome {
-		case jit.OutcomeInDoubt:
-			event := jit.LeftInDoubt{
+		switch {
+		case e.Outcome == jit.OutcomeInDoubt:
+			if event := (jit.LeftInDoubt{
 				About: jit.About{Time: time.Now(), TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool}, Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey,
-				Error: "the process that sent it is gone",
+				Error: cmp.Or(e.Error, "the process that sent it is gone"),
+			}); !r.in.resume && !r.taken { // or else the task has told
+				r.outcome.see(event)
+				r.mended = append(r.mended, event)
 			}
-			r.outcome.see(event)
-			r.mended = append(r.mended, event)
 			return jit.Result{
 				Status: jit.CallInDoubt, Message: interrupted + "whether it took effect is not known",
 				Advice: "Do not make the call again: say in your answer that it may have happened and has to be checked.",
 			}, true
-		case jit.OutcomeAnswered:
+		case e.Outcome == jit.OutcomeAnswered && (e.HTTPStatus/100 == 2 || e.HTTPStatus == http.StatusSeeOther):
+			result, sent = jit.Result{
+				Status: jit.CallOK, Message: fmt.Sprintf("%sit took effect: the API answered it with HTTP status %d, and the rest of the answer is lost", interrupted, e.HTTPStatus),
+				Advice: "Do not make the call again: say in your answer that it was done.",
+			}, true
+		case e.Outcome == jit.OutcomeAnswered:
 			result, sent = jit.Result{Status: jit.CallFailed, Message: fmt.Sprintf("%sthe API had answered it with HTTP status %d", interrupted, e.HTTPStatus)}, true
 		}
 	}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -117,7 +119,7 @@ func TestInterruptedCallIsKnownByItsRequests(t *testing.T) {
 			if runs, err := journal.Runs(t.Context(), "s"); err != nil || len(runs) != 1 {
 				t.Fatalf("the runs of the session: %q, %v", runs, err)
 			} else if tt.sent != "" {
-				journal.Note(jit.Entry{Kind: tt.sent, Run: runs[0], CallID: "call_0", Tool: "act", IdempotencyKey: "key"})
+				journal.Note(jit.Entry{Kind: tt.sent, Run: runs[0], CallID: "call_0", Tool: "act", IdempotencyKey: "key", Time: time.Now()})
 			}
 			llm := plays(asks("act"), says("done"))
 			w.llm = llm
@@ -419,5 +421,64 @@ func TestAnswersOfSeveralAgents(t *testing.T) {
 	w.llm = plays(says("unused"))
 	if got := follow(t.Context(), t, w.runner(t), runner.Input{}); got.finished.Answer != "First.\n\nSecond." {
 		t.Errorf("answer = %q, %v", got.finished.Answer, got.err)
+	}
+}
+
+// What a run that is gone had sent is not sent again by the run that goes on with its
+// turn, and counts against what the person asked for.
+func TestInterruptedEffectIsNotRepeated(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost    bool
+		again   string // what the model calls then
+		outcome runner.Outcome
+		told    string
+	}{
+		"answered":                  {false, "act", runner.Done, "took effect"},
+		"lost":                      {true, "act", runner.InDoubt, "not known"},
+		"answered, another is made": {false, "act other", runner.Denied, "took effect"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			service, journal := session.InMemoryService(), &fake.Journal{}
+			w := &world{engine: jit.Config{Journal: journal}, llm: plays(asks("act")), config: func(c *runner.Config) {
+				c.Sessions, c.AllowUnnamed = service, false
+			}}
+			made, err := tools.New(tools.Spec[args]{
+				Name: "act", Description: "acts", Ceiling: func(args) []rar.Detail { return []rar.Detail{read} },
+				Aim: &policy.Aim{Effect: "act", AskedBy: []string{"go"}, Max: 1},
+			}, func(c tools.Context, _ args) (map[string]any, error) {
+				defer cancel()
+				if err := post(c, false, tt.lost); err != nil {
+					return nil, err
+				}
+				return map[string]any{"did": "it"}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.tools = []tool.Tool{made}
+			follow(ctx, t, w.runner(t), runner.Input{Session: "s", Text: "go"})
+			llm := plays(asks(tt.again), says("done"))
+			w.llm = llm
+			got := collect(t, w.runner(t).Resume(t.Context(), runner.Input{Session: "s"}))
+			if got.err != nil || got.finished.Outcome != tt.outcome {
+				t.Errorf("%+v, %v, want %s", got.finished, got.err, tt.outcome)
+			}
+			if told := fmt.Sprint(llm.seen[0].Contents[2].Parts[0].FunctionResponse.Response); !strings.Contains(told, tt.told) {
+				t.Errorf("the model is told %s", told)
+			}
+			sent := 0
+			for _, run := range must(journal.Runs(t.Context(), "s")) {
+				for _, e := range must(journal.Entries(t.Context(), run)) {
+					if e.Kind == jit.EntryCallSent {
+						sent++
+					}
+				}
+			}
+			if sent != 1 {
+				t.Errorf("%d effects were sent, want 1", sent)
+			}
+		})
 	}
 }

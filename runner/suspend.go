@@ -176,12 +176,12 @@ func (r *run) replay(agent, invocation string) (*model.LLMResponse, error) {
 
 // sameInvocation has ADK go on under the name of the invocation in which the calls
 // were made: it makes that of the first id that it asks for.
-func sameInvocation(ctx context.Context, s *Suspension) context.Context {
+func sameInvocation(ctx context.Context, invocation string) context.Context {
 	var used atomic.Bool
 	other := ctx
 	return platform.WithUUIDProvider(ctx, func() string {
 		if !used.Swap(true) {
-			return strings.TrimPrefix(s.Invocation, "e-")
+			return strings.TrimPrefix(invocation, "e-")
 		}
 		return platform.NewUUID(other)
 	})

@@ -348,7 +348,7 @@ func TestDeniedWhileSuspended(t *testing.T) {
 func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
 	resumed := jit.Entry{Kind: jit.EntryTaskResumed, Epoch: 1}
 	sent := jit.Entry{Kind: jit.EntryCallSent, Tool: "act", CallID: "call_0", IdempotencyKey: "key"}
-	returned := jit.Entry{Kind: jit.EntryCallReturned, IdempotencyKey: "key", Outcome: jit.OutcomeAnswered, HTTPStatus: 201}
+	returned := jit.Entry{Kind: jit.EntryCallReturned, CallID: "call_0", IdempotencyKey: "key", Outcome: jit.OutcomeAnswered, HTTPStatus: 201}
 	for name, c := range map[string]struct {
 		entries []jit.Entry
 		said    string
@@ -356,7 +356,7 @@ func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
 	}{
 		"nobody resumed it":                   {nil, "nobody decided", runner.Denied},
 		"somebody did, and sent nothing":      {[]jit.Entry{resumed}, "no request that may have changed something", runner.Failed},
-		"somebody did, and the answer came":   {[]jit.Entry{resumed, sent, returned}, "answered it with HTTP status 201", runner.Failed},
+		"somebody did, and the answer came":   {[]jit.Entry{resumed, sent, returned}, "it took effect: the API answered it with HTTP status 201", runner.Done},
 		"somebody did, and the answer is not": {[]jit.Entry{resumed, sent}, "not known", runner.InDoubt},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -364,7 +364,7 @@ func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
 			w.decide("free", jit.StatusApproved)
 			w.say(t, "go")
 			for _, e := range append(c.entries, jit.Entry{Kind: jit.EntryTaskCompleted}) {
-				e.Run = w.run(t)
+				e.Run, e.Time = w.run(t), time.Now()
 				w.journal.Note(e)
 			}
 			got := w.resume(t)
@@ -440,5 +440,55 @@ func TestPendingWithoutSuspension(t *testing.T) {
 			}
 			w.balanced(t, 1)
 		})
+	}
+}
+
+// What calls came to before their run was suspended counts when it is over, as if it had
+// been one run: those of the turn that waited, and those of earlier turns.
+func TestResumedRunCountsEarlierCalls(t *testing.T) {
+	for name, tt := range map[string]struct {
+		call    string
+		outcome runner.Outcome
+	}{
+		"a person's denial":        {"act doc_2", runner.Denied},
+		"a call that nobody named": {"end denied", runner.Denied},
+		"a login":                  {"end login_required", runner.LoginRequired},
+		"what does not exist":      {"end not_found", runner.Failed},
+		"an effect in doubt":       {"end in_doubt", runner.InDoubt},
+		"what worked":              {"end ok", runner.Done},
+	} {
+		for when, turns := range map[string][]step{
+			"in an earlier turn": {asks(tt.call), asks("act doc_1"), says("done")},
+			"in that turn":       {asks(tt.call, "act doc_1"), says("done")},
+		} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				w := review(t, turns...)
+				w.tools = append(w.tools, act(t, "end", func(ctx tools.Context, status string) (map[string]any, error) {
+					switch s := jit.CallStatus(status); s {
+					case jit.CallOK:
+						return nil, nil
+					case jit.CallInDoubt:
+						return nil, post(ctx, false, true)
+					default:
+						return nil, &jitmw.Failure{Status: s, Message: "why", Unnamed: strings.TrimPrefix(status, string(jit.CallLogin))}
+					}
+				}))
+				w.decide("doc_2", jit.StatusDenied)
+				if got := w.say(t, "go"); got.finished.Waiting == nil {
+					t.Fatalf("it does not wait: %+v, %v", got.finished, got.err)
+				}
+				w.resume(t) // for nothing
+				w.decide("doc_1", jit.StatusApproved)
+				got := w.resume(t)
+				tool, _, _ := strings.Cut(tt.call, " ")
+				failed := tt.outcome == runner.Denied || tt.outcome == runner.LoginRequired || tt.outcome == runner.Failed
+				if got.err != nil || got.finished.Outcome != tt.outcome || failed && got.finished.Failure.Tool != tool {
+					t.Errorf("%+v, %v, want %s for %s", got.finished, got.err, tt.outcome, tool)
+				}
+				if (tt.call == "end denied") != (len(got.finished.Refused) == 1) {
+					t.Errorf("refused: %+v", got.finished.Refused)
+				}
+			})
+		}
 	}
 }

@@ -14,8 +14,9 @@ type tally struct {
 	mu      sync.Mutex
 	results map[string]jit.Result // of the current turn's calls, by id
 	denied  bool
+	denial  Failure // the last call that was denied
 	pending bool
-	login   bool // an API wants another one
+	login   *Failure // the last call for which an API wants another login
 	refused []Refusal
 	tools   map[string]lastTurns
 	turn    int               // counts from 1
@@ -27,7 +28,8 @@ type tally struct {
 // lastTurns are the turns in which a tool worked and failed last, 0 for none.
 type lastTurns struct {
 	worked, failed int
-	unknown        bool // there is no such tool
+	why            Failure // of the last one that failed
+	unknown        bool    // there is no such tool
 }
 
 func newTally() *tally {
@@ -39,7 +41,7 @@ func (t *tally) see(e jit.Event) {
 	defer t.mu.Unlock()
 	switch e := e.(type) {
 	case jit.Blocked:
-		t.denied = true
+		t.denied, t.denial = true, Failure{e.CallID, e.Tool, e.Reason}
 	case jit.Decided:
 		if e.DecideAt != "" {
 			if t.places == nil {
@@ -89,26 +91,56 @@ func (t *tally) returned(id, tool string) jit.Result {
 	if !known {
 		r.Status = jit.CallOK // of a tool without a guard, and without an error
 	}
-	last := t.tools[tool]
+	t.count(call{id, tool}, r)
+	return r
+}
+
+// count counts what came of a call. The caller holds t.mu.
+func (t *tally) count(c call, r jit.Result) {
+	last, why := t.tools[c.name], Failure{c.id, c.name, r.Message}
 	switch r.Status {
 	case jit.CallOK:
 		last.worked = t.turn
 	case jit.CallDenied:
-		t.denied = true
+		t.denied, t.denial = true, why
 		if r.Unnamed != "" {
-			t.refused = append(t.refused, Refusal{CallID: id, Tool: tool, Reason: r.Unnamed})
+			t.refused = append(t.refused, Refusal{CallID: c.id, Tool: c.name, Reason: r.Unnamed})
 		}
 	case jit.CallPending:
 		t.pending = true
 	case jit.CallLogin:
-		t.login = true
+		t.login = &why
 	case jit.CallInDoubt:
 		t.said = true
 	default:
-		last.failed = t.turn
+		last.failed, last.why = t.turn, why
 	}
-	t.tools[tool] = last
-	return r
+	t.tools[c.name] = last
+}
+
+// recall counts the calls of one turn that an earlier process made, those of which it was
+// told how they ended.
+func (t *tally) recall(made ...call) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counted := false
+	for _, c := range made {
+		if r, told := t.results[c.id]; told {
+			t.count(c, r)
+			counted = true
+		}
+	}
+	if counted {
+		t.turn++
+	}
+}
+
+// lost counts a call of an earlier process by what is known of its requests, whatever it
+// was told to have ended with.
+func (t *tally) lost(c call, r jit.Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count(c, r)
 }
 
 // unknownTool takes note of a name that no tool has.
@@ -158,17 +190,42 @@ func (t *tally) decide(err error) Outcome {
 		return Failed
 	case t.pending:
 		return Pending
-	case t.login:
+	case t.login != nil:
 		return LoginRequired
 	case t.denied:
 		return Denied
 	}
-	for _, last := range t.tools {
-		if last.failed > 0 && last.worked <= last.failed && !(last.unknown && t.workedAfter(last.failed)) {
-			return Failed
-		}
+	if t.unmended() != nil {
+		return Failed
 	}
 	return Done
+}
+
+// unmended returns the last failed call that nothing made up for, or nil.
+func (t *tally) unmended() *lastTurns {
+	var found *lastTurns
+	for _, last := range t.tools {
+		open := last.failed > 0 && last.worked <= last.failed && !(last.unknown && t.workedAfter(last.failed))
+		if open && (found == nil || found.failed < last.failed) {
+			found = &last
+		}
+	}
+	return found
+}
+
+// failure returns the call to which an outcome is due.
+func (t *tally) failure(o Outcome) Failure {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch last := t.unmended(); {
+	case o == Denied:
+		return t.denial
+	case o == LoginRequired && t.login != nil:
+		return *t.login
+	case o == Failed && last != nil:
+		return last.why
+	}
+	return Failure{}
 }
 
 func (t *tally) workedAfter(turn int) bool {

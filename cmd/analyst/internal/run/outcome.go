@@ -25,13 +25,11 @@ type summary struct {
 	ephemeral bool   // nothing is kept
 	chat      bool   // more can be said
 	finished  runner.Finished
-	completed *jit.Completed      // what became of the task; nil when that was not seen
-	failure   runner.ToolReturned // the last call that did not work
+	completed *jit.Completed // what became of the task; nil when that was not seen
 	pending   jit.Decided
-	doubt     jit.LeftInDoubt // the last effect that is in doubt
-	demanded  int             // how many details the API demanded last
-	refusal   string          // why nothing was demanded last, as far as it could be read
-	blocked   int             // the same of the last demand that was not asked for
+	doubt     jit.LeftInDoubt        // the last effect that is in doubt
+	refused   map[string]jit.Refused // the last one of a call
+	blocked   map[string]bool        // the calls of which a demand was not asked for
 	err       error
 }
 
@@ -41,16 +39,12 @@ func (s *summary) see(e runner.Event) {
 		s.finished = e
 	case jit.Completed:
 		s.completed = &e
-	case runner.ToolReturned:
-		if e.Error != "" {
-			s.failure = e
-		}
 	case jit.LeftInDoubt:
 		s.doubt = e
 	case jit.Refused:
-		s.demanded, s.refusal = len(e.Demanded), e.Error
+		put(&s.refused, e.CallID, e)
 	case jit.Blocked:
-		s.blocked = s.demanded
+		put(&s.blocked, e.CallID, true)
 	case jit.Decided:
 		if e.Status == jit.StatusPending {
 			s.pending = e
@@ -58,15 +52,18 @@ func (s *summary) see(e runner.Event) {
 	}
 }
 
+func put[V any](m *map[string]V, key string, v V) {
+	if *m == nil {
+		*m = map[string]V{}
+	}
+	(*m)[key] = v
+}
+
 // exit turns the outcome into an exit code and, where something is left to say,
 // one line.
 func (s *summary) exit(ctx context.Context) error {
-	if s.finished.Outcome == runner.InDoubt && s.doubt.Tool == "" { // of an earlier run
-		return cli.Endf(cli.ExitInDoubt, "analyst explain says what that run sent", "in doubt: an earlier run was interrupted before the result of a call was recorded")
-	}
 	if s.finished.Outcome == runner.InDoubt {
-		return cli.Endf(cli.ExitInDoubt, "look at the API for Idempotency-Key "+s.doubt.IdempotencyKey+" before you run this again",
-			"in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error)
+		return s.inDoubt()
 	}
 	if s.finished.Outcome == runner.Interrupted {
 		return cli.Interrupted(ctx)
@@ -80,32 +77,56 @@ func (s *summary) exit(ctx context.Context) error {
 		}
 		return cli.Failf("", "%w", s.broken())
 	}
+	why := s.finished.Failure
 	switch s.finished.Outcome {
 	case runner.Done:
 		return nil
 	case runner.LoginRequired:
+		wants := ""
+		if e := s.refused[why.CallID].Error; e != "" {
+			wants = " (" + e + ")"
+		}
 		return cli.Endf(cli.ExitLogin, "have the user log in as the API asks, and run it again: an approval does not stand for a login",
-			"a login is required: %s: %s (%s)", s.failure.Tool, s.failure.Error, s.refusal)
+			"a login is required: %s: %s%s", why.Tool, why.Error, wants)
 	case runner.Denied:
-		if n := len(s.finished.Refused); n > 0 && s.blocked == 0 {
-			last := s.finished.Refused[n-1]
-			return cli.Endf(cli.ExitDenied, "if you want it, say so in the request, or run it at a terminal, where you are asked (docs/naming.md)",
-				"not done, since nobody asked for it: %s: %s", last.Tool, last.Reason)
+		for _, last := range s.finished.Refused {
+			if last.CallID == why.CallID {
+				return cli.Endf(cli.ExitDenied, "if you want it, say so in the request, or run it at a terminal, where you are asked (docs/naming.md)",
+					"not done, since nobody asked for it: %s: %s", last.Tool, last.Reason)
+			}
 		}
 		hint := ""
-		switch {
-		case s.blocked > 1:
-			hint = fmt.Sprintf("the API demands %d authorization details at once, and a token carries one: its owner can have it demand one", s.blocked)
-		case s.blocked == 1:
+		switch n := len(s.refused[why.CallID].Demanded); {
+		case !s.blocked[why.CallID]:
+		case n > 1:
+			hint = fmt.Sprintf("the API demands %d authorization details at once, and a token carries one: its owner can have it demand one", n)
+		default:
 			hint = "if you find the API's demand right, allow it in a file that --policy names (docs/ceilings.md)"
 		}
-		return cli.Endf(cli.ExitDenied, hint, "authority denied: %s: %s", s.failure.Tool, s.failure.Error)
+		return cli.Endf(cli.ExitDenied, hint, "authority denied: %s: %s", why.Tool, why.Error)
 	}
-	return cli.Failf("", "%s failed: %s", s.failure.Tool, s.failure.Error)
+	return cli.Failf("", "%s failed: %s", why.Tool, why.Error)
+}
+
+// inDoubt words an effect in doubt, and what the session waits for besides.
+func (s *summary) inDoubt() error {
+	e := &cli.ExitError{
+		Code: cli.ExitInDoubt, Hint: "analyst explain says what that run sent",
+		Err: errors.New("in doubt: an earlier run was interrupted before the result of a call was recorded"),
+	}
+	if s.doubt.Tool != "" {
+		e.Hint = "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again"
+		e.Err = fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error)
+	}
+	if len(s.finished.Waiting) > 0 {
+		w := s.waiting()
+		e.Err, e.Hint = fmt.Errorf("%w; and %w", e.Err, w.Err), e.Hint+"; "+w.Hint
+	}
+	return e
 }
 
 // waiting words what a run waits for, and how it goes on.
-func (s *summary) waiting() error {
+func (s *summary) waiting() *cli.ExitError {
 	e := &cli.ExitError{Code: cli.ExitPending}
 	if len(s.finished.Waiting) == 0 {
 		e.Err = fmt.Errorf("waiting for a person: request %s (%s, risk %s)", s.pending.RequestID, s.pending.Detail, s.pending.Risk)
