@@ -95,7 +95,7 @@ func (m Metadata) Check(issuer, place string) error {
 
 // MetadataPlaces lists where the metadata of issuer may be, best first: where RFC
 // 8414, section 3.1, puts it, below the issuer, where LumoAuth has it, and where
-// OpenID Connect Discovery does.
+// OpenID Connect Discovery does. The next one counts where one answers [NotHere].
 func MetadataPlaces(issuer string) ([]string, error) {
 	const wellKnown = "/.well-known/oauth-authorization-server"
 	u, err := ParseURL(issuer)
@@ -114,6 +114,11 @@ func MetadataPlaces(issuer string) ([]string, error) {
 	}
 	return append(places, origin+path+"/api/v1"+wellKnown, origin+path+openID), nil
 }
+
+// NotHere reports whether an HTTP status, of a place where metadata may be, leaves it to
+// be at another: servers answer any 3xx or 4xx where nothing is. One that fails, or is
+// not reached, is not passed over.
+func NotHere(status int) bool { return status >= 300 && status < 500 }
 
 // ParseURL parses the URL of a place that keys, credentials or tokens may travel to:
 // absolute, https, or http on a loopback host, without user, query and fragment.

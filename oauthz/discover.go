@@ -88,7 +88,7 @@ func (c *Client) Discover(ctx context.Context, origin jit.Origin, api, metadata 
 	}
 	for _, p := range places {
 		body, err := c.get(ctx, opDiscover, p.URL)
-		if e, ok := errors.AsType[*Error](err); ok && e.StatusCode >= 300 && e.StatusCode < 500 {
+		if e, ok := errors.AsType[*Error](err); ok && oauth.NotHere(e.StatusCode) {
 			continue // it is not there
 		}
 		if err != nil {

@@ -268,7 +268,7 @@ func (c *Client) discover(ctx context.Context) (oauth.Metadata, error) {
 	var last error
 	for _, place := range places {
 		body, err := c.get(ctx, op, place)
-		if e, ok := errors.AsType[*Error](err); ok && e.StatusCode >= 300 && e.StatusCode < 500 {
+		if e, ok := errors.AsType[*Error](err); ok && oauth.NotHere(e.StatusCode) {
 			last = err
 			continue // it is not there
 		}

@@ -14,7 +14,7 @@ func TestScopes(t *testing.T) {
 	if err != nil || string(text) != `{"actions":["files:read","files:write"],"type":"oauth_scope"}` {
 		t.Errorf("Canonical() = %s, %v", text, err)
 	}
-	if one, none := d.String(), rar.Scopes().String(); one != "oauth_scope files:read,files:write" || none != "oauth_scope (a login)" {
+	if one, none := d.String(), rar.Scopes().String(); one != "scopes files:read,files:write" || none != "scopes (a login)" {
 		t.Errorf("String() = %q, and of none %q", one, none)
 	}
 	var back rar.Detail
@@ -25,6 +25,13 @@ func TestScopes(t *testing.T) {
 		if got, err := rar.Parse([]byte(said)); err == nil {
 			t.Errorf("Parse(%s) = %v: a peer has made scopes of details", said, got)
 		}
+	}
+}
+
+// A type is not taken for scopes.
+func TestATypeNamedScopes(t *testing.T) {
+	if text := (rar.Detail{Type: "scopes", Actions: []string{"a"}}).String(); text != `"scopes" a` {
+		t.Errorf("String() = %s", text)
 	}
 }
 

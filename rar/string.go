@@ -17,12 +17,19 @@ const maxLine = 512
 //
 //	file_access read doc_9982 locations=https://api.acme-corp.com
 //
-// An asterisk stands for actions that are left out; [Scopes] of none are a login. The line is safe for a
+// An asterisk stands for actions that are left out. [Scopes] read "scopes a,b", and none
+// of them "scopes (a login)"; a type of that name is quoted. The line is safe for a
 // terminal: whatever is not plain text is quoted and escaped. It ends in "..."
 // when it was cut at 512 bytes: whoever decides must be shown the canonical form
 // instead. String also works on a detail that is not valid.
 func (d Detail) String() string {
 	line := []string{word(d.Type)}
+	switch {
+	case d.IsScopes():
+		line[0] = scopes
+	case d.Type == scopes:
+		line[0] = strconv.Quote(scopes) // which is another thing
+	}
 	switch {
 	case d.Actions != nil:
 		line = append(line, words(d.Actions))
@@ -44,6 +51,8 @@ func (d Detail) String() string {
 	}
 	return cutLine(strings.Join(line, " "))
 }
+
+const scopes = "scopes" // what [ScopeType] is to people
 
 func words(list []string) string {
 	if len(list) == 0 {

@@ -22,7 +22,7 @@ func discover(ctx context.Context, client *http.Client, cfg Config) (*oauth.Meta
 	var failures []error
 	for _, p := range places {
 		body, err := get(ctx, client, p)
-		if s, ok := errors.AsType[*statusError](err); ok && s.status == http.StatusNotFound {
+		if s, ok := errors.AsType[*statusError](err); ok && oauth.NotHere(s.status) {
 			failures = append(failures, err)
 			continue
 		}

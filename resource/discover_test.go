@@ -71,6 +71,27 @@ func (n noNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("no network")
 }
 
+// What a server answers where nothing is differs; OpenID Connect Discovery alone will do.
+// One that fails is not passed over.
+func TestDiscoveryGoesOnToOpenID(t *testing.T) {
+	t.Parallel()
+	for status, found := range map[int]bool{302: true, 400: true, 401: true, 403: true, 404: true, 405: true, 410: true, 500: false, 503: false} {
+		server := httptest.NewServer(nil)
+		server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/realm/.well-known/openid-configuration" {
+				w.WriteHeader(status)
+				return
+			}
+			_, _ = w.Write([]byte(`{"issuer":"` + server.URL + `/realm","jwks_uri":"` + server.URL + `/jwks"}`))
+		})
+		_, err := resource.New(t.Context(), resource.Config{Issuer: server.URL + "/realm", Trust: resource.Signed})
+		if (err == nil) != found {
+			t.Errorf("status %d: New() = %v", status, err)
+		}
+		server.Close()
+	}
+}
+
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	const wellKnown = "/.well-known/oauth-authorization-server"

@@ -29,10 +29,13 @@ type Config struct {
 	IntrospectionURL string
 
 	// MetadataURL is where the metadata is read when something must be
-	// discovered. Empty means to try, below Issuer, the place of RFC 8414,
-	// section 3.1, then {issuer}/.well-known/oauth-authorization-server, then
-	// {issuer}/api/v1/.well-known/oauth-authorization-server, as LumoAuth has it
-	// for the issuer https://host/orgs/{org}.
+	// discovered. Empty means to try, of the issuer https://host/path, in this order:
+	// https://host/.well-known/oauth-authorization-server/path (RFC 8414, section 3.1),
+	// https://host/path/.well-known/oauth-authorization-server,
+	// https://host/.well-known/openid-configuration/path,
+	// https://host/path/api/v1/.well-known/oauth-authorization-server, where LumoAuth has
+	// it, and https://host/path/.well-known/openid-configuration (OpenID Connect
+	// Discovery). A place that answers 3xx or 4xx leaves it to the next one.
 	MetadataURL string
 
 	// Trust says what makes a token good; the zero Trust asks for both.

@@ -75,7 +75,7 @@ func TestScopesOfAnAPI(t *testing.T) {
 	}}
 	const prompt = "Fetch document doc_1, summarize it, and create a report titled 'Q4'."
 
-	if got := w.run("plan", "--policy", file, prompt); got.code != 0 || !strings.Contains(got.stdout, "oauth_scope documents:list,documents:read") {
+	if got := w.run("plan", "--policy", file, prompt); got.code != 0 || !strings.Contains(got.stdout, "scopes documents:list,documents:read") {
 		t.Errorf("plan: exit %d: %s%s", got.code, got.stdout, got.stderr)
 	}
 	if got := w.run("run", "Summarize doc_1"); got.code != cli.ExitDenied || len(asked) != 0 || !strings.Contains(got.stderr, `type: "oauth_scope" is that of none of`) {
@@ -85,12 +85,12 @@ func TestScopesOfAnAPI(t *testing.T) {
 	if got.code != cli.ExitDenied || strings.Join(asked, ", ") != "documents:read" || strings.Join(revoked, ", ") != "documents:read" {
 		t.Errorf("exit %d after asking for %q and revoking %q: %s", got.code, asked, revoked, got.stderr)
 	}
-	for _, line := range []string{"it demands oauth_scope documents:read", "granted   oauth_scope documents:read", "blocked   not asked for: oauth_scope reports:write"} {
+	for _, line := range []string{"it demands scopes documents:read", "granted   scopes documents:read", "blocked   not asked for: scopes reports:write"} {
 		if !strings.Contains(got.stderr, line) {
 			t.Errorf("the timeline does not say %q:\n%s", line, got.stderr)
 		}
 	}
-	if story := w.run("explain"); !strings.Contains(story.stdout, "oauth_scope documents:read") || strings.Contains(story.stdout+got.stdout+got.stderr, "canary") {
+	if story := w.run("explain"); !strings.Contains(story.stdout, "scopes documents:read") || strings.Contains(story.stdout+got.stdout+got.stderr, "canary") {
 		t.Errorf("explain: %s", story.stdout)
 	}
 

@@ -34,8 +34,8 @@ func TestWhatCannotBeAskedForIsTold(t *testing.T) {
 			"fetch_document failed: the API refused the call, and what it demands cannot be read", "Nothing is asked for: “malformed header",
 		},
 		{
-			"scopes, outside", `Bearer error="insufficient_scope", scope="files:read"`, cli.ExitDenied, "denied", "it demands oauth_scope files:read",
-			"authority denied: fetch_document: the API demanded more authority than this call may ever ask for", "It demands oauth_scope files:read.",
+			"scopes, outside", `Bearer error="insufficient_scope", scope="files:read"`, cli.ExitDenied, "denied", "it demands scopes files:read",
+			"authority denied: fetch_document: the API demanded more authority than this call may ever ask for", "It demands scopes files:read.",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
