@@ -115,7 +115,7 @@ func TestEachSendingHasAProofOfItsOwn(t *testing.T) {
 	for range 3 {
 		req := request(t, http.MethodPost, place+"?q=1#f", "body")
 		resp, err := k.RoundTrip(api(v, token, &sent), req, token)
-		if err != nil || resp.StatusCode != http.StatusOK || dpop.Refused(resp) {
+		if err != nil || resp.StatusCode != http.StatusOK || dpop.Refused(resp) != "" {
 			t.Fatalf("RoundTrip() = %v, %v: %s", resp, err, resp.Header.Get("X-Reason"))
 		}
 		if len(req.Header) != 0 || resp.Request != req {
@@ -361,7 +361,7 @@ func TestNonces(t *testing.T) {
 			return rec.Result(), nil
 		})
 		resp, err := key(t, &dpop.Client{}).RoundTrip(refuses, request(t, http.MethodGet, place, ""), token)
-		if err != nil || !dpop.Refused(resp) || n != tt.most {
+		if err != nil || dpop.Refused(resp) == "" || n != tt.most {
 			t.Errorf("%s: %d sendings, %v, want %d", name, n, err, tt.most)
 		}
 	}
@@ -419,7 +419,7 @@ func TestAnotherStatusIsNoRefusalOfAProof(t *testing.T) {
 		return rec.Result(), nil
 	}), request(t, http.MethodGet, place, ""), token))
 	_ = resp.Body.Close()
-	if n != 1 || dpop.Refused(resp) {
+	if n != 1 || dpop.Refused(resp) != "" {
 		t.Errorf("sent %d times, refused: %v", n, dpop.Refused(resp))
 	}
 }

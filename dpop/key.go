@@ -255,9 +255,9 @@ func validNonce(nonce string) bool {
 	})
 }
 
-// Refused reports whether an API's answer refuses the proof of a request, which says
-// nothing about its token (section 7.1).
-func Refused(resp *http.Response) bool { return refusal(resp, false) != "" }
+// Refused returns the error code by which an API's answer refuses the proof of a request,
+// [CodeProof] or [CodeNonce], which says nothing about its token (section 7.1); "" for none.
+func Refused(resp *http.Response) string { return refusal(resp, false) }
 
 // errorParam finds the code in a challenge, wherever it stands: what comes of it is
 // another proof, which the server could have asked for anyhow.

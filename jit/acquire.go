@@ -31,7 +31,7 @@ func Acquire(ctx context.Context, detail rar.Detail) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.acquire(ctx, Origin{}, d, true)
+	g, err := s.acquire(ctx, keyOf(Origin{}, d), d, true)
 	if err == nil {
 		err = s.use(ctx, g)
 	}

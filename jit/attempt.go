@@ -54,7 +54,13 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 		ch, err := a.readChallenge(resp)
 		ch, err = a.discover(resp, ch, err)
 		if errors.Is(err, challenge.ErrNone) {
-			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() && !dpop.Refused(resp) {
+			if code := dpop.Refused(resp); code != "" && a.bound() {
+				peer.Drain(resp)
+				why := "the API refuses the proof that the token's key made: " + code
+				a.refusal(resp.StatusCode, nil, why)
+				return nil, a.errorf("%s", why)
+			}
+			if resp.StatusCode == http.StatusUnauthorized && grant != nil && try < limit && a.replayable() {
 				// The token expired or was revoked. Start over without it.
 				a.s.task.grants.drop(grant)
 				peer.Drain(resp)
@@ -107,7 +113,7 @@ func (a *attempt) ahead(exact kind) (*Grant, error) {
 	if !known {
 		return nil, nil
 	}
-	g, err := a.s.acquire(a.req.Context(), a.t.Origin, need, true)
+	g, err := a.s.acquire(a.req.Context(), keyOf(a.t.Origin, need), need, true)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +157,7 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 		req.Header[challenge.HeaderTransaction] = []string{"?1"} // RFC 9651, section 3.3.6
 	}
 	switch { // what is bound to a key goes out with a proof only, see trip
-	case a.sends.DPoP != nil || a.sends.Token.IsZero():
+	case a.bound() || a.sends.Token.IsZero():
 	case grant != nil:
 		req.Header["Authorization"] = grant.header()
 	default:
@@ -182,10 +188,13 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	return resp, nil
 }
 
+// bound reports whether what the request goes out with is bound to a key.
+func (a *attempt) bound() bool { return a.sends.DPoP != nil && !a.sends.Token.IsZero() }
+
 // trip hands a request on, with a fresh proof where its token is bound to a key.
 func (a *attempt) trip(req *http.Request) (*http.Response, error) {
 	a.sent = true
-	if a.sends.DPoP == nil || a.sends.Token.IsZero() {
+	if !a.bound() {
 		return a.t.base().RoundTrip(req)
 	}
 	return a.sends.DPoP.RoundTrip(a.t.base(), req, a.sends.Token)
@@ -213,7 +222,8 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	if !a.replayable() {
 		return nil, a.errorf("%w", ErrNotReplayable)
 	}
-	if ch.Error != challenge.TransactionCode {
+	key, signed := keyOf(a.t.Origin, d), ch.Error == challenge.TransactionCode
+	if !signed {
 		k, named := kindOf(exact, s.call.Ceiling)
 		s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
 	}
@@ -221,15 +231,22 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	if ch.Error != challenge.ErrorCode && a.asked == cmp.Or(ch.Reference, d.Digest()) {
 		return nil, a.errorf("%w and freshly granted", ErrStillRefused)
 	}
-	if used != nil && (used.key.any() == keyOf(a.t.Origin, d) || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
-		if used.calls != nil { // a person has said what this call gets, and is not asked again
+	if signed {
+		key.call = s.alone()
+		if !s.task.requests.begin(ch.Reference, key.call) {
+			return nil, a.errorf("%w: the transaction is another operation's", ErrUnreadable)
+		}
+	}
+	if used != nil && (!signed || used.key.call == key.call) && // what was granted for anything else is not for this
+		(used.key.any() == key.any() || s.task.engine.cfg.Rules.Within(d, used.covers) == nil) {
+		if used.calls != nil { // it was granted for this call alone, and nobody is asked again
 			return nil, a.errorf("%w and granted", ErrStillRefused)
 		}
 		s.task.grants.drop(used) // it should have been enough: it is void at the API
 	}
-	g, err := s.acquire(req.Context(), a.t.Origin, d, false)
-	if err == nil && ch.Error == challenge.TransactionCode {
-		s.task.grants.drop(g) // it is for this operation alone
+	g, err := s.acquire(req.Context(), key, d, false)
+	if err == nil && signed {
+		s.task.requests.spend(ch.Reference)
 	}
 	if err == nil && !g.issue.recorded.Load() { // it was never used, so it cannot have become void
 		a.asked = cmp.Or(ch.Reference, d.Digest())

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -120,12 +121,22 @@ func (s *scope) digestOfCall() string {
 	args, err := json.Marshal(s.call.Args)
 	parts := []string{s.call.Tool, string(args)}
 	if s.call.Args == nil || err != nil || s.call.Repeats {
-		parts = append(parts, s.task.run, s.call.ID)
-		if s.call.ID == "" { // it is made once, in this process
-			parts = append(parts, strconv.Itoa(s.task.epoch), strconv.FormatInt(s.n, 10))
-		}
+		parts = append(parts, s.itself()...)
 	}
 	return hex.EncodeToString(digestOf(parts...))
+}
+
+// alone names the call for what serves no other, though a person be told the same of it.
+func (s *scope) alone() string {
+	return hex.EncodeToString(digestOf(append(s.itself(), challenge.TransactionCode)...))
+}
+
+// itself tells the call apart from every other.
+func (s *scope) itself() []string {
+	if s.call.ID != "" {
+		return []string{s.task.run, s.call.ID}
+	} // it is made once, in this process
+	return []string{s.task.run, "", strconv.Itoa(s.task.epoch), strconv.FormatInt(s.n, 10)}
 }
 
 // maxArgs bounds what the journal keeps of a call's arguments, in bytes.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
@@ -41,6 +42,63 @@ func TestDenialStandsForTheTask(t *testing.T) {
 	other := offline(t, jit.Config{Authority: authority}, nil)
 	if err := fetch(t.Context(), other, "doc_1"); !errors.Is(err, jit.ErrDenied) || len(authority.Requests()) != 3 {
 		t.Errorf("GET under another task = %v after %d requests, want denied after 3", err, len(authority.Requests()))
+	}
+}
+
+// A no to scopes, or to a login, is a no to the API that named them: another may have
+// another server.
+func TestDeniedScopesStandForTheirAPI(t *testing.T) {
+	for _, tt := range []struct {
+		demand rar.Detail
+		asked  int // once both APIs have demanded it
+	}{{rar.Scopes("a"), 2}, {read("doc_1"), 1}} {
+		authority := &fake.Authority{Decide: func(r jit.Request) (jit.Decision, error) {
+			if r.For.Origin == "https://one.example.com" {
+				return jit.Decision{Status: jit.StatusDenied}, nil
+			}
+			return jit.Decision{Status: jit.StatusApproved}, nil
+		}}
+		api := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+fake.TokenFor(tt.demand) {
+				_ = challenge.Write(w, 403, tt.demand, "")
+				return
+			}
+			content(w, r)
+		})
+		task := fake.Task(t, authority)
+		for _, origin := range []string{"https://one.example.com", "https://two.example.com", "https://one.example.com"} {
+			client := http.Client{Transport: &jit.Transport{Origin: must(jit.ParseOrigin(origin)), Base: fake.Transport{Handler: api}}}
+			req := must(http.NewRequestWithContext(task.Call(t.Context(), jit.Call{Tool: "get", Ceiling: []rar.Detail{tt.demand}}), "GET", origin+"/x", nil))
+			resp, err := client.Do(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			if served := tt.asked == 2 && strings.Contains(origin, "two"); served != (err == nil) || !served && !errors.Is(err, jit.ErrDenied) {
+				t.Errorf("%s at %s: GET = %v", tt.demand, origin, err)
+			}
+		}
+		if n := len(authority.Requests()); n != tt.asked {
+			t.Errorf("%s: %d requests, want %d", tt.demand, n, tt.asked)
+		}
+	}
+}
+
+// A demand that holds what was denied by the rule of its type alone is denied as well.
+func TestDenialKnowsTheRules(t *testing.T) {
+	folder := func(asked, ceiling rar.Detail) error {
+		if strings.HasPrefix(asked.Identifier, ceiling.Identifier) {
+			return nil
+		}
+		return errors.New("in another folder")
+	}
+	authority := &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusDenied}, nil }}
+	c := offline(t, jit.Config{Authority: authority, Rules: rar.Rules{"file_access": folder}}, nil)
+	for i, id := range []string{"a/b", "a/", "c/"} {
+		c.over(guarded(func(*http.Request) rar.Detail { return read(id) }))
+		_, _, err := c.send(t.Context(), jit.Call{Ceiling: []rar.Detail{read("a/"), read("c/")}}, "GET", fmt.Sprintf("%s/%d", c.base, i), "")
+		if want := []int{1, 1, 2}[i]; !errors.Is(err, jit.ErrDenied) || len(authority.Requests()) != want {
+			t.Errorf("%s: %v after %d requests, want denied after %d", id, err, len(authority.Requests()), want)
+		}
 	}
 }
 

@@ -227,19 +227,23 @@ func TestDetailsInTheBodyBeatScopes(t *testing.T) {
 
 // signed is an API that signs its challenges, of transactions that it numbers.
 var signed = sync.OnceValue(func() (s struct {
-	sign   func(d rar.Detail) string
+	sign   func(d rar.Detail, thumbprint ...string) string // of the key that it is bound to, if any
 	reader *challenge.Transactions
 }) {
 	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key},
 		(&jose.SignerOptions{}).WithType("txn-authz-challenge+jwt").WithHeader("kid", "api-1")))
 	n := 0
-	s.sign = func(d rar.Detail) string {
+	s.sign = func(d rar.Detail, thumbprint ...string) string {
 		n++
-		jws := must(signer.Sign(must(json.Marshal(map[string]any{
+		claims := map[string]any{
 			"iss": "https://api.example.com", "aud": "https://auth.example.com", "iat": time.Now().Unix(), "exp": time.Now().Unix() + 60,
 			"jti": fmt.Sprint(n), "txn": fmt.Sprint("txn-", n), "authorization_details": []rar.Detail{d},
-		}))))
+		}
+		if thumbprint != nil {
+			claims["cnf"] = map[string]string{"jkt": thumbprint[0]}
+		}
+		jws := must(signer.Sign(must(json.Marshal(claims))))
 		return must(jws.CompactSerialize())
 	}
 	s.reader = &challenge.Transactions{

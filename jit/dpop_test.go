@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,9 +124,13 @@ func TestNonceDoesNotCostTheGrant(t *testing.T) {
 	p.wantSent(t, "GET base use_dpop_nonce", "GET base", "GET grant")
 	for _, code := range []string{"use_dpop_nonce", "invalid_dpop_proof"} {
 		p.before = func(int, *http.Request) (string, error) { return code, nil }
-		resp, err := p.get(t.Context(), "doc_1", read("doc_1"))
-		if err != nil || resp.StatusCode != http.StatusUnauthorized || len(p.sent) > 3 || len(p.authority.Asked()) != 1 {
-			t.Errorf("%s for ever: %v, %v after %v", code, resp, err, p.sent)
+		err := fetch(t.Context(), p.client, "doc_1")
+		if err == nil || !strings.HasSuffix(err.Error(), ": the API refuses the proof that the token's key made: "+code) || len(p.sent) > 3 || len(p.authority.Asked()) != 1 {
+			t.Errorf("%s for ever: %v after %v", code, err, p.sent)
+		}
+		all := p.journal.all()
+		if i := slices.IndexFunc(all, func(e jit.Entry) bool { return e.Kind == jit.EntryRefused && strings.HasSuffix(e.Error, code) }); i < 0 {
+			t.Errorf("%s for ever: the journal does not say it: %+v", code, all)
 		}
 		p.sent, p.before = nil, nil
 		p.want200(t, "doc_1")

@@ -73,7 +73,7 @@ func bearer(t secret.String) []string { return []string{"Bearer " + t.Reveal()} 
 type grantKey struct {
 	origin Origin
 	digest string
-	call   string // [scope.said] of the call that a person decides about; "" for any
+	call   string // [scope.said] of the call that a person decides about, or [scope.alone]; "" for any
 }
 
 // any is the key of the demand, whichever call makes it.
@@ -226,8 +226,12 @@ func (s *grants) close() (tokens []secret.String) {
 
 // covering returns a live grant that may serve the call, lies within its ceiling and
 // covers need, or nil. A grant that was asked for need and came back narrower covers it
-// too: more is not to be had.
+// too: more is not to be had. None does where key has a call: what that is for is granted
+// once for each operation.
 func (s *grants) covering(key grantKey, need rar.Checked, call *scope) *Grant {
+	if key.call != "" {
+		return nil
+	}
 	s.mu.Lock()
 	near := slices.Clone(s.places[s.placeOf(key.origin, need.Detail())])
 	near = slices.DeleteFunc(near, func(g *Grant) bool { return !g.serves(call) })

@@ -27,6 +27,7 @@ type requests struct {
 	open    map[grantKey]openRequest
 	persons map[grantKey]bool // the demands that persons decide
 	denied  []denial          // only ever appended to
+	signed  map[string]string // the transactions that were demanded: the call's [scope.alone], "" once granted
 }
 
 // An openRequest is one that the authorization server knows and that is not done
@@ -40,6 +41,7 @@ type openRequest struct {
 
 // A denial is a demand that was denied, and the answer to whoever makes it again.
 type denial struct {
+	origin Origin
 	demand rar.Checked
 	err    *DeniedError
 }
@@ -56,6 +58,7 @@ type flight struct {
 	pending Decision           // in state waiting
 	stop    context.CancelFunc // in state waiting: ends the polling
 	grant   *Grant             // with err, in state landed
+	taken   bool               // the grant is for one operation, which has it
 	err     error
 }
 
@@ -75,7 +78,7 @@ var (
 )
 
 func newRequests(ctx context.Context) *requests {
-	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}}
+	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}, signed: map[string]string{}}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
@@ -229,7 +232,7 @@ func (r *requests) keep(key grantKey, d rar.Checked, req openRequest) {
 		r.open[key] = req
 		return
 	case StatusDenied:
-		r.denied = append(r.denied, denial{d, deniedError(d, req.Decision)})
+		r.denied = append(r.denied, denial{key.origin, d, deniedError(d, req.Decision)})
 	}
 	delete(r.open, key)
 }
@@ -249,14 +252,46 @@ func (r *requests) lapse(key grantKey, req openRequest, err error) {
 	}
 }
 
+// begin notes the transaction of a signed challenge that a call has to ask for. It
+// reports false where that was another call's, or was granted before.
+func (r *requests) begin(txn, call string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, seen := r.signed[txn]
+	if !seen {
+		r.signed[txn] = call
+	}
+	return !seen || first == call
+}
+
+// spend notes that a transaction was granted.
+func (r *requests) spend(txn string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signed[txn] = ""
+}
+
+// take gives the grant of a flight to one operation.
+func (r *requests) take(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	had := f.taken
+	f.taken = true
+	return !had
+}
+
 // deniedBefore returns the answer to a demand of which all or part was denied. A
 // person's no stands for the whole task: asking again until they tire, or packed
-// into something larger, would make the decision worthless.
-func (r *requests) deniedBefore(d rar.Checked, rules rar.Rules) error {
+// into something larger, would make the decision worthless. Scopes mean what the API
+// that names them says, whose server may be another: there a no stands for that API.
+func (r *requests) deniedBefore(origin Origin, d rar.Checked, rules rar.Rules) error {
 	r.mu.Lock()
 	denied := r.denied[:len(r.denied):len(r.denied)]
 	r.mu.Unlock()
 	for _, no := range denied {
+		if no.origin != origin && d.Detail().IsScopes() {
+			continue
+		}
 		if rar.Covers(d, no.demand) || rules.Within(no.demand, d) == nil {
 			return no.err
 		}
@@ -317,7 +352,7 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 			return req, err
 		} // a login, say, that nobody waits for any more: another is begun
 	}
-	if err := t.requests.deniedBefore(d, t.engine.cfg.Rules); err != nil {
+	if err := t.requests.deniedBefore(key.origin, d, t.engine.cfg.Rules); err != nil {
 		return openRequest{}, err
 	}
 	detail := d.Detail()
@@ -417,9 +452,10 @@ func (s *scope) report(key grantKey, d rar.Checked, dec Decision, waited time.Du
 
 // acquire returns a grant for a demand that lies within the ceiling: a live one
 // that covers it, or a new one. It waits for a person's decision as long as the
-// engine's Wait, the context and the request allow.
-func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead bool) (*Grant, error) {
-	t, key := s.task, keyOf(origin, d)
+// engine's Wait, the context and the request allow. Where key has a call, the grant is for
+// one operation of it: it is always a new one, and nobody else gets it.
+func (s *scope) acquire(ctx context.Context, key grantKey, d rar.Checked, ahead bool) (*Grant, error) {
+	t, alone := s.task, key.call != ""
 	for {
 		if g := t.grants.covering(key, d, s); g != nil {
 			return g, nil
@@ -437,7 +473,11 @@ func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead
 		if f == nil {
 			return nil, fmt.Errorf("jit: demand for %s: %w", d.Detail(), ErrTaskEnded)
 		}
-		if g, err := s.ride(ctx, f, d); !errors.Is(err, errOtherCall) {
+		g, err := s.ride(ctx, f, key, d)
+		if err == nil && alone && !t.requests.take(f) {
+			continue // it serves another operation of this call
+		}
+		if !errors.Is(err, errOtherCall) {
 			return g, err
 		}
 	}
@@ -445,14 +485,14 @@ func (s *scope) acquire(ctx context.Context, origin Origin, d rar.Checked, ahead
 
 // ride waits until a flight has landed. It fails with errOtherCall where that is for a
 // call of which a person is told something else.
-func (s *scope) ride(ctx context.Context, f *flight, d rar.Checked) (*Grant, error) {
+func (s *scope) ride(ctx context.Context, f *flight, key grantKey, d rar.Checked) (*Grant, error) {
 	t := s.task
 	defer t.requests.leave(f)
 	var giveUp <-chan time.Time
 	for {
 		now, changed := t.requests.look(f)
 		switch {
-		case now.key.call != "" && now.key.call != s.said():
+		case now.key.call != "" && now.key.call != key.call && now.key.call != s.said():
 			return nil, errOtherCall
 		case now.state == landed:
 			if now.grant != nil {

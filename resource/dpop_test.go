@@ -204,7 +204,7 @@ func TestProofsCountOnce(t *testing.T) {
 		if err != nil || resp.StatusCode != 200 || len(sent) != 2 || resp.Header.Get("DPoP-Nonce") == "" {
 			t.Fatalf("trust %d: %v, %v after %d sendings", trust, resp, err, len(sent))
 		}
-		if again := p.send(t, sent[1]); again.StatusCode != 401 || !dpop.Refused(again) || again.Header.Get("DPoP-Nonce") == "" {
+		if again := p.send(t, sent[1]); again.StatusCode != 401 || dpop.Refused(again) == "" || again.Header.Get("DPoP-Nonce") == "" {
 			t.Errorf("trust %d: the same once more: %d %v", trust, again.StatusCode, again.Header)
 		}
 	}

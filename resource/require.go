@@ -74,7 +74,7 @@ func (v *Verifier) Require(need func(*http.Request) (rar.Detail, error), next ht
 
 // Challenge answers 403 and says that the call needs detail. Name what the call
 // needs and no more, your own origin in Locations: clients refuse demands that
-// go beyond the call. A detail that is not valid gives a 500.
+// go beyond the call. A detail that is not valid gives a 500, and so do no scopes at all.
 func Challenge(w http.ResponseWriter, detail rar.Detail) { LumoAuth.demand(w, detail) }
 
 func (d Dialect) demand(w http.ResponseWriter, detail rar.Detail) {

@@ -196,6 +196,24 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+// A need of no scopes is a login: there is nothing to demand of a token that holds.
+func TestNoScopesAreALogin(t *testing.T) {
+	t.Parallel()
+	a := newAuthServer(t)
+	for need, want := range map[string]int{"": 200, "x": 500} { // which is no need that is valid
+		api := httptest.NewServer(a.verifier(t).Require(func(*http.Request) (rar.Detail, error) {
+			return rar.Detail{Type: rar.ScopeType, Identifier: need}, nil
+		}, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+		t.Cleanup(api.Close)
+		if resp, body := get(t, api.URL, []string{"Bearer " + a.token(nil)}); resp.StatusCode != want {
+			t.Errorf("identifier %q: %d %s, want %d", need, resp.StatusCode, body, want)
+		}
+		if resp, _ := get(t, api.URL, nil); resp.StatusCode != 401 {
+			t.Errorf("without a token: %d", resp.StatusCode)
+		}
+	}
+}
+
 // What Require demands is what a client reads, and what covers the call.
 func TestChallengeNamesWhatCovers(t *testing.T) {
 	t.Parallel()

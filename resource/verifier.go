@@ -176,10 +176,10 @@ type Token struct {
 }
 
 // Covers reports whether one detail of t contains need, or its scopes do where need is
-// [rar.Scopes].
+// [rar.Scopes]. No scope at all is a login, which every token that holds is proof of.
 func (t *Token) Covers(need rar.Detail) bool {
 	if need.IsScopes() {
-		return rar.Within(need, rar.Scopes(t.Scopes...)) == nil
+		return rar.Within(need, rar.Scopes()) == nil || rar.Within(need, rar.Scopes(t.Scopes...)) == nil
 	}
 	for _, d := range t.Details {
 		if rar.Within(need, d) == nil {
