@@ -22,7 +22,6 @@ import (
 var files embed.FS
 
 var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"count": plain.Count,
 	"shown": func(text string) string { return plain.Escape(text, maxLabel) },
 }).ParseFS(files, "page.html"))
 

@@ -136,6 +136,7 @@ const (
 	maxShown = 4000
 	maxLabel = 300
 	maxID    = 60
+	maxNamed = 8 // tasks, where not all of a request is shown
 
 	maxColumn = 14
 )
@@ -167,7 +168,11 @@ func (r Request) Lines() []Line {
 		add("tool", "the server does not say for which call")
 	}
 	for _, one := range r.All() {
-		add("task", "%s", cmp.Or(one.TaskName, "without a name")+" ("+cmp.Or(one.TaskID, "not said")+")")
+		task := cmp.Or(one.TaskName, "without a name") + " (" + cmp.Or(one.TaskID, "not said") + ")"
+		if len(r.Also) > 0 {
+			task += ", request " + one.ID
+		}
+		add("task", "%s", task)
 	}
 	maybe("agent", r.Agent)
 	maybe("for", r.OnBehalfOf)
@@ -242,7 +247,8 @@ func (r Request) Text() string {
 	return b.String()
 }
 
-// Wants returns what is asked, a line for each detail, and for how many other tasks.
+// Wants returns what is asked, a line for each detail, and of several requests for which
+// tasks, a line for each of the first.
 func (r Request) Wants() (lines []string) {
 	for _, d := range r.Details {
 		lines = append(lines, plain.Escape(d.String(), 600))
@@ -250,8 +256,14 @@ func (r Request) Wants() (lines []string) {
 	if r.Problem != "" || len(lines) == 0 {
 		lines = []string{"what cannot be read"}
 	}
-	if n := len(r.Also); n > 0 {
-		lines = append(lines, "that, and so for "+plain.Count(n, "other task"))
+	if len(r.Also) == 0 {
+		return lines
+	}
+	for i, one := range r.All() {
+		if i == maxNamed {
+			return append(lines, "that for "+plain.Count(len(r.Also)+1-i, "more task"))
+		}
+		lines = append(lines, plain.Escape(fmt.Sprintf("that for %s: %s", one.ID, cmp.Or(one.TaskName, one.TaskID)), maxLabel))
 	}
 	return lines
 }

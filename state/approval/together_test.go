@@ -74,11 +74,11 @@ func TestTogether(t *testing.T) {
 			if !tt.one {
 				return
 			}
-			if wants := list[0].Wants(); wants[len(wants)-1] != "that, and so for 1 other task" {
+			if wants := list[0].Wants(); !slices.Equal(wants[1:], []string{"that for jitr_1: Clean up", "that for jitr_2: Clean up too"}) {
 				t.Errorf("what is wanted: %q", wants)
 			}
 			text := list[0].Text()
-			for _, want := range []string{"Clean up (task_1)", "Clean up too (task_2)", "“I need it”", "“" + second.Justification + "”"} {
+			for _, want := range []string{"Clean up (task_1), request jitr_1", "Clean up too (task_2), request jitr_2", "“I need it”", "“" + second.Justification + "”"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("the text does not show %q:\n%s", want, text)
 				}
@@ -124,7 +124,7 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 	}
 	_, key, _ := strings.Cut(page.SignIn(), "key=")
 	send("POST", "/a/sign-in", url.Values{"key": {key}})
-	if list := send("GET", "/a", nil); strings.Count(list, "<a class") != 1 || !strings.Contains(list, "the same for 1 other task<") {
+	if list := send("GET", "/a", nil); strings.Count(list, "<a class") != 1 || !strings.Contains(list, "for jitr_2: Clean up<") || !strings.Contains(list, "for jitr_3: Clean up<") {
 		t.Errorf("two that ask the same are listed so:\n%s", list)
 	}
 	shown := func(id string) url.Values {
@@ -160,6 +160,9 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 	}
 	r.more = true
 	list := send("GET", "/a", nil)
+	if !strings.Contains(list, ">that for jitr_9: Clean up</span>\n<span class=\"wants\">that for 42 more tasks</span>") {
+		t.Errorf("the tasks of a card are not named:\n%.2000s", list)
+	}
 	if !strings.Contains(list, "More requests wait than can be listed") {
 		t.Errorf("a list that is cut does not say so:\n%.2000s", list)
 	}

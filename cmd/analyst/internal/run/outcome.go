@@ -23,7 +23,7 @@ type summary struct {
 	model     string // as it was named
 	embedded  bool   // the servers are
 	ephemeral bool   // nothing is kept
-	chat      bool   // more can be said
+	chat      bool   // a person can say more
 	finished  runner.Finished
 	completed *jit.Completed // what became of the task; nil when that was not seen
 	pending   jit.Decided

@@ -383,7 +383,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 	}}
 	show, clear := o.viewer(p, s.API)
 	out := newAnswerPrinter(p, o.json, o.stream)
-	last := &summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral, chat: o.chat}
+	last := &summary{model: s.Model, embedded: s.Embedded, ephemeral: o.ephemeral, chat: o.chat && attended(p)}
 	// When the output cannot be written, the run is stopped, and still followed to its
 	// end: what became of the task must be known.
 	followed, stop := context.WithCancel(ctx)
