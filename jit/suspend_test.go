@@ -3,6 +3,7 @@ package jit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -245,5 +246,29 @@ func TestSuspendFails(t *testing.T) {
 				t.Errorf("Complete() = %v, completed %v, want it given back", err, authority.Completed())
 			}
 		})
+	}
+}
+
+// A session that is made anew under the name of one that was deleted has nothing of its
+// calls, also where they are called the same.
+func TestCallsOfADeletedSession(t *testing.T) {
+	journal := &fake.Journal{}
+	c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: journal}, nil)
+	for i, at := range []time.Time{{}, time.Unix(100, 0), time.Unix(200, 0)} {
+		run := fmt.Sprint("run", i)
+		journal.Note(jit.Entry{Kind: jit.EntryTaskOpening, Run: run, Session: "s"})
+		if !at.IsZero() {
+			journal.Note(jit.Entry{Kind: jit.EntryCallSent, Run: run, CallID: "call_0", IdempotencyKey: run, Time: at})
+		}
+	}
+	for since, want := range map[int64]string{100: "[run1 run2]", 101: "[run2]", 201: "[]"} {
+		calls, err := c.engine.Calls(t.Context(), "s", time.Unix(since, 0))
+		var runs []string
+		for _, e := range jit.Effects(calls) {
+			runs = append(runs, e.Run)
+		}
+		if got := fmt.Sprint(runs); err != nil || got != want {
+			t.Errorf("since %d: %s, %v, want %s", since, got, err, want)
+		}
 	}
 }

@@ -72,7 +72,7 @@ func (s *summary) exit(ctx context.Context) error {
 		return s.waiting()
 	}
 	if s.err != nil {
-		if e, ok := errors.AsType[*cli.ExitError](sessionError(s.err)); ok {
+		if e, ok := errors.AsType[*cli.ExitError](sessionError(s.err, s.finished.Session)); ok {
 			return e
 		}
 		return cli.Failf("", "%w", s.broken())

@@ -59,7 +59,7 @@ func (o options) which(ctx context.Context, store *session.Store) (string, error
 	case len(list) == 0 && o.chat:
 		return "", cli.Failf("analyst chat begins one", "there is no conversation to go on with")
 	case len(list) == 0:
-		return "", cli.Failf("analyst sessions list shows all; analyst run --session SESSION goes on with one", "no session waits for a person")
+		return "", cli.Failf("analyst resume last goes on with the last one, if it was interrupted; analyst sessions list shows all", "no session waits for a person")
 	}
 	return list[0].ID, nil
 }
@@ -110,24 +110,25 @@ func (o options) takeOver(ctx context.Context, state *runState, s cli.Settings) 
 // dropped gives up what waits.
 func (o options) dropped(ctx context.Context, p *cli.Program, r *runner.Runner) error {
 	if err := r.Drop(ctx, runner.Input{User: cli.User, Session: o.session}); err != nil {
-		return sessionError(err)
+		return sessionError(err, o.session)
 	}
 	_, err := fmt.Fprintf(p.Stdout, "what waited in session %s is not done, and its authority is given back\n", plain.Line(o.session, 60))
 	return err
 }
 
 // sessionError words why a session does not go on.
-func sessionError(err error) error {
-	hint := ""
-	switch {
-	case errors.Is(err, jit.ErrClaimed):
-		hint = "another process goes on with it; if that has died, analyst sweep gives back what it held, and analyst resume goes on"
-	case errors.Is(err, runner.ErrNothingToResume):
-		hint = "say more with analyst run --session SESSION"
-	case errors.Is(err, jit.ErrChanged):
-		hint = "nothing of it was done, and its authority is given back: go on with analyst run --session SESSION"
-	default:
-		return err
+func sessionError(err error, session string) error {
+	for _, known := range []struct {
+		err  error
+		hint string
+	}{
+		{jit.ErrClaimed, "another process goes on with it; if that has died, analyst sweep gives back what it held, and analyst resume goes on"},
+		{runner.ErrNothingToResume, "say more with analyst run --session SESSION"},
+		{jit.ErrChanged, "nothing of it was done, and its authority is given back: go on with analyst run --session SESSION"},
+	} {
+		if errors.Is(err, known.err) {
+			return cli.Failf(known.hint, "session %s: %w", plain.Line(session, 60), known.err)
+		}
 	}
-	return cli.Failf(hint, "%w", err)
+	return err
 }

@@ -74,9 +74,10 @@ stderr. Several words are one prompt. In place of a last "-", and where there
 are no words, standard input is read. At a terminal the answer is shown as it
 is made, unless --stream=false.
 
-Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 8 waiting for a
-person, 9 in doubt: nobody knows whether a call took effect, 129 the terminal
-was closed, 130 interrupted, 141 nobody reads stdout any more.`,
+Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 5 a login is
+required, 8 waiting for a person, 9 in doubt: nobody knows whether a call took
+effect, 129 the terminal was closed, 130 interrupted, 141 nobody reads stdout
+any more.`,
 		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
   analyst run --quiet "What does doc_9982 say about churn?"
   analyst run --json "Summarize doc_9982" | jq -c .event
