@@ -146,10 +146,10 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	}
 	a.using = ""
 	if grant != nil {
-		a.sends, a.using = Credential{grant.Token, grant.DPoP}, grant.RequestID
+		a.sends, a.using = Credential{Token: grant.Token, DPoP: grant.DPoP}, grant.RequestID
 	} else {
 		var err error
-		if a.sends, err = a.s.task.baseToken(a.req.Context()); err != nil {
+		if a.sends, err = a.s.task.baseToken(a.req.Context(), a.t.Origin); err != nil {
 			return nil, err
 		}
 	}

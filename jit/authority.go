@@ -59,6 +59,9 @@ type Credential struct {
 	// DPoP is the key that the token is bound to (RFC 9449): each sending has a proof of
 	// its own, and none is as a bearer token. nil for a bearer token.
 	DPoP *dpop.Key
+	// Origin is the only one that a base token goes to: requests to others start
+	// without. The zero Origin lets it go wherever a call's ceiling is not empty.
+	Origin Origin
 }
 
 // TaskSpec says what a task is for. All fields are optional.

@@ -25,28 +25,33 @@ type Discoverer interface {
 
 // discover reads what a refusal of a request without a token asks for: the scopes that it
 // names, else all that the API names elsewhere, as far as they lie within the ceiling,
-// else a login without any. It changes nothing where no token is asked for, or something
-// else than scopes is.
+// else a login without any. It changes nothing where no token is asked for, and where
+// something else than scopes is, the Authority only learns who issues tokens there.
 func (a *attempt) discover(resp *http.Response, ch *challenge.Challenge, err error) (*challenge.Challenge, error) {
 	authority, ok := a.s.task.engine.cfg.Authority.(Discoverer)
 	scopes := err == nil && len(ch.Details) == 1 && ch.Details[0].IsScopes()
-	if !ok || resp.StatusCode != http.StatusUnauthorized || !a.sends.Token.IsZero() || !scopes && !errors.Is(err, challenge.ErrNone) {
+	none := errors.Is(err, challenge.ErrNone)
+	if !ok || !a.sends.Token.IsZero() || err != nil && (!none || resp.StatusCode != http.StatusUnauthorized) {
 		return ch, err
 	}
 	schemes, _ := challenge.WWWAuthenticate(resp.Header) // what cannot be read asks for nothing
 	i := slices.IndexFunc(schemes, func(c challenge.AuthChallenge) bool {
 		return strings.EqualFold(c.Scheme, "Bearer") || strings.EqualFold(c.Scheme, "DPoP")
 	})
-	if i < 0 {
+	var metadata string
+	var named []string
+	switch {
+	case i >= 0:
+		metadata, named = schemes[i].Params["resource_metadata"], strings.Fields(schemes[i].Params["scope"])
+	case none:
 		return ch, err
 	}
-	metadata, named := schemes[i].Params["resource_metadata"], strings.Fields(schemes[i].Params["scope"])
 	u := a.req.URL
 	known, fault := authority.Discover(a.req.Context(), a.t.Origin, (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String(), metadata)
 	if fault != nil {
 		return nil, &AuthorityError{opDiscover, fault}
 	}
-	if known == nil {
+	if known == nil || !none && !scopes {
 		return ch, err
 	}
 	a.s.task.logsIn.Store(true)

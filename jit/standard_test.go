@@ -64,19 +64,25 @@ func TestSpentRequestIsLeftAlone(t *testing.T) {
 	})
 }
 
-// Without a token of its own the agent sends none, and learns what is demanded.
+// Without a token of its own for the API the agent sends none, and learns what is demanded.
 func TestAgentWithoutABaseToken(t *testing.T) {
-	authority := &fake.Authority{Login: func() (jit.Credential, error) { return jit.Credential{}, nil }}
-	var sent [][]string
-	c := offline(t, jit.Config{Authority: authority}, nil)
-	api := guarded(needsPath)
-	c = c.over(tripper(func(r *http.Request) (*http.Response, error) {
-		sent = append(sent, r.Header["Authorization"])
-		return api(r)
-	}))
-	c.want200(t, "doc_1")
-	if want := [][]string{nil, {"Bearer " + fake.TokenFor(read("doc_1"))}}; !cmp.Equal(sent, want) {
-		t.Errorf("Authorization %q, want %q", sent, want)
+	elsewhere, err := jit.ParseOrigin("https://other.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, base := range []jit.Credential{{}, {Token: secret.New(fake.BaseToken), Origin: elsewhere}} {
+		authority := &fake.Authority{Login: func() (jit.Credential, error) { return base, nil }}
+		var sent [][]string
+		c := offline(t, jit.Config{Authority: authority}, nil)
+		api := guarded(needsPath)
+		c = c.over(tripper(func(r *http.Request) (*http.Response, error) {
+			sent = append(sent, r.Header["Authorization"])
+			return api(r)
+		}))
+		c.want200(t, "doc_1")
+		if want := [][]string{nil, {"Bearer " + fake.TokenFor(read("doc_1"))}}; !cmp.Equal(sent, want) {
+			t.Errorf("Authorization %q, want %q", sent, want)
+		}
 	}
 }
 

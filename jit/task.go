@@ -199,13 +199,17 @@ func (t *Task) emit(e Event) {
 	t.observe(e)
 }
 
-// baseToken returns the agent's own token and remembers it for [Task.Scrub].
-func (t *Task) baseToken(ctx context.Context) (Credential, error) {
+// baseToken returns the agent's own token for an API, if it has one for that, and
+// remembers it for [Task.Scrub].
+func (t *Task) baseToken(ctx context.Context, api Origin) (Credential, error) {
 	tok, err := t.engine.cfg.Authority.AgentToken(ctx)
 	if err != nil {
 		return Credential{}, &AuthorityError{opLogin, err}
 	}
 	t.secrets.Add(tok.Token)
+	if tok.Origin != (Origin{}) && tok.Origin != api {
+		return Credential{}, nil
+	}
 	return tok, nil
 }
 

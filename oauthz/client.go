@@ -46,10 +46,12 @@ type Client struct {
 // shared is what the clients of one configuration have in common, whichever server each
 // of them is for.
 type shared struct {
-	given    Config // without what was found
-	receiver *receiver
-	proofs   dpop.Client
-	key      *dpop.Key // the agent's own; nil without DPoP
+	configured *Client    // the one that New returned
+	given      Config     // without what was found
+	api        jit.Origin // of the configured API; zero with none
+	receiver   *receiver
+	proofs     dpop.Client
+	key        *dpop.Key // the agent's own; nil without DPoP
 
 	registering sync.Mutex
 	clients     map[string]place // that were registered, by issuer
@@ -75,8 +77,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Mode == CIBA {
 		cfg.Always = append(cfg.Always, "openid") // which CIBA asks for by rule
 	}
-	if cfg.Mode == AuthorizationCode && cfg.ClientSecret.IsZero() && cfg.Key == nil {
-		cfg.NoBase = true // who proves nothing is nobody
+	api, err := cfg.origin()
+	if cfg.Mode == AuthorizationCode && (cfg.ClientSecret.IsZero() && cfg.Key == nil || err != nil) {
+		cfg.NoBase = true // who proves nothing is nobody, and without an API there is nobody to tell
 	}
 	cfg.Redirect, cfg.LoginTimeout = cmp.Or(cfg.Redirect, defaultRedirect), cmp.Or(cfg.LoginTimeout, DefaultLoginTimeout)
 	if cfg.Login == nil {
@@ -90,13 +93,13 @@ func New(cfg Config) (*Client, error) {
 	}
 	back, _ := url.Parse(cfg.Redirect) // it was checked
 	c := &Client{cfg: cfg, timeout: defaultTimeout, shared: &shared{
-		given:    cfg,
+		given: cfg, api: api,
 		receiver: &receiver{log: cfg.Logger, on: net.JoinHostPort(back.Hostname(), cmp.Or(back.Port(), "0")), path: back.EscapedPath(), logins: map[string]*login{}},
 		clients:  map[string]place{}, tasks: map[string]jit.TaskSpec{}, keys: map[string]*dpop.Key{}, requests: map[string]*request{},
 		places: map[place]*Client{}, issuers: map[string]*Client{},
 	}}
+	c.configured = c
 	if cfg.DPoP {
-		var err error
 		if c.key, err = c.proofs.NewKey(); err != nil {
 			return nil, err
 		}
@@ -142,7 +145,7 @@ func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 		}
 	}
 	if time.Now().Before(base.refresh) {
-		return jit.Credential{Token: base.value, DPoP: c.key}, nil
+		return jit.Credential{Token: base.value, DPoP: c.key, Origin: c.api}, nil
 	}
 	done := c.logins.DoChan("", func() (any, error) { return c.login(context.WithoutCancel(ctx)) })
 	select {
@@ -150,7 +153,7 @@ func (c *Client) AgentToken(ctx context.Context) (jit.Credential, error) {
 		if r.Err != nil {
 			return jit.Credential{}, r.Err
 		}
-		return jit.Credential{Token: r.Val.(secret.String), DPoP: c.key}, nil
+		return jit.Credential{Token: r.Val.(secret.String), DPoP: c.key, Origin: c.api}, nil
 	case <-ctx.Done():
 		return jit.Credential{}, ctx.Err()
 	}

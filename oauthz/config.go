@@ -1,6 +1,7 @@
 package oauthz
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"errors"
@@ -78,7 +79,13 @@ type Config struct {
 	// where the server takes that (draft-ietf-oauth-client-id-metadata-document).
 	Document string
 
-	// Resource is the API that tokens are for (RFC 8707); "" names none.
+	// API is the address of the API that Resource, Audience and the agent's own token
+	// are for; "" is Resource, if that is an address. A token for it goes to no other
+	// origin. Others have none of those, and with [AuthorizationCode] are asked for as
+	// the resource that their own metadata names (RFC 9728); with the other modes they
+	// are refused, since nothing would tell one API's token from another's.
+	API string
+	// Resource is that API as the server knows it (RFC 8707); "" names none.
 	Resource string
 
 	// Audience is the API's own client id at the server, for UMA, which requires it, and
@@ -196,6 +203,9 @@ func (cfg *Config) check() error {
 			problem("Open", errors.New("is not set: nobody could log in"))
 		}
 	}
+	if _, err := cfg.origin(); err != nil && (!code || cfg.API+cfg.Resource != "") {
+		problem("API", errors.New("or Resource must be the address of the API: https, or http on loopback"))
+	}
 	if cfg.Key != nil {
 		_, err := signer(cfg)
 		problem("Key", err)
@@ -225,6 +235,11 @@ func (cfg *Config) check() error {
 		return &ConfigError{bad}
 	}
 	return nil
+}
+
+// origin is that of the configured API.
+func (cfg *Config) origin() (jit.Origin, error) {
+	return jit.ParseOrigin(cmp.Or(cfg.API, cfg.Resource))
 }
 
 // checkRedirect accepts an address of this machine by its number: localhost may be

@@ -47,10 +47,10 @@ func (c *Client) place() *place {
 	return p
 }
 
-// at returns the client for a place; c itself for nil.
+// at returns the client for a place; that of the configuration for nil.
 func (c *Client) at(p *place) (*Client, error) {
 	if p == nil {
-		return c, nil
+		return c.configured, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,6 +63,7 @@ func (c *Client) at(p *place) (*Client, error) {
 	there := &Client{cfg: c.given, transport: c.transport, timeout: c.timeout, shared: c.shared, found: true}
 	if there.cfg.Issuer != p.Issuer {
 		there.cfg.Issuer, there.cfg.MetadataURL = p.Issuer, ""
+		there.cfg.ClientID, there.cfg.ClientSecret, there.cfg.Key = "", secret.String{}, nil // another's
 	}
 	there.cfg.Resource = p.Resource
 	if p.ClientID != "" {
@@ -76,13 +77,17 @@ var _ jit.Discoverer = (*Client)(nil)
 
 // Discover implements [jit.Discoverer] with [AuthorizationCode]: an API's own metadata
 // (RFC 9728) says who issues tokens for it, now: it may have moved. Where the configuration
-// names an issuer, that must be among them, and an API without metadata is taken for one of
-// its own.
+// names an issuer, that must be among them, and the configured API needs no metadata. Of
+// one origin one resource is logged in at: the engine's grants go wherever that origin is.
 func (c *Client) Discover(ctx context.Context, origin jit.Origin, api, metadata string) (scopes []string, err error) {
 	if c.cfg.Mode != AuthorizationCode {
 		return nil, nil
 	}
-	places, err := oauth.ResourcePlaces(cmp.Or(c.cfg.Resource, api), metadata)
+	own, resource := origin == c.api, api
+	if own {
+		resource = cmp.Or(c.cfg.Resource, api)
+	}
+	places, err := oauth.ResourcePlaces(resource, metadata)
 	if err != nil {
 		return nil, &Error{Op: opDiscover, cause: err}
 	}
@@ -103,22 +108,36 @@ func (c *Client) Discover(ctx context.Context, origin jit.Origin, api, metadata 
 		}
 		at, err := c.at(&place{Issuer: cmp.Or(c.cfg.Issuer, m.Servers[0]), Resource: m.Resource})
 		if err == nil {
-			c.mu.Lock()
-			c.issuers[origin.String()] = at
-			c.mu.Unlock()
+			err = c.issuedBy(at, origin.String())
 		}
 		return append([]string{}, m.Scopes...), err
 	}
-	if c.cfg.Issuer == "" {
+	if c.cfg.Issuer == "" || !own {
 		return nil, &Error{Op: opDiscover, Message: "the API does not say who issues its tokens"}
 	}
 	return []string{}, nil
 }
 
-// server returns the client for the server that issues tokens for an API.
+// issuedBy notes the client for an API's tokens.
+func (c *Client) issuedBy(at *Client, api string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before := c.issuers[api]; before != nil && before.cfg.Resource != at.cfg.Resource {
+		return &Error{Op: opDiscover, Message: "it is at the same origin as another API, and a token is for one of them: only the first is logged in at"}
+	}
+	c.issuers[api] = at
+	return nil
+}
+
+// server returns the client for the server that issues tokens for the API at an origin;
+// "" is that of a token which is sent nowhere.
 func (c *Client) server(ctx context.Context, api string) (*Client, error) {
+	own := api == "" || api == c.api.String()
+	if c.cfg.Mode != AuthorizationCode && !own {
+		return nil, &Error{Op: opRequest, Message: "this is not the API that tokens are configured for, and either could use a token at the other"}
+	}
 	at := c.issuerFor(api)
-	if at == nil && c.cfg.Issuer == "" {
+	if at == nil && (c.cfg.Issuer == "" || !own) {
 		origin, err := jit.ParseOrigin(api)
 		if err == nil {
 			_, err = c.Discover(ctx, origin, api, "")

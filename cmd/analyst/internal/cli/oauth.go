@@ -93,7 +93,7 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 	}
 	cfg := &oauthz.Config{
 		Issuer: given[0].value, ClientID: given[1].value, ClientSecret: secret.New(pick("", EnvOAuthSecret)),
-		Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), DPoP: dpop, UserAgent: UserAgent(),
+		API: api, Resource: cmp.Or(pick(o.resource, EnvResource), api), Audience: pick(o.audience, EnvAudience), DPoP: dpop, UserAgent: UserAgent(),
 	}
 	if cfg.Issuer == "" {
 		cfg.Resource = pick(o.resource, EnvResource) // each API is its own
