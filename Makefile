@@ -32,6 +32,7 @@ build: ## build bin/analyst
 test: ## run all tests, with the race detector where there is a C compiler (TESTFLAGS="-run X" for more flags)
 	@if [ -z "$(RACE)" ]; then echo "no C compiler: testing without -race"; fi
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on -timeout 20m $(TESTFLAGS) ./...
+	$(GO) -C examples/launcher test ./...
 
 .PHONY: check
 check: static test ## what must pass before a change is done: static, test, and no file changed by them
@@ -50,6 +51,8 @@ static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 	$(GO) -C lab/stores mod tidy -diff
 	$(GO) -C lab/browser vet ./...
 	$(GO) -C lab/browser mod tidy -diff
+	$(GO) -C examples/launcher vet ./...
+	$(GO) -C examples/launcher mod tidy -diff
 	$(GO) test ./api
 
 .PHONY: api
