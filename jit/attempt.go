@@ -179,7 +179,7 @@ func (a *attempt) send(grant *Grant) (*http.Response, error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
-	if a.using != "" && safe(req.Method) && a.s.task.engine.cfg.Journal != nil {
+	if a.using != "" && a.safe() && a.s.task.engine.cfg.Journal != nil {
 		e := a.entry(EntryUse)
 		e.HTTPStatus = resp.StatusCode
 		a.s.task.engine.note(e)
@@ -300,13 +300,14 @@ func field(h http.Header, name string) (value string, ok bool) {
 	return "", false
 }
 
-// safe reports whether a method is read-only (RFC 9110, section 9.2.1).
-func safe(method string) bool {
-	switch method {
+// safe reports whether the request is read-only, by its method (RFC 9110, section 9.2.1)
+// or by what the Transport is told.
+func (a *attempt) safe() bool {
+	switch a.req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return false
+	return a.t.ReadOnly
 }
 
 // shown is the request's URL for people: without query, fragment and user

@@ -23,7 +23,7 @@ type effect struct {
 // deliver hands a request on. One that may change something is known to the journal
 // before it leaves, and to the API by its key.
 func (a *attempt) deliver(req *http.Request, grant *Grant) (*http.Response, error) {
-	if !safe(req.Method) {
+	if !a.safe() {
 		return a.affect(req, grant)
 	}
 	if err := a.s.use(req.Context(), grant); err != nil {
@@ -124,7 +124,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 // answeredBefore returns the answer to an effect that is not to be sent again, for which
 // nobody need be asked; nil where there is none.
 func (a *attempt) answeredBefore() (*http.Response, error) {
-	if safe(a.req.Method) || a.s.call.Repeats || a.s.task.ended.Load() {
+	if a.safe() || a.s.call.Repeats || a.s.task.ended.Load() {
 		return nil, nil
 	}
 	a.effect = a.newEffect()

@@ -46,6 +46,9 @@ type Transport struct {
 	// key twice. Only then is a request that may change something sent again when
 	// its answer is lost. Do not set it on hearsay.
 	HonorsIdempotencyKey bool
+	// ReadOnly says that no request changes anything, whatever its method: each is sent as
+	// a GET is, without a key, and again when the connection broke.
+	ReadOnly bool
 	// Transactions has the API asked for signed challenges, and says which are read; nil
 	// asks for none. What such a challenge demands is for one operation: its grant serves
 	// no later call.

@@ -57,6 +57,10 @@ type Spec[A any] struct {
 	// "in_doubt". See [jit.Transport].
 	HonorsIdempotencyKey bool
 
+	// ReadOnly says that no request of the tool changes anything, whatever its method: one
+	// whose answer was lost is made again, and nothing is in doubt.
+	ReadOnly bool
+
 	// Repeats says that a call with the same arguments may be meant to take effect
 	// again within one task, such as adding 1 to a counter. Otherwise a request that
 	// may change something is sent once: the same one again gets the first answer.
@@ -136,7 +140,7 @@ func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, err
 	if err != nil {
 		return fail(err)
 	}
-	client, err := newClient(spec.API, spec.Base, spec.HonorsIdempotencyKey)
+	client, err := newClient(spec.API, &jit.Transport{Base: spec.Base, HonorsIdempotencyKey: spec.HonorsIdempotencyKey, ReadOnly: spec.ReadOnly})
 	if err != nil {
 		return fail(err)
 	}
@@ -179,8 +183,7 @@ func (s Spec[A]) aim(ceiling []rar.Detail, args map[string]any) policy.Aim {
 }
 
 // newClient returns the client that a tool's handler works with.
-func newClient(api *url.URL, base http.RoundTripper, honoursKey bool) (*http.Client, error) {
-	transport := &jit.Transport{Base: base, HonorsIdempotencyKey: honoursKey}
+func newClient(api *url.URL, transport *jit.Transport) (*http.Client, error) {
 	if api != nil {
 		origin, err := jit.OriginOf(api)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
@@ -35,7 +36,10 @@ var _ http.RoundTripper = (*caller)(nil)
 
 // A sending is one call on its way through the SDK, which hands on its context.
 type sending struct {
-	credentials http.Header    // for the server's eyes
+	credentials http.Header // for the server's eyes
+	id          json.RawMessage
+	resumed     atomic.Int32   // times that its stream was asked for again
+	sent        bool           // something of it may have left
 	refused     *http.Response // what HTTP answered in the place of JSON-RPC; nil when nothing did
 	heard       http.Header    // of what HTTP answered
 	lost        error          // why there is no answer, which the SDK takes for a request that did not arrive
@@ -59,8 +63,9 @@ func (c *caller) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	session, result, err := c.call(req.Context(), s, args)
-	// Of a session that is over, here or at the server, nothing was sent or done.
-	if errors.Is(err, sdk.ErrConnectionClosed) || s.refused != nil && s.refused.StatusCode == http.StatusNotFound && session.ID() != "" {
+	// Of a session that is over, here or at the server, nothing was sent or done. That the
+	// SDK calls a connection closed says little: it is how it reads codes of the server's, too.
+	if errors.Is(err, sdk.ErrConnectionClosed) && !s.sent || s.refused != nil && s.refused.StatusCode == http.StatusNotFound && session.ID() != "" {
 		c.server.drop(session)
 		s.refused = nil
 		session, result, err = c.call(req.Context(), s, args)
@@ -136,8 +141,18 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		return l.ask(req)
 	}
 	var id json.RawMessage
-	if req.Method == http.MethodPost {
-		id = idOf(req)
+	switch req.Method {
+	case http.MethodPost:
+		if id = idOf(req); id != nil {
+			s.sent, s.id = true, id
+		}
+	case http.MethodGet:
+		if s.resumed.Add(1) > maxResumed { // the SDK bounds only those without another event
+			text := `data: {"jsonrpc":"2.0","id":` + string(s.id) + `,"error":{"code":-32603,"message":"no end"}}` + "\n\n"
+			ended := answer(req, http.StatusOK, []byte(text), nil)
+			ended.Header.Set("Content-Type", "text/event-stream")
+			return ended, nil
+		}
 	}
 	req = req.Clone(req.Context())
 	for name, values := range s.credentials {
@@ -153,11 +168,18 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	case err != nil || resp.StatusCode/100 == 2 || id == nil:
 		return bounded(resp), err
+	case resp.StatusCode/100 == 3: // a proxy that wants a login, say: nobody knows how far the call came
+		_ = resp.Body.Close()
+		s.lost = &jitmw.Failure{Message: fmt.Sprintf("the MCP server answered %d, a redirect, which is no answer to a call", resp.StatusCode), Advice: "Say so in your answer."}
+		return nil, s.lost
 	}
 	// The SDK would take the connection for broken. What HTTP answered is for package jit.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	_ = resp.Body.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
+	if resp.StatusCode == http.StatusBadRequest && isError(body, id) { // it is an answer, as one with 200 would be
+		return answer(req, http.StatusOK, body, nil), nil
+	}
 	s.refused = resp
 	text := `{"jsonrpc":"2.0","id":` + string(id) + `,"error":{"code":-32000,"message":"refused"}}`
 	return answer(req, http.StatusOK, []byte(text), nil), nil
@@ -168,6 +190,11 @@ func (l *link) ask(req *http.Request) (resp *http.Response, err error) {
 	if l.of.scope != nil {
 		ctx, cancel := context.WithCancel(l.of.scope)
 		context.AfterFunc(req.Context(), cancel)
+		if timer, ok := req.Context().Value(silenceKey{}).(*time.Timer); ok {
+			timer.Stop() // of the login of the agent itself, its authority has the bounds
+			defer timer.Reset(patience)
+			ctx = context.WithValue(ctx, silenceKey{}, timer)
+		}
 		resp, err = l.jit.RoundTrip(req.WithContext(ctx))
 	} else if resp, err = l.base.RoundTrip(req); err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
 		_ = resp.Body.Close()
@@ -177,6 +204,22 @@ func (l *link) ask(req *http.Request) (resp *http.Response, err error) {
 		l.why.Store(&err)
 	}
 	return bounded(resp), err
+}
+
+// heard makes the round trips about the session, and has the server's silence measured
+// while it is its turn to speak.
+type heard struct{ base http.RoundTripper }
+
+func (h heard) RoundTrip(req *http.Request) (*http.Response, error) {
+	timer, ok := req.Context().Value(silenceKey{}).(*time.Timer)
+	if ok && req.Method == http.MethodPost {
+		timer.Reset(patience)
+	}
+	resp, err := h.base.RoundTrip(req)
+	if ok && err == nil && (resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusForbidden) {
+		timer.Stop() // until more is sent: a person may have to decide
+	}
+	return resp, err
 }
 
 // unauthorized says why a server that demands authority before it says anything gets none.
@@ -201,6 +244,12 @@ func idOf(req *http.Request) json.RawMessage {
 	return message.ID
 }
 
+// isError reports whether a body is the JSON-RPC error that answers the request with an id.
+func isError(body []byte, id json.RawMessage) bool {
+	var message struct{ ID, Error json.RawMessage }
+	return json.Unmarshal(body, &message) == nil && bytes.Equal(message.ID, id) && message.Error != nil
+}
+
 // bounded caps a body that is one JSON text. Streams have bounds for each event.
 func bounded(resp *http.Response) *http.Response {
 	if resp != nil && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
@@ -215,11 +264,12 @@ func (s *server) transport() (sdk.Transport, func(), func() error) {
 	if s.URL == nil {
 		return s.program()
 	}
-	l := &link{base: s.cfg.Base, jit: &jit.Transport{Base: s.cfg.Base}, of: s}
+	l := &link{base: s.cfg.Base, of: s}
 	if l.base == nil {
 		l.base = &jit.Transport{} // of no origin: it passes all on
 	}
-	l.jit.Origin, _ = jit.OriginOf(s.URL) // it was checked
+	l.jit = &jit.Transport{Base: heard{l.base}, ReadOnly: true} // what a server is asked of itself is no effect
+	l.jit.Origin, _ = jit.OriginOf(s.URL)                       // it was checked
 	client := &http.Client{
 		Transport:     l,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

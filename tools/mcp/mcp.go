@@ -38,6 +38,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -79,7 +80,7 @@ type Server struct {
 	Name    string   // letters, digits and "-", at most 32
 	URL     *url.URL // https, or http on loopback; nil for a program
 	Command []string // the program and its arguments
-	Env     []string // KEY=VALUE, or KEY for the value here, beside what every program needs
+	Env     []string // KEY=VALUE, or KEY for the value here, which must be set, beside what every program needs
 }
 
 var (
@@ -132,6 +133,11 @@ func (s Server) check() error {
 			return fmt.Errorf("mcp: %s: %s", s.Name, strings.TrimPrefix(err.Error(), "jit: "))
 		}
 	}
+	for _, variable := range s.Env {
+		if _, ok := os.LookupEnv(variable); !ok && !strings.Contains(variable, "=") {
+			return fmt.Errorf("mcp: %s is to get the variable %s, which is not set", s.Name, peer.Clean(variable, 80))
+		}
+	}
 	return nil
 }
 
@@ -155,7 +161,7 @@ type Set struct{ servers []*server }
 // Open connects to the servers and asks which tools they have. All that is wrong with one
 // of them is an error that names it: a server that cannot be reached, tools whose names
 // clash or are too long, a policy that names what is not there. It waits no longer than a
-// minute for each, and the time that a person takes to decide.
+// minute for an answer of each, and the time that a person takes to decide.
 func Open(ctx context.Context, cfg Config) (*Set, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -233,9 +239,9 @@ func (s *server) guard(t *sdk.Tool, name string) (tool.Tool, error) {
 	}
 	made, err := tools.New(tools.Spec[map[string]any]{
 		Name: name, Description: says, Schema: schema, API: s.api, Policy: p, Aim: &aim, Logger: s.cfg.Logger,
-		Ceiling:              func(map[string]any) []rar.Detail { return nil }, // the policy's alone
-		HonorsIdempotencyKey: reads, Repeats: reads,
-		Base: &caller{server: s, tool: t.Name, trusted: slices.Contains(p.Tools(), name)},
+		Ceiling:  func(map[string]any) []rar.Detail { return nil }, // the policy's alone
+		ReadOnly: reads,
+		Base:     &caller{server: s, tool: t.Name, trusted: slices.Contains(p.Tools(), name)},
 	}, s.call)
 	if err != nil {
 		return nil, fmt.Errorf("mcp: %s: %w", name, errors.Unwrap(err))

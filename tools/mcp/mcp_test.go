@@ -266,6 +266,8 @@ func TestNames(t *testing.T) {
 }
 
 func TestParseServer(t *testing.T) {
+	t.Setenv("GH_TOKEN", "")
+	t.Setenv("GH_HOST", "")
 	for text, want := range map[string]string{
 		"https://mcp.example.com/v1":            "mcp-example-com https://mcp.example.com/v1 []",
 		"crm=https://mcp.example.com/v1?a=b":    "crm https://mcp.example.com/v1?a=b []",

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/modelcontextprotocol/go-sdk/jsonrpc"
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/jitagent/jitagent/internal/peer"
@@ -41,7 +42,25 @@ func (s *server) program() (sdk.Transport, func(), func() error) {
 	cmd.Stderr = stderr
 	cmd.WaitDelay = endTime // what it started may hold on to stderr
 	apart(cmd)
-	return &sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}, func() { endAll(cmd) }, stderr.why
+	return wire{&sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}}, func() { endAll(cmd) }, stderr.why
+}
+
+// A wire tells each call that it is being written.
+type wire struct{ sdk.Transport }
+
+func (w wire) Connect(ctx context.Context) (sdk.Connection, error) {
+	conn, err := w.Transport.Connect(ctx)
+	return written{conn}, err
+}
+
+type written struct{ sdk.Connection }
+
+func (w written) Write(ctx context.Context, message jsonrpc.Message) error {
+	s, ofCall := ctx.Value(sendingKey{}).(*sending)
+	if request, ok := message.(*jsonrpc.Request); ok && ofCall && request.IsCall() {
+		s.sent = true
+	}
+	return w.Connection.Write(ctx, message)
 }
 
 // A tail logs what a program writes, and keeps the end of it.

@@ -61,7 +61,7 @@ func self(t testing.TB, more ...string) mcp.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mcp.Server{Command: append([]string{path, "serve"}, more...), Env: []string{"FILES_TOKEN=given", "FILES_HOST", "FILES_NONE"}}
+	return mcp.Server{Command: append([]string{path, "serve"}, more...), Env: []string{"FILES_TOKEN=given"}}
 }
 
 func TestProgramGetsACleanEnvironment(t *testing.T) {
@@ -69,9 +69,17 @@ func TestProgramGetsACleanEnvironment(t *testing.T) {
 	t.Setenv("FILES_HOST", "handed on")
 	t.Setenv("OPENAI_API_KEY", "canary-77aa")
 	ctx := task(t, &fake.Authority{})
-	got, _ := call(ctx, t, find(t, open(ctx, t, self(t), ""), "files__env"), nil)["text"].(string)
-	if strings.Contains(got, "canary") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "FILES_TOKEN=given") || !strings.Contains(got, "FILES_HOST=handed on") || strings.Contains(got, "FILES_NONE") {
+	program := self(t)
+	program.Env = append(program.Env, "FILES_HOST")
+	got, _ := call(ctx, t, find(t, open(ctx, t, program, ""), "files__env"), nil)["text"].(string)
+	if strings.Contains(got, "canary") || !strings.Contains(got, "PATH=") || !strings.Contains(got, "FILES_TOKEN=given") || !strings.Contains(got, "FILES_HOST=handed on") {
 		t.Errorf("the program's environment is\n%s", got)
+	}
+}
+
+func TestProgramWantsAVariableThatIsNotSet(t *testing.T) {
+	if _, err := mcp.ParseServer("files=$FILES_NONE program"); err == nil || !strings.Contains(err.Error(), "files is to get the variable FILES_NONE, which is not set") {
+		t.Errorf("ParseServer() = %v", err)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // apart puts a program into a group of its own, so that Ctrl-C at the terminal does not
-// end it under a call, and all that it starts can be ended.
+// end it under a call, and what it starts can be ended, but for what leaves the group.
 func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
 // endAll ends what is left of the group.

@@ -2,6 +2,7 @@ package mcp
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 const (
 	patience   = time.Minute // with a server; a program may have to be fetched first
 	maxPages   = 32
+	maxResumed = 100 // times that the answer to one call is asked for again
 	maxMessage = 4 << 20
 )
 
@@ -57,12 +59,17 @@ func newServer(ctx context.Context, s Server, cfg Config) *server {
 	return made
 }
 
-// patient bounds what the server itself is asked, unless a person may have to decide.
-func (s *server) patient(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.scope != nil {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, patience)
+// silenceKey is that of the timer which ends what the server itself is asked. It stands
+// still while a person may have to decide.
+type silenceKey struct{}
+
+var errSilent = fmt.Errorf("it has not answered for %s", patience)
+
+// patient bounds what the server itself is asked.
+func patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(patience, func() { cancel(errSilent) })
+	return context.WithValue(ctx, silenceKey{}, timer), func() { timer.Stop(); cancel(nil) }
 }
 
 // connected returns the session, or begins one.
@@ -75,7 +82,7 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	case s.session != nil:
 		return s.session, nil
 	}
-	ctx, cancel := s.patient(ctx)
+	ctx, cancel := patient(ctx)
 	defer cancel()
 	transport, ended, why := s.transport()
 	opts := &sdk.ClientOptions{
@@ -91,7 +98,9 @@ func (s *server) connected(ctx context.Context) (*sdk.ClientSession, error) {
 	session, err := client.Connect(ctx, transport, nil)
 	if err != nil {
 		ended()
-		if known := why(); known != nil { // of which the SDK has made a longer tale
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		} else if known := why(); known != nil { // of which the SDK has made a longer tale
 			err = known
 		}
 		return nil, fmt.Errorf("mcp: connect to %s: %w", s.Name, err)
@@ -140,7 +149,7 @@ func (s *server) list(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.patient(ctx)
+	ctx, cancel := patient(ctx)
 	defer cancel()
 	s.dirty.Store(false)
 	var kit []tool.Tool
@@ -148,6 +157,7 @@ func (s *server) list(ctx context.Context, first bool) error {
 	for cursor, page := "", 0; page == 0 || cursor != ""; page++ {
 		result, err := session.ListTools(ctx, &sdk.ListToolsParams{Cursor: cursor})
 		if err != nil {
+			err = cmp.Or(context.Cause(ctx), err)
 			return fmt.Errorf("mcp: the tools of %s: %w", s.Name, err)
 		}
 		for _, t := range result.Tools {

@@ -218,11 +218,15 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
+	begun := time.Now()
 	others, end, err := o.connect(ctx, &aside, s, engine, asks, logger)
 	if err != nil {
 		return err
 	}
 	defer end()
+	if len(s.MCP) > 0 {
+		o.timeout = max(o.timeout-time.Since(begun), time.Millisecond).Round(time.Millisecond)
+	}
 	assemble := func(s cli.Settings, llm model.LLM) (*runner.Runner, error) {
 		return o.assemble(s, engine, others, state, llm, logger, asks)
 	}

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
@@ -31,11 +32,15 @@ func (o options) connect(ctx context.Context, p *cli.Program, s cli.Settings, en
 			}
 		}
 	}
-	set, err = mcp.Open(ctx, mcp.Config{Servers: s.MCP, Policy: s.Policy, Base: failpoints.Base(nil), Logger: logger})
+	opening, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the MCP servers take longer than --timeout %s", o.timeout))
+	defer cancel()
+	set, err = mcp.Open(opening, mcp.Config{Servers: s.MCP, Policy: s.Policy, Base: failpoints.Base(nil), Logger: logger})
 	if err != nil {
 		complete()
 		e := &cli.ExitError{Code: cli.ExitFailed, Err: err}
 		switch {
+		case ctx.Err() != nil:
+			return nil, nil, cli.Interrupted(ctx)
 		case errors.Is(err, jit.ErrPending):
 			e.Code, e.Hint = cli.ExitPending, "--wait waits for a person"
 		case errors.Is(err, jit.ErrDenied), errors.Is(err, jit.ErrOutsideCeiling):
