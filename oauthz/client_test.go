@@ -419,7 +419,7 @@ func TestScopesOfTheTokenItself(t *testing.T) {
 		`Scope`:                           jit.ErrSpent,
 		`Authorization_Details`:           jit.ErrSpent,
 	} {
-		s := &fake.Server{Answer: on("/token", func(form url.Values, status int, body map[string]any) (int, map[string]any) {
+		s := &fake.Server{Answer: on("/token", func(_ url.Values, status int, body map[string]any) (int, map[string]any) {
 			if body["access_token"] = "e30." + base64.RawURLEncoding.EncodeToString([]byte(said)) + ".e30"; said[0] != '{' {
 				body[said] = "admin" // in the answer
 			}
