@@ -148,3 +148,42 @@ func TestSilentServer(t *testing.T) {
 		})
 	}
 }
+
+// What a server has of tools and of pages has an end.
+func TestListWithoutEnd(t *testing.T) {
+	for name, next := range map[string]func(page int) string{
+		"tools": func(page int) string {
+			names := make([]string, 100)
+			for i := range names {
+				names[i] = fmt.Sprintf(`{"name":"t%d-%d","inputSchema":{"type":"object"}}`, page, i)
+			}
+			return strings.Join(names, ",")
+		},
+		"pages": func(int) string { return "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := serve(t)
+			pages := 0
+			p.guard(func(w http.ResponseWriter, r *http.Request, method string) bool {
+				if method != "tools/list" {
+					return false
+				}
+				var message struct{ ID json.RawMessage }
+				_ = json.NewDecoder(r.Body).Decode(&message)
+				pages++
+				more := fmt.Sprintf(`,"nextCursor":"%d"`, pages)
+				if pages > 40 {
+					more = "" // or the test has no end
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"tools":[%s]%s}}`, message.ID, next(pages), more)
+				return true
+			})
+			_, err := tryOpen(t.Context(), mcp.Server{URL: p.url}, "")
+			want := map[string]int{"tools": 3, "pages": 33}[name]
+			if err == nil || !strings.Contains(err.Error(), "has no end of pages") || pages != want {
+				t.Errorf("Open() = %v after %d pages, want an error after %d", err, pages, want)
+			}
+		})
+	}
+}

@@ -116,6 +116,9 @@ func (s *summary) inDoubt() error {
 	}
 	if s.doubt.Tool != "" {
 		e.Hint = "look at the API for Idempotency-Key " + s.doubt.IdempotencyKey + " before you run this again"
+		if server, _, ofServer := strings.Cut(s.doubt.Tool, "__"); ofServer { // which got no key
+			e.Hint = "find out from the MCP server " + server + " whether it took effect before you run this again"
+		}
 		e.Err = fmt.Errorf("in doubt: %s: %s %s: %s", s.doubt.Tool, s.doubt.Method, s.doubt.URL, s.doubt.Error)
 	}
 	if len(s.finished.Waiting) > 0 {
