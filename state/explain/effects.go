@@ -3,6 +3,7 @@ package explain
 import (
 	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
@@ -37,10 +38,18 @@ func (t *teller) sent(r journal.Record, c *Call) Step {
 	if len(e.Sends) > 1 {
 		again = " again, under the same key"
 	}
-	return Step{
+	s := Step{
 		Label: "sent " + ident(r.Method), Request: r.RequestID, Key: r.IdempotencyKey,
 		Text: sentence("Sent %s%s, with %s. Idempotency-Key %s.", request(r), again, t.credential(r.RequestID, c), cmp.Or(ident(r.IdempotencyKey), "is not recorded")),
 	}
+	if strings.Contains(r.Tool, "__") { // of an MCP server: no key goes there, and the agent's own token only where the policy file has ceilings
+		with := "no token that was asked for"
+		if r.RequestID != "" {
+			with = t.credential(r.RequestID, c)
+		}
+		s.Text = sentence("Sent %s%s, with %s.", request(r), again, with)
+	}
+	return s
 }
 
 func (t *teller) returned(r journal.Record, c *Call) Step {

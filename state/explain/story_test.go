@@ -380,3 +380,14 @@ func TestJSONIsTheStory(t *testing.T) {
 		t.Errorf("the JSON says something else:\n%s", diff)
 	}
 }
+
+// An MCP server gets no key, and nobody knows that it got the agent's own token.
+func TestCallOfAnMCPServer(t *testing.T) {
+	w := newWriter()
+	w.open("x")
+	w.add(jit.Entry{Kind: jit.EntryCallSent, CallID: "1", Tool: "crm__pay", Method: "POST", URL: "https://crm.invalid", IdempotencyKey: "jit-1"})
+	got := flat(t, build(t, w.records, explain.Options{}))
+	if !strings.Contains(got, "with no token that was asked for.") || strings.Contains(got, "own token") || strings.Contains(got, "with no token that was asked for. Idempotency-Key") {
+		t.Errorf("%s", got)
+	}
+}
