@@ -81,8 +81,8 @@ type Entry struct {
 	HTTPStatus     int
 	Outcome        Outcome // of a request that may change something
 	Result         string  // what the caller made of the call, such as "ok" or "denied"
-	Issued         int     // tokens under the task, with task_completed
-	Revoked        int     // of them those that were alive
+	Issued         int     // tokens under the task, with task_completed; those that it held, with task_suspended
+	Revoked        int     // of them those that were alive; that were revoked by themselves, with task_suspended
 	Digest         string  // of what is kept to go on with, with task_suspended; of the call that a person decides about, with decision
 	Error          string
 }

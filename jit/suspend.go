@@ -69,11 +69,14 @@ func (t *Task) Suspend(ctx context.Context, digest string) (until time.Time, err
 	if until = t.requests.waitsUntil(); until.IsZero() {
 		return until, errors.New("jit: suspend task: nobody is to decide anything")
 	}
-	for _, token := range t.grants.close() {
-		t.revoke(ctx, token)
-	}
 	e := t.entry(EntryTaskSuspended)
 	e.ExpiresAt, e.Digest = until, digest
+	for _, token := range t.grants.close() {
+		e.Issued++
+		if t.revoke(ctx, token) {
+			e.Revoked++
+		}
+	}
 	if err := t.engine.record(ctx, e); err != nil {
 		return until, err
 	}

@@ -329,3 +329,14 @@ func TestEphemeralRunKeepsNothing(t *testing.T) {
 		t.Errorf("the state directory: %v, want none", err)
 	}
 }
+
+// What a suspended run was granted is revoked at once, and told as that.
+func TestSuspendedRunHoldsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil).shared()
+	w.suspended("Summarize doc_9982 and doc_7310")
+	text := strings.Join(strings.Fields(w.run("explain").stdout), " ")
+	if !strings.Contains(text, "its tokens were dropped and revoked") || strings.Contains(text, "alive") {
+		t.Errorf("explain:\n%s", text)
+	}
+}

@@ -22,7 +22,7 @@ func (t *teller) ofTask(r journal.Record) bool {
 	case jit.EntryTaskOpened:
 		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
 	case jit.EntryTaskSuspended:
-		s.Label, s.Tone, s.Text = "suspended", Warn, fmt.Sprintf("Left to wait for a decision%s: its tokens were dropped, and no process worked on it.", t.until(", at the latest until ", r.ExpiresAt))
+		s.Label, s.Tone, s.Text = "suspended", Warn, fmt.Sprintf("Left to wait for a decision%s: its tokens were dropped%s, and no process worked on it.", t.until(", at the latest until ", r.ExpiresAt), revoked(r))
 	case jit.EntryTaskResumed:
 		s.Label, s.Text = "resumed", "Taken up again: what was asked for is waited for as before."
 	case jit.EntryTaskCompleting:
@@ -142,4 +142,15 @@ func leftover(r journal.Record) string {
 		return ""
 	}
 	return ": " + plain.Line(string(text), maxText)
+}
+
+// revoked says how many of the tokens that a suspended task held were revoked.
+func revoked(r journal.Record) string {
+	switch {
+	case r.Issued == 0:
+		return ""
+	case r.Revoked == r.Issued:
+		return " and revoked"
+	}
+	return fmt.Sprintf(" (%d of %d could be revoked)", r.Revoked, r.Issued)
 }

@@ -39,12 +39,22 @@ func Grants(records []Record, at time.Time) []Grant {
 		if task = task.After(r); task.State != was {
 			finished = r.Time
 		}
-		if r.Kind == jit.EntryGrant {
+		switch {
+		case r.Kind == jit.EntryGrant:
 			grants = append(grants, Grant{Record: r, End: r.ExpiresAt})
+		case r.Kind == jit.EntryTaskSuspended && r.Revoked > 0 && r.Revoked == r.Issued:
+			for i := range grants {
+				if g := &grants[i]; g.State == "" && (g.ExpiresAt.IsZero() || g.ExpiresAt.After(r.Time)) {
+					g.State, g.End = GrantRevoked, r.Time
+				}
+			}
 		}
 	}
 	for i := range grants {
 		g := &grants[i]
+		if g.State != "" {
+			continue
+		}
 		over := func(at time.Time) bool { return !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(at) }
 		switch {
 		case task.State == StateCompleted && !over(finished) && task.NextAttempt.IsZero():
