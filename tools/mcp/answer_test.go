@@ -68,3 +68,33 @@ func TestAnswers(t *testing.T) {
 		}
 	})
 }
+
+// Nobody is sent to an address of the server's.
+func TestQuestionByAddress(t *testing.T) {
+	t.Run(latest, func(t *testing.T) {
+		p := serve(t)
+		said := ""
+		p.AddTool(&sdk.Tool{Name: "ask", InputSchema: json.RawMessage(`{"type":"object"}`)}, func(_ context.Context, req *sdk.CallToolRequest) (*sdk.CallToolResult, error) {
+			if len(req.Params.InputResponses) == 0 {
+				return &sdk.CallToolResult{RequestState: "s", InputRequests: sdk.InputRequestMap{"q": &sdk.ElicitParams{
+					Mode: "url", Message: "Log in", URL: "https://login.example/", ElicitationID: "1",
+				}}}, nil
+			}
+			answer, _ := req.Params.InputResponses["q"].(*sdk.ElicitResult)
+			said = answer.Action
+			return &sdk.CallToolResult{}, nil
+		})
+		ctx := task(t, &fake.Authority{})
+		set, err := mcp.Open(ctx, mcp.Config{Servers: []mcp.Server{{Name: "files", URL: p.url}}, Answer: func(context.Context, string, string, json.RawMessage) (map[string]any, error) {
+			t.Error("a person was asked")
+			return map[string]any{}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = set.Close() }()
+		if got := call(ctx, t, find(t, set, "files__ask"), nil); said == "accept" {
+			t.Errorf("the server hears %q, the model %v", said, got)
+		}
+	})
+}
