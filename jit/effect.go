@@ -176,7 +176,7 @@ func (a *attempt) outcome(ctx context.Context, resp *http.Response, err error) (
 		entry.HTTPStatus = resp.StatusCode
 	}
 	switch {
-	case err != nil && peer.NeverSent(err):
+	case err != nil && peer.NeverSent(err) && !a.lost:
 		entry.Outcome, entry.Error = OutcomeNotSent, a.s.task.Scrub(err.Error())
 	case err == nil && resp == nil:
 		err = errors.New("the base transport returned neither a response nor an error")

@@ -129,6 +129,9 @@ func TestEffectHappensAtMostOnce(t *testing.T) {
 		"not sent at first":           {fault: failing(2, errDial), requests: 3, status: 201, wantOutcomes: "answered"},
 		"never sent":                  {fault: failing(99, errDial), requests: 4, fails: true, wantOutcomes: "not_sent"},
 		"never sent, key honoured":    {fault: failing(99, errDial), honours: true, requests: 4, fails: true, wantOutcomes: "not_sent"},
+		"lost, then never sent, key honoured": {fault: func(n int, _ *http.Request) (*http.Response, error) {
+			return nil, map[bool]error{true: errReset, false: errDial}[n == 1]
+		}, honours: true, requests: 4, maybe: true, wantOutcomes: "maybe_executed"},
 		"answer cut off, key honoured": {fault: func(n int, _ *http.Request) (*http.Response, error) {
 			return map[int]*http.Response{1: cutAnswer()}[n], nil
 		}, honours: true, requests: 2, status: 201, wantOutcomes: "answered"},
