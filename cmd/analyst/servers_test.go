@@ -164,7 +164,7 @@ func TestKeycloak(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t, tt.says)
-			s.lose = strings.HasPrefix(tt.name, "lost")
+			s.set(func() { s.lose = strings.HasPrefix(tt.name, "lost") })
 			if tt.name == "exchange of a user's token" {
 				tt.env = append(tt.env, subject(t, fetch(t, s.issuer+"/protocol/openid-connect/token", "web",
 					url.Values{"grant_type": {"password"}, "username": {"ada"}, "password": {"ada's password"}})))
@@ -213,7 +213,7 @@ func TestSpring(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := start(t)
-			s.lose = strings.HasPrefix(tt.name, "lost")
+			s.set(func() { s.lose = strings.HasPrefix(tt.name, "lost") })
 			if tt.name == "exchange of a user's token" {
 				tt.env = append(tt.env, subject(t, s.springLogin(t)))
 			}

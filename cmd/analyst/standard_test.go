@@ -45,10 +45,10 @@ type standard struct {
 	binary                      string
 	env                         []string
 	proxy, docs                 *httptest.Server
-	asked                       func() // when a person has been asked; nil is nobody
-	bound                       bool   // the API takes no bearer tokens
+	bound                       bool // the API takes no bearer tokens
 
 	mu      sync.Mutex
+	asked   func()        // when a person has been asked; nil is nobody
 	tokens  []string      // those issued that allow something
 	refuses bool          // the person in front of the browser
 	lose    bool          // the next answer that has one
@@ -111,10 +111,20 @@ func (s *standard) begin(t *testing.T, origin string, trust *resource.Trust) {
 		"ANALYST_API_URL="+s.api, "ANALYST_STATE_DIR="+s.state)
 }
 
+// set changes what see looks at.
+func (s *standard) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
 // see keeps the tokens that pass and allow something, and loses or holds back an answer.
 func (s *standard) see(form url.Values, resp *http.Response) error {
-	if form.Has("login_hint") && s.asked != nil {
-		s.asked()
+	s.mu.Lock()
+	asked := s.asked
+	s.mu.Unlock()
+	if form.Has("login_hint") && asked != nil {
+		asked()
 	}
 	scope := strings.Trim(form.Get("scope"), "openid ")
 	if scope == "" && !form.Has("authorization_details") && !form.Has("permission") && !form.Has("auth_req_id") && !form.Has("code") {
@@ -302,7 +312,9 @@ func (s *standard) live(t *testing.T) (issued, alive int) {
 
 // person has the person who is asked decide at once.
 func (s *standard) person(t *testing.T, approve bool) {
-	s.asked = func() { answerAs(t, s.issuer+"/_test/decide", "", fmt.Sprintf(`{"approve":%t}`, approve)) }
+	s.set(func() {
+		s.asked = func() { answerAs(t, s.issuer+"/_test/decide", "", fmt.Sprintf(`{"approve":%t}`, approve)) }
+	})
 }
 
 // answerAs posts a decision, with the token of the device if that has one.
@@ -379,7 +391,7 @@ func (s *standard) dies(t *testing.T, mode, point string, env ...string) {
 func (s *standard) diesPolling(t *testing.T, mode string, env ...string) {
 	t.Helper()
 	held := make(chan struct{})
-	s.hold = held
+	s.set(func() { s.hold = held })
 	ctx, kill := context.WithCancel(t.Context())
 	over := make(chan error, 1)
 	go func() { _, err := s.job(ctx, mode, env...); over <- err }()
@@ -447,7 +459,7 @@ func TestStandardServer(t *testing.T) {
 				s.ask(t, "/_test/set", tt.set, &struct{}{})
 			}
 			s.refuses = !tt.approve
-			s.lose = strings.HasPrefix(tt.name, "lost")
+			s.set(func() { s.lose = strings.HasPrefix(tt.name, "lost") })
 			if tt.mode == "ciba" && tt.name != "expired" {
 				s.person(t, tt.approve)
 			}

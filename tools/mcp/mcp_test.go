@@ -5,21 +5,23 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"github.com/google/go-cmp/cmp"
-	"github.com/jitagent/jitagent/dpop"
-	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/secret"
-	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
-	"google.golang.org/adk/v2/agent"
-	"google.golang.org/adk/v2/model"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
+	"google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+
+	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/rar"
+	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/tools/mcp"
 )
 
@@ -122,11 +124,11 @@ func serverItself(t *testing.T) {
 
 // loses drops the answers of a tool's calls, as many as n, after the server has made them.
 func loses(n int) func(w http.ResponseWriter, r *http.Request, method string) bool {
+	var calls atomic.Int32
 	return func(_ http.ResponseWriter, _ *http.Request, method string) bool {
-		if method != "tools/call" || n == 0 {
+		if method != "tools/call" || int(calls.Add(1)) > n {
 			return false
 		}
-		n--
 		panic(http.ErrAbortHandler)
 	}
 }
