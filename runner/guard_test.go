@@ -13,6 +13,8 @@ import (
 	adkrunner "google.golang.org/adk/v2/runner"
 	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
 )
 
 // silent is a model that must not be asked.
@@ -55,5 +57,15 @@ func TestPluginHoldsWithoutRun(t *testing.T) {
 		if last == nil || !strings.Contains(last.Error(), want) {
 			t.Errorf("a run with %+v ended with %v, want an error with %q", part, last, want)
 		}
+	}
+}
+
+// An API that honors keys may answer for an effect that a process left in doubt which is
+// gone, and of which this one was told nothing.
+func TestDoubtOfAnEarlierProcessIsCleared(t *testing.T) {
+	r := newTally()
+	r.see(jit.Cleared{IdempotencyKey: "k"})
+	if got := r.decide(nil); got != Done {
+		t.Errorf("decide() = %s, want %s", got, Done)
 	}
 }

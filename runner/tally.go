@@ -50,13 +50,18 @@ func (t *tally) see(e jit.Event) {
 			t.places[e.RequestID] = e.DecideAt
 		}
 	case jit.LeftInDoubt:
-		if t.doubts == nil {
-			t.doubts = map[string]bool{}
-		}
-		t.doubts[e.IdempotencyKey] = true
-	case jit.Cleared:
-		t.doubts[e.IdempotencyKey] = false
+		t.doubt(e.IdempotencyKey, true)
+	case jit.Cleared: // perhaps of an effect that an earlier process left in doubt
+		t.doubt(e.IdempotencyKey, false)
 	}
+}
+
+// doubt notes whether an effect is in doubt. The caller holds t.mu.
+func (t *tally) doubt(key string, open bool) {
+	if t.doubts == nil {
+		t.doubts = map[string]bool{}
+	}
+	t.doubts[key] = open
 }
 
 // end takes note of what came of a call. The first word counts: what jit says of a
