@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/hex"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"strconv"
@@ -36,7 +37,7 @@ type Scrubber struct {
 }
 
 // Add makes a credential known, if it has 8 characters: a shorter one would match by
-// chance.
+// chance. It is indexed with the first text that is scrubbed afterwards.
 func (s *Scrubber) Add(tok String) {
 	if len(tok.Reveal()) < minScrub {
 		return
@@ -44,7 +45,7 @@ func (s *Scrubber) Add(tok String) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = &blocks{at: map[block]int32{}, also: map[block][]int32{}, filter: make([]uint64, 1<<6)}
+		s.known = &blocks{first: make([]entry, 1<<8), shift: 64 - 8, hash: rand.Uint64() | 1, also: map[block][]int{}}
 	}
 	s.known.add(tok)
 }
@@ -52,10 +53,20 @@ func (s *Scrubber) Add(tok String) {
 // Scrub returns text with [Redacted] in place of each run of 16 characters, or of all of
 // a shorter credential, that it shares with one that is known.
 func (s *Scrubber) Scrub(text string) string {
+	if len(text) < minScrub {
+		return text
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.known == nil || len(text) < minScrub {
+	if s.known == nil {
 		return text
+	}
+	if s.known.indexed < len(s.known.tokens) {
+		s.mu.RUnlock()
+		s.mu.Lock()
+		s.known.index()
+		s.mu.Unlock()
+		s.mu.RLock()
 	}
 	for _, tok := range s.known.odd {
 		v := tok.Reveal()
@@ -94,33 +105,59 @@ func blockOf(chars string) (b block) {
 	return b
 }
 
-// blocks are known tokens, by the blocks of their signatures' forms: as numbers, which
-// cost nothing to keep, since a task may have thousands.
+// blocks are known tokens, by the blocks of their signatures' forms: as numbers in a
+// table without pointers, which costs nothing to keep, since a task may have thousands.
 type blocks struct {
-	tokens []String
-	at     map[block]int32   // index in tokens
-	also   map[block][]int32 // of further ones: nearly every block is one token's
-	filter []uint64          // one bit for each hash of a block in at, one in eight of them set at most
-	odd    []String          // tokens made of other characters, which are found as they are
+	tokens  []String
+	indexed int             // of tokens: the others have their first block in the table, and no more
+	first   []entry         // of each block, where its hash says, or in the next free place; half of them free at least
+	used    int             // of first
+	shift   int             // leaves so many bits of a hash as first has places for
+	hash    uint64          // what blocks are multiplied with: one of our own, so that nobody makes tokens whose blocks collide
+	also    map[block][]int // of further tokens: nearly every block is one token's
+	odd     []String        // tokens made of other characters, which are found as they are
 }
 
-// bit is the place of a block in the filter.
-func (x *blocks) bit(b block) (word int, mask uint64) {
-	hash := uint64(b) * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing
-	return int(hash/64) & (len(x.filter) - 1), 1 << (hash % 64)
+// An entry is a block and the index of a token that has it. No block is 0.
+type entry struct {
+	block
+	token int
+}
+
+// at returns the entry of b, or the free one where it belongs.
+func (x *blocks) at(b block) *entry {
+	for i := uint64(b) * x.hash >> x.shift; ; i++ { // the highest bits of a product depend on all of b
+		if e := &x.first[i&uint64(len(x.first)-1)]; e.block == b || e.block == 0 {
+			return e
+		}
+	}
 }
 
 // has reports whether b is a block of any token.
-func (x *blocks) has(b block) bool {
-	if word, mask := x.bit(b); x.filter[word]&mask == 0 {
-		return false
-	}
-	_, ok := x.at[b]
-	return ok
-}
+func (x *blocks) has(b block) bool { return x.at(b).block != 0 }
 
 // with returns the tokens that have b, which some do, by their index.
-func (x *blocks) with(b block) []int32 { return append([]int32{x.at[b]}, x.also[b]...) }
+func (x *blocks) with(b block) []int { return append([]int{x.at(b).token}, x.also[b]...) }
+
+// put enters b as a block of a token.
+func (x *blocks) put(b block, token int) {
+	switch e := x.at(b); {
+	case e.block == 0:
+		*e = entry{b, token}
+		x.used++
+	case e.token != token:
+		x.also[b] = append(x.also[b], token)
+	}
+	if 2*x.used > len(x.first) {
+		old := x.first
+		x.first, x.shift = make([]entry, 2*len(old)), x.shift-1
+		for _, e := range old {
+			if e.block != 0 {
+				*x.at(e.block) = e
+			}
+		}
+	}
+}
 
 func (x *blocks) add(tok String) {
 	v, end := tok.Reveal(), tok.end()
@@ -131,35 +168,27 @@ func (x *blocks) add(tok String) {
 		}
 		return
 	}
-	known := func(i int32) bool { return x.tokens[i].Reveal() == v }
-	if b := blockOf(chars); x.has(b) && slices.ContainsFunc(x.with(b), known) {
+	known := func(i int) bool { return x.tokens[i].Reveal() == v }
+	b := blockOf(chars)
+	if x.has(b) && slices.ContainsFunc(x.with(b), known) {
 		return // the base token comes with every call
 	}
-	this := int32(len(x.tokens)) //nolint:gosec // so many have no room in memory
+	x.put(b, len(x.tokens))
 	x.tokens = append(x.tokens, tok)
-	// What stands before the end is not looked for. A multiple of three bytes is left
-	// out, which base64 has as characters of their own.
-	for _, form := range formsOf(v[(len(v)-end)/3*3:], end) {
-		for b := range form.blocks {
-			if !x.has(b) {
-				x.at[b] = this
-				x.mark(b)
-			} else if x.at[b] != this {
-				x.also[b] = append(x.also[b], this)
+}
+
+// index enters all blocks of the tokens that were added since the last time.
+func (x *blocks) index() {
+	for ; x.indexed < len(x.tokens); x.indexed++ {
+		v, end := x.tokens[x.indexed].Reveal(), x.tokens[x.indexed].end()
+		// What stands before the end is not looked for. A multiple of three bytes is left
+		// out, which base64 has as characters of their own.
+		for _, form := range formsOf(v[(len(v)-end)/3*3:], end) {
+			for b := range form.blocks {
+				x.put(b, x.indexed)
 			}
 		}
 	}
-	if len(x.at) > 8*len(x.filter) {
-		x.filter = make([]uint64, 4*len(x.filter))
-		for b := range x.at {
-			x.mark(b)
-		}
-	}
-}
-
-func (x *blocks) mark(b block) {
-	word, mask := x.bit(b)
-	x.filter[word] |= mask
 }
 
 // A form is a token in one spelling, as [unescaped] reads it.
@@ -344,7 +373,7 @@ func (x *blocks) runs(text string, read reading) (spans []span) {
 		form  *form
 		start int // of a block in it
 	}
-	parts, found := map[block][]part{}, map[int32]bool{}
+	parts, found := map[block][]part{}, map[int]bool{}
 	until := map[*form]int{} // how far a form was followed, so that nothing is followed twice
 	var last block
 	for i, c := range chars {
