@@ -115,7 +115,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools", "tools/mcp",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
@@ -124,14 +124,14 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/recovery", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/tasks": {
-		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/sqlite", "state/recovery",
+		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/recovery",
 	},
 	"cmd/analyst/internal/audit": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal", "state/sqlite",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal",
 	},
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
 	"cmd/analyst/internal/plan": {
-		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {

@@ -38,7 +38,7 @@ var (
 	ErrNotFound = errors.New("not found")
 
 	// ErrOwned reports a task of another process, which may be alive: see
-	// [Journal.Claim].
+	// [Store.Claim].
 	ErrOwned = errors.New("belongs to another process")
 
 	// ErrFinished reports a change to a task that is completed already.

@@ -30,8 +30,7 @@ type Completer interface {
 	CompleteTask(ctx context.Context, taskID string) error
 }
 
-// A Journal is what recovery needs of one. The one of package sqlite documents the
-// methods.
+// A Journal is what recovery needs of one; [journal.Store] documents the methods.
 type Journal interface {
 	Owner() string
 	Task(ctx context.Context, run string) (journal.Task, error)

@@ -297,5 +297,3 @@ func (j *Journal) Runs(ctx context.Context, session string) (runs []string, err 
 	}
 	return runs, err
 }
-
-var _ jit.Rereader = (*Journal)(nil)

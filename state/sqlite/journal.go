@@ -65,6 +65,8 @@ type Journal struct {
 	over   chan struct{}       // closed with it
 }
 
+var _ journal.Store = (*Journal)(nil)
+
 // maxReaders bounds the connections that read.
 const maxReaders = 4
 
@@ -248,6 +250,9 @@ func Memory(_ context.Context, opts Options) (*Journal, error) {
 // Owner returns the id under which this journal owns the tasks that it begins;
 // empty when it was opened for reading.
 func (j *Journal) Owner() string { return j.id }
+
+// Lost implements [journal.Store]: it is nil, since a lock of the kernel says who is alive.
+func (*Journal) Lost() <-chan struct{} { return nil }
 
 // Path returns the path of the database; empty in memory.
 func (j *Journal) Path() string { return j.path }

@@ -13,7 +13,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 type explainOptions struct {
@@ -107,7 +106,7 @@ func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
 }
 
 // tell makes the story of a subject.
-func tell(ctx context.Context, j *sqlite.Journal, s cli.Subject) (*explain.Story, error) {
+func tell(ctx context.Context, j journal.Store, s cli.Subject) (*explain.Story, error) {
 	var records []journal.Record
 	gather := func(f journal.Filter) error {
 		for r, err := range j.Query(ctx, f) {

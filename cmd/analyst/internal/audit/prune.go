@@ -49,7 +49,7 @@ func prune(ctx context.Context, p *cli.Program, olderThan string) error {
 		return err
 	}
 	defer func() { _ = j.Close() }() // what was removed is, and told
-	store, sessions, err := cli.OpenSessions(ctx, j, age)
+	store, sessions, err := j.Sessions(ctx, age)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/session"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A Subject is what a command is asked about: some runs, and perhaps one call.
@@ -73,7 +72,7 @@ const maxNamed = 6
 // FindSubject returns what id names: a task by its run or its id at the
 // authorization server, a session, or a call, in that order; or else the only one
 // of which it is the beginning. "" and "last" mean the newest task.
-func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, error) {
+func FindSubject(ctx context.Context, j journal.Store, id string) (Subject, error) {
 	newest, err := j.Tasks(ctx, journal.TaskFilter{Newest: 1})
 	if err != nil {
 		return Subject{}, StateError(err, "")
@@ -112,7 +111,7 @@ func FindSubject(ctx context.Context, j *sqlite.Journal, id string) (Subject, er
 }
 
 // FindTask returns the task that a person means by id; see [FindSubject].
-func FindTask(ctx context.Context, j *sqlite.Journal, id string) (journal.Task, error) {
+func FindTask(ctx context.Context, j journal.Store, id string) (journal.Task, error) {
 	s, err := FindSubject(ctx, j, id)
 	switch {
 	case err != nil:
@@ -128,7 +127,7 @@ func taskSubject(t journal.Task) Subject {
 }
 
 // beginning returns what begins with prefix: tasks, sessions, and last calls.
-func beginning(ctx context.Context, j *sqlite.Journal, tasks []journal.Task, prefix string) (found []Subject, err error) {
+func beginning(ctx context.Context, j journal.Store, tasks []journal.Task, prefix string) (found []Subject, err error) {
 	at := map[string]int{} // where each is found
 	add := func(s Subject, run string) {
 		i, ok := at[s.Kind+s.ID]
@@ -180,7 +179,7 @@ const (
 
 // Owners tells which unfinished tasks belong to processes that are gone; "" is of a
 // finished one, or where that cannot be told.
-func Owners(ctx context.Context, j *sqlite.Journal) func(journal.Task) string {
+func Owners(ctx context.Context, j journal.Store) func(journal.Task) string {
 	orphans, err := j.Orphans(ctx)
 	gone := map[string]bool{}
 	for _, t := range orphans {

@@ -234,9 +234,9 @@ type Authority interface {
 	jit.Revoker
 }
 
-// Authority returns the authorization server that is set. state is the directory of the
-// journal, which has the vault of a standard server; "" keeps that in memory.
-func (p *Program) Authority(s Settings, state string, logger *slog.Logger) (Authority, error) {
+// Authority returns the authorization server that is set. state is where the
+// vault of a standard server is; nil keeps that in memory, as a state in memory does.
+func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Authority, error) {
 	if s.OAuth == nil {
 		cfg := s.LumoAuth
 		cfg.Logger = logger
@@ -248,8 +248,8 @@ func (p *Program) Authority(s Settings, state string, logger *slog.Logger) (Auth
 		_, err := fmt.Fprintf(p.Stderr, "log in with a browser on this machine: %s\n", address)
 		return err
 	}
-	if state != "" {
-		v, err := vault.Open(state, p.Getenv(EnvVaultKey))
+	if state != nil && state.dir != "" {
+		v, err := vault.Open(state.dir, p.Getenv(EnvVaultKey))
 		if err != nil {
 			return nil, StateError(err, "")
 		}

@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/recovery"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // Bounds of the round that other commands make for the tasks of dead processes.
@@ -25,7 +23,7 @@ const (
 // OpenRecovery opens the journal, and says how to recover tasks of the authorization
 // server that is meant, or of the embedded one whose state is beside the journal. The
 // caller calls end.
-func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logger) (j *sqlite.Journal, cfg recovery.Config, end func(), err error) {
+func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logger) (j *State, cfg recovery.Config, end func(), err error) {
 	s, err := t.Resolve(p.Getenv, nil)
 	if err != nil {
 		return nil, cfg, nil, err
@@ -36,10 +34,10 @@ func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logg
 		return nil, cfg, nil, err
 	}
 	cfg.Journal = j
-	kept := &keptServer{settings: s, state: filepath.Dir(j.Path()), log: logger}
+	kept := &keptServer{settings: s, state: j.Dir(), log: logger}
 	cfg.Completer = kept
 	if !s.Embedded {
-		if cfg.Completer, err = p.Authority(s, kept.state, logger); err != nil {
+		if cfg.Completer, err = p.Authority(s, j, logger); err != nil {
 			return nil, cfg, nil, errors.Join(err, j.Close())
 		}
 	}

@@ -37,12 +37,30 @@ func (p *Program) StateDir() string {
 	return dir
 }
 
+// A State is what survives the program: a journal, and what is kept beside it.
+type State struct {
+	journal.Store
+	dir string // of the files beside the journal; empty when that is in memory
+}
+
+// Dir returns the directory of what is kept beside the journal; "" when nothing is.
+func (s *State) Dir() string { return s.dir }
+
+// Ephemeral returns a state that ends with the program; the caller closes it.
+func Ephemeral(ctx context.Context, logger *slog.Logger) (*State, error) {
+	j, err := sqlite.Memory(ctx, sqlite.Options{Logger: logger})
+	if err != nil {
+		return nil, StateError(err, "")
+	}
+	return &State{Store: j}, nil
+}
+
 // OpenState opens the journal of the state directory; the caller closes it. To read
 // it nothing is created or changed, but that a journal of an earlier version is carried
 // forward first, and a directory without a journal is an error that wraps
 // [journal.ErrNotFound]. To write to it, what is older than [EnvKeep] is removed. Every
 // error says what to do.
-func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
+func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Logger) (*State, error) {
 	if readOnly {
 		return p.openState(ctx, true, logger)
 	}
@@ -56,14 +74,14 @@ func (p *Program) OpenState(ctx context.Context, readOnly bool, logger *slog.Log
 
 // OpenPruned opens the journal for writing without what is older than age, and returns
 // how many entries that was. An age of 0 keeps everything.
-func (p *Program) OpenPruned(ctx context.Context, age time.Duration, logger *slog.Logger) (j *sqlite.Journal, removed int64, err error) {
-	if j, err = p.openState(ctx, false, logger); err != nil || age == 0 {
-		return j, 0, err
+func (p *Program) OpenPruned(ctx context.Context, age time.Duration, logger *slog.Logger) (s *State, removed int64, err error) {
+	if s, err = p.openState(ctx, false, logger); err != nil || age == 0 {
+		return s, 0, err
 	}
-	if removed, err = j.Prune(ctx, time.Now().Add(-age)); err != nil {
-		return nil, 0, errors.Join(StateError(err, ""), j.Close())
+	if removed, err = s.Prune(ctx, time.Now().Add(-age)); err != nil {
+		return nil, 0, errors.Join(StateError(err, ""), s.Close())
 	}
-	return j, removed, nil
+	return s, removed, nil
 }
 
 // App and User name the program's sessions in the store.
@@ -72,11 +90,11 @@ const (
 	User = "user"
 )
 
-// OpenSessions opens the conversations beside an open journal, without those that were
-// not changed since age and wait for nobody, and returns how many that were. The caller
+// Sessions opens the conversations beside the journal, without those that were not
+// changed since age and wait for nobody, and returns how many that were. The caller
 // closes the store.
-func OpenSessions(ctx context.Context, j *sqlite.Journal, age time.Duration) (*session.Store, int, error) {
-	store, err := session.Open(ctx, filepath.Dir(j.Path()))
+func (s *State) Sessions(ctx context.Context, age time.Duration) (*session.Store, int, error) {
+	store, err := session.Open(ctx, s.dir)
 	if err != nil {
 		return nil, 0, StateError(err, "")
 	}
@@ -119,7 +137,7 @@ func ParseAge(name, text string) (time.Duration, error) {
 // maxDays is more than anything is old.
 const maxDays = 100_000
 
-func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Logger) (*sqlite.Journal, error) {
+func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Logger) (*State, error) {
 	dir, err := sqlite.Dir(p.Getenv)
 	if err != nil {
 		return nil, StateError(err, "")
@@ -135,7 +153,7 @@ func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Log
 	if err != nil {
 		return nil, StateError(err, "")
 	}
-	return j, nil
+	return &State{j, filepath.Dir(j.Path())}, nil
 }
 
 // What to do about a journal that cannot be used: by a command, by a run.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -122,7 +121,7 @@ func (o options) diagnose(ctx context.Context, p *cli.Program) (all []finding, e
 	}
 	state := checkState(ctx, p, s)
 	defer func() { all = append(all, state()) }()
-	a, err := p.Authority(s, "", nil)
+	a, err := p.Authority(s, nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +183,7 @@ func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() find
 	if err != nil {
 		return func() finding { return bad("journal", err, cli.RunHint) }
 	}
-	a, err := p.Authority(s, filepath.Dir(j.Path()), nil)
+	a, err := p.Authority(s, j, nil)
 	if err != nil {
 		_ = j.Close() // nothing was written
 		return func() finding {
@@ -197,7 +196,7 @@ func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() find
 		if err = errors.Join(err, j.Close()); err != nil {
 			return bad("journal", err, cli.StateHint)
 		}
-		f := good("journal", "%s", j.Path())
+		f := good("journal", "%s", j.Dir())
 		for _, text := range []string{cli.Done(report), cli.Leftover(report)} {
 			if text != "" {
 				f.Detail += "; " + text

@@ -22,7 +22,6 @@ import (
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/session"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A replayer decides anew about calls that were made.
@@ -108,7 +107,7 @@ func (o options) show(ctx context.Context, p *cli.Program, r *replayer) error {
 }
 
 // fill reads the journal and the conversations.
-func (o options) fill(ctx context.Context, j *sqlite.Journal, r *replayer) error {
+func (o options) fill(ctx context.Context, j *cli.State, r *replayer) error {
 	chosen := func(journal.Task) bool { return true }
 	switch {
 	case o.task != "":
@@ -148,7 +147,7 @@ func (o options) fill(ctx context.Context, j *sqlite.Journal, r *replayer) error
 
 // task reads the calls of a task, and reports which demands would be decided in another
 // way.
-func (r *replayer) task(ctx context.Context, j *sqlite.Journal, t journal.Task, chosen bool) error {
+func (r *replayer) task(ctx context.Context, j *cli.State, t journal.Task, chosen bool) error {
 	var order []*pastCall
 	grants := map[string]rar.Detail{} // by request
 	for e, err := range j.Query(ctx, journal.Filter{Run: t.Run}) {
@@ -284,10 +283,10 @@ func (r *replayer) differs(c *pastCall, demand *rar.Detail, then, now string, wh
 }
 
 // conversations goes through those that are kept, of the sessions that are asked about.
-func (r *replayer) conversations(ctx context.Context, j *sqlite.Journal, sessions map[string]int) error {
+func (r *replayer) conversations(ctx context.Context, j *cli.State, sessions map[string]int) error {
 	var store *session.Store
-	if _, err := os.Stat(filepath.Join(filepath.Dir(j.Path()), session.File)); err == nil { // or else it would be made
-		if store, _, err = cli.OpenSessions(ctx, j, 0); err != nil {
+	if _, err := os.Stat(filepath.Join(j.Dir(), session.File)); err == nil { // or else it would be made
+		if store, _, err = j.Sessions(ctx, 0); err != nil {
 			return err
 		}
 		defer func() { _ = store.Close() }() // it only reads

@@ -171,7 +171,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	var servers *dev.Servers // nil for those that are configured
 	if s.Embedded {
-		servers, err = cli.StartEmbedded(ctx, &s, state.dir(), logger)
+		servers, err = cli.StartEmbedded(ctx, &s, state.Dir(), logger)
 		if err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.ttl > lumoauth.MaxTTL && s.OAuth == nil {
 		aside.Note("--ttl %s is more than LumoAuth grants: each token lives at most %s", o.ttl, lumoauth.MaxTTL)
 	}
-	authority, err := p.Authority(s, state.dir(), logger)
+	authority, err := p.Authority(s, state.State, logger)
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.Journal, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.State, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
 	defer func() {
 		report, err := recovered()
 		aside.NoteRecovered(report, err)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -16,13 +15,12 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/session"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // A runState is the journal of one run, with the conversations beside it, and what it
 // has to say at the end.
 type runState struct {
-	*sqlite.Journal
+	*cli.State
 	sessions  *session.Store // nil for --ephemeral
 	ephemeral bool
 	log       *slog.Logger
@@ -37,10 +35,10 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 	s := &runState{ephemeral: ephemeral, log: logger}
 	var err error
 	if !ephemeral {
-		if s.Journal, err = p.OpenState(ctx, false, logger); err == nil {
+		if s.State, err = p.OpenState(ctx, false, logger); err == nil {
 			var age time.Duration
 			if age, err = p.Keep(); err == nil {
-				s.sessions, _, err = cli.OpenSessions(ctx, s.Journal, age)
+				s.sessions, _, err = s.Sessions(ctx, age)
 			}
 			if err != nil {
 				err = errors.Join(err, s.Close())
@@ -51,25 +49,17 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 		}
 		return s, err
 	}
-	if s.Journal, err = sqlite.Memory(ctx, sqlite.Options{Logger: logger}); err != nil {
-		return nil, cli.StateError(err, "")
+	if s.State, err = cli.Ephemeral(ctx, logger); err != nil {
+		return nil, err
 	}
 	p.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit or to go on with")
 	return s, nil
 }
 
-// dir is the state directory; "" when nothing is kept.
-func (s *runState) dir() string {
-	if s.ephemeral {
-		return ""
-	}
-	return filepath.Dir(s.Path())
-}
-
 // Append implements [jit.Journal]. It remembers why the journal took no more entries:
 // the run fails for it, but what it says last may be about a tool.
 func (s *runState) Append(ctx context.Context, entries ...jit.Entry) error {
-	err := s.Journal.Append(ctx, entries...)
+	err := s.State.Append(ctx, entries...)
 	if err != nil && cli.Unrecorded(err) {
 		s.refused.CompareAndSwap(nil, &err)
 	}
@@ -134,5 +124,5 @@ func (s *runState) leave(ctx context.Context, completed *jit.Completed) (int, er
 		}
 		return 0, err
 	}
-	return recovery.Leave(ctx, s.Journal, reason)
+	return recovery.Leave(ctx, s.State, reason)
 }

@@ -89,7 +89,7 @@ func (o options) with(ctx context.Context, p *cli.Program, do func(context.Conte
 		return err
 	}
 	defer func() { _ = j.Close() }() // nothing was written
-	store, _, err := cli.OpenSessions(ctx, j, age)
+	store, _, err := j.Sessions(ctx, age)
 	if err != nil {
 		return err
 	}

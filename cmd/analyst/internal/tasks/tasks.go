@@ -17,7 +17,6 @@ import (
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
-	"github.com/jitagent/jitagent/state/sqlite"
 )
 
 // recentTasks is how many finished tasks a list shows without --all.
@@ -150,7 +149,7 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 }
 
 // selected returns the tasks that a list shows, in its order.
-func (o listOptions) selected(ctx context.Context, j *sqlite.Journal) ([]taskView, error) {
+func (o listOptions) selected(ctx context.Context, j journal.Store) ([]taskView, error) {
 	list, err := j.Tasks(ctx, journal.TaskFilter{State: journal.State(o.state)})
 	if err != nil {
 		return nil, err
