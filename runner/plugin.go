@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
@@ -45,6 +46,9 @@ type PluginConfig struct {
 	// cannot bound. A model that is being asked is not stopped by Wall: the task ends, and
 	// the model is not asked again.
 	Limits Limits
+	// Runs keep other runs out of a conversation, also those of other processes. nil: of
+	// this plugin alone.
+	Runs   Runs
 	Logger *slog.Logger // nil discards
 }
 
@@ -76,6 +80,9 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Runs == nil {
+		cfg.Runs = &localRuns{}
 	}
 	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, cfg: Config{
 		Engine: cfg.Engine, Sessions: cfg.Sessions, Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
@@ -166,9 +173,11 @@ func conversationOf(ctx adk.InvocationContext) conversation {
 // An invocation is a run that ADK drives.
 type invocation struct {
 	*run
-	id  string
-	ctx context.Context // ends with the wall time, and when the run is to stop
-	end func()
+	id      string
+	ctx     context.Context // ends with the wall time, and when the run is to stop
+	unbegun *time.Timer
+	over    bool   // guarded by the invocations' mu, as the run's task is
+	end     func() // gives the conversation and the task back, once
 }
 
 // of returns the invocation that a hook is called for, or nil.
@@ -181,17 +190,33 @@ func (p *invocations) of(c conversation, id string) *invocation {
 	return nil
 }
 
-// enter lets an invocation into its conversation, alone; nil only asks.
-func (p *invocations) enter(c conversation, i *invocation) error {
+// toBegin is how long an invocation may take from its message to its beginning. Where it
+// fails between the two, ADK tells nobody.
+const toBegin = time.Minute
+
+// enter lets an invocation into its conversation, alone.
+func (p *invocations) enter(ctx adk.InvocationContext) (*invocation, error) {
+	c := conversationOf(ctx)
+	under, lease, err := p.cfg.Runs.Begin(ctx, c.app, c.user, c.session)
+	if err != nil {
+		return nil, err
+	}
+	i := &invocation{run: p.newRun(c), id: ctx.InvocationID()}
+	wall, cancel := context.WithTimeoutCause(under, p.cfg.Limits.Wall, ErrWall)
+	i.ctx, i.abort = context.WithCancelCause(wall)
+	i.lease = lease
+	i.unbegun = time.AfterFunc(toBegin, cancel)
+	i.end = sync.OnceFunc(func() {
+		i.unbegun.Stop()
+		cancel()
+		p.leave(context.WithoutCancel(ctx), c, i)
+	})
+	// Also where nobody tells of the end: a hook of another plugin may panic before ours.
+	context.AfterFunc(i.ctx, i.end)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if other := p.open[c]; other != nil && other.ctx.Err() == nil {
-		return ErrBusy
-	}
-	if i != nil {
-		p.open[c] = i
-	}
-	return nil
+	p.open[c] = i
+	return i, nil
 }
 
 // newRun returns a run that nobody ranges over.
@@ -204,67 +229,68 @@ func (p *invocations) newRun(c conversation) *run {
 // message checks a message before it is stored, and mends the conversation that it is
 // about to go on with.
 func (p *invocations) message(ctx adk.InvocationContext, message *genai.Content) (*genai.Content, error) {
-	c := conversationOf(ctx)
-	if err := cmp.Or(p.enter(c, nil), onlyMedia(message)); err != nil {
+	i, err := p.enter(ctx)
+	if err != nil {
 		return nil, err
 	}
-	r := p.newRun(c)
-	r.naming.past = eventsOf(ctx.Session())
-	return nil, r.repair(ctx, ctx.Session())
+	if err = onlyMedia(message); err == nil {
+		i.naming.past = eventsOf(ctx.Session())
+		err = i.repair(ctx, ctx.Session())
+	}
+	if err != nil {
+		i.end()
+	}
+	return nil, err
 }
 
 // begin opens the task of an invocation.
-func (p *invocations) begin(ctx adk.InvocationContext) (*genai.Content, error) {
+func (p *invocations) begin(ctx adk.InvocationContext) (_ *genai.Content, err error) {
 	if ctx.RunConfig() == nil { // and where it fails to begin, its end is not told
 		return nil, errors.New("a live session asks no plugin about its tools, so it is refused")
 	}
-	if err := onlyMedia(ctx.UserContent()); err != nil { // another plugin may have kept ADK from asking before
+	c, spec := conversationOf(ctx), jit.TaskSpec{}
+	i := p.of(c, ctx.InvocationID())
+	if i == nil { // there is no message, or another plugin kept ADK from telling of it
+		if i, err = p.enter(ctx); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			i.end()
+		}
+	}()
+	if err := onlyMedia(ctx.UserContent()); err != nil {
 		return nil, err
 	}
-	c, spec := conversationOf(ctx), jit.TaskSpec{}
 	if p.cfg.Task != nil {
-		var err error
 		if spec, err = p.cfg.Task(c.app, c.user); err != nil {
 			return nil, err
 		}
 	}
 	spec.Name, spec.Session = cmp.Or(spec.Name, c.app), c.String()
-
-	i := &invocation{run: p.newRun(c), id: ctx.InvocationID()}
 	if !p.cfg.AllowUnnamed {
 		i.naming.gate = &jitmw.Gate{Ask: p.cfg.Ask}
 		i.naming.past = slices.DeleteFunc(eventsOf(ctx.Session()), func(ev *session.Event) bool { return ev.InvocationID == i.id })
 		i.naming.hear(ctx.UserContent())
 	}
-	wall, cancel := context.WithTimeoutCause(ctx, p.cfg.Limits.Wall, ErrWall)
-	i.ctx, i.abort = context.WithCancelCause(wall)
-	if err := p.enter(c, i); err != nil {
-		cancel()
-		return nil, err
+	i.unbegun.Stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i.over {
+		return nil, fmt.Errorf("the invocation is over: %w", context.Cause(i.ctx))
 	}
-	i.task = p.cfg.Engine.Start(ctx, spec, func(e jit.Event) {
+	i.task = p.cfg.Engine.Start(i.ctx, spec, func(e jit.Event) {
 		i.observe(e)
 		if p.cfg.Observe != nil {
 			p.cfg.Observe(c.user, c.session, e)
 		}
 	})
-	complete := func() {
-		if err := i.task.Complete(context.WithoutCancel(ctx)); err != nil {
-			p.cfg.Logger.ErrorContext(ctx, "the task could not be completed, so its tokens live until they expire",
-				"session", c.String(), "error", i.task.Scrub(err.Error()))
-		}
-	}
-	// Also where nobody tells of the end: a hook of another plugin may panic before ours.
-	stopped := context.AfterFunc(i.ctx, complete)
-	i.end = func() {
-		stopped()
-		cancel()
-		complete()
-	}
+	i.lease.Opened()
 	return nil, nil
 }
 
-// end completes the task. ADK calls it on every path but that of a panic in a hook.
+// end ends an invocation. ADK calls it on every path but that of a panic in a hook.
 func (p *invocations) end(ctx adk.InvocationContext) {
 	c := conversationOf(ctx)
 	if i := p.of(c, ctx.InvocationID()); i != nil {
@@ -274,6 +300,22 @@ func (p *invocations) end(ctx adk.InvocationContext) {
 		if p.open[c] == i {
 			delete(p.open, c)
 		}
+	}
+}
+
+// leave gives back the conversation, and then the task, if it is still ours.
+func (p *invocations) leave(ctx context.Context, c conversation, i *invocation) {
+	p.mu.Lock()
+	i.over = true
+	task := i.task
+	p.mu.Unlock()
+	if err := i.run.leave(ctx, i.outcome.decide(nil)); err != nil {
+		p.cfg.Logger.ErrorContext(ctx, "the conversation could not be given back", "session", c.String(), "error", err)
+	} else if task == nil {
+		return
+	} else if err := task.Complete(ctx); err != nil {
+		p.cfg.Logger.ErrorContext(ctx, "the task could not be completed, so its tokens live until they expire",
+			"session", c.String(), "error", task.Scrub(err.Error()))
 	}
 }
 

@@ -62,6 +62,7 @@ type run struct {
 	content *genai.Content
 	task    *jit.Task // nil when it could not be taken up
 	place   place
+	lease   Lease
 	read    *session.GetResponse // what the session was found to be, until ADK asks for it
 
 	over      *Suspension    // of this session, when its task was over before the run began
@@ -131,10 +132,9 @@ func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	r.start = time.Now()
 	r.place = r.in.place()
-	err := r.open(ctx)
+	under, err := r.open(ctx)
 	if err == nil {
-		err = r.guarded(ctx)
-		r.r.busy.leave(r.place)
+		err = r.guarded(under)
 	}
 	outcome := r.outcome.decide(err)
 	if errors.Is(err, jit.ErrPending) {
@@ -147,16 +147,15 @@ func (r *run) drive(ctx context.Context) {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	if failure := r.close(context.WithoutCancel(ctx)); failure != nil {
+	if failure := r.leave(context.WithoutCancel(ctx), outcome); failure != nil {
+		err, outcome = errors.Join(err, failure), Failed
+	} else if failure := r.close(context.WithoutCancel(ctx)); failure != nil {
 		const text = "the task could not be completed, so its tokens live until they expire"
 		if err == nil {
 			err, outcome = fmt.Errorf("runner: %s: %w", text, failure), Failed
 		} else {
 			err = fmt.Errorf("%w; and %s: %w", err, text, failure)
 		}
-	}
-	if r.settled != nil && r.suspended == nil {
-		r.drop(ctx, r.settled)
 	}
 	if err == nil && outcome == Failed {
 		err = r.unopened(ctx)
@@ -171,16 +170,21 @@ func (r *run) drive(ctx context.Context) {
 }
 
 // open enters the session and begins the run's task, or takes up the one that the
-// session was suspended with.
-func (r *run) open(ctx context.Context) (err error) {
-	if !r.r.busy.enter(r.place) {
-		return fmt.Errorf("runner: session %s: %w", r.place.session, ErrBusy)
+// session was suspended with. It returns the context of the run.
+func (r *run) open(ctx context.Context) (_ context.Context, err error) {
+	ctx, r.lease, err = r.r.cfg.Runs.Begin(ctx, r.r.cfg.App, r.place.user, r.place.session)
+	if err != nil {
+		return nil, fmt.Errorf("runner: session %s: %w", r.place.session, err)
 	}
-	defer func() {
-		if err != nil {
-			r.r.busy.leave(r.place)
-		}
-	}()
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	r.lease.Opened()
+	return ctx, nil
+}
+
+// begin is what open does in the session.
+func (r *run) begin(ctx context.Context) error {
 	if kept := r.r.cfg.Suspensions; kept != nil && !r.place.fresh {
 		s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session)
 		if err != nil {
@@ -209,6 +213,26 @@ func (r *run) open(ctx context.Context) (err error) {
 	spec := r.in.Task
 	spec.Session = r.place.session
 	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
+	return nil
+}
+
+// leave ends what the run has of the session. When that fails, somebody else may have it,
+// and the task with it, which is not ours to give back then.
+func (r *run) leave(ctx context.Context, outcome Outcome) (err error) {
+	if r.lease == nil {
+		return nil
+	}
+	if r.suspended != nil {
+		err = r.lease.Suspended(ctx, r.suspended.requests(), r.suspended.Until)
+	} else {
+		if r.settled != nil {
+			r.drop(ctx, r.settled)
+		}
+		err = r.lease.Ended(ctx, outcome)
+	}
+	if err != nil {
+		return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+	}
 	return nil
 }
 

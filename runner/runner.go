@@ -79,6 +79,9 @@ type Config struct {
 	// calls of an agent to which ADK does not come back by itself, such as one branch of
 	// several.
 	Suspensions Suspensions
+	// Runs keep other runs out of a session, also those of other processes. nil: of this
+	// Runner alone.
+	Runs Runs
 	// Names returns what a message names and an answer must have been read for, such
 	// as documents by their ids. A run that would pass as done ends with [ErrUnread] when
 	// none of the names is an argument of a call in the session, and one without any
@@ -103,7 +106,6 @@ type Runner struct {
 	cfg    Config
 	log    *slog.Logger
 	runner *adkrunner.Runner
-	busy   busySessions
 }
 
 // New checks cfg and returns a runner.
@@ -122,6 +124,9 @@ func New(cfg Config) (*Runner, error) {
 	}
 	if cfg.Sessions == nil {
 		cfg.Sessions = session.InMemoryService()
+	}
+	if cfg.Runs == nil {
+		cfg.Runs = &localRuns{}
 	}
 	cfg.Sessions = recent{all: cfg.Sessions, limit: cfg.Limits.History}
 	r := &Runner{cfg: cfg, log: cfg.Logger}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/adk/v2/session"
@@ -17,32 +16,6 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 )
-
-// busySessions lets one run at a time into a session: ADK does not serialise, and
-// two runs would mix their histories.
-type busySessions struct {
-	mu  sync.Mutex
-	set map[place]bool
-}
-
-func (b *busySessions) enter(p place) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.set[p] {
-		return false
-	}
-	if b.set == nil {
-		b.set = map[place]bool{}
-	}
-	b.set[p] = true
-	return true
-}
-
-func (b *busySessions) leave(p place) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.set, p)
-}
 
 // A place names a conversation.
 type place struct {

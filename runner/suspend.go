@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,16 @@ func (s *Suspension) Waiting() (calls []Waiting) {
 		}
 	}
 	return calls
+}
+
+// requests returns what is to be decided, by its ids.
+func (s *Suspension) requests() (ids []string) {
+	for _, w := range s.Waiting() {
+		if w.RequestID != "" && !slices.Contains(ids, w.RequestID) {
+			ids = append(ids, w.RequestID)
+		}
+	}
+	return ids
 }
 
 // digest names what runs when the session is resumed. The journal keeps it, which
@@ -367,18 +378,18 @@ func (r *run) dropped(ctx context.Context) error {
 	} else if s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session); s == nil {
 		return fmt.Errorf("runner: session %s: %w", r.place.session, cmp.Or(err, ErrNothingToResume))
 	}
-	if err := r.open(ctx); err != nil {
-		return err
+	under, err := r.open(ctx)
+	if err == nil {
+		if r.turn.resumed != nil {
+			r.over, r.turn.resumed = r.turn.resumed, nil
+		}
+		_, err = r.prepare(under)
 	}
-	defer r.r.busy.leave(r.place)
-	if r.turn.resumed != nil {
-		r.over, r.turn.resumed = r.turn.resumed, nil
+	ctx = context.WithoutCancel(ctx)
+	if failure := r.leave(ctx, Denied); failure != nil {
+		return errors.Join(err, failure)
 	}
-	_, err := r.prepare(ctx)
-	if r.settled != nil {
-		r.drop(ctx, r.settled)
-	}
-	return errors.Join(err, r.close(context.WithoutCancel(ctx)))
+	return errors.Join(err, r.close(ctx))
 }
 
 // drop forgets a suspension. One that stays is known to be over by its task.

@@ -1,0 +1,107 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/adk/v2/tool"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/tools"
+)
+
+// A lender lends one session after the other, writes down what is told of them, and takes
+// one away when a run has called take.
+type lender struct {
+	mu   sync.Mutex
+	told []string
+	lost bool
+	take context.CancelCauseFunc
+}
+
+func (l *lender) tell(format string, args ...any) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, fmt.Sprintf(format, args...))
+	if l.lost {
+		return fmt.Errorf("test: %w", runner.ErrLost)
+	}
+	return nil
+}
+
+func (l *lender) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {
+	if app == "busy" {
+		return nil, nil, runner.ErrBusy
+	}
+	ctx, l.take = context.WithCancelCause(ctx)
+	return ctx, l, l.tell("begin %s/%s/%s", app, user, session)
+}
+
+func (l *lender) Opened() { _ = l.tell("opened") }
+
+func (l *lender) Suspended(_ context.Context, requests []string, until time.Time) error {
+	return l.tell("suspended for %v, %t", requests, time.Until(until) > 59*time.Minute)
+}
+
+func (l *lender) Ended(_ context.Context, outcome runner.Outcome) error {
+	return l.tell("ended %s", outcome)
+}
+
+// TestRunsAreToldOfEachSession: a run begins before it opens a task, and leaves the session
+// before it completes it.
+func TestRunsAreToldOfEachSession(t *testing.T) {
+	w, l := review(t, asks("act doc_1", "act doc_1"), says("done")), &lender{}
+	w.config = func(cfg *runner.Config) { cfg.Sessions, cfg.Suspensions, cfg.Runs = w.sessions, w.kept, l }
+	w.say(t, "go")
+	w.decide("doc_1", jit.StatusApproved)
+	w.resume(t)
+	want := []string{
+		"begin app/u/s", "opened", "suspended for [jit_1], true", "begin app/u/s", "opened", "ended done",
+	}
+	if !slices.Equal(l.told, want) {
+		t.Errorf("told %q, want %q", l.told, want)
+	}
+	w.balanced(t, 1)
+	w.config = func(cfg *runner.Config) { cfg.App, cfg.Runs = "busy", l }
+	if got := w.say(t, "go"); !errors.Is(got.err, runner.ErrBusy) {
+		t.Errorf("a session that another has: %v", got.err)
+	}
+}
+
+// TestLostSessionIsLeftAlone: the task of a session that was taken away is not completed,
+// since whoever took it goes on with it.
+func TestLostSessionIsLeftAlone(t *testing.T) {
+	clean(t)
+	l := &lender{}
+	taken := func(tb testing.TB) tool.Tool {
+		return act(tb, "fetch", func(ctx tools.Context, _ string) (map[string]any, error) {
+			_, err := jit.Acquire(ctx, read)
+			l.mu.Lock()
+			l.lost = true
+			l.mu.Unlock()
+			l.take(runner.ErrLost)
+			return map[string]any{}, err
+		})
+	}
+	w := world{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{taken(t)}, config: func(cfg *runner.Config) { cfg.Runs = l }}
+	if got := follow(t.Context(), t, w.runner(t), runner.Input{}); !errors.Is(got.err, runner.ErrLost) || got.finished.Outcome != runner.Failed {
+		t.Errorf("%v, %v, want ErrLost", got.finished, got.err)
+	}
+	if n := len(w.authority.Completed()); n != 0 {
+		t.Errorf("%d tasks were completed", n)
+	}
+	l.lost = false
+	a := (&app{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{taken(t)}, config: func(cfg *runner.PluginConfig) { cfg.Runs = l }}).start(t)
+	if _, err := a.say(t.Context(), "ada", "go"); err == nil {
+		t.Error("an invocation went on though its session was taken away")
+	}
+	if n := len(a.authority.Completed()); a.authority.Opened() != 1 || n != 0 {
+		t.Errorf("%d tasks opened, %d completed, want 1 and 0", a.authority.Opened(), n)
+	}
+}
