@@ -52,6 +52,10 @@ type Config struct {
 	// bounds the wait as well.
 	Wait time.Duration
 
+	// DenyPending says that nobody is there to decide: a request that is still pending when
+	// Wait is over is a *DeniedError, with StatusPending, in place of a *PendingError.
+	DenyPending bool
+
 	// PollInterval is the time between two looks at a pending request, counted
 	// from sending the earlier one, give or take a tenth. 0 means 5 seconds.
 	PollInterval time.Duration

@@ -70,7 +70,7 @@ type DeniedError struct {
 	RequestID string
 	Detail    rar.Detail
 	Risk      string
-	Status    Status // StatusDenied, StatusExpired or StatusUnknown
+	Status    Status // StatusDenied, StatusExpired, StatusUnknown, or StatusPending: see [Config.DenyPending]
 	Message   string // from the decider, for the agent; may be empty
 	DecidedBy string // who decided, as far as is said; of an expired request, who approved it, which was not used in time
 }

@@ -76,6 +76,19 @@ func TestNoWaitMeansPendingAtOnce(t *testing.T) {
 	})
 }
 
+// Where nobody is there to decide, what is pending when the wait is over is denied.
+func TestPendingIsDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, start := undecided(time.Hour, 0, 0), time.Now()
+		c := offline(t, jit.Config{Authority: authority, DenyPending: true, Wait: time.Minute}, nil)
+		err := fetch(t.Context(), c, "doc_1")
+		denied, ok := errors.AsType[*jit.DeniedError](err)
+		if !ok || denied.Status != jit.StatusPending || denied.RequestID != "jit_1" || errors.Is(err, jit.ErrPending) || time.Since(start) != time.Minute {
+			t.Errorf("GET = %v after %s, want it denied after the wait", err, time.Since(start))
+		}
+	})
+}
+
 func TestDecisionWithinTheWait(t *testing.T) {
 	for end, want := range map[jit.Status]error{
 		jit.StatusApproved: nil, jit.StatusDenied: jit.ErrDenied, jit.StatusExpired: jit.ErrDenied, jit.StatusUnknown: jit.ErrDenied,

@@ -507,6 +507,9 @@ func (s *scope) ride(ctx context.Context, f *flight, key grantKey, d rar.Checked
 		select {
 		case <-changed:
 		case <-giveUp:
+			if t.engine.cfg.DenyPending {
+				return nil, deniedError(d, now.pending)
+			}
 			return nil, pendingError(d, now.pending)
 		case <-ctx.Done():
 			if open, ok := t.requests.opened(now.key); ok && open.Status == StatusPending { // and it stays so

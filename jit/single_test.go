@@ -173,7 +173,7 @@ func TestADecisionServesOneCallAfterResuming(t *testing.T) {
 			return err
 		}
 		_ = get(c, asked("1", "a"))
-		if _, err := c.task.Suspend(t.Context(), ""); err != nil {
+		if _, err := c.task.Suspend(t.Context(), "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		next, err := anew(t, c, cfg, "")

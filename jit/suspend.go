@@ -52,9 +52,10 @@ func (t *Task) Run() string { return t.run }
 // go on with, and until when the task waits: Suspend returns that moment, at which the
 // last open request runs out.
 //
-// It fails for a task without a pending request, and where nothing can be recorded.
+// other is until when something else than a request waits, at most until the task ends at
+// the server; zero for nothing. Suspend fails where nothing waits or can be recorded.
 // Such a task is to be completed; one that is suspended is not.
-func (t *Task) Suspend(ctx context.Context, digest string) (until time.Time, err error) {
+func (t *Task) Suspend(ctx context.Context, digest string, other time.Time) (until time.Time, err error) {
 	id, err := t.ID(ctx)
 	if err == nil && !t.engine.CanSuspend() {
 		err = errors.New("the journal cannot be read back")
@@ -66,7 +67,13 @@ func (t *Task) Suspend(ctx context.Context, digest string) (until time.Time, err
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
 	t.requests.close(ctx, t.engine.cfg.CompleteTimeout)
-	if until = t.requests.waitsUntil(); until.IsZero() {
+	if end := t.info.ExpiresAt; !end.IsZero() && other.After(end) {
+		other = end
+	}
+	if until = t.requests.waitsUntil(); until.Before(other) {
+		until = other
+	}
+	if until.IsZero() {
 		return until, errors.New("jit: suspend task: nobody is to decide anything")
 	}
 	e := t.entry(EntryTaskSuspended)

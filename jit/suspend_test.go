@@ -51,7 +51,7 @@ func TestSuspendedTaskGoesOnElsewhere(t *testing.T) {
 		if err := fetch(t.Context(), c, "doc_2"); !errors.Is(err, jit.ErrPending) {
 			t.Fatalf("GET = %v, want pending", err)
 		}
-		until, err := c.task.Suspend(t.Context(), "what")
+		until, err := c.task.Suspend(t.Context(), "what", time.Time{})
 		if err != nil || !until.Equal(time.Now().Add(time.Hour)) || len(authority.revoked) != 1 {
 			t.Fatalf("Suspend() = %s, %v with %d tokens revoked", until, err, len(authority.revoked))
 		}
@@ -93,7 +93,7 @@ func TestSpentRequestIsAskedAnewElsewhere(t *testing.T) {
 		if err := fetch(t.Context(), c, "doc_1"); !errors.Is(err, jit.ErrPending) {
 			t.Fatalf("GET = %v, want pending", err)
 		}
-		if _, err := c.task.Suspend(t.Context(), "what"); err != nil {
+		if _, err := c.task.Suspend(t.Context(), "what", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		next, err := anew(t, c, cfg, "what")
@@ -122,7 +122,7 @@ func TestDenialOutlivesTheProcess(t *testing.T) {
 		cfg := jit.Config{Authority: authority, Journal: &fake.Journal{}}
 		c := offline(t, cfg, nil)
 		_, _ = fetch(t.Context(), c, "doc_1"), fetch(t.Context(), c, "doc_2")
-		if _, err := c.task.Suspend(t.Context(), ""); err != nil {
+		if _, err := c.task.Suspend(t.Context(), "", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
@@ -180,7 +180,7 @@ func TestEffectIsNotRepeatedAfterResuming(t *testing.T) {
 			if _, err := jit.Acquire(c.task.Call(t.Context(), post), read("doc_1")); !errors.Is(err, jit.ErrPending) {
 				t.Fatalf("Acquire() = %v, want pending", err)
 			}
-			if _, err := c.task.Suspend(t.Context(), ""); err != nil {
+			if _, err := c.task.Suspend(t.Context(), "", time.Time{}); err != nil {
 				t.Fatal(err)
 			}
 			next, err := anew(t, c, cfg, "")
@@ -209,7 +209,7 @@ func TestResumeRefusesWhatWasChanged(t *testing.T) {
 	cfg := jit.Config{Authority: authority, AuthorityName: "here", Journal: journal}
 	c := offline(t, cfg, nil)
 	_ = fetch(t.Context(), c, "doc_1")
-	if _, err := c.task.Suspend(t.Context(), "these calls"); err != nil {
+	if _, err := c.task.Suspend(t.Context(), "these calls", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	elsewhere := cfg
@@ -239,7 +239,7 @@ func TestSuspendFails(t *testing.T) {
 			if tt.ask {
 				_ = fetch(t.Context(), c, "doc_1")
 			}
-			if until, err := c.task.Suspend(t.Context(), ""); err == nil {
+			if until, err := c.task.Suspend(t.Context(), "", time.Time{}); err == nil {
 				t.Errorf("Suspend() = %s, want an error", until)
 			}
 			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {

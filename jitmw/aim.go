@@ -25,6 +25,9 @@ type Gate struct {
 	// Ask asks a person whether a call that was not named may be made. nil, and an
 	// error, is no. It is called for one call at a time.
 	Ask func(ctx context.Context, q Question) (bool, error)
+	// Later has a call that would be asked about wait, where Ask is nil: its status is
+	// [jit.CallPending], and it may be made when it is gone on with.
+	Later bool
 
 	talk    policy.Conversation
 	asking  sync.Mutex
@@ -85,7 +88,10 @@ func (g *Gate) Recall(t tool.Tool, args, response map[string]any) {
 func (g *Gate) Resumed(tool string, args map[string]any) { g.talk.Allowed(tool, args) }
 
 // An unnamedError is a call that nobody named and nobody allowed.
-type unnamedError struct{ policy.Verdict }
+type unnamedError struct {
+	policy.Verdict
+	later bool // somebody is asked when the call is gone on with
+}
 
 func (e *unnamedError) Error() string { return "nobody asked for this call: " + e.Verdict.String() }
 
@@ -105,7 +111,7 @@ func (g *Gate) pass(ctx context.Context, call jit.Call, aim policy.Aim) error {
 		}
 		no := call.Tool + ": " + v.String()
 		if g.refused[no] {
-			return &unnamedError{v}
+			return &unnamedError{Verdict: v}
 		}
 		var err error
 		ok, err = g.Ask(ctx, Question{
@@ -123,7 +129,7 @@ func (g *Gate) pass(ctx context.Context, call jit.Call, aim policy.Aim) error {
 		}
 	}
 	if !ok {
-		return &unnamedError{v}
+		return &unnamedError{v, v.Unnamed == policy.Ask && g.Ask == nil && g.Later}
 	}
 	g.talk.Allowed(call.Tool, args)
 	return nil

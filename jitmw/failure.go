@@ -116,6 +116,12 @@ func explain(err error) *Failure {
 		return f
 	}
 	if e, ok := errors.AsType[*unnamedError](err); ok {
+		if e.later {
+			return &Failure{
+				Status: jit.CallPending, Message: e.Error() + "; it waits until somebody can be asked", Unnamed: e.Verdict.String(),
+				Advice: "Do not call the tool again for it now; say in your answer what is waiting.",
+			}
+		}
 		return &Failure{
 			Status: jit.CallDenied, Message: e.Error(), Unnamed: e.Verdict.String(),
 			Advice: "Do not make this call, nor one like it. Do what the user asked for, and say in your answer what you did not do.",
@@ -194,6 +200,8 @@ func technical(err error) bool {
 
 func deniedWord(e *jit.DeniedError) string {
 	switch {
+	case e.Status == jit.StatusPending:
+		return "not decided, and nobody is waited for"
 	case e.Status == jit.StatusExpired && e.DecidedBy != "":
 		return "approved by " + shorten(e.DecidedBy) + ", and the approval was not used in time"
 	case e.Status == jit.StatusExpired:

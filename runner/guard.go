@@ -48,6 +48,9 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 			if r.turn.left.Load() {
 				return nil, errSuspended
 			}
+			if err := r.unattended(); err != nil {
+				return nil, err
+			}
 			r.ids.learn(req.Contents)
 			r.calls.offered(req.Tools)
 			r.naming.remember(req.Tools, r.turn.resumed, ctx.InvocationID())

@@ -134,11 +134,13 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 }
 
 // resume lets the calls through that were let through before their run was suspended.
-func (n *naming) resume(calls *genai.Content) {
+func (n *naming) resume(calls *genai.Content, s *Suspension) {
 	if n.gate == nil {
 		return
 	}
 	for _, p := range calls.Parts {
-		n.gate.Resumed(p.FunctionCall.Name, p.FunctionCall.Args)
+		if s.find(p.FunctionCall.ID).Unnamed == "" {
+			n.gate.Resumed(p.FunctionCall.Name, p.FunctionCall.Args)
+		}
 	}
 }

@@ -36,6 +36,8 @@ var (
 	ErrUnread = errors.New("the model read no document")
 	// ErrBusy: the session has a run under way.
 	ErrBusy = errors.New("the session has a run under way")
+	// ErrUnattended: a person would have to be asked, and [UnattendedFail] says not to.
+	ErrUnattended = errors.New("a person would have to be asked, and nobody is there")
 	// ErrNothingToResume: the session ends with an answer.
 	ErrNothingToResume = errors.New("the session has nothing to go on with: it ends with an answer")
 )
@@ -341,7 +343,7 @@ func (r *run) talk(ctx context.Context) error {
 
 	ctx = jit.NewContext(ctx, r.task)
 	if !r.r.cfg.AllowUnnamed {
-		r.naming.gate = &jitmw.Gate{Ask: r.r.cfg.Ask}
+		r.naming.gate = &jitmw.Gate{Ask: r.r.cfg.Ask, Later: r.r.cfg.Unattended == UnattendedSuspend}
 		r.naming.hear(r.content)
 		ctx = r.naming.gate.NewContext(ctx)
 	}
@@ -389,8 +391,19 @@ func (r *run) asked(ctx context.Context, message *genai.Content, cfg adk.RunConf
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("runner: %w", err)
 	}
+	if err := r.unattended(); err != nil {
+		return err
+	}
 	if strings.TrimSpace(r.answer.String()) == "" {
 		return fmt.Errorf("runner: %w", ErrNoAnswer)
+	}
+	return nil
+}
+
+// unattended fails once a person would have to be asked, where that ends the run.
+func (r *run) unattended() error {
+	if why := r.outcome.asks(); r.r.cfg.Unattended == UnattendedFail && why != nil {
+		return fmt.Errorf("runner: %w: %s: %s", ErrUnattended, why.Tool, why.Error)
 	}
 	return nil
 }

@@ -94,11 +94,27 @@ type Config struct {
 	// AllowUnnamed makes calls whether the person named them or not. It is for runs
 	// whose message no person wrote.
 	AllowUnnamed bool
+	// Unattended says what becomes of a call for which a person would have to be asked,
+	// and cannot be. "" leaves one that waits for a decision to Suspensions, and refuses one
+	// that nobody named. To have both refused, leave it and set [jit.Config.DenyPending].
+	Unattended Unattended
 	// Stream asks the model for its answer in pieces.
 	Stream bool
 	Limits Limits
 	Logger *slog.Logger // nil discards
 }
+
+// Unattended says what becomes of a call for which a person would have to be asked. It is
+// decided before the run, so that none waits for somebody who is not there.
+type Unattended string
+
+const (
+	// UnattendedSuspend suspends the run, also for a call that nobody named: somebody is
+	// asked when it is resumed.
+	UnattendedSuspend Unattended = "suspend"
+	// UnattendedFail ends the run with [ErrUnattended], before the model is asked again.
+	UnattendedFail Unattended = "fail"
+)
 
 // A Runner runs an agent, again and again. It is safe for concurrent use, except
 // that one session takes one run at a time.

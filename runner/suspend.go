@@ -73,6 +73,7 @@ type Waiting struct {
 	Risk      string    `json:"risk_level,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	DecideAt  string    `json:"decide_at,omitempty"`
+	Unnamed   string    `json:"unnamed,omitempty"` // what nobody named, of a call that waits until somebody can be asked
 }
 
 // Waiting returns the calls that wait.
@@ -102,10 +103,11 @@ func (s *Suspension) digest() string {
 		ID, Tool string
 		Args     json.RawMessage
 		Waits    bool
+		Unnamed  string `json:",omitempty"`
 	}
 	calls := make([]call, len(s.Calls))
 	for i, c := range s.Calls {
-		calls[i] = call{c.CallID, c.Tool, c.Args, c.Result == nil}
+		calls[i] = call{c.CallID, c.Tool, c.Args, c.Result == nil, c.Unnamed}
 	}
 	text, err := json.Marshal(struct {
 		App, User, Session, Agent, Invocation string
@@ -153,6 +155,9 @@ func (c *SuspendedCall) arguments() (args map[string]any, err error) {
 	return args, err
 }
 
+// unnamedWait is how long a call that nobody named waits until somebody can be asked.
+const unnamedWait = 24 * time.Hour
+
 // errSuspended breaks off a run whose calls wait.
 var errSuspended = errors.New("suspended")
 
@@ -181,7 +186,7 @@ func (r *run) replay(agent, invocation string) (*model.LLMResponse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
-	r.naming.resume(content)
+	r.naming.resume(content, t.resumed)
 	return &model.LLMResponse{Content: content, TurnComplete: true}, nil
 }
 
@@ -264,7 +269,7 @@ func (s *Suspension) fill(ev *session.Event, came func(id string) jit.Result) er
 		}
 		if came != nil {
 			if result := came(fr.ID); result.Status == jit.CallPending {
-				c.RequestID, c.Risk, c.ExpiresAt = result.RequestID, result.Risk, result.ExpiresAt
+				c.RequestID, c.Risk, c.ExpiresAt, c.Unnamed = result.RequestID, result.Risk, result.ExpiresAt, result.Unnamed
 				continue
 			}
 		}
@@ -317,11 +322,16 @@ func (r *run) made(ev *session.Event) *Suspension {
 // suspend leaves the task and the calls to whoever resumes the session. It reports
 // false where that cannot be done: then the model is told what waits.
 func (r *run) suspend(ctx context.Context, s *Suspension, ev *session.Event) bool {
-	if ctx.Err() != nil || ev.Actions.TransferToAgent != "" || ev.Actions.Escalate {
+	if ctx.Err() != nil || r.r.cfg.Unattended == UnattendedFail || ev.Actions.TransferToAgent != "" || ev.Actions.Escalate {
 		return false
 	}
+	var unnamed time.Time // until when what nobody named waits
 	for i := range s.Calls {
 		if c := &s.Calls[i]; c.Result == nil {
+			if c.Unnamed != "" {
+				c.ExpiresAt = time.Now().Add(unnamedWait)
+				unnamed = c.ExpiresAt
+			}
 			c.DecideAt = r.outcome.decideAt(c.RequestID, c.DecideAt)
 			s.Until = later(s.Until, c.ExpiresAt)
 		}
@@ -330,7 +340,7 @@ func (r *run) suspend(ctx context.Context, s *Suspension, ev *session.Event) boo
 	s.Artifacts = merged(s.Artifacts, ev.Actions.ArtifactDelta)
 	err := r.r.cfg.Suspensions.Save(ctx, s)
 	if err == nil {
-		_, err = r.task.Suspend(ctx, s.digest())
+		_, err = r.task.Suspend(ctx, s.digest(), unnamed)
 	}
 	if err != nil {
 		r.r.log.WarnContext(ctx, "a call that waits cannot be suspended", "session", s.Session, "error", err)

@@ -16,6 +16,7 @@ type tally struct {
 	denied  bool
 	denial  Failure // the last call that was denied
 	pending bool
+	asked   *Failure // the last call for which a person would have to be asked
 	login   *Failure // the last call for which an API wants another login
 	refused []Refusal
 	tools   map[string]lastTurns
@@ -109,10 +110,11 @@ func (t *tally) count(c call, r jit.Result) {
 	case jit.CallDenied:
 		t.denied, t.denial = true, why
 		if r.Unnamed != "" {
+			t.asked = &why
 			t.refused = append(t.refused, Refusal{CallID: c.id, Tool: c.name, Reason: r.Unnamed})
 		}
 	case jit.CallPending:
-		t.pending = true
+		t.pending, t.asked = true, &why
 	case jit.CallLogin:
 		t.login = &why
 	case jit.CallInDoubt:
@@ -162,6 +164,13 @@ func (t *tally) nextTurn() {
 	defer t.mu.Unlock()
 	t.turn++
 	clear(t.results)
+}
+
+// asks returns the last call for which a person would have to be asked, or nil.
+func (t *tally) asks() *Failure {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asked
 }
 
 // refusals are the calls that nobody had named.

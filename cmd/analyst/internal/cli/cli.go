@@ -22,6 +22,7 @@ const (
 	ExitUsage       = 2
 	ExitDenied      = 4
 	ExitLogin       = 5
+	ExitUnattended  = 6
 	ExitPending     = 8
 	ExitInDoubt     = 9
 	ExitHangup      = 129 // the terminal was closed

@@ -71,6 +71,9 @@ func (s *summary) exit(ctx context.Context) error {
 	if s.finished.Outcome == runner.Pending {
 		return s.waiting()
 	}
+	if errors.Is(s.err, runner.ErrUnattended) {
+		return cli.Endf(cli.ExitUnattended, "run it where somebody is asked, or with --unattended=suspend, which waits", "%w", s.err)
+	}
 	if s.err != nil {
 		if e, ok := errors.AsType[*cli.ExitError](sessionError(s.err, s.finished.Session)); ok {
 			return e
@@ -145,6 +148,11 @@ func (s *summary) waiting() *cli.ExitError {
 	var calls []string
 	var decide string
 	for _, w := range s.finished.Waiting {
+		if w.Unnamed != "" {
+			calls = append(calls, fmt.Sprintf("%s: nobody asked for it: %s", w.Tool, w.Unnamed))
+			decide = "you are asked at a terminal, by: "
+			continue
+		}
 		calls = append(calls, fmt.Sprintf("%s: request %s (risk %s) until %s", w.Tool, w.RequestID, w.Risk, w.ExpiresAt.Local().Format(time.DateTime)))
 		switch {
 		case len(s.finished.Waiting) > 1:

@@ -41,6 +41,7 @@ code 1.`,
 		},
 	}
 	o.addFlags(cmd, p)
+	o.addUnattended(cmd)
 	cmd.Flags().BoolVar(&o.drop, "drop", false, "do not make the calls that wait")
 	return cmd
 }

@@ -60,6 +60,7 @@ type options struct {
 	onBehalfOf         string
 	stream, ephemeral  bool
 	reviewer           string // the file of a token
+	unattended         string // what becomes of what a person would be asked; "" where that is not said
 	json, quiet, debug bool
 }
 
@@ -75,7 +76,7 @@ are no words, standard input is read. At a terminal the answer is shown as it
 is made, unless --stream=false.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 5 a login is
-required, 8 waiting for a person, 9 in doubt: nobody knows whether a call took
+required, 6 a person would have to be asked (--unattended=fail), 8 waiting for a person, 9 in doubt: nobody knows whether a call took
 effect, 129 the terminal was closed, 130 interrupted, 141 nobody reads stdout
 any more.`,
 		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
@@ -92,6 +93,7 @@ any more.`,
 	}
 	o.addFlags(cmd, p)
 	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of a conversation to go on with; a new name begins one")
+	o.addUnattended(cmd)
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing on disk: after a crash nothing is given back before it expires, and what waits ends with the run")
 	return cmd
 }
@@ -117,6 +119,19 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
 }
 
+// deny is a value of --unattended that package runner has no word for.
+const deny = "deny"
+
+func (o *options) addUnattended(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.unattended, "unattended", "", "ask nobody here: deny, suspend or fail, `WHICH` holds for what needs a decision and for what nobody named")
+	cli.Complete(cmd, "unattended", cli.Words(deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)))
+}
+
+// asks reports whether a person is asked here.
+func (o *options) asks(p *cli.Program) bool {
+	return attended(p) && !o.json && !o.quiet && o.unattended == ""
+}
+
 // check finds what is wrong with the flags, before any work.
 func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	var err error
@@ -130,6 +145,10 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 		err = cli.Usagef("--wait must not be negative")
 	case o.ephemeral && o.session != "":
 		err = cli.Usagef("--ephemeral keeps no session to go on with")
+	case !slices.Contains([]string{"", deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)}, o.unattended):
+		err = cli.Usagef("--unattended is deny, suspend or fail")
+	case o.ephemeral && o.unattended == string(runner.UnattendedSuspend):
+		err = cli.Usagef("--ephemeral keeps nothing to suspend: --unattended deny or fail")
 	case o.json && o.quiet:
 		err = cli.Usagef("--json and --quiet exclude each other")
 	case o.ttl < time.Second || o.ttl%time.Second != 0:
@@ -203,7 +222,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	asks := &desk{prompter: &prompter{p: p, clear: func() {}}}
-	if attended(p) && !o.json && !o.quiet {
+	if o.asks(p) {
 		client, _ := authority.(*lumoauth.Client) // elsewhere nobody decides from here
 		if servers != nil {
 			asks.decider, asks.page = cli.EmbeddedReviewer(servers, client), servers.Auth.SignIn
@@ -211,7 +230,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 			asks.decider = r
 		}
 	}
-	if servers != nil && o.wait > 0 && !attended(p) {
+	if servers != nil && o.wait > 0 && (!attended(p) || o.unattended != "") {
 		aside.Note("decide what waits for a person at %s (works once)", servers.Auth.SignIn())
 	}
 	engine, err := o.engine(s, authority, state, logger, asks)
@@ -335,7 +354,7 @@ func (o options) engine(s cli.Settings, authority cli.Authority, state *runState
 	wait := o.wait
 	if wait < 0 {
 		wait = 0
-		if attended(asks.p) {
+		if attended(asks.p) && o.unattended == "" {
 			wait = untilExpiry
 		}
 	}
@@ -343,7 +362,7 @@ func (o options) engine(s cli.Settings, authority cli.Authority, state *runState
 		authority = passing{authority}
 	}
 	engine, err := jit.New(jit.Config{
-		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, Logger: logger,
+		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, DenyPending: o.unattended == deny, Logger: logger,
 		Journal: failpoints.Journal(state), TokenHashKey: []byte(state.TokenHashKey().Reveal()),
 	})
 	if err != nil {
@@ -369,13 +388,16 @@ func (o options) assemble(s cli.Settings, engine *jit.Engine, servers *mcp.Set, 
 		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
 		Names: agent.Named,
 	}
+	if o.unattended != deny { // which is the engine's, and what a call that nobody named is without
+		cfg.Unattended = runner.Unattended(o.unattended)
+	}
 	if state.sessions != nil {
 		cfg.Sessions = failpoints.Sessions(state.sessions)
 		if s.Kept || !s.Embedded {
 			cfg.Suspensions = failpoints.Suspensions(state.sessions)
 		}
 	}
-	if attended(asks.p) && !o.json && !o.quiet {
+	if o.asks(asks.p) {
 		cfg.Ask = asks.unnamed
 	}
 	return runner.New(cfg)

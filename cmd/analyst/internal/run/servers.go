@@ -10,6 +10,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools/mcp"
 )
 
@@ -41,6 +42,8 @@ func (o options) connect(ctx context.Context, p *cli.Program, s cli.Settings, en
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, cli.Interrupted(ctx)
+		case errors.Is(err, jit.ErrPending) && o.unattended == string(runner.UnattendedFail):
+			e.Code = cli.ExitUnattended
 		case errors.Is(err, jit.ErrPending):
 			e.Code, e.Hint = cli.ExitPending, "--wait waits for a person"
 		case errors.Is(err, jit.ErrDenied), errors.Is(err, jit.ErrOutsideCeiling):
