@@ -50,7 +50,7 @@ func (w *writer) add(e jit.Entry) *journal.Record {
 }
 
 func (w *writer) open(name string) {
-	w.add(jit.Entry{Kind: jit.EntryTaskOpening, Authority: "http://127.0.0.1:4411/acme-corp/analyst-agent", Session: "session-3", Name: name, OnBehalfOf: "ada@acme-corp.example"})
+	w.add(jit.Entry{Kind: jit.EntryTaskOpening, Authority: "http://127.0.0.1:4411/acme-corp/analyst-agent", Session: "session-3", Trace: "4bf92f3577b34da6a3ce929d0e0e4736", Name: name, OnBehalfOf: "ada@acme-corp.example"})
 	w.plus(12 * time.Millisecond)
 	w.add(jit.Entry{Kind: jit.EntryTaskOpened, ExpiresAt: w.now.Add(time.Hour)})
 }

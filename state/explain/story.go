@@ -28,6 +28,7 @@ type Task struct {
 	OnBehalfOf string        `json:"on_behalf_of,omitempty"`
 	Authority  string        `json:"authority,omitempty"` // which authorization server and agent
 	Session    string        `json:"session,omitempty"`
+	Traces     []string      `json:"traces,omitempty"` // ids of those that its runs belong to, see package telemetry
 	State      journal.State `json:"state"`
 
 	Opened     time.Time `json:"opened"`               // of the first record

@@ -68,6 +68,9 @@ func (t *teller) add(r journal.Record) {
 	t.records = append(t.records, r)
 	task.Last = r.Time
 	t.follow(r)
+	if r.Trace != "" {
+		task.Traces = append(task.Traces, r.Trace)
+	}
 	if r.TaskID != "" && r.TaskID != task.ID {
 		t.notef("Entry %d is about another task at the authorization server: %s.", r.Seq, ident(r.TaskID))
 	}

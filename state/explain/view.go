@@ -111,7 +111,7 @@ func (t *Task) title() string {
 // facts are what a task's head says.
 func (t *Task) facts(c calendar) []fact {
 	facts := []fact{
-		{"state", string(t.State)}, {"for", ident(t.OnBehalfOf)}, {"authority", address(t.Authority)}, {"session", ident(t.Session)},
+		{"state", string(t.State)}, {"for", ident(t.OnBehalfOf)}, {"authority", address(t.Authority)}, {"session", ident(t.Session)}, {"trace", ident(strings.Join(t.Traces, ", "))},
 		{"run", ident(t.Run)}, {"began", c.full(t.Opened)},
 	}
 	ends := map[journal.State]string{journal.StateCompleted: "ended", journal.StateExpired: "expired", journal.StateUnknown: "given up"}

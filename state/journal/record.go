@@ -108,6 +108,7 @@ func (r *Record) fields() []field {
 		{"time", &r.Time},
 		{"token_hash", (*tokenHash)(&r.TokenHash)},
 		{"tool", &r.Tool},
+		{"trace", &r.Trace},
 		{"until", &r.Until},
 		{"url", (*freeText)(&r.URL)},
 	}
