@@ -134,14 +134,14 @@ func (s *Server) routes() *http.ServeMux {
 	return mux
 }
 
+// always is in the header of each answer, unless an endpoint says otherwise.
+var always = http.Header{"Server": {serverName}, "Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}
+
 // ServeHTTP implements [http.Handler]. It never redirects what changes anything: a
 // client that follows turns POST into GET. So repeated and trailing slashes are read as if they were not
 // there, and a path with dot segments is none of ours.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Server", serverName)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-
+	maps.Copy(w.Header(), always)
 	if s.page != nil && (r.URL.Path == pagePath || strings.HasPrefix(r.URL.Path, pagePath+"/")) {
 		s.page.ServeHTTP(w, r)
 		return
@@ -151,7 +151,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		path = strings.ReplaceAll(path, "//", "/")
 	}
 	unescaped, err := url.PathUnescape(path)
-	if err != nil || slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." }) {
+	if err != nil || strings.Contains(path, "/.") && slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." }) {
 		path, unescaped = "/", "/"
 	}
 	clean, u := *r, *r.URL
