@@ -20,6 +20,7 @@ const (
 	EntryTaskExpired jit.EntryKind = "task_expired"   // reports that nothing under it can be valid any more
 	EntryTaskUnknown jit.EntryKind = "task_unknown"   // reports that nothing more can be found out or done
 	EntryPruned      jit.EntryKind = "journal_pruned" // the entries up to Ref were removed
+	EntryJoined      jit.EntryKind = "journal_joined" // Ref was the last entry of another chain when this one began
 	EntryLoss        jit.EntryKind = "journal_loss"   // in older journals: the entries before this one, up to Ref, were found gone
 )
 
@@ -38,7 +39,8 @@ type Record struct {
 
 	Attempt     int       // of EntryTaskAttempt: how many there were, this one included
 	NextAttempt time.Time // of EntryTaskAttempt: when to try again
-	Ref         *Head     // of EntryPruned and EntryLoss
+	Ref         *Head     // of EntryPruned, EntryJoined and EntryLoss
+	Prev        int64     // the number of the entry before it in its chain; 0 where the numbers of a chain have no gaps
 }
 
 // Limits of an entry.
@@ -95,6 +97,7 @@ func (r *Record) fields() []field {
 		{"on_behalf_of", (*freeText)(&r.OnBehalfOf)},
 		{"outcome", (*string)(&r.Outcome)},
 		{"owner", &r.Owner},
+		{"prev", &r.Prev},
 		{"ref", &r.Ref},
 		{"request_id", &r.RequestID},
 		{"result", &r.Result},
@@ -114,10 +117,9 @@ func (r *Record) fields() []field {
 	}
 }
 
-// Seal makes r the entry after last, in the form in which it can be kept, and returns
-// its text. It fails for an entry that cannot be kept, and never for one of Decode.
+// Seal makes r, whose number is set, the entry after last, in the form in which it can be
+// kept, and returns its text. It fails for an entry that cannot be kept, and never for one of Decode.
 func (r *Record) Seal(key secret.String, last Head) ([]byte, error) {
-	r.Seq = last.Seq + 1
 	text, err := r.encode()
 	if err != nil {
 		return nil, err

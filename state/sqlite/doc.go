@@ -19,7 +19,7 @@
 //
 // # Invariants
 //
-//   - [Journal.Append] returns only when the entry is on disk: it survives the loss of
+//   - Append returns only when the entry is on disk: it survives the loss of
 //     power.
 //   - Entries form one chain, whichever processes write them: numbers without gaps,
 //     each hash over the one before it. Nothing but [Journal.Prune] removes any.
@@ -35,7 +35,7 @@
 //
 // An Append costs one fsync, of the WAL, shared by all that append at the same time;
 // now and then (each thousand pages) one commit pays a checkpoint with two or three
-// more. Notes and [Journal.Mark] cost none. They are written in order, marks before the
+// more. Notes and Mark cost none. They are written in order, marks before the
 // method returns, and are on disk with the next Append or Close: the death
 // of the process takes nothing but the notes of the last moments. What a power cut can
 // take is knowledge only, in the harmless direction: a task is completed once more,

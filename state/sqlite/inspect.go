@@ -100,7 +100,7 @@ func compare(c *sqldb.Conn, path string, k keys, head journal.Head, hasHead bool
 	if err != nil {
 		return err
 	}
-	if _, err := journal.NewChain(k.chain, prev).Add(last.Seq, r.data, r.hash); err != nil {
+	if _, err := journal.NewChain(k.chain, map[string]journal.Head{"": prev}, nil).Add("", last.Seq, r.data, r.hash); err != nil {
 		return damaged(path, fmt.Sprintf("its last entry, %d, was changed", last.Seq))
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/sqldb"
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -40,24 +41,23 @@ type Options struct {
 // A Journal is an open journal. It is safe for concurrent use, and so is the same
 // state directory by several journals, in one process or many. It must be closed.
 type Journal struct {
+	writes // Append, Note, Mark, Entries and Runs, of w
+
+	w         *journal.Writer
 	dir, path string // of the directory and the database; empty in memory
 	id        string // of this journal as an owner; empty when read-only
 	readOnly  bool
-	longest   time.Duration
-	log       *slog.Logger
 	keys      keys
 
-	write   *sqldb.Conn             // of the one who writes; nil when read-only or in memory
-	syncing bool                    // whether its commits wait for the disk
-	packed  int64                   // the last entry that is known to be in a pack
-	own     map[string]journal.Task // of the one who writes: unfinished tasks that this process began
-	files   watch                   // of the one who writes
+	write   *sqldb.Conn // of the one who writes; nil when read-only or in memory
+	syncing bool        // whether its commits wait for the disk
+	packed  int64       // the last entry that is known to be in a pack
+	files   watch       // of the one who writes
 	head    *headFile
 	lock    *os.File // of this journal as an owner
 
 	readers chan *sqldb.Conn // each nil until it is needed; in memory the only one
 	conns   int              // how many there are
-	queue   queue
 
 	mu     sync.Mutex
 	closed bool
@@ -67,26 +67,23 @@ type Journal struct {
 
 var _ journal.Store = (*Journal)(nil)
 
+// writes are what the writer does of a [journal.Store].
+type writes interface {
+	jit.Rereader
+	Mark(ctx context.Context, run string, m journal.Mark) error
+}
+
 // maxReaders bounds the connections that read.
 const maxReaders = 4
 
-func newJournal(opts Options) (*Journal, error) {
-	if opts.Longest < 0 {
-		return nil, errors.New("journal: options: Longest is negative")
-	}
+func newJournal(opts Options) (_ *Journal, err error) {
 	j := &Journal{
-		readOnly: opts.ReadOnly, longest: opts.Longest, log: opts.Logger,
-		syncing: true, // as sqldb connects
+		readOnly: opts.ReadOnly, syncing: true, // as sqldb connects
 		readers: make(chan *sqldb.Conn, maxReaders), claims: map[string]*os.File{}, over: make(chan struct{}),
 	}
-	j.queue.idle.L = &j.queue.mu
-	if j.longest == 0 {
-		j.longest = 24 * time.Hour
-	}
-	if j.log == nil {
-		j.log = slog.New(slog.DiscardHandler)
-	}
-	return j, nil
+	j.w, err = journal.NewWriter(medium{j}, opts.Longest, opts.Logger)
+	j.writes = j.w
+	return j, err
 }
 
 // Open opens the journal of a state directory, and makes both if need be. What it
@@ -247,8 +244,7 @@ func Memory(_ context.Context, opts Options) (*Journal, error) {
 	return j, nil
 }
 
-// Owner returns the id under which this journal owns the tasks that it begins;
-// empty when it was opened for reading.
+// Owner implements [journal.Store].
 func (j *Journal) Owner() string { return j.id }
 
 // Lost implements [journal.Store]: it is nil, since a lock of the kernel says who is alive.
@@ -257,9 +253,7 @@ func (*Journal) Lost() <-chan struct{} { return nil }
 // Path returns the path of the database; empty in memory.
 func (j *Journal) Path() string { return j.path }
 
-// TokenHashKey returns the key for the hashes by which entries name tokens. It is
-// the same for all who share the state directory, so that a token's entries can be
-// joined, and of no use elsewhere.
+// TokenHashKey implements [journal.Store].
 func (j *Journal) TokenHashKey() secret.String { return j.keys.tokens }
 
 // Head returns the last entry. See the package comment for what to do with it.
@@ -269,19 +263,6 @@ func (j *Journal) Head(ctx context.Context) (last journal.Head, err error) {
 		return err
 	})
 	return last, err
-}
-
-// writable reports why this journal cannot be written to.
-func (j *Journal) writable() error {
-	if j.readOnly {
-		return fmt.Errorf("journal: %w", journal.ErrReadOnly)
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
-		return journal.ErrClosed
-	}
-	return nil
 }
 
 // Close waits for the changes under way, puts the rest on disk, and gives up the
@@ -297,7 +278,7 @@ func (j *Journal) Close() error {
 	claims := maps.Clone(j.claims)
 	j.mu.Unlock()
 
-	j.finish()
+	j.w.Finish()
 	var errs []error
 	for owner, lock := range claims {
 		errs = append(errs, j.release(owner, lock))

@@ -79,13 +79,9 @@ func (o owners) alive(id string) (bool, error) {
 	return !free, errors.Join(err, f.Close())
 }
 
-// Claim takes over the tasks of an owner that is gone, so that no two processes
-// work on them: until release is called, or this process ends, this journal may change
-// them. It fails with [journal.ErrOwned] if the owner is alive, or claimed by somebody
-// else (or by this journal). After release, which may be called more than once, what is
-// not finished can be claimed again.
+// Claim implements [journal.Store]. An owner is alive as long as it holds its lock.
 func (j *Journal) Claim(ctx context.Context, owner string) (release func() error, err error) {
-	if err := j.writable(); err != nil {
+	if err := (medium{j}).Writable(); err != nil {
 		return nil, err
 	}
 	if !isOwnerID(owner) {
@@ -128,8 +124,7 @@ func (j *Journal) release(owner string, lock *os.File) error {
 	return nil
 }
 
-// Orphans returns the unfinished tasks whose owner is gone, the oldest first, and
-// among them those that somebody is about to claim. It changes nothing.
+// Orphans implements [journal.Store].
 func (j *Journal) Orphans(ctx context.Context) ([]journal.Task, error) {
 	tasks, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
 	if err != nil || j.dir == "" || len(tasks) == 0 {
@@ -158,10 +153,10 @@ func (j *Journal) Orphans(ctx context.Context) ([]journal.Task, error) {
 	return orphans, nil
 }
 
-// CleanOwners removes the lock files of processes that are gone, and returns how
-// many. Their tasks stay as they are: a missing file belongs to nobody alive.
+// CleanOwners implements [journal.Store]: it removes the lock files of processes that are
+// gone. A missing file belongs to nobody alive.
 func (j *Journal) CleanOwners(ctx context.Context) (int, error) {
-	if err := j.writable(); err != nil {
+	if err := (medium{j}).Writable(); err != nil {
 		return 0, err
 	}
 	if j.dir == "" {

@@ -17,15 +17,15 @@ import (
 const packSize = 512
 
 // pack packs the oldest loose entries if there are enough of them.
-func (x *txn) pack() error {
-	if x.last.Seq-x.j.packed < 2*packSize {
+func (x *rows) pack(last journal.Head) error {
+	if last.Seq-x.j.packed < 2*packSize {
 		return nil
 	}
 	err := x.c.Query(func(r sqldb.Row) error { // others may have packed
 		x.j.packed = r.Int(0) - 1
 		return nil
 	}, "SELECT min(seq) FROM entries")
-	for err == nil && x.last.Seq-x.j.packed >= 2*packSize {
+	for err == nil && last.Seq-x.j.packed >= 2*packSize {
 		var rows []row
 		err = x.c.Query(func(r sqldb.Row) error {
 			rows = append(rows, row{r.Int(0), r.Bytes(1), r.Bytes(2)})
@@ -43,7 +43,7 @@ func (x *txn) pack() error {
 }
 
 // savePack writes rows as a pack.
-func (x *txn) savePack(rows []row) error {
+func (x *rows) savePack(rows []row) error {
 	var data bytes.Buffer
 	var hashes []byte
 	w, err := flate.NewWriter(&data, flate.BestSpeed)

@@ -21,10 +21,10 @@ import (
 // it costs next to nothing.
 func (j *Journal) Prune(ctx context.Context, before time.Time) (int64, error) {
 	var removed int64
-	err := j.submit(ctx, true, func(tx *txn) error {
-		n, err := tx.prune(before)
+	err := j.w.Submit(ctx, true, 1, func(tx *journal.Txn) error {
+		n, err := tx.Rows.(*rows).prune(tx, before)
 		if removed = n; err != nil {
-			return tx.fail(err)
+			return tx.Fail(err)
 		}
 		return nil
 	})
@@ -34,16 +34,16 @@ func (j *Journal) Prune(ctx context.Context, before time.Time) (int64, error) {
 	return removed, nil
 }
 
-func (x *txn) prune(before time.Time) (int64, error) {
+func (x *rows) prune(tx *journal.Txn, before time.Time) (int64, error) {
 	// Changes of this transaction are not in the table yet.
-	if err := x.flush(); err != nil {
+	if err := tx.Flush(); err != nil {
 		return 0, err
 	}
 	anchor, err := readAnchor(x.c)
 	if err != nil {
 		return 0, err
 	}
-	limit := x.last.Seq
+	limit := tx.Last.Seq
 	// A task stays whole: its state could not be checked any more.
 	const first = "SELECT first_seq FROM tasks WHERE updated >= ?1 OR last_seq > ?2 OR state NOT IN ('completed', 'expired', 'unknown') ORDER BY first_seq LIMIT 1"
 	for again := true; again && err == nil; {
@@ -80,13 +80,12 @@ func (x *txn) prune(before time.Time) (int64, error) {
 	if err := x.c.Exec("UPDATE anchor SET seq = ?, hash = ?", next.Seq, next.Hash[:]); err != nil {
 		return 0, err
 	}
-	clear(x.tasks) // what is gone must not come back from here
-	x.j.own = nil
-	return limit - anchor.Seq, x.append(journal.Record{Entry: jit.Entry{Kind: journal.EntryPruned}, Ref: &next})
+	tx.Forget() // what is gone must not come back from here
+	return limit - anchor.Seq, tx.Append(journal.Record{Entry: jit.Entry{Kind: journal.EntryPruned}, Ref: &next})
 }
 
 // cutPack makes the pack that goes beyond an entry begin after it.
-func (x *txn) cutPack(limit int64) error {
+func (x *rows) cutPack(limit int64) error {
 	var rows []row
 	err := x.c.Query(func(r sqldb.Row) (err error) {
 		rows, err = unpack(r.Int(0), r.Int(1), r.Bytes(2), r.Bytes(3), &span{after: limit, last: math.MaxInt64})

@@ -6,36 +6,14 @@ import (
 	"iter"
 	"math"
 	"slices"
-	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// Query returns the entries that a filter chooses, in order. The loop may write to
-// the journal; it sees entries that are added meanwhile. After an error, which may
-// be a [*journal.EntryError] for an entry that was changed, it ends. Query does not
-// check the chain: see [Journal.Verify].
+// Query implements [journal.Store].
 func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal.Record, error] {
-	return func(yield func(journal.Record, error) bool) {
-		for f, ok := f, true; ok; {
-			var records []journal.Record
-			var err error
-			if records, f, ok, err = j.read(ctx, f); err != nil {
-				ok = false
-			}
-			for _, r := range records {
-				if !yield(r, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(journal.Record{}, err)
-			}
-		}
-	}
+	return journal.Pages(f, func(f journal.Filter) ([]journal.Record, journal.Filter, bool, error) { return j.read(ctx, f) })
 }
 
 // read returns the next records that a filter chooses, the filter for those after
@@ -59,7 +37,7 @@ func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal
 			if err != nil {
 				return err
 			}
-			if chosen(f, rec) {
+			if f.Chooses(rec) {
 				records = append(records, rec)
 			}
 		}
@@ -69,27 +47,14 @@ func (j *Journal) read(ctx context.Context, f journal.Filter) (records []journal
 }
 
 // hint returns what tells most texts of entries that a filter does not choose from
-// those that it may, without reading them. What it looks for may stand there for
-// another reason, too.
+// those that it may, without reading them.
 func hint(f journal.Filter) func(text []byte) bool {
-	begin := func(name, value string) []byte {
-		quoted, _ := jsontext.AppendQuote([]byte(`"`+name+`":`), value) // as entries are written
-		return quoted[:len(quoted)-1]
-	}
-	run, call, other := begin("run", f.Run), begin("call_id", f.Call), []byte(`"run":`)
-	var kinds [][]byte
-	for _, kind := range f.Kinds {
-		kinds = append(kinds, begin("kind", string(kind)))
-	}
+	run, call, kinds := f.Texts()
 	return func(text []byte) bool {
-		in := func(h []byte) bool { return bytes.Contains(text, h) }
-		return (f.Run == "" || in(run) || !in(other)) && // one that names no run may have been damaged
-			(f.Call == "" || in(call)) && (f.Kinds == nil || slices.ContainsFunc(kinds, in))
+		in := func(h string) bool { return bytes.Contains(text, []byte(h)) }
+		return (f.Run == "" || in(run) || !in(`"run":`)) && // one that names no run may have been damaged
+			(f.Call == "" || in(call)) && (kinds == nil || slices.ContainsFunc(kinds, in))
 	}
-}
-
-func chosen(f journal.Filter, r journal.Record) bool {
-	return (f.Run == "" || r.Run == f.Run) && strings.HasPrefix(r.CallID, f.Call) && (f.Kinds == nil || slices.Contains(f.Kinds, r.Kind))
 }
 
 // record returns the entry. The hash is for Verify to check.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/sqldb"
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -57,7 +55,7 @@ func readTasks(c *sqldb.Conn, clause string, args ...any) (tasks []journal.Task,
 	return tasks, err
 }
 
-// Tasks returns the tasks that a filter chooses, the oldest first.
+// Tasks implements [journal.Store].
 func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []journal.Task, err error) {
 	where, args := []string{"1"}, []any{}
 	if f.Unfinished {
@@ -75,7 +73,7 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []jour
 	if f.Newest > 0 {
 		clause, args = clause+" DESC LIMIT ?", append(args, f.Newest)
 	}
-	if err := j.noted(ctx); err != nil {
+	if err := j.w.Noted(ctx); err != nil {
 		return nil, err
 	}
 	err = j.with(ctx, func(c *sqldb.Conn) (err error) {
@@ -91,10 +89,9 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []jour
 // unsettled is the condition of an index.
 const unsettled = "state NOT IN ('completed', 'expired')"
 
-// Task returns the task of a run, or else the one that the authorization server
-// calls so. It fails with [journal.ErrNotFound] if there is neither.
+// Task implements [journal.Store].
 func (j *Journal) Task(ctx context.Context, id string) (t journal.Task, err error) {
-	if err := j.noted(ctx); err != nil {
+	if err := j.w.Noted(ctx); err != nil {
 		return t, err
 	}
 	err = j.with(ctx, func(c *sqldb.Conn) error {
@@ -111,50 +108,4 @@ func (j *Journal) Task(ctx context.Context, id string) (t journal.Task, err erro
 		return fmt.Errorf("journal: task %q: %w", plain.Line(id, 100), journal.ErrNotFound)
 	})
 	return t, err
-}
-
-// errNothing says that a task is as it should be.
-var errNothing = errors.New("nothing to change")
-
-// Mark notes what became of a task that this journal owns or has claimed. One that is
-// in that finished state stays as it is, without an error; one that is completed cannot
-// become anything else ([journal.ErrFinished]), and none can be called expired before
-// its Until ([journal.ErrStillValid]).
-func (j *Journal) Mark(ctx context.Context, run string, m journal.Mark) error {
-	kind, ok := map[journal.State]jit.EntryKind{
-		journal.StateCompleting: journal.EntryTaskAttempt, journal.StateCompleted: jit.EntryTaskCompleted,
-		journal.StateExpired: journal.EntryTaskExpired, journal.StateUnknown: journal.EntryTaskUnknown,
-	}[m.State]
-	if !ok {
-		return fmt.Errorf("journal: a task cannot be marked %q", m.State)
-	}
-	err := j.submit(ctx, false, func(tx *txn) error {
-		t, err := tx.task(run)
-		switch {
-		case err != nil:
-			return err
-		case t.FirstSeq == 0:
-			return fmt.Errorf("journal: run %q: %w", plain.Line(run, 100), journal.ErrNotFound)
-		case !j.mayChange(t.Owner):
-			return fmt.Errorf("journal: task of run %s: %w", run, journal.ErrOwned)
-		case t.State == m.State && t.State.Finished():
-			return errNothing
-		case t.State == journal.StateCompleted:
-			return fmt.Errorf("journal: run %s: %w", run, journal.ErrFinished)
-		case m.State == journal.StateExpired && time.Now().Before(t.Until):
-			return fmt.Errorf("journal: task of run %s: %w", run, journal.ErrStillValid)
-		}
-		r := journal.Record{Entry: jit.Entry{Kind: kind, Run: t.Run, TaskID: t.ID, Error: m.Reason}, NextAttempt: m.Next}
-		switch kind {
-		case journal.EntryTaskAttempt:
-			r.Attempt = t.Attempts + 1
-		case jit.EntryTaskCompleted:
-			r.ExpiresAt, r.NextAttempt = m.Next, time.Time{}
-		}
-		return tx.append(r)
-	})
-	if errors.Is(err, errNothing) {
-		return nil
-	}
-	return err
 }

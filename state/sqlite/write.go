@@ -3,11 +3,10 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/sqldb"
-	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -33,20 +32,42 @@ func (j *Journal) alone(do func(*sqldb.Conn) error) (err error) {
 	return do(j.write)
 }
 
-// transact runs do in a transaction of its own. When it returns nil, what do
-// appended survives the death of the process and, with sync, the loss of power.
-func (j *Journal) transact(sync bool, do func(*txn) error) error {
-	return j.alone(func(c *sqldb.Conn) error {
-		tx := &txn{j: j, c: c, tasks: map[string]loaded{}}
-		err := tx.run(sync, do)
-		tx.remember(err == nil)
-		if err != nil || j.head == nil {
+// A medium is where the journal's writer writes.
+type medium struct{ *Journal }
+
+// ChainKey implements [journal.Medium].
+func (m medium) ChainKey() secret.String { return m.keys.chain }
+
+// MayChange implements [journal.Medium].
+func (m medium) MayChange(owner string) bool { return m.mayChange(owner) }
+
+// Writable implements [journal.Medium].
+func (m medium) Writable() error {
+	if m.readOnly {
+		return fmt.Errorf("journal: %w", journal.ErrReadOnly)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return journal.ErrClosed
+	}
+	return nil
+}
+
+// Transact implements [journal.Medium].
+func (m medium) Transact(sync bool, _ int, do func(*journal.Txn) error) error {
+	return m.alone(func(c *sqldb.Conn) error {
+		rows := &rows{m.Journal, c}
+		tx := m.w.Begin(rows, journal.Head{})
+		err := rows.run(tx, sync, do)
+		tx.End(err == nil)
+		if err != nil || m.head == nil {
 			return err
 		}
-		if err := j.files.check(); err != nil || !sync { // how large they are now, too
+		if err := m.files.check(); err != nil || !sync { // how large they are now, too
 			return err // what a power cut may take is not promised to be there
 		}
-		return j.head.set(tx.last)
+		return m.head.set(tx.Last)
 	})
 }
 
@@ -64,152 +85,57 @@ func (j *Journal) setSync(c *sqldb.Conn, sync bool) error {
 	return nil
 }
 
-// A txn is one transaction: the end of the chain, and the tasks that it changes.
-type txn struct {
-	j     *Journal
-	c     *sqldb.Conn
-	last  journal.Head
-	tasks map[string]loaded
-	err   error // of the database; the transaction cannot be committed
+// rows are those of one transaction.
+type rows struct {
+	j *Journal
+	c *sqldb.Conn
 }
 
-type loaded struct {
-	journal.Task
-	dirty bool
-}
-
-func (x *txn) run(sync bool, do func(*txn) error) (err error) {
-	if err := x.j.setSync(x.c, sync); err != nil {
-		return failure(x.j.path, err, true)
+func (r *rows) run(tx *journal.Txn, sync bool, do func(*journal.Txn) error) (err error) {
+	if err := r.j.setSync(r.c, sync); err != nil {
+		return failure(r.j.path, err, true)
 	}
-	if err := x.c.Exec("BEGIN IMMEDIATE"); err != nil {
-		return failure(x.j.path, err, true)
+	if err := r.c.Exec("BEGIN IMMEDIATE"); err != nil {
+		return failure(r.j.path, err, true)
 	}
 	defer func() {
 		if err != nil {
-			_ = x.c.Exec("ROLLBACK") // nothing, where SQLite did so itself
+			_ = r.c.Exec("ROLLBACK") // nothing, where SQLite did so itself
 		}
 	}()
-	if x.last, err = readLast(x.c); err != nil {
-		return failure(x.j.path, err, false)
+	if tx.Last, err = readLast(r.c); err != nil {
+		return failure(r.j.path, err, false)
 	}
-	before := x.last
-	err = do(x)
-	if err == nil && x.last != before {
-		err = x.flush()
+	before := tx.Last
+	err = do(tx)
+	if err == nil && tx.Last != before {
+		err = tx.Flush()
 	}
-	if err == nil && x.last != before {
-		err = x.pack()
+	if err == nil && tx.Last != before {
+		err = r.pack(tx.Last)
 	}
 	if err == nil {
-		err = x.c.Exec("COMMIT")
+		err = r.c.Exec("COMMIT")
 	}
-	return failure(x.j.path, err, true)
+	return failure(r.j.path, err, true)
 }
 
-// fail notes an error of the database.
-func (x *txn) fail(err error) error {
-	x.err = err
-	return err
+// Next implements [journal.Rows].
+func (*rows) Next(last journal.Head) (int64, error) { return last.Seq + 1, nil }
+
+// Insert implements [journal.Rows].
+func (r *rows) Insert(e journal.Record, text []byte) error {
+	return r.c.Exec("INSERT INTO entries VALUES (?, ?, ?)", e.Seq, string(text), e.Hash[:])
 }
 
-// task returns the task of a run, the zero Task if there is none.
-func (x *txn) task(run string) (journal.Task, error) {
-	if t, ok := x.tasks[run]; ok {
-		return t.Task, nil
+// Task implements [journal.Rows].
+func (r *rows) Task(run string) (journal.Task, error) {
+	tasks, err := readTasks(r.c, "WHERE run = ?", run)
+	if err != nil || len(tasks) == 0 {
+		return journal.Task{}, err
 	}
-	t, ok := x.j.own[run]
-	if !ok {
-		tasks, err := readTasks(x.c, "WHERE run = ?", run)
-		if err != nil {
-			return journal.Task{}, x.fail(err)
-		}
-		if len(tasks) > 0 {
-			t = tasks[0]
-		}
-	}
-	x.tasks[run] = loaded{Task: t}
-	return t, nil
+	return tasks[0], nil
 }
 
-// maxOwn bounds the tasks that the writer keeps at hand.
-const maxOwn = 1024
-
-// remember keeps the unfinished tasks of this process at hand for the next
-// transaction: nobody else writes to them.
-func (x *txn) remember(committed bool) {
-	if x.j.own == nil || !committed || len(x.j.own) > maxOwn {
-		x.j.own = map[string]journal.Task{}
-	}
-	if !committed {
-		return
-	}
-	for run, t := range x.tasks {
-		if t.Owner == x.j.id && !t.State.Finished() && t.State != journal.StateSuspended {
-			x.j.own[run] = t.Task
-		} else {
-			delete(x.j.own, run)
-		}
-	}
-}
-
-// append adds a record to the chain and to its task.
-func (x *txn) append(r journal.Record) error {
-	r.Owner = x.j.id
-	if r.Time.IsZero() {
-		r.Time = time.Now()
-	}
-	text, err := r.Seal(x.j.keys.chain, x.last)
-	if err != nil {
-		return err
-	}
-	var task journal.Task
-	if r.Run != "" {
-		if task, err = x.task(r.Run); err != nil {
-			return err
-		}
-		switch {
-		case r.Kind == jit.EntryTaskResumed: // by whoever is first
-			if err := x.resumable(task); err != nil {
-				return err
-			}
-		case task.FirstSeq != 0 && !x.j.mayChange(task.Owner):
-			return fmt.Errorf("journal: task of run %s: %w", r.Run, journal.ErrOwned)
-		}
-	}
-	if err := x.c.Exec("INSERT INTO entries VALUES (?, ?, ?)", r.Seq, string(text), r.Hash[:]); err != nil {
-		return x.fail(err)
-	}
-	x.last = r.Head()
-	if r.Run != "" {
-		x.tasks[r.Run] = loaded{task.After(r), true}
-	}
-	return nil
-}
-
-// resumable fails unless a task is suspended, or claimed since whoever was at it is gone.
-func (x *txn) resumable(t journal.Task) error {
-	switch {
-	case t.State == journal.StateSuspended, t.State == journal.StateOpen && t.Owner != x.j.id && x.j.mayChange(t.Owner):
-		return nil
-	case t.FirstSeq == 0:
-		return journal.ErrNotFound
-	case t.State.Finished() || t.State == journal.StateCompleting:
-		return fmt.Errorf("journal: task of run %s: %w", t.Run, jit.ErrTaskEnded)
-	}
-	return fmt.Errorf("journal: task of run %s: %w", t.Run, jit.ErrClaimed)
-}
-
-// flush writes the tasks that were changed.
-func (x *txn) flush() error {
-	for run, t := range x.tasks {
-		if !t.dirty {
-			continue
-		}
-		if err := saveTask(x.c, t.Task); err != nil {
-			return x.fail(err)
-		}
-		x.tasks[run] = loaded{Task: t.Task}
-	}
-	return nil
-}
+// Save implements [journal.Rows].
+func (r *rows) Save(t journal.Task) error { return saveTask(r.c, t) }
