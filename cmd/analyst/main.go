@@ -27,6 +27,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/plan"
 	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/serve"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/sessions"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
 	"github.com/jitagent/jitagent/models"
@@ -93,7 +94,7 @@ and offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), dev.Command(p),
+		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), dev.Command(p),
 		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
 		newtool.Command(p), catalog(p), manual(p),
 	)

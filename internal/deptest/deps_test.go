@@ -86,6 +86,7 @@ var allowed = map[string][]string{
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
+	"serve":         {"internal/serve", "internal/strictjson", "runner", "secret"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"secret", "internal/strictjson", "internal/peer", "internal/plain"},
@@ -117,6 +118,10 @@ var allowed = map[string][]string{
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
+	"cmd/analyst/internal/service": {
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "jit", "jitmw", "models", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
+	},
+	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
@@ -136,7 +141,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
+		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
 		"models", "tools",
 	},
 }
@@ -290,5 +295,5 @@ func below(name string) bool { return slices.Contains(withoutADK, name) || name 
 // and not what commands share.
 func isCommand(name string) bool {
 	shared, ok := strings.CutPrefix(name, "cmd/analyst/internal/")
-	return ok && shared != "cli" && shared != "failpoints" && shared != "timeline"
+	return ok && shared != "cli" && shared != "failpoints" && shared != "service" && shared != "timeline"
 }

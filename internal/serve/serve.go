@@ -52,13 +52,11 @@ func BaseURL(l net.Listener) *url.URL {
 // New returns a server of h on l whose timeouts and header limit keep slow or endless
 // requests from holding it. What it complains of goes to log.
 //
-// A listener on loopback answers requests whose Host is localhost, a loopback address
-// or that of base, the URL by which clients reach it, and others with 421 (RFC 9110,
-// section 15.5.20): a name that somebody points at this machine lets a page of theirs
-// read what is served here (DNS rebinding).
+// A listener on loopback is answered as by [OwnHost], with base as the URL by which
+// clients reach it.
 func New(h http.Handler, l net.Listener, base string, log *slog.Logger) *http.Server {
 	if at, ok := l.Addr().(*net.TCPAddr); !ok || at.IP.IsLoopback() {
-		h = ownHost(h, base)
+		h = OwnHost(h, base)
 	}
 	return &http.Server{
 		Handler:           h,
@@ -73,7 +71,10 @@ func New(h http.Handler, l net.Listener, base string, log *slog.Logger) *http.Se
 	}
 }
 
-func ownHost(h http.Handler, base string) http.Handler {
+// OwnHost has h answer requests whose Host is localhost, a loopback address or that of
+// base, and others with 421 (RFC 9110, section 15.5.20): a name that somebody points at
+// this machine lets a page of theirs read what is served here (DNS rebinding).
+func OwnHost(h http.Handler, base string) http.Handler {
 	own := &url.URL{}
 	if u, err := url.Parse(base); err == nil {
 		own = u

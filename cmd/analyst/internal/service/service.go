@@ -1,0 +1,147 @@
+// Package service puts together what commands share that carry many runs: the state, the
+// servers, the engine and the agent.
+package service
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	adk "google.golang.org/adk/v2/agent"
+
+	"github.com/jitagent/jitagent/agent"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
+	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/session"
+	"github.com/jitagent/jitagent/tools"
+	"github.com/jitagent/jitagent/tools/mcp"
+)
+
+// Options say what a service is made of.
+type Options struct {
+	cli.Target
+	Toolkit   cli.Toolkit
+	Wait, TTL time.Duration // of each call and each token, as in [jit.Config]
+}
+
+// A Service is what runs need. Close it.
+type Service struct {
+	Settings  cli.Settings
+	State     *cli.State
+	Sessions  *session.Store
+	Servers   *dev.Servers // nil for those that are configured
+	Authority cli.Authority
+	Engine    *jit.Engine
+	Agent     adk.Agent
+
+	close []func() error
+}
+
+// Open opens the state, starts the servers that are not configured, logs in, and makes
+// the agent.
+func Open(ctx context.Context, p *cli.Program, o Options, logger *slog.Logger) (_ *Service, err error) {
+	s := &Service{}
+	if s.Settings, err = o.Resolve(p.Getenv, o.Toolkit); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	llm, err := models.Open(ctx, s.Settings.Model, models.Options{Getenv: p.Getenv, Settings: s.Settings.ModelSettings, Logger: logger})
+	if err != nil {
+		return nil, cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
+	}
+	// Before any server: what cannot be recorded must not be granted.
+	if s.State, err = p.OpenState(ctx, false, logger); err != nil {
+		return nil, err
+	}
+	s.later(s.State.Close)
+	age, err := p.Keep()
+	if err != nil {
+		return nil, err
+	}
+	if s.Sessions, _, err = s.State.Sessions(ctx, age); err != nil {
+		return nil, err
+	}
+	s.later(s.Sessions.Close)
+	if s.Settings.Embedded {
+		if s.Servers, err = cli.StartEmbedded(ctx, &s.Settings, s.State.Dir(), logger); err != nil {
+			return nil, err
+		}
+		s.later(s.Servers.Close)
+		if !s.Settings.Kept {
+			return nil, cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
+		}
+		p.Note("embedded servers for development: authorization %s, documents %s (reports go to %s); model %s: %s",
+			s.Servers.AuthURL, s.Servers.API, cmp.Or(s.Settings.Reports, "reports"), s.Settings.Model, s.Settings.Data)
+	} else {
+		p.Note("authorization %s, documents %s; model %s: %s", s.Settings.Server(), s.Settings.API, s.Settings.Model, s.Settings.Data)
+	}
+	if s.Authority, err = p.Authority(s.Settings, s.State, logger); err != nil {
+		return nil, err
+	}
+	if s.Engine, err = jit.New(jit.Config{
+		Authority: failpoints.Authority(s.Authority), AuthorityName: cli.AuthorityName(s.Settings), TTL: o.TTL, Wait: o.Wait, Logger: logger,
+		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()),
+	}); err != nil {
+		return nil, err
+	}
+	if _, err := s.Authority.AgentToken(ctx); err != nil {
+		return nil, fmt.Errorf("log in at %s: %w", s.Settings.Server(), err)
+	}
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: s.State, Authority: cli.AuthorityName(s.Settings), Completer: s.Authority, Logger: logger})
+	s.later(func() error {
+		p.NoteRecovered(recovered())
+		return nil
+	})
+	servers, err := s.connect(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	kit, err := o.Toolkit(s.Settings.API, tools.Options{
+		Base: failpoints.Base(nil), HonorsIdempotencyKey: s.Settings.APIIdempotent, Search: s.Settings.APISearch, Policy: s.Settings.Policy, Logger: logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Agent, err = agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
+	return s, err
+}
+
+// connect opens the MCP servers, under a task of their own where one of them may demand
+// authority for it.
+func (s *Service) connect(ctx context.Context, logger *slog.Logger) (*mcp.Set, error) {
+	if mcp.Demanding(s.Settings.MCP, s.Settings.Policy) {
+		task := s.Engine.Start(ctx, jit.TaskSpec{Name: "analyst: MCP servers", Type: "analysis"}, nil)
+		s.later(func() error { return task.Complete(context.WithoutCancel(ctx)) })
+		ctx = jit.NewContext(ctx, task)
+	}
+	set, err := mcp.Open(ctx, mcp.Config{Servers: s.Settings.MCP, Policy: s.Settings.Policy, Base: failpoints.Base(nil), Logger: logger})
+	if err == nil {
+		s.later(set.Close)
+	}
+	return set, err
+}
+
+func (s *Service) later(end func() error) { s.close = append(s.close, end) }
+
+// Close gives back what is left, and ends all that was begun, the last first.
+func (s *Service) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	s.close = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,184 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/jitagent/jitagent/secret"
+)
+
+// cookieName is that of the cookie that a browser keeps a token in.
+const cookieName = "analyst"
+
+// maxUsers is how many users' rates are remembered.
+const maxUsers = 10_000
+
+// A usage counts what users have done. Its zero value is ready.
+type usage struct {
+	mu    sync.Mutex
+	runs  int
+	users map[string]*userUsage
+}
+
+type userUsage struct {
+	runs int
+	rate *rate.Limiter
+}
+
+// of returns that of a user. The caller holds u.mu.
+func (u *usage) of(id string, perMinute int) *userUsage {
+	if u.users[id] == nil {
+		if u.users == nil || len(u.users) >= maxUsers { // whoever has nothing under way begins anew
+			kept := map[string]*userUsage{}
+			for id, one := range u.users {
+				if one.runs > 0 {
+					kept[id] = one
+				}
+			}
+			u.users = kept
+		}
+		u.users[id] = &userUsage{rate: rate.NewLimiter(rate.Limit(perMinute)/60, max(perMinute/6, 1))}
+	}
+	return u.users[id]
+}
+
+// request reports whether a user may make one more.
+func (s *server) request(user Principal) bool {
+	s.usage.mu.Lock()
+	defer s.usage.mu.Unlock()
+	return s.usage.of(user.ID, s.Limits.PerMinute).rate.Allow()
+}
+
+// begin lets a run of a user begin, and returns what is called at its end; nil where too
+// many are under way.
+func (s *server) begin(user Principal) (end func()) {
+	u := &s.usage
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	one := u.of(user.ID, s.Limits.PerMinute)
+	if u.runs >= s.Limits.Runs || one.runs >= s.Limits.RunsPerUser {
+		return nil
+	}
+	u.runs++
+	one.runs++
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.runs--
+		one.runs--
+	}
+}
+
+// authenticated lets users in.
+func (s *server) authenticated(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, page := given(r)
+		user, err := s.Users.Authenticate(r.Context(), token)
+		switch {
+		case errors.Is(err, ErrNoUser) && page:
+			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			return
+		case errors.Is(err, ErrNoUser):
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, "a token of a user is needed", http.StatusUnauthorized)
+			return
+		case err != nil:
+			s.Logger.ErrorContext(r.Context(), "a user could not be authenticated", "error", err)
+			http.Error(w, "users cannot be authenticated at the moment", http.StatusServiceUnavailable)
+			return
+		case !idForm.MatchString(user.ID):
+			http.Error(w, "the user's id is not one that can be used here", http.StatusForbidden)
+			return
+		case !s.request(user):
+			w.Header().Set("Retry-After", "10")
+			http.Error(w, "too many requests", http.StatusTooManyRequests)
+			return
+		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		r.Body = http.MaxBytesReader(w, r.Body, s.Limits.Body)
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, user)))
+	})
+}
+
+// given returns the token that comes with a request, and whether a browser wants a page.
+func given(r *http.Request) (token secret.String, page bool) {
+	if scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return secret.New(strings.TrimSpace(value)), false
+	}
+	page = r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+	if c, err := r.Cookie(cookieName); err == nil {
+		return secret.New(c.Value), page
+	}
+	return secret.New(""), page
+}
+
+// shared lets pages of [Config.Origins] read answers (https://fetch.spec.whatwg.org, CORS).
+// They come with a token of their own: cookies are not shared.
+func (s *server) shared(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Origin")
+		if origin := r.Header.Get("Origin"); slices.Contains(s.Origins, origin) {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+				w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+var signInHTML = template.Must(template.New("login").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
+<h1>Sign in</h1>
+{{with .}}<p role="alert">{{.}}</p>{{end}}
+<form method="post" action="/login"><label>Token <input type="password" name="token" autocomplete="off" required autofocus></label>
+<button>Sign in</button></form>
+`))
+
+func signInPage(w http.ResponseWriter, _ *http.Request) { showSignIn(w, http.StatusOK, "") }
+
+func showSignIn(w http.ResponseWriter, status int, problem string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = signInHTML.Execute(w, problem) // whoever asked is gone
+}
+
+// signIn keeps a token in the browser.
+func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	token := strings.TrimSpace(r.PostFormValue("token"))
+	if _, err := s.Users.Authenticate(r.Context(), secret.New(token)); err != nil {
+		showSignIn(w, http.StatusForbidden, "This token is not that of a user.")
+		return
+	}
+	s.keep(w, token, 12*time.Hour)
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (s *server) signOut(w http.ResponseWriter, r *http.Request) {
+	s.keep(w, "", -1)
+	http.Redirect(w, r, "/login", http.StatusSeeOther)
+}
+
+func (s *server) keep(w http.ResponseWriter, token string, life time.Duration) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the server is reached over TLS
+		Name: cookieName, Value: token, Path: "/", MaxAge: int(life / time.Second),
+		HttpOnly: true, Secure: s.URL.Scheme == "https", SameSite: http.SameSiteStrictMode,
+	})
+}

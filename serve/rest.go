@@ -1,0 +1,237 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"google.golang.org/adk/v2/session"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+)
+
+// A place is a conversation, or a user's conversations where its session is "".
+type place struct{ app, user, session string }
+
+var sessionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// whoever is what ADK's web UI calls its user, which stands for the authenticated one.
+const whoever = "user"
+
+// A failure is an answer that is no success.
+type failure struct {
+	status int
+	text   string
+}
+
+func (f *failure) Error() string { return f.text }
+
+func refuse(status int, format string, args ...any) error {
+	return &failure{status, fmt.Sprintf(format, args...)}
+}
+
+// routes adds those of ADK's REST server.
+func (s *server) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/list-apps", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Agents.ListAgents()) })
+	mux.Handle("POST /api/run", s.failing(s.run))
+	mux.Handle("POST /api/run_sse", s.failing(s.run))
+	const sessions = "/api/apps/{app}/users/{user}/sessions"
+	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, place) error{
+		"GET " + sessions:                   s.list,
+		"POST " + sessions:                  s.create,
+		"GET " + sessions + "/{session}":    s.show,
+		"POST " + sessions + "/{session}":   s.create,
+		"DELETE " + sessions + "/{session}": s.remove,
+	} {
+		mux.Handle(pattern, s.failing(func(w http.ResponseWriter, r *http.Request) error {
+			at, err := s.place(r, r.PathValue("app"), r.PathValue("user"), r.PathValue("session"))
+			if err != nil {
+				return err
+			}
+			return h(w, r, at)
+		}))
+	}
+}
+
+// failing words the errors of a handler.
+func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			f := s.told(r, err)
+			http.Error(w, f.text, f.status)
+		}
+	})
+}
+
+// told returns what a client is told of an error; the log has the rest.
+func (s *server) told(r *http.Request, err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return &failure{http.StatusRequestEntityTooLarge, "the body is too large"}
+	}
+	s.Logger.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	return &failure{http.StatusInternalServerError, "internal failure, see the log of the server"}
+}
+
+// place checks what a request is about. What is somebody else's is not there.
+func (s *server) place(r *http.Request, app, user, id string) (place, error) {
+	p, _ := User(r.Context())
+	switch {
+	case s.runners[app] == nil:
+		return place{}, refuse(http.StatusNotFound, "no such application")
+	case user != p.ID && user != whoever:
+		return place{}, refuse(http.StatusForbidden, "the user is another one than the token's")
+	case id != "" && !sessionForm.MatchString(id):
+		return place{}, refuse(http.StatusBadRequest, "the name of a session is up to 128 letters, digits, dots, dashes and underscores")
+	}
+	return place{app, p.ID, id}, nil
+}
+
+// find reads a session.
+func (s *server) find(r *http.Request, at place) (session.Session, error) {
+	got, err := s.Sessions.Get(r.Context(), &session.GetRequest{AppName: at.app, UserID: at.user, SessionID: at.session})
+	if err == nil {
+		return got.Session, nil
+	}
+	// ADK's services have no error for "not found" that could be told from others.
+	all, broken := s.Sessions.List(r.Context(), &session.ListRequest{AppName: at.app, UserID: at.user})
+	if broken == nil {
+		for _, one := range all.Sessions {
+			if one.ID() == at.session {
+				return nil, err
+			}
+		}
+		return nil, refuse(http.StatusNotFound, "no such session")
+	}
+	return nil, err
+}
+
+// A wireSession is a session as ADK's REST server tells it.
+type wireSession struct {
+	ID      string         `json:"id"`
+	App     string         `json:"appName"`
+	User    string         `json:"userId"`
+	Updated int64          `json:"lastUpdateTime"` // seconds of Unix time
+	Events  []wireEvent    `json:"events"`
+	State   map[string]any `json:"state"`
+}
+
+// A wireEvent is an event as ADK's REST server tells it, with its time: seconds of Unix
+// time, as in other languages' ADKs.
+type wireEvent struct {
+	*session.Event
+	Timestamp float64 `json:"timestamp"`
+}
+
+func wired(ev *session.Event) wireEvent {
+	return wireEvent{ev, float64(ev.Timestamp.UnixMicro()) / 1e6}
+}
+
+func wiredSession(from session.Session) wireSession {
+	out := wireSession{
+		ID: from.ID(), App: from.AppName(), User: from.UserID(), Updated: from.LastUpdateTime().Unix(), Events: []wireEvent{}, State: map[string]any{},
+	}
+	for ev := range from.Events().All() {
+		out.Events = append(out.Events, wired(ev))
+	}
+	for name, value := range from.State().All() {
+		out.State[name] = value
+	}
+	return out
+}
+
+// answer answers with a value as JSON.
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_ = json.NewEncoder(w).Encode(v) // whoever asked is gone
+}
+
+func (s *server) list(w http.ResponseWriter, r *http.Request, at place) error {
+	got, err := s.Sessions.List(r.Context(), &session.ListRequest{AppName: at.app, UserID: at.user})
+	if err != nil {
+		return err
+	}
+	list := []wireSession{}
+	for _, one := range got.Sessions {
+		list = append(list, wiredSession(one))
+	}
+	answer(w, list)
+	return nil
+}
+
+func (s *server) show(w http.ResponseWriter, r *http.Request, at place) error {
+	found, err := s.find(r, at)
+	if err != nil {
+		return err
+	}
+	answer(w, wiredSession(found))
+	return nil
+}
+
+// create makes a session. Events that never happened are not taken.
+func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error {
+	var body struct {
+		State  map[string]any    `json:"state"`
+		Events []json.RawMessage `json:"events"`
+	}
+	if err := decode(r, &body); err != nil {
+		return err
+	}
+	if len(body.Events) > 0 {
+		return refuse(http.StatusBadRequest, "a session begins without events: they are what the agent said and did")
+	}
+	if err := ownState(body.State); err != nil {
+		return err
+	}
+	if at.session != "" {
+		if _, err := s.find(r, at); err == nil {
+			return refuse(http.StatusConflict, "the session exists")
+		}
+	}
+	made, err := s.Sessions.Create(r.Context(), &session.CreateRequest{AppName: at.app, UserID: at.user, SessionID: at.session, State: body.State})
+	if err != nil {
+		return err
+	}
+	answer(w, wiredSession(made.Session))
+	return nil
+}
+
+func (s *server) remove(w http.ResponseWriter, r *http.Request, at place) error {
+	if _, err := s.find(r, at); err != nil {
+		return err
+	}
+	if err := s.Sessions.Delete(r.Context(), &session.DeleteRequest{AppName: at.app, UserID: at.user, SessionID: at.session}); err != nil {
+		return err
+	}
+	answer(w, nil)
+	return nil
+}
+
+// ownState refuses to set what is not the session's alone: ADK has the state of the
+// application, which all users share, under "app:", and its own under names of its own.
+func ownState(state map[string]any) error {
+	for name := range state {
+		if strings.Contains(name, ":") || strings.HasPrefix(name, "_") || strings.HasPrefix(name, "adk") {
+			return refuse(http.StatusBadRequest, "the state of a session has no names with a colon, and none that begin with _ or adk")
+		}
+	}
+	return nil
+}
+
+// decode reads a body of JSON; none is that of a zero v.
+func decode(r *http.Request, v any) error {
+	text, err := io.ReadAll(r.Body)
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	if err := strictjson.Exact(text, v); err != nil {
+		return refuse(http.StatusBadRequest, "the body: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+// Package serve serves an application of ADK's: its REST API with server-sent events, its
+// web UI and what else is mounted, on one port behind authentication.
+//
+// Invariants:
+//
+//   - Whoever is not authenticated gets nothing but [Config.Open], the page to sign in, and
+//     whether the server lives and is ready.
+//   - A user sees and uses their own sessions: the user of every request is the
+//     authenticated one, whatever path and body say.
+//   - A message is text and inline media. What only a model, a tool or ADK itself says
+//     (calls, results, confirmations, events, the application's state) is refused.
+//   - A page of another origin, or one under another name, gets nothing and does nothing.
+//   - Bodies, runs at once and requests a minute are bounded, for each user and in all.
+//   - No client is told the text of an internal error.
+//
+// The routes are those of ADK's own REST server, google.golang.org/adk/v2/server/adkrest,
+// over the same services. That server itself is not mounted: it takes the user from the
+// path, confirmations from messages and events from whoever creates a session, and answers
+// with the texts of errors. Its routes for debugging and evaluation, and the live one, are
+// not here.
+//
+// The handler listens nowhere and knows no certificate: that is the program's.
+package serve
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/plugin"
+	adkrunner "google.golang.org/adk/v2/runner"
+	"google.golang.org/adk/v2/session"
+
+	"github.com/jitagent/jitagent/internal/serve"
+)
+
+// Config sets up [New].
+type Config struct {
+	// Agents and Sessions are the application's, as in ADK's launcher.Config. Required.
+	Agents   adk.Loader
+	Sessions session.Service
+	// Plugins are ADK's, that of runner.NewPlugin first. Required.
+	Plugins []*plugin.Plugin
+
+	// Users says who may come in. Required.
+	Users Authenticator
+	// URL is the address by which browsers and clients reach the server: requests for
+	// another host are refused, and where it is https, the cookie of a sign-in goes over TLS
+	// only. nil is http on this machine: localhost and the loopback addresses.
+	URL *url.URL
+	// Origins are those of other sites whose pages may use the API with a token, each as
+	// "https://host[:port]".
+	Origins []string
+
+	// UI serves ADK's web UI below /ui/. nil has none.
+	UI http.Handler
+	// Mount are further handlers behind authentication, by patterns of [http.ServeMux], such
+	// as "/a2a/". [User] tells them whose a request is.
+	Mount map[string]http.Handler
+	// Open are handlers that everybody reaches, by patterns as well.
+	Open map[string]http.Handler
+	// Ready says why the server takes no more work: then /readyz answers 503, and the rest
+	// goes on. nil is ready.
+	Ready func() error
+
+	Limits Limits
+	Logger *slog.Logger // nil discards
+}
+
+// Limits bound what users can have done. The zero value means the defaults.
+type Limits struct {
+	Body        int64         // bytes of a request; default 8 MiB
+	Runs        int           // messages that are being answered at once; default 64
+	RunsPerUser int           // the same, of one user; default 4
+	PerMinute   int           // requests of one user; default 240, a sixth of them at once
+	Wall        time.Duration // how long the answer to a message may take; default 16 minutes
+}
+
+// server is what [New] makes.
+type server struct {
+	Config
+	runners map[string]*adkrunner.Runner // by application
+	usage   usage
+}
+
+// New returns the handler of a server.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Agents == nil || cfg.Sessions == nil || cfg.Users == nil || len(cfg.Plugins) == 0 {
+		return nil, errors.New("serve: Agents, Sessions, Plugins and Users are required")
+	}
+	l := &cfg.Limits
+	if l.Body < 0 || l.Runs < 0 || l.RunsPerUser < 0 || l.PerMinute < 0 || l.Wall < 0 {
+		return nil, errors.New("serve: a limit is negative")
+	}
+	l.Body, l.Runs, l.RunsPerUser = cmp.Or(l.Body, 8<<20), cmp.Or(l.Runs, 64), cmp.Or(l.RunsPerUser, 4)
+	l.PerMinute, l.Wall = cmp.Or(l.PerMinute, 240), cmp.Or(l.Wall, 16*time.Minute)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
+	cfg.URL = cmp.Or(cfg.URL, &url.URL{Scheme: "http", Host: "localhost"})
+	s := &server{Config: cfg, runners: map[string]*adkrunner.Runner{}}
+	for _, app := range cfg.Agents.ListAgents() {
+		root, err := cfg.Agents.LoadAgent(app)
+		if err != nil {
+			return nil, fmt.Errorf("serve: %w", err)
+		}
+		s.runners[app], err = adkrunner.New(adkrunner.Config{
+			AppName: app, Agent: root, SessionService: cfg.Sessions, PluginConfig: adkrunner.PluginConfig{Plugins: cfg.Plugins},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("serve: %w", err)
+		}
+	}
+	sameOrigin := http.NewCrossOriginProtection()
+	for _, o := range cfg.Origins {
+		if err := sameOrigin.AddTrustedOrigin(o); err != nil {
+			return nil, fmt.Errorf("serve: origin %q: want https://host[:port]", o)
+		}
+	}
+
+	inside, outside, probes := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
+	s.routes(inside)
+	if cfg.UI != nil {
+		inside.Handle("GET /ui/", cfg.UI)
+		inside.Handle("GET /{$}", http.RedirectHandler("/ui/", http.StatusFound))
+	}
+	for pattern, h := range cfg.Mount {
+		inside.Handle(pattern, h)
+	}
+	for pattern, h := range cfg.Open {
+		outside.Handle(pattern, h)
+	}
+	outside.HandleFunc("GET /login", signInPage)
+	outside.HandleFunc("POST /login", s.signIn)
+	outside.HandleFunc("POST /logout", s.signOut)
+	outside.Handle("/", s.authenticated(inside))
+	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	probes.HandleFunc("GET /readyz", s.ready)
+	probes.Handle("/", serve.OwnHost(s.shared(sameOrigin.Handler(outside)), cfg.URL.String())) // not what is asked for by address
+	return probes, nil
+}
+
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
+	if s.Ready != nil {
+		if err := s.Ready(); err != nil {
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
+		}
+	}
+	_, _ = w.Write([]byte("ready\n"))
+}
