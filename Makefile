@@ -51,6 +51,8 @@ static: ## gofmt, vet, golangci-lint, tidy, and the exported API against api/
 	$(GO) -C lab/stores mod tidy -diff
 	$(GO) -C lab/browser vet ./...
 	$(GO) -C lab/browser mod tidy -diff
+	$(GO) -C deploy vet ./...
+	$(GO) -C deploy mod tidy -diff
 	$(GO) -C examples/launcher vet ./...
 	$(GO) -C examples/launcher mod tidy -diff
 	$(GO) test ./api
@@ -64,11 +66,20 @@ bench-peers: ## run the job beside Google's ADK for Python and JavaScript, for m
 	@python3 lab/bench/peers/peers.py
 
 .PHONY: nightly
-nightly: ## what takes longer: builds for the other systems, fuzzing, 1000 kills
+nightly: ## what takes longer: builds for the other systems, a release for all of them twice, fuzzing, 1000 kills
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./...
+	$(GO) -C deploy test -count=1 -timeout 90m ./release -whole
 	$(MAKE) fuzz FUZZTIME=1m
 	$(MAKE) faults FAULTS=1000
+
+.PHONY: release
+release: ## build what is released of HEAD into dist/: programs, container image, bills of materials, checksums
+	@$(GO) -C deploy run ./release -out $(CURDIR)/dist
+
+.PHONY: deploy
+deploy: ## see that a release twice gives the same bytes, that its image runs, and that the manifests are right
+	@$(GO) -C deploy test -count=1 ./...
 
 .PHONY: bench-once
 bench-once: ## run each benchmark beside the code once: that it works
