@@ -150,7 +150,9 @@ func (s *scope) accept(key grantKey, d rar.Checked, dec Decision, issued Issued,
 	g := newGrant(issued, granted, key, start, ttl)
 	e := s.entry(EntryGrant)
 	e.TaskID, e.RequestID, e.Detail, e.ExpiresAt = g.TaskID, g.RequestID, &g.Detail, g.ExpiresAt
-	e.TokenHash = issued.Token.Fingerprint(s.task.engine.cfg.TokenHashKey)
+	if s.task.engine.cfg.Journal != nil {
+		e.TokenHash = issued.Token.Fingerprint(s.task.engine.cfg.TokenHashKey)
+	}
 	if len(issued.Scopes) > 0 {
 		e.Message = "scope " + strings.Join(issued.Scopes, " ")
 	}

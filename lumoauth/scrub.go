@@ -3,7 +3,6 @@ package lumoauth
 import (
 	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/secret"
@@ -18,16 +17,10 @@ const (
 // jwtLike matches signed tokens, also those that this client never saw.
 var jwtLike = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)*`)
 
-// hiding returns what hides credentials in texts; it is made when it is needed. What is
-// too short for a [secret.Scrubber] to find takes the whole text with it.
+// hiding returns what hides credentials in texts, for one goroutine. What is too short
+// for a [secret.Scrubber] to find takes the whole text with it.
 func hiding(credentials ...secret.String) func(text string) string {
-	scrubber := sync.OnceValue(func() *secret.Scrubber {
-		var s secret.Scrubber
-		for _, c := range credentials {
-			s.Add(c)
-		}
-		return &s
-	})
+	var scrubber *secret.Scrubber // made when it is needed
 	return func(text string) string {
 		for _, c := range credentials {
 			if v := c.Reveal(); v != "" && len(v) < 8 && strings.Contains(text, v) {
@@ -37,7 +30,13 @@ func hiding(credentials ...secret.String) func(text string) string {
 		if len(text) < 8 {
 			return text
 		}
-		return scrubber().Scrub(text)
+		if scrubber == nil {
+			scrubber = new(secret.Scrubber)
+			for _, c := range credentials {
+				scrubber.Add(c)
+			}
+		}
+		return scrubber.Scrub(text)
 	}
 }
 

@@ -89,7 +89,7 @@ func (c *Client) logTry(ctx context.Context, op string, status int, took time.Du
 
 // request builds the HTTP request, and what hides the credentials in it.
 func (c *Client) request(ctx context.Context, r call) (*http.Request, func(string) string, error) {
-	hide := append([]secret.String{c.secret, c.agent.peek()}, r.hide...)
+	hide := append([]secret.String{c.secret, c.agent.peek(), r.bearer}, r.hide...)
 	var body []byte
 	contentType := ""
 	switch {
@@ -122,7 +122,6 @@ func (c *Client) request(ctx context.Context, r call) (*http.Request, func(strin
 		hide = append(hide, secret.New(req.Header.Get("Authorization")[len("Basic "):]))
 	case !r.bearer.IsZero():
 		req.Header.Set("Authorization", "Bearer "+r.bearer.Reveal()) // which a proof's own takes the place of
-		hide = append(hide, r.bearer)
 	}
 	return req, hiding(hide...), nil
 }

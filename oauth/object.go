@@ -142,6 +142,9 @@ func (o Object) Seconds(name string) (d time.Duration, ok bool, err error) {
 // Time reads a date-time; zero when there is none that can be read.
 func (o Object) Time(name string) time.Time {
 	s := o.Text(name)
+	if s == "" {
+		return time.Time{}
+	}
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05-0700"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t

@@ -245,8 +245,9 @@ func formsOf(v string, end int) []form {
 func encodings(v string, enc *base64.Encoding) []string {
 	digits := hex.EncodeToString([]byte(v))
 	all := append(make([]string, 0, 5), digits, strings.ToUpper(digits))
+	shifted := append(make([]byte, 2, 2+len(v)), v...)
 	for shift := range 3 {
-		text := enc.EncodeToString(append(make([]byte, shift, shift+len(v)), v...))
+		text := enc.EncodeToString(shifted[2-shift:])
 		if shift > 0 {
 			text = text[shift+1:] // these characters mix in what stands before it
 		}

@@ -54,7 +54,10 @@ func readChallenges(lines []string) ([]AuthChallenge, error) {
 	}
 	var l challengeList
 	for _, line := range lines {
-		if err := l.read(fold.ReplaceAllString(line, " ")); err != nil {
+		if strings.Contains(line, "\n") {
+			line = fold.ReplaceAllString(line, " ")
+		}
+		if err := l.read(line); err != nil {
 			return nil, err
 		}
 	}

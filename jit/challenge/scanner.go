@@ -63,13 +63,13 @@ func (s *scanner) value() (string, bool) {
 		v := s.token()
 		return v, v != ""
 	}
-	var b strings.Builder
+	b := make([]byte, 0, 64)
 	for s.rest != "" {
 		c := s.rest[0]
 		s.rest = s.rest[1:]
 		switch {
 		case c == '"':
-			return b.String(), true
+			return string(b), true
 		case c == '\\':
 			if s.rest == "" || !isQuotable(s.rest[0]) {
 				return "", false
@@ -79,7 +79,7 @@ func (s *scanner) value() (string, bool) {
 		case !isQuotable(c):
 			return "", false
 		}
-		b.WriteByte(c)
+		b = append(b, c)
 	}
 	return "", false // not closed
 }
