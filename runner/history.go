@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
@@ -25,6 +26,14 @@ type recent struct {
 }
 
 var _ session.Service = recent{}
+
+// Conversations returns sessions as a [Runner] has ADK see and store them, for an
+// application with [NewPlugin]: the model is shown the last history events, as
+// [Limits] has it (0 is its default), events keep their order, and numbers stay as they
+// were written. What it returns takes sessions of all, too.
+func Conversations(all session.Service, history int) session.Service {
+	return recent{all, cmp.Or(history, defaultHistory)}
+}
 
 // Create implements [session.Service].
 func (s recent) Create(ctx context.Context, req *session.CreateRequest) (*session.CreateResponse, error) {

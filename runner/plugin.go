@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type PluginConfig struct {
 	// the user is, ADK's servers take from the request: unless something in front of them
 	// knows better, anybody may be. nil names the application, and acts on behalf of
 	// nobody. The task's Session is set in any case.
-	Task func(app, user string) (jit.TaskSpec, error)
+	Task func(ctx context.Context, app, user string) (jit.TaskSpec, error)
 	// Observe receives what happens under the tasks, as [jit.Engine.Start] has it: one at a
 	// time for each. nil ignores it.
 	Observe func(user, session string, e jit.Event)
@@ -43,9 +44,15 @@ type PluginConfig struct {
 	Ask          func(ctx context.Context, q jitmw.Question) (bool, error)
 	AllowUnnamed bool
 	// Limits hold for one invocation, but for ParallelTools and History, which a plugin
-	// cannot bound. A model that is being asked is not stopped by Wall: the task ends, and
+	// cannot bound: for the latter see [Conversations]. A model that is being asked is not stopped by Wall: the task ends, and
 	// the model is not asked again.
 	Limits Limits
+	// Suspensions has an invocation end when a call waits for a person, as that of [Config]
+	// does: what ADK yields last is an event of which [WaitingIn] tells, and which is not
+	// stored. [Runner.GoOn] of a Runner with the same Sessions, Suspensions and Runs, and
+	// ManyUsers, goes on with it; until then a message to the session is refused with
+	// [jit.ErrPending]. nil suspends nothing: the model is told what waits.
+	Suspensions Suspensions
 	// Runs keep other runs out of a conversation, also those of other processes. nil: of
 	// this plugin alone.
 	Runs   Runs
@@ -61,7 +68,6 @@ type PluginConfig struct {
 // It refuses agents that run elsewhere, and tools that are not guarded, agents as tools
 // among them: at once, as far as they can be seen, and otherwise before a model is told
 // of them. A live session is refused, in which ADK would ask no plugin about the tools.
-// A call that waits for a person is not suspended: the model is told that it waits.
 func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	if cfg.Engine == nil || cfg.Agents == nil || cfg.Sessions == nil {
 		return nil, errors.New("runner: plugin: Engine, Agents and Sessions are required")
@@ -85,7 +91,8 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 		cfg.Runs = &localRuns{}
 	}
 	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, cfg: Config{
-		Engine: cfg.Engine, Sessions: cfg.Sessions, Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
+		Engine: cfg.Engine, Sessions: Conversations(cfg.Sessions, cfg.Limits.History), Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
+		Suspensions: cfg.Suspensions, ManyUsers: true,
 	}}}
 	of := func(ctx adk.Context) *invocation {
 		return p.of(conversation{ctx.AppName(), ctx.UserID(), ctx.SessionID()}, ctx.InvocationID())
@@ -102,7 +109,11 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	hooks.AfterRunCallback = p.end
 	hooks.OnEventCallback = p.event
 	hooks.BeforeModelCallback = func(ctx adk.Context, req *model.LLMRequest) (*model.LLMResponse, error) {
-		if resp, err := limits(ctx, req); resp != nil || err != nil {
+		resp, err := limits(ctx, req)
+		if errors.Is(err, errSuspended) {
+			return &model.LLMResponse{}, nil // of which ADK makes no event: the agent ends
+		}
+		if resp != nil || err != nil {
 			return resp, err
 		}
 		i := of(ctx)
@@ -176,8 +187,9 @@ type invocation struct {
 	id      string
 	ctx     context.Context // ends with the wall time, and when the run is to stop
 	unbegun *time.Timer
-	over    bool   // guarded by the invocations' mu, as the run's task is
-	end     func() // gives the conversation and the task back, once
+	over    bool       // guarded by the invocations' mu, as the run's task is
+	storing sync.Mutex // held while an event is looked at, and while the invocation ends
+	end     func()     // gives the conversation and the task back, once
 }
 
 // of returns the invocation that a hook is called for, or nil.
@@ -221,7 +233,7 @@ func (p *invocations) enter(ctx adk.InvocationContext) (*invocation, error) {
 
 // newRun returns a run that nobody ranges over.
 func (p *invocations) newRun(c conversation) *run {
-	r := &run{r: p.r, place: place{user: c.user, session: c.String()}, outcome: newTally(), done: make(chan struct{})}
+	r := &run{r: p.r, place: place{conversation: c}, outcome: newTally(), done: make(chan struct{})}
 	close(r.done)
 	return r
 }
@@ -234,6 +246,9 @@ func (p *invocations) message(ctx adk.InvocationContext, message *genai.Content)
 		return nil, err
 	}
 	if err = onlyMedia(message); err == nil {
+		err = i.resumable(ctx)
+	}
+	if err == nil {
 		i.naming.past = eventsOf(ctx.Session())
 		err = i.repair(ctx, ctx.Session())
 	}
@@ -241,6 +256,19 @@ func (p *invocations) message(ctx adk.InvocationContext, message *genai.Content)
 		i.end()
 	}
 	return nil, err
+}
+
+// resumable fails where the session is to be gone on with first.
+func (i *invocation) resumable(ctx context.Context) error {
+	if i.r.cfg.Suspensions == nil {
+		return nil
+	}
+	s, err := i.r.cfg.Suspensions.Load(ctx, i.place.app, i.place.user, i.place.session)
+	if err == nil && s != nil {
+		i.suspended = s // and stays so
+		err = fmt.Errorf("the message was not said: session %s is still %w", i.place.session, jit.ErrPending)
+	}
+	return err
 }
 
 // begin opens the task of an invocation.
@@ -264,7 +292,7 @@ func (p *invocations) begin(ctx adk.InvocationContext) (_ *genai.Content, err er
 		return nil, err
 	}
 	if p.cfg.Task != nil {
-		if spec, err = p.cfg.Task(c.app, c.user); err != nil {
+		if spec, err = p.cfg.Task(ctx, c.app, c.user); err != nil {
 			return nil, err
 		}
 	}
@@ -309,9 +337,11 @@ func (p *invocations) leave(ctx context.Context, c conversation, i *invocation) 
 	i.over = true
 	task := i.task
 	p.mu.Unlock()
+	i.storing.Lock()
+	defer i.storing.Unlock()
 	if err := i.run.leave(ctx, i.outcome.decide(nil)); err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "the conversation could not be given back", "session", c.String(), "error", err)
-	} else if task == nil {
+	} else if task == nil || i.suspended != nil {
 		return
 	} else if err := task.Complete(ctx); err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "the task could not be completed, so its tokens live until they expire",
@@ -319,16 +349,74 @@ func (p *invocations) leave(ctx context.Context, c conversation, i *invocation) 
 	}
 }
 
-// event marks what others say under the person's name, before it is stored.
+// event looks at an event before it is stored: it suspends the invocation where calls wait,
+// and marks what others say under the person's name.
 func (p *invocations) event(ctx adk.InvocationContext, ev *session.Event) (*session.Event, error) {
 	i := p.of(conversationOf(ctx), ctx.InvocationID())
-	if i == nil || ev == nil {
+	if i == nil || ev == nil || i.task == nil {
 		return nil, nil
 	}
-	if marked := i.naming.attributed(ev); marked != ev {
+	i.storing.Lock()
+	defer i.storing.Unlock()
+	if i.turn.left.Load() { // what another agent still says
+		return &session.Event{ID: ev.ID, InvocationID: ev.InvocationID, Author: ev.Author, Timestamp: ev.Timestamp, LLMResponse: model.LLMResponse{Partial: true}}, nil
+	}
+	stored, err := i.run.storing(i.ctx, ev)
+	switch {
+	case errors.Is(err, errSuspended):
+		return i.suspended.event(ev), nil
+	case err != nil:
+		return nil, err
+	}
+	i.counted(stored)
+	if marked := i.naming.attributed(stored); marked != ev {
 		return marked, nil
 	}
 	return nil, nil // another plugin may still have something to say
+}
+
+// counted takes note of what the results of an event came to.
+func (r *run) counted(ev *session.Event) {
+	results := false
+	for _, fr := range parts(ev) {
+		if fr != nil {
+			r.outcome.returned(fr.ID, fr.Name)
+			results = true
+		}
+	}
+	if results {
+		r.outcome.nextTurn()
+	}
+}
+
+// waitingKey is that of the calls that wait, in the metadata of the event that tells of
+// them.
+const waitingKey = "jitagent_waiting"
+
+// event returns what is yielded in place of the results of calls that wait. It is partial,
+// so that ADK stores nothing of it: the results come when the calls have them.
+func (s *Suspension) event(ev *session.Event) *session.Event {
+	var text strings.Builder
+	text.WriteString("Waiting for a person's decision:")
+	for _, w := range s.Waiting() {
+		fmt.Fprintf(&text, "\n- %s (request %s, risk %s)", w.Tool, w.RequestID, cmp.Or(w.Risk, "unknown"))
+		if w.DecideAt != "" {
+			text.WriteString(": " + w.DecideAt)
+		}
+	}
+	return &session.Event{
+		ID: ev.ID, InvocationID: ev.InvocationID, Author: ev.Author, Timestamp: ev.Timestamp,
+		LLMResponse: model.LLMResponse{
+			Content: genai.NewContentFromText(text.String(), genai.RoleModel), Partial: true, CustomMetadata: map[string]any{waitingKey: s.Waiting()},
+		},
+	}
+}
+
+// WaitingIn returns the calls for which an invocation under [NewPlugin] was suspended, of
+// the event that tells so; nil of any other.
+func WaitingIn(ev *session.Event) []Waiting {
+	waiting, _ := ev.CustomMetadata[waitingKey].([]Waiting)
+	return waiting
 }
 
 // bind has the calls of the model's next answer find the task.

@@ -377,7 +377,7 @@ func TestPluginKeepsUsersApart(t *testing.T) {
 					tasks[user][opened.TaskID] = true
 				}
 			}
-			c.Task = func(_, user string) (jit.TaskSpec, error) {
+			c.Task = func(_ context.Context, _, user string) (jit.TaskSpec, error) {
 				if user == "mallory" {
 					return jit.TaskSpec{}, errors.New("nobody knows them")
 				}

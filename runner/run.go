@@ -133,7 +133,7 @@ func (r *run) pending() iter.Seq[Event] {
 func (r *run) drive(ctx context.Context) {
 	defer close(r.done)
 	r.start = time.Now()
-	r.place = r.in.place()
+	r.place = r.in.place(r.r.cfg.App)
 	under, err := r.open(ctx)
 	if err == nil {
 		err = r.guarded(under)
@@ -213,7 +213,7 @@ func (r *run) begin(ctx context.Context) error {
 		}
 	}
 	spec := r.in.Task
-	spec.Session = r.place.session
+	spec.Session = r.name()
 	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
 	return nil
 }

@@ -82,6 +82,9 @@ type Config struct {
 	// Runs keep other runs out of a session, also those of other processes. nil: of this
 	// Runner alone.
 	Runs Runs
+	// ManyUsers says that sessions are those of many users, who may give them the same
+	// names: the journal names each by application, user and session, as with [NewPlugin].
+	ManyUsers bool
 	// Names returns what a message names and an answer must have been read for, such
 	// as documents by their ids. A run that would pass as done ends with [ErrUnread] when
 	// none of the names is an argument of a call in the session, and one without any
@@ -174,9 +177,11 @@ func (l *Limits) fill() error {
 	setDefault(&l.ToolCalls, 64)
 	setDefault(&l.ParallelTools, 16)
 	setDefault(&l.Wall, 15*time.Minute)
-	setDefault(&l.History, 1000)
+	setDefault(&l.History, defaultHistory)
 	return nil
 }
+
+const defaultHistory = 1000
 
 func setDefault[T comparable](v *T, def T) {
 	var zero T
@@ -272,6 +277,28 @@ func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
 func (r *Runner) Resume(ctx context.Context, in Input) iter.Seq2[Event, error] {
 	in.resume = true
 	return r.Run(ctx, in)
+}
+
+// GoOn resumes a session if it is suspended, and returns the calls that wait after that. A
+// message can be said to it where those are none, and err is nil.
+func (r *Runner) GoOn(ctx context.Context, in Input) (waiting []Waiting, err error) {
+	at := in.place(r.cfg.App)
+	if r.cfg.Suspensions == nil || at.fresh {
+		return nil, nil
+	}
+	if s, err := r.cfg.Suspensions.Load(ctx, at.app, at.user, at.session); s == nil {
+		return nil, err
+	}
+	for ev, failure := range r.Resume(ctx, in) {
+		if end, ok := ev.(Finished); ok {
+			waiting = end.Waiting
+		}
+		err = failure
+	}
+	if errors.Is(err, ErrNothingToResume) {
+		err = nil
+	}
+	return waiting, err
 }
 
 // Drop gives up what a suspended session waits for: the calls are not made, which is

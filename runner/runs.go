@@ -36,6 +36,9 @@ type Lease interface {
 	Ended(ctx context.Context, outcome Outcome) error
 }
 
+// LocalRuns returns the runs of one process: those of all that are given it.
+func LocalRuns() Runs { return &localRuns{} }
+
 // localRuns are the runs of one process.
 type localRuns struct {
 	mu   sync.Mutex

@@ -19,17 +19,25 @@ import (
 
 // A place names a conversation.
 type place struct {
-	user, session string
-	fresh         bool // nobody named it, so it is new
+	conversation
+	fresh bool // nobody named it, so it is new
 }
 
 // place returns where the input belongs.
-func (in Input) place() place {
-	p := place{user: cmp.Or(in.User, "user"), session: in.Session}
+func (in Input) place(app string) place {
+	p := place{conversation: conversation{app, cmp.Or(in.User, "user"), in.Session}}
 	if p.session == "" {
 		p.session, p.fresh = rand.Text(), true
 	}
 	return p
+}
+
+// name is how the journal names the conversation.
+func (r *run) name() string {
+	if r.r.cfg.ManyUsers {
+		return r.place.String()
+	}
+	return r.place.session
 }
 
 // prepare creates the session, or repairs the one that is there. It returns how many
@@ -175,7 +183,7 @@ func (r *run) inherit(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	r.earlier, err = r.r.cfg.Engine.Calls(ctx, r.place.session, since.Truncate(time.Microsecond)) // which is what stores keep
+	r.earlier, err = r.r.cfg.Engine.Calls(ctx, r.name(), since.Truncate(time.Microsecond)) // which is what stores keep
 	if err != nil {
 		return err
 	}

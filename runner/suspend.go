@@ -300,7 +300,7 @@ func (r *run) made(ev *session.Event) *Suspension {
 		return nil
 	}
 	s := &Suspension{
-		App: r.r.cfg.App, User: r.place.user, Session: r.place.session, Run: r.task.Run(), Agent: ev.Author, Invocation: ev.InvocationID,
+		App: r.place.app, User: r.place.user, Session: r.place.session, Run: r.task.Run(), Agent: ev.Author, Invocation: ev.InvocationID,
 	}
 	for call := range parts(ev) {
 		if call == nil {
@@ -382,7 +382,7 @@ func (r *run) stored(ev *session.Event) {
 
 // dropped is [Runner.Drop].
 func (r *run) dropped(ctx context.Context) error {
-	r.place = r.in.place()
+	r.place = r.in.place(r.r.cfg.App)
 	if kept := r.r.cfg.Suspensions; kept == nil {
 		return fmt.Errorf("runner: session %s: %w", r.place.session, ErrNothingToResume)
 	} else if s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session); s == nil {

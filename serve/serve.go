@@ -37,6 +37,7 @@ import (
 	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/internal/serve"
+	"github.com/jitagent/jitagent/runner"
 )
 
 // Config sets up [New].
@@ -108,7 +109,7 @@ func New(cfg Config) (http.Handler, error) {
 			return nil, fmt.Errorf("serve: %w", err)
 		}
 		s.runners[app], err = adkrunner.New(adkrunner.Config{
-			AppName: app, Agent: root, SessionService: cfg.Sessions, PluginConfig: adkrunner.PluginConfig{Plugins: cfg.Plugins},
+			AppName: app, Agent: root, SessionService: runner.Conversations(cfg.Sessions, 0), PluginConfig: adkrunner.PluginConfig{Plugins: cfg.Plugins},
 		})
 		if err != nil {
 			return nil, fmt.Errorf("serve: %w", err)

@@ -178,7 +178,7 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 	agents := adk.NewSingleLoader(svc.Agent)
 	guard, err := runner.NewPlugin(runner.PluginConfig{
 		Engine: svc.Engine, Agents: agents, Sessions: svc.Sessions, Limits: runner.Limits{Wall: o.timeout}, Logger: logger,
-		Task: func(string, string) (jit.TaskSpec, error) {
+		Task: func(context.Context, string, string) (jit.TaskSpec, error) {
 			return jit.TaskSpec{Name: "analyst", Type: "analysis"}, nil
 		},
 	})

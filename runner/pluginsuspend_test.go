@@ -1,0 +1,117 @@
+package runner_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/plugin"
+	adkrunner "google.golang.org/adk/v2/runner"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/runner"
+)
+
+// served is an application that ADK runs, with the plugin, and a Runner that goes on with
+// what is suspended in it. Each is a process of its own but for runs.
+func (w *reviewed) served(t *testing.T) (say func(text string) ([]*session.Event, error), again *runner.Runner) {
+	t.Helper()
+	runs := runner.LocalRuns()
+	root := func() adk.Agent {
+		a, err := llmagent.New(llmagent.Config{Name: "tester", Model: w.llm, Tools: w.tools, Mode: llmagent.ModeChat})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	w.engine.Authority = w.authority
+	engine := func() *jit.Engine { return must(jit.New(w.engine)) }
+	agent := root()
+	guard := must(runner.NewPlugin(runner.PluginConfig{
+		Engine: engine(), Agents: adk.NewSingleLoader(agent), Sessions: w.sessions, Suspensions: w.kept, Runs: runs, AllowUnnamed: true,
+	}))
+	app := must(adkrunner.New(adkrunner.Config{
+		AppName: "app", Agent: agent, SessionService: w.sessions, AutoCreateSession: true, PluginConfig: adkrunner.PluginConfig{Plugins: []*plugin.Plugin{guard}},
+	}))
+	again = must(runner.New(runner.Config{
+		App: "app", Agent: root(), Engine: engine(), Sessions: w.sessions, Suspensions: w.kept, Runs: runs, ManyUsers: true, AllowUnnamed: true,
+	}))
+	return func(text string) (events []*session.Event, err error) {
+		for ev, failure := range app.Run(t.Context(), "u", "s", genai.NewContentFromText(text, genai.RoleUser), adk.RunConfig{}) {
+			if failure != nil {
+				return events, failure
+			}
+			events = append(events, ev)
+		}
+		return events, nil
+	}, again
+}
+
+// Under ADK's own runner, too, a call that waits ends the invocation before the model is
+// asked again, and a Runner goes on with it.
+func TestPluginSuspends(t *testing.T) {
+	w := review(t, asks("act doc_1", "act doc_2"), says("done"), says("the next"))
+	w.decide("doc_1", jit.StatusApproved)
+	say, again := w.served(t)
+	events, err := say("go")
+	if err != nil || len(events) != 2 {
+		t.Fatalf("%d events, %v; want the calls and what waits", len(events), err)
+	}
+	last := events[1]
+	waiting := runner.WaitingIn(last)
+	if len(waiting) != 1 || waiting[0].RequestID == "" || waiting[0].DecideAt == "" || !strings.Contains(last.Content.Parts[0].Text, waiting[0].DecideAt) || runner.WaitingIn(events[0]) != nil {
+		t.Errorf("what waits is told as %+v", last)
+	}
+	if got := w.history(t); !slices.Equal(got, []string{"go", "call call_0", "call call_1"}) {
+		t.Errorf("the conversation is %q", got)
+	}
+	if n := len(w.authority.Completed()); n != 0 {
+		t.Errorf("%d tasks were completed while a call waits", n)
+	}
+	before := w.history(t)
+	if _, err := say("and?"); !errors.Is(err, jit.ErrPending) || !slices.Equal(w.history(t), before) {
+		t.Errorf("a message meanwhile: %v, %q", err, w.history(t))
+	}
+	in := runner.Input{User: "u", Session: "s"}
+	if still, err := again.GoOn(t.Context(), in); err != nil || len(still) != 1 {
+		t.Errorf("GoOn() = %v, %v before the decision", still, err)
+	}
+	w.decide("doc_2", jit.StatusApproved)
+	if still, err := again.GoOn(t.Context(), in); err != nil || still != nil {
+		t.Fatalf("GoOn() = %v, %v after the decision", still, err)
+	}
+	if still, err := again.GoOn(t.Context(), in); err != nil || still != nil {
+		t.Fatalf("GoOn() = %v, %v when nothing waits", still, err)
+	}
+	if _, err := say("and?"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"go", "call call_0", "call call_1", "result call_0", "result call_1", "done", "and?", "the next"}
+	if got := w.history(t); !slices.Equal(got, want) {
+		t.Errorf("the conversation is %q, want %q", got, want)
+	}
+	slices.Sort(w.ran)
+	if fmt.Sprint(w.ran) != "[doc_1 doc_2]" || w.authority.Opened() != 2 || len(w.authority.Completed()) != 2 || len(w.authority.Requests()) != 2 {
+		t.Errorf("ran %v, %d tasks opened and %d completed, %d requests", w.ran, w.authority.Opened(), len(w.authority.Completed()), len(w.authority.Requests()))
+	}
+}
+
+// Where it cannot be kept, the model is told what waits, as without Suspensions.
+func TestPluginThatCannotSuspend(t *testing.T) {
+	w := review(t, asks("act doc_1"), says("it waits"))
+	w.kept.fail = errors.New("full")
+	say, _ := w.served(t)
+	events, err := say("go")
+	if err != nil || len(events) != 3 || runner.WaitingIn(events[1]) != nil || events[2].Content.Parts[0].Text != "it waits" {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	if w.authority.Opened() != 1 || len(w.authority.Completed()) != 1 {
+		t.Errorf("%d tasks opened and %d completed", w.authority.Opened(), len(w.authority.Completed()))
+	}
+}
