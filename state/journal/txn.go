@@ -16,7 +16,10 @@ type Rows interface {
 	Task(run string) (Task, error)
 
 	Insert(r Record, text []byte) error
-	Save(t Task) error
+
+	// Save writes a task that was another at the end of the last transaction; the zero
+	// Task for one that was not there.
+	Save(was, t Task) error
 }
 
 // A Txn is one transaction: the end of the chain that it adds to, and the tasks that it
@@ -32,7 +35,7 @@ type Txn struct {
 
 type loaded struct {
 	Task
-	dirty bool
+	was Task // as it is saved
 }
 
 // Begin returns a transaction after the last entry of a chain.
@@ -58,7 +61,7 @@ func (x *Txn) task(run string) (Task, error) {
 			return Task{}, x.Fail(err)
 		}
 	}
-	x.tasks[run] = loaded{Task: t}
+	x.tasks[run] = loaded{t, t}
 	return t, nil
 }
 
@@ -123,7 +126,7 @@ func (x *Txn) Append(r Record) error {
 	}
 	x.Last = r.Head()
 	if r.Run != "" {
-		x.tasks[r.Run] = loaded{task.After(r), true}
+		x.tasks[r.Run] = loaded{task.After(r), x.tasks[r.Run].was}
 	}
 	return nil
 }
@@ -144,13 +147,13 @@ func (x *Txn) resumable(t Task) error {
 // Flush saves the tasks that were changed.
 func (x *Txn) Flush() error {
 	for run, t := range x.tasks {
-		if !t.dirty {
+		if t.Task == t.was {
 			continue
 		}
-		if err := x.Rows.Save(t.Task); err != nil {
+		if err := x.Rows.Save(t.was, t.Task); err != nil {
 			return x.Fail(err)
 		}
-		x.tasks[run] = loaded{Task: t.Task}
+		x.tasks[run] = loaded{t.Task, t.Task}
 	}
 	return nil
 }

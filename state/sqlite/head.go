@@ -32,8 +32,9 @@ type headFile struct {
 // line is the content of the file, always of the same length, so that it is
 // replaced by one write.
 func (h *headFile) line(head journal.Head) []byte {
-	text := fmt.Sprintf("%s%019d:%x ", headTitle, head.Seq, head.Hash)
-	return fmt.Appendf(nil, "%s%x\n", text, mac(h.keys.head, []byte(text)))
+	text := fmt.Appendf(nil, "%s%019d:%x ", headTitle, head.Seq, head.Hash[:])
+	sum := mac(h.keys.head, text)
+	return fmt.Appendf(text, "%x\n", sum[:])
 }
 
 // current returns what the file says.

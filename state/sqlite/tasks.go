@@ -29,9 +29,14 @@ func fromMicros(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
-// saveTask writes a task. What never changes is left alone: each index that is touched
-// is a page more to write.
-func saveTask(c *sqldb.Conn, t journal.Task) error {
+// saveTask writes a task that was another before. What does not change is left alone:
+// each index that is touched is a page more to write.
+func saveTask(c *sqldb.Conn, was, t journal.Task) error {
+	was.LastSeq, was.Updated, was.ExpiresAt, was.Until = t.LastSeq, t.Updated, t.ExpiresAt, t.Until
+	if was == t { // as with most entries
+		return c.Exec("UPDATE tasks SET last_seq = ?, updated = ?, expires = ?, until = ? WHERE first_seq = ?",
+			t.LastSeq, micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.FirstSeq)
+	}
 	return c.Exec("INSERT INTO tasks ("+taskColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+
 		"ON CONFLICT (first_seq) DO UPDATE SET last_seq = excluded.last_seq, task = excluded.task, owner = excluded.owner, state = excluded.state, "+
 		"authority = excluded.authority, session = excluded.session, name = excluded.name, user = excluded.user, "+

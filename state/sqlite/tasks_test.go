@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -197,4 +198,23 @@ func TestTasksAreSeenAsNoted(t *testing.T) {
 			t.Errorf("Tasks() = %+v, %v", tasks, err)
 		}
 	})
+}
+
+// An entry that changes nothing of its task but when that was last told of writes two
+// pages: its own, and its task's, without any index.
+func TestEntryTouchesNoIndex(t *testing.T) {
+	j := open(t, sqlite.Options{Dir: stateDir(t)})
+	add(t, j, life("a")[:3]...)
+	size := func() int64 {
+		info, err := os.Stat(j.Path() + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	add(t, j, life("a")[3])
+	if pages := (size() - before) / (4096 + 24); pages != 2 {
+		t.Errorf("%d pages were written, want 2", pages)
+	}
 }

@@ -16,7 +16,7 @@ func (j *Journal) alone(do func(*sqldb.Conn) error) (err error) {
 	if j.head == nil { // in memory
 		return j.with(context.Background(), do)
 	}
-	if err := j.files.check(); err != nil {
+	if err := j.files[:3].check(); err != nil { // what SQLite writes to; the others afterwards
 		return err
 	}
 	// SQLite's own lock would do. But it is polled for in steps of milliseconds, and the
@@ -138,4 +138,4 @@ func (r *rows) Task(run string) (journal.Task, error) {
 }
 
 // Save implements [journal.Rows].
-func (r *rows) Save(t journal.Task) error { return saveTask(r.c, t) }
+func (r *rows) Save(was, t journal.Task) error { return saveTask(r.c, was, t) }
