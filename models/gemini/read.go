@@ -3,11 +3,13 @@ package gemini
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/genai"
 
@@ -28,8 +30,8 @@ type reading struct {
 
 // write is a [provider.Keep].Write. An error of Google's is a [genai.APIError].
 func (r *reading) write(b, value []byte) ([]byte, error) {
-	var in members
-	if strictjson.Unmarshal(value, &in) != nil {
+	in, err := strictjson.Object(value)
+	if err != nil {
 		return nil, provider.ErrUnreadable
 	}
 	if said := in["error"]; len(said) > 0 && said.Kind() != 'n' {
@@ -53,7 +55,7 @@ func (r *reading) write(b, value []byte) ([]byte, error) {
 		}
 		put(in, "candidates", candidates)
 	}
-	out, err := json.Marshal(fit[genai.GenerateContentResponse](in, "candidates"))
+	out, err := marshal(fit[genai.GenerateContentResponse](in, "candidates"))
 	if err != nil {
 		return nil, provider.ErrUnreadable
 	}
@@ -73,7 +75,7 @@ func readCandidate(c members) {
 				if args := call["args"]; args != nil {
 					put(call, "args", marked(provider.Arguments(string(args))))
 				}
-				put(p, "functionCall", fit[genai.FunctionCall](call, "name"))
+				put(p, "functionCall", fit[genai.FunctionCall](call, "name", "args"))
 			}
 			fit[genai.Part](p, "text", "functionCall")
 		}
@@ -91,17 +93,28 @@ func readCandidate(c members) {
 
 // put sets a member to v, which marshals.
 func put(m members, name string, v any) {
-	if b, err := json.Marshal(v); err == nil {
+	if b, err := marshal(v); err == nil {
 		m[name] = b
 	}
 }
 
+// marshal is faster than that of encoding/json, which scans what is raw byte by byte.
+func marshal(v any) ([]byte, error) { return jsonv2.Marshal(v, jsonv2.FormatNilMapAsNull(true)) }
+
 // fit leaves out of m what a T has in another type, and returns it. An answer is as
 // good without, except for what is needed.
 func fit[T any](m members, needed ...string) members {
-	for name, v := range m {
-		one, err := json.Marshal(members{name: v})
-		if !slices.Contains(needed, name) && (err != nil || json.Unmarshal(one, new(T)) != nil) {
+	fits := func(some members) bool {
+		b, err := marshal(some)
+		return err == nil && json.Unmarshal(b, new(T)) == nil
+	}
+	rest := maps.Clone(m)
+	maps.DeleteFunc(rest, func(name string, _ jsontext.Value) bool { return slices.Contains(needed, name) })
+	if len(rest) == 0 || fits(rest) {
+		return m
+	}
+	for name, v := range rest {
+		if !fits(members{name: v}) {
 			delete(m, name)
 		}
 	}
