@@ -31,14 +31,27 @@ func Acquire(ctx context.Context, detail rar.Detail) (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := s.acquire(ctx, keyOf(Origin{}, d), d, true)
-	if err == nil {
-		err = s.use(ctx, g)
+	for {
+		g, err := s.acquire(ctx, keyOf(Origin{}, d), d, true)
+		if err == nil {
+			err = s.use(ctx, g)
+		}
+		if errors.Is(err, errUsedUp) {
+			continue // by others, since it was found
+		}
+		if err != nil {
+			return nil, err
+		}
+		return g, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return g, nil
+}
+
+// errUsedUp: a grant was sent with as many requests as [Config.GrantUses] allows.
+var errUsedUp = errors.New("jit: the grant is used up")
+
+// usedUp reports whether a grant is to be asked for anew.
+func (e *Engine) usedUp(g *Grant) bool {
+	return e.cfg.GrantUses > 0 && g.issue.uses.Load() >= int64(e.cfg.GrantUses)
 }
 
 // checkCeiling returns what to ask for when the API at origin demands d, and which
@@ -165,12 +178,22 @@ type issue struct {
 	entry    Entry
 	mu       sync.Mutex
 	recorded atomic.Bool
+	uses     atomic.Int64 // requests, where they are bounded
 }
 
 // use records that a grant is used, and how, before it is: an unrecorded token is never
 // used. What stands before an effect takes the issue of its token with it. A grant that
 // cannot be recorded is given back.
 func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
+	e := s.task.engine
+	if g != nil && e.cfg.GrantUses > 0 && g.issue.uses.Add(1) > int64(e.cfg.GrantUses) {
+		return errUsedUp
+	}
+	return s.record(ctx, g, how...)
+}
+
+// record is use, but for the bound.
+func (s *scope) record(ctx context.Context, g *Grant, how ...Entry) error {
 	e := s.task.engine
 	if g == nil || g.issue.recorded.Load() {
 		if len(how) == 0 {
@@ -181,7 +204,7 @@ func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
 	g.issue.mu.Lock()
 	defer g.issue.mu.Unlock()
 	if g.issue.recorded.Load() { // by another call
-		return s.use(ctx, nil, how...)
+		return s.record(ctx, nil, how...)
 	}
 	if err := e.record(ctx, append([]Entry{g.issue.entry}, how...)...); err != nil {
 		s.task.grants.drop(g)

@@ -47,6 +47,13 @@ func (a *attempt) roundTrip() (*http.Response, error) {
 	limit := a.s.task.engine.cfg.MaxEscalations
 	for try := 0; ; try++ {
 		resp, err := a.send(grant)
+		if errors.Is(err, errUsedUp) { // by others, since it was found
+			if grant, err = a.s.acquire(a.req.Context(), grant.key, grant.covers, true); err != nil {
+				return nil, err
+			}
+			try--
+			continue
+		}
 		if err != nil || !refused(resp) {
 			return resp, err
 		}

@@ -68,6 +68,11 @@ type Config struct {
 	// repeated. 0 means 3.
 	MaxEscalations int
 
+	// GrantUses bounds how many requests one grant is sent with, each [Acquire] being one:
+	// after that it is asked for anew. 0 is no bound. A grant never outlives the process
+	// that it was issued to, so nobody else has to count.
+	GrantUses int
+
 	// Attempts bounds how often one request is sent in all, because its answer was
 	// lost. 0 means 4; with 1 nothing is sent again.
 	Attempts int
@@ -139,8 +144,8 @@ func New(cfg Config) (*Engine, error) {
 			return nil, fmt.Errorf("jit: config: %s is negative", d.name)
 		}
 	}
-	if cfg.MaxEscalations < 0 || cfg.Attempts < 0 {
-		return nil, errors.New("jit: config: MaxEscalations or Attempts is negative")
+	if cfg.MaxEscalations < 0 || cfg.Attempts < 0 || cfg.GrantUses < 0 {
+		return nil, errors.New("jit: config: MaxEscalations, Attempts or GrantUses is negative")
 	}
 	if cfg.TTL%time.Second != 0 {
 		return nil, errors.New("jit: config: TTL is not a whole number of seconds")

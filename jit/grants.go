@@ -238,7 +238,7 @@ func (s *grants) covering(key grantKey, need rar.Checked, call *scope) *Grant {
 	s.mu.Unlock()
 	now := time.Now()
 	for _, g := range near {
-		if !g.liveAt(now) || g.key.any() != key && s.engine.cfg.Rules.Within(need, g.covers) != nil {
+		if !g.liveAt(now) || s.engine.usedUp(g) || g.key.any() != key && s.engine.cfg.Rules.Within(need, g.covers) != nil {
 			continue
 		}
 		if _, err := s.engine.within(g.covers, call.ceiling()); err == nil {
@@ -269,7 +269,7 @@ func (s *grants) lastServed(exact kind, call *scope) *Grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last, ok := s.served[exact]
-	if !ok || !last.grant.Live() || !last.grant.serves(call) || !slices.EqualFunc(last.ceiling, call.call.Ceiling, identical) {
+	if !ok || !last.grant.Live() || s.engine.usedUp(last.grant) || !last.grant.serves(call) || !slices.EqualFunc(last.ceiling, call.call.Ceiling, identical) {
 		return nil
 	}
 	return last.grant

@@ -43,6 +43,7 @@ const (
 	EntryCallSent       EntryKind = "call_sent"       // announces a request that may change something
 	EntryCallReturned   EntryKind = "call_returned"   // notes its outcome; reports one that is not known
 	EntryCallEnded      EntryKind = "call_ended"      // notes what the caller made of the call
+	EntryUsage          EntryKind = "usage"           // reports what a call of a model used, before the next one
 	EntryTaskSuspended  EntryKind = "task_suspended"  // announces that nobody works on the task until ExpiresAt
 	EntryTaskResumed    EntryKind = "task_resumed"    // announces that a process works on it again, see Rereader
 	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
@@ -79,6 +80,8 @@ type Entry struct {
 	ExpiresAt      time.Time // with task_completed: when the last token ends that could not be revoked; zero when all were
 	TokenHash      string    // keyed hash of the token, see Config.TokenHashKey
 	Method, URL    string    // URL without query
+	Model          string    // with usage, and how many tokens it counted
+	Prompt, Output int
 	HTTPStatus     int
 	Outcome        Outcome // of a request that may change something
 	Result         string  // what the caller made of the call, such as "ok" or "denied"

@@ -187,12 +187,15 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 }
 
 // Inherit takes over what calls came to that were made before, in a process that is gone,
-// from what [Engine.Calls] has of them: an effect that was sent is not sent again. Observers
+// from what [Engine.Calls] has of them: an effect that was sent is not sent again, and what
+// models used counts. Observers
 // are told again how the calls ended, what was blocked, and what is in doubt.
 func (t *Task) Inherit(calls []Entry) {
 	for _, e := range calls {
 		about := About{Time: e.Time, TaskID: e.TaskID, CallID: e.CallID, Tool: e.Tool}
 		switch {
+		case e.Kind == EntryUsage:
+			t.models.add(Usage{e.Model, e.Prompt, e.Output})
 		case e.Kind == EntryBlocked && e.Detail != nil:
 			t.emit(Blocked{About: about, Demanded: *e.Detail, Reason: e.Error})
 		case e.Kind == EntryCallEnded && CallStatus(e.Result) != CallPending:
@@ -211,7 +214,7 @@ func (t *Task) Inherit(calls []Entry) {
 }
 
 // Calls returns what the journal has about the calls that were made for a session since a
-// moment, in order; nil where it cannot be read back. What came before, such as under a
+// moment, and about what models used, in order; nil where it cannot be read back. What came before, such as under a
 // session of the same name that was deleted, is left out.
 func (e *Engine) Calls(ctx context.Context, session string, since time.Time) (calls []Entry, err error) {
 	journal, ok := e.cfg.Journal.(Rereader)
@@ -224,7 +227,7 @@ func (e *Engine) Calls(ctx context.Context, session string, since time.Time) (ca
 		if made, err = journal.Entries(ctx, run); err != nil {
 			break
 		}
-		made = slices.DeleteFunc(made, func(e Entry) bool { return e.CallID == "" })
+		made = slices.DeleteFunc(made, func(e Entry) bool { return e.CallID == "" && e.Kind != EntryUsage })
 		all := len(made)
 		made = slices.DeleteFunc(made, func(e Entry) bool { return e.Time.Before(since) })
 		calls = append(made, calls...)

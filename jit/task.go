@@ -32,6 +32,7 @@ type Task struct {
 	calls      atomic.Int64  // counts the calls without a name of their own
 	logsIn     atomic.Bool   // a person logs in for it, see [Discoverer]
 
+	models    models
 	secrets   secret.Scrubber
 	grants    *grants
 	requests  *requests

@@ -84,6 +84,9 @@ func (g *Gate) Recall(t tool.Tool, args, response map[string]any) {
 	g.returned(t.Name(), *plan.Aim, response)
 }
 
+// Count adds a call of an earlier run of which nothing else is known.
+func (g *Gate) Count(tool string, args map[string]any) { g.talk.Counted(tool, args) }
+
 // Resumed says that a call was let through before, and is gone on with.
 func (g *Gate) Resumed(tool string, args map[string]any) { g.talk.Allowed(tool, args) }
 

@@ -16,18 +16,15 @@ import (
 // Parse reads a policy file: YAML, strictly. tools are the tools that it may be about,
 // and the names of their arguments. Its error names every mistake, with its line.
 func Parse(text []byte, tools map[string][]string) (*Policy, error) {
-	if len(text) > MaxBytes {
-		return nil, fmt.Errorf("policy: larger than %d bytes", MaxBytes)
+	root, err := document(text, "policy")
+	if err != nil {
+		return nil, err
 	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	r := &reader{policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}, later: map[string][]use{}}, known: tools}
-	if len(root.Content) != 1 {
+	r := &reader{file: "policy", policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}, later: map[string][]use{}}, known: tools}
+	if root == nil {
 		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
 	}
-	r.members(root.Content[0], "the file", map[string]func(*yaml.Node){"tools": r.tools})
+	r.members(root, "the file", map[string]func(*yaml.Node){"tools": r.tools, "budgets": r.budgets})
 	if err := errors.Join(r.errs...); err != nil {
 		return nil, err
 	}
@@ -36,13 +33,14 @@ func Parse(text []byte, tools map[string][]string) (*Policy, error) {
 
 // A reader reads the tree and goes on after a mistake.
 type reader struct {
+	file   string // what it reads
 	policy *Policy
 	known  map[string][]string // the arguments of each tool
 	errs   []error
 }
 
 func (r *reader) fail(n *yaml.Node, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("policy, line %d: %s", n.Line, fmt.Sprintf(format, args...)))
+	r.errs = append(r.errs, fmt.Errorf("%s, line %d: %s", r.file, n.Line, fmt.Sprintf(format, args...)))
 }
 
 // pairs calls each for the members of a mapping, and refuses what YAML has beside

@@ -11,6 +11,7 @@
 //
 // Each ceiling is one authorization detail, compared as exactly as the tool's own, or
 // OAuth scopes, of which a call may ask for any: scopes: [documents:read, documents:list].
+// Beside tools, budgets bound a whole run ([Budgets]).
 // {api} is the base URL of the tool's API; any other name in braces is an argument
 // of the call. The model chooses arguments: a placeholder says that whatever it
 // chooses may be asked for.
@@ -47,6 +48,8 @@ type Policy struct {
 	tools map[string][]rar.Detail // with their placeholders
 	aims  map[string][]func(*Aim) // what is changed of a tool's own
 	later map[string][]use        // of tools that are not known yet
+
+	budgets Budgets
 }
 
 // A use is a tool or an argument that stands in the file.
@@ -67,7 +70,7 @@ func (p *Policy) Check(prefix string, tools map[string][]string) error {
 	if p == nil {
 		return nil
 	}
-	r := reader{policy: &Policy{}, known: tools}
+	r := reader{file: "policy", policy: &Policy{}, known: tools}
 	for _, tool := range slices.Sorted(maps.Keys(p.later)) {
 		if strings.HasPrefix(tool, prefix) && tool != prefix {
 			for _, u := range p.later[tool] {

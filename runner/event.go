@@ -156,6 +156,7 @@ const (
 	// LoginRequired: an API wants another login of the user, which no decision replaces.
 	LoginRequired Outcome = "login_required"
 	Pending       Outcome = "pending"     // a call waits for a person
+	Spent         Outcome = "spent"       // the models used what the budget allows, see [Budget]
 	Interrupted   Outcome = "interrupted" // the context was cancelled before the run was over
 	// InDoubt: the answer to a call that may change something was lost, so nobody
 	// knows whether it took effect.

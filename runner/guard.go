@@ -62,7 +62,7 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 				r.counts.models.Store(int64(limit)) // what was made, not what was refused
 				return nil, fmt.Errorf("%w (%d)", ErrModelCalls, limit)
 			}
-			return nil, nil
+			return nil, r.afford(ctx.AgentName(), req.Model)
 		},
 		AfterModelCallback: func(ctx adk.Context, resp *model.LLMResponse, _ error) (*model.LLMResponse, error) {
 			r := runOf(ctx)
@@ -72,6 +72,9 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 			resp.Content = withoutNUL(resp.Content)
 			if resp.Partial {
 				return nil, nil
+			}
+			if err := r.spend(ctx, resp); err != nil {
+				return nil, err
 			}
 			resp.Content = r.ids.unique(resp.Content)
 			return nil, r.calls.thinks(resp.Content)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 )
 
@@ -24,6 +25,7 @@ type Refusal struct {
 type naming struct {
 	gate   *jitmw.Gate
 	past   []*session.Event      // of earlier runs
+	older  []jit.Entry           // calls of runs of which not all is in past
 	sent   []*genai.FunctionCall // calls of the turn that is gone on with, which a process that is gone had sent
 	recall sync.Once
 
@@ -37,10 +39,13 @@ const unsaid = "jitagent_unsaid"
 // hear takes in what the person said, in earlier runs and in this one. Only events of
 // the user's, and of them only texts, are theirs.
 func (n *naming) hear(message *genai.Content) {
+	n.message = texts(message)
+	if n.gate == nil {
+		return
+	}
 	for _, ev := range n.past {
 		n.say(Said(ev))
 	}
-	n.message = texts(message)
 	n.say(n.message)
 }
 
@@ -105,6 +110,17 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 				}
 			}
 		}
+		shown := map[string]bool{}
+		for c := range made {
+			shown[c.id] = true
+		}
+		for _, e := range n.older {
+			if e.Kind == jit.EntryCall && !shown[e.CallID] {
+				var args map[string]any
+				_ = json.Unmarshal(e.Args, &args) // what is cut to its size has none
+				n.gate.Count(e.Tool, args)
+			}
+		}
 		for _, ev := range n.past {
 			n.gate.Task(ev.InvocationID)
 			for _, fr := range parts(ev) {
@@ -117,7 +133,7 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 			}
 		}
 		n.gate.Task(invocation)
-		n.past = nil
+		n.past, n.older = nil, nil
 		for _, fc := range n.sent {
 			n.gate.Resumed(fc.Name, fc.Args)
 		}

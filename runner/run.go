@@ -86,6 +86,7 @@ type run struct {
 
 	start   time.Time
 	counts  counts
+	asking  sync.Map // the model that an agent asks, by its name, where a budget holds
 	ids     callIDs
 	calls   calls
 	outcome *tally
@@ -141,6 +142,9 @@ func (r *run) drive(ctx context.Context) {
 	outcome := r.outcome.decide(err)
 	if errors.Is(err, jit.ErrPending) {
 		outcome = Pending
+	}
+	if outcome == Failed && errors.Is(err, ErrBudget) {
+		outcome = Spent
 	}
 	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {
 		outcome = Interrupted
@@ -344,9 +348,9 @@ func (r *run) talk(ctx context.Context) error {
 	ctx = jit.NewContext(ctx, r.task)
 	if !r.r.cfg.AllowUnnamed {
 		r.naming.gate = &jitmw.Gate{Ask: r.r.cfg.Ask, Later: r.r.cfg.Unattended == UnattendedSuspend}
-		r.naming.hear(r.content)
 		ctx = r.naming.gate.NewContext(ctx)
 	}
+	r.naming.hear(r.content)
 	ctx = context.WithValue(ctx, runKey{}, r)
 	ctx = platform.WithTaskRunner(ctx, r.tools)
 	cfg := adk.RunConfig{}

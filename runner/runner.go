@@ -101,6 +101,8 @@ type Config struct {
 	// and cannot be. "" leaves one that waits for a decision to Suspensions, and refuses one
 	// that nobody named. To have both refused, leave it and set [jit.Config.DenyPending].
 	Unattended Unattended
+	// Budget bounds what the run's models use.
+	Budget Budget
 	// Stream asks the model for its answer in pieces.
 	Stream bool
 	Limits Limits

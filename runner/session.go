@@ -52,6 +52,9 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 		if err == nil {
 			r.naming.past = eventsOf(got.Session)
 			history, err = kept(got.Session), r.mend(ctx, got.Session)
+			if err == nil && history != keptAll && !cfg.AllowUnnamed { // what is not shown counts, too
+				r.naming.older, err = cfg.Engine.Calls(ctx, id, time.Time{})
+			}
 			if got.Session.Events().Len() == len(r.naming.past) { // otherwise the store knows better
 				r.read = got
 			}

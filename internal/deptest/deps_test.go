@@ -84,7 +84,7 @@ var allowed = map[string][]string{
 	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
 	"tools/mcp":     {"dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
-	"runner":        {"jitmw", "jit", "internal/strictjson", "internal/peer"},
+	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/serve", "internal/strictjson", "runner", "secret"},
 
@@ -116,7 +116,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "jit", "jitmw", "models", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",

@@ -23,6 +23,8 @@ func (t *teller) ofTask(r journal.Record) bool {
 		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
 	case jit.EntryTaskSuspended:
 		s.Label, s.Tone, s.Text = "suspended", Warn, fmt.Sprintf("Left to wait for a decision%s: its tokens were dropped%s, and no process worked on it.", t.until(", at the latest until ", r.ExpiresAt), revoked(r))
+	case jit.EntryUsage:
+		s.Label, s.Text = "model", fmt.Sprintf("The model %s counted %s of prompt and %d of answer.", ident(r.Model), plain.Count(r.Prompt, "token"), r.Output)
 	case jit.EntryTaskResumed:
 		s.Label, s.Text = "resumed", "Taken up again: what was asked for is waited for as before."
 	case jit.EntryTaskCompleting:

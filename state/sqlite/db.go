@@ -100,7 +100,7 @@ DROP TABLE tasks;
 ALTER TABLE runs RENAME TO tasks;
 CREATE INDEX tasks_task ON tasks (task) WHERE task <> '';
 CREATE INDEX tasks_unsettled ON tasks (owner) WHERE state NOT IN ('completed', 'expired');`, `
--- Entries may name a trace, and nothing else changes.
+-- Entries may name a trace, and say what a model used; nothing else changes.
 SELECT 1;`}
 }
 

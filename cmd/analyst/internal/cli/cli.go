@@ -23,6 +23,7 @@ const (
 	ExitDenied      = 4
 	ExitLogin       = 5
 	ExitUnattended  = 6
+	ExitSpent       = 7
 	ExitPending     = 8
 	ExitInDoubt     = 9
 	ExitHangup      = 129 // the terminal was closed

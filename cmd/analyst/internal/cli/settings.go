@@ -37,6 +37,7 @@ const (
 	EnvAPIIdempotent = "ANALYST_API_IDEMPOTENT"
 	EnvAPISearch     = "ANALYST_API_SEARCH"
 	EnvPolicy        = "ANALYST_POLICY"
+	EnvPrices        = "ANALYST_PRICES"
 	EnvDPoP          = "ANALYST_DPOP"
 )
 

@@ -68,6 +68,9 @@ func (s *summary) exit(ctx context.Context) error {
 	if s.finished.Outcome == runner.Interrupted {
 		return cli.Interrupted(ctx)
 	}
+	if s.finished.Outcome == runner.Spent {
+		return cli.Endf(cli.ExitSpent, "ask for less, or raise it in the file that --policy names (docs/ceilings.md)", "%w", s.err)
+	}
 	if s.finished.Outcome == runner.Pending {
 		return s.waiting()
 	}

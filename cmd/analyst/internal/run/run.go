@@ -32,6 +32,7 @@ import (
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
@@ -59,6 +60,8 @@ type options struct {
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
 	stream, ephemeral  bool
+	prices             string // the file of them
+	priced             map[string]policy.Price
 	reviewer           string // the file of a token
 	unattended         string // what becomes of what a person would be asked; "" where that is not said
 	json, quiet, debug bool
@@ -76,7 +79,8 @@ are no words, standard input is read. At a terminal the answer is shown as it
 is made, unless --stream=false.
 
 Exit codes: 0 done, 1 failed, 2 usage, 4 authority denied, 5 a login is
-required, 6 a person would have to be asked (--unattended=fail), 8 waiting for a person, 9 in doubt: nobody knows whether a call took
+required, 6 a person would have to be asked (--unattended=fail), 7 the budget is
+spent, 8 waiting for a person, 9 in doubt: nobody knows whether a call took
 effect, 129 the terminal was closed, 130 interrupted, 141 nobody reads stdout
 any more.`,
 		Example: `  analyst run "Summarize doc_9982, and create a report titled 'Q4 Analysis'."
@@ -112,6 +116,8 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	flags.Lookup("wait").DefValue = ""
 	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take, with the time that a person takes to decide")
+	flags.StringVar(&o.prices, "prices", "", "`FILE` of what models cost, for a policy that bounds money ("+cli.EnvPrices+"; see docs/ceilings.md)")
+	cli.Complete(cmd, "prices", cli.Files)
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
@@ -156,7 +162,11 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	case o.timeout <= 0:
 		err = cli.Usagef("--timeout must be positive")
 	default:
-		return o.Resolve(p.Getenv, o.toolkit)
+		s, err := o.Resolve(p.Getenv, o.toolkit)
+		if err == nil {
+			err = o.readPrices(p, s)
+		}
+		return s, err
 	}
 	return cli.Settings{}, err
 }
@@ -362,7 +372,7 @@ func (o options) engine(s cli.Settings, authority cli.Authority, state *runState
 		authority = passing{authority}
 	}
 	engine, err := jit.New(jit.Config{
-		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, DenyPending: o.unattended == deny, Logger: logger,
+		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, DenyPending: o.unattended == deny, GrantUses: s.Policy.Budgets().GrantUses, Logger: logger,
 		Journal: failpoints.Journal(state), TokenHashKey: []byte(state.TokenHashKey().Reveal()),
 	})
 	if err != nil {
@@ -386,7 +396,7 @@ func (o options) assemble(s cli.Settings, engine *jit.Engine, servers *mcp.Set, 
 	}
 	cfg := runner.Config{
 		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
-		Names: agent.Named,
+		Names: agent.Named, Budget: o.budget(s, llm),
 	}
 	if o.unattended != deny { // which is the engine's, and what a call that nobody named is without
 		cfg.Unattended = runner.Unattended(o.unattended)
