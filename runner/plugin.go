@@ -171,7 +171,11 @@ type invocations struct {
 // A conversation takes one invocation at a time.
 type conversation struct{ app, user, session string }
 
-// String names it for the journal: sessions of different users may have one id.
+// SessionName is how the journal names a session where those of different users may have
+// one id: with [NewPlugin], and with [Config.ManyUsers].
+func SessionName(app, user, session string) string { return conversation{app, user, session}.String() }
+
+// String names it for the journal.
 func (c conversation) String() string {
 	return url.PathEscape(c.app) + "/" + url.PathEscape(c.user) + "/" + url.PathEscape(c.session)
 }

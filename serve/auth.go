@@ -57,9 +57,9 @@ func (s *server) request(user Principal) bool {
 	return s.usage.of(user.ID, s.Limits.PerMinute).rate.Allow()
 }
 
-// begin lets a run of a user begin, and returns what is called at its end; nil where too
+// enter lets a run of a user begin, and returns what is called at its end; nil where too
 // many are under way.
-func (s *server) begin(user Principal) (end func()) {
+func (s *server) enter(user Principal) (end func()) {
 	u := &s.usage
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -152,7 +152,7 @@ func signInPage(w http.ResponseWriter, _ *http.Request) { showSignIn(w, http.Sta
 func showSignIn(w http.ResponseWriter, status int, problem string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	h.Set("Content-Security-Policy", strict)
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

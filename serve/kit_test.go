@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
@@ -11,20 +12,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/plugin"
 	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
+	"github.com/jitagent/jitagent/state/approval"
+	states "github.com/jitagent/jitagent/state/session"
+	"github.com/jitagent/jitagent/state/sqlite"
+	"github.com/jitagent/jitagent/tools"
 )
 
 const name = "protected_data_analyst"
@@ -36,14 +45,91 @@ type app struct {
 	sessions  session.Service
 	config    func(*serve.Config)
 	url       string
+
+	mu      sync.Mutex
+	decided map[string]jit.Status // of requests by their ids; a person decides about all
+}
+
+// document is what the tool reads.
+type document struct {
+	ID string `json:"id"`
+}
+
+func (d document) detail() rar.Detail {
+	return rar.Detail{Type: "file_access", Actions: []string{"read"}, Identifier: d.ID}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// stateDir is a directory as the program makes one.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// fake returns an authority at which a person decides about every request.
+func (a *app) fake() *fake.Authority {
+	a.decided = map[string]jit.Status{}
+	look := func(id string) jit.Decision {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if id == "" {
+			id = fmt.Sprintf("jit_%d", len(a.decided)+1)
+			a.decided[id] = jit.StatusPending
+		}
+		return jit.Decision{RequestID: id, Status: a.decided[id], Risk: "high", ExpiresAt: time.Now().Add(time.Hour)}
+	}
+	return &fake.Authority{
+		Decide: func(jit.Request) (jit.Decision, error) { return look(""), nil },
+		Look:   func(id string, _ int) (jit.Decision, error) { return look(id), nil },
+	}
+}
+
+// Pending implements [approval.Decider].
+func (a *app) Pending(context.Context) (list []approval.Request, more bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, status := range a.decided {
+		if status == jit.StatusPending {
+			list = append(list, approval.Request{ID: id, Tool: "read"})
+		}
+	}
+	return list, false, nil
+}
+
+// Decide implements [approval.Decider].
+func (a *app) Decide(_ context.Context, id string, d approval.Decision) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.decided[id] = jit.StatusDenied
+	if d.Approve {
+		a.decided[id] = jit.StatusApproved
+	}
+	return nil
 }
 
 // Name implements [model.LLM].
 func (*app) Name() string { return "model" }
 
-// GenerateContent implements [model.LLM].
-func (a *app) GenerateContent(ctx context.Context, _ *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
+// GenerateContent implements [model.LLM]: it reads the document that it is told to, and
+// says its answer to anything else.
+func (a *app) GenerateContent(ctx context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
+		last := req.Contents[len(req.Contents)-1].Parts[0]
+		if id, ok := strings.CutPrefix(last.Text, "read "); ok {
+			call := genai.NewPartFromFunctionCall("read", map[string]any{"id": id})
+			yield(&model.LLMResponse{Content: genai.NewContentFromParts([]*genai.Part{call}, genai.RoleModel), TurnComplete: true}, nil)
+			return
+		}
 		yield(&model.LLMResponse{Content: genai.NewContentFromText(a.answers(ctx), genai.RoleModel), TurnComplete: true}, nil)
 	}
 }
@@ -54,25 +140,33 @@ func (a *app) handler(t *testing.T) http.Handler {
 	if a.answers == nil {
 		a.answers = func(context.Context) string { return "done" }
 	}
-	a.authority, a.sessions = &fake.Authority{}, session.InMemoryService()
-	engine, err := jit.New(jit.Config{Authority: a.authority})
+	store, err := states.Open(t.Context(), stateDir(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := agent.New(agent.Config{Model: a})
+	t.Cleanup(func() { _ = store.Close() })
+	journal, err := sqlite.Memory(t.Context(), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	agents := adk.NewSingleLoader(root)
-	guard, err := runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions})
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { _ = journal.Close() })
+	a.authority, a.sessions = a.fake(), store
+	engine := must(jit.New(jit.Config{Authority: a.authority, Journal: journal}))
+	read := must(tools.New(tools.Spec[document]{
+		Name: "read", Description: "reads", Ceiling: func(d document) []rar.Detail { return []rar.Detail{d.detail()} },
+	}, func(ctx tools.Context, d document) (map[string]any, error) {
+		_, err := jit.Acquire(ctx, d.detail())
+		return map[string]any{"text": "the text of " + d.ID}, err
+	}))
+	root := must(agent.New(agent.Config{Model: a, Tools: []tool.Tool{read}}))
+	agents, runs := adk.NewSingleLoader(root), runner.LocalRuns()
+	guard := must(runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions, Suspensions: store, Runs: runs, AllowUnnamed: true}))
+	again := must(runner.New(runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}))
+	users := must(serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers"))))
+	cfg := serve.Config{
+		Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users, Resume: map[string]*runner.Runner{name: again}, Journal: journal,
+		Decider: a, Approvers: []string{"reviewers"},
 	}
-	users, err := serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := serve.Config{Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users}
 	if a.config != nil {
 		a.config(&cfg)
 	}

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/runner"
 )
 
 // A place is a conversation, or a user's conversations where its session is "".
@@ -46,6 +47,8 @@ func (s *server) routes(mux *http.ServeMux) {
 		"GET " + sessions + "/{session}":    s.show,
 		"POST " + sessions + "/{session}":   s.create,
 		"DELETE " + sessions + "/{session}": s.remove,
+
+		"POST " + sessions + "/{session}/resume": s.resume, // which ADK has not
 	} {
 		mux.Handle(pattern, s.failing(func(w http.ResponseWriter, r *http.Request) error {
 			at, err := s.place(r, r.PathValue("app"), r.PathValue("user"), r.PathValue("session"))
@@ -130,6 +133,10 @@ type wireEvent struct {
 }
 
 func wired(ev *session.Event) wireEvent {
+	if runner.WaitingIn(ev) != nil { // it is whole, and not stored
+		whole := *ev
+		whole.Partial, ev = false, &whole
+	}
 	return wireEvent{ev, float64(ev.Timestamp.UnixMicro()) / 1e6}
 }
 
@@ -206,10 +213,14 @@ func (s *server) remove(w http.ResponseWriter, r *http.Request, at place) error 
 	if _, err := s.find(r, at); err != nil {
 		return err
 	}
+	if again := s.Resume[at.app]; again != nil { // what it was granted is given back
+		if err := again.Drop(r.Context(), runner.Input{User: at.user, Session: at.session}); err != nil && !errors.Is(err, runner.ErrNothingToResume) {
+			return worded(err)
+		}
+	}
 	if err := s.Sessions.Delete(r.Context(), &session.DeleteRequest{AppName: at.app, UserID: at.user, SessionID: at.session}); err != nil {
 		return err
 	}
-	answer(w, nil)
 	return nil
 }
 

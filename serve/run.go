@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
 
 	adk "google.golang.org/adk/v2/agent"
 	adkrunner "google.golang.org/adk/v2/runner"
+	"google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 )
 
@@ -59,7 +62,8 @@ func (m message) content() (*genai.Content, error) {
 	return c, nil
 }
 
-// run answers a message: with all events at once, or with each as it comes.
+// run answers a message: with all events at once, or with each as it comes. What waited in
+// the session is gone on with first, and its events are told before those of the message.
 func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	var m message
 	if err := decode(r, &m); err != nil {
@@ -79,23 +83,18 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	if err := ownState(m.State); err != nil {
 		return err
 	}
-	if _, err := s.find(r, at); err != nil {
+	ctx, end, err := s.begin(w, r)
+	if err != nil {
 		return err
-	}
-	user, _ := User(r.Context())
-	end := s.begin(user)
-	if end == nil {
-		w.Header().Set("Retry-After", "10")
-		return refuse(http.StatusTooManyRequests, "too many messages are being answered")
 	}
 	defer end()
-	// The server's own bounds are those of short answers.
-	control := http.NewResponseController(w)
-	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(s.Limits.Wall))); err != nil {
+	before, waiting, err := s.goOn(ctx, r, at)
+	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.Limits.Wall)
-	defer cancel()
+	if len(waiting) > 0 {
+		return refuse(http.StatusConflict, "the message was not said: the session waits for a person's decision")
+	}
 	cfg, options := adk.RunConfig{}, []adkrunner.RunOption(nil)
 	if m.Streaming {
 		cfg.StreamingMode = adk.StreamingModeSSE
@@ -104,35 +103,104 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 		options = append(options, adkrunner.WithStateDelta(m.State))
 	}
 	events := s.runners[at.app].Run(ctx, at.user, at.session, content, cfg, options...)
-	if !strings.HasSuffix(r.URL.Path, "_sse") {
-		all := []wireEvent{}
-		for ev, err := range events {
-			if err != nil {
-				return worded(err)
-			}
-			all = append(all, wired(ev))
-		}
-		answer(w, all)
-		return nil
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no")
-	if err := control.Flush(); err != nil {
-		return err
+	if strings.HasSuffix(r.URL.Path, "_sse") {
+		return s.stream(w, r, before, events)
 	}
 	for ev, err := range events {
-		name, value := "", any(nil)
 		if err != nil {
-			name, value = "event: error\n", map[string]string{"error": s.told(r, worded(err)).text}
-		} else {
-			value = wired(ev)
+			return worded(err)
 		}
-		text, err := json.Marshal(value)
+		before = append(before, wired(ev))
+	}
+	answer(w, before)
+	return nil
+}
+
+// resume goes on with a session that waits, without a message.
+func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error {
+	ctx, end, err := s.begin(w, r)
+	if err != nil {
+		return err
+	}
+	defer end()
+	events, waiting, err := s.goOn(ctx, r, at)
+	if err != nil {
+		return err
+	}
+	answer(w, map[string]any{"events": events, "waiting": waiting})
+	return nil
+}
+
+// begin lets a run begin, with a context that lasts as long as it may take.
+func (s *server) begin(w http.ResponseWriter, r *http.Request) (_ context.Context, end func(), err error) {
+	user, _ := User(r.Context())
+	free := s.enter(user)
+	if free == nil {
+		w.Header().Set("Retry-After", "10")
+		return nil, nil, refuse(http.StatusTooManyRequests, "too many messages are being answered")
+	}
+	// The server's own bounds are those of short answers.
+	control := http.NewResponseController(w)
+	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(s.Limits.Wall))); err != nil {
+		free()
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.Limits.Wall)
+	return ctx, func() { cancel(); free() }, nil
+}
+
+// goOn goes on with a session that waits, and returns its new events and what still waits.
+func (s *server) goOn(ctx context.Context, r *http.Request, at place) (events []wireEvent, waiting []runner.Waiting, err error) {
+	events, waiting = []wireEvent{}, []runner.Waiting{}
+	before, err := s.find(r, at)
+	if err != nil || s.Resume[at.app] == nil {
+		return events, waiting, err
+	}
+	still, err := s.Resume[at.app].GoOn(ctx, runner.Input{User: at.user, Session: at.session, Task: jit.TaskSpec{Name: at.app}})
+	if err != nil {
+		return nil, nil, worded(err)
+	}
+	after, err := s.find(r, at)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := before.Events().Len(); i < after.Events().Len(); i++ {
+		events = append(events, wired(after.Events().At(i)))
+	}
+	return events, append(waiting, still...), nil
+}
+
+// stream sends events as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEvent, events iter.Seq2[*session.Event, error]) error {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	control := http.NewResponseController(w)
+	send := func(name string, v any) bool {
+		text, err := json.Marshal(v)
 		if err == nil {
 			_, err = fmt.Fprintf(w, "%sdata: %s\n\n", name, text)
 		}
 		if err = errors.Join(err, control.Flush()); err != nil {
-			s.Logger.DebugContext(ctx, "an event could not be sent", "error", err)
+			s.Logger.DebugContext(r.Context(), "an event could not be sent", "error", err)
+		}
+		return err == nil
+	}
+	if err := control.Flush(); err != nil {
+		return err
+	}
+	for _, ev := range before {
+		if !send("", ev) {
+			return nil
+		}
+	}
+	for ev, err := range events {
+		var sent bool
+		if err != nil {
+			sent = send("event: error\n", map[string]string{"error": s.told(r, worded(err)).text})
+		} else {
+			sent = send("", wired(ev))
+		}
+		if !sent {
 			return nil
 		}
 	}
@@ -146,6 +214,9 @@ func worded(err error) error {
 		status int
 	}{
 		{runner.ErrBusy, http.StatusConflict},
+		{runner.ErrLost, http.StatusConflict},
+		{jit.ErrClaimed, http.StatusConflict},
+		{jit.ErrPending, http.StatusConflict},
 		{runner.ErrModelCalls, http.StatusUnprocessableEntity},
 		{runner.ErrWall, http.StatusUnprocessableEntity},
 		{runner.ErrRepeats, http.StatusUnprocessableEntity},

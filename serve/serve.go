@@ -38,6 +38,8 @@ import (
 
 	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/approval"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // Config sets up [New].
@@ -47,6 +49,15 @@ type Config struct {
 	Sessions session.Service
 	// Plugins are ADK's, that of runner.NewPlugin first. Required.
 	Plugins []*plugin.Plugin
+
+	// Resume goes on with suspended sessions, by application: with the same Sessions,
+	// Suspensions and Runs as the plugin, and ManyUsers. nil: nothing is suspended.
+	Resume map[string]*runner.Runner
+	// Journal tells a user what happened in their sessions. nil tells nothing.
+	Journal journal.Store
+	// Decider decides requests, for users of the groups Approvers. nil: elsewhere.
+	Decider   approval.Decider
+	Approvers []string
 
 	// Users says who may come in. Required.
 	Users Authenticator
@@ -126,8 +137,8 @@ func New(cfg Config) (http.Handler, error) {
 	s.routes(inside)
 	if cfg.UI != nil {
 		inside.Handle("GET /ui/", cfg.UI)
-		inside.Handle("GET /{$}", http.RedirectHandler("/ui/", http.StatusFound))
 	}
+	s.pages(inside)
 	for pattern, h := range cfg.Mount {
 		inside.Handle(pattern, h)
 	}

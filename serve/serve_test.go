@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // Every route, as each of two users about the sessions of both.
@@ -306,5 +308,76 @@ func TestErrorsAreNotTold(t *testing.T) {
 		if strings.Contains(got.body, "secret") || !strings.Contains(got.body, "internal failure") {
 			t.Errorf("%s: %+v", route, got)
 		}
+	}
+}
+
+// A call that waits ends the answer; the session is gone on with when it was decided, and
+// another message waits until then.
+func TestSuspendedSession(t *testing.T) {
+	a := new(app).start(t)
+	session := sessionsOf("ada") + "/s"
+	a.do(t, "ada", http.MethodPost, session, nil)
+	for i, route := range []string{"/api/run_sse", "/api/run"} {
+		id := fmt.Sprint("jit_", i+1)
+		got := a.do(t, "ada", http.MethodPost, route, says("ada", "read the_"+id))
+		if got.status != http.StatusOK || !strings.Contains(got.body, `"jitagent_waiting":[{`) || strings.Contains(got.body, `"partial"`) || strings.Contains(got.body, "functionResponse") {
+			t.Fatalf("%s: %+v", route, got)
+		}
+		if got := a.do(t, "ada", http.MethodPost, route, says("ada", "unsaid")); got.status != http.StatusConflict || strings.Contains(a.do(t, "ada", http.MethodGet, session, nil).body, "unsaid") {
+			t.Errorf("%s: a message meanwhile: %+v", route, got)
+		}
+		if got := a.do(t, "ada", http.MethodPost, session+"/resume", nil); got.status != http.StatusOK || !strings.Contains(got.body, `"request_id":"`+id) {
+			t.Errorf("%s: resumed before the decision: %+v", route, got)
+		}
+		if err := a.Decide(t.Context(), id, approval.Decision{Approve: true}); err != nil {
+			t.Fatal(err)
+		}
+		got = a.do(t, "ada", http.MethodPost, route, says("ada", "and?"))
+		if got.status != http.StatusOK || strings.Count(got.body, "the text of the_"+id) != 1 || strings.Count(got.body, `"text":"done"`) != 2 {
+			t.Errorf("%s: gone on with: %+v", route, got)
+		}
+	}
+	if opened, completed := a.authority.Opened(), len(a.authority.Completed()); opened != 4 || completed != 4 {
+		t.Errorf("%d tasks were opened and %d completed, want 4", opened, completed)
+	}
+	// What is deleted waits for nobody.
+	a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "read other"))
+	if got := a.do(t, "ada", http.MethodDelete, session, nil); got.status != http.StatusOK {
+		t.Errorf("deleted: %+v", got)
+	}
+	if opened, completed := a.authority.Opened(), len(a.authority.Completed()); opened != 5 || completed != 5 {
+		t.Errorf("%d tasks were opened and %d completed, want 5", opened, completed)
+	}
+}
+
+// Each user's pages are of their own sessions, and only some decide.
+func TestPages(t *testing.T) {
+	a := new(app).start(t)
+	a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/s", nil)
+	a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "read doc_1"))
+	for _, tt := range []struct {
+		token, path string
+		status      int
+		holds       string
+	}{
+		{"ada", "/", 200, "/explain/" + name + "/s"},
+		{"ben", "/", 200, "none yet"},
+		{"ada", "/explain/" + name + "/s", 200, "jit_1"},
+		{"ben", "/explain/" + name + "/s", 404, ""},
+		{"ada", "/approvals", 403, "not among those who decide"},
+		{"ada", "/approvals/jit_1", 403, "not among those who decide"},
+		{"ben", "/approvals", 200, "/approvals/jit_1"},
+		{"ben", "/approvals/sign-in?key=x", 404, ""},
+	} {
+		got := a.do(t, tt.token, http.MethodGet, tt.path, nil, "Accept", "text/html")
+		if got.status != tt.status || !strings.Contains(got.body, tt.holds) {
+			t.Errorf("%s: GET %s: %d %s", tt.token, tt.path, got.status, got.body)
+		}
+		if tt.status == 200 && (got.header.Get("X-Frame-Options") != "DENY" || got.header.Get("Cache-Control") != "no-store") {
+			t.Errorf("GET %s: %v", tt.path, got.header)
+		}
+	}
+	if got := a.do(t, "ada", http.MethodPost, "/approvals/jit_1", nil); got.status != http.StatusForbidden {
+		t.Errorf("ada decides: %+v", got)
 	}
 }

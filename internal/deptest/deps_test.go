@@ -86,7 +86,7 @@ var allowed = map[string][]string{
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
-	"serve":         {"internal/serve", "internal/strictjson", "runner", "secret"},
+	"serve":         {"internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"secret", "internal/strictjson", "internal/peer", "internal/plain"},
@@ -119,7 +119,7 @@ var allowed = map[string][]string{
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "jit", "jitmw", "models", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve"},
 	"cmd/analyst/internal/dev": {

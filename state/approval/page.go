@@ -41,6 +41,9 @@ type PageConfig struct {
 	Path    string           // under which the page is mounted, such as "/approvals"
 	Secure  bool             // it is served over TLS, which its cookie then requires
 	Now     func() time.Time // nil is time.Now
+	// SignedIn says who may decide, in place of links: whoever mounts the page has
+	// authenticated them. nil is by links.
+	SignedIn func(*http.Request) bool
 }
 
 // A Page is where a person decides in a browser: an [http.Handler] for Path and what is
@@ -66,10 +69,12 @@ func NewPage(cfg PageConfig) *Page {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+cfg.Path+"/page.css", p.file)
 	mux.HandleFunc("GET "+cfg.Path+"/page.js", p.file)
-	mux.HandleFunc("GET "+cfg.Path+"/sign-in", func(w http.ResponseWriter, r *http.Request) {
-		p.show(w, http.StatusOK, view{Key: r.URL.Query().Get("key"), SignIn: true})
-	})
-	mux.HandleFunc("POST "+cfg.Path+"/sign-in", p.signIn)
+	if cfg.SignedIn == nil {
+		mux.HandleFunc("GET "+cfg.Path+"/sign-in", func(w http.ResponseWriter, r *http.Request) {
+			p.show(w, http.StatusOK, view{Key: r.URL.Query().Get("key"), SignIn: true})
+		})
+		mux.HandleFunc("POST "+cfg.Path+"/sign-in", p.signIn)
+	}
 	mux.HandleFunc("GET "+cfg.Path, p.signedIn(p.list))
 	mux.HandleFunc("GET "+cfg.Path+"/{id}", p.signedIn(p.one))
 	mux.HandleFunc("POST "+cfg.Path+"/{id}", p.signedIn(p.decide))
@@ -156,7 +161,12 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 
 func (p *Page) signedIn(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if c, err := r.Cookie(cookieName); err != nil || !p.works(p.sessions, c.Value, false) {
+		if p.cfg.SignedIn != nil {
+			if !p.cfg.SignedIn(r) {
+				p.show(w, http.StatusForbidden, view{Problem: "You are not among those who decide."})
+				return
+			}
+		} else if c, err := r.Cookie(cookieName); err != nil || !p.works(p.sessions, c.Value, false) {
 			p.show(w, http.StatusForbidden, view{Problem: "Sign in with the link that the program has printed."})
 			return
 		}

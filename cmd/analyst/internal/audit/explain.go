@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/explain"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -107,37 +106,12 @@ func (o explainOptions) run(ctx context.Context, p *cli.Program) error {
 
 // tell makes the story of a subject.
 func tell(ctx context.Context, j journal.Store, s cli.Subject) (*explain.Story, error) {
-	var records []journal.Record
-	gather := func(f journal.Filter) error {
-		for r, err := range j.Query(ctx, f) {
-			if err != nil {
-				return cli.StateError(err, cli.VerifyHint)
-			}
-			records = append(records, r)
-		}
-		return nil
-	}
-	gone := map[string]bool{}
 	owner := cli.Owners(ctx, j)
-	after := int64(0)
-	for i, run := range s.Runs {
-		t, err := j.Task(ctx, run)
-		if err != nil {
-			return nil, cli.StateError(err, cli.VerifyHint)
-		}
-		gone[run] = owner(t) == cli.OwnerGone
-		if i == 0 {
-			after = t.FirstSeq - 1
-		}
-		if err := gather(journal.Filter{Run: run}); err != nil {
-			return nil, err
-		}
+	story, err := explain.Tell(ctx, j, s.Runs, func(t journal.Task) bool { return owner(t) == cli.OwnerGone },
+		explain.Options{Of: s.Kind + " " + s.ID, At: time.Now(), Zone: time.Local})
+	if err != nil {
+		return nil, cli.StateError(err, cli.VerifyHint)
 	}
-	// Where entries are missing belongs to the story of whatever may have lost some.
-	if err := gather(journal.Filter{Kinds: []jit.EntryKind{journal.EntryPruned, journal.EntryLoss}, After: after}); err != nil {
-		return nil, err
-	}
-	story := explain.Build(records, explain.Options{Of: s.Kind + " " + s.ID, At: time.Now(), Zone: time.Local, Gone: gone})
 	if s.Call != "" {
 		story = story.Only(s.Call)
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/plugin"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
@@ -33,6 +32,7 @@ type options struct {
 	addr, url, users  string
 	certFile, keyFile string
 	origins           []string
+	approvers         []string // groups
 	timeout, drain    time.Duration
 	debug             bool
 	limits            serve.Limits
@@ -64,6 +64,8 @@ and a certificate.`,
 	flags.StringVar(&o.certFile, "cert", "", "`FILE` with the server's certificate and those that stand behind it")
 	flags.StringVar(&o.keyFile, "key", "", "private `FILE` with the key of --cert")
 	flags.StringArrayVar(&o.origins, "origin", nil, "`ORIGIN` of another site whose pages may use the API, such as https://app.example.com; may be given again")
+	flags.StringArrayVar(&o.approvers, "approvers", []string{"approvers"}, "`GROUP` of users who decide what waits, at /approvals; may be given again")
+	cli.AddReviewer(cmd, &o.Reviewer)
 	flags.DurationVar(&o.Wait, "wait", 0, "how `LONG` a call waits for a person before the answer ends")
 	flags.DurationVar(&o.TTL, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the answer to a message may take")
@@ -119,7 +121,7 @@ func (o *options) open(p *cli.Program) (l net.Listener, base *url.URL, users ser
 	}
 	token := secret.New(rand.Text())
 	p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
-	return l, base, serve.Token(token, serve.Principal{ID: cli.User}), nil
+	return l, base, serve.Token(token, serve.Principal{ID: cli.User, Groups: o.approvers}), nil
 }
 
 // run serves until ctx ends.
@@ -133,7 +135,11 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	defer func() { _ = l.Close() }() // a server has closed it, unless none was begun
-	svc, err := service.Open(ctx, p, o.Options, logger)
+	o.DecideAt, o.Options.Limits = base.JoinPath("approvals"), runner.Limits{Wall: o.timeout}
+	svc, err := service.Open(ctx, p, o.Options, func(ctx context.Context) string {
+		user, _ := serve.User(ctx)
+		return user.Email
+	}, logger)
 	if err != nil {
 		return err
 	}
@@ -175,19 +181,14 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 
 // handler makes what is served.
 func (o *options) handler(svc *service.Service, users serve.Authenticator, base *url.URL, logger *slog.Logger, ready func() error) (http.Handler, error) {
-	agents := adk.NewSingleLoader(svc.Agent)
-	guard, err := runner.NewPlugin(runner.PluginConfig{
-		Engine: svc.Engine, Agents: agents, Sessions: svc.Sessions, Limits: runner.Limits{Wall: o.timeout}, Logger: logger,
-		Task: func(context.Context, string, string) (jit.TaskSpec, error) {
-			return jit.TaskSpec{Name: "analyst", Type: "analysis"}, nil
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
 	o.limits.Wall = o.timeout + time.Minute
-	return serve.New(serve.Config{
-		Agents: agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{guard},
-		Users: users, URL: base, Origins: o.origins, Ready: ready, Limits: o.limits, Logger: logger,
-	})
+	cfg := serve.Config{
+		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Approvers: o.approvers,
+		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
+		Users:  users, URL: base, Origins: o.origins, Ready: ready, Limits: o.limits, Logger: logger,
+	}
+	if svc.Decider != nil {
+		cfg.Decider = svc.Decider
+	}
+	return serve.New(cfg)
 }

@@ -8,18 +8,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/plugin"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/dev"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/tools"
@@ -31,6 +37,9 @@ type Options struct {
 	cli.Target
 	Toolkit   cli.Toolkit
 	Wait, TTL time.Duration // of each call and each token, as in [jit.Config]
+	Reviewer  string        // the file of the token of a person who decides from here; "" is none
+	DecideAt  *url.URL      // below which they do
+	Limits    runner.Limits // of each run
 }
 
 // A Service is what runs need. Close it.
@@ -40,15 +49,18 @@ type Service struct {
 	Sessions  *session.Store
 	Servers   *dev.Servers // nil for those that are configured
 	Authority cli.Authority
+	Decider   *cli.Reviewer // nil where nobody decides from here
 	Engine    *jit.Engine
-	Agent     adk.Agent
+	Agents    adk.Loader
+	Plugin    *plugin.Plugin // begins runs
+	Runner    *runner.Runner // goes on with them
 
 	close []func() error
 }
 
 // Open opens the state, starts the servers that are not configured, logs in, and makes
-// the agent.
-func Open(ctx context.Context, p *cli.Program, o Options, logger *slog.Logger) (_ *Service, err error) {
+// the agent, which acts for whoever onBehalf names: "" is nobody.
+func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.Context) string, logger *slog.Logger) (_ *Service, err error) {
 	s := &Service{}
 	if s.Settings, err = o.Resolve(p.Getenv, o.Toolkit); err != nil {
 		return nil, err
@@ -91,6 +103,14 @@ func Open(ctx context.Context, p *cli.Program, o Options, logger *slog.Logger) (
 	if s.Authority, err = p.Authority(s.Settings, s.State, logger); err != nil {
 		return nil, err
 	}
+	if client, ok := s.Authority.(*lumoauth.Client); ok && s.Servers != nil {
+		s.Decider = cli.EmbeddedReviewer(s.Servers, client)
+	} else if ok {
+		s.Decider = p.ReviewerFrom(o.Reviewer, client)
+	}
+	if s.Decider != nil {
+		s.Authority = decidedHere{s.Authority, o.DecideAt}
+	}
 	if s.Engine, err = jit.New(jit.Config{
 		Authority: failpoints.Authority(s.Authority), AuthorityName: cli.AuthorityName(s.Settings), TTL: o.TTL, Wait: o.Wait, Logger: logger,
 		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()),
@@ -115,8 +135,59 @@ func Open(ctx context.Context, p *cli.Program, o Options, logger *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
-	s.Agent, err = agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
+	root, err := agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
+	if err != nil {
+		return nil, err
+	}
+	s.Agents = adk.NewSingleLoader(root)
+	runs := runner.LocalRuns()
+	sessions, suspensions := failpoints.Sessions(s.Sessions), failpoints.Suspensions(s.Sessions)
+	if s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
+		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: runs, Limits: o.Limits, Logger: logger,
+		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
+			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(onBehalf(ctx))}, nil
+		},
+	}); err != nil {
+		return nil, err
+	}
+	s.Runner, err = runner.New(runner.Config{
+		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: runs, ManyUsers: true, Limits: o.Limits, Logger: logger,
+	})
 	return s, err
+}
+
+// known returns a user's email, unless the embedded servers do not know it: they refuse
+// tasks on behalf of whom they do not know.
+func (s *Service) known(email string) string {
+	if s.Servers != nil && !slices.ContainsFunc(s.Servers.Auth.Config().Users, func(u lumodev.User) bool { return u.Email == email }) {
+		return ""
+	}
+	return email
+}
+
+// decidedHere names this program's own page as where requests are decided.
+type decidedHere struct {
+	cli.Authority
+	base *url.URL
+}
+
+// Request implements [jit.Authority].
+func (a decidedHere) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
+	d, err := a.Authority.Request(ctx, req)
+	return a.placed(d, d.RequestID), err
+}
+
+// Status implements [jit.Authority].
+func (a decidedHere) Status(ctx context.Context, id string) (jit.Decision, error) {
+	d, err := a.Authority.Status(ctx, id)
+	return a.placed(d, id), err
+}
+
+func (a decidedHere) placed(d jit.Decision, id string) jit.Decision {
+	if d.Status == jit.StatusPending {
+		d.DecideAt = a.base.JoinPath(id).String()
+	}
+	return d
 }
 
 // connect opens the MCP servers, under a task of their own where one of them may demand

@@ -1,0 +1,105 @@
+package serve
+
+import (
+	"bytes"
+	_ "embed"
+	"html/template"
+	"net/http"
+	"slices"
+
+	"google.golang.org/adk/v2/session"
+
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/approval"
+	"github.com/jitagent/jitagent/state/explain"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+//go:embed home.html
+var homeText string
+
+var homeHTML = template.Must(template.New("home").Parse(homeText))
+
+// strict is the policy of our own pages: nothing is loaded or run.
+const strict = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// pages adds the pages of users: their sessions, what happened in each, and what waits for
+// a decision.
+func (s *server) pages(mux *http.ServeMux) {
+	mux.Handle("GET /{$}", s.failing(s.home))
+	if s.Journal != nil {
+		mux.Handle("GET /explain/{app}/{session}", s.failing(s.explain))
+	}
+	if s.Decider != nil {
+		page := approval.NewPage(approval.PageConfig{
+			Decider: s.Decider, Path: "/approvals", Secure: s.URL.Scheme == "https", SignedIn: func(r *http.Request) bool { return s.decides(r) },
+		})
+		mux.Handle("/approvals", page)
+		mux.Handle("/approvals/", page)
+	}
+}
+
+// decides reports whether the user of a request may decide.
+func (s *server) decides(r *http.Request) bool {
+	user, _ := User(r.Context())
+	return s.Decider != nil && slices.ContainsFunc(user.Groups, func(g string) bool { return slices.Contains(s.Approvers, g) })
+}
+
+func (s *server) home(w http.ResponseWriter, r *http.Request) error {
+	user, _ := User(r.Context())
+	var all []session.Session
+	for _, app := range s.Agents.ListAgents() {
+		got, err := s.Sessions.List(r.Context(), &session.ListRequest{AppName: app, UserID: user.ID})
+		if err != nil {
+			return err
+		}
+		all = append(all, got.Sessions...)
+	}
+	slices.SortFunc(all, func(a, b session.Session) int { return b.LastUpdateTime().Compare(a.LastUpdateTime()) })
+	var page bytes.Buffer
+	if err := homeHTML.Execute(&page, map[string]any{"User": user.ID, "Sessions": all, "UI": s.UI != nil, "Decides": s.decides(r)}); err != nil {
+		return err
+	}
+	return show(w, page.Bytes(), strict)
+}
+
+// explain tells what happened in a session, which may be deleted by now.
+func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
+	at, err := s.place(r, r.PathValue("app"), whoever, r.PathValue("session"))
+	if err != nil {
+		return err
+	}
+	tasks, err := s.Journal.Tasks(r.Context(), journal.TaskFilter{Session: runner.SessionName(at.app, at.user, at.session)})
+	if err != nil {
+		return err
+	}
+	if len(tasks) == 0 {
+		return refuse(http.StatusNotFound, "nothing is known of this session")
+	}
+	var runs []string
+	for _, t := range tasks {
+		runs = append(runs, t.Run)
+	}
+	story, err := explain.Tell(r.Context(), s.Journal, runs, nil, explain.Options{Of: "session " + at.session})
+	if err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	if err := story.WriteHTML(&page, nil); err != nil {
+		return err
+	}
+	return show(w, page.Bytes(), "") // it has a policy of its own
+}
+
+// show answers with a page.
+func show(w http.ResponseWriter, page []byte, policy string) error {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	if policy != "" {
+		h.Set("Content-Security-Policy", policy)
+	}
+	_, err := w.Write(page)
+	return err
+}
