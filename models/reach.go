@@ -119,7 +119,7 @@ func reachAzure(p Provider, opts Options) (destination, error) {
 		return destination{}, fmt.Errorf("models: azure needs its resource's address: set %s, such as https://NAME.openai.azure.com", azureBase)
 	}
 	version := strings.TrimSpace(opts.Getenv(azureVersion))
-	if version != "" && !segment.MatchString(version) {
+	if version != "" && !segment().MatchString(version) {
 		return destination{}, fmt.Errorf("models: malformed %s: use one such as 2024-10-21, or unset it", azureVersion)
 	}
 	return destination{base: base, version: version, whose: " (Azure OpenAI)"}, nil

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/models/anthropic"
 	"github.com/jitagent/jitagent/models/gemini"
@@ -22,7 +23,7 @@ import (
 type entry struct {
 	Provider
 	// names are the model names it takes after the slash; nil when it takes none.
-	names *regexp.Regexp
+	names func() *regexp.Regexp
 	// reach finds the address; nil when nothing leaves the process.
 	reach func(Provider, Options) (destination, error)
 	open  func(context.Context, opening) (model.LLM, error)
@@ -40,11 +41,11 @@ type opening struct {
 
 var (
 	// segment names become a path segment of a URL: no slash, no dot segment, no escape.
-	segment = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+	segment = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 	// slashed names are those of model hubs too: meta-llama/Llama-3.1-8B-Instruct,
 	// hf.co/someone/model-GGUF:Q4_K_M, model@q4. Each segment begins with a letter or a
 	// digit, which leaves no dot segment.
-	slashed = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}){0,4}$`)
+	slashed = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}){0,4}$`)
 )
 
 // table lists every provider, the default first.
@@ -136,7 +137,7 @@ func lookup(name string) (entry, string, error) {
 	switch {
 	case named && e.names == nil:
 		return entry{}, "", fmt.Errorf("models: %s takes no model name: use %q", e.Name, e.Name)
-	case named && !e.names.MatchString(modelName):
+	case named && !e.names().MatchString(modelName):
 		return entry{}, "", fmt.Errorf("models: malformed model name %q: use a name such as %q", provider.Shorten(name), e.Name+"/"+e.example())
 	case !named && e.names != nil && e.DefaultModel == "":
 		return entry{}, "", fmt.Errorf("models: %s needs a model name: use %q", e.Name, e.Name+"/"+e.example())

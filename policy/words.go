@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // words are what the person said, message by message, folded so that case, width and
@@ -211,12 +213,12 @@ func place(s string) string {
 }
 
 // titled is a title as people give one: in quotation marks, after a word that says so.
-var titled = regexp.MustCompile(`(?:titled?|called|named?|call it|name it|headed|heading)[\s:,=]+(?:["“„]([^"“”„]{1,200})["”“]|['‘]([^'’]{1,200})['’])`)
+var titled = lazy.Regexp(`(?:titled?|called|named?|call it|name it|headed|heading)[\s:,=]+(?:["“„]([^"“”„]{1,200})["”“]|['‘]([^'’]{1,200})['’])`)
 
 // titles are those that the person gave in a message.
 func (m message) titles() []string {
 	var all []string
-	for _, found := range titled.FindAllStringSubmatch(m.text, -1) {
+	for _, found := range titled().FindAllStringSubmatch(m.text, -1) {
 		if t := found[1] + found[2]; !strings.ContainsAny(t, "{}<>") { // a pattern for one
 			all = append(all, t)
 		}

@@ -94,7 +94,7 @@ func (s *server) authenticated(h http.Handler) http.Handler {
 			s.Logger.ErrorContext(r.Context(), "a user could not be authenticated", "error", err)
 			http.Error(w, "users cannot be authenticated at the moment", http.StatusServiceUnavailable)
 			return
-		case !idForm.MatchString(user.ID):
+		case !idForm().MatchString(user.ID):
 			http.Error(w, "the user's id is not one that can be used here", http.StatusForbidden)
 			return
 		case !s.request(user):

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"google.golang.org/adk/v2/session"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/runner"
 )
@@ -18,7 +18,7 @@ import (
 // A place is a conversation, or a user's conversations where its session is "".
 type place struct{ app, user, session string }
 
-var sessionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var sessionForm = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // whoever is what ADK's web UI calls its user, which stands for the authenticated one.
 const whoever = "user"
@@ -90,7 +90,7 @@ func (s *server) place(r *http.Request, app, user, id string) (place, error) {
 		return place{}, refuse(http.StatusNotFound, "no such application")
 	case user != p.ID && user != whoever:
 		return place{}, refuse(http.StatusForbidden, "the user is another one than the token's")
-	case id != "" && !sessionForm.MatchString(id):
+	case id != "" && !sessionForm().MatchString(id):
 		return place{}, refuse(http.StatusBadRequest, "the name of a session is up to 128 letters, digits, dots, dashes and underscores")
 	}
 	return place{app, p.ID, id}, nil

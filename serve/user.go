@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -86,7 +87,7 @@ const maxTokenFile = 1 << 20
 
 var (
 	hashForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	idForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
+	idForm   = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
 )
 
 // Authenticate implements [Authenticator].
@@ -138,7 +139,7 @@ func (f tokenFile) read() (list []tokenOf, err error) {
 		if len(words) == 0 {
 			continue
 		}
-		if len(words) < 2 || !hashForm.MatchString(words[0]) || !idForm.MatchString(words[1]) {
+		if len(words) < 2 || !hashForm.MatchString(words[0]) || !idForm().MatchString(words[1]) {
 			return nil, fmt.Errorf("serve: tokens: %s, line %d: want the SHA-256 of a token in lower-case hexadecimal, a user and groups", path, n)
 		}
 		user := Principal{ID: words[1], Groups: words[2:]}

@@ -33,7 +33,7 @@ func textFields(t reflect.Type) (texts []textField, all bool) {
 		f := t.Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		name = cmp.Or(name, f.Name)
-		if named[name]++; f.Type == reflect.TypeFor[string]() && f.IsExported() && validName.MatchString(name) && (option == "" || option == "omitempty") && name != "-" {
+		if named[name]++; f.Type == reflect.TypeFor[string]() && f.IsExported() && validName().MatchString(name) && (option == "" || option == "omitempty") && name != "-" {
 			texts = append(texts, textField{i, name, option != ""})
 		}
 	}

@@ -73,8 +73,8 @@ func checkType(t reflect.Type, path string, above []reflect.Type, seen map[strin
 			at := join(path, name)
 			switch {
 			case name == "":
-			case !validName.MatchString(name):
-				return fmt.Errorf("field %s: the name must match %s: some providers take no other", at, validName)
+			case !validName().MatchString(name):
+				return fmt.Errorf("field %s: the name must match %s: some providers take no other", at, validName())
 			case seen[at]:
 				return fmt.Errorf("field %s: two fields have this name", at)
 			}

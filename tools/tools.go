@@ -21,13 +21,13 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"regexp"
 	"slices"
 
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/policy"
@@ -105,7 +105,7 @@ type Context struct {
 // others; for a tool without an API it follows none.
 func (c Context) HTTPClient() *http.Client { return c.client }
 
-var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var validName = lazy.Regexp(`^[A-Za-z0-9_-]{1,64}$`)
 
 // New returns an ADK tool that calls fn. A must be a struct; its JSON Schema comes
 // from its json and jsonschema tags (github.com/invopop/jsonschema), and fields
@@ -124,8 +124,8 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 func New[A, R any](spec Spec[A], fn func(Context, A) (R, error)) (tool.Tool, error) {
 	fail := func(err error) (tool.Tool, error) { return nil, fmt.Errorf("tools: new %q: %w", spec.Name, err) }
 	switch {
-	case !validName.MatchString(spec.Name):
-		return fail(errors.New("the name must match " + validName.String()))
+	case !validName().MatchString(spec.Name):
+		return fail(errors.New("the name must match " + validName().String()))
 	case spec.Description == "":
 		return fail(errors.New("no Description: the model would not know what the tool is for"))
 	case spec.Ceiling == nil:

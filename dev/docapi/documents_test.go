@@ -146,7 +146,7 @@ func FuzzDocumentID(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if id, _ := documentID(name); !validID.MatchString(id) {
+		if id, _ := documentID(name); !validID().MatchString(id) {
 			t.Errorf("documentID(%q) = %q", name, id)
 		}
 	})

@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"sync"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/sqldb"
 )
 
@@ -19,7 +19,7 @@ var (
 	errOtherPayload = errors.New("idempotency key used with another payload")
 )
 
-var validKey = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+var validKey = lazy.Regexp(`^[\x21-\x7e]{1,128}$`)
 
 // idempotencyKey returns the request's key, "" when it has none.
 func idempotencyKey(h http.Header) (string, bool) {
@@ -27,7 +27,7 @@ func idempotencyKey(h http.Header) (string, bool) {
 	if len(values) == 0 {
 		return "", true
 	}
-	return values[0], len(values) == 1 && validKey.MatchString(values[0])
+	return values[0], len(values) == 1 && validKey().MatchString(values[0])
 }
 
 // A keyStore remembers which request an idempotency key belongs to and how it was

@@ -52,7 +52,7 @@ func parseReport(body []byte, maxContent int64) (*reportRequest, error) {
 		return nil, fmt.Errorf("source_documents names more than %d documents", maxSources)
 	}
 	for _, id := range q.Sources {
-		if !validID.MatchString(id) {
+		if !validID().MatchString(id) {
 			return nil, errors.New("source_documents holds an id that is not valid")
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
@@ -206,7 +206,7 @@ func segment(path, prefix string) (string, bool) {
 	return id, err == nil
 }
 
-var validID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var validID = lazy.Regexp(`^[A-Za-z0-9_-]{1,64}$`)
 
 // authenticate fills in c.token, or answers.
 func (s *Server) authenticate(c *call) (err error) {
@@ -243,7 +243,7 @@ func (s *Server) authorizeRead(c *call, what, prefix, id string) error {
 	if err := s.authenticate(c); err != nil {
 		return err
 	}
-	if !validID.MatchString(id) {
+	if !validID().MatchString(id) {
 		return invalid("the " + what + " id is not valid")
 	}
 	return s.authorize(c, "read", prefix+id)

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -181,7 +181,7 @@ func (c Config) resolved() (Config, error) {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	name := func(what, s string) {
-		if !nameRE.MatchString(s) {
+		if !nameRE().MatchString(s) {
 			bad("%s %q: want 1 to 64 of A-Z a-z 0-9 . _ -", what, s)
 		}
 	}
@@ -290,7 +290,7 @@ func (c *Config) fillUsers(bad func(string, ...any)) {
 }
 
 // nameRE is what may stand in a sub, a path and a log line without care.
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+var nameRE = lazy.Regexp(`^[A-Za-z0-9._-]{1,64}$`)
 
 // cleanBaseURL returns raw without a trailing slash, or what is wrong with it.
 func cleanBaseURL(raw string) (string, error) {

@@ -28,15 +28,16 @@ var allowed = map[string][]string{
 	"internal/disk":       {},
 	"internal/sqldb":      {"internal/disk"},
 	"internal/peer":       {},
-	"internal/markdown":   {},
+	"internal/markdown":   {"internal/lazy"},
 	"internal/deptest":    {},
+	"internal/lazy":       {},
 	"internal/logtest":    {},
 	"internal/plain":      {},
 	"internal/serve":      {},
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
-	"policy":              {"rar"},
+	"policy":              {"internal/lazy", "rar"},
 
 	// Proofs of a key.
 	"dpop": {"secret", "internal/peer", "internal/strictjson"},
@@ -51,11 +52,11 @@ var allowed = map[string][]string{
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
-	"dev/lumodev": {"dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
+	"dev/lumodev": {"internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
 
 	// API owners, and the sample API.
 	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
-	"dev/docapi": {"dpop", "resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
+	"dev/docapi": {"internal/lazy", "dpop", "resource", "rar", "jit/challenge", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/markdown", "internal/plain", "internal/serve"},
 
 	// Both of them started together.
 	"dev": {"dev/docapi", "dev/lumodev", "internal/disk", "internal/serve", "lumoauth", "rar", "resource"},
@@ -71,7 +72,7 @@ var allowed = map[string][]string{
 	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
 	"state/recovery": {"state/journal", "jit"},
-	"state/vault":    {"internal/disk", "internal/strictjson"},
+	"state/vault":    {"internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
@@ -81,20 +82,20 @@ var allowed = map[string][]string{
 	// The agent, from the middleware up.
 	"prompts":       {},
 	"jitmw":         {"policy", "jit", "rar", "internal/peer", "internal/strictjson"},
-	"tools":         {"policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
-	"tools/mcp":     {"dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
+	"tools":         {"internal/lazy", "policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
+	"tools/mcp":     {"internal/lazy", "dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
-	"serve":         {"internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
+	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 
 	// Models. None of them knows what it works for.
-	"models/provider":  {"secret", "internal/strictjson", "internal/peer", "internal/plain"},
-	"models/offline":   {"internal/markdown"},
-	"models/gemini":    {"models/provider", "secret", "internal/strictjson"},
-	"models/openai":    {"models/provider", "secret", "internal/strictjson"},
-	"models/anthropic": {"models/provider", "internal/strictjson"},
-	"models":           {"models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "internal/plain", "secret"},
+	"models/provider":  {"internal/lazy", "secret", "internal/strictjson", "internal/peer", "internal/plain"},
+	"models/offline":   {"internal/lazy", "internal/markdown"},
+	"models/gemini":    {"internal/lazy", "models/provider", "secret", "internal/strictjson"},
+	"models/openai":    {"internal/lazy", "models/provider", "secret", "internal/strictjson"},
+	"models/anthropic": {"internal/lazy", "models/provider", "internal/strictjson"},
+	"models":           {"internal/lazy", "models/anthropic", "models/gemini", "models/offline", "models/openai", "models/provider", "internal/plain", "secret"},
 	"dev/modelserver":  {"internal/strictjson"},
 	"models/modeltest": {"dev/modelserver", "internal/strictjson", "models/provider"},
 
@@ -138,7 +139,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/plan": {
 		"cmd/analyst/internal/cli", "internal/plain", "internal/strictjson", "jit", "jitmw", "policy", "rar", "runner", "state/journal", "state/session", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/newtool": {"cmd/analyst/internal/cli", "internal/disk"},
+	"cmd/analyst/internal/newtool": {"internal/lazy", "cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
 		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
@@ -152,7 +153,7 @@ var withoutADK = []string{
 	"policy",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery",
+	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // maxFrontMatter bounds front matter, in bytes.
@@ -153,8 +155,8 @@ func fold(s string) string {
 // Keys and values that may say how secret a document is, and values that say it is not.
 var (
 	secretKey   = regexp.MustCompile(`classif|sensitiv|confidential|restricted|\bsecret\b`)
-	secretValue = regexp.MustCompile(`^(?:strictly |highly |top[ -]?)?(?:restricted|confidential|secret)$`)
-	openValue   = regexp.MustCompile(`^(?:|public|internal|unclassified|unrestricted|low|none|no|false)$`)
+	secretValue = lazy.Regexp(`^(?:strictly |highly |top[ -]?)?(?:restricted|confidential|secret)$`)
+	openValue   = lazy.Regexp(`^(?:|public|internal|unclassified|unrestricted|low|none|no|false)$`)
 )
 
 // seemsSecret reports whether a key or a value within n may say that a document is
@@ -162,11 +164,11 @@ var (
 func seemsSecret(n *yaml.Node) bool {
 	switch n.Kind {
 	case yaml.ScalarNode:
-		return secretValue.MatchString(fold(n.Value))
+		return secretValue().MatchString(fold(n.Value))
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			v := n.Content[i+1]
-			telling := secretKey.MatchString(fold(n.Content[i].Value)) && (v.Kind != yaml.ScalarNode || !openValue.MatchString(fold(v.Value)))
+			telling := secretKey.MatchString(fold(n.Content[i].Value)) && (v.Kind != yaml.ScalarNode || !openValue().MatchString(fold(v.Value)))
 			if telling || seemsSecret(v) {
 				return true
 			}

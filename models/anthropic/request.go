@@ -11,6 +11,7 @@ import (
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -115,7 +116,7 @@ func system(c *genai.Content) (out []api.TextBlockParam, err error) {
 // blank texts are refused by the API.
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-var wireIDs = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var wireIDs = lazy.Regexp(`^[A-Za-z0-9_-]{1,64}$`)
 
 // state is what of a thought goes back with its text.
 type state struct {
@@ -140,7 +141,7 @@ type turn struct {
 // converse returns the turns of contents: each of the model's with calls is followed
 // by their results.
 func (a *attempt) converse(contents []*genai.Content) ([]turn, error) {
-	turns, err := provider.Turns(contents, wireIDs)
+	turns, err := provider.Turns(contents, wireIDs())
 	var out []turn
 	add := func(assistant bool, blocks []api.ContentBlockParamUnion) {
 		switch n := len(out); {

@@ -7,13 +7,13 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"google.golang.org/adk/v2/model"
 	adkgemini "google.golang.org/adk/v2/model/gemini"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -142,7 +142,7 @@ type attempt struct {
 
 // names is narrower than what Google accepts: the name becomes a path segment of a
 // URL, so no slash, no dot segment, no escape.
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
+var names = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 
 // GenerateContent implements [model.LLM].
 func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
@@ -151,7 +151,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 		if req.Model != "" {
 			to.Model = req.Model // a hook may have changed it, and ADK prefers it
 		}
-		if !names.MatchString(to.Model) {
+		if !names().MatchString(to.Model) {
 			yield(nil, to.Fail(provider.BadName, nil))
 			return
 		}

@@ -10,6 +10,7 @@ import (
 
 	"cloud.google.com/go/auth/credentials"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -28,7 +29,7 @@ type Vertex struct {
 
 // Both become parts of a URL, the location of its host name.
 var (
-	projects  = regexp.MustCompile(`^[a-z0-9][a-z0-9.:-]{0,127}$`)
+	projects  = lazy.Regexp(`^[a-z0-9][a-z0-9.:-]{0,127}$`)
 	locations = regexp.MustCompile(`^[a-z]+(-[a-z0-9]+){0,3}$`)
 )
 
@@ -50,7 +51,7 @@ var errNoToken = errors.New("no access token")
 // Validate reports whether project and location have the form of such, which keeps
 // them from naming another host.
 func (v *Vertex) Validate() error {
-	if !projects.MatchString(v.Project) || !locations.MatchString(v.Location) {
+	if !projects().MatchString(v.Project) || !locations.MatchString(v.Location) {
 		return fmt.Errorf("models: malformed project or location for Vertex AI: use those such as acme-corp-1 and europe-west4")
 	}
 	return nil

@@ -2,7 +2,6 @@ package offline
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"github.com/yuin/goldmark/ast"
 	east "github.com/yuin/goldmark/extension/ast"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/markdown"
 )
 
@@ -250,7 +250,7 @@ func (r *reader) add(s string, kind unitKind) {
 
 // toModel matches text that is written to steer a language model, and the JSON of a
 // call.
-var toModel = regexp.MustCompile(`(?i)\b(ignore|disregard|forget|override)\b.{0,40}\b(instruction|instructions|prompt|rules)\b|\bsystem prompt\b|\byou are now\b|"(function_?calls?|tool_?calls?|tool_use)"`)
+var toModel = lazy.Regexp(`(?i)\b(ignore|disregard|forget|override)\b.{0,40}\b(instruction|instructions|prompt|rules)\b|\bsystem prompt\b|\byou are now\b|"(function_?calls?|tool_?calls?|tool_use)"`)
 
 // steering holds a part of every match of [toModel] that no other character folds
 // to, as K (the Kelvin sign) does to k and ſ to s.
@@ -260,7 +260,7 @@ var steering = []string{"truction", "prompt", "rule", "you are now", `"function`
 // for fixed words, and most sentences hold none of them.
 func addressesModel(s string) bool {
 	lower := strings.ToLower(s)
-	return slices.ContainsFunc(steering, func(part string) bool { return strings.Contains(lower, part) }) && toModel.MatchString(s)
+	return slices.ContainsFunc(steering, func(part string) bool { return strings.Contains(lower, part) }) && toModel().MatchString(s)
 }
 
 // table writes each row as a line that stands by itself: "Q4: Revenue 4.2; Churn

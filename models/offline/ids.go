@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // maxIDs bounds the documents of one request, and maxID the bytes of an identifier.
@@ -18,7 +20,7 @@ var (
 	// fileName matches the end of a file's name. Those that hold no text are read all
 	// the same, so that the API says what it makes of them.
 	fileName = regexp.MustCompile(`(?i)[^./]\.(md|markdown|txt|text|log|html?|csv|json|ya?ml|pdf|docx?|xlsx?|pptx?|od[tsp]|rtf)$`)
-	idShape  = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.:/#-]*$`)
+	idShape  = lazy.Regexp(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.:/#-]*$`)
 	// notIDs look like identifiers and are not: quarters, years, dates, rankings.
 	notIDs   = regexp.MustCompile(`^(?i:(q[1-4]|h[12]|fy\d*|top|cw|kw)[-/]?\d*([-/]\d+)?)$|^[\d.:/-]+$`)
 	prefixed = regexp.MustCompile(`^(?i:doc|document|file|memo|note|policy|contract|rec)\d+$`)
@@ -31,7 +33,7 @@ func looksLikeID(s string) bool {
 	if len(s) <= maxID && fileName.MatchString(s) && !strings.ContainsAny(s, "/:") {
 		return true
 	}
-	if len(s) > maxID || !idShape.MatchString(s) || notIDs.MatchString(s) || strings.Contains(s, "//") || !unicode.IsLetter(first) && !strings.Contains(s, "_") {
+	if len(s) > maxID || !idShape().MatchString(s) || notIDs.MatchString(s) || strings.Contains(s, "//") || !unicode.IsLetter(first) && !strings.Contains(s, "_") {
 		return false
 	}
 	return strings.Contains(strings.Trim(s, "_"), "_") ||
@@ -128,7 +130,7 @@ func (f *idFinder) named(i, cue int) bool {
 	if cue != i-1 || !f.words[cue].in("document", "doc") || f.at(cue-1).is(determiner) || strings.Contains(w.text, "_") && f.reserved[w.lower] {
 		return false
 	}
-	return len(w.text) > 1 && len(w.text) <= 64 && idShape.MatchString(w.text) && !w.is(functionWord|cueFiller|connector|filler|negation)
+	return len(w.text) > 1 && len(w.text) <= 64 && idShape().MatchString(w.text) && !w.is(functionWord|cueFiller|connector|filler|negation)
 }
 
 // plain reports whether a word without the form of an identifier can be one. A
@@ -137,7 +139,7 @@ func (f *idFinder) named(i, cue int) bool {
 func (f *idFinder) plain(i int) bool {
 	w := f.words[i]
 	switch {
-	case w.quoted, len(w.text) > 64, !idShape.MatchString(strings.TrimLeft(w.text, "#")), f.reserved[w.lower]:
+	case w.quoted, len(w.text) > 64, !idShape().MatchString(strings.TrimLeft(w.text, "#")), f.reserved[w.lower]:
 		return false
 	case utf8.RuneCountInString(w.text) == 1:
 		return f.endsItem(i)

@@ -14,7 +14,7 @@ func TestShortcutsDecideAsTheRules(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 4000 {
 		s := mixedText(random)
-		if got, want := addressesModel(s), toModel.MatchString(s); got != want {
+		if got, want := addressesModel(s), toModel().MatchString(s); got != want {
 			t.Errorf("addressesModel(%q) = %t, the expression says %t", s, got, want)
 		}
 		if slow := tidy(s + "\x01"); isTidy(s) && slow != s { // a control character, dropped the slow way

@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // toolbox is what this model can do, found among the declared tools by what they
@@ -33,12 +35,12 @@ type fetchTool struct {
 }
 
 // notInPattern matches what identifiers of files seldom hold.
-var notInPattern = regexp.MustCompile(`[^\pL\pN_-]+`)
+var notInPattern = lazy.Regexp(`[^\pL\pN_-]+`)
 
 // fit returns an identifier as the tool takes it. Where its pattern takes no file
 // name, "Q4 Report.md" is Q4-Report.
 func (t *fetchTool) fit(id string) string {
-	stem := strings.Trim(notInPattern.ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
+	stem := strings.Trim(notInPattern().ReplaceAllString(strings.TrimSuffix(id, path.Ext(id)), "-"), "-")
 	if t == nil || t.pattern == "" || stem == id {
 		return id
 	}

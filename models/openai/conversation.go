@@ -2,11 +2,11 @@ package openai
 
 import (
 	"encoding/base64"
-	"regexp"
 	"strings"
 
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -31,11 +31,11 @@ type toolCall struct {
 }
 
 // wireIDs are those that every server takes: OpenAI allows 40 characters.
-var wireIDs = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,40}$`)
+var wireIDs = lazy.Regexp(`^[A-Za-z0-9_.:-]{1,40}$`)
 
 // converse returns the turns of contents, for a server.
 func converse(contents []*genai.Content, server string) ([]*turn, error) {
-	said, err := provider.Turns(contents, wireIDs)
+	said, err := provider.Turns(contents, wireIDs())
 	if err != nil {
 		return nil, err
 	}
@@ -158,10 +158,10 @@ func pieceOf(p *genai.Part) (piece, error) {
 	return piece{text: p.Text}, nil
 }
 
-var mimeNames = regexp.MustCompile(`^[a-z0-9.+-]{1,32}/[a-z0-9.+-]{1,64}$`)
+var mimeNames = lazy.Regexp(`^[a-z0-9.+-]{1,32}/[a-z0-9.+-]{1,64}$`)
 
 func mimeName(s string) string {
-	if mimeNames.MatchString(s) {
+	if mimeNames().MatchString(s) {
 		return s
 	}
 	return "unknown"

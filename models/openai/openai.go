@@ -7,10 +7,10 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"regexp"
 
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -80,7 +80,7 @@ func open(c Config, base url.URL, a attempt) *provider.Model {
 }
 
 // deployments are names at Azure, whose older API has them in the path.
-var deployments = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var deployments = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // attempt asks the server once.
 type attempt struct {
@@ -105,7 +105,7 @@ func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, st
 		if req.Model != "" && req.Model != c.to.Model {
 			c.to.Model, c.family = req.Model, familyOf(req.Model) // a hook may have changed it, and ADK prefers it
 		}
-		if a.azure && !deployments.MatchString(c.to.Model) {
+		if a.azure && !deployments().MatchString(c.to.Model) {
 			yield(nil, c.to.Fail(provider.BadName, nil))
 			return
 		}

@@ -2,13 +2,13 @@ package openai
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/models/provider"
 )
 
@@ -72,7 +72,7 @@ func system(c *genai.Content) string {
 	return strings.Join(texts, "\n")
 }
 
-var formatNames = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
+var formatNames = lazy.Regexp(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // wanted returns the form of the answer that config asks for.
 func wanted(c *genai.GenerateContentConfig) (format, error) {
@@ -102,7 +102,7 @@ func wanted(c *genai.GenerateContentConfig) (format, error) {
 		return format{}, provider.Unsupported("a response schema that is no JSON object")
 	}
 	f := format{kind: "json_schema", name: "response", schema: written}
-	if title, _ := m["title"].(string); formatNames.MatchString(title) {
+	if title, _ := m["title"].(string); formatNames().MatchString(title) {
 		f.name = title
 	}
 	if f.strict = strict(m, 0); f.strict {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -85,12 +85,12 @@ func (e *Error) Temporary() (time.Duration, bool) {
 // errHungUp is a connection that the server closed before it answered.
 var errHungUp = errors.New("the connection was closed before an answer")
 
-var codes = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,47}$`)
+var codes = lazy.Regexp(`^[A-Za-z][A-Za-z_]{0,47}$`)
 
 // Code returns s when it reads like a provider's code (letters and underscores,
 // at most 48), and "" for free text.
 func Code(s string) string {
-	if codes.MatchString(s) {
+	if codes().MatchString(s) {
 		return s
 	}
 	return ""

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // Models write calls in the form that they were trained on, and a server that knows it
@@ -30,7 +32,7 @@ var (
 	react    = regexp.MustCompile(`^\W{0,4}Action\W{1,6}([\w.-]+)\W+Action Input\W`)
 	keywords = regexp.MustCompile(`^\(\s*(?:\w+\s*=|\))`)
 	begun    = regexp.MustCompile(`^\(\s*\w*\s*$`) // keywords, perhaps
-	closing  = regexp.MustCompile("^(?:[\\s\\])},;.]|```|</?[^<>\n]{1,80}>|\\[/?[A-Z_]{3,20}\\])+")
+	closing  = lazy.Regexp("^(?:[\\s\\])},;.]|```|</?[^<>\n]{1,80}>|\\[/?[A-Z_]{3,20}\\])+")
 	// openings are what a call may begin with besides a bracket and a name.
 	openings = []string{"```", ">>>", "print(", "functions.", "default_api.", "functools", "call:", "function<", "Action:", "**Action:", "commentary to=", "assistantcommentary to="}
 	// What the members of a call are called, and those that hold calls.
@@ -74,7 +76,7 @@ func (t tools) called(text string) string {
 
 // last reports whether nothing follows a call but its end, and perhaps other calls.
 func (t tools) last(rest string) bool {
-	rest = rest[len(closing.FindString(rest)):]
+	rest = rest[len(closing().FindString(rest)):]
 	return rest == "" || t.read(rest).name != ""
 }
 

@@ -20,10 +20,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
@@ -120,12 +120,12 @@ func (v *Vault) prune() error {
 	return err
 }
 
-var valid = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
+var valid = lazy.Regexp(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 
 func (v *Vault) place(names ...string) (string, error) {
 	path := v.dir
 	for _, n := range names {
-		if !valid.MatchString(n) {
+		if !valid().MatchString(n) {
 			return "", fmt.Errorf("vault: %q is no name", n)
 		}
 		path = filepath.Join(path, n)
@@ -165,7 +165,7 @@ func (v *Vault) Load(_ context.Context, task string) (map[string][]byte, error) 
 	}
 	records := map[string][]byte{}
 	for _, f := range files {
-		if !valid.MatchString(f.Name()) {
+		if !valid().MatchString(f.Name()) {
 			continue // what a writer left that died
 		}
 		sealed, err := read(filepath.Join(dir, f.Name()), maxRecord)

@@ -54,6 +54,8 @@ import (
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/tools"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // Config sets up [Open].
@@ -84,7 +86,7 @@ type Server struct {
 }
 
 var (
-	named = regexp.MustCompile(`^([A-Za-z0-9-]{1,32})(=(.+))?$`)
+	named = lazy.Regexp(`^([A-Za-z0-9-]{1,32})(=(.+))?$`)
 	unfit = regexp.MustCompile(`[^A-Za-z0-9_-]+`)
 )
 
@@ -92,7 +94,7 @@ var (
 // stand in double quotes; no shell reads it. Words such as $GITHUB_TOKEN before it name
 // variables that it gets. Without a name, the server is called for its host or its program.
 func ParseServer(text string) (s Server, err error) {
-	if m := named.FindStringSubmatch(text); m != nil && m[3] != "" {
+	if m := named().FindStringSubmatch(text); m != nil && m[3] != "" {
 		s.Name, text = m[1], m[3]
 	}
 	called := ""
@@ -123,7 +125,7 @@ func ParseServer(text string) (s Server, err error) {
 }
 
 func (s Server) check() error {
-	switch m := named.FindStringSubmatch(s.Name); {
+	switch m := named().FindStringSubmatch(s.Name); {
 	case m == nil || m[3] != "":
 		return fmt.Errorf("mcp: a server cannot be called %q: write NAME= before it, of letters, digits and -", s.Name)
 	case (s.URL == nil) == (len(s.Command) == 0):

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 const maxName = 64 // as providers have it
@@ -15,7 +17,7 @@ const maxName = 64 // as providers have it
 var (
 	snake = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	// member is what stands in one string of a detail: no quotes, no escapes.
-	member  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$`)
+	member  = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$`)
 	segment = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9._~-]*$`)
 )
 

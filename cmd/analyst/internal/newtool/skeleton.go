@@ -60,7 +60,7 @@ func newSkeleton(o options, pkg, importPath string) (*skeleton, error) {
 		return nil, fmt.Errorf("%q is the analyst's own instruction", o.Name)
 	}
 	for what, text := range map[string]string{"type": s.Type, "action": s.Action} {
-		if !member.MatchString(text) {
+		if !member().MatchString(text) {
 			return nil, fmt.Errorf("%q is no %s for an authorization detail: use letters, digits and . _ : / -", text, what)
 		}
 	}
