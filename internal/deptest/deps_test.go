@@ -133,7 +133,7 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/recovery",
 	},
 	"cmd/analyst/internal/audit": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "state/explain", "state/journal",
+		"cmd/analyst/internal/cli", "internal/disk", "internal/plain", "jit", "state/explain", "state/journal",
 	},
 	"cmd/analyst/internal/sessions": {"cmd/analyst/internal/cli", "internal/plain", "state/session"},
 	"cmd/analyst/internal/plan": {

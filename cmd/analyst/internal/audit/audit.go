@@ -30,13 +30,14 @@ func Command(p *cli.Program) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(verifyCommand(p), exportCommand(p))
+	cmd.AddCommand(verifyCommand(p), exportCommand(p), checkpointCommand(p), keyCommand(p))
 	return cmd
 }
 
 type verifyOptions struct {
-	heads []string
-	json  bool
+	heads, checkpoints []string
+	key                string
+	json               bool
 }
 
 func verifyCommand(p *cli.Program) *cobra.Command {
@@ -49,17 +50,27 @@ func verifyCommand(p *cli.Program) *cobra.Command {
 The chain shows every change by someone who has not its key. Whoever can read
 the state directory has the key, and could also put back an older copy of it
 all: against that, keep the head that is printed somewhere else, and give it to
-a later check with --head.
+a later check with --head. A checkpoint (analyst audit checkpoint) is such heads,
+signed: the journal is whole only if it extends each that is given.
 
 Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 		Example: `  analyst audit verify
-  analyst audit verify --json | jq -r .head`,
+  analyst audit verify --json | jq -r .head
+  analyst audit verify --signed-by "$(cat checkpoint.pub)" --checkpoint today.checkpoint`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	cmd.Flags().StringArrayVar(&o.heads, "head", nil, "a head that an earlier check printed, as `SEQ:HASH`; may be given again")
+	cmd.Flags().StringArrayVar(&o.checkpoints, "checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be given again")
+	cmd.Flags().StringVar(&o.key, "signed-by", "", "public `KEY` of the checkpoints, as analyst audit key printed it")
+	cli.Complete(cmd, "checkpoint", cli.Files)
 	cmd.Flags().BoolVar(&o.json, "json", false, "print a JSON object")
 	return cmd
+}
+
+// notWhole is the error of a journal that does not fit.
+func notWhole(err error) error {
+	return cli.Failf("keep a copy of the state directory before anything else is done with it", "%w", err)
 }
 
 // A verifyReport is what verify found in a journal that is whole.
@@ -71,6 +82,8 @@ type verifyReport struct {
 	PrunedTo int64 `json:"pruned_to,omitempty"`
 	// Losses are the entries that say that others before them were found gone.
 	Losses []int64 `json:"losses,omitempty"`
+	// Checkpoints are the times of those that it was seen to extend.
+	Checkpoints []time.Time `json:"checkpoints,omitempty"`
 }
 
 func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
@@ -81,6 +94,13 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 			return cli.Usagef("--head: it reads NUMBER:HASH, as analyst audit verify prints it")
 		}
 	}
+	checkpoints, err := readCheckpoints(o.key, o.checkpoints)
+	if err != nil {
+		return err
+	}
+	for _, c := range checkpoints {
+		known = append(known, c.Heads...)
+	}
 	j, err := p.OpenState(ctx, true, nil)
 	if err != nil {
 		return err
@@ -88,15 +108,24 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	defer func() { _ = j.Close() }() // it only reads
 	found, err := j.Verify(ctx, known...)
 	if err != nil {
-		return cli.Failf("keep a copy of the state directory before anything else is done with it", "%w", err)
+		return notWhole(err)
 	}
 	report := verifyReport{Entries: found.Entries, Tasks: found.Tasks, Head: found.Last.String(), PrunedTo: found.Pruned.Seq, Losses: found.Losses}
+	for i, c := range checkpoints {
+		if !c.Held(found) {
+			return cli.Failf("give it a newer checkpoint", "%s cannot be shown to be held: the entries up to %d, which it names, were removed on purpose", plain.Line(o.checkpoints[i], 200), found.Pruned.Seq)
+		}
+		report.Checkpoints = append(report.Checkpoints, c.Time)
+	}
 	if o.json {
 		return p.PrintJSON(report)
 	}
 	text := fmt.Sprintf("whole: %s, %s\nhead:  %s\n", plain.Count(int(report.Entries), "entry"), plain.Count(report.Tasks, "task"), report.Head)
 	if report.PrunedTo > 0 {
 		text += fmt.Sprintf("note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
+	}
+	for _, at := range report.Checkpoints {
+		text += fmt.Sprintf("held:  the checkpoint of %s\n", at.Format(time.RFC3339))
 	}
 	for _, seq := range report.Losses {
 		text += fmt.Sprintf("note:  entry %d says that entries before it were found gone\n", seq)

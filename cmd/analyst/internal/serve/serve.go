@@ -74,7 +74,7 @@ and a certificate.`,
 	flags.IntVar(&o.limits.RunsPerUser, "max-runs-per-user", 4, "the same, of one user")
 	flags.IntVar(&o.limits.PerMinute, "max-rate", 240, "how `MANY` requests a user may make in a minute")
 	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
-	o.Target.AddFlags(cmd)
+	o.AddFlags(cmd)
 	for _, name := range []string{"token-file", "cert", "key"} {
 		cli.Complete(cmd, name, cli.Files)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/plugin"
 
@@ -40,6 +41,14 @@ type Options struct {
 	Reviewer  string        // the file of the token of a person who decides from here; "" is none
 	DecideAt  *url.URL      // below which they do
 	Limits    runner.Limits // of each run
+
+	Checkpoints cli.Checkpoints
+}
+
+// AddFlags adds the flags of what a service is made of to a command.
+func (o *Options) AddFlags(cmd *cobra.Command) {
+	o.Target.AddFlags(cmd)
+	o.Checkpoints.AddFlags(cmd)
 }
 
 // A Service is what runs need. Close it.
@@ -79,6 +88,11 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.later(s.State.Close)
+	last, err := o.Checkpoints.Keep(ctx, p, s.State, logger)
+	if err != nil {
+		return nil, err
+	}
+	s.later(last)
 	age, err := p.Keep()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// The environment variables of checkpoints.
+const (
+	EnvCheckpointKey = "ANALYST_CHECKPOINT_KEY_FILE"
+	EnvCheckpoints   = "ANALYST_CHECKPOINTS"
+)
+
+// CheckpointSigner reads the private file that a key is in: the one that is named, else
+// that of [EnvCheckpointKey]; nil for none.
+func (p *Program) CheckpointSigner(file string) (note.Signer, error) {
+	if file == "" {
+		file = strings.TrimSpace(p.Getenv(EnvCheckpointKey))
+	}
+	if file == "" {
+		return nil, nil
+	}
+	key, err := secretFrom("--checkpoint-key", file, true)
+	if err != nil {
+		return nil, Usagef("%w", err)
+	}
+	signer, err := note.NewSigner(key.Reveal())
+	if err != nil { // which says nothing of it
+		return nil, Usagef(`--checkpoint-key: %s holds no key as "analyst audit key" makes it`, file)
+	}
+	return signer, nil
+}
+
+// Checkpoints are the flags by which a server keeps checkpoints while it serves.
+type Checkpoints struct {
+	key, dir string
+	every    time.Duration
+}
+
+// AddFlags adds them to a command.
+func (c *Checkpoints) AddFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.key, "checkpoint-key", "", "private `FILE` with the key that signs checkpoints of the journal ("+EnvCheckpointKey+"; analyst audit key makes one)")
+	f.StringVar(&c.dir, "checkpoints", "", "`DIR` where they are left, to be kept elsewhere ("+EnvCheckpoints+")")
+	f.DurationVar(&c.every, "checkpoint-every", time.Hour, "how `LONG` from one to the next")
+	Complete(cmd, "checkpoint-key", Files)
+	Complete(cmd, "checkpoints", Dirs)
+}
+
+// Keep writes a checkpoint at each interval in which something was added, and a last one
+// at the end. It does nothing where neither key nor folder are set. A journal that does
+// not fit is logged, and gets none.
+func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logger *slog.Logger) (end func() error, err error) {
+	if c.dir == "" {
+		c.dir = strings.TrimSpace(p.Getenv(EnvCheckpoints))
+	}
+	signer, err := p.CheckpointSigner(c.key)
+	switch {
+	case err != nil:
+		return nil, err
+	case (signer == nil) != (c.dir == ""):
+		return nil, Usagef("--checkpoint-key and --checkpoints go together")
+	case signer == nil:
+		return func() error { return nil }, nil
+	case c.every <= 0:
+		return nil, Usagef("--checkpoint-every must be positive")
+	}
+	var last []journal.Head
+	add := func(ctx context.Context) error {
+		found, err := j.Verify(ctx)
+		if err != nil || slices.Equal(found.Heads, last) { // none before the first entry
+			return err
+		}
+		now := time.Now().UTC()
+		text, err := journal.Checkpoint{Time: now, Heads: found.Heads}.Sign(signer)
+		if err != nil {
+			return err
+		}
+		name := fmt.Sprintf("%s.%d.checkpoint", now.Format("20060102T150405Z"), found.Last.Seq)
+		if err = disk.Create(filepath.Join(c.dir, name), text, 0o644); err == nil {
+			last = found.Heads
+		}
+		return err
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() {
+		for tick := time.NewTicker(c.every); ; {
+			select {
+			case <-ctx.Done():
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			if err := add(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				logger.Error("journal: no checkpoint was made", "error", err)
+			}
+		}
+	})
+	return func() error {
+		stop()
+		done.Wait()
+		if err := add(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+		return nil
+	}, nil
+}
