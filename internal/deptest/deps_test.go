@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"internal/logtest":    {},
 	"internal/plain":      {},
 	"internal/serve":      {},
+	"internal/pgtest":     {},
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
@@ -71,6 +72,7 @@ var allowed = map[string][]string{
 	// What survives a crash.
 	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
+	"state/postgres": {"state/journal", "jit", "secret", "internal/plain"},
 	"state/recovery": {"state/journal", "jit"},
 	"state/vault":    {"internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
@@ -153,7 +155,7 @@ var withoutADK = []string{
 	"policy",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/recovery",
+	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 
@@ -171,10 +173,10 @@ var databases = []string{"database/sql", "github.com/glebarez/go-sqlite"}
 
 // never lists what a package must not reach at any distance, by whatever way.
 var never = map[string][]string{
-	"jitmw":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "runner", "tools", "lumoauth", "models"},
-	"tools":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "runner", "lumoauth", "models"},
-	"agent":          {"state/journal", "state/sqlite", "state/recovery", "state/explain", "runner", "lumoauth", "models"},
-	"runner":         {"state/journal", "state/sqlite", "state/recovery", "state/explain", "agent", "tools", "lumoauth", "models", "dev/docapi"},
+	"jitmw":          {"state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/explain", "agent", "runner", "tools", "lumoauth", "models"},
+	"tools":          {"state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/explain", "agent", "runner", "lumoauth", "models"},
+	"agent":          {"state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/explain", "runner", "lumoauth", "models"},
+	"runner":         {"state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/explain", "agent", "tools", "lumoauth", "models", "dev/docapi"},
 	"jit":            {"lumoauth", "resource"},
 	"lumoauth":       {"dev", "dev/lumodev", "resource", "dev/docapi"},
 	"dev/lumodev":    {"jit", "lumoauth", "dev/docapi"},

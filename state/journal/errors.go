@@ -41,6 +41,10 @@ var (
 	// [Store.Claim].
 	ErrOwned = errors.New("belongs to another process")
 
+	// ErrLost reports an append by a process whose tasks another one has, which took it for
+	// dead. It stays so: the process must end or open the journal again.
+	ErrLost = errors.New("another process took this one for dead, and has its tasks")
+
 	// ErrFinished reports a change to a task that is completed already.
 	ErrFinished = errors.New("task is completed already")
 

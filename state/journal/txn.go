@@ -9,8 +9,9 @@ import (
 
 // Rows are what a store reads and writes in a transaction.
 type Rows interface {
-	// Next returns the number of the entry that follows the last one of its chain.
-	Next(last Head) (seq int64, err error)
+	// Next returns the number of the entry that follows the last one of its chain, and its
+	// Prev.
+	Next(last Head) (seq, prev int64, err error)
 
 	// Task returns the task of a run, the zero Task if there is none.
 	Task(run string) (Task, error)
@@ -100,7 +101,7 @@ func (x *Txn) Append(r Record) error {
 		r.Time = time.Now()
 	}
 	var err error
-	if r.Seq, err = x.Rows.Next(x.Last); err != nil {
+	if r.Seq, r.Prev, err = x.Rows.Next(x.Last); err != nil {
 		return x.Fail(err)
 	}
 	text, err := r.Seal(x.w.store.ChainKey(), x.Last)

@@ -26,14 +26,14 @@ const headTitle = "jitagent journal head v1 "
 // journal, so each writer names an entry after the one that it finds.
 type headFile struct {
 	f    *os.File
-	keys keys
+	keys journal.Keys
 }
 
 // line is the content of the file, always of the same length, so that it is
 // replaced by one write.
 func (h *headFile) line(head journal.Head) []byte {
 	text := fmt.Appendf(nil, "%s%019d:%x ", headTitle, head.Seq, head.Hash[:])
-	sum := mac(h.keys.head, text)
+	sum := h.keys.Sign(text)
 	return fmt.Appendf(text, "%x\n", sum[:])
 }
 
@@ -64,7 +64,7 @@ func (h *headFile) set(head journal.Head) error {
 
 // openHead opens the head file, and makes that of a journal without entries if create
 // is set; else it returns nil if there is none.
-func openHead(dir string, k keys, create bool) (*headFile, error) {
+func openHead(dir string, k journal.Keys, create bool) (*headFile, error) {
 	path, flag := filepath.Join(dir, headFileName), os.O_RDONLY
 	if create {
 		flag = os.O_RDWR
@@ -85,7 +85,7 @@ func openHead(dir string, k keys, create bool) (*headFile, error) {
 }
 
 // knownHead returns what the head file says, and whether there is one.
-func knownHead(ctx context.Context, dir string, k keys) (journal.Head, bool, error) {
+func knownHead(ctx context.Context, dir string, k journal.Keys) (journal.Head, bool, error) {
 	h, err := openHead(dir, k, false)
 	if h == nil || err != nil {
 		return journal.Head{}, false, err

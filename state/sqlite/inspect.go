@@ -21,31 +21,31 @@ const withoutKey = "it is gone, and without it the journal cannot be checked"
 // It reads through a connection that cannot write. A writing one would, when it is
 // closed, move what is left of a damaged WAL into the database and delete it, and
 // with it the traces.
-func inspect(ctx context.Context, dir string) (keys, error) {
+func inspect(ctx context.Context, dir string) (journal.Keys, error) {
 	path := filepath.Join(dir, databaseFile)
 	k, err := readKeys(dir)
 	noKey := errors.Is(err, journal.ErrNotFound)
 	if err != nil && !noKey {
-		return keys{}, err
+		return journal.Keys{}, err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, headFileName)); noKey && err == nil {
-		return keys{}, damaged(filepath.Join(dir, keyFile), withoutKey)
+		return journal.Keys{}, damaged(filepath.Join(dir, keyFile), withoutKey)
 	}
 	var head journal.Head
 	var hasHead bool
 	if !noKey {
 		if head, hasHead, err = knownHead(ctx, dir, k); err != nil { // before the database, which may grow meanwhile
-			return keys{}, err
+			return journal.Keys{}, err
 		}
 	}
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && head.Seq > 0 {
-		return keys{}, damaged(path, fmt.Sprintf("it is gone, and it had %d entries", head.Seq))
+		return journal.Keys{}, damaged(path, fmt.Sprintf("it is gone, and it had %d entries", head.Seq))
 	} else if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
 	}
 	c, err := sqldb.Connect(path, false)
 	if err != nil {
-		return keys{}, failure(path, err, false)
+		return journal.Keys{}, failure(path, err, false)
 	}
 	v, err := version(c, path, len(migrations()))
 	switch {
@@ -63,7 +63,7 @@ func inspect(ctx context.Context, dir string) (keys, error) {
 }
 
 // compare checks the end of the chain against the head file.
-func compare(c *sqldb.Conn, path string, k keys, head journal.Head, hasHead bool) error {
+func compare(c *sqldb.Conn, path string, k journal.Keys, head journal.Head, hasHead bool) error {
 	anchor, err := readAnchor(c)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func compare(c *sqldb.Conn, path string, k keys, head journal.Head, hasHead bool
 	if err != nil {
 		return err
 	}
-	if _, err := journal.NewChain(k.chain, map[string]journal.Head{"": prev}, nil).Add("", last.Seq, r.data, r.hash); err != nil {
+	if _, err := journal.NewChain(k.Chain, map[string]journal.Head{"": prev}, nil).Add("", last.Seq, r.data, r.hash); err != nil {
 		return damaged(path, fmt.Sprintf("its last entry, %d, was changed", last.Seq))
 	}
 	return nil

@@ -47,7 +47,7 @@ type Journal struct {
 	dir, path string // of the directory and the database; empty in memory
 	id        string // of this journal as an owner; empty when read-only
 	readOnly  bool
-	keys      keys
+	keys      journal.Keys
 
 	write   *sqldb.Conn // of the one who writes; nil when read-only or in memory
 	syncing bool        // whether its commits wait for the disk
@@ -180,7 +180,7 @@ func (j *Journal) openWriting(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.keys = k; k.chain.IsZero() {
+	if j.keys = k; k.Chain.IsZero() {
 		if j.keys, err = createKeys(j.dir); err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (*Journal) Lost() <-chan struct{} { return nil }
 func (j *Journal) Path() string { return j.path }
 
 // TokenHashKey implements [journal.Store].
-func (j *Journal) TokenHashKey() secret.String { return j.keys.tokens }
+func (j *Journal) TokenHashKey() secret.String { return j.keys.Tokens }
 
 // Head returns the last entry. See the package comment for what to do with it.
 func (j *Journal) Head(ctx context.Context) (last journal.Head, err error) {

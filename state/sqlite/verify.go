@@ -35,7 +35,7 @@ func (j *Journal) Verify(ctx context.Context, known ...journal.Head) (report jou
 		if err != nil {
 			return err
 		}
-		chain := journal.NewChain(j.keys.chain, map[string]journal.Head{"": pruned}, nil, known...)
+		chain := journal.NewChain(j.keys.Chain, map[string]journal.Head{"": pruned}, nil, known...)
 		if err := walk(c, chain); err != nil {
 			return err
 		}

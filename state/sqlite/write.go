@@ -36,7 +36,7 @@ func (j *Journal) alone(do func(*sqldb.Conn) error) (err error) {
 type medium struct{ *Journal }
 
 // ChainKey implements [journal.Medium].
-func (m medium) ChainKey() secret.String { return m.keys.chain }
+func (m medium) ChainKey() secret.String { return m.keys.Chain }
 
 // MayChange implements [journal.Medium].
 func (m medium) MayChange(owner string) bool { return m.mayChange(owner) }
@@ -121,7 +121,7 @@ func (r *rows) run(tx *journal.Txn, sync bool, do func(*journal.Txn) error) (err
 }
 
 // Next implements [journal.Rows].
-func (*rows) Next(last journal.Head) (int64, error) { return last.Seq + 1, nil }
+func (*rows) Next(last journal.Head) (seq, prev int64, err error) { return last.Seq + 1, 0, nil }
 
 // Insert implements [journal.Rows].
 func (r *rows) Insert(e journal.Record, text []byte) error {

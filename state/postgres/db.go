@@ -1,0 +1,166 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// Options say which database, and whose part of it.
+type Options struct {
+	// URL is postgres://[USER[:PASSWORD]@]HOST[:PORT]/NAME[?sslmode=...]. What it leaves out
+	// is taken from PGUSER, PGPASSWORD, PGPASSFILE and so on, as libpq does. A host that is
+	// not this machine needs an sslmode. Required.
+	URL secret.String
+
+	// Tenant names whose rows these are: lower case letters, digits and _. Required.
+	Tenant string
+
+	// Key is what the keys of chains, token hashes and the vault are derived from, at least
+	// 32 bytes. All processes have the same. Required.
+	Key secret.String
+
+	// VerifyOnly has an older schema be an error that wraps [journal.ErrOlder], and not
+	// carried forward.
+	VerifyOnly bool
+}
+
+// A DB is a tenant's part of a database. It is safe for concurrent use, and must be closed.
+type DB struct {
+	pool   *pgxpool.Pool
+	opts   Options
+	schema string
+	keys   journal.Keys
+}
+
+var tenants = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+
+// Connect opens a tenant's part of a database; ctx bounds the first connection. What it
+// needs is made by [OpenJournal] and others, see [DB.Upgrade].
+func Connect(ctx context.Context, opts Options) (*DB, error) {
+	if !tenants.MatchString(opts.Tenant) {
+		return nil, errors.New("postgres: a tenant is named by lower case letters, digits and _: rows belong to one")
+	}
+	if len(opts.Key.Reveal()) < 32 {
+		return nil, errors.New("postgres: the key has less than 32 bytes")
+	}
+	cfg, err := parse(opts.URL.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	d := &DB{opts: opts, schema: "analyst_" + opts.Tenant}
+	if d.keys, err = journal.DeriveKeys([]byte(opts.Key.Reveal()), opts.Tenant); err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]string{
+		"search_path": d.schema, "application_name": "analyst", "default_transaction_isolation": "read committed",
+		"synchronous_commit": "on", "idle_in_transaction_session_timeout": "5000", "lock_timeout": "10000",
+	} {
+		cfg.ConnConfig.RuntimeParams[name] = value
+	}
+	if cfg.ConnConfig.ConnectTimeout == 0 {
+		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	}
+	if d.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, errors.New("postgres: the database's settings do not go together")
+	}
+	if err := d.pool.Ping(ctx); err != nil {
+		d.pool.Close()
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	return d, nil
+}
+
+// parse reads the address of a database. Its errors quote nothing of it.
+func parse(address string) (*pgxpool.Config, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return nil, errors.New("postgres: the database's address does not read postgres://HOST/NAME")
+	}
+	cfg, err := pgxpool.ParseConfig(address)
+	if err != nil { // which may quote a part of it
+		return nil, errors.New("postgres: the database's address cannot be used: look at its port, its sslmode and the files that it names")
+	}
+	if u.Query().Get("sslmode") == "" && os.Getenv("PGSSLMODE") == "" && !local(cfg.ConnConfig.Host) {
+		return nil, errors.New("postgres: the database is on another machine: add sslmode=verify-full to its address, or what else is meant")
+	}
+	return cfg, nil
+}
+
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Pool returns the connections, whose statements see the tenant's tables alone.
+func (d *DB) Pool() *pgxpool.Pool { return d.pool }
+
+// Close closes the connections.
+func (d *DB) Close() { d.pool.Close() }
+
+// Where says which database it is, without what is secret.
+func (d *DB) Where() string {
+	c := d.pool.Config().ConnConfig
+	return fmt.Sprintf("tenant %s in Postgres database %s at %s", d.opts.Tenant, c.Database, c.Host)
+}
+
+// passed is when a row of owners, of that name, may be claimed.
+func passed(o string) string {
+	return "(" + o + ".until = '-infinity' OR clock_timestamp() > greatest(" + o + ".until, pg_postmaster_start_time() + interval '10 s'))"
+}
+
+const renew = "clock_timestamp() + interval '10 s'"
+
+// An awayError says that the database is not there now; the same may work later.
+type awayError struct{ error }
+
+func (e *awayError) Unwrap() error { return e.error }
+
+// fault says what an error of the database means for a change.
+func fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	code := "08000"
+	if ok {
+		code = said.Code
+	}
+	remedy, again := "the database does not take it", false
+	switch {
+	case code == "42501":
+		remedy = "its user may not: grant it the schema"
+	case code == "53100":
+		remedy = "its disk is full: free some space"
+	case code == "57014": // cancelled
+	case slices.Contains([]string{"08", "40", "57"}, code[:2]), // connection, deadlock, shutdown
+		code == "53300", code == "55P03", code == "25006", code == "25P03": // too many connections, a lock, a standby, slept too long
+		remedy, again = "the database does not answer: look after it, then try again", true
+	}
+	err = fmt.Errorf("journal: cannot write to the database: %s: %w (%w)", remedy, journal.ErrUnwritable, err)
+	if again {
+		err = &awayError{err}
+	}
+	return err
+}
+
+// failed says what an error of the database means for whoever reads.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("journal: read the database: %w", err)
+}
