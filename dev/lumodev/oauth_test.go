@@ -176,7 +176,8 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		"unknown client":     sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID = "gone" }),
 		"unknown user":       sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID, c.UserID = userClientID, 99 }),
 		"user of an agent":   sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.UserID = 99 }),
-		"another type":       mistyped(t, e),
+		"another type":       typed(t, e, "JWT"),
+		"one as long":        typed(t, e, "id+jwt"),
 		"no user":            sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID = userClientID }),
 		"JIT without record": sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.TokenUse = useJIT }),
 		"no expiry":          sign(e.keys.key, e.Issuer(), func(s *jwt.Claims, _ *claims) { s.Expiry = nil }),
@@ -189,7 +190,8 @@ func TestForgedTokensAreNobody(t *testing.T) {
 			t.Errorf("%s: WWW-Authenticate = %q", name, a.header.Get("WWW-Authenticate"))
 		}
 	}
-	e.want(201, e.post("jit/task", sign(e.keys.key, e.Issuer(), none), nil)) // the helper itself makes good ones
+	e.want(201, e.post("jit/task", sign(e.keys.key, e.Issuer(), none), nil)) // the helpers themselves make good ones
+	e.want(201, e.post("jit/task", typed(t, e, "at+jwt"), nil))              // which earlier versions signed so
 	for _, scheme := range []string{"DPoP ", "Basic ", "ApiKey ", "Bearer  "} {
 		want := 401
 		if scheme == "Bearer  " {
@@ -205,10 +207,10 @@ func TestForgedTokensAreNobody(t *testing.T) {
 	}))
 }
 
-// mistyped is a good token but for its typ, such as an ID token might be.
-func mistyped(t *testing.T, e *env) string {
+// typed is a good token of some typ, such as an ID token might be.
+func typed(t *testing.T, e *env, typ jose.ContentType) string {
 	t.Helper()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: e.keys.key}, (&jose.SignerOptions{}).WithType("JWT"))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: e.keys.key}, (&jose.SignerOptions{}).WithType(typ))
 	if err != nil {
 		t.Fatal(err)
 	}
