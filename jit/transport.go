@@ -3,13 +3,10 @@ package jit
 import (
 	"net/http"
 	"net/url"
-	"sync"
 
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit/challenge"
 )
-
-// maxHeaderBytes bounds a whole response header. net/http's own bound is 10 MiB.
-const maxHeaderBytes = 256 << 10
 
 // HeaderIdempotencyKey names the header that lets an API recognise a repeated
 // request (draft-ietf-httpapi-idempotency-key-header).
@@ -57,22 +54,11 @@ type Transport struct {
 
 var _ http.RoundTripper = (*Transport)(nil)
 
-var defaultBase = sync.OnceValue(func() http.RoundTripper {
-	base, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return http.DefaultTransport // someone replaced it, and means it
-	}
-	t := base.Clone()
-	t.MaxResponseHeaderBytes = maxHeaderBytes
-	t.MaxIdleConnsPerHost = 64 // parallel calls to one API are the normal case
-	return t
-})
-
 func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {
 		return t.Base
 	}
-	return defaultBase()
+	return peer.Transport()
 }
 
 // CloseIdleConnections closes the idle connections of Base, if it has such a

@@ -24,7 +24,7 @@ type Options struct {
 	// and so on, as [Provider].Settings lists them. Unknown ones are an error.
 	Settings map[string]string
 	// HTTPClient makes the calls. It is copied, and the copy follows no redirect.
-	// nil means a client with [http.DefaultTransport].
+	// nil means one with [http.DefaultTransport], and more idle connections.
 	HTTPClient *http.Client
 	// BaseURL replaces the provider's address, and wins over its variable: for a
 	// gateway or a test server. It must be https, or http on loopback, since the key

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/secret"
@@ -108,12 +109,7 @@ func New(cfg Config) (*Client, error) {
 		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, defaultTimeout)
 	}
 	if c.transport == nil {
-		c.transport = http.DefaultTransport
-		if t, ok := c.transport.(*http.Transport); ok { // else somebody replaced it, and means it
-			t = t.Clone()
-			t.MaxResponseHeaderBytes = maxHeader
-			c.transport = t
-		}
+		c.transport = peer.Transport()
 	}
 	return c, nil
 }

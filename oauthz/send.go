@@ -28,8 +28,6 @@ const (
 	maxBody = 1 << 20 // of an answer
 	maxText = 400     // of a server's words
 
-	maxHeader = 64 << 10 // of an answer
-
 	defaultTimeout  = 30 * time.Second // of one try
 	assertionLife   = time.Minute      // of a JWT that stands for the client
 	assertionBearer = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

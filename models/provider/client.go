@@ -62,14 +62,14 @@ func Loopback(u *url.URL) bool {
 
 // Client returns a copy of c that follows no redirect, caps bodies, writes answers as
 // the [Exchange] in a request's context wants them, and tells it what came back. nil
-// means a client with [http.DefaultTransport]. c itself is not changed.
+// means one with [peer.Transport]. c itself is not changed.
 func Client(c *http.Client) *http.Client {
 	var out http.Client
 	if c != nil {
 		out = *c
 	}
 	if out.Transport == nil {
-		out.Transport = http.DefaultTransport
+		out.Transport = peer.Transport()
 	}
 	out.Transport = &transport{out.Transport}
 	out.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
