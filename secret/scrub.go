@@ -127,7 +127,7 @@ type entry struct {
 // at returns the entry of b, or the free one where it belongs.
 func (x *blocks) at(b block) *entry {
 	for i := uint64(b) * x.hash >> x.shift; ; i++ { // the highest bits of a product depend on all of b
-		if e := &x.first[i&uint64(len(x.first)-1)]; e.block == b || e.block == 0 {
+		if e := &x.first[i&uint64(len(x.first)-1)]; e.block == b || e.block == 0 { //nolint:gosec // a length
 			return e
 		}
 	}
