@@ -141,10 +141,13 @@ func (s *server) shared(h http.Handler) http.Handler {
 
 var signInHTML = template.Must(template.New("login").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
+<link rel="stylesheet" href="/style.css">
+<main>
 <h1>Sign in</h1>
 {{with .}}<p role="alert">{{.}}</p>{{end}}
 <form method="post" action="/login"><label>Token <input type="password" name="token" autocomplete="off" required autofocus></label>
-<button>Sign in</button></form>
+<p><button>Sign in</button></p></form>
+</main>
 `))
 
 func signInPage(w http.ResponseWriter, _ *http.Request) { showSignIn(w, http.StatusOK, "") }

@@ -65,6 +65,12 @@ func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			f := s.told(r, err)
+			if strings.HasSuffix(r.URL.Path, "_sse") { // ADK's web UI looks for errors among the events
+				w.Header().Set("Content-Type", eventStream)
+				w.WriteHeader(f.status)
+				_, _ = w.Write(sse(errorEvent, map[string]string{"error": f.text})) // whoever asked is gone
+				return
+			}
 			http.Error(w, f.text, f.status)
 		}
 	})
@@ -228,8 +234,8 @@ func (s *server) remove(w http.ResponseWriter, r *http.Request, at place) error 
 // application, which all users share, under "app:", and its own under names of its own.
 func ownState(state map[string]any) error {
 	for name := range state {
-		if strings.Contains(name, ":") || strings.HasPrefix(name, "_") || strings.HasPrefix(name, "adk") {
-			return refuse(http.StatusBadRequest, "the state of a session has no names with a colon, and none that begin with _ or adk")
+		if strings.Contains(name, ":") || strings.HasPrefix(strings.TrimLeft(name, "_"), "adk") {
+			return refuse(http.StatusBadRequest, "the state of a session has no names with a colon, and none that begin with adk")
 		}
 	}
 	return nil

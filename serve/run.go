@@ -93,7 +93,13 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if len(waiting) > 0 {
-		return refuse(http.StatusConflict, "the message was not said: the session waits for a person's decision")
+		text := "The message was not said: the session waits for a person's decision"
+		for _, call := range waiting {
+			if call.DecideAt != "" {
+				text += " " + call.DecideAt
+			}
+		}
+		return refuse(http.StatusConflict, "%s", text)
 	}
 	cfg, options := adk.RunConfig{}, []adkrunner.RunOption(nil)
 	if m.Streaming {
@@ -170,16 +176,27 @@ func (s *server) goOn(ctx context.Context, r *http.Request, at place) (events []
 	return events, append(waiting, still...), nil
 }
 
-// stream sends events as they come (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+const (
+	eventStream = "text/event-stream" // https://html.spec.whatwg.org/multipage/server-sent-events.html
+	errorEvent  = "event: error\n"
+)
+
+// sse returns a value as an event of a stream.
+func sse(name string, v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil { // of a value that a tool gave, and which no store takes
+		name, text = errorEvent, []byte(`{"error":"an event cannot be told"}`)
+	}
+	return fmt.Appendf(nil, "%sdata: %s\n\n", name, text)
+}
+
+// stream sends events as they come.
 func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEvent, events iter.Seq2[*session.Event, error]) error {
-	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("X-Accel-Buffering", "no")
 	control := http.NewResponseController(w)
 	send := func(name string, v any) bool {
-		text, err := json.Marshal(v)
-		if err == nil {
-			_, err = fmt.Fprintf(w, "%sdata: %s\n\n", name, text)
-		}
+		_, err := w.Write(sse(name, v))
 		if err = errors.Join(err, control.Flush()); err != nil {
 			s.Logger.DebugContext(r.Context(), "an event could not be sent", "error", err)
 		}
@@ -196,7 +213,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEve
 	for ev, err := range events {
 		var sent bool
 		if err != nil {
-			sent = send("event: error\n", map[string]string{"error": s.told(r, worded(err)).text})
+			sent = send(errorEvent, map[string]string{"error": s.told(r, worded(err)).text})
 		} else {
 			sent = send("", wired(ev))
 		}

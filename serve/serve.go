@@ -136,7 +136,7 @@ func New(cfg Config) (http.Handler, error) {
 	inside, outside, probes := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
 	s.routes(inside)
 	if cfg.UI != nil {
-		inside.Handle("GET /ui/", cfg.UI)
+		inside.Handle("GET /ui/", webUI(cfg.UI))
 	}
 	s.pages(inside)
 	for pattern, h := range cfg.Mount {
@@ -145,6 +145,7 @@ func New(cfg Config) (http.Handler, error) {
 	for pattern, h := range cfg.Open {
 		outside.Handle(pattern, h)
 	}
+	outside.HandleFunc("GET /style.css", style)
 	outside.HandleFunc("GET /login", signInPage)
 	outside.HandleFunc("POST /login", s.signIn)
 	outside.HandleFunc("POST /logout", s.signOut)

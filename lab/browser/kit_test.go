@@ -96,19 +96,24 @@ func newWorld(t *testing.T) *world {
 	}
 	w.task = task.ID
 
+	w.open()
+	return w
+}
+
+// open opens a browser.
+func (w *world) open() {
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.Flag("host-resolver-rules", "MAP *.example 127.0.0.1")) // names that others have pointed at this machine
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // there is none for root
 	}
-	all, end := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(end)
+	all, end := chromedp.NewExecAllocator(w.Context(), options...)
+	w.Cleanup(end)
 	w.browser, end = chromedp.NewContext(all)
-	t.Cleanup(end)
+	w.Cleanup(end)
 	if err := chromedp.Do(w.browser); err != nil {
-		t.Fatalf("this needs Debian's package chromium: %v", err)
+		w.Fatalf("this needs Debian's package chromium: %v", err)
 	}
-	return w
 }
 
 // command is analyst with the printed environment, and with no state but its own.
@@ -338,14 +343,20 @@ func (p *person) looks(what string) {
 		for _, w := range wrong {
 			p.Errorf("%s, %s: %s", what, s.name, w)
 		}
-		if dir := os.Getenv("BROWSER_PICTURES"); dir != "" {
-			if err := os.WriteFile(filepath.Join(dir, what+"-"+s.name+".png"), finds(p, chromedp.FullScreenshot(100)), 0o600); err != nil {
-				p.Error(err)
-			}
-		}
+		p.picture(what + "-" + s.name)
 	}
 	tells(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	p.do(chromedp.EmulateViewport(1280, 900))
+}
+
+// picture takes a picture of the page, for the folder BROWSER_PICTURES.
+func (p *person) picture(name string) {
+	p.Helper()
+	if dir := os.Getenv("BROWSER_PICTURES"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".png"), finds(p, chromedp.FullScreenshot(100)), 0o600); err != nil {
+			p.Error(err)
+		}
+	}
 }
 
 // legible finds what is wider than the screen, what is too small to be pressed (44 pixels

@@ -21,6 +21,11 @@ import (
 //go:embed page.html page.css page.js
 var files embed.FS
 
+// Style is how its pages look, for pages that stand beside them.
+//
+//go:embed page.css
+var Style string
+
 var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"shown": func(text string) string { return plain.Escape(text, maxLabel) },
 }).ParseFS(files, "page.html"))

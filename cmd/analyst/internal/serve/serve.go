@@ -187,6 +187,10 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
 		Users:  users, URL: base, Origins: o.origins, Ready: ready, Limits: o.limits, Logger: logger,
 	}
+	var err error
+	if cfg.UI, err = webUI(); err != nil {
+		return nil, err
+	}
 	if svc.Decider != nil {
 		cfg.Decider = svc.Decider
 	}
