@@ -134,20 +134,24 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	return err
 }
 
-type exportOptions struct{ since, task, session string }
+type exportOptions struct{ since, task, session, format string }
 
 func exportCommand(p *cli.Program) *cobra.Command {
 	var o exportOptions
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write entries as JSON lines",
+		Short: "Write entries as JSON lines, or as OCSF events",
 		Long: `Write entries as JSON lines: {"entry":{...},"hash":"..."}. The entry stands
 there as the chain has it (RFC 8785), but for characters that are not
 printable, which are written as escapes. No entry holds a token;
-justifications, document names and URLs are readable.`,
+justifications, document names and URLs are readable.
+
+With --format ocsf each line is an event of the Open Cybersecurity Schema
+Framework ` + ocsfVersion + `, class API Activity (6003), with the entry in its member unmapped.`,
 		Example: `  analyst audit export
   analyst audit export --since 2026-01-31
-  analyst audit export --task last`,
+  analyst audit export --task last
+  analyst audit export --format ocsf --since 1h >events.jsonl`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
@@ -155,13 +159,19 @@ justifications, document names and URLs are readable.`,
 	flags.StringVar(&o.since, "since", "", "only entries since `TIME`: a length of time such as 24h, a day such as 2026-01-31, or an RFC 3339 time")
 	flags.StringVar(&o.task, "task", "", "only entries about the task with this `ID` or run, or its beginning, or \"last\"")
 	flags.StringVar(&o.session, "session", "", "only entries about the tasks of this session, by its `ID`")
+	flags.StringVar(&o.format, "format", "jsonl", "`FORMAT` of the lines: jsonl or ocsf")
 	cli.Complete(cmd, "task", p.Tasks)
+	cli.Complete(cmd, "format", cli.Words("jsonl", "ocsf"))
 	return cmd
 }
 
 func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.task != "" && o.session != "" {
 		return cli.Usagef("--task and --session exclude each other")
+	}
+	line, ok := map[string]func(journal.Record) ([]byte, error){"jsonl": journal.Record.Line, "ocsf": ocsfLine}[o.format]
+	if !ok {
+		return cli.Usagef("--format %q: write jsonl or ocsf", o.format)
 	}
 	since, err := parseSince(o.since, time.Now())
 	if err != nil {
@@ -190,18 +200,18 @@ func (o exportOptions) run(ctx context.Context, p *cli.Program) error {
 		}
 	}
 	for r, err := range j.Query(ctx, filter) {
-		var line []byte
+		var text []byte
 		switch {
 		case err != nil:
 		case r.Time.Before(since), runs != nil && !slices.Contains(runs, r.Run):
 			continue
 		default:
-			line, err = r.Line()
+			text, err = line(r)
 		}
 		if err != nil {
 			return cli.StateError(err, cli.VerifyHint)
 		}
-		if _, err := p.Stdout.Write(line); err != nil {
+		if _, err := p.Stdout.Write(text); err != nil {
 			return err
 		}
 	}

@@ -15,11 +15,14 @@ func Build() string {
 	return fmt.Sprintf("%s%s %s %s/%s", release, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// UserAgent names this program to servers.
-func UserAgent() string {
+// Release is the version of this program.
+func Release() string {
 	release, _ := version()
-	return "jitagent-analyst/" + release
+	return release
 }
+
+// UserAgent names this program to servers.
+func UserAgent() string { return "jitagent-analyst/" + Release() }
 
 // version is the release, as the build knows it.
 func version() (release, revision string) {
