@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrLost: somebody else goes on with the session, since this process gave no sign of
+// ErrLost says that somebody else goes on with the session, since this process gave no sign of
 // life for too long. Nothing more of the run may happen here, and its task is not ours to
 // give back.
 var ErrLost = errors.New("another process goes on with the session")

@@ -76,6 +76,7 @@ var allowed = map[string][]string{
 	"state/recovery": {"state/journal", "jit"},
 	"state/vault":    {"internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
+	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
 	// Where a process dies, in builds that are made to be killed.

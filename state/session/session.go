@@ -53,7 +53,45 @@ const version = 1
 type Store struct {
 	events session.Service
 	db     *gorm.DB
+	writes *gorm.DB // of events
+	fence  fence
 	close  []func() error
+}
+
+// A Tx is a transaction, as a fence sees it.
+type Tx interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+type fence = func(ctx context.Context, tx Tx, app, user, session string) error
+
+// Fence has check asked in the transaction of each event that is appended, and of what a
+// session is suspended with when that is saved or dropped: an error keeps it from being
+// written. ADK's own service compares times, and takes the events of two writers that
+// read the same. Call it once, before the first use.
+func (s *Store) Fence(check func(ctx context.Context, tx Tx, app, user, session string) error) error {
+	s.fence = check
+	return s.writes.Callback().Create().Before("gorm:create").Register("jitagent:fence", func(tx *gorm.DB) {
+		ctx := tx.Statement.Context
+		if at, ok := ctx.Value(placeKey{}).([3]string); ok && tx.Statement.Table == "events" {
+			_ = tx.AddError(check(ctx, tx.Statement.ConnPool, at[0], at[1], at[2])) // which is what Create returns
+		}
+	})
+}
+
+// placeKey is the context key of where an event is appended.
+type placeKey struct{}
+
+// fenced runs do in a transaction that the fence lets through.
+func (s *Store) fenced(ctx context.Context, app, user, id string, do func(*gorm.DB) error) error {
+	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		if s.fence != nil {
+			if err := s.fence(ctx, tx.Statement.ConnPool, app, user, id); err != nil {
+				return err
+			}
+		}
+		return do(tx)
+	})
 }
 
 var (
@@ -85,7 +123,7 @@ func New(dialect gorm.Dialector) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
-	s := &Store{events: events, db: opened.db, close: []func() error{pool.Close}}
+	s := &Store{events: events, db: opened.db, writes: opened.db, close: []func() error{pool.Close}}
 	if err := s.migrate(); err != nil {
 		return nil, errors.Join(fmt.Errorf("sessions: %w", err), s.Close())
 	}
@@ -111,12 +149,13 @@ func quiet() *gorm.Config { return &gorm.Config{Logger: logger.Discard} }
 // connect opens the conversations and, through a connection that may wait for the disk
 // longer, the suspensions.
 func connect(conversations, suspensions gorm.Dialector) (*Store, error) {
-	events, err := database.NewSessionService(conversations, quiet())
+	opened := &opens{Config: quiet()}
+	events, err := database.NewSessionService(conversations, opened)
 	if err != nil {
 		return nil, err
 	}
 	db, err := gorm.Open(suspensions, quiet())
-	return &Store{events: events, db: db}, err
+	return &Store{events: events, db: db, writes: opened.db}, err
 }
 
 func (s *Store) migrate() error {
@@ -271,6 +310,7 @@ func (s *Store) AppendEvent(ctx context.Context, to session.Session, ev *session
 		utc := *ev
 		utc.Timestamp, ev = ev.Timestamp.UTC(), &utc
 	}
+	ctx = context.WithValue(ctx, placeKey{}, [3]string{to.AppName(), to.UserID(), to.ID()})
 	err := s.events.AppendEvent(ctx, to, ev)
 	if err != nil && strings.Contains(err.Error(), "stale session") { // ADK has no error value for it
 		return fmt.Errorf("sessions: another process goes on with session %s: %w", to.ID(), err)
@@ -294,7 +334,9 @@ func (s *Store) Save(ctx context.Context, v *runner.Suspension) error {
 		return fmt.Errorf("sessions: %w", err)
 	}
 	row := suspended{v.App, v.User, v.Session, time.Now().UnixMicro(), v.Until.UnixMicro(), string(data)}
-	if err := s.db.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
+	if err := s.fenced(ctx, v.App, v.User, v.Session, func(tx *gorm.DB) error {
+		return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error
+	}); err != nil {
 		return fmt.Errorf("sessions: suspend %s: %w", v.Session, err)
 	}
 	return nil
@@ -303,7 +345,7 @@ func (s *Store) Save(ctx context.Context, v *runner.Suspension) error {
 // Load implements [runner.Suspensions].
 func (s *Store) Load(ctx context.Context, app, user, id string) (*runner.Suspension, error) {
 	var rows []suspended
-	if err := s.of(ctx, app, user, id).Limit(1).Find(&rows).Error; err != nil {
+	if err := of(s.db.WithContext(ctx), app, user, id).Limit(1).Find(&rows).Error; err != nil {
 		return nil, fmt.Errorf("sessions: %s: %w", id, err)
 	}
 	if len(rows) == 0 {
@@ -318,18 +360,20 @@ func (s *Store) Load(ctx context.Context, app, user, id string) (*runner.Suspens
 
 // Drop implements [runner.Suspensions].
 func (s *Store) Drop(ctx context.Context, app, user, id, run string) error {
-	rows := s.of(ctx, app, user, id)
-	if run != "" {
-		rows = rows.Where("data LIKE ?", fmt.Sprintf("%%%q:%q%%", "run", run))
-	}
-	if err := rows.Delete(&suspended{}).Error; err != nil {
+	if err := s.fenced(ctx, app, user, id, func(tx *gorm.DB) error {
+		rows := of(tx, app, user, id)
+		if run != "" {
+			rows = rows.Where("data LIKE ?", fmt.Sprintf("%%%q:%q%%", "run", run))
+		}
+		return rows.Delete(&suspended{}).Error
+	}); err != nil {
 		return fmt.Errorf("sessions: %s: %w", id, err)
 	}
 	return nil
 }
 
-func (s *Store) of(ctx context.Context, app, user, id string) *gorm.DB {
-	return s.db.WithContext(ctx).Where("app_name = ? AND user_id = ? AND session_id = ?", app, user, id)
+func of(db *gorm.DB, app, user, id string) *gorm.DB {
+	return db.Where("app_name = ? AND user_id = ? AND session_id = ?", app, user, id)
 }
 
 // A Summary is what a list says of a session.

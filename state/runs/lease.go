@@ -1,0 +1,324 @@
+package runs
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/session"
+)
+
+// The states of a row.
+const (
+	running = "running"
+	waiting = "waiting"
+	ready   = "ready"
+)
+
+// A row is a run as it was read.
+type row struct {
+	place
+	id, epoch int64
+	state     string
+	owner     string
+	tries     int
+}
+
+const columns = "app, person, session, id, epoch, state, owner, tries"
+
+// rows reads the rows that a condition is true of.
+func (s *Store) rows(ctx context.Context, where string, args ...any) ([]row, error) {
+	return s.read(ctx, "SELECT "+columns+" FROM runs WHERE "+where, args...)
+}
+
+// read reads the rows that a statement returns.
+func (s *Store) read(ctx context.Context, query string, args ...any) (list []row, err error) {
+	found, err := s.db.QueryContext(ctx, s.sql(query), args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for found.Next() {
+		var r row
+		if err := found.Scan(&r.app, &r.user, &r.session, &r.id, &r.epoch, &r.state, &r.owner, &r.tries); err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, found.Err()
+}
+
+// Begin implements [runner.Runs]. A run that waits or is ready is taken by whoever comes,
+// and so is one whose process is gone.
+func (s *Store) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {
+	at := place{app, user, session}
+	if l, _ := ctx.Value(leaseKey{}).(*lease); l != nil && l.place == at { // a pool took it
+		return ctx, l, nil
+	}
+	found, err := s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session)
+	if err != nil {
+		return nil, nil, fmt.Errorf("runs: %w", err)
+	}
+	var l *lease
+	if len(found) > 0 {
+		l, err = s.take(ctx, found[0])
+	} else {
+		l, err = s.first(ctx, row{place: at, epoch: 1})
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.under(ctx), l, nil
+}
+
+// first adds the row of a session that nothing is under way in.
+func (s *Store) first(ctx context.Context, r row) (*lease, error) {
+	err := s.db.QueryRowContext(ctx, s.sql("INSERT INTO runs (app, person, session, state, epoch, owner, since) "+
+		"VALUES ($1, $2, $3, $4, $5, $6, @now) ON CONFLICT DO NOTHING RETURNING id"), r.app, r.user, r.session, running, r.epoch, s.Journal.Owner()).Scan(&r.id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, fmt.Errorf("runs: %w", runner.ErrBusy)
+	case err != nil:
+		return nil, fmt.Errorf("runs: %w", err)
+	}
+	return s.hold(r, nil), nil
+}
+
+// take takes a row, if it is still as it was read, and nobody has it who lives.
+func (s *Store) take(ctx context.Context, was row) (_ *lease, err error) {
+	me := s.Journal.Owner()
+	if was.state == running && was.owner == me {
+		return nil, fmt.Errorf("runs: %w", runner.ErrBusy)
+	}
+	var gone *claim
+	if was.owner != "" && was.owner != me {
+		if gone, err = s.claim(ctx, was.owner); err != nil {
+			return nil, err
+		}
+	}
+	done, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, epoch = epoch + 1, owner = $2, since = @now "+
+		"WHERE id = $3 AND epoch = $4 AND state = $5"), running, me, was.id, was.epoch, was.state)
+	if err = oneRow(done, err, runner.ErrBusy); err != nil {
+		s.unclaim(gone)
+		return nil, err
+	}
+	l := s.hold(was, gone)
+	l.epoch++
+	return l, nil
+}
+
+// oneRow returns none when a statement changed no row.
+func oneRow(done sql.Result, err, none error) error {
+	var n int64
+	if err == nil {
+		n, err = done.RowsAffected()
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("runs: %w", err)
+	case n == 0:
+		return fmt.Errorf("runs: %w", none)
+	}
+	return nil
+}
+
+// A claim is on an owner that is gone, for as long as something of it is being taken.
+type claim struct {
+	owner   string
+	users   int
+	release func() error
+}
+
+// claim makes sure that an owner is gone. Of several at once here one asks the journal.
+func (s *Store) claim(ctx context.Context, owner string) (*claim, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.claims[owner]
+	if c == nil {
+		release, err := s.Journal.Claim(ctx, owner)
+		switch {
+		case errors.Is(err, journal.ErrOwned):
+			return nil, fmt.Errorf("runs: %w", runner.ErrBusy)
+		case err != nil:
+			return nil, fmt.Errorf("runs: %w", err)
+		}
+		c = &claim{owner: owner, release: release}
+		s.claims[owner] = c
+	}
+	c.users++
+	return c, nil
+}
+
+func (s *Store) unclaim(c *claim) {
+	if c == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.users--; c.users > 0 {
+		return
+	}
+	delete(s.claims, c.owner)
+	if err := c.release(); err != nil {
+		s.Logger.Warn("an owner that is gone stays claimed", "error", err)
+	}
+}
+
+// A lease is a row that this process has.
+type lease struct {
+	row
+	s      *Store
+	before row    // as it was taken; without a state when it was not there
+	gone   *claim // until the run is opened
+	opened bool
+	left   bool // guarded by the store's mu, as what follows is
+	stuck  bool // that it was left could not be written
+	cancel context.CancelCauseFunc
+}
+
+type leaseKey struct{}
+
+func (s *Store) hold(r row, gone *claim) *lease {
+	l := &lease{row: r, s: s, before: r, gone: gone}
+	l.state = running
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held[l.place] = l
+	return l
+}
+
+// under returns the context of the lease.
+func (l *lease) under(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, leaseKey{}, l))
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if l.cancel = cancel; l.s.lost {
+		cancel(runner.ErrLost)
+	}
+	return ctx
+}
+
+// Opened implements [runner.Lease].
+func (l *lease) Opened() {
+	l.s.unclaim(l.gone)
+	l.gone, l.opened = nil, true
+}
+
+// Suspended implements [runner.Lease]. The requests are asked about at once: somebody may
+// have decided by now.
+func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) error {
+	defer l.s.look()
+	return l.leave(ctx, func(tx *sql.Tx) error {
+		if err := l.set(ctx, tx, waiting, "", 0); err != nil {
+			return err
+		}
+		for _, request := range requests {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO run_requests VALUES ($1, $2) ON CONFLICT DO NOTHING", request, l.id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// maxTries bounds how often a run may fail to be opened. Its session can be resumed all
+// the same.
+const maxTries = 10
+
+// Ended implements [runner.Lease]. A run that was not opened is left to somebody else, and
+// so is one that was interrupted when its pool ended.
+func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
+	l.s.mu.Lock()
+	goesOn := l.opened && outcome == runner.Interrupted && l.s.drains
+	l.s.mu.Unlock()
+	return l.leave(ctx, func(tx *sql.Tx) error {
+		switch {
+		case goesOn:
+			return l.s.wake(ctx, tx, l.row, "")
+		case !l.opened && l.before.state != "" && l.tries < maxTries:
+			return l.set(ctx, tx, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
+		}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM run_requests WHERE run = $1", l.id); err != nil {
+			return err
+		}
+		done, err := tx.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2", l.id, l.epoch)
+		return oneRow(done, err, runner.ErrLost)
+	})
+}
+
+// set gives the row up in a state, which is looked after in a while.
+func (l *lease) set(ctx context.Context, tx *sql.Tx, state, owner string, after time.Duration) error {
+	tries := 0
+	if !l.opened {
+		tries = l.tries + 1
+	}
+	done, err := tx.ExecContext(ctx, l.s.sql("UPDATE runs SET state = $1, owner = $2, tries = $3, job = 0, since = @now, check_at = @now + $4 "+
+		"WHERE id = $5 AND epoch = $6 AND state = $7"), state, owner, tries, after.Microseconds(), l.id, l.epoch, running)
+	return oneRow(done, err, runner.ErrLost)
+}
+
+// patience is how long the end of a lease is tried to be written. Nobody takes the row
+// meanwhile, since this process lives.
+const patience = 30 * time.Second
+
+// leave ends the lease, once.
+func (l *lease) leave(ctx context.Context, do func(*sql.Tx) error) error {
+	l.s.mu.Lock()
+	cancel := l.cancel
+	held := l.s.held[l.place] == l && !l.left
+	l.left = true
+	l.s.mu.Unlock()
+	if !held {
+		return nil
+	}
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := l.s.in(ctx, do)
+		if errors.Is(err, runner.ErrLost) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxElapsedTime(patience))
+	if err != nil {
+		err = fmt.Errorf("runs: %w", err)
+	}
+	if !l.opened {
+		l.s.unclaim(l.gone)
+	}
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	if l.stuck = err != nil && !errors.Is(err, runner.ErrLost); !l.stuck && l.s.held[l.place] == l {
+		delete(l.s.held, l.place)
+	}
+	if cancel != nil {
+		cancel(nil)
+	}
+	return err
+}
+
+// Fence fails with [runner.ErrLost] in a transaction that writes to a conversation which
+// this process has a run in, when the run is no longer its own, and keeps others from
+// taking it until the transaction ends. A conversation that nobody here runs is not
+// fenced. It is for [session.Store.Fence].
+func (s *Store) Fence(ctx context.Context, tx session.Tx, app, user, id string) error {
+	l, _ := ctx.Value(leaseKey{}).(*lease)
+	if at := (place{app, user, id}); l == nil || l.place != at { // a plugin's: ADK writes under a context of its own
+		s.mu.Lock()
+		l = s.held[at]
+		s.mu.Unlock()
+	}
+	if l == nil {
+		return nil
+	}
+	var epoch int64
+	err := tx.QueryRowContext(ctx, s.sql("SELECT epoch FROM runs WHERE id = $1 @lock"), l.id).Scan(&epoch)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != l.epoch {
+		return fmt.Errorf("runs: %w", runner.ErrLost)
+	}
+	return err
+}

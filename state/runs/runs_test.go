@@ -1,0 +1,395 @@
+package runs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	adk "google.golang.org/adk/v2/session"
+
+	"github.com/jitagent/jitagent/internal/sqldb"
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/runs"
+	"github.com/jitagent/jitagent/state/session"
+)
+
+// A world is a database, and processes that share it.
+type world struct {
+	*testing.T
+	open func(runs.Options) (*runs.Store, error)
+	exec func(query string)
+
+	mu      sync.Mutex
+	dead    map[string]bool
+	claimed map[string]string
+	decided map[string]jit.Status
+	asked   chan string // each request that is asked about
+	resumed chan string
+}
+
+// A process is one of a world, and what its journal says of the others.
+type process struct {
+	*world
+	id    string
+	lost  chan struct{}
+	store *runs.Store
+}
+
+func (p *process) Owner() string         { return p.id }
+func (p *process) Lost() <-chan struct{} { return p.lost }
+
+func (p *process) Claim(_ context.Context, owner string) (func() error, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.dead[owner] || p.claimed[owner] != "" {
+		return nil, fmt.Errorf("test: %w", journal.ErrOwned)
+	}
+	p.claimed[owner] = p.id
+	return func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.claimed, owner)
+		return nil
+	}, nil
+}
+
+// Status is what the authorization server says of a request.
+func (w *world) Status(_ context.Context, request string) (jit.Decision, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked <- request
+	if s, ok := w.decided[request]; ok {
+		return jit.Decision{Status: s}, nil
+	}
+	return jit.Decision{Status: jit.StatusPending}, nil
+}
+
+func (w *world) start(id string) *process {
+	w.Helper()
+	p := &process{world: w, id: id, lost: make(chan struct{})}
+	var err error
+	if p.store, err = w.open(runs.Options{Journal: p}); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = p.store.Close() })
+	return p
+}
+
+func (w *world) kill(p *process) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead[p.id] = true
+}
+
+// begin takes the session s of a user, as a run does.
+func (p *process) begin(user string) (context.Context, runner.Lease) {
+	p.Helper()
+	ctx, l, err := p.store.Begin(p.Context(), "app", user, "s")
+	if err != nil {
+		p.Fatal(err)
+	}
+	l.Opened()
+	return ctx, l
+}
+
+func (p *process) busy(user string) {
+	p.Helper()
+	if _, _, err := p.store.Begin(p.Context(), "app", user, "s"); !errors.Is(err, runner.ErrBusy) {
+		p.Errorf("a session that another run has: %v, want ErrBusy", err)
+	}
+}
+
+func (w *world) check(err error) {
+	w.Helper()
+	if err != nil {
+		w.Error(err)
+	}
+}
+
+// pool works in a process until the test ends, or stop is called: a run that is gone on
+// with is told to resumed, and ends as the function says.
+func (p *process) pool(end func(ctx context.Context, l runner.Lease) error) (stop func() error) {
+	p.Helper()
+	pool, err := runs.NewPool(runs.PoolConfig{Store: p.store, Authority: p.world, Resume: func(ctx context.Context, app, user, session string) error {
+		ctx, l, err := p.store.Begin(ctx, app, user, session)
+		if err != nil {
+			return err
+		}
+		l.Opened()
+		p.resumed <- p.id + " " + user
+		if end == nil {
+			return l.Ended(ctx, runner.Done)
+		}
+		return end(ctx, l)
+	}})
+	if err != nil {
+		p.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(p.Context())
+	done := make(chan error, 1)
+	go func() { done <- pool.Run(ctx) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-done })
+	p.Cleanup(func() { _ = stop() })
+	return stop
+}
+
+// next returns who goes on with what.
+func (w *world) next() string {
+	w.Helper()
+	select {
+	case who := <-w.resumed:
+		return who
+	case <-time.After(20 * time.Second):
+		w.Fatal("nobody goes on with it")
+		return ""
+	}
+}
+
+// each runs a test on each database.
+func each(t *testing.T, test func(w *world)) {
+	made := func(t *testing.T) *world {
+		return &world{T: t, dead: map[string]bool{}, claimed: map[string]string{}, decided: map[string]jit.Status{}, asked: make(chan string, 1000), resumed: make(chan string, 100)}
+	}
+	t.Run("SQLite", func(t *testing.T) {
+		w, dir := made(t), stateDir(t)
+		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
+		w.exec = func(query string) {
+			db, err := sqldb.Open(filepath.Join(dir, session.File), 1)
+			w.check(err)
+			_, err = db.ExecContext(t.Context(), query)
+			w.check(errors.Join(err, db.Close()))
+		}
+		test(w)
+	})
+}
+
+func stateDir(t *testing.T) string {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestOneRunInASession: of whatever processes one has a session, until it gives it up.
+func TestOneRunInASession(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		_, l := a.begin("ada")
+		a.busy("ada")
+		b.busy("ada")
+		_, other := b.begin("ben")
+		w.check(l.Ended(t.Context(), runner.Done))
+		w.check(l.Ended(t.Context(), runner.Done)) // again, which is nothing
+		_, l = b.begin("ada")
+		a.busy("ada")
+		a.busy("ben")
+		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		_, l = a.begin("ada") // a person says more
+		w.check(l.Ended(t.Context(), runner.Done))
+		w.check(other.Ended(t.Context(), runner.Done))
+		w.kill(a)
+		if again, err := w.open(runs.Options{Journal: a, VerifyOnly: true}); err != nil {
+			t.Errorf("the tables are found wanting: %v", err)
+		} else {
+			w.check(again.Close())
+		}
+	})
+}
+
+// TestDecisionWakesOneRun: a decision that comes early, late or twice has one process go on
+// with the run, once, and a request that nobody decides about is asked about now and then.
+func TestDecisionWakesOneRun(t *testing.T) {
+	each(t, func(w *world) {
+		a, b, c := w.start("a"), w.start("b"), w.start("c")
+		w.decided["early"] = jit.StatusApproved
+		for user, requests := range map[string][]string{"ada": {"early", "never"}, "ben": {"late"}, "cleo": {"never"}, "dan": {"hinted", "early2"}} {
+			_, l := c.begin(user)
+			w.check(l.Suspended(t.Context(), requests, time.Now().Add(time.Hour)))
+		}
+		a.pool(nil)
+		b.pool(nil)
+		if got := w.next(); got[2:] != "ada" {
+			t.Errorf("%s was gone on with, want ada", got)
+		}
+		w.mu.Lock()
+		w.decided["late"], w.decided["hinted"] = jit.StatusDenied, jit.StatusExpired
+		w.mu.Unlock()
+		for range 3 {
+			w.check(c.store.Hint(t.Context(), "hinted"))
+			w.check(c.store.Hint(t.Context(), "nobody's"))
+		}
+		users := []string{w.next()[2:], w.next()[2:]}
+		slices.Sort(users)
+		if !slices.Equal(users, []string{"ben", "dan"}) {
+			t.Errorf("%v were gone on with, want ben and dan", users)
+		}
+		for never := 0; never < 4; {
+			if <-w.asked == "never" {
+				never++
+			}
+		}
+		if len(w.resumed) > 0 {
+			t.Errorf("%s was gone on with as well", <-w.resumed)
+		}
+	})
+}
+
+// TestRunOfADeadProcessIsTakenOver: a run whose process is gone is gone on with, by one; until
+// its task is that one's, nobody else may touch what the dead one left. One whose process
+// lives is left alone.
+func TestRunOfADeadProcessIsTakenOver(t *testing.T) {
+	each(t, func(w *world) {
+		a, b, c, d := w.start("a"), w.start("b"), w.start("c"), w.start("d")
+		a.begin("ada")
+		a.begin("anne")
+		b.begin("ben")
+		left := func(p *process, session string) bool {
+			spared, err := p.store.Spare(t.Context(), journal.Task{Owner: "a", Session: session})
+			w.check(err)
+			return spared
+		}
+		w.kill(a)
+		if !left(c, runner.SessionName("app", "ada", "s")) || left(c, runner.SessionName("app", "ben", "s")) || left(c, "other") {
+			t.Error("the task of a run that will be gone on with is not spared, or another is")
+		}
+		c.pool(nil)
+		d.pool(nil)
+		users := []string{w.next()[2:], w.next()[2:]}
+		slices.Sort(users)
+		if !slices.Equal(users, []string{"ada", "anne"}) {
+			t.Errorf("%v were gone on with, want ada and anne", users)
+		}
+		b.busy("ben")
+		c.busy("ben")
+	})
+}
+
+// TestClaimLastsUntilTheTaskIsOurs: whoever takes what a dead process left holds its tasks
+// until it says that it has its own.
+func TestClaimLastsUntilTheTaskIsOurs(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		a.begin("ada")
+		w.kill(a)
+		for range 2 { // the first does not come to open it
+			_, l, err := b.store.Begin(t.Context(), "app", "ada", "s")
+			w.check(err)
+			if w.claimed["a"] != "b" {
+				t.Fatal("what the dead process left is anybody's before the run is opened")
+			}
+			if err := l.Ended(t.Context(), runner.Failed); err != nil || w.claimed["a"] != "" {
+				t.Fatalf("%v, claimed by %q", err, w.claimed["a"])
+			}
+		}
+		_, l := b.begin("ada")
+		if w.claimed["a"] != "" {
+			t.Error("what the dead process left stays claimed")
+		}
+		w.check(l.Ended(t.Context(), runner.Done))
+	})
+}
+
+// TestLostHint: a run that is ready is gone on with though its hint is gone.
+func TestLostHint(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start("a")
+		_, l := a.begin("ada")
+		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.exec("UPDATE runs SET state = 'ready', job = 0, check_at = 0")
+		a.pool(nil)
+		if got := w.next(); got != "a ada" {
+			t.Errorf("%s, want a to go on with ada", got)
+		}
+	})
+}
+
+// TestPoolThatEndsLeavesItsRuns: what is interrupted by the end of its pool is gone on with
+// elsewhere, and what a person stopped is not.
+func TestPoolThatEndsLeavesItsRuns(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		stop := a.pool(func(ctx context.Context, l runner.Lease) error {
+			<-ctx.Done()
+			return l.Ended(context.WithoutCancel(ctx), runner.Interrupted)
+		})
+		w.decided["jit_1"] = jit.StatusApproved
+		_, l := b.begin("ada")
+		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.next()
+		_, other := b.begin("ben")
+		w.check(other.Ended(t.Context(), runner.Interrupted))
+		w.check(stop())
+		_, last := b.begin("cleo")
+		w.check(last.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		b.pool(nil)
+		who := []string{w.next(), w.next()}
+		slices.Sort(who)
+		if !slices.Equal(who, []string{"b ada", "b cleo"}) {
+			t.Errorf("%v, want b to go on with ada and cleo", who)
+		}
+	})
+}
+
+// TestProcessThatIsTakenForGone: its runs end, and what it would still write to a
+// conversation is refused, whoever has it by then.
+func TestProcessThatIsTakenForGone(t *testing.T) {
+	dir := stateDir(t)
+	each(t, func(w *world) {
+		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
+		conversations := func(p *process) *session.Store {
+			s, err := session.Open(t.Context(), dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			w.check(s.Fence(p.store.Fence))
+			return s
+		}
+		a, b := w.start("a"), w.start("b")
+		ofA, ofB := conversations(a), conversations(b)
+		ctx, l := a.begin("ada")
+		_, err := ofA.Create(ctx, &adk.CreateRequest{AppName: "app", UserID: "ada", SessionID: "s"})
+		w.check(err)
+		say := func(ctx context.Context, s *session.Store) error {
+			ev := adk.NewEvent(ctx, "e-1")
+			ev.Author = "user"
+			got, err := s.Get(ctx, &adk.GetRequest{AppName: "app", UserID: "ada", SessionID: "s"})
+			w.check(err)
+			return s.AppendEvent(ctx, got.Session, ev)
+		}
+		w.check(say(ctx, ofA))
+		w.kill(a)
+		under, _ := b.begin("ada")
+		for _, ctx := range []context.Context{ctx, t.Context()} { // a plugin's events have a context of their own
+			if err := say(ctx, ofA); !errors.Is(err, runner.ErrLost) {
+				t.Errorf("an event of whoever was taken for gone: %v, want ErrLost", err)
+			}
+		}
+		if err := ofA.Save(ctx, &runner.Suspension{App: "app", User: "ada", Session: "s"}); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("a suspension: %v, want ErrLost", err)
+		}
+		w.check(say(under, ofB))
+		stop := a.pool(nil)
+		close(a.lost)
+		<-ctx.Done()
+		if !errors.Is(context.Cause(ctx), runner.ErrLost) {
+			t.Errorf("the run ends with %v", context.Cause(ctx))
+		}
+		if err := l.Ended(context.WithoutCancel(ctx), runner.Done); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("its end: %v, want ErrLost", err)
+		}
+		if err := stop(); !errors.Is(err, runner.ErrLost) {
+			t.Errorf("its pool ended with %v, want ErrLost", err)
+		}
+		b.busy("ada")
+	})
+}

@@ -1,0 +1,144 @@
+package runs
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// queue is that of River's where hints are.
+const queue = "runs"
+
+// A hint says that a row may be ready. It gives no authority: whoever works on it takes
+// the row, and finds it gone if the hint is old.
+type hint struct {
+	Run   int64 `json:"run"`
+	Epoch int64 `json:"epoch"`
+}
+
+// Kind implements [river.JobArgs].
+func (hint) Kind() string { return "jitagent_run" }
+
+// hintPatience is how long a row may be ready without anybody working on it, before it is
+// looked whether its hint was lost.
+const hintPatience = 5 * time.Second
+
+// wake makes a row ready that is still as it was read, and hints at it. It is the only
+// way there, so of several that wake a row one does. An error that wraps [errStale] says
+// that somebody else did.
+func (s *Store) wake(ctx context.Context, tx *sql.Tx, r row, owner string) error {
+	job, err := s.jobs.InsertTx(ctx, tx, hint{r.id, r.epoch}, &river.InsertOpts{Queue: queue})
+	if err != nil {
+		return fmt.Errorf("runs: %w", err)
+	}
+	done, err := tx.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, owner = $2, since = @now, check_at = @now + $3, job = $4 "+
+		"WHERE id = $5 AND epoch = $6 AND state = $7"), ready, owner, hintPatience.Microseconds(), job.Job.ID, r.id, r.epoch, r.state)
+	if err := oneRow(done, err, errStale); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "DELETE FROM run_requests WHERE run = $1", r.id)
+	return err
+}
+
+// errStale: somebody else changed the row. It is [runner.ErrLost] to whoever has it.
+var errStale = fmt.Errorf("it was changed meanwhile: %w", runner.ErrLost)
+
+// woken is wake by itself; that somebody else did it is no error.
+func (s *Store) woken(ctx context.Context, r row, owner string) error {
+	err := s.in(ctx, func(tx *sql.Tx) error { return s.wake(ctx, tx, r, owner) })
+	if errors.Is(err, errStale) {
+		return nil
+	}
+	return err
+}
+
+// Hint has a request asked about now: somebody says that it was decided. Nothing of that
+// is believed, and it is no error when no run waits for the request.
+func (s *Store) Hint(ctx context.Context, request string) error {
+	if _, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET check_at = @now WHERE state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)"),
+		waiting, request); err != nil {
+		return fmt.Errorf("runs: %w", err)
+	}
+	s.look()
+	return nil
+}
+
+// look has this process look at once at what is due.
+func (s *Store) look() {
+	select {
+	case s.due <- struct{}{}:
+	default:
+	}
+}
+
+// sweep brings the runs of processes that are gone to others, and hints anew at what
+// nobody works on.
+func (s *Store) sweep(ctx context.Context) error {
+	others, err := s.rows(ctx, "state = $1 AND owner <> $2", running, s.Journal.Owner())
+	left := map[string][]row{}
+	for _, r := range others {
+		left[r.owner] = append(left[r.owner], r)
+	}
+	errs := []error{err}
+	for owner, rows := range left {
+		gone, err := s.claim(ctx, owner)
+		if errors.Is(err, runner.ErrBusy) {
+			continue // it lives, or somebody else is at it
+		}
+		for i := 0; err == nil && i < len(rows); i++ {
+			err = s.woken(ctx, rows[i], owner)
+		}
+		s.unclaim(gone)
+		errs = append(errs, err)
+	}
+	unseen, err := s.rows(ctx, "state = $1 AND check_at <= @now AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.id = job AND j.state IN "+
+		"('available', 'retryable', 'scheduled')) ORDER BY check_at LIMIT 100", ready)
+	errs = append(errs, err)
+	for _, r := range append(unseen, s.stuck()...) {
+		errs = append(errs, s.woken(ctx, r, r.owner))
+	}
+	return errors.Join(errs...)
+}
+
+// stuck returns the runs that are over here, which could not be written when they ended.
+func (s *Store) stuck() (list []row) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at, l := range s.held {
+		if l.stuck {
+			delete(s.held, at)
+			r := l.row
+			r.owner = ""
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// takeover is how long what a process left is kept for others to go on with, before it is
+// given back.
+const takeover = 10 * time.Minute
+
+// Spare reports whether a task, whose process is gone, is that of a run which somebody
+// will go on with: recovery then leaves it alone.
+func (s *Store) Spare(ctx context.Context, t journal.Task) (bool, error) {
+	found, err := s.rows(ctx, "owner = $1 AND (state = $2 OR state = $3 AND since > @now - $4)",
+		t.Owner, running, ready, takeover.Microseconds())
+	for _, r := range found {
+		if t.Session != r.session && t.Session != runner.SessionName(r.app, r.user, r.session) {
+			continue
+		}
+		if r.state == running { // from now on its time runs
+			err = s.woken(ctx, r, r.owner)
+		}
+		return err == nil, err
+	}
+	return false, err
+}
