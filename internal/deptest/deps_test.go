@@ -89,6 +89,7 @@ var allowed = map[string][]string{
 	"tools/mcp":     {"internal/lazy", "dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
+	"telemetry":     {"jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 
@@ -114,8 +115,8 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
-		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "tools", "tools/mcp",
+		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/serve", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
+		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {

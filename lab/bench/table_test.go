@@ -44,6 +44,7 @@ func TestTable(t *testing.T) {
 	all := report{Machine: thisMachine()}
 	for _, m := range []measure{
 		coveredCall(),
+		coveredCallTraced(),
 		proofMade(),
 		firstEscalation(),
 		nextDocument(),

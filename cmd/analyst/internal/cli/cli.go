@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/telemetry"
 )
 
 // The exit codes, documented in the README.
@@ -36,6 +37,8 @@ type Program struct {
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+
+	Telemetry *telemetry.Telemetry // from Observe on; nil has nothing recorded
 }
 
 // An ExitError ends the command with a code. Err may be nil when all is said.
@@ -67,7 +70,7 @@ func Exit(err error) *ExitError {
 
 // rooms matches the names of packages that errors begin with. Journal, policy and tools
 // are words that a person knows, and stay.
-var rooms = regexp.MustCompile(`(^|: )((?:dev|docapi|jit|jitmw|lumoauth|lumodev|mcp|models|oauth|provider|rar|resource|runner): )+`)
+var rooms = regexp.MustCompile(`(^|: )((?:dev|docapi|jit|jitmw|lumoauth|lumodev|mcp|models|oauth|provider|rar|resource|runner|telemetry): )+`)
 
 // Say words an error for a person: where in the program it comes from helps nobody.
 func Say(err error) string { return plain.Text(rooms.ReplaceAllString(err.Error(), "$1")) }
@@ -120,10 +123,11 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// Logger returns a logger on stderr for --debug, else one that discards.
+// Logger returns a logger for whoever watches from outside and, for --debug, on stderr.
 func (p *Program) Logger(debug bool) *slog.Logger {
-	if !debug {
-		return slog.New(slog.DiscardHandler)
+	to := slog.DiscardHandler
+	if debug {
+		to = slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	}
-	return slog.New(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(p.Telemetry.Logs(to))
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -239,11 +240,11 @@ type Authority interface {
 func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Authority, error) {
 	if s.OAuth == nil {
 		cfg := s.LumoAuth
-		cfg.Logger = logger
+		cfg.Logger, cfg.HTTPClient = logger, p.traced()
 		return lumoauth.New(cfg)
 	}
 	cfg := *s.OAuth
-	cfg.Logger = logger
+	cfg.Logger, cfg.HTTPClient = logger, p.traced()
 	cfg.Open = func(_ context.Context, address string) error {
 		_, err := fmt.Fprintf(p.Stderr, "log in with a browser on this machine: %s\n", address)
 		return err
@@ -256,6 +257,14 @@ func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Auth
 		cfg.Vault = v
 	}
 	return oauthz.New(cfg)
+}
+
+// traced returns the client for the authorization server; nil is its own.
+func (p *Program) traced() *http.Client {
+	if p.Telemetry == nil {
+		return nil
+	}
+	return &http.Client{Transport: p.Telemetry.Base(nil)}
 }
 
 // Server says which authorization server is set, for people.

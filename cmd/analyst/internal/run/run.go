@@ -57,6 +57,7 @@ type options struct {
 	goesOn  bool   // session is there
 	root    func(*cli.Program) *cobra.Command
 	cli.Target
+	seen               cli.Seen
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
 	stream, ephemeral  bool
@@ -111,6 +112,7 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	}
 	flags := cmd.Flags()
 	o.Target.AddFlags(cmd)
+	o.seen.AddFlags(cmd, o.chat)
 	cli.AddReviewer(cmd, &o.reviewer)
 	flags.DurationVar(&o.wait, "wait", -1, "how `LONG` a call waits for a person; without it, until the request expires where somebody sits at the terminal, else not at all")
 	flags.Lookup("wait").DefValue = ""
@@ -181,6 +183,12 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
+	unseen, err := p.Observe(ctx, o.seen)
+	if err != nil {
+		return err
+	}
+	defer unseen()
+	aside.Telemetry = p.Telemetry
 	var completed *jit.Completed // what became of the task
 	logger := p.Logger(o.debug)
 	llm, err := openModel(ctx, p, s, logger)
@@ -371,10 +379,10 @@ func (o options) engine(s cli.Settings, authority cli.Authority, state *runState
 	if s.Embedded && wait == 0 {
 		authority = passing{authority}
 	}
-	engine, err := jit.New(jit.Config{
+	engine, err := jit.New(asks.p.Telemetry.Engine(jit.Config{
 		Authority: failpoints.Authority(authority), AuthorityName: cli.AuthorityName(s), TTL: o.ttl, Wait: wait, DenyPending: o.unattended == deny, GrantUses: s.Policy.Budgets().GrantUses, Logger: logger,
 		Journal: failpoints.Journal(state), TokenHashKey: []byte(state.TokenHashKey().Reveal()),
-	})
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -385,12 +393,12 @@ func (o options) engine(s cli.Settings, authority cli.Authority, state *runState
 // assemble wires the parts of a run.
 func (o options) assemble(s cli.Settings, engine *jit.Engine, servers *mcp.Set, state *runState, llm model.LLM, logger *slog.Logger, asks *desk) (*runner.Runner, error) {
 	kit, err := o.toolkit(s.API, tools.Options{
-		Base: failpoints.Base(nil), HonorsIdempotencyKey: s.APIIdempotent, Search: s.APISearch, Policy: s.Policy, Logger: logger,
+		Base: asks.p.Telemetry.Base(failpoints.Base(nil)), HonorsIdempotencyKey: s.APIIdempotent, Search: s.APISearch, Policy: s.Policy, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	a, err := agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
+	a, err := agent.New(agent.Config{Model: asks.p.Telemetry.Model(llm), Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
 	if err != nil {
 		return nil, err
 	}
@@ -427,6 +435,8 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 	defer stop()
 	var unwritten error
 	events := r.Run
+	followed, ended := p.Telemetry.Run(followed, "analyst run", p.Getenv("TRACEPARENT"))
+	defer func() { ended(string(last.finished.Outcome), last.err != nil) }()
 	if o.resume {
 		in.Task.Name = "analyst: goes on"
 		events = r.Resume

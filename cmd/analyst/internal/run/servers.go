@@ -35,7 +35,7 @@ func (o options) connect(ctx context.Context, p *cli.Program, s cli.Settings, en
 	}
 	opening, cancel := context.WithTimeoutCause(ctx, o.timeout, fmt.Errorf("the MCP servers take longer than --timeout %s", o.timeout))
 	defer cancel()
-	set, err = mcp.Open(opening, mcp.Config{Servers: s.MCP, Policy: s.Policy, Base: failpoints.Base(nil), Logger: logger})
+	set, err = mcp.Open(opening, mcp.Config{Servers: s.MCP, Policy: s.Policy, Base: p.Telemetry.Base(failpoints.Base(nil)), Logger: logger})
 	if err != nil {
 		complete()
 		e := &cli.ExitError{Code: cli.ExitFailed, Err: err}
