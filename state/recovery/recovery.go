@@ -162,7 +162,7 @@ func Complete(ctx context.Context, cfg Config, task journal.Task) (_ journal.Tas
 	var failure error
 	switch kind := cfg.kind(task); {
 	case kind == ours:
-		e := cfg.try(ctx, task)
+		e := cfg.try(ctx, task, func() {})
 		err, failure = e.err, e.failure
 	case kind == foreign && !over(task, time.Now()):
 		return task, fmt.Errorf("recovery: task %s belongs to %s", cmp.Or(task.ID, task.Run), cmp.Or(task.Authority, nameless))

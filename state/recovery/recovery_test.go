@@ -254,6 +254,42 @@ func TestParallelIsBounded(t *testing.T) {
 	})
 }
 
+// slow is a journal that records an end only when something else has happened.
+type slow struct {
+	*sqlite.Journal
+	until <-chan struct{}
+	t     *testing.T
+}
+
+func (j slow) Mark(ctx context.Context, run string, m journal.Mark) error {
+	select {
+	case <-j.until:
+	case <-time.After(time.Minute):
+		j.t.Error("the server was not asked while the journal wrote")
+	}
+	return j.Journal.Mark(ctx, run, m)
+}
+
+func TestServerIsAskedWhileTheJournalWrites(t *testing.T) {
+	dir := stateDir(t)
+	die(t, dir, several("dead", 3)...)
+	synctest.Test(t, func(t *testing.T) {
+		asked, n := make(chan struct{}), 0
+		s := server{answer: func(context.Context, string, int) error {
+			if n++; n == 3 {
+				close(asked)
+			}
+			return nil
+		}}
+		j := open(t, dir)
+		cfg := config(j, &s)
+		cfg.Journal, cfg.Parallel = slow{j, asked, t}, 1
+		if got := must(t)(recovery.Pass(t.Context(), cfg)); got.Completed != 3 || s.most != 1 {
+			t.Errorf("%d completed, %d at once, want 3 and 1", got.Completed, s.most)
+		}
+	})
+}
+
 // Who interrupts a sweep learns nothing about the server, and so records nothing.
 func TestInterruptedSweepBlamesNobody(t *testing.T) {
 	dir := stateDir(t)

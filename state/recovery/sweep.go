@@ -21,6 +21,10 @@ const (
 
 	// recheck is how long to leave tasks alone that another process is recovering.
 	recheck = time.Second
+
+	// recorded bounds the completed tasks that wait for the journal, which takes many at
+	// once: the server is asked for others meanwhile.
+	recorded = 64
 )
 
 // A sweep is one call of Pass or Sweep: rounds of look and recover, with pauses.
@@ -32,7 +36,8 @@ type sweep struct {
 	found []journal.Task  // all orphans, at the last look
 	done  bool            // at which there was nothing to do
 
-	alone chan struct{} // held by each try while the server fails: one at a time
+	asking chan struct{} // held by each try until the server has completed its task: Parallel at a time
+	alone  chan struct{} // held by each try while the server fails: one at a time
 
 	mu       sync.Mutex // of what follows, which the tries under way change
 	report   Report
@@ -46,7 +51,10 @@ type busy struct {
 }
 
 func newSweep(cfg Config, patient bool) *sweep {
-	return &sweep{Config: cfg, patient: patient, busy: map[string]busy{}, alone: make(chan struct{}, 1)}
+	return &sweep{
+		Config: cfg, patient: patient, busy: map[string]busy{},
+		asking: make(chan struct{}, cfg.Parallel), alone: make(chan struct{}, 1),
+	}
 }
 
 // run makes rounds until nothing is left to do or to wait for. The end of ctx ends
@@ -166,10 +174,11 @@ func (s *sweep) todo(t journal.Task, now time.Time) (step, time.Time) {
 func (s *sweep) round(ctx context.Context, owners []string) error {
 	// An error is the journal's, which ends all.
 	tries, ctx := errgroup.WithContext(ctx)
-	tries.SetLimit(s.Parallel)
+	tries.SetLimit(s.Parallel + recorded)
 	var err error
 	for _, owner := range owners {
-		tries.Go(func() error { return nil }) // begins when there is room: nothing is claimed before its turn
+		s.asking <- struct{}{} // nothing is claimed before its turn
+		<-s.asking
 		if ctx.Err() != nil || s.away() {
 			break
 		}
@@ -219,6 +228,7 @@ func (s *sweep) recover(ctx context.Context, tries *errgroup.Group, owner string
 		case what == nothing || due.After(now):
 		case what == tryIt:
 			users.Add(1)
+			s.asking <- struct{}{}
 			tries.Go(func() error { return errors.Join(s.attempt(ctx, t), leave()) })
 		default:
 			var state journal.State
@@ -242,6 +252,8 @@ func (s *sweep) occupied(ctx context.Context, owner string) error {
 
 // attempt tries one task, alone while the server fails.
 func (s *sweep) attempt(ctx context.Context, t journal.Task) error {
+	asked := sync.OnceFunc(func() { <-s.asking })
+	defer asked()
 	if s.failing() {
 		select {
 		case s.alone <- struct{}{}:
@@ -255,7 +267,12 @@ func (s *sweep) attempt(ctx context.Context, t journal.Task) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	e := s.try(ctx, t)
+	e := s.try(ctx, t, func() {
+		s.mu.Lock()
+		s.failures, s.opens = 0, time.Time{}
+		s.mu.Unlock()
+		asked()
+	})
 	s.ended(e)
 	return e.err
 }
@@ -268,9 +285,7 @@ func (s *sweep) ended(e ending) {
 		s.report.Tries++
 	}
 	switch {
-	case e.err != nil:
-	case e.state == journal.StateCompleted:
-		s.failures, s.opens = 0, time.Time{}
+	case e.err != nil || e.state == journal.StateCompleted:
 	case !e.next.IsZero(): // else we broke it off
 		s.report.Failure = e.failure.Error()
 		s.failures++

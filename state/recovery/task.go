@@ -57,8 +57,9 @@ type ending struct {
 	err     error         // of the journal: nothing more can be done
 }
 
-// try asks the server to complete a task, once, and records what came of it.
-func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
+// try asks the server to complete a task, once, calls worked if it does, and records
+// what came of it.
+func (cfg *Config) try(ctx context.Context, t journal.Task, worked func()) (e ending) {
 	keep := context.WithoutCancel(ctx) // what is known is recorded though ctx may be over
 	trying, cancel := context.WithTimeout(ctx, cfg.TryTimeout)
 	e.failure = cfg.Completer.CompleteTask(trying, t.ID)
@@ -68,6 +69,7 @@ func (cfg *Config) try(ctx context.Context, t journal.Task) (e ending) {
 		until, e.failure = left.Until, nil
 	}
 	if e.failure == nil {
+		worked()
 		e.state, e.err = journal.StateCompleted, cfg.Journal.Mark(keep, t.Run, journal.Mark{State: journal.StateCompleted, Next: until})
 		return e
 	}
