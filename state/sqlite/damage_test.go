@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -380,4 +381,25 @@ func TestFilesTakenAwayWhileRunning(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A process that is killed while it makes the database leaves it half in WAL mode, with
+// SQLite's own record of how it was before.
+func TestKilledBeforeTheFirstPage(t *testing.T) {
+	dir := stateDir(t)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// https://sqlite.org/fileformat2.html#the_rollback_journal: no pages, of a database of none.
+	header := make([]byte, 512)
+	copy(header, "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+	binary.BigEndian.PutUint32(header[20:], 512)
+	binary.BigEndian.PutUint32(header[24:], 4096)
+	for name, data := range map[string][]byte{"journal.db": make([]byte, 4096), "journal.db-journal": header} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := open(t, sqlite.Options{Dir: dir})
+	add(t, j, life("a")...)
 }

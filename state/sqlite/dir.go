@@ -82,7 +82,7 @@ func prepareDir(dir string, create bool) (string, error) {
 // checkFiles refuses files that are links, are no files, or that others may use.
 // Those that do not exist are fine.
 func checkFiles(dir string) error {
-	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", keyFile, headFileName, lockFile} {
+	for _, name := range []string{databaseFile, databaseFile + "-wal", databaseFile + "-shm", databaseFile + "-journal", keyFile, headFileName, lockFile} {
 		path := filepath.Join(dir, name)
 		info, err := os.Lstat(path)
 		switch {

@@ -43,7 +43,10 @@ func inspect(ctx context.Context, dir string) (journal.Keys, error) {
 	} else if errors.Is(err, fs.ErrNotExist) {
 		return k, nil
 	}
-	c, err := sqldb.Connect(path, false)
+	// Whoever died while it made the database left a change of its first page behind,
+	// which only one that may write can undo.
+	_, err = os.Lstat(path + "-journal")
+	c, err := sqldb.Connect(path, err == nil && head.Seq == 0)
 	if err != nil {
 		return journal.Keys{}, failure(path, err, false)
 	}
