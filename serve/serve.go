@@ -76,6 +76,8 @@ type Config struct {
 	Mount map[string]http.Handler
 	// Open are handlers that everybody reaches, by patterns as well.
 	Open map[string]http.Handler
+	// Inside wraps what is behind authentication, such as to record it; nil wraps nothing.
+	Inside func(http.Handler) http.Handler
 	// Ready says why the server takes no more work: then /readyz answers 503, and the rest
 	// goes on. nil is ready.
 	Ready func() error
@@ -149,7 +151,11 @@ func New(cfg Config) (http.Handler, error) {
 	outside.HandleFunc("GET /login", signInPage)
 	outside.HandleFunc("POST /login", s.signIn)
 	outside.HandleFunc("POST /logout", s.signOut)
-	outside.Handle("/", s.authenticated(inside))
+	known := http.Handler(inside)
+	if cfg.Inside != nil {
+		known = cfg.Inside(inside)
+	}
+	outside.Handle("/", s.authenticated(known))
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	probes.HandleFunc("GET /readyz", s.ready)
 	probes.Handle("/", serve.OwnHost(s.shared(sameOrigin.Handler(outside)), cfg.URL.String())) // not what is asked for by address

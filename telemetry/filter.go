@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 
@@ -13,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
+
+	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // A filter knows what may leave the process. The zero value of what it does not know is
@@ -71,8 +72,8 @@ func (f *filter) tool(name string) bool {
 	return f.whole || f.tools[name]
 }
 
-// word matches a name, an id, a number or a code: nothing with a space in it.
-var word = regexp.MustCompile(`^[\w.:/@+*-]{1,128}$`)
+// word matches a name, an id, a number, a code or a pattern of paths: nothing with a space.
+var word = lazy.Regexp(`^[\w.:/@+*{}-]+$`)
 
 // text returns the value of an attribute as it may leave, and whether it may.
 func (f *filter) text(key, value string) (string, bool) {
@@ -86,7 +87,7 @@ func (f *filter) text(key, value string) (string, bool) {
 	case f.whole:
 		return value, true
 	}
-	return value, word.MatchString(value)
+	return value, len(value) <= 128 && word().MatchString(value)
 }
 
 // address returns what a URL says of where it leads: a path names what a call is about.

@@ -179,7 +179,8 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 		fake.Guard(func(*http.Request) rar.Detail { return need }, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
 	}))
 	defer api.Close()
-	server := httptest.NewServer(seen.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	routes := http.NewServeMux()
+	routes.HandleFunc("POST /runs/{id}", func(_ http.ResponseWriter, r *http.Request) {
 		task, err := engine.Open(r.Context(), jit.TaskSpec{Session: "session_1"})
 		if err != nil {
 			t.Error(err)
@@ -204,9 +205,10 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 		if err := task.Complete(r.Context()); err != nil {
 			t.Error(err)
 		}
-	})))
+	})
+	server := httptest.NewServer(seen.Handler(routes))
 	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/runs/canary", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,6 +251,7 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 	}
 	for _, line := range []string{
 		`jit_calls_total{gen_ai_tool_name="fetch",jit_status="ok"} 1`, `jit_requests_total{jit_decision="approved"} 1`, `jit_grants_live 0`, `jit_revocations_total 1`,
+		`http_route="/runs/{id}"`,
 	} {
 		if !strings.Contains(metrics.Body.String(), line) {
 			t.Errorf("no %s in\n%s", line, metrics.Body)

@@ -89,7 +89,7 @@ var allowed = map[string][]string{
 	"tools/mcp":     {"internal/lazy", "dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
-	"telemetry":     {"jit", "secret"},
+	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 

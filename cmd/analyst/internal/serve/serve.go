@@ -129,6 +129,11 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.timeout <= 0 || o.drain <= 0 || o.Wait < 0 {
 		return cli.Usagef("--timeout and --drain must be positive, and --wait not negative")
 	}
+	unseen, err := p.Observe(ctx, o.Seen)
+	if err != nil {
+		return err
+	}
+	defer unseen()
 	logger := p.Logger(o.debug)
 	l, base, users, err := o.open(p)
 	if err != nil {
@@ -145,7 +150,7 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	defer func() { err = errors.Join(err, svc.Close()) }()
 	var ending atomic.Bool
-	handler, err := o.handler(svc, users, base, logger, func() error {
+	handler, err := o.handler(p, svc, users, base, logger, func() error {
 		if ending.Load() {
 			return errors.New("the server is ending")
 		}
@@ -180,12 +185,12 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 }
 
 // handler makes what is served.
-func (o *options) handler(svc *service.Service, users serve.Authenticator, base *url.URL, logger *slog.Logger, ready func() error) (http.Handler, error) {
+func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Authenticator, base *url.URL, logger *slog.Logger, ready func() error) (http.Handler, error) {
 	o.limits.Wall = o.timeout + time.Minute
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Approvers: o.approvers,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
-		Users:  users, URL: base, Origins: o.origins, Ready: ready, Limits: o.limits, Logger: logger,
+		Users:  users, URL: base, Origins: o.origins, Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
 	}
 	var err error
 	if cfg.UI, err = webUI(); err != nil {

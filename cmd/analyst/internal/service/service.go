@@ -43,12 +43,14 @@ type Options struct {
 	Limits    runner.Limits // of each run
 
 	Checkpoints cli.Checkpoints
+	Seen        cli.Seen // see [cli.Program.Observe], which whoever opens the service has called
 }
 
 // AddFlags adds the flags of what a service is made of to a command.
 func (o *Options) AddFlags(cmd *cobra.Command) {
 	o.Target.AddFlags(cmd)
 	o.Checkpoints.AddFlags(cmd)
+	o.Seen.AddFlags(cmd, true)
 }
 
 // A Service is what runs need. Close it.
@@ -125,10 +127,10 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 	if s.Decider != nil {
 		s.Authority = decidedHere{s.Authority, o.DecideAt}
 	}
-	if s.Engine, err = jit.New(jit.Config{
+	if s.Engine, err = jit.New(p.Telemetry.Engine(jit.Config{
 		Authority: failpoints.Authority(s.Authority), AuthorityName: cli.AuthorityName(s.Settings), TTL: o.TTL, Wait: o.Wait, Logger: logger,
 		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()),
-	}); err != nil {
+	})); err != nil {
 		return nil, err
 	}
 	if _, err := s.Authority.AgentToken(ctx); err != nil {
@@ -139,17 +141,17 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		p.NoteRecovered(recovered())
 		return nil
 	})
-	servers, err := s.connect(ctx, logger)
+	servers, err := s.connect(ctx, p, logger)
 	if err != nil {
 		return nil, err
 	}
 	kit, err := o.Toolkit(s.Settings.API, tools.Options{
-		Base: failpoints.Base(nil), HonorsIdempotencyKey: s.Settings.APIIdempotent, Search: s.Settings.APISearch, Policy: s.Settings.Policy, Logger: logger,
+		Base: p.Telemetry.Base(failpoints.Base(nil)), HonorsIdempotencyKey: s.Settings.APIIdempotent, Search: s.Settings.APISearch, Policy: s.Settings.Policy, Logger: logger,
 	})
 	if err != nil {
 		return nil, err
 	}
-	root, err := agent.New(agent.Config{Model: llm, Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
+	root, err := agent.New(agent.Config{Model: p.Telemetry.Model(llm), Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
 	if err != nil {
 		return nil, err
 	}
@@ -206,13 +208,13 @@ func (a decidedHere) placed(d jit.Decision, id string) jit.Decision {
 
 // connect opens the MCP servers, under a task of their own where one of them may demand
 // authority for it.
-func (s *Service) connect(ctx context.Context, logger *slog.Logger) (*mcp.Set, error) {
+func (s *Service) connect(ctx context.Context, p *cli.Program, logger *slog.Logger) (*mcp.Set, error) {
 	if mcp.Demanding(s.Settings.MCP, s.Settings.Policy) {
 		task := s.Engine.Start(ctx, jit.TaskSpec{Name: "analyst: MCP servers", Type: "analysis"}, nil)
 		s.later(func() error { return task.Complete(context.WithoutCancel(ctx)) })
 		ctx = jit.NewContext(ctx, task)
 	}
-	set, err := mcp.Open(ctx, mcp.Config{Servers: s.Settings.MCP, Policy: s.Settings.Policy, Base: failpoints.Base(nil), Logger: logger})
+	set, err := mcp.Open(ctx, mcp.Config{Servers: s.Settings.MCP, Policy: s.Settings.Policy, Base: p.Telemetry.Base(failpoints.Base(nil)), Logger: logger})
 	if err == nil {
 		s.later(set.Close)
 	}
