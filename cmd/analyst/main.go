@@ -98,6 +98,7 @@ and offline model on loopback.`,
 		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
 		newtool.Command(p), catalog(p), manual(p),
 	)
+	p.Database.AddFlags(root)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -72,9 +72,9 @@ var allowed = map[string][]string{
 	// What survives a crash.
 	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
-	"state/postgres": {"state/journal", "jit", "secret", "internal/plain"},
+	"state/postgres": {"state/journal", "state/vault", "jit", "secret", "internal/lazy", "internal/plain"},
 	"state/recovery": {"state/journal", "jit"},
-	"state/vault":    {"internal/lazy", "internal/disk", "internal/strictjson"},
+	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
 	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
@@ -116,7 +116,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/serve", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
-		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
+		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
@@ -157,7 +157,7 @@ var withoutADK = []string{
 	"policy",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery",
+	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

@@ -66,9 +66,9 @@ func each(t *testing.T, test func(t *testing.T, p place)) {
 		}})
 	})
 	t.Run("Postgres", func(t *testing.T) {
-		dialect := server.database(t)
+		dialect := database(t)
 		test(t, place{"Postgres", func() (session.Service, runner.Suspensions) {
-			s, err := store.New(dialect)
+			s, err := store.New(dialect, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

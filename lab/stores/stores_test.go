@@ -21,7 +21,7 @@ import (
 // ADK's own tests of a session service hold on Postgres too.
 func TestServiceContract(t *testing.T) {
 	sessiontestsuite.RunServiceTests(t, sessiontestsuite.SuiteOptions{SupportsUserProvidedSessionID: true}, func(t *testing.T) session.Service {
-		s, err := store.New(server.database(t))
+		s, err := store.New(database(t), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestLockedStore(t *testing.T) {
 // What is listed and pruned is the same on Postgres.
 func TestRecentAndPrune(t *testing.T) {
 	w := newWorld(t, place{})
-	s, err := store.New(server.database(t))
+	s, err := store.New(database(t), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

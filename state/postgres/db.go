@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -46,12 +46,12 @@ type DB struct {
 	keys   journal.Keys
 }
 
-var tenants = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+var tenants = lazy.Regexp(`^[a-z0-9_]{1,48}$`)
 
 // Connect opens a tenant's part of a database; ctx bounds the first connection. What it
 // needs is made by [OpenJournal] and others, see [DB.Upgrade].
 func Connect(ctx context.Context, opts Options) (*DB, error) {
-	if !tenants.MatchString(opts.Tenant) {
+	if !tenants().MatchString(opts.Tenant) {
 		return nil, errors.New("postgres: a tenant is named by lower case letters, digits and _: rows belong to one")
 	}
 	if len(opts.Key.Reveal()) < 32 {
@@ -79,7 +79,7 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 	}
 	if err := d.pool.Ping(ctx); err != nil {
 		d.pool.Close()
-		return nil, fmt.Errorf("postgres: %w", err)
+		return nil, fmt.Errorf("journal: connect to %w at %s: %w", ErrDatabase, cfg.ConnConfig.Host, reason(err))
 	}
 	return d, nil
 }
@@ -124,6 +124,20 @@ func passed(o string) string {
 
 const renew = "clock_timestamp() + interval '10 s'"
 
+// reason returns why there is no connection: the server's words, or the network's.
+func reason(err error) error {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return said
+	}
+	if broke, ok := errors.AsType[*net.OpError](err); ok {
+		return broke
+	}
+	return err
+}
+
+// ErrDatabase is what an error is about that is the database's.
+var ErrDatabase = errors.New("the database")
+
 // An awayError says that the database is not there now; the same may work later.
 type awayError struct{ error }
 
@@ -150,7 +164,7 @@ func fault(err error) error {
 		code == "53300", code == "55P03", code == "25006", code == "25P03": // too many connections, a lock, a standby, slept too long
 		remedy, again = "the database does not answer: look after it, then try again", true
 	}
-	err = fmt.Errorf("journal: cannot write to the database: %s: %w (%w)", remedy, journal.ErrUnwritable, err)
+	err = fmt.Errorf("journal: cannot write to %w: %s: %w (%w)", ErrDatabase, remedy, journal.ErrUnwritable, err)
 	if again {
 		err = &awayError{err}
 	}
@@ -162,5 +176,5 @@ func failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("journal: read the database: %w", err)
+	return fmt.Errorf("journal: read %w: %w", ErrDatabase, err)
 }

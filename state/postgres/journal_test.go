@@ -134,7 +134,7 @@ func TestUpgradeIsOnlyVerified(t *testing.T) {
 	opts := options(pgtest.Shared(t).URL(t))
 	opts.VerifyOnly = true
 	db := connect(t, opts)
-	if _, err := postgres.OpenJournal(t.Context(), db, postgres.JournalOptions{}); !errors.Is(err, journal.ErrOlder) || !strings.Contains(err.Error(), "journal of tenant test") {
+	if _, err := postgres.OpenJournal(t.Context(), db, postgres.JournalOptions{}); !errors.Is(err, journal.ErrOlder) || !strings.Contains(err.Error(), "tables of journal of tenant test") {
 		t.Errorf("a database without tables: %v", err)
 	}
 	var there *string

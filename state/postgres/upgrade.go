@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/jitagent/jitagent/state/journal"
 )
+
+// A Tx is a transaction of the database.
+type Tx = pgx.Tx
 
 // A Step leads from one version of some tables to the next. Once released it is never
 // changed.
@@ -33,7 +37,7 @@ func (d *DB) Upgrade(ctx context.Context, part string, steps ...Step) error {
 		return err
 	}
 	if d.opts.VerifyOnly {
-		return fmt.Errorf("postgres: %s of tenant %s were %w (schema %d, this one needs %d): start once without --migrate=verify, or have whoever owns the database do so",
+		return fmt.Errorf("postgres: the tables of %s of tenant %s are missing or %w (they are at step %d of %d): start once without --migrate=verify, as a user who may make them",
 			part, d.opts.Tenant, journal.ErrOlder, v, len(steps))
 	}
 	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
@@ -65,6 +69,12 @@ END $$`, d.schema)); err != nil {
 	})
 }
 
+// Has reports whether a part's tables are there, of whatever version.
+func (d *DB) Has(ctx context.Context, part string) (bool, error) {
+	v, err := d.version(ctx, d.pool, part, math.MaxInt)
+	return v > 0, err
+}
+
 // version returns the version of a part's tables, 0 if there are none.
 func (d *DB) version(ctx context.Context, q interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
@@ -77,7 +87,7 @@ func (d *DB) version(ctx context.Context, q interface {
 	case err != nil:
 		return 0, failed(err)
 	case v > known:
-		return 0, fmt.Errorf("postgres: %s of tenant %s were %w (schema %d, this one knows %d): use that version", part, d.opts.Tenant, journal.ErrNewer, v, known)
+		return 0, fmt.Errorf("postgres: the tables of %s of tenant %s were %w (they are at step %d, this one knows %d): use that version", part, d.opts.Tenant, journal.ErrNewer, v, known)
 	}
 	return v, nil
 }

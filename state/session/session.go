@@ -112,8 +112,10 @@ type suspended struct {
 // TableName implements gorm's Tabler.
 func (suspended) TableName() string { return "suspended" }
 
-// New returns a store in a database that dialect opens, and makes its tables if need be.
-func New(dialect gorm.Dialector) (*Store, error) {
+// New returns a store in a database that dialect opens. Its tables are made where upgrade
+// calls the function that it is given; nil has them made each time. Closing the store
+// closes the database.
+func New(dialect gorm.Dialector, upgrade func(migrate func() error) error) (*Store, error) {
 	opened := &opens{Config: quiet()}
 	events, err := database.NewSessionService(dialect, opened)
 	if err != nil {
@@ -124,7 +126,10 @@ func New(dialect gorm.Dialector) (*Store, error) {
 		return nil, fmt.Errorf("sessions: %w", err)
 	}
 	s := &Store{events: events, db: opened.db, writes: opened.db, close: []func() error{pool.Close}}
-	if err := s.migrate(); err != nil {
+	if upgrade == nil {
+		upgrade = func(migrate func() error) error { return migrate() }
+	}
+	if err := upgrade(s.migrate); err != nil {
 		return nil, errors.Join(fmt.Errorf("sessions: %w", err), s.Close())
 	}
 	return s, nil

@@ -113,8 +113,11 @@ func TestKeysThatAreNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{short, public, filepath.Join(dir, "missing")} {
-		if _, err := vault.Open(dir, key); err == nil || vault.CheckKey(key) == nil {
+		if _, err := vault.Open(dir, key); err == nil {
 			t.Errorf("the key %s is taken", filepath.Base(key))
+		}
+		if _, err := vault.ReadKey(key); err == nil {
+			t.Errorf("the key %s is read", filepath.Base(key))
 		}
 	}
 }

@@ -39,6 +39,7 @@ type Program struct {
 	Stdout, Stderr io.Writer
 
 	Telemetry *telemetry.Telemetry // from Observe on; nil has nothing recorded
+	Database  Database             // the flags of it
 }
 
 // An ExitError ends the command with a code. Err may be nil when all is said.

@@ -116,7 +116,7 @@ func (o *oauthFlags) resolve(pick func(flag string, names ...string) string, api
 		}
 	}
 	if file := pick("", EnvVaultKey); file != "" {
-		if err := vault.CheckKey(file); err != nil {
+		if _, err := vault.ReadKey(file); err != nil {
 			bad("%s: %v", EnvVaultKey, err)
 		}
 	}
@@ -250,7 +250,7 @@ func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Auth
 		return err
 	}
 	if state != nil && state.dir != "" {
-		v, err := vault.Open(state.dir, p.Getenv(EnvVaultKey))
+		v, err := state.Vault(cmp.Or(p.Database.key, p.Getenv(EnvVaultKey)))
 		if err != nil {
 			return nil, StateError(err, "")
 		}

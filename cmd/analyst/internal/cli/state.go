@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,9 +14,11 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/postgres"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
+	"github.com/jitagent/jitagent/state/vault"
 )
 
 // EnvState names the directory of the journal, which sqlite.Dir reads.
@@ -40,11 +43,24 @@ func (p *Program) StateDir() string {
 // A State is what survives the program: a journal, and what is kept beside it.
 type State struct {
 	journal.Store
-	dir string // of the files beside the journal; empty when that is in memory
+	where string
+	dir   string       // of files of this machine; empty when nothing is kept
+	db    *postgres.DB // nil where all is there
 }
 
-// Dir returns the directory of what is kept beside the journal; "" when nothing is.
+// Dir returns the directory of what this machine keeps; "" when that is nothing.
 func (s *State) Dir() string { return s.dir }
+
+// Where says where the journal is; "" when that is in memory.
+func (s *State) Where() string { return s.where }
+
+// Vault opens the vault that keyFile has the key to; "" is the directory's own.
+func (s *State) Vault(keyFile string) (*vault.Vault, error) {
+	if s.db != nil {
+		return s.db.Vault()
+	}
+	return vault.Open(s.dir, keyFile)
+}
 
 // Ephemeral returns a state that ends with the program; the caller closes it.
 func Ephemeral(ctx context.Context, logger *slog.Logger) (*State, error) {
@@ -90,11 +106,25 @@ const (
 	User = "user"
 )
 
+// HasSessions reports whether there are conversations beside the journal.
+func (s *State) HasSessions(ctx context.Context) (bool, error) {
+	if s.db != nil {
+		there, err := s.db.Has(ctx, "sessions")
+		return there, StateError(err, "")
+	}
+	_, err := os.Stat(filepath.Join(s.dir, session.File))
+	return err == nil, nil
+}
+
 // Sessions opens the conversations beside the journal, without those that were not
 // changed since age and wait for nobody, and returns how many that were. The caller
 // closes the store.
 func (s *State) Sessions(ctx context.Context, age time.Duration) (*session.Store, int, error) {
-	store, err := session.Open(ctx, s.dir)
+	open := func() (*session.Store, error) { return session.Open(ctx, s.dir) }
+	if s.db != nil {
+		open = func() (*session.Store, error) { return s.databaseSessions(ctx) }
+	}
+	store, err := open()
 	if err != nil {
 		return nil, 0, StateError(err, "")
 	}
@@ -138,6 +168,17 @@ func ParseAge(name, text string) (time.Duration, error) {
 const maxDays = 100_000
 
 func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Logger) (*State, error) {
+	opts, err := p.database()
+	if err != nil {
+		return nil, err
+	}
+	if opts != nil {
+		s, err := p.openDatabase(ctx, *opts, readOnly, logger)
+		if errors.Is(err, journal.ErrNotFound) {
+			return s, StateError(err, "no run has kept a journal there yet")
+		}
+		return s, StateError(err, DatabaseHint)
+	}
 	dir, err := sqlite.Dir(p.Getenv)
 	if err != nil {
 		return nil, StateError(err, "")
@@ -153,7 +194,7 @@ func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Log
 	if err != nil {
 		return nil, StateError(err, "")
 	}
-	return &State{j, filepath.Dir(j.Path())}, nil
+	return &State{Store: j, where: j.Path(), dir: filepath.Dir(j.Path())}, nil
 }
 
 // What to do about a journal that cannot be used: by a command, by a run.
@@ -176,6 +217,8 @@ func StateError(err error, hint string) error {
 	case hint != "":
 	case errors.Is(err, journal.ErrNotFound):
 		hint = "no run has kept a journal there yet; " + EnvState + " says where to look"
+	case errors.Is(err, postgres.ErrDatabase):
+		hint = DatabaseHint
 	default:
 		hint = StateHint
 	}
@@ -184,7 +227,7 @@ func StateError(err error, hint string) error {
 
 // Unrecorded reports whether err comes from a journal that takes no entries.
 func Unrecorded(err error) bool {
-	return errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrMoved) || errors.Is(err, journal.ErrDamaged)
+	return errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrMoved) || errors.Is(err, journal.ErrLost) || errors.Is(err, journal.ErrDamaged)
 }
 
 // AuthorityName says which authorization server and agent a journal's tasks belong

@@ -196,7 +196,7 @@ func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() find
 		if err = errors.Join(err, j.Close()); err != nil {
 			return bad("journal", err, cli.StateHint)
 		}
-		f := good("journal", "%s", j.Dir())
+		f := good("journal", "%s", j.Where())
 		for _, text := range []string{cli.Done(report), cli.Leftover(report)} {
 			if text != "" {
 				f.Detail += "; " + text

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -285,7 +283,9 @@ func (r *replayer) differs(c *pastCall, demand *rar.Detail, then, now string, wh
 // conversations goes through those that are kept, of the sessions that are asked about.
 func (r *replayer) conversations(ctx context.Context, j *cli.State, sessions map[string]int) error {
 	var store *session.Store
-	if _, err := os.Stat(filepath.Join(j.Dir(), session.File)); err == nil { // or else it would be made
+	if there, err := j.HasSessions(ctx); err != nil {
+		return err
+	} else if there { // or else they would be made
 		if store, _, err = j.Sessions(ctx, 0); err != nil {
 			return err
 		}

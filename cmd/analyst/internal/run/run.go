@@ -201,6 +201,8 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	defer func() { err = state.end(ctx, &aside, completed, err) }()
+	ctx, leave := state.Within(ctx)
+	defer leave()
 	if o.resume || o.goesOn {
 		if o.session, err = o.which(ctx, state.sessions); err != nil {
 			return err

@@ -44,7 +44,7 @@ func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *s
 				err = errors.Join(err, s.Close())
 			}
 		}
-		if e, ok := errors.AsType[*cli.ExitError](err); ok {
+		if e, ok := errors.AsType[*cli.ExitError](err); ok && e.Hint == cli.StateHint {
 			e.Hint = cli.RunHint
 		}
 		return s, err

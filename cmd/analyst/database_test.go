@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pgtest"
+)
+
+// clustered gives a world a database in place of a state directory, whose address has a
+// password, and returns a way to change what is there.
+func (w *world) clustered(password string) (exec func(sql string)) {
+	w.t.Helper()
+	s, err := pgtest.Start()
+	if errors.Is(err, pgtest.ErrMissing) {
+		w.t.Skip(err)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			w.t.Error(err)
+		}
+	})
+	address := s.URL(w.t)
+	dir := w.t.TempDir()
+	for name, text := range map[string]string{"key": strings.Repeat("k", 40), "address": address + "&password=" + password} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.env[cli.EnvState] = filepath.Join(dir, "state")
+	w.env[cli.EnvDatabaseFile], w.env[cli.EnvVaultKey], w.env[cli.EnvDatabaseTenant] = filepath.Join(dir, "address"), filepath.Join(dir, "key"), "acme"
+	return func(sql string) {
+		w.t.Helper()
+		c, err := pgx.Connect(w.t.Context(), address)
+		if err == nil {
+			_, err = c.Exec(w.t.Context(), sql)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		_ = c.Close(w.t.Context())
+	}
+}
+
+// Every command that works on the journal works on that of a database; nobody needs the
+// state directory, and no password is shown.
+func TestDatabase(t *testing.T) {
+	t.Parallel()
+	const password = "password-canary"
+	w := newWorld(t, nil)
+	exec := w.clustered(password)
+	ok := func(want string, args ...string) {
+		t.Helper()
+		got := w.run(args...)
+		if said := got.stdout + got.stderr; got.code != cli.ExitDone || !strings.Contains(said, want) || strings.Contains(said, password) {
+			t.Errorf("%v: exit %d, want %q:\n%s", args, got.code, want, said)
+		}
+	}
+	if got := w.run("run", "--migrate=verify", "Hello"); got.code != cli.ExitFailed || !strings.Contains(got.stderr, "tables of journal of tenant acme are missing") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+	ok("Q4 2024 Business Review", "run", "--debug", "Summarize doc_9982")
+	ok("completed", "tasks", "--all")
+	ok("fetch_document", "explain")
+	ok("whole: ", "audit", "verify")
+	ok(`"kind":"grant"`, "audit", "export")
+	ok("Summarize doc_9982", "sessions", "list")
+	ok("tenant acme in Postgres database", "doctor")
+
+	// What waits is gone on with by another process.
+	w.suspended(report)
+	decide(t, w.auth, "approve")
+	ok("was created", "resume")
+
+	// What a dead process holds is given back when its lease has passed.
+	p := w.start("run", "--wait", "5m", job)
+	p.until(t, "granted ", "a person must decide")
+	p.kill()
+	ok("nothing to give back", "sweep")
+	exec("UPDATE analyst_acme.owners SET until = '-infinity'")
+	ok("1 task of dead processes given back", "sweep")
+	if got := w.auth.Snapshot().LiveTokens; got != 0 {
+		t.Errorf("%d live tokens", got)
+	}
+	ok("whole: ", "audit", "verify")
+	ok("removed 0 entries", "prune")
+	if _, err := os.Stat(w.env[cli.EnvState]); err == nil {
+		t.Error("there is a state directory as well")
+	}
+}
+
+// A database that is named by half, or with a password where others see it, is refused
+// before anything is done.
+func TestDatabaseSettings(t *testing.T) {
+	t.Parallel()
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const at = "postgres://127.0.0.1:1/db"
+	for _, row := range []struct {
+		args []string
+		env  map[string]string
+		code int
+		want string
+	}{
+		{[]string{"--database", at}, nil, cli.ExitUsage, "a database needs a tenant"},
+		{[]string{"--database", at, "--tenant", "a"}, nil, cli.ExitUsage, "a database needs a key"},
+		{[]string{"--tenant", "a"}, nil, cli.ExitUsage, "set also --database"},
+		{[]string{"--database", "postgres://u:canary@h/db", "--tenant", "a", "--vault-key", key}, nil, cli.ExitUsage, "--database-file"},
+		{[]string{"--database", "postgres://h/db?password=canary", "--tenant", "a", "--vault-key", key}, nil, cli.ExitUsage, "--database-file"},
+		{[]string{"--database", at, "--database-file", key}, nil, cli.ExitUsage, "unset one of them"},
+		{[]string{"--database", at, "--tenant", "a", "--vault-key", key + "x"}, nil, cli.ExitUsage, "--vault-key"},
+		{[]string{"--database", at, "--tenant", "a", "--vault-key", key, "--migrate", "down"}, nil, cli.ExitUsage, "apply or verify"},
+		{[]string{"--database", at, "--tenant", "A", "--vault-key", key}, nil, cli.ExitFailed, "lower case letters"},
+		{[]string{"--tenant", "a", "--vault-key", key}, map[string]string{cli.EnvDatabase: "postgres://u:canary@127.0.0.1:1/db"}, cli.ExitFailed, "connect to the database at 127.0.0.1"},
+	} {
+		w := &world{t: t, env: row.env}
+		got := w.run(append([]string{"tasks"}, row.args...)...)
+		if got.code != row.code || !strings.Contains(got.stderr, row.want) || strings.Contains(got.stderr, "canary") {
+			t.Errorf("%v: exit %d: %s, want %d and %q", row.args, got.code, got.stderr, row.code, row.want)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/spf13/cobra"
+	gormpostgres "gorm.io/driver/postgres"
+
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/postgres"
+	"github.com/jitagent/jitagent/state/session"
+	"github.com/jitagent/jitagent/state/vault"
+)
+
+// The environment variables of a database that several machines share.
+const (
+	EnvDatabase       = "ANALYST_DATABASE"
+	EnvDatabaseFile   = "ANALYST_DATABASE_FILE"
+	EnvDatabaseTenant = "ANALYST_TENANT"
+	EnvMigrate        = "ANALYST_MIGRATE"
+)
+
+// DatabaseHint is what to do about a database that cannot be used.
+const DatabaseHint = "look after the database, or at what " + EnvDatabase + " and " + EnvDatabaseFile + " say"
+
+// A Database are the flags that name the database in which a cluster keeps its state, in
+// place of the state directory.
+type Database struct{ url, file, tenant, key, migrate string }
+
+// AddFlags adds them to the root command, for all others.
+func (d *Database) AddFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVar(&d.url, "database", "", "`URL` postgres://HOST/NAME of the database that keeps the state, in place of a directory ("+EnvDatabase+")")
+	f.StringVar(&d.file, "database-file", "", "`FILE` that holds it, for one with a password ("+EnvDatabaseFile+")")
+	f.StringVar(&d.tenant, "tenant", "", "`NAME` of whose rows in the database these are ("+EnvDatabaseTenant+")")
+	f.StringVar(&d.key, "vault-key", "", "private `FILE` of at least 32 bytes that every process has; the database's keys come from it ("+EnvVaultKey+")")
+	f.StringVar(&d.migrate, "migrate", "", "`WHAT` becomes of tables of an earlier version: apply, the default, carries them forward; verify says what is missing ("+EnvMigrate+")")
+	for _, name := range []string{"database", "database-file", "tenant", "vault-key", "migrate"} {
+		_ = f.MarkHidden(name) // they are there, and docs/postgres.md has them: few commands are about a cluster
+	}
+	for _, name := range []string{"database-file", "vault-key"} {
+		_ = root.RegisterFlagCompletionFunc(name, Files)
+	}
+}
+
+// database returns what flags and environment say; nil when no database is named.
+func (p *Program) database() (*postgres.Options, error) {
+	d := p.Database
+	pick := func(flag, name string) string {
+		if flag == "" {
+			flag = strings.TrimSpace(p.Getenv(name))
+		}
+		return flag
+	}
+	address, file := pick(d.url, EnvDatabase), pick(d.file, EnvDatabaseFile)
+	tenant, key, migrate := pick(d.tenant, EnvDatabaseTenant), pick(d.key, EnvVaultKey), pick(d.migrate, EnvMigrate)
+	u, err := url.Parse(d.url)
+	switch {
+	case address == "" && file == "" && (d.tenant != "" || d.migrate != ""):
+		return nil, Usagef("--tenant and --migrate are for a database: set also --database or --database-file")
+	case address == "" && file == "":
+		return nil, nil
+	case address != "" && file != "":
+		return nil, Usagef("%s (--database) and %s (--database-file) are set: unset one of them", EnvDatabase, EnvDatabaseFile)
+	case err != nil, hasPassword(u):
+		return nil, Usagef("--database may hold a password, and every user of this machine sees it there: write the address into a file, and name that by --database-file")
+	case tenant == "":
+		return nil, Usagef("a database needs a tenant, whose rows they are: --tenant or %s", EnvDatabaseTenant)
+	case key == "":
+		return nil, Usagef("a database needs a key that every process has: --vault-key or %s names its private file, of at least 32 bytes", EnvVaultKey)
+	case !slices.Contains([]string{"", "apply", "verify"}, migrate):
+		return nil, Usagef("--migrate is apply or verify")
+	}
+	opts := &postgres.Options{URL: secret.New(address), Tenant: tenant, VerifyOnly: migrate == "verify"}
+	if file != "" {
+		if opts.URL, err = secretFrom("--database-file", file, true); err != nil {
+			return nil, Usagef("%w", err)
+		}
+	}
+	if opts.Key, err = vault.ReadKey(key); err != nil {
+		return nil, Usagef("--vault-key: %w", err)
+	}
+	return opts, nil
+}
+
+func hasPassword(u *url.URL) bool {
+	_, in := u.User.Password()
+	return in || u.Query().Has("password") || u.Query().Has("sslpassword")
+}
+
+// openDatabase opens the journal of a database.
+func (p *Program) openDatabase(ctx context.Context, opts postgres.Options, readOnly bool, logger *slog.Logger) (*State, error) {
+	db, err := postgres.Connect(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	open := func(readOnly bool) (*postgres.Journal, error) {
+		return postgres.OpenJournal(ctx, db, postgres.JournalOptions{ReadOnly: readOnly, Logger: logger})
+	}
+	j, err := open(readOnly)
+	if errors.Is(err, journal.ErrOlder) && !opts.VerifyOnly { // opening it for writing carries it forward
+		if j, err = open(false); err == nil {
+			if err = j.Close(); err == nil {
+				j, err = open(readOnly)
+			}
+		}
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &State{Store: j, where: db.Where(), dir: p.StateDir(), db: db}, nil
+}
+
+// Database returns the database; nil where a directory keeps the state.
+func (s *State) Database() *postgres.DB { return s.db }
+
+// Close implements [journal.Store].
+func (s *State) Close() error {
+	err := s.Store.Close()
+	if s.db != nil {
+		s.db.Close()
+	}
+	return err
+}
+
+// Within returns a context that ends when another process has the tasks of this one, with
+// [journal.ErrLost] as its cause.
+func (s *State) Within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.Lost() == nil {
+		return context.WithCancel(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-s.Lost():
+			cancel(journal.ErrLost)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// databaseSessions opens the conversations of a database.
+func (s *State) databaseSessions(ctx context.Context) (*session.Store, error) {
+	dialect := gormpostgres.New(gormpostgres.Config{Conn: stdlib.OpenDBFromPool(s.db.Pool())})
+	return session.New(dialect, func(migrate func() error) error {
+		return s.db.Upgrade(ctx, "sessions", func(context.Context, postgres.Tx) error { return migrate() })
+	})
+}
