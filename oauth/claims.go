@@ -39,6 +39,8 @@ type Claims struct {
 	TaskID  string
 	JIT     bool
 	Use     string
+
+	All Object // these and all others
 }
 
 // ParseClaims decodes the claims of a JWT, whose signature is the caller's to check
@@ -123,6 +125,7 @@ func (o Object) once(name string) error {
 
 func (o Object) claims() (c Claims, err error) {
 	c = Claims{
+		All:      o,
 		Audience: o.Texts("aud"),
 		Username: o.Text("username"),
 		KeyBound: o.Has("cnf"),

@@ -82,5 +82,6 @@ func (v *Verifier) token(c *oauth.Claims) (*Token, error) {
 		ExpiresAt: c.ExpiresAt,
 		JIT:       c.JIT,
 		Key:       c.Thumbprint,
+		Claims:    c.All,
 	}, nil
 }

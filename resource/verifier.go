@@ -173,6 +173,9 @@ type Token struct {
 	// Nonce is to be sent in the header DPoP-Nonce of the answer, whatever it is; "" where
 	// none is wanted. Require does so.
 	Nonce string
+
+	// Claims are those of the token, with whatever else it says.
+	Claims oauth.Object
 }
 
 // Covers reports whether one detail of t contains need, or its scopes do where need is

@@ -9,12 +9,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/resource"
@@ -200,14 +202,18 @@ func TestVerify(t *testing.T) {
 	base := jit
 	base.Details, base.JIT, base.TaskID, base.Subject = nil, false, "", "agent:analyst"
 
-	got, err := verify(t, v, a.token(nil))
-	if diff := cmp.Diff(&jit, got); err != nil || diff != "" {
+	claims := cmpopts.IgnoreFields(resource.Token{}, "Claims")
+	got, err := verify(t, v, a.token(map[string]any{"groups": []string{"staff"}}))
+	if err == nil && (got.Claims.Text("sub") != jit.Subject || !slices.Equal(got.Claims.Texts("groups"), []string{"staff"})) {
+		t.Errorf("the claims are %v", got.Claims)
+	}
+	if diff := cmp.Diff(&jit, got, claims); err != nil || diff != "" {
 		t.Errorf("Verify(JIT token): %v, -want +got:\n%s", err, diff)
 	}
 	got, err = verify(t, v, a.token(map[string]any{
 		"authorization_details": nil, "jit": nil, "task_id": nil, "sub": "agent:analyst", "exp": start.Unix() + 300,
 	}))
-	if diff := cmp.Diff(&base, got); err != nil || diff != "" {
+	if diff := cmp.Diff(&base, got, claims); err != nil || diff != "" {
 		t.Errorf("Verify(base token): %v, -want +got:\n%s", err, diff)
 	}
 	for _, typ := range []string{"at+jwt", "AT+JWT", "application/at+jwt", "JWT"} {

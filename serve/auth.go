@@ -5,6 +5,7 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -119,6 +120,30 @@ func given(r *http.Request) (token secret.String, page bool) {
 		return secret.New(c.Value), page
 	}
 	return secret.New(""), page
+}
+
+// proxied answers [Config.Proxies] alone, where there are any, for what came to them by TLS.
+func (s *server) proxied(h http.Handler) http.Handler {
+	if len(s.Proxies) == 0 {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, err := netip.ParseAddrPort(r.RemoteAddr)
+		known := err == nil && slices.ContainsFunc(s.Proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
+		hosts, protos := r.Header.Values("X-Forwarded-Host"), r.Header.Values("X-Forwarded-Proto")
+		switch {
+		case !known:
+			http.Error(w, "this server answers its proxy", http.StatusForbidden)
+			return
+		case len(hosts) > 1 || len(protos) > 1 || len(protos) == 1 && protos[0] != "https":
+			http.Error(w, "the proxy forwards what did not come by TLS, or what clients say of themselves", http.StatusForbidden)
+			return
+		case len(hosts) == 1:
+			r = r.WithContext(r.Context())
+			r.Host = hosts[0]
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // shared lets pages of [Config.Origins] read answers (https://fetch.spec.whatwg.org, CORS).

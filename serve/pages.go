@@ -2,6 +2,7 @@ package serve
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -57,7 +58,7 @@ func (s *server) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.SortFunc(all, func(a, b session.Session) int { return b.LastUpdateTime().Compare(a.LastUpdateTime()) })
 	var page bytes.Buffer
-	if err := homeHTML.Execute(&page, map[string]any{"User": user.ID, "Sessions": all, "UI": s.UI != nil, "Decides": s.decides(r)}); err != nil {
+	if err := homeHTML.Execute(&page, map[string]any{"User": cmp.Or(user.Email, user.ID), "Sessions": all, "UI": s.UI != nil, "Decides": s.decides(r)}); err != nil {
 		return err
 	}
 	return show(w, page.Bytes(), strict)

@@ -28,6 +28,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -65,6 +66,10 @@ type Config struct {
 	// another host are refused, and where it is https, the cookie of a sign-in goes over TLS
 	// only. nil is http on this machine: localhost and the loopback addresses.
 	URL *url.URL
+	// Proxies are those that stand before the server, by their addresses, and speak TLS to
+	// clients. Then nobody else is answered, and the host of a request is what they say in
+	// X-Forwarded-Host, if they do. Nothing of the kind is believed otherwise.
+	Proxies []netip.Prefix
 	// Origins are those of other sites whose pages may use the API with a token, each as
 	// "https://host[:port]".
 	Origins []string
@@ -158,7 +163,7 @@ func New(cfg Config) (http.Handler, error) {
 	outside.Handle("/", s.authenticated(known))
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	probes.HandleFunc("GET /readyz", s.ready)
-	probes.Handle("/", serve.OwnHost(s.shared(sameOrigin.Handler(outside)), cfg.URL.String())) // not what is asked for by address
+	probes.Handle("/", s.proxied(serve.OwnHost(s.shared(sameOrigin.Handler(outside)), cfg.URL.String()))) // not what is asked for by address
 	return probes, nil
 }
 

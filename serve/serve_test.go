@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -54,7 +55,7 @@ func TestUsersAreKeptApart(t *testing.T) {
 		if m, ok := tt.body.(map[string]any); ok {
 			m["userId"] = "user"
 		}
-		if got := a.do(t, "ben", tt.method, mine, tt.body); got.status != http.StatusOK || strings.Contains(got.body, "ada") {
+		if got := a.do(t, "ben", tt.method, mine, tt.body); got.status != http.StatusOK || strings.Contains(got.body, "word of ada") {
 			t.Errorf("%s %s of one's own: %d %s", tt.method, mine, got.status, got.body)
 		}
 	}
@@ -379,5 +380,37 @@ func TestPages(t *testing.T) {
 	}
 	if got := a.do(t, "ada", http.MethodPost, "/approvals/jit_1", nil); got.status != http.StatusForbidden {
 		t.Errorf("ada decides: %+v", got)
+	}
+}
+
+// A proxy is believed, and nobody else is heard where there is one.
+func TestProxies(t *testing.T) {
+	for _, tt := range []struct {
+		proxy, host, proto string
+		want               int
+	}{
+		{"127.0.0.0/8", "analyst.example.com", "https", 200},
+		{"127.0.0.0/8", "", "", 421}, // its own address is not the server's name
+		{"127.0.0.0/8", "analyst.example.com", "http", 403},
+		{"127.0.0.0/8", "evil.example", "https", 421},
+		{"192.0.2.0/24", "analyst.example.com", "https", 403},
+		{"", "analyst.example.com", "https", 421},
+	} {
+		a := (&app{config: func(cfg *serve.Config) {
+			cfg.URL, _ = url.Parse("https://analyst.example.com")
+			if tt.proxy != "" {
+				cfg.Proxies = []netip.Prefix{netip.MustParsePrefix(tt.proxy)}
+			}
+		}}).start(t)
+		headers := []string{"Host", "10.0.0.1:8080"}
+		if tt.host != "" {
+			headers = append(headers, "X-Forwarded-Host", tt.host, "X-Forwarded-Proto", tt.proto)
+		}
+		if got := a.do(t, "ada", http.MethodGet, "/api/list-apps", nil, headers...); got.status != tt.want {
+			t.Errorf("%+v: %d %s", tt, got.status, got.body)
+		}
+		if got := a.do(t, "", http.MethodGet, "/readyz", nil); got.status != http.StatusOK {
+			t.Errorf("%+v: a probe: %d", tt, got.status)
+		}
 	}
 }

@@ -91,7 +91,7 @@ var allowed = map[string][]string{
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
-	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "runner", "secret", "state/approval", "state/explain", "state/journal"},
+	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"internal/lazy", "secret", "internal/strictjson", "internal/peer", "internal/plain"},

@@ -4,6 +4,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,6 +14,9 @@ import (
 	"strings"
 	"time"
 )
+
+// ErrRemote says that an address is one that others reach.
+var ErrRemote = errors.New("not loopback")
 
 // Listen listens on a TCP address. It refuses addresses that are not loopback,
 // wildcards such as ":8080" among them, unless allowRemote: these servers hand out
@@ -32,8 +36,8 @@ func Listen(addr string, allowRemote bool) (net.Listener, error) {
 	ip, err := netip.ParseAddr(host)
 	loopback := err == nil && ip.Unmap().IsLoopback()
 	if !loopback && !allowRemote {
-		return nil, fmt.Errorf("refusing to listen on %q, which is not loopback: "+
-			"this is a development server; use 127.0.0.1, or allow remote addresses explicitly", addr)
+		return nil, fmt.Errorf("refusing to listen on %q, which is %w: "+
+			"this is a development server; use 127.0.0.1, or allow remote addresses explicitly", addr, ErrRemote)
 	}
 	var lc net.ListenConfig
 	return lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))

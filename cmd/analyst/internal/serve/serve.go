@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -29,13 +31,16 @@ import (
 // options are what serve is asked for.
 type options struct {
 	service.Options
-	addr, url, users  string
-	certFile, keyFile string
-	origins           []string
-	approvers         []string // groups
-	timeout, drain    time.Duration
-	debug             bool
-	limits            serve.Limits
+	addr, url              string
+	users                  string // the file of their tokens
+	issuer                 serve.Issuer
+	cert, key              string // files
+	proxies                []string
+	origins                []string
+	approvers              []string // groups
+	timeout, drain, notice time.Duration
+	debug                  bool
+	limits                 serve.Limits
 }
 
 // Command returns analyst serve.
@@ -48,12 +53,18 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 interrupted. Each user has sessions of their own, each message a task of its
 own, and a call that waits for a person ends the answer and holds nothing.
 
-Without --token-file one user may come in, with a token that is made for this
-process and printed to stderr. Addresses that are not loopback need --token-file
-and a certificate.`,
+Users come with a token: one of --token-file, or an access token of
+--oidc-issuer. Without either one user may come in, with a token that is made for
+this process and printed to stderr. Addresses that are not loopback need one of
+both, and either a certificate or a proxy that has one (see docs/serve.md).
+
+When it is told to end, /readyz says so first, for --notice; what is under way
+then has --drain, and what it was granted is given back.`,
 		Example: `  analyst serve
   analyst serve --listen 127.0.0.1:8080 --token-file users.txt
-  analyst serve --listen :8443 --url https://analyst.example.com --token-file users.txt --cert tls.crt --key tls.key`,
+  analyst serve --listen :8443 --url https://analyst.example.com --cert tls.crt --key tls.key \
+    --oidc-issuer https://id.example.com --oidc-audience analyst
+  analyst serve --listen :8080 --url https://analyst.example.com --trusted-proxy 10.0.0.0/8 --token-file users.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
@@ -61,14 +72,19 @@ and a certificate.`,
 	flags.StringVar(&o.addr, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on; port 0 is a free one")
 	flags.StringVar(&o.url, "url", "", "`URL` by which browsers and clients reach the server, where that is not the address it listens on")
 	flags.StringVar(&o.users, "token-file", "", "`FILE` of lines with the SHA-256 of a token, its user and the user's groups")
-	flags.StringVar(&o.certFile, "cert", "", "`FILE` with the server's certificate and those that stand behind it")
-	flags.StringVar(&o.keyFile, "key", "", "private `FILE` with the key of --cert")
+	flags.StringVar(&o.issuer.URL, "oidc-issuer", "", "`URL` of the server whose access tokens users come with")
+	flags.StringVar(&o.issuer.Audience, "oidc-audience", "", "`NAME` that such tokens have in aud if they are for this server")
+	flags.StringVar(&o.issuer.Groups, "oidc-groups", "groups", "`CLAIM` with the user's groups")
+	flags.StringVar(&o.cert, "cert", "", "`FILE` with the server's certificate and those that stand behind it; it is read again when it changes")
+	flags.StringVar(&o.key, "key", "", "private `FILE` with the key of --cert")
+	flags.StringArrayVar(&o.proxies, "trusted-proxy", nil, "`CIDR` of a proxy that speaks TLS to clients, and which alone is answered; may be given again")
 	flags.StringArrayVar(&o.origins, "origin", nil, "`ORIGIN` of another site whose pages may use the API, such as https://app.example.com; may be given again")
 	flags.StringArrayVar(&o.approvers, "approvers", []string{"approvers"}, "`GROUP` of users who decide what waits, at /approvals; may be given again")
 	cli.AddReviewer(cmd, &o.Reviewer)
 	flags.DurationVar(&o.Wait, "wait", 0, "how `LONG` a call waits for a person before the answer ends")
 	flags.DurationVar(&o.TTL, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the answer to a message may take")
+	flags.DurationVar(&o.notice, "notice", 5*time.Second, "how `LONG` /readyz says that the server ends before it takes no more requests; an interrupt at the terminal skips it")
 	flags.DurationVar(&o.drain, "drain", 30*time.Second, "how `LONG` what is under way may take when the server is told to end")
 	flags.IntVar(&o.limits.Runs, "max-runs", 64, "how `MANY` messages are answered at once")
 	flags.IntVar(&o.limits.RunsPerUser, "max-runs-per-user", 4, "the same, of one user")
@@ -81,53 +97,62 @@ and a certificate.`,
 	return cmd
 }
 
-// open listens as it was asked for, and returns how clients reach the server and who may
-// come in.
-func (o *options) open(p *cli.Program) (l net.Listener, base *url.URL, users serve.Authenticator, err error) {
-	if (o.certFile == "") != (o.keyFile == "") {
-		return nil, nil, nil, cli.Usagef("--cert and --key go together")
-	}
-	secured := o.certFile != "" && o.users != ""
-	if l, err = listen.Listen(o.addr, secured); err != nil {
-		if !secured {
-			err = fmt.Errorf("%w; elsewhere than on loopback --token-file, --cert and --key are needed", err)
-		}
-		return nil, nil, nil, cli.Usagef("%w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	base = listen.BaseURL(l)
-	if o.certFile != "" {
-		cert, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
-		if err != nil {
-			return l, nil, nil, cli.Usagef("--cert and --key: %w", err)
-		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
-		base.Scheme = "https"
+// open listens as it was asked for, and returns how clients reach the server.
+func (o *options) open() (l net.Listener, base *url.URL, err error) {
+	known := o.users != "" || o.issuer.URL != ""
+	secured := o.cert != "" || len(o.proxies) > 0 && o.url != ""
+	switch {
+	case (o.cert == "") != (o.key == ""):
+		return nil, nil, cli.Usagef("--cert and --key go together")
+	case o.users != "" && o.issuer.URL != "":
+		return nil, nil, cli.Usagef("--token-file and --oidc-issuer exclude each other")
+	case (o.issuer.URL == "") != (o.issuer.Audience == ""):
+		return nil, nil, cli.Usagef("--oidc-issuer and --oidc-audience go together")
 	}
 	if o.url != "" {
-		if base, err = url.Parse(o.url); err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-			return l, nil, nil, cli.Usagef("--url %q: want https://host[:port]", o.url)
+		if base, err = url.Parse(o.url); err != nil || base.Host == "" || base.Scheme != "https" && (base.Scheme != "http" || len(o.proxies) > 0) {
+			return nil, nil, cli.Usagef("--url %q: want https://host[:port]", o.url)
 		}
 	}
-	if o.users != "" {
-		if users, err = serve.TokenFile(o.users); err != nil {
-			return l, nil, nil, cli.Usagef("--token-file: %w", err)
-		}
-		return l, base, users, nil
+	l, err = listen.Listen(o.addr, known && secured)
+	if errors.Is(err, listen.ErrRemote) {
+		return nil, nil, cli.Endf(cli.ExitUsage, "--token-file or --oidc-issuer says who; --cert and --key, or --trusted-proxy and --url, keep their tokens from others",
+			"--listen %s is not loopback: there, the server must know its users, and speak TLS or stand behind a proxy that does", o.addr)
 	}
-	token := secret.New(rand.Text())
-	p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
-	return l, base, serve.Token(token, serve.Principal{ID: cli.User, Groups: o.approvers}), nil
+	if err != nil {
+		return nil, nil, cli.Usagef("--listen: %w", err)
+	}
+	if base == nil {
+		base = listen.BaseURL(l)
+		if o.cert != "" {
+			base.Scheme = "https"
+		}
+	}
+	return l, base, nil
+}
+
+// who returns who may come in.
+func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users serve.Authenticator, err error) {
+	switch {
+	case o.users != "":
+		users, err = serve.TokenFile(o.users)
+	case o.issuer.URL != "":
+		users, err = serve.Issued(ctx, o.issuer)
+	default:
+		token := secret.New(rand.Text())
+		p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
+		return serve.Token(token, serve.Principal{ID: cli.User, Groups: o.approvers}), nil
+	}
+	if err != nil {
+		return nil, cli.Usagef("%s", cli.Say(err))
+	}
+	return users, nil
 }
 
 // run serves until ctx ends.
 func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
-	if o.timeout <= 0 || o.drain <= 0 || o.Wait < 0 {
-		return cli.Usagef("--timeout and --drain must be positive, and --wait not negative")
+	if o.timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 {
+		return cli.Usagef("--timeout and --drain must be positive, and --notice and --wait not negative")
 	}
 	unseen, err := p.Observe(ctx, o.Seen)
 	if err != nil {
@@ -135,11 +160,15 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	defer unseen()
 	logger := p.Logger(o.debug)
-	l, base, users, err := o.open(p)
+	l, base, err := o.open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // a server has closed it, unless none was begun
+	users, err := o.who(ctx, p, base)
+	if err != nil {
+		return err
+	}
 	o.DecideAt, o.Options.Limits = base.JoinPath("approvals"), runner.Limits{Wall: o.timeout}
 	svc, err := service.Open(ctx, p, o.Options, func(ctx context.Context) string {
 		user, _ := serve.User(ctx)
@@ -157,31 +186,55 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 		return nil
 	})
 	if err != nil {
-		return err
+		return cli.Usagef("%s", cli.Say(err))
 	}
 	server := listen.New(handler, l, base.String(), logger)
 	runs, stop := context.WithCancelCause(context.WithoutCancel(ctx)) // what is under way outlives the signal, for a while
+	defer stop(nil)
 	server.BaseContext = func(net.Listener) context.Context { return runs }
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+	go func() { failed <- o.serve(server, l) }()
 	p.Note("serving at %s; press Ctrl-C to stop", base)
 	select {
 	case err := <-failed:
-		stop(err)
 		return err
 	case <-ctx.Done():
 	}
 	ending.Store(true)
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drain)
-	defer cancel()
-	if err := server.Shutdown(patience); err != nil { // the rest is stopped, and gives back what it was granted
-		stop(errors.New("the server ends"))
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drain)
-		defer cancel()
-		_ = server.Shutdown(last)
+	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); ok && s.Signal != os.Interrupt {
+		select {
+		case <-time.After(o.notice):
+		case err := <-failed:
+			return err
+		}
 	}
-	stop(nil)
+	for range 2 { // what is under way ends; or it is stopped, and gives back what it was granted
+		patience, cancel := context.WithTimeout(runs, o.drain)
+		err = server.Shutdown(patience)
+		cancel()
+		if err == nil {
+			break
+		}
+		stop(errors.New("the server ends"))
+		runs = context.WithoutCancel(runs)
+	}
 	return nil
+}
+
+// serve serves l: by TLS, where there is a certificate.
+func (o *options) serve(server *http.Server, l net.Listener) error {
+	if o.cert == "" {
+		return server.Serve(l)
+	}
+	pair := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // as it is now: certificates are renewed
+		c, err := tls.LoadX509KeyPair(o.cert, o.key)
+		return &c, err
+	}
+	if _, err := pair(nil); err != nil {
+		return cli.Usagef("--cert and --key: %w", err)
+	}
+	server.TLSConfig = &tls.Config{GetCertificate: pair, MinVersion: tls.VersionTLS12}
+	return server.ServeTLS(l, "", "")
 }
 
 // handler makes what is served.
@@ -191,6 +244,13 @@ func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Auth
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Approvers: o.approvers,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
 		Users:  users, URL: base, Origins: o.origins, Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
+	}
+	for _, text := range o.proxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-proxy %q: want an address and the length of a prefix, such as 10.0.0.0/8", text)
+		}
+		cfg.Proxies = append(cfg.Proxies, p)
 	}
 	var err error
 	if cfg.UI, err = webUI(); err != nil {

@@ -129,7 +129,7 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 	}
 	if s.Engine, err = jit.New(p.Telemetry.Engine(jit.Config{
 		Authority: failpoints.Authority(s.Authority), AuthorityName: cli.AuthorityName(s.Settings), TTL: o.TTL, Wait: o.Wait, Logger: logger,
-		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()),
+		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()), GrantUses: s.Settings.Policy.Budgets().GrantUses,
 	})); err != nil {
 		return nil, err
 	}

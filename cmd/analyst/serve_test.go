@@ -1,0 +1,176 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/serve"
+)
+
+// A server is analyst serve in a process of its own, for the users ada and a reviewer.
+type server struct {
+	*process
+	t   *testing.T
+	url string
+}
+
+const served = "protected_data_analyst"
+
+func (w *world) serve(args ...string) *server {
+	w.t.Helper()
+	tokens := filepath.Join(w.t.TempDir(), "tokens")
+	lines := serve.Hash(secret.New("ada")) + " ada\n" + serve.Hash(secret.New("rev")) + " " + lumodev.DefaultReviewerEmail + " approvers\n"
+	if err := os.WriteFile(tokens, []byte(lines), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	s := &server{t: w.t, process: w.start(append([]string{"serve", "--listen", "127.0.0.1:0", "--token-file", tokens}, args...)...)}
+	for s.url == "" && s.stderr.Scan() {
+		if _, rest, ok := strings.Cut(s.stderr.Text(), "serving at "); ok {
+			s.url, _, _ = strings.Cut(rest, ";")
+		}
+	}
+	return s
+}
+
+// do makes a request of a user, whose session of that name a POST without body makes.
+func (s *server) do(user, method, path, body string) (int, string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+user)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, string(text) + err.Error()
+	}
+	return resp.StatusCode, string(text)
+}
+
+// say sends a message to a session, which it makes.
+func (s *server) say(user, route, session, text string) (int, string) {
+	s.t.Helper()
+	if status, answer := s.do(user, http.MethodPost, "/api/apps/"+served+"/users/user/sessions/"+session, ""); status != http.StatusOK {
+		s.t.Errorf("the session was not made: %d %s", status, answer)
+	}
+	body, err := json.Marshal(map[string]any{
+		"appName": served, "userId": "user", "sessionId": session, "newMessage": map[string]any{"role": "user", "parts": []any{map[string]any{"text": text}}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.do(user, http.MethodPost, "/api/"+route, string(body))
+}
+
+// ends waits for the end of the process.
+func (s *server) ends() {
+	s.t.Helper()
+	var failed *exec.ExitError
+	for s.stderr.Scan() {
+		continue
+	}
+	if err := s.cmd.Wait(); errors.As(err, &failed) {
+		s.t.Errorf("the server ended with %v", err)
+	}
+}
+
+func TestServeTwoUsersAtOnce(t *testing.T) {
+	w := newWorld(t, nil).shared()
+	s := w.serve()
+	var wg sync.WaitGroup
+	for user, route := range map[string]string{"ada": "run", "rev": "run_sse"} {
+		wg.Go(func() {
+			status, answer := s.say(user, route, "s", "Fetch doc_9982 and create a summary report titled '"+user+"'")
+			if status != http.StatusOK || !strings.Contains(answer, "create_report") || strings.Contains(answer, `"error"`) {
+				t.Errorf("%s: %d %s", route, status, answer)
+			}
+		})
+	}
+	wg.Wait()
+	for user, other := range map[string]string{"ada": "rev", "rev": "ada"} {
+		if _, answer := s.do(user, http.MethodGet, "/api/apps/"+served+"/users/user/sessions/s", ""); !strings.Contains(answer, "titled '"+user) || strings.Contains(answer, "titled '"+other) {
+			t.Errorf("the session of %s: %s", user, answer)
+		}
+	}
+	behalf := map[string]int{}
+	for _, task := range w.auth.Snapshot().Tasks {
+		behalf[task.OnBehalfOf]++
+	}
+	if behalf[lumodev.DefaultReviewerEmail] != 1 || behalf[""] != 1 {
+		t.Errorf("tasks on behalf of %v", behalf)
+	}
+	if states := w.atServer(); states != "completed completed" {
+		t.Errorf("tasks at the server: %s", states)
+	}
+}
+
+// Told to end, the server says so first and serves on; then what is under way ends, or is
+// stopped, and what it was granted is given back.
+func TestServeEnds(t *testing.T) {
+	for name, ends := range map[string]bool{"what is under way ends": true, "what is under way is stopped": false} {
+		t.Run(name, func(t *testing.T) {
+			begun, goOn := make(chan bool, 1), make(chan bool)
+			w := newWorld(t, func(w *world) http.Handler {
+				docs := w.documents(w)
+				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					if w.granted(r.Header.Get("Authorization")) && strings.HasSuffix(r.URL.Path, "doc_9982") {
+						begun <- true
+						<-goOn
+					}
+					docs.ServeHTTP(rw, r)
+				})
+			}).shared()
+			drain := "1m"
+			if !ends {
+				drain = "100ms"
+			}
+			s := w.serve("--notice", "1s", "--drain", drain)
+			answered := make(chan string, 1)
+			go func() {
+				status, answer := s.say("ada", "run", "s", "Summarize doc_9982")
+				answered <- http.StatusText(status) + answer
+			}()
+			<-begun
+			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			for status := 0; status != http.StatusServiceUnavailable; {
+				if status, _ = s.do("", http.MethodGet, "/readyz", ""); status == 0 {
+					t.Fatal("nobody was told that the server ends")
+				}
+			}
+			if status, _ := s.do("ada", http.MethodGet, "/api/list-apps", ""); status != http.StatusOK {
+				t.Errorf("while it says so, it answers %d", status)
+			}
+			if ends {
+				close(goOn)
+				if got := <-answered; !strings.Contains(got, "Summary of") {
+					t.Errorf("the answer is %s", got)
+				}
+				s.ends()
+			} else {
+				s.ends()
+				close(goOn)
+			}
+			if states := w.atServer(); states != "completed" {
+				t.Errorf("tasks at the server: %s", states)
+			}
+		})
+	}
+}
