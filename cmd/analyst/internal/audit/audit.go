@@ -78,6 +78,9 @@ type verifyReport struct {
 	Entries int64  `json:"entries"`
 	Tasks   int    `json:"tasks"`
 	Head    string `json:"head"`
+	// Heads are all that are to be kept, where processes have chains of their own: those
+	// that no other chain holds.
+	Heads []journal.Head `json:"heads,omitempty"`
 	// PrunedTo is the last entry that was removed on purpose; 0 for none.
 	PrunedTo int64 `json:"pruned_to,omitempty"`
 	// Losses are the entries that say that others before them were found gone.
@@ -111,6 +114,9 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 		return notWhole(err)
 	}
 	report := verifyReport{Entries: found.Entries, Tasks: found.Tasks, Head: found.Last.String(), PrunedTo: found.Pruned.Seq, Losses: found.Losses}
+	if len(found.Heads) > 1 {
+		report.Heads = found.Heads
+	}
 	for i, c := range checkpoints {
 		if !c.Held(found) {
 			return cli.Failf("give it a newer checkpoint", "%s cannot be shown to be held: the entries up to %d, which it names, were removed on purpose", plain.Line(o.checkpoints[i], 200), found.Pruned.Seq)
@@ -120,7 +126,13 @@ func (o verifyOptions) run(ctx context.Context, p *cli.Program) error {
 	if o.json {
 		return p.PrintJSON(report)
 	}
-	text := fmt.Sprintf("whole: %s, %s\nhead:  %s\n", plain.Count(int(report.Entries), "entry"), plain.Count(report.Tasks, "task"), report.Head)
+	text := fmt.Sprintf("whole: %s, %s\n", plain.Count(int(report.Entries), "entry"), plain.Count(report.Tasks, "task"))
+	if len(found.Heads) == 0 {
+		found.Heads = []journal.Head{found.Last}
+	}
+	for _, head := range found.Heads {
+		text += fmt.Sprintf("head:  %s\n", head)
+	}
 	if report.PrunedTo > 0 {
 		text += fmt.Sprintf("note:  the entries up to %d were removed on purpose\n", report.PrunedTo)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
+	"github.com/jitagent/jitagent/state/journal"
 )
 
 // options are what serve is asked for.
@@ -198,6 +199,9 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	select {
 	case err := <-failed:
 		return err
+	case <-svc.State.Lost(): // nothing more is recorded, so nothing more is done
+		stop(journal.ErrLost)
+		return cli.Failf("start it again", "the server ends: %w", errors.Join(journal.ErrLost, server.Close()))
 	case <-ctx.Done():
 	}
 	ending.Store(true)
