@@ -79,6 +79,9 @@ var allowed = map[string][]string{
 	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
+	// What tests of journals share.
+	"state/journal/journaltest": {"state/journal", "jit", "rar"},
+
 	// Where a process dies, in builds that are made to be killed.
 	"lab/failpoint": {},
 

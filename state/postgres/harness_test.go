@@ -7,9 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/jitagent/jitagent/internal/pgtest"
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/postgres"
 )
 
@@ -54,31 +52,11 @@ func open(t testing.TB, address string) (*postgres.Journal, *pgxpool.Pool) {
 	return j, db.Pool()
 }
 
-func add(t testing.TB, j journal.Store, entries ...jit.Entry) {
-	t.Helper()
-	for _, e := range entries {
-		if err := j.Append(t.Context(), e); err != nil {
-			t.Fatalf("Append(%s) = %v", e.Kind, err)
-		}
-	}
-}
-
 func exec(t testing.TB, p *pgxpool.Pool, sql string, args ...any) {
 	t.Helper()
 	if _, err := p.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
-}
-
-func all(t testing.TB, j journal.Store, f journal.Filter) (list []journal.Record) {
-	t.Helper()
-	for r, err := range j.Query(t.Context(), f) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, r)
-	}
-	return list
 }
 
 // gone has a process be taken for dead: its lease has passed.

@@ -10,15 +10,16 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/postgres"
 )
 
 func TestEntriesAndTasks(t *testing.T) {
 	a, _ := open(t, pgtest.Shared(t).URL(t))
 	now := time.Now()
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Time: now, Run: "r", Session: "s\x00", Authority: "auth"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Time: now, Run: "r", Session: "s\x00", Authority: "auth"})
 	a.Note(jit.Entry{Kind: jit.EntryTaskOpened, Run: "r", TaskID: "t", ExpiresAt: now.Add(time.Hour)})
-	add(t, a, jit.Entry{Kind: jit.EntryRequest, Run: "r", TaskID: "t", CallID: "c\x00"}, jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryRequest, Run: "r", TaskID: "t", CallID: "c\x00"}, jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"})
 	task, err := a.Task(t.Context(), "t")
 	if err != nil || task.Run != "r" || task.Session != "s\x00" || task.ExpiresAt.IsZero() || task.State != journal.StateOpen || task.Owner != a.Owner() {
 		t.Errorf("Task() = %+v, %v", task, err)
@@ -33,7 +34,7 @@ func TestEntriesAndTasks(t *testing.T) {
 	if err != nil || len(got) != 3 || got[2].CallID != "c\x00" || got[1].Kind != jit.EntryTaskOpened {
 		t.Errorf("Entries() = %+v, %v", got, err)
 	}
-	if list := all(t, a, journal.Filter{Call: "c", Kinds: []jit.EntryKind{jit.EntryRequest}}); len(list) != 1 {
+	if list := journaltest.All(t, a, journal.Filter{Call: "c", Kinds: []jit.EntryKind{jit.EntryRequest}}); len(list) != 1 {
 		t.Errorf("the requests of the call: %+v", list)
 	}
 	if err := a.Mark(t.Context(), "r", journal.Mark{State: journal.StateCompleted}); err != nil {
@@ -64,7 +65,7 @@ func TestAReaderMakesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, w, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
+	journaltest.Add(t, w, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
@@ -83,15 +84,15 @@ func TestAReaderMakesNothing(t *testing.T) {
 func TestTenants(t *testing.T) {
 	address := pgtest.Shared(t).URL(t)
 	a, _ := open(t, address)
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r", Session: "s"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r", Session: "s"})
 	opts := options(address)
 	opts.Tenant = "other"
 	b, err := postgres.OpenJournal(t.Context(), connect(t, opts), postgres.JournalOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r", Session: "s"}) // the same run is another one
-	if got := all(t, b, journal.Filter{}); len(got) != 1 || got[0].Owner != b.Owner() {
+	journaltest.Add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r", Session: "s"}) // the same run is another one
+	if got := journaltest.All(t, b, journal.Filter{}); len(got) != 1 || got[0].Owner != b.Owner() {
 		t.Errorf("the other tenant sees %+v", got)
 	}
 	if list, err := b.Tasks(t.Context(), journal.TaskFilter{}); err != nil || len(list) != 1 || list[0].Owner != b.Owner() {

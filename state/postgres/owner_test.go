@@ -9,6 +9,7 @@ import (
 	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 )
 
 // A process that was taken for dead is refused, whatever it slept through; whoever has
@@ -18,7 +19,7 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	a, p := open(t, address)
 	b, _ := open(t, address)
 	c, _ := open(t, address)
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
 	for _, owner := range []string{a.Owner(), b.Owner()} {
 		if _, err := b.Claim(t.Context(), owner); !errors.Is(err, journal.ErrOwned) {
 			t.Errorf("a living owner is claimed: %v", err)
@@ -35,7 +36,7 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	if _, err := b.Claim(t.Context(), a.Owner()); !errors.Is(err, journal.ErrOwned) {
 		t.Errorf("a lease passed sooner than its length after the database was started: %v", err)
 	}
-	add(t, a, jit.Entry{Kind: jit.EntryCall, Run: "r"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryCall, Run: "r"})
 	gone(t, p, a.Owner())
 	if orphans, err := b.Orphans(t.Context()); err != nil || len(orphans) != 1 {
 		t.Fatalf("Orphans() = %v, %v", orphans, err)
@@ -101,7 +102,7 @@ func TestLostIsTold(t *testing.T) {
 func TestOneClaims(t *testing.T) {
 	address := pgtest.Shared(t).URL(t)
 	a, p := open(t, address)
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
 	gone(t, p, a.Owner())
 	var wg sync.WaitGroup
 	won := make(chan string, 8)
@@ -121,38 +122,12 @@ func TestOneClaims(t *testing.T) {
 	}
 }
 
-// A suspended task is taken up once, by whoever is first.
-func TestASuspendedTaskIsTakenUpOnce(t *testing.T) {
-	address := pgtest.Shared(t).URL(t)
-	a, _ := open(t, address)
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"}, jit.Entry{Kind: jit.EntryTaskSuspended, Run: "r", ExpiresAt: time.Now().Add(time.Hour)})
-	var wg sync.WaitGroup
-	won := make(chan bool, 8)
-	for range 8 {
-		j, _ := open(t, address)
-		wg.Go(func() {
-			if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskResumed, Run: "r"}); err == nil {
-				won <- true
-			} else if !errors.Is(err, jit.ErrClaimed) {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if len(won) != 1 {
-		t.Errorf("%d took it up", len(won))
-	}
-	if _, err := a.Verify(t.Context()); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestCleanOwners(t *testing.T) {
 	address := pgtest.Shared(t).URL(t)
 	a, p := open(t, address)
 	b, _ := open(t, address)
 	c, _ := open(t, address)
-	add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
+	journaltest.Add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
 	gone(t, p, b.Owner())
 	gone(t, p, c.Owner())
 	if n, err := a.CleanOwners(t.Context()); n != 1 || err != nil {

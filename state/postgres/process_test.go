@@ -17,6 +17,7 @@ import (
 	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/postgres"
 )
 
@@ -121,7 +122,7 @@ func TestStoppedPastTheLease(t *testing.T) {
 	if _, err := j.Claim(t.Context(), owner); err != nil {
 		t.Fatal(err)
 	}
-	before := len(all(t, j, journal.Filter{}))
+	before := len(journaltest.All(t, j, journal.Filter{}))
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func TestStoppedPastTheLease(t *testing.T) {
 	for out.Scan() {
 		last = out.Text()
 	}
-	if after := len(all(t, j, journal.Filter{})); after != before || !strings.Contains(last, "took this one for dead") {
+	if after := len(journaltest.All(t, j, journal.Filter{})); after != before || !strings.Contains(last, "took this one for dead") {
 		t.Errorf("%d entries, then %d; it said %q", before, after, last)
 	}
 }
@@ -177,7 +178,7 @@ func TestRestartUnderLoad(t *testing.T) {
 	wg.Wait()
 	j, _ := open(t, address)
 	runs := map[string]int{}
-	for _, r := range all(t, j, journal.Filter{Kinds: []jit.EntryKind{jit.EntryTaskOpening}}) {
+	for _, r := range journaltest.All(t, j, journal.Filter{Kinds: []jit.EntryKind{jit.EntryTaskOpening}}) {
 		runs[r.Run]++
 		if runs[r.Run] > 1 {
 			t.Errorf("run %s is there %d times", r.Run, runs[r.Run])

@@ -11,25 +11,26 @@ import (
 	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 )
 
 // threeChains has three processes write, one after the other begun: entries 1 and 3 are of
 // the first, 2 and 4 of the second (2 names 1), 5 to 7 of the third (5 names 3, 6 names 4).
 func threeChains(t testing.TB, address string) (*pgxpool.Pool, journal.Store) {
 	a, p := open(t, address)
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "a"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "a"})
 	b, _ := open(t, address)
-	add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "b"})
-	add(t, a, jit.Entry{Kind: jit.EntryRequest, Run: "a"})
+	journaltest.Add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "b"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryRequest, Run: "a"})
 	c, _ := open(t, address)
-	add(t, c, jit.Entry{Kind: jit.EntryTaskOpening, Run: "c"})
+	journaltest.Add(t, c, jit.Entry{Kind: jit.EntryTaskOpening, Run: "c"})
 	return p, c
 }
 
 func TestChainsNameEachOther(t *testing.T) {
 	_, j := threeChains(t, pgtest.Shared(t).URL(t))
 	var got []string
-	for _, r := range all(t, j, journal.Filter{}) {
+	for _, r := range journaltest.All(t, j, journal.Filter{}) {
 		text := fmt.Sprintf("%d after %d %s", r.Seq, r.Prev, r.Kind)
 		if r.Ref != nil {
 			text += fmt.Sprintf(" %d", r.Ref.Seq)
@@ -103,11 +104,11 @@ func TestPrune(t *testing.T) {
 	b, _ := open(t, address)
 	over := func(j journal.Store, run string) {
 		t.Helper()
-		add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Time: old, Run: run}, jit.Entry{Kind: jit.EntryTaskCompleted, Time: old, Run: run})
+		journaltest.Add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Time: old, Run: run}, jit.Entry{Kind: jit.EntryTaskCompleted, Time: old, Run: run})
 	}
 	over(a, "a1")
 	over(b, "b1")
-	add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Time: old, Run: "open"})
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Time: old, Run: "open"})
 	over(b, "b2")
 	kept, err := a.Verify(t.Context())
 	if err != nil {
@@ -141,7 +142,7 @@ func TestPrune(t *testing.T) {
 		t.Errorf("%d owners stay, %v, want the one that is alive", owners, err)
 	}
 	c, _ := open(t, address)
-	add(t, c, jit.Entry{Kind: jit.EntryTaskOpening, Run: "c"})
+	journaltest.Add(t, c, jit.Entry{Kind: jit.EntryTaskOpening, Run: "c"})
 	if report, err := c.Verify(t.Context(), kept.Last); err != nil || len(report.Heads) != 1 {
 		t.Errorf("Verify() = %+v, %v", report, err)
 	}

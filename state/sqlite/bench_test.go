@@ -10,6 +10,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -36,7 +37,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		b.Run(fmt.Sprint(n, " at once"), func(b *testing.B) {
 			j := open(b, sqlite.Options{Dir: stateDir(b)})
-			add(b, j, life("a")[:2]...)
+			journaltest.Add(b, j, journaltest.Life("a")[:2]...)
 			appendInParallel(b, j, n)
 		})
 	}
@@ -45,8 +46,8 @@ func BenchmarkAppend(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer closed(b, j)
-		add(b, j, life("a")[:2]...)
+		defer journaltest.Close(b, j)
+		journaltest.Add(b, j, journaltest.Life("a")[:2]...)
 		appendInParallel(b, j, 1)
 	})
 }
@@ -59,7 +60,7 @@ func appendInParallel(b *testing.B, j *sqlite.Journal, n int) {
 	for range n {
 		go func() {
 			for left.Add(-1) >= 0 {
-				if err := j.Append(b.Context(), life("a")[2]); err != nil {
+				if err := j.Append(b.Context(), journaltest.Life("a")[2]); err != nil {
 					done <- err
 					return
 				}
@@ -77,7 +78,7 @@ func appendInParallel(b *testing.B, j *sqlite.Journal, n int) {
 // BenchmarkNote is what a call on the hot path pays, and the writer behind it.
 func BenchmarkNote(b *testing.B) {
 	j := open(b, sqlite.Options{Dir: stateDir(b)})
-	add(b, j, life("a")[:2]...)
+	journaltest.Add(b, j, journaltest.Life("a")[:2]...)
 	use := jit.Entry{Kind: jit.EntryUse, Run: "a", TaskID: "task_a", CallID: "call-1", Tool: "fetch_document", RequestID: "jit_1",
 		Method: "GET", URL: "https://api.example/v1/documents/doc_9982"}
 	i := 0
@@ -85,7 +86,7 @@ func BenchmarkNote(b *testing.B) {
 		j.Note(use)
 		if i++; i%1000 == 0 { // or notes would be dropped
 			b.StopTimer()
-			add(b, j, jit.Entry{Kind: jit.EntryCallSent, Run: "a"})
+			journaltest.Add(b, j, jit.Entry{Kind: jit.EntryCallSent, Run: "a"})
 			b.StartTimer()
 		}
 	}
@@ -97,14 +98,14 @@ func dead(b *testing.B, dir string, n int) {
 		j := open(b, sqlite.Options{Dir: dir})
 		for k := range n / 10 {
 			run := fmt.Sprint(i, "-", k)
-			for _, e := range life(run) {
+			for _, e := range journaltest.Life(run) {
 				j.Note(e)
 			}
 			if k%500 == 0 {
-				add(b, j, jit.Entry{Kind: jit.EntryCallSent, Run: run})
+				journaltest.Add(b, j, jit.Entry{Kind: jit.EntryCallSent, Run: run})
 			}
 		}
-		closed(b, j)
+		journaltest.Close(b, j)
 	}
 }
 
@@ -159,7 +160,7 @@ func BenchmarkRecovery(b *testing.B) {
 		if tasks, err := j.Orphans(b.Context()); err != nil || len(tasks) != 0 {
 			b.Fatalf("%d orphans are left, %v", len(tasks), err)
 		}
-		closed(b, j)
+		journaltest.Close(b, j)
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "us/task")
@@ -187,6 +188,6 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		closed(b, j)
+		journaltest.Close(b, j)
 	}
 }

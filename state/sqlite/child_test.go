@@ -14,6 +14,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -122,7 +123,7 @@ func childAppends(dir string, count int) error {
 	}
 	run := j.Owner()
 	say("%s", run)
-	for _, e := range life(run) {
+	for _, e := range journaltest.Life(run) {
 		if err := j.Append(ctx, e); err != nil {
 			return err
 		}
@@ -153,7 +154,7 @@ func childReopens(dir string) error {
 			return err
 		}
 		run := fmt.Sprint("run-", os.Getpid(), "-", i)
-		if err := j.Append(ctx, life(run)[0]); err != nil {
+		if err := j.Append(ctx, journaltest.Life(run)[0]); err != nil {
 			return err
 		}
 		say("%s", run)
@@ -170,7 +171,7 @@ func childHolds(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range life("held") {
+	for _, e := range journaltest.Life("held") {
 		if err := j.Append(ctx, e); err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -25,9 +26,9 @@ func running(t testing.TB) (dir string, entries []journal.Record) {
 	from := made(t)
 	j := open(t, sqlite.Options{Dir: from})
 	for i := range 3 {
-		add(t, j, life(fmt.Sprint("w", i))...)
+		journaltest.Add(t, j, journaltest.Life(fmt.Sprint("w", i))...)
 	}
-	return copyDir(t, from), all(t, j)
+	return copyDir(t, from), journaltest.All(t, j, journal.Filter{})
 }
 
 // found opens a damaged journal and reports whether Open or Verify says so. If
@@ -40,11 +41,11 @@ func found(t testing.TB, dir string, want []journal.Record) (opened, verified er
 		unchanged(t, dir, before)
 		return err, nil
 	}
-	defer closed(t, j)
+	defer journaltest.Close(t, j)
 	if _, err := j.Verify(t.Context()); err != nil {
 		return nil, err
 	}
-	if diff := cmp.Diff(want, all(t, j)); diff != "" {
+	if diff := cmp.Diff(want, journaltest.All(t, j, journal.Filter{})); diff != "" {
 		t.Errorf("neither Open nor Verify says so, and the entries (-want +got):\n%.600s", diff)
 	}
 	return nil, nil
@@ -87,7 +88,7 @@ func TestDamageIsFound(t *testing.T) {
 			for range 2 { // and it stays so
 				j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
 				if err == nil {
-					closed(t, j)
+					journaltest.Close(t, j)
 					t.Fatal("Open() found nothing")
 				}
 				if !errors.Is(err, journal.ErrDamaged) {
@@ -104,7 +105,7 @@ func TestDamageIsFound(t *testing.T) {
 			for _, e := range []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.key", "journal.head", "journal.lock"} {
 				_ = os.Remove(filepath.Join(dir, e))
 			}
-			add(t, open(t, sqlite.Options{Dir: dir}), life("new")...)
+			journaltest.Add(t, open(t, sqlite.Options{Dir: dir}), journaltest.Life("new")...)
 		})
 	}
 }
@@ -143,7 +144,7 @@ func TestHalfMadeJournalsAreFinished(t *testing.T) {
 				t.Fatal(err)
 			}
 			j := open(t, sqlite.Options{Dir: dir})
-			add(t, j, life("a")...)
+			journaltest.Add(t, j, journaltest.Life("a")...)
 			if _, err := j.Verify(t.Context()); err != nil {
 				t.Errorf("Verify() = %v", err)
 			}
@@ -157,8 +158,8 @@ func TestTruncatedAnywhere(t *testing.T) {
 	whole, want := running(t)
 	settled := made(t)
 	j := open(t, sqlite.Options{Dir: settled, ReadOnly: true})
-	wantSettled := all(t, j)
-	closed(t, j)
+	wantSettled := journaltest.All(t, j, journal.Filter{})
+	journaltest.Close(t, j)
 	for _, tt := range []struct {
 		dir, file string
 		page      int64
@@ -244,7 +245,7 @@ func TestDamagedJournalsCanBeRead(t *testing.T) {
 	}
 	before := snapshot(t, dir)
 	j := open(t, sqlite.Options{Dir: dir, ReadOnly: true})
-	got := all(t, j)
+	got := journaltest.All(t, j, journal.Filter{})
 	if len(got) < 12 || len(got) >= len(want) {
 		t.Errorf("%d entries can be read, want some beyond the 12 of the database, and not all %d", len(got), len(want))
 	}
@@ -255,7 +256,7 @@ func TestDamagedJournalsCanBeRead(t *testing.T) {
 	if e, ok := errors.AsType[*journal.EntryError](err); !ok || e.Seq != int64(len(got))+1 {
 		t.Errorf("Verify() = %v, want entry %d", err, len(got)+1)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 	unchanged(t, dir, before)
 }
 
@@ -264,11 +265,11 @@ func TestDamagedJournalsCanBeRead(t *testing.T) {
 func TestCloseSettlesWhatDidNotWait(t *testing.T) {
 	dir := stateDir(t)
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 	if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Fatal(err)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 	db := database(t, dir)
 	exec(t, db, "DELETE FROM entries WHERE seq = 5; UPDATE tasks SET state = 'open', last_seq = 4")
 	if err := db.Close(); err != nil {
@@ -290,7 +291,7 @@ func TestLastEntryCutOffWhileRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }() // what it finds is what the test is about
-	add(t, j, life("a")[0])
+	journaltest.Add(t, j, journaltest.Life("a")[0])
 	wal := filepath.Join(dir, "journal.db-wal")
 	size := func() int64 {
 		info, err := os.Stat(wal)
@@ -300,11 +301,11 @@ func TestLastEntryCutOffWhileRunning(t *testing.T) {
 		return info.Size()
 	}
 	was := size()
-	add(t, j, life("a")[1])
+	journaltest.Add(t, j, journaltest.Life("a")[1])
 	if err := os.Truncate(wal, was); err != nil { // as it was when the last entry was begun
 		t.Fatal(err)
 	}
-	if err := j.Append(t.Context(), life("a")[2]); !errors.Is(err, journal.ErrMoved) {
+	if err := j.Append(t.Context(), journaltest.Life("a")[2]); !errors.Is(err, journal.ErrMoved) {
 		t.Errorf("Append() = %v, want ErrMoved", err)
 	}
 }
@@ -318,7 +319,7 @@ func TestWALWithoutABeginning(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = j.Close() }() // what it finds is what the test is about
-	add(t, j, life("a")[0])
+	journaltest.Add(t, j, journaltest.Life("a")[0])
 	wal := filepath.Join(dir, "journal.db-wal")
 	info, err := os.Stat(wal)
 	if err == nil {
@@ -327,7 +328,7 @@ func TestWALWithoutABeginning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Append(t.Context(), life("a")[1]); !errors.Is(err, journal.ErrMoved) {
+	if err := j.Append(t.Context(), journaltest.Life("a")[1]); !errors.Is(err, journal.ErrMoved) {
 		t.Errorf("Append() = %v, want ErrMoved", err)
 	}
 }
@@ -366,7 +367,7 @@ func TestFilesTakenAwayWhileRunning(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = j.Close() }() // what it finds is what the test is about
-			add(t, j, life("a")...)
+			journaltest.Add(t, j, journaltest.Life("a")...)
 			if err := harm(t, dir); err != nil {
 				t.Fatal(err)
 			}
@@ -401,5 +402,5 @@ func TestKilledBeforeTheFirstPage(t *testing.T) {
 		}
 	}
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -52,8 +53,8 @@ func TestOpenRefusesWhatIsNotPrivate(t *testing.T) {
 	made := func(t *testing.T) string {
 		dir := stateDir(t)
 		j := open(t, sqlite.Options{Dir: dir})
-		add(t, j, life("a")...)
-		closed(t, j)
+		journaltest.Add(t, j, journaltest.Life("a")...)
+		journaltest.Close(t, j)
 		return dir
 	}
 	chmod := func(mode fs.FileMode, names ...string) func(*testing.T) string {
@@ -150,7 +151,7 @@ func TestOpenMakesEverythingPrivate(t *testing.T) {
 	}
 	dir := filepath.Join(link, "deep", "state") // a link on the way is the operator's business
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 	seen := 0
 	err := filepath.WalkDir(filepath.Join(base, "real"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
@@ -65,7 +66,7 @@ func TestJournalOfTheFirstVersion(t *testing.T) {
 		t.Fatalf("Verify() = %+v, %v", report, err)
 	}
 	var kinds []jit.EntryKind
-	for _, r := range all(t, j) {
+	for _, r := range journaltest.All(t, j, journal.Filter{}) {
 		if !slices.Contains(kinds, r.Kind) {
 			kinds = append(kinds, r.Kind)
 		}
@@ -107,8 +108,8 @@ func TestOpenTasksOfTheFirstVersionAreCarriedForward(t *testing.T) {
 	}
 	j := open(t, sqlite.Options{Dir: dir})
 	tasks, err := j.Tasks(t.Context(), journal.TaskFilter{Unfinished: true})
-	if err != nil || len(tasks) != 3 || len(all(t, j)) != 60 {
-		t.Fatalf("%d open tasks, %v, of %d entries", len(tasks), err, len(all(t, j)))
+	if err != nil || len(tasks) != 3 || len(journaltest.All(t, j, journal.Filter{})) != 60 {
+		t.Fatalf("%d open tasks, %v, of %d entries", len(tasks), err, len(journaltest.All(t, j, journal.Filter{})))
 	}
 	if report, err := j.Verify(t.Context(), kept); err != nil || report.Tasks != 5 || report.Last != kept {
 		t.Errorf("Verify() = %+v, %v", report, err)
@@ -121,7 +122,7 @@ func TestOpenTasksOfTheFirstVersionAreCarriedForward(t *testing.T) {
 	if want := []string{"task_53YMDVUUAMNFGLKAJZFL", "task_XV56YI2PAJDCTU2ZJU6N"}; !slices.Equal(slices.Sorted(slices.Values(server.tasks)), want) {
 		t.Errorf("completed at the server: %v, want %v", server.tasks, want)
 	}
-	add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "next", Epoch: 3})
+	journaltest.Add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "next", Epoch: 3})
 	if report, err := j.Verify(t.Context(), kept); err != nil || report.Tasks != 6 {
 		t.Errorf("Verify() afterwards = %+v, %v", report, err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -73,7 +74,7 @@ func TestFileSizeLimit(t *testing.T) {
 	}
 	p.ended = true
 	j := open(t, sqlite.Options{Dir: dir})
-	if got := all(t, j); len(got) != written+1 || got[len(got)-1].CallID != "after" {
+	if got := journaltest.All(t, j, journal.Filter{}); len(got) != written+1 || got[len(got)-1].CallID != "after" {
 		t.Errorf("%d entries, want the %d that were acknowledged and one after", len(got), written)
 	}
 	if _, err := j.Verify(t.Context()); err != nil {
@@ -105,7 +106,7 @@ func TestDiskFull(t *testing.T) {
 	disk, _ := tinyDisk(t)
 	dir := filepath.Join(disk, "state")
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 	ballast := filepath.Join(disk, "ballast")
 	f, err := os.Create(ballast)
 	if err != nil {
@@ -118,7 +119,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The page that the WAL ends in may have room for one more.
-	before := len(all(t, j))
+	before := len(journaltest.All(t, j, journal.Filter{}))
 	for err = nil; err == nil && before < 100; before++ {
 		err = j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest, Run: "a"})
 	}
@@ -129,39 +130,39 @@ func TestDiskFull(t *testing.T) {
 	if err := j.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Mark() on a full disk = %v, want ErrUnwritable", err)
 	}
-	if err := j.Append(t.Context(), life("late")[0]); !errors.Is(err, journal.ErrUnwritable) {
+	if err := j.Append(t.Context(), journaltest.Life("late")[0]); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Append() on a full disk = %v, want ErrUnwritable", err)
 	}
 	if _, err := sqlite.Open(t.Context(), sqlite.Options{Dir: filepath.Join(disk, "another")}); !errors.Is(err, journal.ErrUnwritable) {
 		t.Errorf("Open() of a new journal on a full disk = %v, want ErrUnwritable", err)
 	}
-	if got := len(all(t, j)); got != before {
+	if got := len(journaltest.All(t, j, journal.Filter{})); got != before {
 		t.Errorf("%d entries, want the %d acknowledged", got, before)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	add(t, j, life("b")...)
-	add(t, j, life("late")...) // of which nothing is remembered
+	journaltest.Add(t, j, journaltest.Life("b")...)
+	journaltest.Add(t, j, journaltest.Life("late")...) // of which nothing is remembered
 	if rep, err := j.Verify(t.Context()); err != nil || rep.Entries != int64(before)+8 {
 		t.Errorf("Verify() = %+v, %v, want %d entries", rep, err, before+8)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 	// What was begun there can be finished now.
-	closed(t, open(t, sqlite.Options{Dir: filepath.Join(disk, "another")}))
+	journaltest.Close(t, open(t, sqlite.Options{Dir: filepath.Join(disk, "another")}))
 }
 
 func TestReadOnlyDisk(t *testing.T) {
 	disk, remount := tinyDisk(t)
 	dir := filepath.Join(disk, "state")
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
-	closed(t, j)
+	journaltest.Add(t, j, journaltest.Life("a")...)
+	journaltest.Close(t, j)
 	remount(unix.MS_RDONLY)
 	for name, where := range map[string]string{"an old one": dir, "a new one": filepath.Join(disk, "another")} {
 		j, err := sqlite.Open(t.Context(), sqlite.Options{Dir: where})
 		if err == nil {
-			err = j.Append(t.Context(), life("b")[0])
+			err = j.Append(t.Context(), journaltest.Life("b")[0])
 			_ = j.Close()
 		}
 		if !errors.Is(err, journal.ErrUnwritable) || !strings.Contains(err.Error(), "read-only") {
@@ -170,8 +171,8 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 	remount(0)
 	j = open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("b")...)
-	if got := len(all(t, j)); got != 8 {
+	journaltest.Add(t, j, journaltest.Life("b")...)
+	if got := len(journaltest.All(t, j, journal.Filter{})); got != 8 {
 		t.Errorf("%d entries, want 8", got)
 	}
 }

@@ -6,11 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/rar"
-	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -30,49 +26,6 @@ func open(t testing.TB, opts sqlite.Options) *sqlite.Journal {
 		}
 	})
 	return j
-}
-
-// closed closes a journal before its test is over.
-func closed(t testing.TB, j *sqlite.Journal) {
-	t.Helper()
-	if err := j.Close(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func add(t testing.TB, j *sqlite.Journal, entries ...jit.Entry) {
-	t.Helper()
-	for _, e := range entries {
-		if err := j.Append(t.Context(), e); err != nil {
-			t.Fatalf("Append(%s) = %v", e.Kind, err)
-		}
-	}
-}
-
-// life is what one task writes, as far as demand.
-func life(run string) []jit.Entry {
-	detail := rar.Detail{Type: "document", Actions: []string{"read"}, Identifier: "doc_9982"}
-	now := time.Now()
-	return []jit.Entry{
-		{Kind: jit.EntryTaskOpening, Time: now, Run: run, Authority: "lumodev", Session: "s1", Name: "quarterly numbers"},
-		{Kind: jit.EntryTaskOpened, Time: now, Run: run, TaskID: "task_" + run, ExpiresAt: now.Add(time.Hour)},
-		{Kind: jit.EntryRequest, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", Tool: "fetch_document",
-			Detail: &detail, Justification: "the user asked for doc_9982"},
-		{Kind: jit.EntryGrant, Time: now, Run: run, TaskID: "task_" + run, CallID: "call-1", RequestID: "jit_1",
-			Detail: &detail, ExpiresAt: now.Add(5 * time.Minute), TokenHash: "0123456789abcdef"},
-	}
-}
-
-func all(t testing.TB, j *sqlite.Journal) []journal.Record {
-	t.Helper()
-	var list []journal.Record
-	for r, err := range j.Query(t.Context(), journal.Filter{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		list = append(list, r)
-	}
-	return list
 }
 
 // database opens the file of a journal behind its back.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -35,7 +36,7 @@ func orphans(t testing.TB, j *sqlite.Journal) string {
 func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
 	dir := stateDir(t)
 	alive, other := open(t, sqlite.Options{Dir: dir}), open(t, sqlite.Options{Dir: dir})
-	add(t, alive, life("a")...)
+	journaltest.Add(t, alive, journaltest.Life("a")...)
 	if got := orphans(t, other); got != "" {
 		t.Errorf("orphans %q while their owner lives", got)
 	}
@@ -66,7 +67,7 @@ func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
 	if task, err := other.Task(t.Context(), "a"); err != nil || task.State != journal.StateOpen {
 		t.Errorf("task %v, %v, want it open", task, err)
 	}
-	if len(all(t, other)) != 4 {
+	if len(journaltest.All(t, other, journal.Filter{})) != 4 {
 		t.Error("something was written")
 	}
 }
@@ -74,13 +75,13 @@ func TestTasksOfTheLivingAreNotTouched(t *testing.T) {
 func TestOrphansAreClaimedByOne(t *testing.T) {
 	dir := stateDir(t)
 	gone := open(t, sqlite.Options{Dir: dir})
-	add(t, gone, life("a")...)
-	add(t, gone, life("b")...)
-	add(t, gone, life("done")...)
+	journaltest.Add(t, gone, journaltest.Life("a")...)
+	journaltest.Add(t, gone, journaltest.Life("b")...)
+	journaltest.Add(t, gone, journaltest.Life("done")...)
 	if err := gone.Mark(t.Context(), "done", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Fatal(err)
 	}
-	closed(t, gone)
+	journaltest.Close(t, gone)
 
 	first, second := open(t, sqlite.Options{Dir: dir}), open(t, sqlite.Options{Dir: dir})
 	if got := orphans(t, first); got != "a b" {
@@ -129,7 +130,7 @@ func TestOrphansAreClaimedByOne(t *testing.T) {
 	if err := second.Mark(t.Context(), "a", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Errorf("Mark of the claimed = %v", err)
 	}
-	closed(t, second) // with the claim
+	journaltest.Close(t, second) // with the claim
 	if err := release(); err != nil {
 		t.Error(err)
 	}
@@ -196,7 +197,7 @@ func TestCleanOwners(t *testing.T) {
 			t.Errorf("%s: %v, want it there: %t", name, err, want)
 		}
 	}
-	add(t, j, life("a")...) // it still owns itself
+	journaltest.Add(t, j, journaltest.Life("a")...) // it still owns itself
 }
 
 func TestInMemoryNobodyIsEverGone(t *testing.T) {
@@ -204,8 +205,8 @@ func TestInMemoryNobodyIsEverGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closed(t, j)
-	add(t, j, life("a")...)
+	defer journaltest.Close(t, j)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 	if got := orphans(t, j); got != "" {
 		t.Errorf("orphans %q", got)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -23,18 +24,18 @@ func packed(t *testing.T) (dir string, entries []journal.Record) {
 	j := open(t, sqlite.Options{Dir: dir})
 	for i := range 500 {
 		run := fmt.Sprint("r", i)
-		for _, e := range life(run) {
+		for _, e := range journaltest.Life(run) {
 			e.Time = e.Time.Add(-time.Hour)
 			j.Note(e)
 		}
 		j.Note(jit.Entry{Kind: jit.EntryTaskCompleted, Run: run, TaskID: "task_" + run, Time: time.Now().Add(-time.Hour)})
 		if i%50 == 49 {
-			add(t, j, jit.Entry{Kind: jit.EntryUse, Run: run, Time: time.Now().Add(-time.Hour)})
-			got := all(t, j)
+			journaltest.Add(t, j, jit.Entry{Kind: jit.EntryUse, Run: run, Time: time.Now().Add(-time.Hour)})
+			got := journaltest.All(t, j, journal.Filter{})
 			entries = append(entries, got[len(entries):]...)
 		}
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 	return dir, entries
 }
 
@@ -49,7 +50,7 @@ func TestPackedEntriesAreAsTheyWere(t *testing.T) {
 		t.Errorf("%d packs, %d loose entries", packs, loose)
 	}
 	j := open(t, sqlite.Options{Dir: dir})
-	if diff := cmp.Diff(want, all(t, j)); diff != "" {
+	if diff := cmp.Diff(want, journaltest.All(t, j, journal.Filter{})); diff != "" {
 		t.Errorf("entries (-want +got):\n%.600s", diff)
 	}
 	for _, run := range []string{"r0", "r101", "r102", "r103", "r499"} { // around the border of the first pack
@@ -76,7 +77,7 @@ func TestPackedEntriesAreAsTheyWere(t *testing.T) {
 		t.Errorf("Verify() = %+v, %v", report, err)
 	}
 	// All but what is open can go.
-	add(t, j, life("open")...)
+	journaltest.Add(t, j, journaltest.Life("open")...)
 	before := report.Last
 	half := time.Now().Add(-time.Hour + time.Minute)
 	if n, err := j.Prune(t.Context(), half); err != nil || n != 2510 {
@@ -92,14 +93,14 @@ func TestPruneCutsAPack(t *testing.T) {
 	j := open(t, sqlite.Options{Dir: dir})
 	for i := range 400 {
 		run := fmt.Sprint("r", i)
-		for _, e := range append(life(run), jit.Entry{Kind: jit.EntryTaskCompleted, Run: run}) {
+		for _, e := range append(journaltest.Life(run), jit.Entry{Kind: jit.EntryTaskCompleted, Run: run}) {
 			if e.Time = time.Now(); i < 77 {
 				e.Time = e.Time.Add(-time.Hour)
 			}
 			j.Note(e)
 		}
 		if i%100 == 99 {
-			add(t, j, jit.Entry{Kind: jit.EntryUse})
+			journaltest.Add(t, j, jit.Entry{Kind: jit.EntryUse})
 		}
 	}
 	for i, want := range []int64{77 * 5, 0} { // within the first pack, of 512
@@ -109,7 +110,7 @@ func TestPruneCutsAPack(t *testing.T) {
 		if report, err := j.Verify(t.Context()); err != nil || report.Entries != 323*5+4+1 || report.Tasks != 323 {
 			t.Errorf("Verify() = %+v, %v", report, err)
 		}
-		if got := all(t, j); got[0].Seq != 386 || got[0].Run != "r77" {
+		if got := journaltest.All(t, j, journal.Filter{}); got[0].Seq != 386 || got[0].Run != "r77" {
 			t.Errorf("the first entry is %d of %s", got[0].Seq, got[0].Run)
 		}
 	}

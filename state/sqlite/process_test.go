@@ -12,6 +12,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -80,7 +81,7 @@ func TestProcessesShareOneChain(t *testing.T) {
 func TestKilledWhileAppending(t *testing.T) {
 	dir := stateDir(t)
 	witness := open(t, sqlite.Options{Dir: dir})
-	add(t, witness, life("witness")...)
+	journaltest.Add(t, witness, journaltest.Life("witness")...)
 	for range trials(t, 6) {
 		var pair []*process
 		var runs []string
@@ -136,7 +137,7 @@ func TestKilledWhileAppending(t *testing.T) {
 	if _, err := witness.Verify(t.Context()); err != nil {
 		t.Errorf("Verify() = %v", err)
 	}
-	add(t, witness, jit.Entry{Kind: jit.EntryTaskCompleted, Run: "witness"})
+	journaltest.Add(t, witness, jit.Entry{Kind: jit.EntryTaskCompleted, Run: "witness"})
 }
 
 // TestKilledWhileOpening kills processes while they make, open and close a journal.
@@ -166,7 +167,7 @@ func TestKilledWhileOpening(t *testing.T) {
 		if _, err := j.CleanOwners(t.Context()); err != nil {
 			t.Error(err)
 		}
-		closed(t, j)
+		journaltest.Close(t, j)
 	}
 }
 
@@ -176,11 +177,11 @@ func TestSweepersDoNotMeet(t *testing.T) {
 	const dead = 12
 	for i := range dead {
 		j := open(t, sqlite.Options{Dir: dir})
-		add(t, j, life(fmt.Sprint("dead-", i))...)
-		closed(t, j)
+		journaltest.Add(t, j, journaltest.Life(fmt.Sprint("dead-", i))...)
+		journaltest.Close(t, j)
 	}
 	alive := open(t, sqlite.Options{Dir: dir})
-	add(t, alive, life("alive")...)
+	journaltest.Add(t, alive, journaltest.Life("alive")...)
 	var all []*process
 	for range 3 {
 		all = append(all, start(t, "sweep", dir))

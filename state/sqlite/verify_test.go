@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/journal/journaltest"
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
@@ -20,9 +21,9 @@ func made(t testing.TB) string {
 	dir := stateDir(t)
 	j := open(t, sqlite.Options{Dir: dir})
 	for i := range 3 {
-		add(t, j, life(fmt.Sprint("r", i))...)
+		journaltest.Add(t, j, journaltest.Life(fmt.Sprint("r", i))...)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 	return dir
 }
 
@@ -153,13 +154,13 @@ func TestVerifyNoticesEveryEdit(t *testing.T) {
 func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 	dir := stateDir(t)
 	j := open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("a")...)
+	journaltest.Add(t, j, journaltest.Life("a")...)
 	backup := copyDir(t, dir)
 	middle, err := j.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	add(t, j, life("b")...)
+	journaltest.Add(t, j, journaltest.Life("b")...)
 	kept, err := j.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 	if _, err := j.Verify(t.Context(), kept, middle); err != nil {
 		t.Errorf("Verify(the heads of the chain) = %v", err)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 
 	if got, err := blame(t, backup, middle); got != -1 {
 		t.Errorf("a backup, against its own head: blames %d, %v", got, err)
@@ -179,8 +180,8 @@ func TestVerifyAgainstAHeadKeptElsewhere(t *testing.T) {
 		t.Errorf("a backup in the place of what came later: blames %d (%v), want 5", got, err)
 	}
 	again := open(t, sqlite.Options{Dir: backup})
-	add(t, again, life("c")...)
-	closed(t, again)
+	journaltest.Add(t, again, journaltest.Life("c")...)
+	journaltest.Close(t, again)
 	if got, err := blame(t, backup); got != -1 {
 		t.Errorf("another history: blames %d, %v", got, err)
 	}
@@ -196,8 +197,8 @@ func TestAnEntryOfAnotherHistoryDoesNotFit(t *testing.T) {
 	other := copyDir(t, dir)
 	for name, run := range map[string]string{dir: "a", other: "b"} {
 		j := open(t, sqlite.Options{Dir: name})
-		add(t, j, life(run)...)
-		closed(t, j)
+		journaltest.Add(t, j, journaltest.Life(run)...)
+		journaltest.Close(t, j)
 	}
 	db := database(t, dir)
 	exec(t, db, "ATTACH ? AS other", filepath.Join(other, "journal.db"))
@@ -214,9 +215,9 @@ func TestPrune(t *testing.T) {
 	dir := stateDir(t)
 	j := open(t, sqlite.Options{Dir: dir})
 	past := func(run string, done bool) {
-		for _, e := range life(run) {
+		for _, e := range journaltest.Life(run) {
 			e.Time = e.Time.Add(-48 * time.Hour)
-			add(t, j, e)
+			journaltest.Add(t, j, e)
 		}
 		if done {
 			if err := j.Mark(t.Context(), run, journal.Mark{State: journal.StateCompleted}); err != nil {
@@ -259,7 +260,7 @@ func TestPrune(t *testing.T) {
 	if err != nil || len(tasks) != 1 || tasks[0].Run != "c" {
 		t.Errorf("tasks %v, %v, want c", tasks, err)
 	}
-	first := all(t, j)[0]
+	first := journaltest.All(t, j, journal.Filter{})[0]
 	rep, err := j.Verify(t.Context(), old) // a head from before that is gone now
 	if err != nil || rep.Pruned.Seq != 10 || rep.Entries != 5 || first.Seq != 11 {
 		t.Errorf("Verify() = %+v, %v, first entry %d", rep, err, first.Seq)
@@ -271,14 +272,14 @@ func TestPrune(t *testing.T) {
 		t.Errorf("Prune() = %d, %v, want all 6", got, err)
 	}
 	// Nothing is left but the anchor and what says so. The chain goes on from there.
-	add(t, j, life("d")...)
-	closed(t, j)
+	journaltest.Add(t, j, journaltest.Life("d")...)
+	journaltest.Close(t, j)
 	j = open(t, sqlite.Options{Dir: dir})
-	add(t, j, life("e")...)
+	journaltest.Add(t, j, journaltest.Life("e")...)
 	if rep, err := j.Verify(t.Context(), rep.Pruned); err != nil || rep.Entries != 9 || rep.Last.Seq != 25 {
 		t.Errorf("Verify() = %+v, %v", rep, err)
 	}
-	closed(t, j)
+	journaltest.Close(t, j)
 
 	db := database(t, dir)
 	exec(t, db, "UPDATE anchor SET (seq, hash) = (SELECT seq, hash FROM entries WHERE seq = 21); "+
