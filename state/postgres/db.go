@@ -122,7 +122,8 @@ func passed(o string) string {
 	return "(" + o + ".until = '-infinity' OR clock_timestamp() > greatest(" + o + ".until, pg_postmaster_start_time() + interval '10 s'))"
 }
 
-const renew = "clock_timestamp() + interval '10 s'"
+// renewed is how a lease is renewed. What it was not for a while is noted: see [Journal.Claim].
+const renewed = "until = clock_timestamp() + interval '10 s', since = CASE WHEN until < clock_timestamp() THEN clock_timestamp() ELSE since END"
 
 // reason returns why there is no connection: the server's words, or the network's.
 func reason(err error) error {

@@ -25,7 +25,7 @@ func (j *Journal) beat(ctx context.Context) {
 		case <-tick.C:
 		}
 		try, cancel := context.WithTimeout(ctx, beating)
-		done, err := j.db.pool.Exec(try, "UPDATE owners SET until = "+renew+" WHERE id = $1 AND until > '-infinity'", j.id)
+		done, err := j.db.pool.Exec(try, "UPDATE owners SET "+renewed+" WHERE id = $1 AND until > '-infinity'", j.id)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
@@ -44,7 +44,8 @@ func owned(owner string) error {
 }
 
 // Claim implements [journal.Store]. An owner is gone when its lease has passed; from then
-// on all that it appends is refused.
+// on all that it appends is refused. Whoever could not renew a lease of its own claims
+// nobody for the length of one: it may be the database that was away.
 func (j *Journal) Claim(ctx context.Context, owner string) (release func() error, err error) {
 	if err := (medium{j}).Writable(); err != nil {
 		return nil, err
@@ -52,19 +53,19 @@ func (j *Journal) Claim(ctx context.Context, owner string) (release func() error
 	err = pgx.BeginFunc(ctx, j.db.pool, func(tx pgx.Tx) error {
 		// In one order, so that no two wait for each other. A process that claims holds its
 		// own row as well: its claims are good as long as nobody claimed it.
-		rows, err := tx.Query(ctx, "SELECT id, until > '-infinity', "+passed("o")+", claimer FROM owners o "+
+		rows, err := tx.Query(ctx, "SELECT id, until > '-infinity', "+passed("o")+", clock_timestamp() > since + interval '10 s', claimer FROM owners o "+
 			"WHERE id IN ($1, $2, (SELECT claimer FROM owners WHERE id = $1)) ORDER BY id FOR UPDATE", owner, j.id)
 		if err != nil {
 			return fault(err)
 		}
 		type row struct {
-			open, passed bool
-			claimer      string
+			open, passed, steady bool
+			claimer              string
 		}
 		var id string
 		var r row
 		found := map[string]row{}
-		if _, err := pgx.ForEachRow(rows, []any{&id, &r.open, &r.passed, &r.claimer}, func() error {
+		if _, err := pgx.ForEachRow(rows, []any{&id, &r.open, &r.passed, &r.steady, &r.claimer}, func() error {
 			found[id] = r
 			return nil
 		}); err != nil {
@@ -78,7 +79,7 @@ func (j *Journal) Claim(ctx context.Context, owner string) (release func() error
 		case !found[j.id].open:
 			j.lose()
 			return fmt.Errorf("journal: %w", journal.ErrLost)
-		case owner == j.id || !of.passed || of.claimer != "" && (!known || !claimer.passed):
+		case owner == j.id || !of.passed || !found[j.id].steady || of.claimer != "" && (!known || !claimer.passed):
 			return owned(owner)
 		}
 		_, err = tx.Exec(ctx, "UPDATE owners SET until = '-infinity', claimer = $2 WHERE id = $1", owner, j.id)

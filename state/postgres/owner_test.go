@@ -98,6 +98,25 @@ func TestLostIsTold(t *testing.T) {
 	}
 }
 
+// Whoever could not renew its own lease for a while claims nobody: it may be that nobody
+// could.
+func TestNobodyIsClaimedAfterAnOutage(t *testing.T) {
+	address := pgtest.Shared(t).URL(t)
+	a, p := open(t, address)
+	b, _ := open(t, address)
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"})
+	exec(t, p, "UPDATE owners SET until = clock_timestamp() - interval '1 s'")
+	journaltest.Add(t, b, jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"}) // which renews it
+	gone(t, p, a.Owner())
+	if _, err := b.Claim(t.Context(), a.Owner()); !errors.Is(err, journal.ErrOwned) {
+		t.Errorf("it claims another at once: %v", err)
+	}
+	exec(t, p, "UPDATE owners SET since = clock_timestamp() - interval '11 s' WHERE id = $1", b.Owner())
+	if _, err := b.Claim(t.Context(), a.Owner()); err != nil {
+		t.Errorf("after a while: %v", err)
+	}
+}
+
 // Of many that want the same dead owner, and each other, one has it.
 func TestOneClaims(t *testing.T) {
 	address := pgtest.Shared(t).URL(t)

@@ -74,18 +74,24 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	if err := j.noted(ctx); err != nil {
 		return nil, err
 	}
-	clause := "WHERE ($1 = '' OR owner = $1) AND ($2 = '' OR session = $2) AND ($3 = '' OR state = $3)"
+	clause, args := "WHERE true", []any{}
 	if f.Unfinished || f.State == journal.StateUnknown {
 		clause += " AND " + unsettled
 	}
 	if f.Unfinished {
 		clause += " AND state <> 'unknown'"
 	}
+	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"state", string(f.State)}} {
+		if c.want != "" {
+			args = append(args, column(c.want))
+			clause += fmt.Sprintf(" AND %s = $%d", c.column, len(args))
+		}
+	}
 	clause += " ORDER BY first"
 	if f.Newest > 0 {
 		clause += fmt.Sprintf(" DESC LIMIT %d", f.Newest)
 	}
-	list, err := j.db.tasks(ctx, clause, column(f.Owner), column(f.Session), string(f.State))
+	list, err := j.db.tasks(ctx, clause, args...)
 	if f.Newest > 0 {
 		slices.Reverse(list)
 	}
@@ -133,11 +139,24 @@ func page(ctx context.Context, q querier, after int64, where string, args ...any
 // Query implements [journal.Store]. Entries of several tasks come in the order of their
 // numbers; of those that are written meanwhile some may be passed by.
 func (j *Journal) Query(ctx context.Context, f journal.Filter) iter.Seq2[journal.Record, error] {
+	where, args := "true", []any{}
+	choose := func(condition string, arg any) {
+		args = append(args, arg)
+		where += fmt.Sprintf(" AND "+condition, len(args)+1)
+	}
 	_, call, kinds := f.Texts()
+	if f.Run != "" {
+		choose("run = $%d", column(f.Run))
+	}
+	if f.Call != "" {
+		choose("strpos(data, $%d) > 0", call)
+	}
+	if kinds != nil {
+		choose("EXISTS (SELECT 1 FROM unnest($%d::text[]) k WHERE strpos(data, k) > 0)", kinds)
+	}
 	return journal.Pages(f, func(f journal.Filter) (records []journal.Record, next journal.Filter, more bool, err error) {
 		next = f
-		found, err := page(ctx, j.db.pool, f.After, "($2 = '' OR run = $2) AND ($3 = '' OR strpos(data, $4) > 0) AND ($5::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($5) k WHERE strpos(data, k) > 0))",
-			column(f.Run), column(f.Call), call, kinds)
+		found, err := page(ctx, j.db.pool, f.After, where, args...)
 		for _, e := range found {
 			next.After = e.Seq
 			r, err := e.record()

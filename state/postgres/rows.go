@@ -67,7 +67,7 @@ func (r *rows) begin(id string, durable bool, entries int) (open bool, last jour
 
 // commit ends the transaction after the last entry.
 func (r *rows) commit(id string, last journal.Head, seal []byte) error {
-	r.batch.Queue("UPDATE owners SET seq = $2, hash = $3, seal = $4, until = "+renew+" WHERE id = $1", id, last.Seq, last.Hash[:], seal)
+	r.batch.Queue("UPDATE owners SET seq = $2, hash = $3, seal = $4, "+renewed+" WHERE id = $1", id, last.Seq, last.Hash[:], seal)
 	r.batch.Queue("COMMIT")
 	return fault(r.c.SendBatch(r.ctx, &r.batch).Close())
 }

@@ -100,6 +100,7 @@ CREATE SEQUENCE numbers AS bigint;
 CREATE TABLE owners (
 	id         text PRIMARY KEY,
 	until      timestamptz NOT NULL, -- when its lease passes; -infinity: nobody is it any more
+	since      timestamptz NOT NULL DEFAULT '-infinity', -- when it was renewed after it had passed
 	claimer    text NOT NULL DEFAULT '',
 	seq        bigint NOT NULL DEFAULT 0, -- of its last entry
 	hash       bytea NOT NULL,
