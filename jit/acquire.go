@@ -124,6 +124,9 @@ func elsewhere(o Origin, d rar.Detail) error {
 // redeem fetches the token of an approved request. One that is not to be used is given
 // back at once.
 func (s *scope) redeem(ctx context.Context, key grantKey, d rar.Checked, dec Decision) (*Grant, error) {
+	if err := s.task.Alive(ctx); err != nil {
+		return nil, err
+	}
 	t, start := s.task, time.Now()
 	issued, err := t.engine.cfg.Authority.Token(ctx, dec.RequestID)
 	if err != nil {
@@ -185,6 +188,9 @@ type issue struct {
 // used. What stands before an effect takes the issue of its token with it. A grant that
 // cannot be recorded is given back.
 func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
+	if err := s.task.Alive(ctx); err != nil {
+		return err
+	}
 	e := s.task.engine
 	if g != nil && e.cfg.GrantUses > 0 && g.issue.uses.Add(1) > int64(e.cfg.GrantUses) {
 		return errUsedUp

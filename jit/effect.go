@@ -44,7 +44,7 @@ func (a *attempt) read(req *http.Request) (*http.Response, error) {
 		if pause == nil {
 			pause = a.pauses()
 		}
-		if !pause.wait(req.Context(), 0) {
+		if !pause.wait(req.Context(), 0) || a.s.task.Alive(req.Context()) != nil {
 			return resp, err
 		}
 		if req, err = a.again(req); err != nil {
@@ -95,7 +95,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 		if again {
 			a.lost = a.lost || resp != nil || !peer.NeverSent(err)
 			next, fault := a.again(req)
-			if again = fault == nil && pause.wait(ctx, after); again {
+			if again = fault == nil && pause.wait(ctx, after) && task.Alive(ctx) == nil; again {
 				if resp != nil {
 					peer.Drain(resp)
 				}

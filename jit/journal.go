@@ -46,6 +46,7 @@ const (
 	EntryUsage          EntryKind = "usage"           // reports what a call of a model used, before the next one
 	EntryTaskSuspended  EntryKind = "task_suspended"  // announces that nobody works on the task until ExpiresAt
 	EntryTaskResumed    EntryKind = "task_resumed"    // announces that a process works on it again, see Rereader
+	EntryTaskKilled     EntryKind = "task_killed"     // announces that a task is killed; it is of no run, since the task may be another process's
 	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
 	EntryTaskCompleted  EntryKind = "task_completed"  // notes that it did: doing it twice changes nothing
 )

@@ -46,6 +46,9 @@ func (s *scope) poll(ctx context.Context, key grantKey, d rar.Checked, pending D
 // look reads the state of a pending request once. After a temporary fault the
 // request is as it was, with the wait that the fault asks for.
 func (s *scope) look(ctx context.Context, key grantKey, d rar.Checked, pending Decision) (Decision, error) {
+	if err := s.task.Alive(ctx); err != nil {
+		return pending, err
+	}
 	dec, err := s.task.engine.cfg.Authority.Status(ctx, pending.RequestID)
 	if err != nil {
 		wait, again := temporary(err)

@@ -355,6 +355,9 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 	if err := t.requests.deniedBefore(key.origin, d, t.engine.cfg.Rules); err != nil {
 		return openRequest{}, err
 	}
+	if err := t.Alive(ctx); err != nil {
+		return openRequest{}, err
+	}
 	detail := d.Detail()
 	entry := s.entry(EntryRequest)
 	entry.TaskID, entry.Detail, entry.Justification = taskID, &detail, s.call.Justification

@@ -109,7 +109,7 @@ func (r *requests) waitsUntil() (until time.Time) {
 // polled further and not asked for again, what was denied stays denied, and an effect
 // that was sent is not sent again. digest must be that of [Task.Suspend]; for another
 // one the task is completed, and the error wraps [ErrChanged]. An error that wraps
-// [ErrTaskEnded] says that the task is over; if it does not wrap ErrClaimed as well, nobody
+// [ErrTaskEnded] says that the task is over, of one that wraps [ErrKilled] that it is to be; if it does not wrap ErrClaimed as well, nobody
 // resumed it, for example since nobody decided in time.
 //
 // observe is as for [Engine.Start]. The caller must call [Task.Complete], or
@@ -132,6 +132,9 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 		return nil, err
 	}
 	t := e.newTask(ctx, run, observe)
+	if err := t.Alive(ctx); err != nil {
+		return nil, err
+	}
 	kept := t.reread(entries)
 	if t.info.ID == "" {
 		return nil, errors.New("the journal knows no such task")

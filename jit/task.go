@@ -124,7 +124,11 @@ func (t *Task) Complete(ctx context.Context) error {
 		return t.finish(Completed{}, nil)
 	}
 	// Giving authority back needs no record.
-	t.engine.note(t.entry(EntryTaskCompleting))
+	completing := t.entry(EntryTaskCompleting)
+	if err := t.Alive(ctx); err != nil {
+		completing.Error = t.Scrub(err.Error())
+	}
+	t.engine.note(completing)
 	return t.finish(t.complete(ctx, id))
 }
 

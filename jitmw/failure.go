@@ -173,6 +173,7 @@ var wording = []struct {
 	{jit.ErrScope, jit.CallDenied, "the API wants scopes and does not say which", sayso},
 	{jit.ErrLogin, jit.CallLogin, "the API wants the user to log in anew, which the agent cannot do", sayso},
 	{jit.ErrUnreadable, jit.CallFailed, "the API refused the call, and what it demands cannot be read", sayso},
+	{jit.ErrKilled, jit.CallFailed, "the task was ended from outside", final},
 	{jit.ErrTaskEnded, jit.CallFailed, "the task has ended, so the call could not get permission", sayso},
 	{jit.ErrNotReplayable, jit.CallFailed, "the call needs permission but could not be repeated with it", sayso},
 	{jit.ErrNoCall, jit.CallFailed, "the tool asked for permission outside of its call", sayso},

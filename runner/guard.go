@@ -48,6 +48,9 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 			if r.turn.left.Load() {
 				return nil, errSuspended
 			}
+			if err := r.task.Alive(ctx); err != nil {
+				return nil, fmt.Errorf("runner: %w", err)
+			}
 			if err := r.unattended(); err != nil {
 				return nil, err
 			}

@@ -205,13 +205,16 @@ func (r *run) begin(ctx context.Context) error {
 			case err == nil:
 				r.task, r.turn.resumed, r.taken = task, s, true
 				return nil
-			case !errors.Is(err, jit.ErrTaskEnded):
+			case !errors.Is(err, jit.ErrTaskEnded), r.in.resume && errors.Is(err, jit.ErrKilled):
 				return fmt.Errorf("runner: session %s: %w", r.place.session, err)
 			}
 			r.over, r.claimed = s, errors.Is(err, jit.ErrClaimed)
 		}
 	}
 	if r.in.resume {
+		if err := r.r.cfg.Engine.Alive(ctx, r.place.session); err != nil {
+			return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+		}
 		if err := r.unfinished(ctx); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/doctor"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/kill"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/newtool"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/plan"
 	runcmd "github.com/jitagent/jitagent/cmd/analyst/internal/run"
@@ -95,7 +96,7 @@ and offline model on loopback.`,
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
 		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), dev.Command(p),
-		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
+		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), kill.Command(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
 		newtool.Command(p), catalog(p), manual(p),
 	)
 	p.Database.AddFlags(root)

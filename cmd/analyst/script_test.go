@@ -266,7 +266,7 @@ func TestHelpExamplesRun(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			line, _, _ = strings.Cut(strings.TrimSpace(line), " | ")
 			line, _, _ = strings.Cut(line, " <")
-			if cmd.Name() == "dev" || strings.Contains(line, "gemini") || strings.Contains(line, "--mcp") || strings.HasPrefix(line, "echo") {
+			if cmd.Name() == "dev" || cmd.Name() == "serve" || strings.Contains(line, "gemini") || strings.Contains(line, "--mcp") || strings.HasPrefix(line, "echo") {
 				continue // runs until interrupted, needs a key, needs a server (TestScripts/mcp has one), needs a shell
 			}
 			t.Run(line, func(t *testing.T) {

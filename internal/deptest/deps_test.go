@@ -136,6 +136,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/doctor": {
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/recovery", "tools", "tools/mcp",
 	},
+	"cmd/analyst/internal/kill": {"cmd/analyst/internal/cli", "internal/plain", "jit", "state/journal", "state/recovery"},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/recovery",
 	},
@@ -149,7 +150,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/newtool": {"internal/lazy", "cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
+		"cmd/analyst/internal/kill", "cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
 		"models", "tools",
 	},
 }

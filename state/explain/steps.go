@@ -29,7 +29,7 @@ func (t *teller) ofTask(r journal.Record) bool {
 		s.Label, s.Text = "resumed", "Taken up again: what was asked for is waited for as before."
 	case jit.EntryTaskCompleting:
 		t.closed = true
-		s.Label, s.Text = "completing", "Asked the authorization server to end the task and revoke its tokens."
+		s.Label, s.Text = "completing", sentence("Asked the authorization server to end the task and revoke its tokens%s.", because(strings.TrimPrefix(r.Error, "jit: ")))
 	case jit.EntryTaskCompleted:
 		task.Issued, task.Revoked = r.Issued, r.Revoked
 		s.Label, s.Tone, s.Text = "completed", Good, "The authorization server confirmed that the task is over and its tokens are revoked."

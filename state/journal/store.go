@@ -14,6 +14,12 @@ import (
 // or many, and each must be closed.
 type Store interface {
 	jit.Rereader
+	jit.Killer
+
+	// Kill has the task of a run end, whichever process works on it: that sees it at its
+	// next step, by [jit.Killer], and nobody takes the task up. An [jit.EntryTaskKilled]
+	// says so, and why. What was granted is for others to revoke.
+	Kill(ctx context.Context, run, reason string) error
 
 	// Owner returns the id under which the store owns the tasks that it begins; empty
 	// when it was opened for reading.

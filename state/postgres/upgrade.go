@@ -142,5 +142,5 @@ CREATE TABLE vault (
 	name   text NOT NULL,
 	sealed bytea NOT NULL,
 	PRIMARY KEY (task, name)
-);`)}
+);`), SQL(`CREATE TABLE killed (run text PRIMARY KEY, reason text NOT NULL); -- tasks that nobody goes on with`)}
 }

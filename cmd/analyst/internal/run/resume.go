@@ -119,6 +119,9 @@ func (o options) dropped(ctx context.Context, p *cli.Program, r *runner.Runner) 
 
 // sessionError words why a session does not go on.
 func sessionError(err error, session string) error {
+	if errors.Is(err, jit.ErrKilled) {
+		return cli.Failf("nothing of it is gone on with; analyst run --session SESSION says something new", "%w", err)
+	}
 	for _, known := range []struct {
 		err  error
 		hint string

@@ -1,0 +1,194 @@
+// Package kill is analyst kill: it ends tasks, whichever process works on them, and revokes
+// what was granted under them.
+package kill
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+type options struct {
+	cli.Target
+	what   string
+	reason string
+	within time.Duration
+	json   bool
+	debug  bool
+}
+
+// all is the argument for every task.
+const all = "ALL"
+
+// Command returns analyst kill.
+func Command(p *cli.Program) *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "kill TASK|SESSION|USER|ALL",
+		Short: "End tasks now, whichever process works on them",
+		Long: `End tasks now, whichever process works on them, and revoke what was granted under
+them. What is meant is a task, by its id or the beginning of one, the tasks of a
+session or of a user, or ALL; task:ID, session:NAME or user:NAME where that is
+not clear. The process that works on a task sees it before its next request and
+before its next call of the model, and stops. Nothing of a killed task is
+resumed; a new message, or a new run, is not kept from anybody.
+
+For each API it is printed when a token of the task was last accepted there, as
+far as the journal knows.
+
+` + cli.StateHelp + `
+
+Exit codes: 0 the authorization server confirmed the end of each task, and its
+process has stopped, 1 not all of that is confirmed: what is not is printed,
+2 usage.`,
+		Example: "  analyst kill ALL --reason 'the key leaked'",
+		Args:    cli.Args(cobra.ExactArgs(1)),
+
+		ValidArgsFunction: p.Tasks,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.what = args[0]
+			if o.within <= 0 {
+				return cli.Usagef("--within must be positive")
+			}
+			return o.run(cmd.Context(), p)
+		},
+	}
+	o.AddServerFlags(cmd)
+	cmd.Flags().StringVar(&o.reason, "reason", "", "`WHY`, for the journal and for who sees the run end")
+	cmd.Flags().DurationVar(&o.within, "within", 30*time.Second, "how `LONG` to try, and to wait for its process to stop")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
+	return cmd
+}
+
+// parallel bounds the tasks that are ended at once.
+const parallel = 8
+
+func (o options) run(ctx context.Context, p *cli.Program) error {
+	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
+	if err != nil {
+		return err
+	}
+	defer end()
+	list, err := o.meant(ctx, j)
+	if err != nil {
+		return err
+	}
+	until := time.Now().Add(o.within)
+	ends := make([]*ending, len(list))
+	// First all are to stop, then each is given back.
+	for i, t := range list {
+		ends[i] = &ending{Run: t.Run, TaskID: t.ID, Session: t.Session, User: t.OnBehalfOf}
+		if err := j.Kill(ctx, t.Run, o.reason); err != nil {
+			ends[i].Problem = cli.Say(err)
+		}
+	}
+	bounded, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	var work errgroup.Group
+	work.SetLimit(parallel)
+	for i := range list {
+		work.Go(func() error { ends[i].end(bounded, j, cfg); return nil })
+	}
+	_ = work.Wait() // each says for itself
+	for _, e := range ends {
+		if err := e.accepted(context.WithoutCancel(ctx), j); err != nil {
+			return cli.StateError(err, cli.VerifyHint)
+		}
+	}
+	if err := o.print(p, ends); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return cli.Interrupted(ctx)
+	}
+	if n := len(slices.DeleteFunc(ends, (*ending).confirmed)); n > 0 {
+		return cli.Failf("run it again: it goes on where it was; tokens that no server can revoke expire by themselves", "not confirmed for %s", plain.Count(n, "task"))
+	}
+	return nil
+}
+
+// meant returns the unfinished tasks that the argument names.
+func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, error) {
+	list, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
+	if err != nil {
+		return nil, cli.StateError(err, "")
+	}
+	if o.what == all {
+		return list, nil
+	}
+	kind, name, said := strings.Cut(o.what, ":")
+	is := map[string]func(journal.Task, string) bool{
+		"task": func(t journal.Task, name string) bool {
+			return strings.HasPrefix(t.ID, name) || strings.HasPrefix(t.Run, name)
+		},
+		"session": func(t journal.Task, name string) bool { return t.Session == name },
+		"user":    func(t journal.Task, name string) bool { return t.OnBehalfOf == name },
+	}
+	if o.what == "" || said && is[kind] != nil && name == "" {
+		return nil, cli.Usagef("say what to end: a task, a session, a user, or %s", all)
+	}
+	var found []journal.Task
+	var kinds []string
+	for _, k := range []string{"task", "session", "user"} {
+		by := o.what
+		if said && is[kind] != nil {
+			if by = name; k != kind {
+				continue
+			}
+		}
+		if of := slices.DeleteFunc(slices.Clone(list), func(t journal.Task) bool { return !is[k](t, by) }); len(of) > 0 {
+			found, kinds = of, append(kinds, k+":"+by)
+		}
+	}
+	switch {
+	case len(kinds) > 1:
+		return nil, cli.Usagef("that names more than one thing: write %s", strings.Join(kinds, " or "))
+	case len(kinds) == 1 && strings.HasPrefix(kinds[0], "task:") && len(found) > 1:
+		return nil, cli.Usagef("%s begin with that: write more of the one that is meant", plain.Count(len(found), "task"))
+	case len(kinds) == 0:
+		return nil, cli.Failf("analyst tasks list shows them; what is finished has nothing left to end", "no unfinished task, session or user is called %s", plain.Line(o.what, 80))
+	}
+	return found, nil
+}
+
+func (o options) print(p *cli.Program, ends []*ending) error {
+	if o.json {
+		return p.PrintJSON(ends)
+	}
+	if len(ends) == 0 {
+		p.Note("no task is unfinished")
+		return nil
+	}
+	var items []cli.Item
+	for _, e := range ends {
+		said := "revoked, and nobody works on it any more"
+		if !e.confirmed() {
+			said = "not confirmed: " + cmp.Or(e.Problem, "its process has not stopped yet: it does at its next step")
+		}
+		items = append(items, cli.Item{Label: plain.Line(cmp.Or(e.TaskID, "run "+e.Run), 60), Text: plain.Line(said, 400)})
+		for _, a := range e.APIs {
+			items = append(items, cli.Item{Label: "  " + plain.Line(a.Origin, 60), Text: "last accepted a token at " + a.AcceptedAt.Local().Format(time.DateTime)})
+		}
+		if len(e.APIs) == 0 {
+			items = append(items, cli.Item{Label: "  APIs", Text: "none is known to have accepted a token of it"})
+		}
+	}
+	if err := p.PrintItems(items); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}
+
+var errExpiring = errors.New("tokens that the server cannot revoke expire by themselves")
