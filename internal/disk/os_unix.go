@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,21 @@ func Private(path string, info fs.FileInfo) error {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%s is %w: others may use it (mode %#o): run chmod go= on it", path, ErrShared, info.Mode().Perm())
+	}
+	return nil
+}
+
+// Secret is [Private] for a file that holds what this process was handed: it may also be
+// root's, readable by a group that this process is in, and nobody's to change. So
+// orchestrators hand in secrets, and so systems keep the keys of servers.
+func Secret(path string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Uid != 0 || os.Geteuid() == 0 || info.Mode().Perm()&0o037 != 0 {
+		return Private(path, info)
+	}
+	groups, err := os.Getgroups()
+	if err != nil || int64(stat.Gid) != int64(os.Getegid()) && !slices.Contains(groups, int(stat.Gid)) {
+		return Private(path, info)
 	}
 	return nil
 }

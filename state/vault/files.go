@@ -45,25 +45,26 @@ func Open(dir, keyFile string) (*Vault, error) {
 	return New(key, "", f)
 }
 
-// ReadKey reads a key: a file of at least 32 bytes, which other users may not read.
+// ReadKey reads a key: a file of at least 32 bytes, which other users may not read, or a
+// link to one.
 func ReadKey(file string) (secret.String, error) {
-	key, err := read(file, mostKey)
+	f, err := os.Open(file)
+	key, err := content(f, err, mostKey, disk.Secret)
 	if err == nil && len(key) < leastKey {
 		err = fmt.Errorf("%s holds no key: it takes at least %d bytes", file, leastKey)
 	}
 	return secret.New(string(key)), err
 }
 
-// read reads a file that is private to the user.
-func read(path string, most int64) ([]byte, error) {
-	f, err := disk.Open(path, os.O_RDONLY)
+// content reads a file that was opened, or was not, and closes it.
+func content(f *os.File, err error, most int64, check func(string, fs.FileInfo) error) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	info, err := f.Stat()
 	if err == nil {
-		err = disk.Private(path, info)
+		err = check(f.Name(), info)
 	}
 	if err != nil {
 		return nil, err
@@ -114,7 +115,8 @@ func (f files) Load(_ context.Context, task string) (map[string][]byte, error) {
 		if check(file.Name()) != nil {
 			continue // what a writer left that died
 		}
-		if records[file.Name()], err = read(filepath.Join(dir, file.Name()), maxRecord); err != nil {
+		record, err := disk.Open(filepath.Join(dir, file.Name()), os.O_RDONLY)
+		if records[file.Name()], err = content(record, err, maxRecord, disk.Private); err != nil {
 			return nil, fmt.Errorf("vault: %w", err)
 		}
 	}

@@ -279,7 +279,7 @@ func secretFrom(flag, path string, private bool) (secret.String, error) {
 		return secret.String{}, fmt.Errorf("%s: %s is not a file that holds a secret", flag, path)
 	}
 	if private {
-		if err := disk.Private(path, info); err != nil {
+		if err := disk.Secret(path, info); err != nil {
 			return secret.String{}, fmt.Errorf("%s: %w", flag, err)
 		}
 	}
