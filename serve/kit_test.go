@@ -45,9 +45,12 @@ type app struct {
 	sessions  session.Service
 	config    func(*serve.Config)
 	url       string
+	runs      runner.Runs
+	tools     []tool.Tool
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // of requests by their ids; a person decides about all
+	reasons map[string]string     // why they were denied
 }
 
 // document is what the tool reads.
@@ -78,7 +81,7 @@ func stateDir(t *testing.T) string {
 
 // fake returns an authority at which a person decides about every request.
 func (a *app) fake() *fake.Authority {
-	a.decided = map[string]jit.Status{}
+	a.decided, a.reasons = map[string]jit.Status{}, map[string]string{}
 	look := func(id string) jit.Decision {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -109,12 +112,19 @@ func (a *app) Pending(context.Context) (list []approval.Request, more bool, err 
 // Decide implements [approval.Decider].
 func (a *app) Decide(_ context.Context, id string, d approval.Decision) error {
 	a.mu.Lock()
+	a.reasons[id] = d.Message
+	a.mu.Unlock()
+	a.decide(id, d.Approve)
+	return nil
+}
+
+func (a *app) decide(id string, approve bool) {
+	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.decided[id] = jit.StatusDenied
-	if d.Approve {
+	if approve {
 		a.decided[id] = jit.StatusApproved
 	}
-	return nil
 }
 
 // Name implements [model.LLM].
@@ -125,9 +135,12 @@ func (*app) Name() string { return "model" }
 func (a *app) GenerateContent(ctx context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		last := req.Contents[len(req.Contents)-1].Parts[0]
-		if id, ok := strings.CutPrefix(last.Text, "read "); ok {
-			call := genai.NewPartFromFunctionCall("read", map[string]any{"id": id})
-			yield(&model.LLMResponse{Content: genai.NewContentFromParts([]*genai.Part{call}, genai.RoleModel), TurnComplete: true}, nil)
+		if ids, ok := strings.CutPrefix(last.Text, "read "); ok {
+			var calls []*genai.Part
+			for id := range strings.FieldsSeq(strings.TrimPrefix(ids, "both ")) {
+				calls = append(calls, genai.NewPartFromFunctionCall("read", map[string]any{"id": id}))
+			}
+			yield(&model.LLMResponse{Content: genai.NewContentFromParts(calls, genai.RoleModel), TurnComplete: true}, nil)
 			return
 		}
 		yield(&model.LLMResponse{Content: genai.NewContentFromText(a.answers(ctx), genai.RoleModel), TurnComplete: true}, nil)
@@ -160,6 +173,7 @@ func (a *app) handler(t *testing.T) http.Handler {
 	}))
 	root := must(agent.New(agent.Config{Model: a, Tools: []tool.Tool{read}}))
 	agents, runs := adk.NewSingleLoader(root), runner.LocalRuns()
+	a.runs, a.tools = runs, []tool.Tool{read}
 	guard := must(runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions, Suspensions: store, Runs: runs, AllowUnnamed: true}))
 	again := must(runner.New(runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}))
 	users := must(serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers"))))

@@ -3,6 +3,7 @@ package serve
 import (
 	"bytes"
 	"cmp"
+	"context"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -33,16 +34,16 @@ func (s *server) pages(mux *http.ServeMux) {
 	}
 	if s.Decider != nil {
 		page := approval.NewPage(approval.PageConfig{
-			Decider: s.Decider, Path: "/approvals", Secure: s.URL.Scheme == "https", SignedIn: func(r *http.Request) bool { return s.decides(r) },
+			Decider: s.Decider, Path: "/approvals", Secure: s.URL.Scheme == "https", SignedIn: func(r *http.Request) bool { return s.decides(r.Context()) },
 		})
 		mux.Handle("/approvals", page)
 		mux.Handle("/approvals/", page)
 	}
 }
 
-// decides reports whether the user of a request may decide.
-func (s *server) decides(r *http.Request) bool {
-	user, _ := User(r.Context())
+// decides reports whether the user of a context may decide.
+func (s *server) decides(ctx context.Context) bool {
+	user, _ := User(ctx)
 	return s.Decider != nil && slices.ContainsFunc(user.Groups, func(g string) bool { return slices.Contains(s.Approvers, g) })
 }
 
@@ -58,7 +59,7 @@ func (s *server) home(w http.ResponseWriter, r *http.Request) error {
 	}
 	slices.SortFunc(all, func(a, b session.Session) int { return b.LastUpdateTime().Compare(a.LastUpdateTime()) })
 	var page bytes.Buffer
-	if err := homeHTML.Execute(&page, map[string]any{"User": cmp.Or(user.Email, user.ID), "Sessions": all, "UI": s.UI != nil, "Decides": s.decides(r)}); err != nil {
+	if err := homeHTML.Execute(&page, map[string]any{"User": cmp.Or(user.Email, user.ID), "Sessions": all, "UI": s.UI != nil, "Decides": s.decides(r.Context())}); err != nil {
 		return err
 	}
 	return show(w, page.Bytes(), strict)

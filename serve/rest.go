@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,16 +24,17 @@ var sessionForm = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 // whoever is what ADK's web UI calls its user, which stands for the authenticated one.
 const whoever = "user"
 
-// A failure is an answer that is no success.
-type failure struct {
-	status int
-	text   string
+// A Refusal is an answer that is no success.
+type Refusal struct {
+	Status int    // of HTTP
+	Text   string // for the client
 }
 
-func (f *failure) Error() string { return f.text }
+// Error implements error.
+func (r *Refusal) Error() string { return r.Text }
 
 func refuse(status int, format string, args ...any) error {
-	return &failure{status, fmt.Sprintf(format, args...)}
+	return &Refusal{status, fmt.Sprintf(format, args...)}
 }
 
 // routes adds those of ADK's REST server.
@@ -64,28 +66,28 @@ func (s *server) routes(mux *http.ServeMux) {
 func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			f := s.told(r, err)
+			f := s.told(r.Context(), err, "method", r.Method, "path", r.URL.Path)
 			if strings.HasSuffix(r.URL.Path, "_sse") { // ADK's web UI looks for errors among the events
 				w.Header().Set("Content-Type", eventStream)
-				w.WriteHeader(f.status)
-				_, _ = w.Write(sse(errorEvent, map[string]string{"error": f.text})) // whoever asked is gone
+				w.WriteHeader(f.Status)
+				_, _ = w.Write(sse(errorEvent, map[string]string{"error": f.Text})) // whoever asked is gone
 				return
 			}
-			http.Error(w, f.text, f.status)
+			http.Error(w, f.Text, f.Status)
 		}
 	})
 }
 
 // told returns what a client is told of an error; the log has the rest.
-func (s *server) told(r *http.Request, err error) *failure {
-	if f, ok := errors.AsType[*failure](err); ok {
+func (s *server) told(ctx context.Context, err error, about ...any) *Refusal {
+	if f, ok := errors.AsType[*Refusal](err); ok {
 		return f
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &failure{http.StatusRequestEntityTooLarge, "the body is too large"}
+		return &Refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
 	}
-	s.Logger.ErrorContext(r.Context(), "a request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	return &failure{http.StatusInternalServerError, "internal failure, see the log of the server"}
+	s.Logger.ErrorContext(ctx, "a request failed", append(about, "error", err)...)
+	return &Refusal{http.StatusInternalServerError, "internal failure, see the log of the server"}
 }
 
 // place checks what a request is about. What is somebody else's is not there.
@@ -103,13 +105,13 @@ func (s *server) place(r *http.Request, app, user, id string) (place, error) {
 }
 
 // find reads a session.
-func (s *server) find(r *http.Request, at place) (session.Session, error) {
-	got, err := s.Sessions.Get(r.Context(), &session.GetRequest{AppName: at.app, UserID: at.user, SessionID: at.session})
+func (s *server) find(ctx context.Context, at place) (session.Session, error) {
+	got, err := s.Sessions.Get(ctx, &session.GetRequest{AppName: at.app, UserID: at.user, SessionID: at.session})
 	if err == nil {
 		return got.Session, nil
 	}
 	// ADK's services have no error for "not found" that could be told from others.
-	all, broken := s.Sessions.List(r.Context(), &session.ListRequest{AppName: at.app, UserID: at.user})
+	all, broken := s.Sessions.List(ctx, &session.ListRequest{AppName: at.app, UserID: at.user})
 	if broken == nil {
 		for _, one := range all.Sessions {
 			if one.ID() == at.session {
@@ -179,7 +181,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request, at place) error {
 }
 
 func (s *server) show(w http.ResponseWriter, r *http.Request, at place) error {
-	found, err := s.find(r, at)
+	found, err := s.find(r.Context(), at)
 	if err != nil {
 		return err
 	}
@@ -203,7 +205,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 		return err
 	}
 	if at.session != "" {
-		if _, err := s.find(r, at); err == nil {
+		if _, err := s.find(r.Context(), at); err == nil {
 			return refuse(http.StatusConflict, "the session exists")
 		}
 	}
@@ -216,7 +218,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 }
 
 func (s *server) remove(w http.ResponseWriter, r *http.Request, at place) error {
-	if _, err := s.find(r, at); err != nil {
+	if _, err := s.find(r.Context(), at); err != nil {
 		return err
 	}
 	if again := s.Resume[at.app]; again != nil { // what it was granted is given back

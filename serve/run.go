@@ -88,18 +88,12 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer end()
-	before, waiting, err := s.goOn(ctx, r, at)
+	before, waiting, err := s.goOn(ctx, at)
 	if err != nil {
 		return err
 	}
 	if len(waiting) > 0 {
-		text := "The message was not said: the session waits for a person's decision"
-		for _, call := range waiting {
-			if call.DecideAt != "" {
-				text += " " + call.DecideAt
-			}
-		}
-		return refuse(http.StatusConflict, "%s", text)
+		return unsaid(waiting)
 	}
 	cfg, options := adk.RunConfig{}, []adkrunner.RunOption(nil)
 	if m.Streaming {
@@ -122,6 +116,17 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// unsaid refuses a message to a session that waits.
+func unsaid(waiting []runner.Waiting) error {
+	text := "The message was not said: the session waits for a person's decision"
+	for _, call := range waiting {
+		if call.DecideAt != "" {
+			text += " " + call.DecideAt
+		}
+	}
+	return refuse(http.StatusConflict, "%s", text)
+}
+
 // resume goes on with a session that waits, without a message.
 func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error {
 	ctx, end, err := s.begin(w, r)
@@ -129,7 +134,7 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error 
 		return err
 	}
 	defer end()
-	events, waiting, err := s.goOn(ctx, r, at)
+	events, waiting, err := s.goOn(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -139,26 +144,35 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error 
 
 // begin lets a run begin, with a context that lasts as long as it may take.
 func (s *server) begin(w http.ResponseWriter, r *http.Request) (_ context.Context, end func(), err error) {
-	user, _ := User(r.Context())
-	free := s.enter(user)
-	if free == nil {
+	ctx, end, err := s.limited(r.Context())
+	if err != nil {
 		w.Header().Set("Retry-After", "10")
-		return nil, nil, refuse(http.StatusTooManyRequests, "too many messages are being answered")
+		return nil, nil, err
 	}
 	// The server's own bounds are those of short answers.
 	control := http.NewResponseController(w)
 	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Now().Add(s.Limits.Wall))); err != nil {
-		free()
+		end()
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.Limits.Wall)
+	return ctx, end, nil
+}
+
+// limited is begin for who takes no answer from here.
+func (s *server) limited(ctx context.Context) (_ context.Context, end func(), err error) {
+	user, _ := User(ctx)
+	free := s.enter(user)
+	if free == nil {
+		return nil, nil, refuse(http.StatusTooManyRequests, "too many messages are being answered")
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.Limits.Wall)
 	return ctx, func() { cancel(); free() }, nil
 }
 
 // goOn goes on with a session that waits, and returns its new events and what still waits.
-func (s *server) goOn(ctx context.Context, r *http.Request, at place) (events []wireEvent, waiting []runner.Waiting, err error) {
+func (s *server) goOn(ctx context.Context, at place) (events []wireEvent, waiting []runner.Waiting, err error) {
 	events, waiting = []wireEvent{}, []runner.Waiting{}
-	before, err := s.find(r, at)
+	before, err := s.find(ctx, at)
 	if err != nil || s.Resume[at.app] == nil {
 		return events, waiting, err
 	}
@@ -166,7 +180,7 @@ func (s *server) goOn(ctx context.Context, r *http.Request, at place) (events []
 	if err != nil {
 		return nil, nil, worded(err)
 	}
-	after, err := s.find(r, at)
+	after, err := s.find(ctx, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -213,7 +227,7 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEve
 	for ev, err := range events {
 		var sent bool
 		if err != nil {
-			sent = send(errorEvent, map[string]string{"error": s.told(r, worded(err)).text})
+			sent = send(errorEvent, map[string]string{"error": s.told(r.Context(), worded(err)).Text})
 		} else {
 			sent = send("", wired(ev))
 		}

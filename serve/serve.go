@@ -76,9 +76,9 @@ type Config struct {
 
 	// UI serves ADK's web UI below /ui/. nil has none.
 	UI http.Handler
-	// Mount are further handlers behind authentication, by patterns of [http.ServeMux], such
-	// as "/a2a/". [User] tells them whose a request is.
-	Mount map[string]http.Handler
+	// Mount makes further handlers behind authentication, by patterns of [http.ServeMux],
+	// such as "/a2a/". [User] tells them whose a request is. nil makes none.
+	Mount func(Turns) (map[string]http.Handler, error)
 	// Open are handlers that everybody reaches, by patterns as well.
 	Open map[string]http.Handler
 	// Inside wraps what is behind authentication, such as to record it; nil wraps nothing.
@@ -146,8 +146,14 @@ func New(cfg Config) (http.Handler, error) {
 		inside.Handle("GET /ui/", webUI(cfg.UI))
 	}
 	s.pages(inside)
-	for pattern, h := range cfg.Mount {
-		inside.Handle(pattern, h)
+	if cfg.Mount != nil {
+		mounted, err := cfg.Mount(Turns{s.Config, s})
+		if err != nil {
+			return nil, err
+		}
+		for pattern, h := range mounted {
+			inside.Handle(pattern, h)
+		}
 	}
 	for pattern, h := range cfg.Open {
 		outside.Handle(pattern, h)

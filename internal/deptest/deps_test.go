@@ -95,6 +95,7 @@ var allowed = map[string][]string{
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},
+	"serve/a2a":     {"internal/lazy", "internal/strictjson", "runner", "serve", "state/approval"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"internal/lazy", "secret", "internal/strictjson", "internal/peer", "internal/plain"},
@@ -129,7 +130,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/service": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "state/journal"},
+	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},

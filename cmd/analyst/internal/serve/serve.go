@@ -26,6 +26,7 @@ import (
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
+	"github.com/jitagent/jitagent/serve/a2a"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -50,8 +51,8 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the analyst to many users over HTTP",
-		Long: `Serve the analyst over ADK's REST API with server-sent events, below /api, until
-interrupted. Each user has sessions of their own, each message a task of its
+		Long: `Serve the analyst over ADK's REST API with server-sent events, below /api, and over
+A2A, at /a2a, until interrupted. Each user has sessions of their own, each message a task of its
 own, and a call that waits for a person ends the answer and holds nothing.
 
 Users come with a token: one of --token-file, or an access token of
@@ -180,7 +181,16 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	defer func() { err = errors.Join(err, svc.Close()) }()
 	var ending atomic.Bool
-	handler, err := o.handler(p, svc, users, base, logger, func() error {
+	tasks, err := a2a.New(a2a.Config{
+		Agent: svc.Agents.RootAgent(), Tools: svc.Tools, Version: cli.Build(), URL: base, Suspensions: svc.Sessions, Runs: svc.Runs,
+	})
+	if err != nil {
+		return err
+	}
+	now, end := context.WithCancel(ctx)
+	end()
+	defer tasks.Close(now) // what is left then is stopped
+	handler, err := o.handler(p, svc, users, base, tasks, logger, func() error {
 		if ending.Load() {
 			return errors.New("the server is ending")
 		}
@@ -212,9 +222,12 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 			return err
 		}
 	}
+	under := runs
+	server.RegisterOnShutdown(func() { tasks.Close(under) })
 	for range 2 { // what is under way ends; or it is stopped, and gives back what it was granted
 		patience, cancel := context.WithTimeout(runs, o.drain)
 		err = server.Shutdown(patience)
+		tasks.Close(patience)
 		cancel()
 		if err == nil {
 			break
@@ -242,12 +255,12 @@ func (o *options) serve(server *http.Server, l net.Listener) error {
 }
 
 // handler makes what is served.
-func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Authenticator, base *url.URL, logger *slog.Logger, ready func() error) (http.Handler, error) {
+func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Authenticator, base *url.URL, tasks *a2a.Handler, logger *slog.Logger, ready func() error) (http.Handler, error) {
 	o.limits.Wall = o.timeout + time.Minute
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Approvers: o.approvers,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
-		Users:  users, URL: base, Origins: o.origins, Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
+		Users:  users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
 	}
 	for _, text := range o.proxies {
 		p, err := netip.ParsePrefix(text)

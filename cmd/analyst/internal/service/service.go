@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/plugin"
+	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
@@ -63,6 +64,8 @@ type Service struct {
 	Decider   *cli.Reviewer // nil where nobody decides from here
 	Engine    *jit.Engine
 	Agents    adk.Loader
+	Tools     []tool.Tool // of the program's own
+	Runs      runner.Runs
 	Plugin    *plugin.Plugin // begins runs
 	Runner    *runner.Runner // goes on with them
 
@@ -156,10 +159,10 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.Agents = adk.NewSingleLoader(root)
-	runs := runner.LocalRuns()
+	s.Tools, s.Runs = kit, runner.LocalRuns()
 	sessions, suspensions := failpoints.Sessions(s.Sessions), failpoints.Suspensions(s.Sessions)
 	if s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: runs, Limits: o.Limits, Logger: logger,
+		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, Limits: o.Limits, Logger: logger,
 		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
 			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(onBehalf(ctx))}, nil
 		},
@@ -167,7 +170,7 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.Runner, err = runner.New(runner.Config{
-		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: runs, ManyUsers: true, Limits: o.Limits, Logger: logger,
+		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, ManyUsers: true, Limits: o.Limits, Logger: logger,
 	})
 	return s, err
 }

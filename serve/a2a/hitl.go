@@ -1,0 +1,166 @@
+package a2a
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/a2aproject/a2a-go/v2/a2a"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/serve"
+	"github.com/jitagent/jitagent/state/approval"
+)
+
+// hitl names the extension by which what waits is told and decided.
+const hitl = "https://kagent.dev/extensions/hitl/v1"
+
+// A toolRequest is what hitl has of a call that waits.
+type toolRequest struct {
+	ID     string         `json:"id"` // of the request, and the digest of what is shown
+	CallID string         `json:"call_id"`
+	Name   string         `json:"name"`
+	Args   map[string]any `json:"args"`
+}
+
+// asks says in words what a task waits for.
+func (h *Handler) asks(t *task) *a2a.Message {
+	var text strings.Builder
+	text.WriteString("Waiting for a person's decision:")
+	waiting := t.waits.Waiting()
+	for _, w := range waiting {
+		fmt.Fprintf(&text, "\n- %s (request %s, risk %s)", w.Tool, cmp.Or(w.RequestID, "none yet"), cmp.Or(w.Risk, "unknown"))
+		if w.DecideAt != "" {
+			text.WriteString(": " + w.DecideAt)
+		}
+	}
+	same, _ := json.Marshal(waiting) // texts and times
+	sum := sha256.Sum256(same)
+	return t.message(a2a.MessageRoleAgent, string(t.ID)+"."+hex.EncodeToString(sum[:8]), a2a.NewTextPart(text.String()))
+}
+
+// asked returns the requests that a task waits for, by the ids that hitl has of them.
+func (h *Handler) asked(ctx context.Context, t *task) (map[string]approval.Request, error) {
+	list, _, err := h.turns.Decider.Pending(ctx)
+	if err != nil {
+		return nil, err
+	}
+	asked := map[string]approval.Request{}
+	for _, w := range t.waits.Waiting() {
+		if i := slices.IndexFunc(list, func(r approval.Request) bool { return r.ID == w.RequestID }); i >= 0 {
+			asked[list[i].ID+"."+list[i].Digest()] = list[i]
+		}
+	}
+	return asked, nil
+}
+
+// request adds to a task that waits what its user may decide.
+func (h *Handler) request(ctx context.Context, t *task) error {
+	if t.Status.State != a2a.TaskStateInputRequired || !h.turns.Decides(ctx) {
+		return nil
+	}
+	asked, err := h.asked(ctx, t)
+	if err != nil || len(asked) == 0 {
+		return err
+	}
+	var hint []string
+	list := []toolRequest{}
+	for _, w := range t.waits.Waiting() {
+		for id, r := range asked {
+			if r.ID != w.RequestID {
+				continue
+			}
+			delete(asked, id)
+			hint = append(hint, r.Text())
+			args := map[string]any{}
+			dec := json.NewDecoder(bytes.NewReader(r.Args))
+			dec.UseNumber()
+			_ = dec.Decode(&args) // what is no object is in the hint
+			args, _ = strictjson.NumbersAsText(strictjson.Numbers(args)).(map[string]any)
+			list = append(list, toolRequest{id, w.CallID, w.Tool, args})
+		}
+	}
+	t.Status.Message.Extensions = []string{hitl}
+	t.Status.Message.Metadata = map[string]any{hitl: map[string]any{"type": "tool_approval_request", "hint": strings.Join(hint, "\n"), "tools": list}}
+	return nil
+}
+
+// A decision is about one request.
+type decision struct {
+	ID       string `json:"id"`
+	Approved *bool  `json:"approved"`
+	Reason   string `json:"rejection_reason"`
+}
+
+// decisionsIn returns the decisions that a message has; nil where it has none to make.
+func decisionsIn(m *a2a.Message) ([]decision, error) {
+	said, ok := m.Metadata[hitl]
+	if !ok {
+		return nil, nil
+	}
+	if !slices.Contains(m.Extensions, hitl) {
+		return nil, invalid("the message has decisions, but does not name the extension %s", hitl)
+	}
+	var response struct {
+		Type      string     `json:"type"`
+		Approvals []decision `json:"approvals"`
+	}
+	text, err := json.Marshal(said)
+	if err == nil {
+		err = strictjson.Exact(text, &response)
+	}
+	if err != nil {
+		return nil, invalid("decisions: %v", err)
+	}
+	if response.Type != "tool_approval_response" {
+		return nil, invalid("decisions: the type is tool_approval_response")
+	}
+	made, seen := []decision{}, map[string]bool{}
+	for _, d := range response.Approvals {
+		switch {
+		case d.Approved == nil:
+			continue // nothing is decided by saying nothing
+		case d.ID == "" || seen[d.ID]:
+			return nil, invalid("decisions: each is about another id")
+		case *d.Approved && d.Reason != "":
+			return nil, invalid("decisions: what is approved is not rejected for a reason")
+		}
+		seen[d.ID] = true
+		made = append(made, d)
+	}
+	return made, nil
+}
+
+// decide makes decisions about what a task waits for: all are about that, or none is made.
+func (h *Handler) decide(ctx context.Context, t *task, list []decision) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if !h.turns.Decides(ctx) {
+		return a2a.NewError(a2a.ErrUnauthorized, "you are not among those who decide")
+	}
+	asked, err := h.asked(ctx, t)
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		if _, ok := asked[d.ID]; !ok {
+			return invalid("decisions: what an id stands for does not wait for one: get the task again")
+		}
+	}
+	user, _ := serve.User(ctx)
+	for _, d := range list {
+		r := asked[d.ID]
+		how := approval.Decision{Approve: *d.Approved, Digest: r.Digest(), Reason: "by " + user.ID + ", over A2A", Message: d.Reason}
+		if err := h.turns.Decider.Decide(ctx, r.ID, how); err != nil {
+			return invalid("decisions: %s: %v", r.ID, err)
+		}
+	}
+	return nil
+}

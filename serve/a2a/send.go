@@ -1,0 +1,347 @@
+package a2a
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"iter"
+	"net/http"
+	"time"
+
+	"github.com/a2aproject/a2a-go/v2/a2a"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/serve"
+)
+
+// live is a task that is worked on by this process.
+type live struct {
+	id       a2a.TaskID
+	cancel   context.CancelFunc
+	canceled bool          // by its user
+	changed  chan struct{} // closed when something happened; guarded by the handler's mu
+	over     bool
+	err      error // why nothing was begun, once over
+}
+
+// at returns what is under way in a session, or nil, and how much was ever begun.
+func (h *Handler) at(at place) (begun uint64, l *live) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.begun, h.live[at]
+}
+
+// now returns what ends when something happens to l, and what became of it.
+func (h *Handler) now(l *live) (changed <-chan struct{}, over bool, err error) {
+	if l == nil {
+		return nil, false, nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return l.changed, l.over, l.err
+}
+
+// tell wakes who follows l.
+func (h *Handler) tell(l *live) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// send takes a message, and returns the task that is under way about it.
+func (h *Handler) send(ctx context.Context, req *a2a.SendMessageRequest) (at place, l *live, err error) {
+	m := req.Message
+	if m == nil || m.Role != a2a.MessageRoleUser || m.ID == "" || len(m.ID) > 256 {
+		return at, nil, invalid("a message is the user's, and has an id of up to 256 bytes")
+	}
+	if req.Config != nil && req.Config.PushConfig != nil {
+		return at, nil, a2a.NewError(a2a.ErrPushNotificationNotSupported, "nothing is pushed: subscribe to the task")
+	}
+	decisions, err := decisionsIn(m)
+	if err != nil {
+		return at, nil, err
+	}
+	content, err := contentOf(m.Parts)
+	if err != nil {
+		return at, nil, err
+	}
+	id := m.TaskID
+	if id != "" {
+		var t *task
+		if t, at, err = h.find(ctx, id); err != nil {
+			return at, nil, err
+		}
+		switch {
+		case m.ContextID != "" && m.ContextID != t.ContextID:
+			return at, nil, invalid("the task is of another context")
+		case t.Status.State.Terminal():
+			return at, nil, a2a.NewError(a2a.ErrUnsupportedOperation, "the task has ended: send the message without its id")
+		case t.waits == nil:
+			return at, nil, busy("the task is being worked on: send the message again when it waits")
+		case decisions != nil:
+			if err := h.decide(ctx, t, decisions); err != nil {
+				return at, nil, err
+			}
+			content = nil // they are what was said
+		}
+	} else {
+		if decisions != nil {
+			return at, nil, invalid("a decision is about a task, and comes with its id")
+		}
+		if at, err = h.context(ctx, m.ContextID); err != nil {
+			return at, nil, err
+		}
+		id = a2a.TaskID(at.session + "." + rand.Text())
+	}
+	l, err = h.begin(ctx, at, id, content, m.ID)
+	return at, l, err
+}
+
+// contentOf returns what a message says.
+func contentOf(parts a2a.ContentParts) (*genai.Content, error) {
+	c := &genai.Content{Role: genai.RoleUser}
+	for i, p := range parts {
+		if p == nil {
+			return nil, invalid("part %d is none", i)
+		}
+		switch v := p.Content.(type) {
+		case a2a.Text:
+			if v != "" {
+				c.Parts = append(c.Parts, genai.NewPartFromText(string(v)))
+			}
+		case a2a.Raw:
+			if p.MediaType == "" || len(v) == 0 {
+				return nil, invalid("part %d has no data or no media type", i)
+			}
+			c.Parts = append(c.Parts, &genai.Part{InlineData: &genai.Blob{MIMEType: p.MediaType, Data: v, DisplayName: p.Filename}})
+		default:
+			return nil, a2a.NewError(a2a.ErrUnsupportedContentType, "a message is text and raw data")
+		}
+	}
+	if len(c.Parts) == 0 {
+		return nil, invalid("the message has no parts that say something")
+	}
+	return c, nil
+}
+
+// context returns a session of the user of ctx, which it makes if need be.
+func (h *Handler) context(ctx context.Context, id string) (place, error) {
+	user, _ := serve.User(ctx)
+	if id == "" {
+		id = a2a.NewContextID()
+	}
+	at := place{user.ID, id}
+	if !contextForm().MatchString(id) {
+		return at, invalid("a context's id is up to 96 letters, digits, dashes and underscores")
+	}
+	_, err := h.turns.Session(ctx, h.app, id)
+	if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
+		_, err = h.turns.Sessions.Create(ctx, &session.CreateRequest{AppName: h.app, UserID: user.ID, SessionID: id})
+	}
+	return at, err
+}
+
+// begin works on a message to a task, whether or not the client stays. nil only goes on.
+func (h *Handler) begin(ctx context.Context, at place, id a2a.TaskID, content *genai.Content, message string) (*live, error) {
+	ctx, end, err := h.turns.Enter(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	l := &live{id: id, cancel: cancel, changed: make(chan struct{})}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.live[at] != nil || h.closed {
+		cancel()
+		end()
+		return nil, busy("the context has a task that is being worked on: send the message again when it waits or has ended")
+	}
+	h.live[at] = l
+	h.begun++
+	h.ended.Add(1)
+	go func() {
+		defer h.ended.Done()
+		defer end()
+		defer cancel()
+		err := h.work(ctx, at, l, content, message)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.live, at)
+		l.over, l.err = true, err
+		close(l.changed)
+	}()
+	return l, nil
+}
+
+// work answers a message. An error says that nothing was begun.
+func (h *Handler) work(ctx context.Context, at place, l *live, content *genai.Content, message string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = h.panicked(v)
+		}
+	}()
+	for _, failure := range h.turns.Answer(ctx, h.app, at.session, content, map[string]any{taskKey: string(l.id), messageKey: message}) {
+		err = cmp.Or(err, failure)
+		h.tell(l)
+	}
+	h.mu.Lock()
+	canceled := l.canceled
+	h.mu.Unlock()
+	switch {
+	case canceled:
+		return h.end(ctx, at, l.id, a2a.TaskStateCanceled, "")
+	case err == nil:
+		return nil
+	}
+	r := h.turns.Told(ctx, err)
+	if r.Status == http.StatusConflict || r.Status == http.StatusNotFound {
+		return r
+	}
+	if err = h.end(ctx, at, l.id, a2a.TaskStateFailed, r.Text); errors.Is(err, a2a.ErrTaskNotFound) {
+		return r
+	}
+	return err
+}
+
+// end notes the end of a task in its session, while nobody else has that.
+func (h *Handler) end(ctx context.Context, at place, id a2a.TaskID, state a2a.TaskState, text string) error {
+	ctx = context.WithoutCancel(ctx)
+	ctx, lease, err := h.cfg.Runs.Begin(ctx, h.app, at.user, at.session)
+	if err != nil {
+		return err
+	}
+	outcome := runner.Failed
+	if state == a2a.TaskStateCanceled {
+		outcome = runner.Interrupted
+	}
+	s, err := h.turns.Session(ctx, h.app, at.session)
+	var t *task
+	if err == nil {
+		t, err = pick(tasks(s), id)
+	}
+	if err == nil && !t.answered && t.Status.State == "" {
+		ev := session.NewEvent(ctx, string(id))
+		ev.Author = h.app
+		ev.Actions.StateDelta = map[string]any{taskKey: string(id), endKey: string(state), textKey: text}
+		err = runner.Conversations(h.turns.Sessions, 0).AppendEvent(ctx, s, ev)
+	}
+	return errors.Join(err, lease.Ended(context.WithoutCancel(ctx), outcome))
+}
+
+// cancel ends a task without an answer, and gives back what it was granted.
+func (h *Handler) cancel(ctx context.Context, id a2a.TaskID) error {
+	t, at, err := h.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	_, l := h.at(at)
+	switch {
+	case t.Status.State.Terminal():
+		return a2a.NewError(a2a.ErrTaskNotCancelable, "the task has ended")
+	case t.waits != nil:
+		if err := h.turns.Resume[h.app].Drop(ctx, runner.Input{User: at.user, Session: at.session}); err != nil {
+			return err
+		}
+		return h.end(ctx, at, id, a2a.TaskStateCanceled, "")
+	case l == nil || l.id != id:
+		return busy("the task is being worked on elsewhere")
+	}
+	h.mu.Lock()
+	l.canceled = true
+	h.mu.Unlock()
+	l.cancel()
+	for {
+		changed, over, _ := h.now(l)
+		if over {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lookAgain is how often a task is looked at that is not worked on here.
+const lookAgain = time.Second
+
+// follow yields a task as it is, and what becomes of it, until its state is one that over
+// is true of, or ctx ends. l is what is under way, if that is known.
+func (h *Handler) follow(ctx context.Context, at place, id a2a.TaskID, l *live, over func(a2a.TaskState) bool) iter.Seq2[a2a.Event, error] {
+	return func(yield func(a2a.Event, error) bool) {
+		tick := time.NewTicker(lookAgain)
+		defer tick.Stop()
+		for last := (*a2a.Task)(nil); ; {
+			changed, done, failure := h.now(l)
+			if failure != nil {
+				yield(nil, failure)
+				return
+			}
+			t, _, err := h.find(ctx, id)
+			if err == nil {
+				var events []a2a.Event
+				if events, err = h.news(ctx, last, t); err == nil {
+					last = &t.Task
+				}
+				for _, ev := range events {
+					if !yield(ev, nil) {
+						return
+					}
+				}
+			}
+			switch {
+			case err != nil && (last != nil || l == nil || !errors.Is(err, a2a.ErrTaskNotFound)): // or else it is not in its session yet
+				yield(nil, err)
+				return
+			case last != nil && over(last.Status.State):
+				return
+			}
+			if done {
+				l = nil // changed stays closed
+				continue
+			}
+			ending := h.ending
+			if l != nil {
+				ending = nil
+			}
+			select {
+			case <-changed:
+			case <-tick.C:
+			case <-ending:
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// news returns what to tell of a task to a client that was told of last.
+func (h *Handler) news(ctx context.Context, last *a2a.Task, t *task) (events []a2a.Event, err error) {
+	if last == nil {
+		whole, err := h.shown(ctx, t, nil)
+		return []a2a.Event{whole}, err
+	}
+	for _, a := range t.Artifacts[min(len(last.Artifacts), len(t.Artifacts)):] {
+		events = append(events, &a2a.TaskArtifactUpdateEvent{TaskID: t.ID, ContextID: t.ContextID, Artifact: a, LastChunk: true})
+	}
+	if t.Status.State != last.Status.State || messageOf(&t.Task) != messageOf(last) {
+		if err := h.request(ctx, t); err != nil {
+			return nil, err
+		}
+		events = append(events, &a2a.TaskStatusUpdateEvent{TaskID: t.ID, ContextID: t.ContextID, Status: t.Status})
+	}
+	return events, nil
+}
+
+func messageOf(t *a2a.Task) string {
+	if t.Status.Message == nil {
+		return ""
+	}
+	return t.Status.Message.ID
+}

@@ -1,0 +1,274 @@
+package a2a
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a2aproject/a2a-go/v2/a2a"
+	"google.golang.org/adk/v2/session"
+	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/internal/lazy"
+	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/serve"
+)
+
+// What events of a session have of tasks, in what they change of its state. Clients of the
+// REST API cannot set names with a colon.
+const (
+	taskKey    = "a2a:task"    // of a message, and of an end: the task's id
+	messageKey = "a2a:message" // the message's id
+	endKey     = "a2a:end"     // a state
+	textKey    = "a2a:text"    // why
+)
+
+// A place is a session of a user.
+type place struct{ user, session string }
+
+var contextForm = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9_-]{0,95}$`)
+
+// of returns where a task is of the user of a context: its id begins with its session.
+func (h *Handler) of(ctx context.Context, id a2a.TaskID) (place, error) {
+	user, ok := serve.User(ctx)
+	name, _, named := strings.Cut(string(id), ".")
+	if !ok || !named || !contextForm().MatchString(name) {
+		return place{}, notFound()
+	}
+	return place{user.ID, name}, nil
+}
+
+// A task is what a session knows of one.
+type task struct {
+	a2a.Task
+	last     bool // nothing else was said to the session since
+	answered bool // the message that was said last
+	waits    *runner.Suspension
+}
+
+// tasks returns those of a session, in order, without the states of what is not over.
+func tasks(s session.Session) (list []*task) {
+	var now *task
+	for ev := range s.Events().All() {
+		delta, at := ev.Actions.StateDelta, ev.Timestamp.UTC()
+		id, _ := delta[taskKey].(string)
+		message, begun := delta[messageKey].(string)
+		t, err := pick(list, a2a.TaskID(id))
+		switch state, ended := delta[endKey].(string); {
+		case ended:
+			if err == nil {
+				text, _ := delta[textKey].(string)
+				t.end(a2a.TaskState(state), ev.ID, text, at)
+			}
+			continue
+		case begun:
+			if now = t; err != nil {
+				now = &task{Task: a2a.Task{ID: a2a.TaskID(id), ContextID: s.ID()}}
+				list = append(list, now)
+			}
+		case spoken(ev):
+			now = nil // by another way than this
+		}
+		if now == nil {
+			continue
+		}
+		now.Status.Timestamp = &at
+		said := partsOf(ev.Content)
+		switch {
+		case begun:
+			now.answered = false
+			now.History = append(now.History, now.message(a2a.MessageRoleUser, message, said...))
+		case ev.Author == genai.RoleUser || len(said) == 0:
+		case ev.IsFinalResponse():
+			now.answered = true
+			now.Artifacts = append(now.Artifacts, &a2a.Artifact{ID: a2a.ArtifactID(ev.ID), Name: "answer", Parts: said})
+		default:
+			now.History = append(now.History, now.message(a2a.MessageRoleAgent, ev.ID, said...))
+		}
+	}
+	if now != nil {
+		now.last = true
+	}
+	return list
+}
+
+// spoken reports whether an event is a person's message.
+func spoken(ev *session.Event) bool {
+	media := ev.Content != nil && len(ev.Content.Parts) > 0 && ev.Content.Parts[0].InlineData != nil
+	return runner.Said(ev) != nil || media && ev.Author == genai.RoleUser
+}
+
+// partsOf returns what a content says. Calls, their results and thoughts are none of it.
+func partsOf(c *genai.Content) (parts a2a.ContentParts) {
+	if c == nil {
+		return nil
+	}
+	for _, p := range c.Parts {
+		switch {
+		case p == nil || p.Thought:
+		case p.Text != "":
+			parts = append(parts, a2a.NewTextPart(p.Text))
+		case p.InlineData != nil:
+			raw := a2a.NewRawPart(p.InlineData.Data)
+			raw.MediaType, raw.Filename = p.InlineData.MIMEType, p.InlineData.DisplayName
+			parts = append(parts, raw)
+		}
+	}
+	return parts
+}
+
+func (t *task) message(role a2a.MessageRole, id string, parts ...*a2a.Part) *a2a.Message {
+	return &a2a.Message{ID: id, Role: role, TaskID: t.ID, ContextID: t.ContextID, Parts: parts}
+}
+
+// end sets a state, and what is said with it.
+func (t *task) end(state a2a.TaskState, id, text string, at time.Time) {
+	t.Status = a2a.TaskStatus{State: state, Timestamp: &at}
+	if text != "" {
+		t.Status.Message = t.message(a2a.MessageRoleAgent, id, a2a.NewTextPart(text))
+	}
+}
+
+// read returns the tasks of a session, with their states.
+func (h *Handler) read(ctx context.Context, at place) (list []*task, err error) {
+	for again := true; again; {
+		begun, working := h.at(at)
+		s, err := h.turns.Session(ctx, h.app, at.session)
+		if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = tasks(s)
+		// What began meanwhile may be in what was read.
+		since, now := h.at(at)
+		again = working == nil && (now != nil || since != begun)
+		for _, t := range list {
+			if err := h.state(ctx, at, t, working); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return list, nil
+}
+
+// state finds out the state of a task of which no end is noted.
+func (h *Handler) state(ctx context.Context, at place, t *task, working *live) (err error) {
+	if t.Status.State != "" {
+		return nil
+	}
+	if t.last && working != nil && working.id == t.ID {
+		t.Status.State = a2a.TaskStateWorking
+		if n := len(t.History) - 1; t.History[n].Role == a2a.MessageRoleAgent {
+			t.Status.Message = t.History[n]
+		}
+		return nil
+	}
+	if t.last && h.cfg.Suspensions != nil {
+		if t.waits, err = h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session); err != nil {
+			return err
+		}
+	}
+	switch now := *t.Status.Timestamp; {
+	case t.waits != nil:
+		t.Status.State, t.Status.Message = a2a.TaskStateInputRequired, h.asks(t)
+	case t.answered:
+		t.Status.State = a2a.TaskStateCompleted
+	default:
+		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it ended without an answer", now)
+	}
+	return nil
+}
+
+// find returns a task of the user of a context.
+func (h *Handler) find(ctx context.Context, id a2a.TaskID) (*task, place, error) {
+	at, err := h.of(ctx, id)
+	if err != nil {
+		return nil, at, err
+	}
+	list, err := h.read(ctx, at)
+	if err != nil {
+		return nil, at, err
+	}
+	t, err := pick(list, id)
+	return t, at, err
+}
+
+func pick(list []*task, id a2a.TaskID) (*task, error) {
+	i := slices.IndexFunc(list, func(t *task) bool { return t.ID == id })
+	if i < 0 {
+		return nil, notFound()
+	}
+	return list[i], nil
+}
+
+// shown returns a task as a client is shown it, with as many of its last messages as asked.
+func (h *Handler) shown(ctx context.Context, t *task, history *int) (*a2a.Task, error) {
+	if err := h.request(ctx, t); err != nil {
+		return nil, err
+	}
+	out := t.Task
+	if history != nil {
+		out.History = out.History[max(len(out.History)-max(*history, 0), 0):]
+	}
+	return &out, nil
+}
+
+// list returns the tasks of the user of a context, those that changed last first.
+func (h *Handler) list(ctx context.Context, req *a2a.ListTasksRequest) (*a2a.ListTasksResponse, error) {
+	size := cmp.Or(req.PageSize, 50)
+	if size < 1 || size > 100 {
+		return nil, invalid("pageSize is from 1 to 100")
+	}
+	user, _ := serve.User(ctx)
+	all, err := h.turns.Sessions.List(ctx, &session.ListRequest{AppName: h.app, UserID: user.ID})
+	if err != nil {
+		return nil, err
+	}
+	var found []*task
+	for _, s := range all.Sessions {
+		if _, err := s.State().Get(taskKey); err != nil || req.ContextID != "" && req.ContextID != s.ID() {
+			continue
+		}
+		of, err := h.read(ctx, place{user.ID, s.ID()})
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, of...)
+	}
+	found = slices.DeleteFunc(found, func(t *task) bool {
+		after := req.StatusTimestampAfter
+		return req.Status != "" && t.Status.State != req.Status || after != nil && !t.Status.Timestamp.After(*after)
+	})
+	slices.SortFunc(found, func(a, b *task) int {
+		return cmp.Or(b.Status.Timestamp.Compare(*a.Status.Timestamp), cmp.Compare(a.ID, b.ID))
+	})
+	out := &a2a.ListTasksResponse{Tasks: []*a2a.Task{}, TotalSize: len(found), PageSize: size}
+	if req.PageToken != "" {
+		i := slices.IndexFunc(found, func(t *task) bool { return string(t.ID) == req.PageToken })
+		if i < 0 {
+			return nil, invalid("pageToken names no page")
+		}
+		found = found[i+1:]
+	}
+	for i, t := range found {
+		if i == size {
+			out.NextPageToken = string(found[i-1].ID)
+			break
+		}
+		one, err := h.shown(ctx, t, req.HistoryLength)
+		if err != nil {
+			return nil, err
+		}
+		if !req.IncludeArtifacts {
+			one.Artifacts = nil
+		}
+		out.Tasks = append(out.Tasks, one)
+	}
+	return out, nil
+}
