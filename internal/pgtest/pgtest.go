@@ -80,7 +80,7 @@ func (s *Server) ctl(args ...string) error {
 }
 
 func (s *Server) run(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:gosec // Postgres' own
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...) //nolint:gosec // Postgres' own
 	cmd.Dir, cmd.SysProcAttr = s.dir, s.as
 	// The server keeps what it inherits open, so it gets a file and no pipe.
 	said, err := os.CreateTemp(s.dir, name)

@@ -51,23 +51,16 @@ func limit(ctx context.Context, q interface {
 	return limit, err
 }
 
-// send writes what is queued.
-func (r *rows) send(batch *pgx.Batch) error {
-	if batch.Len() == 0 {
-		return nil
-	}
-	return fault(r.c.SendBatch(r.ctx, batch).Close())
-}
-
 func (r *rows) prune(tx *journal.Txn, id string, before time.Time) (removed int64, err error) {
 	// Changes of this transaction are not in the tables yet.
 	if err := tx.Flush(); err != nil {
 		return 0, err
 	}
-	if err := r.send(&r.batch); err != nil {
-		return 0, err
+	var batch pgx.Batch
+	r.queue(&batch)
+	if err := r.c.SendBatch(r.ctx, &batch).Close(); err != nil {
+		return 0, fault(err)
 	}
-	r.batch = pgx.Batch{}
 	var alone bool
 	if err := r.c.QueryRow(r.ctx, "SELECT pg_try_advisory_xact_lock(hashtextextended('jitagent prune ' || current_schema(), 0))").Scan(&alone); err != nil || !alone {
 		return 0, fault(err)
@@ -88,13 +81,13 @@ func (r *rows) prune(tx *journal.Txn, id string, before time.Time) (removed int6
 	if err != nil {
 		return 0, err
 	}
-	var batch pgx.Batch
+	batch = pgx.Batch{}
 	batch.Queue("UPDATE owners o SET anchor_seq = e.seq, anchor = e.hash FROM (SELECT DISTINCT ON (owner) owner, seq, hash FROM entries WHERE seq <= $1 ORDER BY owner, seq DESC) e WHERE o.id = e.owner", upTo)
 	batch.Queue("DELETE FROM entries WHERE seq <= $1", upTo).Exec(func(tag pgconn.CommandTag) error { removed = tag.RowsAffected(); return nil })
 	batch.Queue("DELETE FROM tasks WHERE last <= $1", upTo)
 	batch.Queue("DELETE FROM owners o WHERE seq <= $1 AND id <> $2 AND claimer = '' AND "+passed("o"), upTo, id)
-	if err := r.send(&batch); err != nil {
-		return 0, err
+	if err := r.c.SendBatch(r.ctx, &batch).Close(); err != nil {
+		return 0, fault(err)
 	}
 	tx.Forget() // what is gone must not come back from here
 	return removed, tx.Append(journal.Record{Entry: jit.Entry{Kind: journal.EntryPruned}, Ref: &ref})

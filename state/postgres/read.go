@@ -14,7 +14,20 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// A kept is a task as it lies in the database: all of it.
+// A taskRow is a task as it lies in the database.
+type taskRow struct {
+	Run     string `json:"run"` // this and the others repeat what Data says
+	First   int64  `json:"first"`
+	Last    int64  `json:"last"`
+	Task    string `json:"task"`
+	Owner   string `json:"owner"`
+	State   string `json:"state"`
+	Session string `json:"session"`
+	Updated int64  `json:"updated"`
+	Data    string `json:"data"` // a kept as JSON
+}
+
+// A kept is all of a task.
 type kept struct {
 	journal.Task
 	Owner string `json:"owner"`
@@ -22,9 +35,11 @@ type kept struct {
 	Last  int64  `json:"last"`
 }
 
-func encodeTask(t journal.Task) (string, error) {
+func encodeTask(t journal.Task) (taskRow, error) {
 	text, err := json.Marshal(kept{t, t.Owner, t.FirstSeq, t.LastSeq})
-	return string(text), err
+	return taskRow{
+		column(t.Run), t.FirstSeq, t.LastSeq, column(t.ID), t.Owner, string(t.State), column(t.Session), t.Updated.UnixMicro(), string(text),
+	}, err
 }
 
 func decodeTask(text string) (journal.Task, error) {
@@ -120,10 +135,18 @@ const pageSize = 256
 
 // An entry is as it lies in the database.
 type entry struct {
-	Seq              int64
-	Owner, Run, Data string
-	Hash             []byte
+	Seq   int64  `json:"seq"`
+	Owner string `json:"owner"`
+	Run   string `json:"run"`
+	Data  string `json:"data"`
+	Hash  sum    `json:"hash"`
 }
+
+// A sum is a hash, as JSON in the form that a bytea column reads.
+type sum []byte
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s sum) MarshalText() ([]byte, error) { return fmt.Appendf(nil, `\x%x`, []byte(s)), nil }
 
 // page returns the next entries of those that a condition chooses.
 func page(ctx context.Context, q querier, after int64, where string, args ...any) ([]entry, error) {

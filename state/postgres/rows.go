@@ -17,7 +17,8 @@ type rows struct {
 	ctx     context.Context
 	c       *pgxpool.Conn
 	numbers []int64 // for the next entries
-	batch   pgx.Batch
+	entries []entry
+	tasks   []taskRow
 }
 
 // ends returns the last entry of each chain that nobody named since.
@@ -67,9 +68,11 @@ func (r *rows) begin(id string, durable bool, entries int) (open bool, last jour
 
 // commit ends the transaction after the last entry.
 func (r *rows) commit(id string, last journal.Head, seal []byte) error {
-	r.batch.Queue("UPDATE owners SET seq = $2, hash = $3, seal = $4, "+renewed+" WHERE id = $1", id, last.Seq, last.Hash[:], seal)
-	r.batch.Queue("COMMIT")
-	return fault(r.c.SendBatch(r.ctx, &r.batch).Close())
+	var batch pgx.Batch
+	r.queue(&batch)
+	batch.Queue("UPDATE owners SET seq = $2, hash = $3, seal = $4, "+renewed+" WHERE id = $1", id, last.Seq, last.Hash[:], seal)
+	batch.Queue("COMMIT")
+	return fault(r.c.SendBatch(r.ctx, &batch).Close())
 }
 
 // name notes that chains are named up to their ends. A process that is writing is named by
@@ -112,25 +115,28 @@ func (r *rows) Task(run string) (t journal.Task, err error) {
 
 // Insert implements [journal.Rows].
 func (r *rows) Insert(e journal.Record, text []byte) error {
-	r.batch.Queue("INSERT INTO entries VALUES ($1, $2, $3, $4, $5)", e.Seq, e.Owner, column(e.Run), string(text), e.Hash[:])
+	r.entries = append(r.entries, entry{e.Seq, e.Owner, column(e.Run), string(text), e.Hash[:]})
 	return nil
 }
 
 // Save implements [journal.Rows].
 func (r *rows) Save(_, t journal.Task) error {
-	data, err := encodeTask(t)
-	if err != nil {
-		return err
-	}
-	r.batch.Queue("INSERT INTO tasks VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (run) DO UPDATE SET last = excluded.last, task = excluded.task, "+
-		"owner = excluded.owner, state = excluded.state, session = excluded.session, updated = excluded.updated, data = excluded.data",
-		append(columns(t), data)...)
-	return nil
+	row, err := encodeTask(t)
+	r.tasks = append(r.tasks, row)
+	return err
 }
 
-// columns returns what the columns of a task repeat.
-func columns(t journal.Task) []any {
-	return []any{column(t.Run), t.FirstSeq, t.LastSeq, column(t.ID), t.Owner, string(t.State), column(t.Session), t.Updated.UnixMicro()}
+// queue adds what is to be written to a batch: one statement for all entries, and one for
+// all tasks.
+func (r *rows) queue(batch *pgx.Batch) {
+	if len(r.entries) > 0 {
+		batch.Queue("INSERT INTO entries SELECT * FROM json_populate_recordset(NULL::entries, $1)", r.entries)
+	}
+	if len(r.tasks) > 0 {
+		batch.Queue("INSERT INTO tasks SELECT * FROM json_populate_recordset(NULL::tasks, $1) ON CONFLICT (run) DO UPDATE SET last = excluded.last, task = excluded.task, "+
+			"owner = excluded.owner, state = excluded.state, session = excluded.session, updated = excluded.updated, data = excluded.data", r.tasks)
+	}
+	r.entries, r.tasks = nil, nil
 }
 
 // column returns a text as a column has it, which takes no NUL. What it is looked up by is

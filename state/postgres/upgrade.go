@@ -129,7 +129,7 @@ CREATE TABLE tasks (
 	session text NOT NULL,
 	updated bigint NOT NULL, -- microseconds of Unix time
 	data    text NOT NULL -- JSON
-);
+) WITH (fillfactor = 70);
 CREATE INDEX tasks_task ON tasks (task) WHERE task <> '';
 CREATE INDEX tasks_session ON tasks (session) WHERE session <> '';
 CREATE INDEX tasks_unsettled ON tasks (owner) WHERE state NOT IN ('completed', 'expired');

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/jackc/pgx/v5"
 
@@ -93,16 +92,17 @@ func sameColumns(ctx context.Context, q querier) ([]journal.Task, error) {
 		return nil, failed(err)
 	}
 	return pgx.CollectRows(found, func(row pgx.CollectableRow) (journal.Task, error) {
-		values, err := row.Values()
+		there, err := pgx.RowToStructByPos[taskRow](row)
 		if err != nil {
 			return journal.Task{}, failed(err)
 		}
-		last := len(values) - 1
-		text, _ := values[last].(string)
-		t, err := decodeTask(text)
-		if err == nil && !reflect.DeepEqual(values[:last], columns(t)) {
-			err = &journal.EntryError{Reason: fmt.Sprintf("the columns of the task of run %q do not say what its data says", plain.Line(t.Run, 100))}
+		t, err := decodeTask(there.Data)
+		if err != nil {
+			return t, err
 		}
-		return t, err
+		if row, err := encodeTask(t); err != nil || row != there {
+			return t, &journal.EntryError{Reason: fmt.Sprintf("the columns of the task of run %q do not say what its data says", plain.Line(t.Run, 100))}
+		}
+		return t, nil
 	})
 }
