@@ -17,7 +17,7 @@ func (j *Journal) Kill(ctx context.Context, run, reason string) error {
 	}
 	if err == nil {
 		_, err = j.db.pool.Exec(ctx, "INSERT INTO killed VALUES ($1, $2) ON CONFLICT DO NOTHING", column(run), e.Message)
-		err = failed(err)
+		err = fault(err)
 	}
 	return err
 }

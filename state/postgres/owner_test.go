@@ -33,9 +33,6 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	}
 	// Its lease has passed, but nobody claimed it: it goes on.
 	exec(t, p, "UPDATE owners SET until = clock_timestamp() - interval '1 s' WHERE id = $1", a.Owner())
-	if _, err := b.Claim(t.Context(), a.Owner()); !errors.Is(err, journal.ErrOwned) {
-		t.Errorf("a lease passed sooner than its length after the database was started: %v", err)
-	}
 	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryCall, Run: "r"})
 	gone(t, p, a.Owner())
 	if orphans, err := b.Orphans(t.Context()); err != nil || len(orphans) != 1 {

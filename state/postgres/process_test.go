@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -173,6 +174,12 @@ func TestRestartUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 		<-time.After(300 * time.Millisecond) // of load
+	}
+	asleep, p := open(t, address)
+	other, _ := open(t, address)
+	exec(t, p, "UPDATE owners SET until = clock_timestamp() - interval '1 s' WHERE id = $1", asleep.Owner())
+	if _, err := other.Claim(t.Context(), asleep.Owner()); !errors.Is(err, journal.ErrOwned) {
+		t.Errorf("a lease passed sooner than its length after the database was started: %v", err)
 	}
 	close(stop)
 	wg.Wait()
