@@ -91,6 +91,7 @@ var allowed = map[string][]string{
 	"tools":         {"internal/lazy", "policy", "jitmw", "jit", "rar", "prompts", "internal/strictjson", "internal/peer", "internal/plain"},
 	"tools/mcp":     {"internal/lazy", "dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
+	"notice":        {"internal/peer", "internal/plain", "jit", "runner", "secret"},
 	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
@@ -119,13 +120,13 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/serve", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
+		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/serve", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
 		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
-		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
+		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",

@@ -32,6 +32,7 @@ import (
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
+	"github.com/jitagent/jitagent/notice"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
@@ -63,6 +64,8 @@ type options struct {
 	stream, ephemeral  bool
 	prices             string // the file of them
 	priced             map[string]policy.Price
+	notify             cli.Notify
+	told               *notice.Notifier
 	reviewer           string // the file of a token
 	unattended         string // what becomes of what a person would be asked; "" where that is not said
 	json, quiet, debug bool
@@ -113,6 +116,7 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	flags := cmd.Flags()
 	o.Target.AddFlags(cmd)
 	o.seen.AddFlags(cmd, o.chat)
+	o.notify.AddFlags(cmd)
 	cli.AddReviewer(cmd, &o.reviewer)
 	flags.DurationVar(&o.wait, "wait", -1, "how `LONG` a call waits for a person; without it, until the request expires where somebody sits at the terminal, else not at all")
 	flags.Lookup("wait").DefValue = ""
@@ -191,6 +195,12 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	aside.Telemetry = p.Telemetry
 	var completed *jit.Completed // what became of the task
 	logger := p.Logger(o.debug)
+	told, untold, err := o.notify.Open(p, logger)
+	if err != nil {
+		return err
+	}
+	defer untold()
+	o.told = told
 	llm, err := openModel(ctx, p, s, logger)
 	if err != nil {
 		return err
@@ -457,6 +467,10 @@ func (o options) drive(ctx context.Context, p *cli.Program, r *runner.Runner, s 
 			event = end
 		}
 		last.see(event)
+		if start, ok := event.(runner.Started); ok {
+			in.Session = start.Session
+		}
+		o.told.See(o.onBehalfOf, in.Session, event)
 		if unwritten == nil {
 			asks.see(followed, event)
 			unwritten = asks.show(func() error {
