@@ -2,11 +2,12 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/jitagent/jitagent/internal/yamlfile"
 )
 
 // Budgets bound a whole run, beside what each tool's aim bounds. 0 is no bound.
@@ -30,38 +31,23 @@ type Price struct{ Input, Output float64 }
 // ParsePrices reads a file of prices, strictly: the names of models, each with input and
 // output. Its error names every mistake, with its line.
 func ParsePrices(text []byte) (map[string]Price, error) {
-	root, err := document(text, "prices")
+	root, err := yamlfile.Document(text, "prices")
 	if err != nil {
 		return nil, err
 	}
 	if root == nil {
 		return nil, errors.New("prices: the file is empty: write the names of models, each with input and output")
 	}
-	r, prices := &reader{file: "prices"}, map[string]Price{}
-	r.pairs(root, "the file", func(key, value *yaml.Node) {
+	r, prices := &reader{Reader: yamlfile.Reader{File: "prices"}}, map[string]Price{}
+	r.Pairs(root, "the file", func(key, value *yaml.Node) {
 		price := Price{-1, -1}
 		r.members(value, key.Value, map[string]func(*yaml.Node){"input": r.amount(&price.Input), "output": r.amount(&price.Output)})
 		if price.Input < 0 || price.Output < 0 {
-			r.fail(key, "%s has no input or no output", key.Value)
+			r.Fail(key, "%s has no input or no output", key.Value)
 		}
 		prices[key.Value] = price
 	})
-	return prices, errors.Join(r.errs...)
-}
-
-// document reads YAML of one document; nil for an empty one.
-func document(text []byte, what string) (*yaml.Node, error) {
-	if len(text) > MaxBytes {
-		return nil, fmt.Errorf("%s: larger than %d bytes", what, MaxBytes)
-	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	if len(root.Content) != 1 {
-		return nil, nil
-	}
-	return root.Content[0], nil
+	return prices, errors.Join(r.Errs...)
 }
 
 // amount reads a number that is not negative.
@@ -69,7 +55,7 @@ func (r *reader) amount(at *float64) func(*yaml.Node) {
 	return func(n *yaml.Node) {
 		amount, err := strconv.ParseFloat(n.Value, 64)
 		if n.Kind != yaml.ScalarNode || n.Anchor != "" || err != nil || amount < 0 || math.IsInf(amount, 0) || math.IsNaN(amount) {
-			r.fail(n, "%q is no amount", n.Value)
+			r.Fail(n, "%q is no amount", n.Value)
 			return
 		}
 		*at = amount
@@ -86,7 +72,7 @@ func (r *reader) budgets(n *yaml.Node) {
 		"grant_uses":   count("grant_uses", &b.GrantUses),
 		"money": func(n *yaml.Node) {
 			if r.amount(&b.Money)(n); b.Money == 0 {
-				r.fail(n, "money is an amount above 0")
+				r.Fail(n, "money is an amount above 0")
 			}
 		},
 	})

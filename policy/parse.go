@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -10,22 +9,23 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jitagent/jitagent/internal/yamlfile"
 	"github.com/jitagent/jitagent/rar"
 )
 
 // Parse reads a policy file: YAML, strictly. tools are the tools that it may be about,
 // and the names of their arguments. Its error names every mistake, with its line.
 func Parse(text []byte, tools map[string][]string) (*Policy, error) {
-	root, err := document(text, "policy")
+	root, err := yamlfile.Document(text, "policy")
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: "policy", policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}, later: map[string][]use{}}, known: tools}
+	r := &reader{Reader: yamlfile.Reader{File: "policy"}, policy: &Policy{tools: map[string][]rar.Detail{}, aims: map[string][]func(*Aim){}, later: map[string][]use{}}, known: tools}
 	if root == nil {
 		return nil, errors.New("policy: the file is empty: write tools, and under it the names of tools")
 	}
 	r.members(root, "the file", map[string]func(*yaml.Node){"tools": r.tools, "budgets": r.budgets})
-	if err := errors.Join(r.errs...); err != nil {
+	if err := errors.Join(r.Errs...); err != nil {
 		return nil, err
 	}
 	return r.policy, nil
@@ -33,44 +33,17 @@ func Parse(text []byte, tools map[string][]string) (*Policy, error) {
 
 // A reader reads the tree and goes on after a mistake.
 type reader struct {
-	file   string // what it reads
+	yamlfile.Reader
 	policy *Policy
 	known  map[string][]string // the arguments of each tool
-	errs   []error
-}
-
-func (r *reader) fail(n *yaml.Node, format string, args ...any) {
-	r.errs = append(r.errs, fmt.Errorf("%s, line %d: %s", r.file, n.Line, fmt.Sprintf(format, args...)))
-}
-
-// pairs calls each for the members of a mapping, and refuses what YAML has beside
-// plain ones.
-func (r *reader) pairs(n *yaml.Node, what string, each func(key, value *yaml.Node)) {
-	if n.Kind != yaml.MappingNode || n.Anchor != "" {
-		r.fail(n, "%s is not names with values", what)
-		return
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		switch {
-		case key.Kind != yaml.ScalarNode || key.Anchor != "" || key.Tag == "!!merge":
-			r.fail(key, "in %s there is a name that is no plain text", what)
-		case seen[key.Value]:
-			r.fail(key, "%s has %s twice", what, key.Value)
-		default:
-			seen[key.Value] = true
-			each(key, value)
-		}
-	}
 }
 
 // members reads a mapping of known names.
 func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.Node)) {
-	r.pairs(n, what, func(key, value *yaml.Node) {
+	r.Pairs(n, what, func(key, value *yaml.Node) {
 		read := known[key.Value]
 		if read == nil {
-			r.fail(key, "%s has no %q", what, key.Value)
+			r.Fail(key, "%s has no %q", what, key.Value)
 			return
 		}
 		read(value)
@@ -78,7 +51,7 @@ func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.
 }
 
 func (r *reader) tools(n *yaml.Node) {
-	r.pairs(n, "tools", func(key, value *yaml.Node) {
+	r.Pairs(n, "tools", func(key, value *yaml.Node) {
 		tool := key.Value
 		r.use(tool, use{line: key.Line})
 		members := r.aim(tool)
@@ -88,8 +61,8 @@ func (r *reader) tools(n *yaml.Node) {
 			}
 		}
 		r.members(value, tool, members)
-		if len(r.policy.tools[tool])+len(r.policy.aims[tool]) == 0 && len(r.errs) == 0 {
-			r.fail(key, "nothing is said of %s", tool)
+		if len(r.policy.tools[tool])+len(r.policy.aims[tool]) == 0 && len(r.Errs) == 0 {
+			r.Fail(key, "nothing is said of %s", tool)
 		}
 	})
 }
@@ -102,16 +75,16 @@ func (r *reader) use(tool string, u use) {
 	case !known && r.policy.later != nil && strings.Contains(tool, Remote):
 		r.policy.later[tool] = append(r.policy.later[tool], u)
 	case u.argument == "" && !known:
-		r.fail(&yaml.Node{Line: u.line}, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
+		r.Fail(&yaml.Node{Line: u.line}, "there is no tool %s: there are %s", tool, strings.Join(slices.Sorted(maps.Keys(r.known)), ", "))
 	case u.argument != "" && known && !slices.Contains(arguments, u.argument):
-		r.fail(&yaml.Node{Line: u.line}, "%s has no argument %s: it has %s", tool, u.argument, strings.Join(arguments, ", "))
+		r.Fail(&yaml.Node{Line: u.line}, "%s has no argument %s: it has %s", tool, u.argument, strings.Join(arguments, ", "))
 	}
 }
 
 func (r *reader) ceiling(tool string, n *yaml.Node) {
 	var c rar.Detail
 	var scopes []string
-	before := len(r.errs)
+	before := len(r.Errs)
 	r.members(n, "a ceiling", map[string]func(*yaml.Node){
 		"scopes": func(n *yaml.Node) {
 			if scopes = []string{}; n.Kind != yaml.SequenceNode || n.Anchor != "" || len(n.Content) > 0 { // none is a login
@@ -122,12 +95,12 @@ func (r *reader) ceiling(tool string, n *yaml.Node) {
 		"locations": r.intoList(&c.Locations), "datatypes": r.intoList(&c.DataTypes), "privileges": r.intoList(&c.Privileges),
 	})
 	if c.IsScopes() || scopes != nil && (c.Type != "" || c.Actions != nil) {
-		r.fail(n, "a ceiling of scopes is scopes: [...], and nothing beside it")
+		r.Fail(n, "a ceiling of scopes is scopes: [...], and nothing beside it")
 	}
 	if scopes != nil {
 		c.Type, c.Actions = rar.ScopeType, rar.Scopes(scopes...).Actions
 	}
-	if len(r.errs) == before {
+	if len(r.Errs) == before {
 		r.check(n, tool, c)
 	}
 	r.policy.tools[tool] = append(r.policy.tools[tool], c)
@@ -142,13 +115,13 @@ func (r *reader) ceiling(tool string, n *yaml.Node) {
 func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 	switch {
 	case d.Type == "":
-		r.fail(n, "a ceiling has no type")
+		r.Fail(n, "a ceiling has no type")
 	case len(d.Actions) == 0 && !d.IsScopes():
-		r.fail(n, "a ceiling of type %s has no actions", d.Type)
+		r.Fail(n, "a ceiling of type %s has no actions", d.Type)
 	}
 	for _, text := range append(append([]string{d.Type}, d.Actions...), append(d.DataTypes, d.Privileges...)...) {
 		if strings.ContainsAny(text, "{}") {
-			r.fail(n, "%q: braces stand in the identifier and the locations alone", text)
+			r.Fail(n, "%q: braces stand in the identifier and the locations alone", text)
 		}
 	}
 	for i, text := range append([]string{d.Identifier}, d.Locations...) {
@@ -159,21 +132,21 @@ func (r *reader) check(n *yaml.Node, tool string, d rar.Detail) {
 		}
 		rest := placeholder.ReplaceAllString(text, "x")
 		if strings.ContainsAny(rest, "{}") {
-			r.fail(n, "%q: a brace that is no placeholder such as {document_id}", text)
+			r.Fail(n, "%q: a brace that is no placeholder such as {document_id}", text)
 			continue
 		}
 		if strings.Contains(strings.TrimPrefix(text, api), api) || i == 0 && strings.Contains(text, api) {
-			r.fail(n, "%q: {api} stands at the beginning of a location", text)
+			r.Fail(n, "%q: {api} stands at the beginning of a location", text)
 		}
 		if i == 0 || strings.HasPrefix(text, api) {
 			continue
 		}
 		if u, err := url.Parse(text); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(u.Host, "{}") || placeholder.MatchString(text[:len(u.Scheme)+3]) {
-			r.fail(n, "%q is no location: begin with {api}, or with https:// and a host", text)
+			r.Fail(n, "%q is no location: begin with {api}, or with https:// and a host", text)
 		}
 	}
 	if _, err := d.Check(); err != nil {
-		r.fail(n, "%s", strings.TrimPrefix(err.Error(), "rar: "))
+		r.Fail(n, "%s", strings.TrimPrefix(err.Error(), "rar: "))
 	}
 }
 
@@ -192,7 +165,7 @@ func (r *reader) intoList(at *[]string) func(*yaml.Node) {
 
 func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
 	if n.Kind != yaml.SequenceNode || n.Anchor != "" || len(n.Content) == 0 {
-		r.fail(n, "%s is not a list with something in it", what)
+		r.Fail(n, "%s is not a list with something in it", what)
 		return nil
 	}
 	return n.Content
@@ -200,7 +173,7 @@ func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
 
 func (r *reader) text(n *yaml.Node) string {
 	if n.Kind != yaml.ScalarNode || n.Anchor != "" || n.Tag != "!!str" || n.Value == "" {
-		r.fail(n, "%q is no text: put it in quotes", n.Value)
+		r.Fail(n, "%q is no text: put it in quotes", n.Value)
 	}
 	return n.Value
 }

@@ -32,7 +32,7 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 		},
 		"targets": func(n *yaml.Node) {
 			targets := map[string]Target{}
-			r.pairs(n, "targets of "+tool, func(key, value *yaml.Node) {
+			r.Pairs(n, "targets of "+tool, func(key, value *yaml.Node) {
 				r.use(tool, use{key.Value, key.Line})
 				targets[key.Value] = r.target(value)
 			})
@@ -45,7 +45,7 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 				"made": func(n *yaml.Node) { of.Made = r.oneOf(n, "false", "true") == 1 },
 			})
 			if of.Type == "" || of.ID == "" {
-				r.fail(n, "records have a type and an id, and mostly a name")
+				r.Fail(n, "records have a type and an id, and mostly a name")
 			}
 			set(func(a *Aim) { a.Records = of })
 		},
@@ -56,7 +56,7 @@ func (r *reader) aim(tool string) map[string]func(*yaml.Node) {
 func (r *reader) count(n *yaml.Node, wrong string) int {
 	most, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.Anchor != "" || err != nil || most <= 0 {
-		r.fail(n, "%s", wrong)
+		r.Fail(n, "%s", wrong)
 	}
 	return most
 }
@@ -70,7 +70,7 @@ func (r *reader) target(n *yaml.Node) Target {
 		},
 	})
 	if t.Type == "" {
-		r.fail(n, "a target has no type")
+		r.Fail(n, "a target has no type")
 	}
 	return t
 }
@@ -79,7 +79,7 @@ func (r *reader) target(n *yaml.Node) Target {
 func (r *reader) oneOf(n *yaml.Node, known ...string) int {
 	i := slices.Index(known, n.Value)
 	if n.Kind != yaml.ScalarNode || n.Anchor != "" || i < 0 {
-		r.fail(n, "%q is none of %s", n.Value, strings.Join(known, ", "))
+		r.Fail(n, "%q is none of %s", n.Value, strings.Join(known, ", "))
 		return 0
 	}
 	return i

@@ -31,11 +31,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jitagent/jitagent/internal/yamlfile"
 	"github.com/jitagent/jitagent/rar"
 )
-
-// MaxBytes bounds a file.
-const MaxBytes = 256 << 10
 
 // api is the placeholder of the API's base URL.
 const api = "{api}"
@@ -70,7 +68,7 @@ func (p *Policy) Check(prefix string, tools map[string][]string) error {
 	if p == nil {
 		return nil
 	}
-	r := reader{file: "policy", policy: &Policy{}, known: tools}
+	r := reader{Reader: yamlfile.Reader{File: "policy"}, policy: &Policy{}, known: tools}
 	for _, tool := range slices.Sorted(maps.Keys(p.later)) {
 		if strings.HasPrefix(tool, prefix) && tool != prefix {
 			for _, u := range p.later[tool] {
@@ -78,7 +76,7 @@ func (p *Policy) Check(prefix string, tools map[string][]string) error {
 			}
 		}
 	}
-	return errors.Join(r.errs...)
+	return errors.Join(r.Errs...)
 }
 
 // Aims reports whether the file says what calls of a tool do and are aimed at.

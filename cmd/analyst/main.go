@@ -22,6 +22,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/approvals"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/audit"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	configcmd "github.com/jitagent/jitagent/cmd/analyst/internal/config"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/dev"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/doctor"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/kill"
@@ -97,9 +98,10 @@ and offline model on loopback.`,
 	root.AddCommand(
 		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), dev.Command(p),
 		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), kill.Command(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
-		newtool.Command(p), catalog(p), manual(p),
+		configcmd.Command(p, toolkit), newtool.Command(p), catalog(p), manual(p),
 	)
 	p.Database.AddFlags(root)
+	p.AddConfig(root)
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -34,11 +34,12 @@ var allowed = map[string][]string{
 	"internal/logtest":    {},
 	"internal/plain":      {},
 	"internal/serve":      {},
+	"internal/yamlfile":   {},
 	"internal/pgtest":     {},
 	"docs":                {},
 	"api":                 {},
 	"rar":                 {"internal/strictjson"},
-	"policy":              {"internal/lazy", "rar"},
+	"policy":              {"internal/lazy", "internal/yamlfile", "rar"},
 
 	// Proofs of a key.
 	"dpop": {"secret", "internal/peer", "internal/strictjson"},
@@ -120,9 +121,10 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/serve", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
+		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
 		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
 	},
+	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
@@ -151,7 +153,7 @@ var allowed = map[string][]string{
 	},
 	"cmd/analyst/internal/newtool": {"internal/lazy", "cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
-		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
+		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/config", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
 		"cmd/analyst/internal/kill", "cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
 		"models", "tools",
 	},
@@ -160,7 +162,7 @@ var allowed = map[string][]string{
 // withoutADK lists what must build without the agent framework and the model
 // libraries, at any distance: others use it for programs that have no agent.
 var withoutADK = []string{
-	"policy",
+	"policy", "internal/yamlfile",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
 	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",

@@ -40,6 +40,8 @@ type Program struct {
 
 	Telemetry *telemetry.Telemetry // from Observe on; nil has nothing recorded
 	Database  Database             // the flags of it
+
+	config string // the file that --config names
 }
 
 // An ExitError ends the command with a code. Err may be nil when all is said.

@@ -48,6 +48,7 @@ func (d *Database) AddFlags(root *cobra.Command) {
 	for _, name := range []string{"database-file", "vault-key"} {
 		_ = root.RegisterFlagCompletionFunc(name, Files)
 	}
+	Configurable(f)
 }
 
 // database returns what flags and environment say; nil when no database is named.

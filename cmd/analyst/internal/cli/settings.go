@@ -88,6 +88,7 @@ func (t *Target) AddFlags(cmd *cobra.Command) {
 	Complete(cmd, "model-option", t.settings)
 	Complete(cmd, "documents", Dirs)
 	Complete(cmd, "reports", Dirs)
+	Configurable(cmd.Flags())
 }
 
 // AddServerFlags adds those of the servers. The others, which say what a run works

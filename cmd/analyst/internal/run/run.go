@@ -126,6 +126,7 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	cli.Complete(cmd, "prices", cli.Files)
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
+	cli.Configurable(flags)
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
 	flags.BoolVar(&o.quiet, "quiet", false, "print the answer only")
 	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")

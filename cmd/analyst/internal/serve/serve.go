@@ -96,6 +96,7 @@ then has --drain, and what it was granted is given back.`,
 	for _, name := range []string{"token-file", "cert", "key"} {
 		cli.Complete(cmd, name, cli.Files)
 	}
+	cli.Configurable(flags)
 	return cmd
 }
 

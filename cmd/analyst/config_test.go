@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+)
+
+func configFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "analyst.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestConfigurationFile has flags before the environment before the file.
+func TestConfigurationFile(t *testing.T) {
+	w := newWorld(t, nil)
+	w.env[cli.EnvConfig] = configFile(t, "model: nobody/x\nttl: 2m\ndrain: 10s # which run has not\n")
+	w.env[cli.EnvModel] = "offline"
+	if got := w.run("run", "Summarize doc_9982"); got.code != 0 || !strings.Contains(got.stderr, "for 2m0s") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+	if got := w.run("run", "--ttl", "1m", "Summarize doc_9982"); got.code != 0 || !strings.Contains(got.stderr, "for 1m0s") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+	w.env[cli.EnvModel] = ""
+	if got := w.run("run", "Summarize doc_9982"); got.code != cli.ExitUsage || !strings.Contains(got.stderr, `unknown model "nobody/x"`) {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+}
+
+// TestMistakesInAConfigurationFile has all of them said at once, with their lines.
+func TestMistakesInAConfigurationFile(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		says []string
+	}{
+		{"modle: offline\nttl: soon\nclient-secret: hunter2\nmcp: {a: b}\njson: true\nttl: 1m\nreports: [a, b]", []string{
+			"line 1: there is no setting modle: did you mean model?", `line 2: ttl: time: invalid duration "soon"`,
+			"line 3: there is no setting client-secret: did you mean client-secret-file?", "line 4: mcp is a value, or a list of values",
+			"line 5: there is no setting json", "line 6: the file has ttl twice", "line 7: reports is one value",
+		}},
+		{"model: nobody/x\ndocuments: /nowhere", []string{`line 1: unknown model "nobody/x"`, "line 2: --documents: open /nowhere"}},
+		{"max-runs: many", []string{"line 1: max-runs: "}},
+		{"tenant: a\ndatabase: [a, b]", []string{"line 2: database is one value"}}, {"", []string{"it is empty"}}, {"- a", []string{"line 1: the file is not names with values"}},
+	} {
+		w := newWorld(t, nil)
+		for _, name := range []string{cli.EnvURL, cli.EnvOrg, cli.EnvClientID, cli.EnvSecret, cli.EnvAPI} {
+			delete(w.env, name)
+		}
+		file := configFile(t, tt.text)
+		text, asJSON := w.run("config", "check", file), w.run("config", "check", "--json", file)
+		if text.code != cli.ExitUsage || asJSON.code != cli.ExitUsage || strings.Contains(text.stderr+asJSON.stdout, "hunter2") {
+			t.Errorf("%q: exit %d and %d: %s", tt.text, text.code, asJSON.code, text.stderr)
+		}
+		for _, says := range tt.says {
+			if !strings.Contains(text.stderr, says) {
+				t.Errorf("%q: no %q in %s", tt.text, says, text.stderr)
+			}
+			if line, _, ok := strings.Cut(strings.TrimPrefix(says, "line "), ":"); ok && !strings.Contains(asJSON.stdout, `"line": `+line) {
+				t.Errorf("%q: no line %s in %s", tt.text, line, asJSON.stdout)
+			}
+		}
+	}
+	w := newWorld(t, nil)
+	if got := w.run("--config", configFile(t, "ttl: 1m\n"), "config", "check"); got.code != 0 || !strings.Contains(got.stdout, "nothing is wrong") {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
+}
