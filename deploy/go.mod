@@ -4,6 +4,7 @@ go 1.26.5
 
 require (
 	github.com/google/go-containerregistry v0.22.1
+	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 )
 
