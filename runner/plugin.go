@@ -47,6 +47,8 @@ type PluginConfig struct {
 	// cannot bound: for the latter see [Conversations]. A model that is being asked is not stopped by Wall: the task ends, and
 	// the model is not asked again.
 	Limits Limits
+	// Budget bounds what the models of one invocation use.
+	Budget Budget
 	// Suspensions has an invocation end when a call waits for a person, as that of [Config]
 	// does: what ADK yields last is an event of which [WaitingIn] tells, and which is not
 	// stored. [Runner.GoOn] of a Runner with the same Sessions, Suspensions and Runs, and
@@ -92,7 +94,7 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	}
 	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, cfg: Config{
 		Engine: cfg.Engine, Sessions: Conversations(cfg.Sessions, cfg.Limits.History), Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
-		Suspensions: cfg.Suspensions, ManyUsers: true,
+		Suspensions: cfg.Suspensions, ManyUsers: true, Budget: cfg.Budget,
 	}}}
 	of := func(ctx adk.Context) *invocation {
 		return p.of(conversation{ctx.AppName(), ctx.UserID(), ctx.SessionID()}, ctx.InvocationID())

@@ -440,3 +440,14 @@ func TestPluginMendsTheConversation(t *testing.T) {
 		t.Errorf("the model is told %v", script.seen[1].Contents[1].Parts[0])
 	}
 }
+
+// A budget holds for whatever a model is asked under the plugin.
+func TestPluginHoldsABudget(t *testing.T) {
+	a := (&app{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{fetches(t)}, config: func(cfg *runner.PluginConfig) {
+		cfg.Budget = runner.Budget{Tokens: 10}
+	}}).start(t)
+	if _, err := a.say(t.Context(), "ada", "go"); err == nil || !strings.Contains(err.Error(), "no budget holds") {
+		t.Errorf("a model that does not say what it uses: %v", err)
+	}
+	a.balanced(t, 1)
+}

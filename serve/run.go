@@ -248,6 +248,7 @@ func worded(err error) error {
 		{runner.ErrLost, http.StatusConflict},
 		{jit.ErrClaimed, http.StatusConflict},
 		{jit.ErrPending, http.StatusConflict},
+		{runner.ErrBudget, http.StatusUnprocessableEntity},
 		{runner.ErrModelCalls, http.StatusUnprocessableEntity},
 		{runner.ErrWall, http.StatusUnprocessableEntity},
 		{runner.ErrRepeats, http.StatusUnprocessableEntity},

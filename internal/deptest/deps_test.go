@@ -121,7 +121,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "secret",
+		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "runner", "secret",
 		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},

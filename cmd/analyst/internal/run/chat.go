@@ -230,7 +230,7 @@ func (c *conversation) change(ctx context.Context, name string) (err error) {
 	if s.Data, err = models.Destination(name, models.Options{Getenv: c.p.Getenv}); err != nil {
 		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}
-	if err := c.known(s); err != nil {
+	if err := c.prices.Check(s); err != nil {
 		return err
 	}
 	llm, err := openModel(ctx, c.p, s, c.log)

@@ -33,7 +33,6 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/notice"
-	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
@@ -62,8 +61,7 @@ type options struct {
 	wait, ttl, timeout time.Duration
 	onBehalfOf         string
 	stream, ephemeral  bool
-	prices             string // the file of them
-	priced             map[string]policy.Price
+	prices             cli.Prices
 	notify             cli.Notify
 	told               *notice.Notifier
 	reviewer           string // the file of a token
@@ -122,8 +120,7 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	flags.Lookup("wait").DefValue = ""
 	flags.DurationVar(&o.ttl, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the run may take, with the time that a person takes to decide")
-	flags.StringVar(&o.prices, "prices", "", "`FILE` of what models cost, for a policy that bounds money ("+cli.EnvPrices+"; see docs/ceilings.md)")
-	cli.Complete(cmd, "prices", cli.Files)
+	o.prices.AddFlags(cmd)
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
 	cli.Configurable(flags)
@@ -171,7 +168,7 @@ func (o *options) check(p *cli.Program) (cli.Settings, error) {
 	default:
 		s, err := o.Resolve(p.Getenv, o.toolkit)
 		if err == nil {
-			err = o.readPrices(p, s)
+			err = o.prices.Read(p, s)
 		}
 		return s, err
 	}
@@ -417,7 +414,7 @@ func (o options) assemble(s cli.Settings, engine *jit.Engine, servers *mcp.Set, 
 	}
 	cfg := runner.Config{
 		App: cli.App, Agent: a, Engine: engine, Stream: o.stream, Logger: logger, Limits: runner.Limits{Wall: o.timeout},
-		Names: agent.Named, Budget: o.budget(s, llm),
+		Names: agent.Named, Budget: o.prices.Budget(s, llm),
 	}
 	if o.unattended != deny { // which is the engine's, and what a call that nobody named is without
 		cfg.Unattended = runner.Unattended(o.unattended)

@@ -43,6 +43,7 @@ type Options struct {
 	DecideAt  *url.URL      // below which they do
 	Limits    runner.Limits // of each run
 
+	Prices      cli.Prices
 	Checkpoints cli.Checkpoints
 	Seen        cli.Seen // see [cli.Program.Observe], which whoever opens the service has called
 }
@@ -50,6 +51,7 @@ type Options struct {
 // AddFlags adds the flags of what a service is made of to a command.
 func (o *Options) AddFlags(cmd *cobra.Command) {
 	o.Target.AddFlags(cmd)
+	o.Prices.AddFlags(cmd)
 	o.Checkpoints.AddFlags(cmd)
 	o.Seen.AddFlags(cmd, true)
 }
@@ -84,6 +86,9 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if err := o.Prices.Read(p, s.Settings); err != nil {
+		return nil, err
+	}
 	llm, err := models.Open(ctx, s.Settings.Model, models.Options{Getenv: p.Getenv, Settings: s.Settings.ModelSettings, Logger: logger})
 	if err != nil {
 		return nil, cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
@@ -160,9 +165,10 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 	}
 	s.Agents = adk.NewSingleLoader(root)
 	s.Tools, s.Runs = kit, runner.LocalRuns()
+	budget := o.Prices.Budget(s.Settings, llm)
 	sessions, suspensions := failpoints.Sessions(s.Sessions), failpoints.Suspensions(s.Sessions)
 	if s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, Limits: o.Limits, Logger: logger,
+		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, Limits: o.Limits, Budget: budget, Logger: logger,
 		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
 			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(onBehalf(ctx))}, nil
 		},
@@ -170,7 +176,7 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.Runner, err = runner.New(runner.Config{
-		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, ManyUsers: true, Limits: o.Limits, Logger: logger,
+		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, ManyUsers: true, Limits: o.Limits, Budget: budget, Logger: logger,
 	})
 	return s, err
 }
