@@ -131,7 +131,7 @@ func (a *app) decide(id string, approve bool) {
 func (*app) Name() string { return "model" }
 
 // GenerateContent implements [model.LLM]: it reads the document that it is told to, and
-// says its answer to anything else.
+// says its answer to anything else; to "hold", when nobody waits for it any more.
 func (a *app) GenerateContent(ctx context.Context, req *model.LLMRequest, _ bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		last := req.Contents[len(req.Contents)-1].Parts[0]
@@ -142,6 +142,9 @@ func (a *app) GenerateContent(ctx context.Context, req *model.LLMRequest, _ bool
 			}
 			yield(&model.LLMResponse{Content: genai.NewContentFromParts(calls, genai.RoleModel), TurnComplete: true}, nil)
 			return
+		}
+		if last.Text == "hold" {
+			<-ctx.Done()
 		}
 		yield(&model.LLMResponse{Content: genai.NewContentFromText(a.answers(ctx), genai.RoleModel), TurnComplete: true}, nil)
 	}
