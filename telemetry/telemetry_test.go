@@ -216,7 +216,7 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 	req.Header.Set("traceparent", "00-"+id+"-00f067aa0ba902b7-01")
 	req.Header.Set("tracestate", "vendor=canary")
 	req.Header.Set("baggage", "who=canary")
-	if _, err := http.DefaultClient.Do(req); err != nil { //nolint:bodyclose // it is empty
+	if _, err := server.Client().Do(req); err != nil { //nolint:bodyclose // it is empty
 		t.Fatal(err)
 	}
 	metrics := httptest.NewRecorder()

@@ -44,7 +44,6 @@ func TestTable(t *testing.T) {
 	all := report{Machine: thisMachine()}
 	for _, m := range []measure{
 		coveredCall(),
-		coveredCallTraced(),
 		proofMade(),
 		firstEscalation(),
 		nextDocument(),
@@ -63,6 +62,7 @@ func TestTable(t *testing.T) {
 		programStart(),
 		journalEntry(),
 		coveredCallRecorded(),
+		coveredCallTraced(),
 		effectRecorded(),
 		tasksRecovered(),
 		explainInLarge(),
