@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // cookieName is that of the cookie that a browser keeps a token in.
@@ -106,7 +107,8 @@ func (s *server) authenticated(h http.Handler) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, s.Limits.Body)
-		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), userKey{}, user)))
+		ctx := approval.WithApprover(context.WithValue(r.Context(), userKey{}, user), approval.Approver(user))
+		h.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
 

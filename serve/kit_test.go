@@ -182,7 +182,7 @@ func (a *app) handler(t *testing.T) http.Handler {
 	users := must(serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers"))))
 	cfg := serve.Config{
 		Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users, Resume: map[string]*runner.Runner{name: again}, Journal: journal,
-		Decider: a, Approvers: []string{"reviewers"},
+		Decider: a, Rights: approval.Rights{Allow: []approval.Group{{Name: "reviewers"}}},
 	}
 	if a.config != nil {
 		a.config(&cfg)

@@ -61,7 +61,7 @@ func (i *issued) Authenticate(ctx context.Context, token secret.String) (Princip
 	sum := sha256.Sum256([]byte(i.URL + "\x00" + t.Subject))
 	user := Principal{
 		ID:     strings.ToLower(base32.StdEncoding.EncodeToString(sum[:20])),
-		Groups: t.Claims.Texts(i.Groups),
+		Issuer: i.URL, Groups: t.Claims.Texts(i.Groups),
 	}
 	if t.Claims.Flag("email_verified") {
 		user.Email = t.Claims.Text("email")

@@ -5,9 +5,12 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"google.golang.org/adk/v2/session"
 
@@ -44,7 +47,23 @@ func (s *server) pages(mux *http.ServeMux) {
 // decides reports whether the user of a context may decide.
 func (s *server) decides(ctx context.Context) bool {
 	user, _ := User(ctx)
-	return s.Decider != nil && slices.ContainsFunc(user.Groups, func(g string) bool { return slices.Contains(s.Approvers, g) })
+	return s.Decider != nil && s.Rights.May(approval.Approver(user))
+}
+
+// asker returns the user whose session a request is for, "" for one of another program.
+func (s *server) asker(ctx context.Context, r approval.Request) (string, error) {
+	if s.Journal == nil {
+		return "", errors.New("there is no journal that says who asks")
+	}
+	t, err := s.Journal.Task(ctx, r.TaskID)
+	if errors.Is(err, journal.ErrNotFound) {
+		return "", nil
+	}
+	parts := strings.Split(t.Session, "/") // see [runner.SessionName]
+	if err != nil || len(parts) != 3 {
+		return "", err
+	}
+	return url.PathUnescape(parts[1])
 }
 
 func (s *server) home(w http.ResponseWriter, r *http.Request) error {

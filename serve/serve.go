@@ -56,9 +56,10 @@ type Config struct {
 	Resume map[string]*runner.Runner
 	// Journal tells a user what happened in their sessions. nil tells nothing.
 	Journal journal.Store
-	// Decider decides requests, for users of the groups Approvers. nil: elsewhere.
-	Decider   approval.Decider
-	Approvers []string
+	// Decider decides requests, for users who have the Rights. nil: elsewhere. Who asks for
+	// something is read from Journal, besides what the request says.
+	Decider approval.Decider
+	Rights  approval.Rights
 
 	// Users says who may come in. Required.
 	Users Authenticator
@@ -121,6 +122,11 @@ func New(cfg Config) (http.Handler, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.URL = cmp.Or(cfg.URL, &url.URL{Scheme: "http", Host: "localhost"})
 	s := &server{Config: cfg, runners: map[string]*adkrunner.Runner{}}
+	if s.Decider != nil { // for whatever is mounted, too
+		rights := s.Rights
+		rights.Asker = s.asker
+		s.Decider = rights.Guard(s.Decider)
+	}
 	for _, app := range cfg.Agents.ListAgents() {
 		root, err := cfg.Agents.LoadAgent(app)
 		if err != nil {

@@ -26,6 +26,8 @@ type Principal struct {
 	// Email is an address that is known to be the user's, on whose behalf tasks act; ""
 	// where none is.
 	Email string
+	// Issuer is who vouches for the user; "" for a list of tokens.
+	Issuer string
 	// Groups are those the user belongs to, as the authenticator has them.
 	Groups []string
 }

@@ -133,7 +133,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/service": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/journal"},
+	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},

@@ -340,6 +340,10 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case done > 0:
 		p.show(w, http.StatusOK, v)
+	case errors.Is(err, ErrOneMore):
+		p.show(w, http.StatusAccepted, view{Said: "One of several: " + ErrOneMore.Error() + "."})
+	case errors.Is(err, ErrOwn), errors.Is(err, ErrMayNot):
+		p.show(w, http.StatusForbidden, view{Problem: "Nothing was decided: " + err.Error() + "."})
 	case errors.Is(err, ErrDecided):
 		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
 	case errors.Is(err, ErrOtherRequest):

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/serve/a2a"
+	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -40,6 +42,7 @@ type options struct {
 	proxies                []string
 	origins                []string
 	approvers              []string // groups
+	rights                 approval.Rights
 	timeout, drain, notice time.Duration
 	debug                  bool
 	limits                 serve.Limits
@@ -81,7 +84,9 @@ then has --drain, and what it was granted is given back.`,
 	flags.StringVar(&o.key, "key", "", "private `FILE` with the key of --cert")
 	flags.StringArrayVar(&o.proxies, "trusted-proxy", nil, "`CIDR` of a proxy that speaks TLS to clients, and which alone is answered; may be given again")
 	flags.StringArrayVar(&o.origins, "origin", nil, "`ORIGIN` of another site whose pages may use the API, such as https://app.example.com; may be given again")
-	flags.StringArrayVar(&o.approvers, "approvers", []string{"approvers"}, "`GROUP` of users who decide what waits, at /approvals; may be given again")
+	flags.StringArrayVar(&o.approvers, "approvers", []string{"approvers"}, "`GROUP` of users who decide what waits, at /approvals, or ISSUER GROUP; may be given again")
+	flags.IntVar(&o.rights.Quorum, "quorum", 1, "how `MANY` of them must approve the same, 1 or 2")
+	flags.BoolVar(&o.rights.Own, "approve-own", false, "let users approve what is asked on their own behalf")
 	cli.AddReviewer(cmd, &o.Reviewer)
 	flags.DurationVar(&o.Wait, "wait", 0, "how `LONG` a call waits for a person before the answer ends")
 	flags.DurationVar(&o.TTL, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
@@ -136,6 +141,16 @@ func (o *options) open() (l net.Listener, base *url.URL, err error) {
 
 // who returns who may come in.
 func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users serve.Authenticator, err error) {
+	if o.rights.Quorum < 1 || o.rights.Quorum > 2 {
+		return nil, cli.Usagef("--quorum is 1 or 2")
+	}
+	for _, text := range o.approvers {
+		issuer, group, both := strings.Cut(text, " ")
+		if !both {
+			issuer, group = "", text
+		}
+		o.rights.Allow = append(o.rights.Allow, approval.Group{Issuer: issuer, Name: group})
+	}
 	switch {
 	case o.users != "":
 		users, err = serve.TokenFile(o.users)
@@ -144,7 +159,12 @@ func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users
 	default:
 		token := secret.New(rand.Text())
 		p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
-		return serve.Token(token, serve.Principal{ID: cli.User, Groups: o.approvers}), nil
+		user := serve.Principal{ID: cli.User}
+		for i, g := range o.rights.Allow {
+			user.Groups, o.rights.Allow[i].Issuer = append(user.Groups, g.Name), ""
+		}
+		o.rights.Own, o.rights.Quorum = true, 1 // there is nobody else
+		return serve.Token(token, user), nil
 	}
 	if err != nil {
 		return nil, cli.Usagef("%s", cli.Say(err))
@@ -259,7 +279,7 @@ func (o *options) serve(server *http.Server, l net.Listener) error {
 func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Authenticator, base *url.URL, tasks *a2a.Handler, logger *slog.Logger, ready func() error) (http.Handler, error) {
 	o.limits.Wall = o.timeout + time.Minute
 	cfg := serve.Config{
-		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Approvers: o.approvers,
+		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Rights: o.rights,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
 		Users:  users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
 	}
