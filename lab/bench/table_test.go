@@ -78,6 +78,7 @@ func TestTable(t *testing.T) {
 		}
 	}
 	all.write(os.Stdout)
+	t.Run("rooms", func(t *testing.T) { writeRooms(t, os.Stdout, wanted) })
 	if *asJSON != "" {
 		text, err := json.MarshalIndent(all, "", "  ")
 		if err == nil {
