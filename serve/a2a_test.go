@@ -35,6 +35,7 @@ func (a *app) startA2A(t *testing.T) *app {
 		h := must(a2a.New(a2a.Config{Agent: agent, Tools: a.tools, Version: "1", URL: must(url.Parse(a.url)), Suspensions: kept, Runs: a.runs}))
 		t.Cleanup(func() { h.Close(context.Background()) })
 		cfg.Mount, cfg.Open = h.Mount, h.Open()
+		a.served = *cfg
 	}
 	server.Config.Handler = a.handler(t)
 	server.Start()
@@ -402,5 +403,38 @@ func TestA2ACard(t *testing.T) {
 	}
 	if got := a.do(t, "ada", http.MethodPost, "/a2a", json.RawMessage(`{}`), "A2A-Extensions", hitl); got.header.Get("A2A-Extensions") != hitl {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Another process knows the tasks of one that is gone, and goes on with what waits.
+func TestA2ATasksOutliveTheProcess(t *testing.T) {
+	a := new(app).startA2A(t)
+	ada := a.client(t, "ada")
+	done, waits := a.send(t, ada, said("hi")), a.send(t, ada, said("read doc_1"))
+	cfg := a.served
+	kept, _ := cfg.Sessions.(*states.Store)
+	h := must(a2a.New(a2a.Config{Agent: must(cfg.Agents.LoadAgent(name)), URL: must(url.Parse(a.url)), Suspensions: kept, Runs: a.runs}))
+	cfg.Mount, cfg.Open = h.Mount, h.Open()
+	again := httptest.NewServer(must(serve.New(cfg)))
+	t.Cleanup(again.Close)
+	ada = must(a2aclient.NewFromEndpoints(t.Context(), []*wire.AgentInterface{wire.NewAgentInterface(again.URL+a2a.Path, wire.TransportProtocolJSONRPC)},
+		a2aclient.WithJSONRPCTransport(&http.Client{Transport: as("ada")})))
+	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: done.ID})); got.Status.State != wire.TaskStateCompleted || answerOf(got) != "done" {
+		t.Errorf("%+v", got)
+	}
+	a.decide("jit_1", true)
+	if got := a.send(t, ada, said("go on", to(waits.ID))); got.Status.State != wire.TaskStateCompleted || got.ContextID != waits.ContextID {
+		t.Errorf("%+v", got)
+	}
+	// What is under way when the server ends is stopped, and says so.
+	held := a.send(t, ada, said("hold", func(r *wire.SendMessageRequest) { r.Config = &wire.SendMessageConfig{ReturnImmediately: true} }))
+	now, end := context.WithCancel(t.Context())
+	end()
+	h.Close(now)
+	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: held.ID})); got.Status.State != wire.TaskStateFailed || got.Status.Message == nil {
+		t.Errorf("%+v", got.Status)
+	}
+	if _, err := ada.SendMessage(t.Context(), said("hi")); !errors.Is(err, wire.ErrServerError) {
+		t.Errorf("a message to a server that ends: %v", err)
 	}
 }

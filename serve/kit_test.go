@@ -47,6 +47,7 @@ type app struct {
 	url       string
 	runs      runner.Runs
 	tools     []tool.Tool
+	served    serve.Config
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // of requests by their ids; a person decides about all

@@ -71,14 +71,14 @@ func (r rpc) CancelTask(ctx context.Context, req *a2a.CancelTaskRequest) (*a2a.T
 // SendMessage implements [a2asrv.RequestHandler].
 func (r rpc) SendMessage(ctx context.Context, req *a2a.SendMessageRequest) (a2a.SendMessageResult, error) {
 	return called(ctx, r.h, func() (a2a.SendMessageResult, error) {
-		at, l, err := r.h.send(ctx, req)
+		l, err := r.h.send(ctx, req)
 		if err != nil {
 			return nil, err
 		}
 		rest := func(state a2a.TaskState) bool {
 			return req.Config != nil && req.Config.ReturnImmediately || resting(state) || state == a2a.TaskStateAuthRequired
 		}
-		for _, err := range r.h.follow(ctx, at, l.id, l, rest) {
+		for _, err := range r.h.follow(ctx, l.id, l, rest) {
 			if err != nil {
 				return nil, err
 			}
@@ -98,12 +98,12 @@ func (r rpc) SendMessage(ctx context.Context, req *a2a.SendMessageRequest) (a2a.
 // SendStreamingMessage implements [a2asrv.RequestHandler].
 func (r rpc) SendStreamingMessage(ctx context.Context, req *a2a.SendMessageRequest) iter.Seq2[a2a.Event, error] {
 	return r.told(ctx, func(yield func(a2a.Event, error) bool) {
-		at, l, err := r.h.send(ctx, req)
+		l, err := r.h.send(ctx, req)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		r.h.follow(ctx, at, l.id, l, resting)(yield)
+		r.h.follow(ctx, l.id, l, resting)(yield)
 	})
 }
 
@@ -119,7 +119,7 @@ func (r rpc) SubscribeToTask(ctx context.Context, req *a2a.SubscribeToTaskReques
 			return
 		}
 		_, l := r.h.at(at)
-		r.h.follow(ctx, at, t.ID, l, a2a.TaskState.Terminal)(yield)
+		r.h.follow(ctx, t.ID, l, a2a.TaskState.Terminal)(yield)
 	})
 }
 

@@ -53,52 +53,51 @@ func (h *Handler) tell(l *live) {
 }
 
 // send takes a message, and returns the task that is under way about it.
-func (h *Handler) send(ctx context.Context, req *a2a.SendMessageRequest) (at place, l *live, err error) {
+func (h *Handler) send(ctx context.Context, req *a2a.SendMessageRequest) (*live, error) {
 	m := req.Message
 	if m == nil || m.Role != a2a.MessageRoleUser || m.ID == "" || len(m.ID) > 256 {
-		return at, nil, invalid("a message is the user's, and has an id of up to 256 bytes")
+		return nil, invalid("a message is the user's, and has an id of up to 256 bytes")
 	}
 	if req.Config != nil && req.Config.PushConfig != nil {
-		return at, nil, a2a.NewError(a2a.ErrPushNotificationNotSupported, "nothing is pushed: subscribe to the task")
+		return nil, a2a.NewError(a2a.ErrPushNotificationNotSupported, "nothing is pushed: subscribe to the task")
 	}
 	decisions, err := decisionsIn(m)
 	if err != nil {
-		return at, nil, err
+		return nil, err
 	}
 	content, err := contentOf(m.Parts)
 	if err != nil {
-		return at, nil, err
+		return nil, err
 	}
-	id := m.TaskID
+	id, at := m.TaskID, place{}
 	if id != "" {
 		var t *task
 		if t, at, err = h.find(ctx, id); err != nil {
-			return at, nil, err
+			return nil, err
 		}
 		switch {
 		case m.ContextID != "" && m.ContextID != t.ContextID:
-			return at, nil, invalid("the task is of another context")
+			return nil, invalid("the task is of another context")
 		case t.Status.State.Terminal():
-			return at, nil, a2a.NewError(a2a.ErrUnsupportedOperation, "the task has ended: send the message without its id")
+			return nil, a2a.NewError(a2a.ErrUnsupportedOperation, "the task has ended: send the message without its id")
 		case t.waits == nil:
-			return at, nil, busy("the task is being worked on: send the message again when it waits")
+			return nil, busy("the task is being worked on: send the message again when it waits")
 		case decisions != nil:
 			if err := h.decide(ctx, t, decisions); err != nil {
-				return at, nil, err
+				return nil, err
 			}
 			content = nil // they are what was said
 		}
 	} else {
 		if decisions != nil {
-			return at, nil, invalid("a decision is about a task, and comes with its id")
+			return nil, invalid("a decision is about a task, and comes with its id")
 		}
 		if at, err = h.context(ctx, m.ContextID); err != nil {
-			return at, nil, err
+			return nil, err
 		}
 		id = a2a.TaskID(at.session + "." + rand.Text())
 	}
-	l, err = h.begin(ctx, at, id, content, m.ID)
-	return at, l, err
+	return h.begin(ctx, at, id, content, m.ID)
 }
 
 // contentOf returns what a message says.
@@ -272,7 +271,7 @@ const lookAgain = time.Second
 
 // follow yields a task as it is, and what becomes of it, until its state is one that over
 // is true of, or ctx ends. l is what is under way, if that is known.
-func (h *Handler) follow(ctx context.Context, at place, id a2a.TaskID, l *live, over func(a2a.TaskState) bool) iter.Seq2[a2a.Event, error] {
+func (h *Handler) follow(ctx context.Context, id a2a.TaskID, l *live, over func(a2a.TaskState) bool) iter.Seq2[a2a.Event, error] {
 	return func(yield func(a2a.Event, error) bool) {
 		tick := time.NewTicker(lookAgain)
 		defer tick.Stop()
