@@ -32,6 +32,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/serve"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/sessions"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/tasks"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/worker"
 	"github.com/jitagent/jitagent/models"
 )
 
@@ -96,7 +97,7 @@ and offline model on loopback.`,
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.SetVersionTemplate("analyst {{.Version}}\n")
 	root.AddCommand(
-		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), dev.Command(p),
+		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), worker.Command(p, toolkit), dev.Command(p),
 		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), kill.Command(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
 		configcmd.Command(p, toolkit), newtool.Command(p), catalog(p), manual(p),
 	)

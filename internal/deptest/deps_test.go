@@ -122,7 +122,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
 		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "runner", "secret",
-		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/session", "telemetry", "tools", "tools/mcp",
+		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/runs", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
@@ -131,7 +131,7 @@ var allowed = map[string][]string{
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/recovery", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
@@ -154,7 +154,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/newtool": {"internal/lazy", "cmd/analyst/internal/cli", "internal/disk"},
 	"cmd/analyst": {
 		"cmd/analyst/internal/approvals", "cmd/analyst/internal/audit", "cmd/analyst/internal/cli", "cmd/analyst/internal/config", "cmd/analyst/internal/dev", "cmd/analyst/internal/doctor",
-		"cmd/analyst/internal/kill", "cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks",
+		"cmd/analyst/internal/kill", "cmd/analyst/internal/newtool", "cmd/analyst/internal/plan", "cmd/analyst/internal/run", "cmd/analyst/internal/serve", "cmd/analyst/internal/sessions", "cmd/analyst/internal/tasks", "cmd/analyst/internal/worker",
 		"models", "tools",
 	},
 }

@@ -53,6 +53,10 @@ type Config struct {
 	Authority string
 	Completer Completer
 
+	// Spare returns the tasks without those that somebody will go on with, which are left
+	// alone. It is asked about tasks whose process is gone. nil spares none.
+	Spare func(ctx context.Context, tasks []journal.Task) ([]journal.Task, error)
+
 	// Parallel bounds the completions under way at once. 0 means 4.
 	Parallel int
 
@@ -79,6 +83,9 @@ func (cfg Config) check() (Config, error) {
 	cfg.TryTimeout = cmp.Or(cfg.TryTimeout, 10*time.Second)
 	if cfg.Completer == nil || cfg.Authority == Embedded {
 		cfg.Authority = ""
+	}
+	if cfg.Spare == nil {
+		cfg.Spare = func(_ context.Context, tasks []journal.Task) ([]journal.Task, error) { return tasks, nil }
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(Report) {}

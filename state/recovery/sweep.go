@@ -136,11 +136,14 @@ func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err 
 }
 
 // orphans returns the tasks that processes left which are gone, but for those that are
-// suspended and still wait.
+// suspended and still wait, and those that are spared.
 func (s *sweep) orphans(ctx context.Context) ([]journal.Task, error) {
 	tasks, err := s.Journal.Orphans(ctx)
+	if err != nil {
+		return nil, err
+	}
 	now := time.Now()
-	return slices.DeleteFunc(tasks, func(t journal.Task) bool { return waits(t, now) }), err
+	return s.Spare(ctx, slices.DeleteFunc(tasks, func(t journal.Task) bool { return waits(t, now) }))
 }
 
 func waits(t journal.Task, now time.Time) bool {
@@ -218,6 +221,9 @@ func (s *sweep) recover(ctx context.Context, tries *errgroup.Group, owner string
 	// What is begun is recorded though ctx may end meanwhile.
 	keep := context.WithoutCancel(ctx)
 	tasks, err := s.Journal.Tasks(keep, journal.TaskFilter{Owner: owner})
+	if err == nil {
+		tasks, err = s.Spare(keep, tasks)
+	}
 	now := time.Now()
 	for _, t := range tasks {
 		what, due := s.todo(t, now)

@@ -52,7 +52,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 		if found, err := jobs.Validate(ctx, nil); err != nil {
 			return err
 		} else if !found.OK {
-			return fmt.Errorf("%w: %s", errOld, strings.Join(found.Messages, "; "))
+			return fmt.Errorf("%w: %s", ErrMigrate, strings.Join(found.Messages, "; "))
 		}
 	} else {
 		unlock, err := s.alone(ctx) // of several processes one makes them
@@ -99,7 +99,8 @@ func lockRow(db *sql.DB) func(context.Context) (func() error, error) {
 	}
 }
 
-var errOld = errors.New("tables are missing or of an earlier version: start once without verifying")
+// ErrMigrate says that tables are missing or old, where they are only verified.
+var ErrMigrate = errors.New("tables are missing or of an earlier version: start once without verifying")
 
 // upgrade makes the steps that are missing.
 func (s *Store) upgrade(ctx context.Context, tx *sql.Tx) error {
@@ -110,14 +111,14 @@ func (s *Store) upgrade(ctx context.Context, tx *sql.Tx) error {
 	}
 	var at int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runs_version").Scan(&at); err != nil {
-		return fmt.Errorf("%w (%w)", errOld, err)
+		return fmt.Errorf("%w (%w)", ErrMigrate, err)
 	}
 	steps := migrations()
 	switch {
 	case at > len(steps):
 		return fmt.Errorf("the tables are of a later version (%d, this one knows %d)", at, len(steps))
 	case at < len(steps) && s.VerifyOnly:
-		return errOld
+		return ErrMigrate
 	}
 	for i, step := range steps[at:] {
 		if _, err := tx.ExecContext(ctx, s.sql(step)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -126,19 +127,27 @@ func (s *Store) stuck() (list []row) {
 // given back.
 const takeover = 10 * time.Minute
 
-// Spare reports whether a task, whose process is gone, is that of a run which somebody
-// will go on with: recovery then leaves it alone.
-func (s *Store) Spare(ctx context.Context, t journal.Task) (bool, error) {
-	found, err := s.rows(ctx, "owner = $1 AND (state = $2 OR state = $3 AND since > @now - $4)",
-		t.Owner, running, ready, takeover.Microseconds())
-	for _, r := range found {
-		if t.Session != r.session && t.Session != runner.SessionName(r.app, r.user, r.session) {
-			continue
+// Spare is for [recovery.Config]: it returns the tasks, whose processes are gone, without
+// those of runs that somebody will go on with.
+func (s *Store) Spare(ctx context.Context, tasks []journal.Task) (left []journal.Task, err error) {
+	rows := map[string][]row{} // by owner
+	for _, t := range tasks {
+		of, known := rows[t.Owner]
+		if !known {
+			if of, err = s.rows(ctx, "owner = $1 AND (state = $2 OR state = $3 AND since > @now - $4)", t.Owner, running, ready, takeover.Microseconds()); err != nil {
+				return nil, fmt.Errorf("runs: %w", err)
+			}
+			rows[t.Owner] = of
 		}
-		if r.state == running { // from now on its time runs
-			err = s.woken(ctx, r, r.owner)
+		i := slices.IndexFunc(of, func(r row) bool { return t.Session == runner.SessionName(r.app, r.user, r.session) })
+		switch {
+		case i < 0:
+			left = append(left, t)
+		case of[i].state == running: // from now on its time runs
+			if err := s.woken(ctx, of[i], t.Owner); err != nil {
+				return nil, err
+			}
 		}
-		return err == nil, err
 	}
-	return false, err
+	return left, nil
 }

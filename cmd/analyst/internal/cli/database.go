@@ -117,7 +117,7 @@ func (p *Program) openDatabase(ctx context.Context, opts postgres.Options, readO
 		db.Close()
 		return nil, err
 	}
-	return &State{Store: j, where: db.Where(), dir: p.StateDir(), db: db}, nil
+	return &State{Store: j, where: db.Where(), dir: p.StateDir(), db: db, verifies: opts.VerifyOnly}, nil
 }
 
 // Database returns the database; nil where a directory keeps the state.

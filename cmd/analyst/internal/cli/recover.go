@@ -33,7 +33,7 @@ func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logg
 	if j, err = p.OpenState(ctx, false, logger); err != nil {
 		return nil, cfg, nil, err
 	}
-	cfg.Journal = j
+	cfg.Journal, cfg.Spare = j, j.Spare
 	kept := &keptServer{settings: s, state: j.Dir(), log: logger}
 	cfg.Completer = kept
 	if !s.Embedded {

@@ -46,6 +46,8 @@ type State struct {
 	where string
 	dir   string       // of files of this machine; empty when nothing is kept
 	db    *postgres.DB // nil where all is there
+
+	verifies bool // tables are not changed
 }
 
 // Dir returns the directory of what this machine keeps; "" when that is nothing.

@@ -190,7 +190,7 @@ func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() find
 			return bad("vault", err, "see the message; "+cli.EnvVaultKey+" names a private file of at least 32 bytes")
 		}
 	}
-	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Authority: cli.AuthorityName(s), Completer: a})
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: j, Spare: j.Spare, Authority: cli.AuthorityName(s), Completer: a})
 	return func() finding {
 		report, err := recovered()
 		if err = errors.Join(err, j.Close()); err != nil {

@@ -281,7 +281,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.State, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
+	recovered := cli.SweepAside(ctx, recovery.Config{Journal: state.State, Spare: state.Spare, Authority: cli.AuthorityName(s), Completer: authority, Logger: logger})
 	defer func() {
 		report, err := recovered()
 		aside.NoteRecovered(report, err)

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,7 @@ type options struct {
 	approvers              []string // groups
 	rights                 approval.Rights
 	timeout, drain, notice time.Duration
+	workers                int
 	debug                  bool
 	limits                 serve.Limits
 }
@@ -96,6 +98,7 @@ then has --drain, and what it was granted is given back.`,
 	flags.IntVar(&o.limits.Runs, "max-runs", 64, "how `MANY` messages are answered at once")
 	flags.IntVar(&o.limits.RunsPerUser, "max-runs-per-user", 4, "the same, of one user")
 	flags.IntVar(&o.limits.PerMinute, "max-rate", 240, "how `MANY` requests a user may make in a minute")
+	flags.IntVar(&o.workers, "workers", 4, "how `MANY` runs that waited, or whose process died, are gone on with at once; 0 leaves them to analyst worker")
 	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
 	o.AddFlags(cmd)
 	for _, name := range []string{"token-file", "cert", "key"} {
@@ -174,8 +177,8 @@ func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users
 
 // run serves until ctx ends.
 func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
-	if o.timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 {
-		return cli.Usagef("--timeout and --drain must be positive, and --notice and --wait not negative")
+	if o.timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 || o.workers < 0 {
+		return cli.Usagef("--timeout and --drain must be positive, and --notice, --wait and --workers not negative")
 	}
 	unseen, err := p.Observe(ctx, o.Seen)
 	if err != nil {
@@ -220,6 +223,14 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return cli.Usagef("%s", cli.Say(err))
 	}
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
+	worked := make(chan error, 1)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer end()
+	if o.workers > 0 {
+		working.Go(func() { worked <- svc.Work(work, o.workers, logger) })
+	}
 	server := listen.New(handler, l, base.String(), logger)
 	runs, stop := context.WithCancelCause(context.WithoutCancel(ctx)) // what is under way outlives the signal, for a while
 	defer stop(nil)
@@ -233,9 +244,13 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	case <-svc.State.Lost(): // nothing more is recorded, so nothing more is done
 		stop(journal.ErrLost)
 		return cli.Failf("start it again", "the server ends: %w", errors.Join(journal.ErrLost, server.Close()))
+	case err := <-worked: // others have what was under way here
+		stop(err)
+		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
 	ending.Store(true)
+	end()
 	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); ok && s.Signal != os.Interrupt {
 		select {
 		case <-time.After(o.notice):

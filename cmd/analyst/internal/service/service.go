@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,7 +29,9 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/runs"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/tools"
 	"github.com/jitagent/jitagent/tools/mcp"
@@ -61,17 +64,18 @@ type Service struct {
 	Settings  cli.Settings
 	State     *cli.State
 	Sessions  *session.Store
+	Runs      *runs.Store
 	Servers   *dev.Servers // nil for those that are configured
 	Authority cli.Authority
 	Decider   *cli.Reviewer // nil where nobody decides from here
 	Engine    *jit.Engine
 	Agents    adk.Loader
-	Tools     []tool.Tool // of the program's own
-	Runs      runner.Runs
+	Tools     []tool.Tool    // of the program's own
 	Plugin    *plugin.Plugin // begins runs
 	Runner    *runner.Runner // goes on with them
 
-	close []func() error
+	recovery recovery.Config
+	close    []func() error
 }
 
 // Open opens the state, starts the servers that are not configured, logs in, and makes
@@ -111,6 +115,13 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.later(s.Sessions.Close)
+	if s.Runs, err = s.State.OpenRuns(ctx, logger); err != nil {
+		return nil, err
+	}
+	s.later(s.Runs.Close)
+	if err := s.Sessions.Fence(s.Runs.Fence); err != nil {
+		return nil, err
+	}
 	if s.Settings.Embedded {
 		if s.Servers, err = cli.StartEmbedded(ctx, &s.Settings, s.State.Dir(), logger); err != nil {
 			return nil, err
@@ -132,7 +143,7 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 	} else if ok {
 		s.Decider = p.ReviewerFrom(o.Reviewer, client)
 	}
-	if s.Decider != nil {
+	if s.Decider != nil && o.DecideAt != nil {
 		s.Authority = decidedHere{s.Authority, o.DecideAt}
 	}
 	if s.Engine, err = jit.New(p.Telemetry.Engine(jit.Config{
@@ -144,7 +155,10 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 	if _, err := s.Authority.AgentToken(ctx); err != nil {
 		return nil, fmt.Errorf("log in at %s: %w", s.Settings.Server(), err)
 	}
-	recovered := cli.SweepAside(ctx, recovery.Config{Journal: s.State, Authority: cli.AuthorityName(s.Settings), Completer: s.Authority, Logger: logger})
+	s.recovery = recovery.Config{
+		Journal: s.State, Authority: cli.AuthorityName(s.Settings), Completer: s.Authority, Spare: s.Runs.Spare, Logger: logger,
+	}
+	recovered := cli.SweepAside(ctx, s.recovery)
 	s.later(func() error {
 		p.NoteRecovered(recovered())
 		return nil
@@ -164,7 +178,7 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		return nil, err
 	}
 	s.Agents = adk.NewSingleLoader(root)
-	s.Tools, s.Runs = kit, runner.LocalRuns()
+	s.Tools = kit
 	budget := o.Prices.Budget(s.Settings, llm)
 	sessions, suspensions := failpoints.Sessions(s.Sessions), failpoints.Suspensions(s.Sessions)
 	if s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
@@ -179,6 +193,54 @@ func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.
 		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, ManyUsers: true, Limits: o.Limits, Budget: budget, Logger: logger,
 	})
 	return s, err
+}
+
+// recoverEvery is how often a pool looks for what processes left that are gone.
+const recoverEvery = 10 * time.Second
+
+// Work goes on with runs of any process, workers at once, until ctx ends, and gives back
+// what processes left that are gone.
+func (s *Service) Work(ctx context.Context, workers int, logger *slog.Logger) error {
+	pool, err := runs.NewPool(runs.PoolConfig{Store: s.Runs, Authority: s.Authority, Resume: s.resume, Workers: workers})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var recovered sync.WaitGroup
+	defer recovered.Wait()
+	recovered.Go(func() {
+		tick := time.NewTicker(recoverEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if _, err := recovery.Pass(ctx, s.recovery); err != nil {
+				logger.WarnContext(ctx, "what is left cannot be given back now", "error", err)
+			}
+		}
+	})
+	return pool.Run(ctx)
+}
+
+// resume goes on with a session, on behalf of whom its last task was for.
+func (s *Service) resume(ctx context.Context, app, user, id string) error {
+	name := runner.SessionName(app, user, id)
+	tasks, err := s.State.Tasks(ctx, journal.TaskFilter{Session: name})
+	if err != nil {
+		return err
+	}
+	spec := jit.TaskSpec{Name: app + ": goes on", Type: "analysis"}
+	if len(tasks) > 0 {
+		spec.OnBehalfOf = tasks[len(tasks)-1].OnBehalfOf
+	}
+	for _, failure := range s.Runner.Resume(ctx, runner.Input{User: user, Session: id, Task: spec}) {
+		err = failure
+	}
+	return err
 }
 
 // known returns a user's email, unless the embedded servers do not know it: they refuse
