@@ -11,8 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	adk "google.golang.org/adk/v2/session"
+	"gorm.io/driver/postgres"
 
+	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
@@ -24,8 +28,9 @@ import (
 // A world is a database, and processes that share it.
 type world struct {
 	*testing.T
-	open func(runs.Options) (*runs.Store, error)
-	exec func(query string)
+	open          func(runs.Options) (*runs.Store, error)
+	conversations func() (*session.Store, error)
+	exec          func(query string)
 
 	mu      sync.Mutex
 	dead    map[string]bool
@@ -161,6 +166,7 @@ func each(t *testing.T, test func(w *world)) {
 	t.Run("SQLite", func(t *testing.T) {
 		w, dir := made(t), stateDir(t)
 		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
+		w.conversations = func() (*session.Store, error) { return session.Open(t.Context(), dir) }
 		w.exec = func(query string) {
 			db, err := sqldb.Open(filepath.Join(dir, session.File), 1)
 			w.check(err)
@@ -169,7 +175,29 @@ func each(t *testing.T, test func(w *world)) {
 		}
 		test(w)
 	})
+	t.Run("Postgres", func(t *testing.T) {
+		w, address := made(t), pgtest.Shared(t).URL(t)
+		pool := func() *pgxpool.Pool {
+			p, err := pgxpool.New(t.Context(), address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(p.Close)
+			return p
+		}
+		w.open = func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool(), o) }
+		w.conversations = func() (*session.Store, error) {
+			return session.New(postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(pool())}), nil)
+		}
+		w.exec = func(query string) {
+			_, err := pool().Exec(t.Context(), query)
+			w.check(err)
+		}
+		test(w)
+	})
 }
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func stateDir(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "state")
@@ -187,18 +215,18 @@ func TestOneRunInASession(t *testing.T) {
 		a.busy("ada")
 		b.busy("ada")
 		_, other := b.begin("ben")
-		w.check(l.Ended(t.Context(), runner.Done))
-		w.check(l.Ended(t.Context(), runner.Done)) // again, which is nothing
+		w.check(l.Ended(w.Context(), runner.Done))
+		w.check(l.Ended(w.Context(), runner.Done)) // again, which is nothing
 		_, l = b.begin("ada")
 		a.busy("ada")
 		a.busy("ben")
-		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
 		_, l = a.begin("ada") // a person says more
-		w.check(l.Ended(t.Context(), runner.Done))
-		w.check(other.Ended(t.Context(), runner.Done))
+		w.check(l.Ended(w.Context(), runner.Done))
+		w.check(other.Ended(w.Context(), runner.Done))
 		w.kill(a)
 		if again, err := w.open(runs.Options{Journal: a, VerifyOnly: true}); err != nil {
-			t.Errorf("the tables are found wanting: %v", err)
+			w.Errorf("the tables are found wanting: %v", err)
 		} else {
 			w.check(again.Close())
 		}
@@ -213,24 +241,24 @@ func TestDecisionWakesOneRun(t *testing.T) {
 		w.decided["early"] = jit.StatusApproved
 		for user, requests := range map[string][]string{"ada": {"early", "never"}, "ben": {"late"}, "cleo": {"never"}, "dan": {"hinted", "early2"}} {
 			_, l := c.begin(user)
-			w.check(l.Suspended(t.Context(), requests, time.Now().Add(time.Hour)))
+			w.check(l.Suspended(w.Context(), requests, time.Now().Add(time.Hour)))
 		}
 		a.pool(nil)
 		b.pool(nil)
 		if got := w.next(); got[2:] != "ada" {
-			t.Errorf("%s was gone on with, want ada", got)
+			w.Errorf("%s was gone on with, want ada", got)
 		}
 		w.mu.Lock()
 		w.decided["late"], w.decided["hinted"] = jit.StatusDenied, jit.StatusExpired
 		w.mu.Unlock()
 		for range 3 {
-			w.check(c.store.Hint(t.Context(), "hinted"))
-			w.check(c.store.Hint(t.Context(), "nobody's"))
+			w.check(c.store.Hint(w.Context(), "hinted"))
+			w.check(c.store.Hint(w.Context(), "nobody's"))
 		}
 		users := []string{w.next()[2:], w.next()[2:]}
 		slices.Sort(users)
 		if !slices.Equal(users, []string{"ben", "dan"}) {
-			t.Errorf("%v were gone on with, want ben and dan", users)
+			w.Errorf("%v were gone on with, want ben and dan", users)
 		}
 		for never := 0; never < 4; {
 			if <-w.asked == "never" {
@@ -238,7 +266,7 @@ func TestDecisionWakesOneRun(t *testing.T) {
 			}
 		}
 		if len(w.resumed) > 0 {
-			t.Errorf("%s was gone on with as well", <-w.resumed)
+			w.Errorf("%s was gone on with as well", <-w.resumed)
 		}
 	})
 }
@@ -253,20 +281,20 @@ func TestRunOfADeadProcessIsTakenOver(t *testing.T) {
 		a.begin("anne")
 		b.begin("ben")
 		spared := func(p *process, session string) bool {
-			left, err := p.store.Spare(t.Context(), []journal.Task{{Owner: "a", Session: session}})
+			left, err := p.store.Spare(w.Context(), []journal.Task{{Owner: "a", Session: session}})
 			w.check(err)
 			return len(left) == 0
 		}
 		w.kill(a)
 		if !spared(c, runner.SessionName("app", "ada", "s")) || spared(c, runner.SessionName("app", "ben", "s")) || spared(c, "other") {
-			t.Error("the task of a run that will be gone on with is not spared, or another is")
+			w.Error("the task of a run that will be gone on with is not spared, or another is")
 		}
 		c.pool(nil)
 		d.pool(nil)
 		users := []string{w.next()[2:], w.next()[2:]}
 		slices.Sort(users)
 		if !slices.Equal(users, []string{"ada", "anne"}) {
-			t.Errorf("%v were gone on with, want ada and anne", users)
+			w.Errorf("%v were gone on with, want ada and anne", users)
 		}
 		b.busy("ben")
 		c.busy("ben")
@@ -281,20 +309,20 @@ func TestClaimLastsUntilTheTaskIsOurs(t *testing.T) {
 		a.begin("ada")
 		w.kill(a)
 		for range 2 { // the first does not come to open it
-			_, l, err := b.store.Begin(t.Context(), "app", "ada", "s")
+			_, l, err := b.store.Begin(w.Context(), "app", "ada", "s")
 			w.check(err)
 			if w.claimed["a"] != "b" {
-				t.Fatal("what the dead process left is anybody's before the run is opened")
+				w.Fatal("what the dead process left is anybody's before the run is opened")
 			}
-			if err := l.Ended(t.Context(), runner.Failed); err != nil || w.claimed["a"] != "" {
-				t.Fatalf("%v, claimed by %q", err, w.claimed["a"])
+			if err := l.Ended(w.Context(), runner.Failed); err != nil || w.claimed["a"] != "" {
+				w.Fatalf("%v, claimed by %q", err, w.claimed["a"])
 			}
 		}
 		_, l := b.begin("ada")
 		if w.claimed["a"] != "" {
-			t.Error("what the dead process left stays claimed")
+			w.Error("what the dead process left stays claimed")
 		}
-		w.check(l.Ended(t.Context(), runner.Done))
+		w.check(l.Ended(w.Context(), runner.Done))
 	})
 }
 
@@ -303,11 +331,11 @@ func TestLostHint(t *testing.T) {
 	each(t, func(w *world) {
 		a := w.start("a")
 		_, l := a.begin("ada")
-		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
 		w.exec("UPDATE runs SET state = 'ready', job = 0, check_at = 0")
 		a.pool(nil)
 		if got := w.next(); got != "a ada" {
-			t.Errorf("%s, want a to go on with ada", got)
+			w.Errorf("%s, want a to go on with ada", got)
 		}
 	})
 }
@@ -323,18 +351,18 @@ func TestPoolThatEndsLeavesItsRuns(t *testing.T) {
 		})
 		w.decided["jit_1"] = jit.StatusApproved
 		_, l := b.begin("ada")
-		w.check(l.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
 		w.next()
 		_, other := b.begin("ben")
-		w.check(other.Ended(t.Context(), runner.Interrupted))
+		w.check(other.Ended(w.Context(), runner.Interrupted))
 		w.check(stop())
 		_, last := b.begin("cleo")
-		w.check(last.Suspended(t.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		w.check(last.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
 		b.pool(nil)
 		who := []string{w.next(), w.next()}
 		slices.Sort(who)
 		if !slices.Equal(who, []string{"b ada", "b cleo"}) {
-			t.Errorf("%v, want b to go on with ada and cleo", who)
+			w.Errorf("%v, want b to go on with ada and cleo", who)
 		}
 	})
 }
@@ -342,15 +370,13 @@ func TestPoolThatEndsLeavesItsRuns(t *testing.T) {
 // TestProcessThatIsTakenForGone: its runs end, and what it would still write to a
 // conversation is refused, whoever has it by then.
 func TestProcessThatIsTakenForGone(t *testing.T) {
-	dir := stateDir(t)
 	each(t, func(w *world) {
-		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
 		conversations := func(p *process) *session.Store {
-			s, err := session.Open(t.Context(), dir)
+			s, err := w.conversations()
 			if err != nil {
-				t.Fatal(err)
+				w.Fatal(err)
 			}
-			t.Cleanup(func() { _ = s.Close() })
+			w.Cleanup(func() { _ = s.Close() })
 			w.check(s.Fence(p.store.Fence))
 			return s
 		}
@@ -369,26 +395,26 @@ func TestProcessThatIsTakenForGone(t *testing.T) {
 		w.check(say(ctx, ofA))
 		w.kill(a)
 		under, _ := b.begin("ada")
-		for _, ctx := range []context.Context{ctx, t.Context()} { // a plugin's events have a context of their own
+		for _, ctx := range []context.Context{ctx, w.Context()} { // a plugin's events have a context of their own
 			if err := say(ctx, ofA); !errors.Is(err, runner.ErrLost) {
-				t.Errorf("an event of whoever was taken for gone: %v, want ErrLost", err)
+				w.Errorf("an event of whoever was taken for gone: %v, want ErrLost", err)
 			}
 		}
 		if err := ofA.Save(ctx, &runner.Suspension{App: "app", User: "ada", Session: "s"}); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("a suspension: %v, want ErrLost", err)
+			w.Errorf("a suspension: %v, want ErrLost", err)
 		}
 		w.check(say(under, ofB))
 		stop := a.pool(nil)
 		close(a.lost)
 		<-ctx.Done()
 		if !errors.Is(context.Cause(ctx), runner.ErrLost) {
-			t.Errorf("the run ends with %v", context.Cause(ctx))
+			w.Errorf("the run ends with %v", context.Cause(ctx))
 		}
 		if err := l.Ended(context.WithoutCancel(ctx), runner.Done); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("its end: %v, want ErrLost", err)
+			w.Errorf("its end: %v, want ErrLost", err)
 		}
 		if err := stop(); !errors.Is(err, runner.ErrLost) {
-			t.Errorf("its pool ended with %v, want ErrLost", err)
+			w.Errorf("its pool ended with %v, want ErrLost", err)
 		}
 		b.busy("ada")
 	})
