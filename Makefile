@@ -99,6 +99,11 @@ faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULT
 	@$(GO) -C lab/faults test -c -o $(CURDIR)/bin/faults.test .
 	@bin/faults.test -play -trials $(FAULTS) $(FAULTSFLAGS)
 
+.PHONY: cluster
+cluster: ## kill, stop and upgrade processes that share a database (needs Debian's package postgresql; CLUSTER="-sessions 500 -rounds 5" for more)
+	@$(GO) test -c -o bin/cluster.test ./lab/cluster
+	@bin/cluster.test -play $(CLUSTER)
+
 .PHONY: stores
 stores: ## hold the runner to every store of conversations (needs Debian's package postgresql), and to a peer over A2A
 	@$(GO) -C lab/stores test ./...

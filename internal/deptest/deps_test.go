@@ -85,6 +85,7 @@ var allowed = map[string][]string{
 
 	// Where a process dies, in builds that are made to be killed.
 	"lab/failpoint": {},
+	"lab/cluster":   {},
 
 	// The agent, from the middleware up.
 	"prompts":       {},
@@ -133,7 +134,8 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/service": {
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/serve": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
+	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
+	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
