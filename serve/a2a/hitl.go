@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -158,8 +159,11 @@ func (h *Handler) decide(ctx context.Context, t *task, list []decision) error {
 	for _, d := range list {
 		r := asked[d.ID]
 		how := approval.Decision{Approve: *d.Approved, Digest: r.Digest(), Reason: "by " + user.ID + ", over A2A", Message: d.Reason}
-		if err := h.turns.Decider.Decide(ctx, r.ID, how); err != nil {
-			return invalid("decisions: %s: %v", r.ID, err)
+		switch err := h.turns.Decider.Decide(ctx, r.ID, how); {
+		case errors.Is(err, approval.ErrDecided), errors.Is(err, approval.ErrOtherRequest):
+			return invalid("decisions: request %s waits no more, or is another one: get the task again", r.ID)
+		case err != nil:
+			return err
 		}
 	}
 	return nil
