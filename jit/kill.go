@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// ErrKilled: somebody ended the task, from outside the process that works on it. Errors
+// ErrKilled says that somebody ended the task, from outside the process that works on it. Errors
 // that wrap it wrap [ErrTaskEnded], too.
 var ErrKilled = errors.New("the task was killed")
 

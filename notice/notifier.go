@@ -158,7 +158,7 @@ func (n *Notifier) work(ctx context.Context, r receiver, queue <-chan Notice) {
 		}, backoff.WithMaxTries(tries), backoff.WithBackOff(&backoff.ExponentialBackOff{InitialInterval: time.Second, Multiplier: 4, RandomizationFactor: 0.5, MaxInterval: maxPause}))
 		gone = errors.Is(err, errGone)
 		if err != nil {
-			n.log.Warn("a notice was not delivered", "type", what.Type, "error", err)
+			n.log.WarnContext(ctx, "a notice was not delivered", "type", what.Type, "error", err)
 		}
 	}
 }

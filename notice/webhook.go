@@ -61,7 +61,7 @@ func (h *webhook) tell(ctx context.Context, n Notice) error {
 	req.Header.Set("Webhook-Id", n.id)
 	req.Header.Set("Webhook-Timestamp", strconv.FormatInt(at.Unix(), 10))
 	req.Header.Set("Webhook-Signature", h.sign(n.id, at, body))
-	resp, err := h.client.Do(req)
+	resp, err := h.client.Do(req) //nolint:bodyclose // Drain closes it
 	if err != nil {
 		return errors.New("no answer: " + peer.Broke(err).String()) // its text may name the URL, which may hold a key
 	}

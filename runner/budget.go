@@ -11,7 +11,7 @@ import (
 	"github.com/jitagent/jitagent/policy"
 )
 
-// ErrBudget: the run's models used what its [Budget] allows.
+// ErrBudget says that the run's models used what its [Budget] allows.
 var ErrBudget = errors.New("the budget of the run is spent")
 
 // A Budget bounds what the models of one run use, those of its other agents included. What

@@ -217,7 +217,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 	return nil
 }
 
-func (s *server) remove(w http.ResponseWriter, r *http.Request, at place) error {
+func (s *server) remove(_ http.ResponseWriter, r *http.Request, at place) error {
 	if _, err := s.find(r.Context(), at); err != nil {
 		return err
 	}

@@ -41,8 +41,8 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 		text string
 		says []string
 	}{
-		{"modle: offline\nttl: soon\nclient-secret: hunter2\nmcp: {a: b}\njson: true\nttl: 1m\nreports: [a, b]", []string{
-			"line 1: there is no setting modle: did you mean model?", `line 2: ttl: time: invalid duration "soon"`,
+		{"modell: offline\nttl: soon\nclient-secret: hunter2\nmcp: {a: b}\njson: true\nttl: 1m\nreports: [a, b]", []string{
+			"line 1: there is no setting modell: did you mean model?", `line 2: ttl: time: invalid duration "soon"`,
 			"line 3: there is no setting client-secret: did you mean client-secret-file?", "line 4: mcp is a value, or a list of values",
 			"line 5: there is no setting json", "line 6: the file has ttl twice", "line 7: reports is one value",
 		}},

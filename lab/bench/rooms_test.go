@@ -56,10 +56,10 @@ func writeRooms(t *testing.T, w io.Writer, wanted *regexp.Regexp) {
 	slices.SortFunc(rows, func(a, b row) int {
 		return cmp.Or(cmp.Compare(b.mb, a.mb), cmp.Compare(a.name, b.name))
 	})
-	fmt.Fprintf(w, "Of the program's %.1f MB go at least, without the code of a room and what is linked for it alone:\n\n", whole)
+	_, _ = fmt.Fprintf(w, "Of the program's %.1f MB go at least, without the code of a room and what is linked for it alone:\n\n", whole)
 	for _, r := range rows {
 		if r.mb >= 0.1 {
-			fmt.Fprintf(w, "- %s: %.1f\n", r.name, r.mb)
+			_, _ = fmt.Fprintf(w, "- %s: %.1f\n", r.name, r.mb)
 		}
 	}
 }

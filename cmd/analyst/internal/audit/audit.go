@@ -50,13 +50,14 @@ func verifyCommand(p *cli.Program) *cobra.Command {
 The chain shows every change by someone who has not its key. Whoever can read
 the state directory has the key, and could also put back an older copy of it
 all: against that, keep the head that is printed somewhere else, and give it to
-a later check with --head. A checkpoint (analyst audit checkpoint) is such heads,
-signed: the journal is whole only if it extends each that is given.
+a later check with --head. A checkpoint (analyst audit checkpoint) is such
+heads, signed: the journal is whole only if it extends each that is given.
 
 Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 		Example: `  analyst audit verify
   analyst audit verify --json | jq -r .head
-  analyst audit verify --signed-by "$(cat checkpoint.pub)" --checkpoint today.checkpoint`,
+  analyst audit verify --signed-by "$(cat checkpoint.pub)" \
+    --checkpoint today.checkpoint`,
 		Args: cli.Args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
@@ -159,7 +160,8 @@ printable, which are written as escapes. No entry holds a token;
 justifications, document names and URLs are readable.
 
 With --format ocsf each line is an event of the Open Cybersecurity Schema
-Framework ` + ocsfVersion + `, class API Activity (6003), with the entry in its member unmapped.`,
+Framework ` + ocsfVersion + `, class API Activity (6003), with the entry in its member
+unmapped.`,
 		Example: `  analyst audit export
   analyst audit export --since 2026-01-31
   analyst audit export --task last

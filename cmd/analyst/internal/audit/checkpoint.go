@@ -25,7 +25,7 @@ func checkpointCommand(p *cli.Program) *cobra.Command {
 shows later that the entries up to there are still the same, also where somebody
 has had the whole state directory. "analyst serve --checkpoints" makes them by
 itself.`,
-		Example: `  analyst audit key audit.example.com checkpoint.key
+		Example: `  analyst audit key audit.example.com checkpoint.key >checkpoint.pub
   analyst audit checkpoint --checkpoint-key checkpoint.key >today.checkpoint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return checkpoint(cmd.Context(), p, key) },

@@ -106,7 +106,7 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 			case <-tick.C:
 			}
 			if err := add(ctx); err != nil && !errors.Is(err, context.Canceled) {
-				logger.Error("journal: no checkpoint was made", "error", err)
+				logger.ErrorContext(ctx, "journal: no checkpoint was made", "error", err)
 			}
 		}
 	})

@@ -41,7 +41,8 @@ One file serves all commands: each takes what it has a flag for.`,
 		Use:   "check [FILE]",
 		Short: "Say all that is wrong with a configuration file",
 		Long: `Say all that is wrong with a configuration file, with its lines: that of
---config, unless FILE names another. Files that it names are read, and no server is asked.
+--config, unless FILE names another. Files that it names are read, and no server
+is asked.
 
 Exit codes: 0 nothing is wrong, 2 something is.`,
 		Example: `  analyst config check analyst.yaml

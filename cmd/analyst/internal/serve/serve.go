@@ -56,22 +56,25 @@ func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the analyst to many users over HTTP",
-		Long: `Serve the analyst over ADK's REST API with server-sent events, below /api, and over
-A2A, at /a2a, until interrupted. Each user has sessions of their own, each message a task of its
-own, and a call that waits for a person ends the answer and holds nothing.
+		Long: `Serve the analyst over ADK's REST API with server-sent events, below /api, and
+over A2A, at /a2a, until interrupted. Each user has sessions of their own, each
+message a task of its own, and a call that waits for a person ends the answer
+and holds nothing.
 
 Users come with a token: one of --token-file, or an access token of
---oidc-issuer. Without either one user may come in, with a token that is made for
-this process and printed to stderr. Addresses that are not loopback need one of
-both, and either a certificate or a proxy that has one (see docs/serve.md).
+--oidc-issuer. Without either one user may come in, with a token that is made
+for this process and printed to stderr. Addresses that are not loopback need one
+of both, and either a certificate or a proxy that has one (see docs/serve.md).
 
 When it is told to end, /readyz says so first, for --notice; what is under way
 then has --drain, and what it was granted is given back.`,
 		Example: `  analyst serve
   analyst serve --listen 127.0.0.1:8080 --token-file users.txt
-  analyst serve --listen :8443 --url https://analyst.example.com --cert tls.crt --key tls.key \
+  analyst serve --listen :8443 --url https://analyst.example.com \
+    --cert tls.crt --key tls.key \
     --oidc-issuer https://id.example.com --oidc-audience analyst
-  analyst serve --listen :8080 --url https://analyst.example.com --trusted-proxy 10.0.0.0/8 --token-file users.txt`,
+  analyst serve --listen :8080 --url https://analyst.example.com \
+    --trusted-proxy 10.0.0.0/8 --token-file users.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
