@@ -38,11 +38,11 @@ func Command(p *cli.Program) *cobra.Command {
 		Use:   "kill TASK|SESSION|USER|ALL",
 		Short: "End tasks now, whichever process works on them",
 		Long: `End tasks now, whichever process works on them, and revoke what was granted
-under them. What is meant is a task, by its id or the beginning of one, the tasks of
-a session or of a user, or ALL; task:ID, session:NAME or user:NAME where that
-is not clear. The process that works on a task sees it before its next request
-and before its next call of the model, and stops. Nothing of a killed task is
-resumed; a new message, or a new run, is not kept from anybody.
+under them. What is meant is a task, by its id or the beginning of one, the
+tasks of a session or of a user, or ALL; task:ID, session:NAME or user:NAME
+where that is not clear. The process that works on a task sees it before its
+next request and before its next call of the model, and stops. Nothing of a
+killed task is resumed; a new message, or a new run, is not kept from anybody.
 
 For each API it is printed when a token of the task was last accepted there, as
 far as the journal knows.
