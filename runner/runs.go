@@ -20,6 +20,8 @@ type Runs interface {
 	// another has it. The context is what the run is to be done under: with ctx's values,
 	// and canceled with the cause [ErrLost] when the session is taken from it.
 	Begin(ctx context.Context, app, user, session string) (context.Context, Lease, error)
+	// Busy reports whether a run has the session, or is about to go on in it.
+	Busy(ctx context.Context, app, user, session string) (bool, error)
 }
 
 // A Lease is a session in the hands of a run. It ends with Suspended or Ended, whatever
@@ -59,6 +61,13 @@ func (l *localRuns) Begin(ctx context.Context, app, user, session string) (conte
 	lease := &localLease{l, c}
 	l.busy[c] = lease
 	return ctx, lease, nil
+}
+
+// Busy implements [Runs].
+func (l *localRuns) Busy(_ context.Context, app, user, session string) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy[conversation{app, user, session}] != nil, nil
 }
 
 type localLease struct {

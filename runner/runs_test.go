@@ -49,6 +49,8 @@ func (l *lender) Suspended(_ context.Context, requests []string, until time.Time
 	return l.tell("suspended for %v, %t", requests, time.Until(until) > 59*time.Minute)
 }
 
+func (l *lender) Busy(context.Context, string, string, string) (bool, error) { return false, nil }
+
 func (l *lender) Ended(_ context.Context, outcome runner.Outcome) error {
 	return l.tell("ended %s", outcome)
 }

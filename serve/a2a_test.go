@@ -15,6 +15,7 @@ import (
 	"github.com/a2aproject/a2a-go/v2/a2aclient"
 	"github.com/a2aproject/a2a-go/v2/a2aclient/agentcard"
 
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/serve/a2a"
 	states "github.com/jitagent/jitagent/state/session"
@@ -174,6 +175,16 @@ func TestA2AResumedByItsID(t *testing.T) {
 	}
 	if _, err := ada.SendMessage(t.Context(), said("and?", to(waits.ID))); !errors.Is(err, wire.ErrServerError) {
 		t.Errorf("a message while it waits: %v", err)
+	}
+	_, lease, err := a.runs.Begin(t.Context(), name, "ada", waits.ContextID) // another process goes on with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: waits.ID}); err != nil || got.Status.State != wire.TaskStateWorking {
+		t.Errorf("while somebody else is at it: %+v, %v", got, err)
+	}
+	if err := lease.Ended(t.Context(), runner.Pending); err != nil {
+		t.Fatal(err)
 	}
 	seen := make(chan wire.Event, 16)
 	go func() {

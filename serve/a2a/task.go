@@ -135,8 +135,12 @@ func (t *task) end(state a2a.TaskState, id, text string, at time.Time) {
 
 // read returns the tasks of a session, with their states.
 func (h *Handler) read(ctx context.Context, at place) (list []*task, err error) {
-	for again := true; again; {
+	for seen := -1; ; {
 		begun, working := h.at(at)
+		busy, err := h.cfg.Runs.Busy(ctx, h.app, at.user, at.session)
+		if err != nil {
+			return nil, err
+		}
 		s, err := h.turns.Session(ctx, h.app, at.session)
 		if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
 			return nil, nil
@@ -146,32 +150,43 @@ func (h *Handler) read(ctx context.Context, at place) (list []*task, err error) 
 		}
 		list = tasks(s)
 		// What began meanwhile may be in what was read.
-		since, now := h.at(at)
-		again = working == nil && (now != nil || since != begun)
+		if since, now := h.at(at); working == nil && (now != nil || since != begun) {
+			continue
+		}
+		over := true
 		for _, t := range list {
-			if err := h.state(ctx, at, t, working); err != nil {
+			known, err := h.state(ctx, at, t, working, busy)
+			if err != nil {
 				return nil, err
 			}
+			over = over && known
 		}
+		// One that nobody is at may have been finished by somebody since it was read.
+		if n := s.Events().Len(); !over && n != seen {
+			seen = n
+			continue
+		}
+		return list, nil
 	}
-	return list, nil
 }
 
-// state finds out the state of a task of which no end is noted.
-func (h *Handler) state(ctx context.Context, at place, t *task, working *live) (err error) {
+// state finds out the state of a task of which no end is noted. busy says that somebody is
+// at the session, here or elsewhere. It is not known for sure that a task failed by which
+// nobody is.
+func (h *Handler) state(ctx context.Context, at place, t *task, working *live, busy bool) (known bool, err error) {
 	if t.Status.State != "" {
-		return nil
+		return true, nil
 	}
-	if t.last && working != nil && working.id == t.ID {
+	if t.last && (working != nil && working.id == t.ID || working == nil && busy && !t.answered) {
 		t.Status.State = a2a.TaskStateWorking
 		if n := len(t.History) - 1; t.History[n].Role == a2a.MessageRoleAgent {
 			t.Status.Message = t.History[n]
 		}
-		return nil
+		return true, nil
 	}
 	if t.last && h.cfg.Suspensions != nil {
 		if t.waits, err = h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session); err != nil {
-			return err
+			return false, err
 		}
 	}
 	switch now := *t.Status.Timestamp; {
@@ -181,8 +196,9 @@ func (h *Handler) state(ctx context.Context, at place, t *task, working *live) (
 		t.Status.State = a2a.TaskStateCompleted
 	default:
 		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it ended without an answer", now)
+		return !t.last, nil
 	}
-	return nil
+	return true, nil
 }
 
 // find returns a task of the user of a context.

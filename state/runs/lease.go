@@ -77,6 +77,15 @@ func (s *Store) Begin(ctx context.Context, app, user, session string) (context.C
 	return l.under(ctx), l, nil
 }
 
+// Busy implements [runner.Runs].
+func (s *Store) Busy(ctx context.Context, app, user, session string) (bool, error) {
+	found, err := s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session)
+	if err != nil {
+		return false, fmt.Errorf("runs: %w", err)
+	}
+	return len(found) > 0 && found[0].state != waiting, nil
+}
+
 // first adds the row of a session that nothing is under way in.
 func (s *Store) first(ctx context.Context, r row) (*lease, error) {
 	err := s.db.QueryRowContext(ctx, s.sql("INSERT INTO runs (app, person, session, state, epoch, owner, since) "+
