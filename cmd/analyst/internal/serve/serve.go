@@ -313,7 +313,7 @@ func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Auth
 		return nil, err
 	}
 	if svc.Decider != nil {
-		cfg.Decider = svc.Decider
+		cfg.Decider = hinting{svc.Decider, svc.Runs.Hint, logger}
 	}
 	return serve.New(cfg)
 }
