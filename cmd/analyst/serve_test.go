@@ -120,6 +120,36 @@ func TestServeTwoUsersAtOnce(t *testing.T) {
 	}
 }
 
+// A worker finishes what the server began and a person approved, and is seen from outside.
+func TestWorkerGoesOn(t *testing.T) {
+	w := newWorld(t, nil).shared()
+	s := w.serve("--workers", "0", "--max-rate", "1000000")
+	if status, answer := s.say("ada", "run", "s", "Summarize doc_7310"); status != http.StatusOK || !strings.Contains(answer, "jitagent_waiting") {
+		t.Fatalf("%d %s", status, answer)
+	}
+	worker := &server{t: t, process: w.start("worker", "--metrics-listen", "127.0.0.1:0")}
+	for worker.url == "" && worker.stderr.Scan() {
+		_, worker.url, _ = strings.Cut(worker.stderr.Text(), "metrics at ")
+	}
+	decide(t, w.auth, "approve")
+	for answer := ""; !strings.Contains(answer, "Summary of"); {
+		status := 0
+		if status, answer = s.do("ada", http.MethodGet, "/api/apps/"+served+"/users/user/sessions/s", ""); status != http.StatusOK {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	if _, metrics := worker.do("", http.MethodGet, "", ""); !strings.Contains(metrics, `jit_calls_total`) {
+		t.Errorf("metrics of the worker: %s", metrics)
+	}
+	if err := worker.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	worker.ends()
+	if states := w.atServer(); states != "completed" {
+		t.Errorf("tasks at the server: %s", states)
+	}
+}
+
 // Told to end, the server says so first and serves on; then what is under way ends, or is
 // stopped, and what it was granted is given back.
 func TestServeEnds(t *testing.T) {

@@ -98,8 +98,8 @@ func TestManifests(t *testing.T) {
 			}
 		}
 	}
-	if deployments == 0 {
-		t.Error("there is no deployment")
+	if deployments != 2 {
+		t.Errorf("%d deployments, want one that serves and one that works", deployments)
 	}
 }
 

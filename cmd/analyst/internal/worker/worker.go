@@ -55,6 +55,11 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.timeout <= 0 || o.workers <= 0 {
 		return cli.Usagef("--timeout and --workers must be positive")
 	}
+	unseen, err := p.Observe(ctx, o.Seen)
+	if err != nil {
+		return err
+	}
+	defer unseen()
 	o.Limits = runner.Limits{Wall: o.timeout}
 	logger := p.Logger(o.debug)
 	svc, err := service.Open(ctx, p, o.Options, func(context.Context) string { return "" }, logger)
