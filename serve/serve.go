@@ -97,7 +97,7 @@ type Limits struct {
 	Body        int64         // bytes of a request; default 8 MiB
 	Runs        int           // messages that are being answered at once; default 64
 	RunsPerUser int           // the same, of one user; default 4
-	PerMinute   int           // requests of one user; default 240, a sixth of them at once
+	PerMinute   int           // requests of one user, but for the files of UI; default 240, a sixth of them at once
 	Wall        time.Duration // how long the answer to a message may take; default 16 minutes
 }
 

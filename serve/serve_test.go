@@ -300,6 +300,9 @@ func TestLimits(t *testing.T) {
 	if last.status != http.StatusTooManyRequests {
 		t.Errorf("requests without an end: %+v", last)
 	}
+	if got := a.do(t, "ada", http.MethodGet, "/ui/main.js", nil); got.status != http.StatusNotFound { // the UI is not there
+		t.Errorf("a file of the web UI is counted: %+v", got)
+	}
 	if got := a.do(t, "ben", http.MethodGet, "/api/list-apps", nil); got.status != http.StatusOK {
 		t.Errorf("another user pays for it: %+v", got)
 	}
