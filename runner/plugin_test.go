@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,7 @@ func TestPluginCompletesOnEveryPath(t *testing.T) {
 		}
 		return []*plugin.Plugin{p}
 	}
+	asked := make(chan struct{})
 	for name, tt := range map[string]struct {
 		llm    model.LLM
 		before []*plugin.Plugin
@@ -147,11 +149,12 @@ func TestPluginCompletesOnEveryPath(t *testing.T) {
 			}
 		}},
 		"a request that is cancelled": {opened: 1, llm: plays(func(ctx context.Context, _ *model.LLMRequest, _ bool, yield func(*model.LLMResponse, error) bool) {
+			close(asked)
 			<-ctx.Done()
 			yield(nil, ctx.Err())
 		}), run: func(t *testing.T, a *app) {
 			ctx, cancel := context.WithCancel(t.Context())
-			go cancel()
+			go func() { <-asked; cancel() }()
 			_, _ = a.say(ctx, "ada", "go")
 		}},
 		"an early exit": {llm: silent{t}, before: ours(plugin.Config{BeforeRunCallback: func(adk.InvocationContext) (*genai.Content, error) {
@@ -167,6 +170,9 @@ func TestPluginCompletesOnEveryPath(t *testing.T) {
 			}()
 			cancel() // as a server does when the handler is left
 			<-completed
+			for len(a.authority.Completed()) == 0 { // which it counts after it has told us
+				runtime.Gosched()
+			}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

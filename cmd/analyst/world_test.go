@@ -55,6 +55,8 @@ func newWorld(t *testing.T, api func(w *world) http.Handler, change ...func(*lum
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.auth.Close() })
+	agent := w.auth.Config().Agents[0]
+	w.secrets = append(w.secrets, agent.ClientSecret.Reveal())
 	w.front = w.recorded(w.auth)
 	authServer.Config.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.facing().ServeHTTP(rw, r) })
 	authServer.Start()
@@ -62,8 +64,6 @@ func newWorld(t *testing.T, api func(w *world) http.Handler, change ...func(*lum
 
 	apiServer := httptest.NewUnstartedServer(nil)
 	apiURL := "http://" + apiServer.Listener.Addr().String()
-	agent := w.auth.Config().Agents[0]
-	w.secrets = append(w.secrets, agent.ClientSecret.Reveal())
 	w.env = map[string]string{
 		cli.EnvURL: base, cli.EnvOrg: w.auth.Config().Org, cli.EnvClientID: agent.ClientID, cli.EnvSecret: agent.ClientSecret.Reveal(), cli.EnvAPI: apiURL,
 	}
