@@ -44,8 +44,8 @@ type PluginConfig struct {
 	Ask          func(ctx context.Context, q jitmw.Question) (bool, error)
 	AllowUnnamed bool
 	// Limits hold for one invocation, but for ParallelTools and History, which a plugin
-	// cannot bound: for the latter see [Conversations]. A model that is being asked is not stopped by Wall: the task ends, and
-	// the model is not asked again.
+	// cannot bound: for the latter see [Conversations]. A model that is being asked is not
+	// stopped by Wall: the task ends, and the model is not asked again.
 	Limits Limits
 	// Budget bounds what the models of one invocation use.
 	Budget Budget

@@ -2,6 +2,9 @@
 // upgrades them while sessions run and wait, and counts what came of each. It is a test,
 // TestCluster, that "make cluster" runs and all others skip.
 //
+// It sleeps where others wait for an event: what passes are the leases of real processes,
+// and the times at which somebody does them harm, of which there is no event.
+//
 // # What is counted
 //
 //   - lost: runs that began, whose effect neither happened nor is in doubt in the end.
