@@ -25,7 +25,12 @@ func Connect(path string, writing bool) (*Conn, error) {
 		return nil, err
 	}
 	if writing {
-		return connect(path, sqlite.OpenReadWrite, durable()...)
+		var c *Conn
+		err := patiently(func() (err error) {
+			c, err = connect(path, sqlite.OpenReadWrite, durable()...)
+			return err
+		})
+		return c, err
 	}
 	return connect(path, sqlite.OpenReadOnly)
 }

@@ -42,7 +42,20 @@ func Open(path string, n int) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
+	if err := patiently(db.Ping); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return db, nil
+}
+
+// patiently opens a database. SQLite does not wait for others that turn a new file to
+// WAL as well.
+func patiently(open func() error) error {
+	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) {
+		if err := open(); Code(err) != Busy || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // create makes the file if there is none. An existing one is neither opened nor
