@@ -107,10 +107,7 @@ func start(ctx context.Context, cfg Config) (_ *Servers, err error) {
 	if cfg.API != nil && cfg.Documents != nil {
 		return nil, errors.New("dev: of API and Documents one is served")
 	}
-	s := &Servers{log: cfg.Logger, failed: make(chan error, 3)}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
+	s := &Servers{log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), failed: make(chan error, 3)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -151,9 +148,7 @@ func start(ctx context.Context, cfg Config) (_ *Servers, err error) {
 
 func (s *Servers) startAuth(cfg Config) error {
 	auth := cfg.Auth
-	if auth.Logger == nil {
-		auth.Logger = cfg.Logger
-	}
+	auth.Logger = cmp.Or(auth.Logger, cfg.Logger)
 	if auth.StateDir == "" && cfg.StateDir != "" {
 		auth.StateDir = filepath.Join(cfg.StateDir, "lumodev")
 	}
@@ -192,9 +187,7 @@ func (s *Servers) startAPI(ctx context.Context, cfg Config) error {
 		}
 		docs := *cfg.Documents
 		docs.BaseURL, docs.Verifier = base, guard
-		if docs.Logger == nil {
-			docs.Logger = cfg.Logger
-		}
+		docs.Logger = cmp.Or(docs.Logger, cfg.Logger)
 		if docs.StateDir == "" && cfg.StateDir != "" {
 			docs.StateDir = filepath.Join(cfg.StateDir, "docapi")
 		}

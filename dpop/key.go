@@ -1,6 +1,7 @@
 package dpop
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -185,11 +186,8 @@ func idempotent(req *http.Request) bool {
 // proof makes the proof for one sending (section 4.2).
 func (k *Key) proof(req *http.Request, token secret.String, to server) (string, error) {
 	c := claims{
-		ID: rand.Text(), Method: req.Method, URL: target(req.URL), Nonce: to.nonce,
+		ID: rand.Text(), Method: cmp.Or(req.Method, http.MethodGet), URL: target(req.URL), Nonce: to.nonce,
 		Made: float64(time.Now().Add(to.ahead).Unix()),
-	}
-	if c.Method == "" {
-		c.Method = http.MethodGet
 	}
 	if !token.IsZero() {
 		c.Token = hashOf(token)
@@ -199,11 +197,7 @@ func (k *Key) proof(req *http.Request, token secret.String, to server) (string, 
 
 // target is a URL without query and fragment, as it goes over the wire.
 func target(u *url.URL) string {
-	path := u.EscapedPath()
-	if path == "" {
-		path = "/"
-	}
-	return strings.ToLower(u.Scheme+"://"+u.Host) + path
+	return strings.ToLower(u.Scheme+"://"+u.Host) + cmp.Or(u.EscapedPath(), "/")
 }
 
 // hashOf is ath (section 4.2).

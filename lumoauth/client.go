@@ -1,6 +1,7 @@
 package lumoauth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -53,32 +54,17 @@ func New(cfg Config) (*Client, error) {
 		secret:    cfg.ClientSecret,
 		basicAuth: cfg.BasicAuth,
 		scopes:    slices.Clone(cfg.Scopes),
-		userAgent: cfg.UserAgent,
+		userAgent: cmp.Or(cfg.UserAgent, "jitagent"),
 		timeout:   DefaultTimeout,
-		tries:     cfg.Tries,
-		maxWait:   cfg.MaxWait,
-		log:       cfg.Logger,
+		tries:     cmp.Or(cfg.Tries, DefaultTries),
+		maxWait:   cmp.Or(cfg.MaxWait, DefaultMaxWait),
+		log:       cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 	}
 	if hc := cfg.HTTPClient; hc != nil {
-		c.transport = hc.Transport
-		if hc.Timeout > 0 {
-			c.timeout = hc.Timeout
-		}
+		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, DefaultTimeout)
 	}
 	if c.transport == nil {
 		c.transport = defaultTransport()
-	}
-	if c.userAgent == "" {
-		c.userAgent = "jitagent"
-	}
-	if c.tries == 0 {
-		c.tries = DefaultTries
-	}
-	if c.maxWait == 0 {
-		c.maxWait = DefaultMaxWait
-	}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.DPoP {
 		if c.key, err = new(dpop.Client).NewKey(); err != nil {

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,10 +75,7 @@ func New(cfg Config) (*Notifier, error) {
 	if receivers == nil {
 		return nil, nil
 	}
-	n := &Notifier{log: cfg.Logger}
-	if n.log == nil {
-		n.log = slog.New(slog.DiscardHandler)
-	}
+	n := &Notifier{log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))}
 	var ctx context.Context
 	ctx, n.stop = context.WithCancel(context.Background())
 	for _, r := range receivers {

@@ -2,6 +2,7 @@ package notice
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -35,12 +36,8 @@ func newWebhook(cfg Config) (*webhook, error) {
 	if err != nil || !marked || len(key) < 24 || len(key) > 64 {
 		return nil, errors.New("notice: the secret of the webhook is not whsec_ and 24 to 64 bytes in base64")
 	}
-	base := cfg.Base
-	if base == nil {
-		base = peer.Transport()
-	}
 	return &webhook{url: u.String(), key: func() []byte { return key }, client: &http.Client{
-		Transport: base, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: cmp.Or(cfg.Base, peer.Transport()), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 

@@ -89,9 +89,7 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Vault == nil {
 		cfg.Vault = Memory()
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	back, _ := url.Parse(cfg.Redirect) // it was checked
 	c := &Client{cfg: cfg, timeout: defaultTimeout, shared: &shared{
 		given: cfg, api: api,
@@ -108,9 +106,7 @@ func New(cfg Config) (*Client, error) {
 	if hc := cfg.HTTPClient; hc != nil {
 		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, defaultTimeout)
 	}
-	if c.transport == nil {
-		c.transport = peer.Transport()
-	}
+	c.transport = cmp.Or(c.transport, peer.Transport())
 	return c, nil
 }
 

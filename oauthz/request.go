@@ -489,10 +489,7 @@ func (c *Client) issued(r record, key *dpop.Key) (jit.Issued, error) {
 	if t.Lifetime > c.cfg.MaxLifetime {
 		return jit.Issued{}, fmt.Errorf("the token lives for %v, and %v is the longest allowed", t.Lifetime, c.cfg.MaxLifetime)
 	}
-	life := t.Lifetime
-	if life == 0 {
-		life = c.cfg.MaxLifetime
-	}
+	life := cmp.Or(t.Lifetime, c.cfg.MaxLifetime)
 	issued := jit.Issued{Token: t.Value, Type: kind, DPoP: key, ExpiresIn: life - time.Since(r.Sent)}
 	if issued.ExpiresIn <= 0 {
 		return jit.Issued{}, errors.New("the token has expired")

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,12 +123,9 @@ func WriteError(w http.ResponseWriter, status int, code, description string) {
 // quote writes s as an RFC 9110 quoted-string; what cannot stand in one is
 // dropped.
 func quote(s string) string {
-	if s == "" {
-		s = "api"
-	}
 	var b strings.Builder
 	b.WriteByte('"')
-	for _, c := range []byte(s) {
+	for _, c := range []byte(cmp.Or(s, "api")) {
 		switch {
 		case c == '"' || c == '\\':
 			b.WriteByte('\\')

@@ -112,9 +112,7 @@ func (v *Verifier) agree(t *Token, in *oauth.Introspection) error {
 // same reports whether got may stand for *have, and fills *have when the token
 // itself was silent.
 func same(have *string, got string) bool {
-	if *have == "" {
-		*have = got
-	}
+	*have = cmp.Or(*have, got)
 	return got == "" || got == *have
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -36,10 +37,7 @@ func page(root *cobra.Command) string {
 			if c.Name() == "completion" || c.Name() == "help" {
 				continue
 			}
-			text := c.Long
-			if text == "" {
-				text = c.Short + "."
-			}
+			text := cmp.Or(c.Long, c.Short+".")
 			for _, part := range []string{strings.TrimRight(c.LocalFlags().FlagUsagesWrapped(cli.Columns-8), "\n"), c.Example} {
 				if part != "" {
 					text += "\n\n" + part

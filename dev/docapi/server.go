@@ -108,14 +108,11 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		base:     base,
 		verifier: cfg.Verifier,
-		log:      cfg.Logger,
+		log:      cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		now:      cfg.Now,
 		limits:   cfg.Limits,
 	}
 	s.limits.setDefaults()
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
-	}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -172,9 +172,7 @@ func (c Config) resolved() (Config, error) {
 	if c.Users == nil {
 		c.Users = def.Users
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Now == nil {
 		c.Now = time.Now
 	}

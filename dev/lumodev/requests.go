@@ -1,6 +1,7 @@
 package lumodev
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -63,9 +64,7 @@ func (c *call) createRequest(in requestIn) (any, error) {
 		CreatedAt:     c.now,
 		Act:           c.who.token.Act,
 	}
-	if r.Act == nil {
-		r.Act = t.Act
-	}
+	r.Act = cmp.Or(r.Act, t.Act)
 	c.decide(t, &r, risk)
 	c.ch.add(r)
 	c.status = http.StatusCreated

@@ -1,6 +1,7 @@
 package modelserver
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
@@ -61,9 +62,7 @@ var stopReasons = map[string]string{"length": "max_tokens", "content_filter": "r
 // message is an answer, or its beginning. The input is counted without what was read
 // from a cache, and the output with the thoughts.
 func (e *messagesEncoder) message(content []members, reason any, u *genai.GenerateContentResponseUsageMetadata) members {
-	if u == nil {
-		u = &genai.GenerateContentResponseUsageMetadata{}
-	}
+	u = cmp.Or(u, &genai.GenerateContentResponseUsageMetadata{})
 	return members{
 		"id": e.id, "type": "message", "role": "assistant", "model": e.call.model, "content": content, "stop_reason": reason, "stop_sequence": nil,
 		"usage": members{

@@ -1,6 +1,7 @@
 package modelserver
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -149,9 +150,7 @@ func (r *messagesRequest) config() *genai.GenerateContentConfig {
 		c.SystemInstruction = &genai.Content{Role: genai.RoleUser, Parts: system}
 	}
 	if t := r.Thinking; t.Type != "" {
-		if c.ThinkingConfig == nil {
-			c.ThinkingConfig = &genai.ThinkingConfig{}
-		}
+		c.ThinkingConfig = cmp.Or(c.ThinkingConfig, &genai.ThinkingConfig{})
 		c.ThinkingConfig.IncludeThoughts, c.ThinkingConfig.ThinkingBudget = t.Type == "enabled" || t.Display == "summarized", t.Budget
 		if t.Type == "disabled" {
 			c.ThinkingConfig.ThinkingBudget = new(int32)

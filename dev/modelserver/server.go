@@ -1,6 +1,7 @@
 package modelserver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,9 +64,7 @@ func New(c Config) (*Server, error) {
 	if c.ArgumentPiece <= 0 {
 		c.ArgumentPiece = 16
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return &Server{config: c, log: c.Logger, started: time.Now()}, nil
 }
 

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"regexp"
@@ -18,10 +19,7 @@ import (
 // params writes req as the API takes it.
 func (a *attempt) params(req *model.LLMRequest, name string) (api.MessageNewParams, error) {
 	config := a.settings.Apply(req.Config)
-	out := api.MessageNewParams{Model: name, MaxTokens: int64(config.MaxOutputTokens), StopSequences: config.StopSequences}
-	if out.MaxTokens == 0 {
-		out.MaxTokens = maxTokens
-	}
+	out := api.MessageNewParams{Model: name, MaxTokens: cmp.Or(int64(config.MaxOutputTokens), maxTokens), StopSequences: config.StopSequences}
 	if err := provider.Refuse(config, "a temperature or top_p", "a seed", "penalties", "log probabilities", "a form of the answer"); err != nil {
 		return out, err
 	}

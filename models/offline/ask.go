@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,9 +161,7 @@ func (a *ask) readClause(start, end int, inQuestion bool) {
 	switch {
 	case not:
 	case clause.isEffect():
-		if a.effect == "" {
-			a.effect = verb.lower
-		}
+		a.effect = cmp.Or(a.effect, verb.lower)
 	case verb.is(sumWord):
 		a.summary, a.verbs = true, true
 	case verb.is(readWord | makeWord):

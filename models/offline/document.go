@@ -171,9 +171,7 @@ func (r *reader) newSection(heading string) {
 	if heading == "" {
 		return
 	}
-	if r.heading == "" {
-		r.heading = heading
-	}
+	r.heading = cmp.Or(r.heading, heading)
 	r.doc.sections = append(r.doc.sections, heading)
 	r.opened = false
 }

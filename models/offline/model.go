@@ -1,6 +1,7 @@
 package offline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
@@ -31,9 +32,7 @@ func (*Model) Name() string { return "offline" }
 // come only in that last response. It fails only when ctx has ended.
 func (m *Model) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
-		if req == nil {
-			req = &model.LLMRequest{}
-		}
+		req = cmp.Or(req, &model.LLMRequest{})
 		var responses []*model.LLMResponse
 		next := plan(req.Contents, req.Config, &m.shelf)
 		if stream {

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -68,9 +69,7 @@ func Client(c *http.Client) *http.Client {
 	if c != nil {
 		out = *c
 	}
-	if out.Transport == nil {
-		out.Transport = peer.Transport()
-	}
+	out.Transport = cmp.Or(out.Transport, peer.Transport())
 	out.Transport = &transport{out.Transport}
 	out.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &out

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -113,17 +114,9 @@ func (s Settings) Apply(config *genai.GenerateContentConfig) *genai.GenerateCont
 	if config != nil {
 		out = *config
 	}
-	if out.Temperature == nil {
-		out.Temperature = s.Temperature
-	}
-	if out.TopP == nil {
-		out.TopP = s.TopP
-	}
-	if out.MaxOutputTokens == 0 {
-		out.MaxOutputTokens = s.MaxTokens
-	}
-	if out.Seed == nil {
-		out.Seed = s.Seed
-	}
+	out.Temperature = cmp.Or(out.Temperature, s.Temperature)
+	out.TopP = cmp.Or(out.TopP, s.TopP)
+	out.MaxOutputTokens = cmp.Or(out.MaxOutputTokens, s.MaxTokens)
+	out.Seed = cmp.Or(out.Seed, s.Seed)
 	return &out
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/jitagent/jitagent/jit"
@@ -64,9 +65,7 @@ func (t *teller) decision(r journal.Record, c *Call) Step {
 	if q.Risk != "" {
 		about += ", risk " + ident(q.Risk)
 	}
-	if about == "" {
-		about = "the request"
-	}
+	about = cmp.Or(about, "the request")
 	said := ""
 	if r.Message != "" {
 		said = " Message: " + quote(r.Message) + "."

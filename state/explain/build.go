@@ -38,9 +38,7 @@ func Build(records []journal.Record, opts Options) *Story {
 	}
 	opts.At = writable(opts.At)
 	slices.SortStableFunc(sorted, func(a, b journal.Record) int { return cmp.Compare(a.Seq, b.Seq) })
-	if opts.Zone == nil {
-		opts.Zone = time.UTC
-	}
+	opts.Zone = cmp.Or(opts.Zone, time.UTC)
 	if opts.At.IsZero() {
 		for _, r := range sorted {
 			if r.Time.After(opts.At) {

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -28,9 +29,7 @@ func (s *Story) WriteHTML(w io.Writer, zone *time.Location) error {
 	if err != nil {
 		return fmt.Errorf("explain: page: %w", err)
 	}
-	if zone == nil {
-		zone = time.UTC
-	}
+	zone = cmp.Or(zone, time.UTC)
 	v := s.view(zone)
 	for i, t := range s.Tasks {
 		v.Tasks[i].Chart = t.chart(s.At, calendar{zone, t.Opened})

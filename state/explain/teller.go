@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -214,9 +215,7 @@ func (t *teller) callOf(r journal.Record) *Call {
 		t.task.Calls = append(t.task.Calls, c)
 		t.calls[key] = c
 	}
-	if c.Tool == "" {
-		c.Tool = r.Tool
-	}
+	c.Tool = cmp.Or(c.Tool, r.Tool)
 	return c
 }
 

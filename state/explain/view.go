@@ -47,9 +47,7 @@ type (
 )
 
 func (s *Story) view(zone *time.Location) storyView {
-	if zone == nil {
-		zone = time.UTC
-	}
+	zone = cmp.Or(zone, time.UTC)
 	anyDay := calendar{zone: zone}
 	v := storyView{Of: cmp.Or(ident(s.Of), "the journal"), At: anyDay.full(s.At), Entries: plain.Count(s.Entries, "entry")}
 	for i, t := range s.Tasks {
@@ -98,10 +96,7 @@ func (t *Task) stepViews(steps []Step, c calendar) []stepView {
 }
 
 func (t *Task) title() string {
-	name := t.ID
-	if name == "" {
-		name = "of run " + t.Run
-	}
+	name := cmp.Or(t.ID, "of run "+t.Run)
 	if t.Name == "" {
 		return "Task " + ident(name)
 	}

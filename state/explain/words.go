@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -175,10 +176,7 @@ func arguments(raw json.RawMessage) json.RawMessage {
 
 // invocation writes a call as a programmer would.
 func (c *Call) invocation() string {
-	tool := ident(c.Tool)
-	if tool == "" {
-		tool = "a call without a name"
-	}
+	tool := cmp.Or(ident(c.Tool), "a call without a name")
 	var args map[string]json.RawMessage
 	if json.Unmarshal(c.Args, &args) != nil {
 		if len(c.Args) == 0 || string(c.Args) == "null" {

@@ -165,9 +165,7 @@ type Set struct{ servers []*server }
 // clash or are too long, a policy that names what is not there. It waits no longer than a
 // minute for an answer of each, and the time that a person takes to decide.
 func Open(ctx context.Context, cfg Config) (*Set, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
+	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	set, taken := &Set{}, map[string]bool{}
 	for _, s := range cfg.Servers {
 		err := s.check()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -135,10 +136,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	var problems []string
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
-	s := Settings{Model: pick(t.model, EnvModel), Documents: t.documents, Reports: t.reports}
-	if s.Model == "" {
-		s.Model = DefaultModel
-	}
+	s := Settings{Model: cmp.Or(pick(t.model, EnvModel), DefaultModel), Documents: t.documents, Reports: t.reports}
 	var err error
 	if s.Documents != "" {
 		if _, err := os.ReadDir(s.Documents); err != nil {
