@@ -75,7 +75,7 @@ func (p *proving) request(t *testing.T) *http.Request {
 
 func (p *proving) send(t *testing.T, r *http.Request) *http.Response {
 	t.Helper()
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := p.server.Client().Transport.RoundTrip(r) // others that end would end a shared one
 	if err != nil {
 		t.Fatal(err)
 	}

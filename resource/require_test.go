@@ -263,7 +263,7 @@ func get(t *testing.T, url string, authorization []string) (*http.Response, stri
 		t.Fatal(err)
 	}
 	req.Header["Authorization"] = authorization
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req) // others that end would end a shared one
 	if err != nil {
 		t.Fatal(err)
 	}
