@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 
@@ -25,7 +26,7 @@ type Report struct {
 // another. It takes memory for each task and chain, not for each entry. Make one with
 // [NewChain].
 type Chain struct {
-	key    secret.String
+	mac    hash.Hash
 	at     func(seq int64) ([]byte, error)
 	report Report
 	tasks  map[string]Task
@@ -42,7 +43,7 @@ type Chain struct {
 // there is none; nil where there is one chain.
 func NewChain(key secret.String, pruned map[string]Head, at func(seq int64) ([]byte, error), known ...Head) *Chain {
 	c := &Chain{
-		key: key, at: at, tasks: map[string]Task{}, ends: maps.Clone(pruned), began: pruned,
+		mac: newMAC(key), at: at, tasks: map[string]Task{}, ends: maps.Clone(pruned), began: pruned,
 		known: map[int64][][32]byte{}, joined: map[Head]int64{},
 	}
 	for _, h := range known {
@@ -67,7 +68,7 @@ func (c *Chain) Add(chain string, seq int64, text, hash []byte) (Record, error) 
 	case chain != "" && r.Owner != chain:
 		return Record{}, &EntryError{seq, "its data names another process"}
 	}
-	r.Hash = link(c.key, last.Hash, text)
+	r.Hash = link(c.mac, last.Hash, text)
 	switch same := string(r.Hash[:]) == string(hash); {
 	case !same && chain != "" && r.Prev > last.Seq:
 		return Record{}, &EntryError{r.Prev, fmt.Sprintf("it is missing; the next one of its process is %d", seq)}

@@ -12,7 +12,7 @@
 //
 // # Invariants
 //
-//   - What [Decode] accepts is what [Record.Seal] writes, so no two texts mean one
+//   - What [Decode] accepts is what [Record.JSON] writes, so no two texts mean one
 //     entry.
 //   - No token is in any entry. A token hash is accepted only if it looks like one.
 //   - The state of a task is a fold of its entries ([Task.After]), and what became of

@@ -109,10 +109,10 @@ func appendList(text []byte, details []rar.Detail) ([]byte, error) {
 	return append(text, ']'), nil
 }
 
-// errForm refuses what Seal would have written otherwise.
+// errForm refuses what Record.encode would have written otherwise.
 var errForm = errors.New("it is not in the form in which entries are written")
 
-// Decode reads the text of an entry, and refuses what [Record.Seal] would not have
+// Decode reads the text of an entry, and refuses what [Record.JSON] would not have
 // written. The hash is for [Chain] to check. Its errors quote no value.
 func Decode(text []byte) (Record, error) {
 	var r Record
@@ -124,7 +124,7 @@ func Decode(text []byte) (Record, error) {
 		return Record{}, errForm
 	}
 	all := r.fields()
-	fields := all
+	fields := all[:]
 	for in.PeekKind() == '"' {
 		token, err := in.ReadToken()
 		if err != nil {
@@ -141,7 +141,7 @@ func Decode(text []byte) (Record, error) {
 	}
 	// However loosely it was read, twice the same name included: only what would be
 	// written alike counts.
-	again, err := encode(all)
+	again, err := encode(all[:])
 	if err != nil || !bytes.Equal(again, text) || r.Kind == "" {
 		return Record{}, errForm
 	}

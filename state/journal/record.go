@@ -1,17 +1,15 @@
 package journal
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/secret"
 )
 
 // Kinds of entries that only the journal itself writes.
@@ -69,9 +67,9 @@ type (
 
 // fields lists all that is kept of a record but its hash, sorted by name as RFC 8785
 // has it. It is the one list: what is added to it, or renamed, needs a new schema
-// version of every store.
-func (r *Record) fields() []field {
-	return []field{
+// version of every store. An array needs no memory of the heap's.
+func (r *Record) fields() [45]field {
+	return [...]field{
 		{"args", &r.Args},
 		{"attempt", &r.Attempt},
 		{"authority", &r.Authority},
@@ -120,14 +118,14 @@ func (r *Record) fields() []field {
 	}
 }
 
-// Seal makes r, whose number is set, the entry after last, in the form in which it can be
+// seal makes r, whose number is set, the entry after last, in the form in which it can be
 // kept, and returns its text. It fails for an entry that cannot be kept, and never for one of Decode.
-func (r *Record) Seal(key secret.String, last Head) ([]byte, error) {
+func (r *Record) seal(mac hash.Hash, last Head) ([]byte, error) {
 	text, err := r.encode()
 	if err != nil {
 		return nil, err
 	}
-	r.Hash = link(key, last.Hash, text)
+	r.Hash = link(mac, last.Hash, text)
 	return text, nil
 }
 
@@ -147,13 +145,14 @@ func (r Record) Line() ([]byte, error) {
 // Head returns the head that names the record.
 func (r Record) Head() Head { return Head{r.Seq, r.Hash} }
 
-// link returns the hash of an entry after the one with hash prev. prev has a fixed
+// link returns the hash, by that of a chain's key, of an entry after the one with hash prev. prev has a fixed
 // length, so no two pairs of hash and text read alike.
-func link(key secret.String, prev [32]byte, text []byte) [32]byte {
-	m := hmac.New(sha256.New, []byte(key.Reveal()))
-	_, _ = m.Write(prev[:]) // never fails
-	_, _ = m.Write(text)
-	return [32]byte(m.Sum(nil))
+func link(mac hash.Hash, prev [32]byte, text []byte) (sum [32]byte) {
+	mac.Reset()
+	_, _ = mac.Write(prev[:]) // never fails
+	_, _ = mac.Write(text)
+	mac.Sum(sum[:0])
+	return sum
 }
 
 // encode makes r tidy and returns its canonical JSON.
@@ -161,7 +160,8 @@ func (r *Record) encode() ([]byte, error) {
 	if r.Kind == "" {
 		return nil, errors.New("journal: entry without a kind")
 	}
-	text, err := encode(r.fields())
+	fields := r.fields()
+	text, err := encode(fields[:])
 	if err != nil {
 		return nil, fmt.Errorf("journal: entry %s: %w", clip(string(r.Kind)), err)
 	}

@@ -41,6 +41,9 @@ type loaded struct {
 
 // Begin returns a transaction after the last entry of a chain.
 func (w *Writer) Begin(rows Rows, last Head) *Txn {
+	if w.mac == nil { // the store has its keys by now
+		w.mac = newMAC(w.store.ChainKey())
+	}
 	return &Txn{Rows: rows, Last: last, w: w, tasks: map[string]loaded{}}
 }
 
@@ -104,7 +107,7 @@ func (x *Txn) Append(r Record) error {
 	if r.Seq, r.Prev, err = x.Rows.Next(x.Last); err != nil {
 		return x.Fail(err)
 	}
-	text, err := r.Seal(x.w.store.ChainKey(), x.Last)
+	text, err := r.seal(x.w.mac, x.Last)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"iter"
 	"log/slog"
 	"time"
@@ -42,6 +43,7 @@ type Writer struct {
 	log     *slog.Logger
 	queue   queue
 	own     map[string]Task // of the one who writes: unfinished tasks that this store began
+	mac     hash.Hash       // of the one who writes
 }
 
 // NewWriter returns the writer of a store. longest is the longest time that anything can

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"compress/flate"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -49,10 +50,11 @@ type Journal struct {
 	readOnly  bool
 	keys      journal.Keys
 
-	write   *sqldb.Conn // of the one who writes; nil when read-only or in memory
-	syncing bool        // whether its commits wait for the disk
-	packed  int64       // the last entry that is known to be in a pack
-	files   watch       // of the one who writes
+	write   *sqldb.Conn   // of the one who writes; nil when read-only or in memory
+	syncing bool          // whether its commits wait for the disk
+	packed  int64         // the last entry that is known to be in a pack
+	deflate *flate.Writer // of packs; nil before the first
+	files   watch         // of the one who writes
 	head    *headFile
 	lock    *os.File // of this journal as an owner
 

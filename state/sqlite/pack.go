@@ -46,12 +46,16 @@ func (x *rows) pack(last journal.Head) error {
 func (x *rows) savePack(rows []row) error {
 	var data bytes.Buffer
 	var hashes []byte
-	w, err := flate.NewWriter(&data, flate.BestSpeed)
-	if err != nil {
-		return err
+	if x.j.deflate == nil { // it is large, and made once
+		x.j.deflate, _ = flate.NewWriter(nil, flate.BestSpeed) // which is a level
 	}
+	w := x.j.deflate
+	w.Reset(&data)
 	for _, r := range rows {
-		_, err = w.Write(append(r.data, '\n')) // which no entry has within
+		_, err := w.Write(r.data)
+		if err == nil {
+			_, err = w.Write([]byte{'\n'}) // which no entry has within
+		}
 		if err != nil {
 			return err
 		}
