@@ -120,9 +120,6 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 	c.attend()
 	v := Verdict{Unnamed: aim.Unnamed}
 	call := callOf(tool, args)
-	if c.allowed[call] {
-		return v
-	}
 	title := ""    // an argument that only one call can have, for each message that gave it
 	aimed := false // at anything
 	for _, name := range slices.Sorted(maps.Keys(aim.Targets)) {
@@ -139,6 +136,10 @@ func (c *Conversation) Judge(tool string, aim Aim, args map[string]any) Verdict 
 				title = name
 			}
 		}
+	}
+	if c.allowed[call] { // what of it was named is so all the same
+		v.Missing = nil
+		return v
 	}
 	reason := c.unasked(aim, aimed)
 	if reason == "" {

@@ -270,6 +270,23 @@ func TestWhatIsSaidLaterByOthers(t *testing.T) {
 	}
 }
 
+// TestGoneOnWith: a call that was let through before names what the person named, so that a
+// report about it may follow.
+func TestGoneOnWith(t *testing.T) {
+	for says, want := range map[string]bool{"Fetch doc_7310 and write a report": true, "Write a report": false} {
+		var c policy.Conversation
+		c.Said(says)
+		c.Allowed("read", m{"id": "doc_7310"})
+		if v := c.Judge("read", read, m{"id": "doc_7310"}); !v.Named() {
+			t.Errorf("%s: %s", says, v)
+		}
+		c.Returned(read, m{"id": "doc_7310", "title": "Salary Bands"})
+		if v := c.Judge("write", write, m{"title": "Report on Salary Bands"}); v.Named() != want {
+			t.Errorf("%s: the report: %s", says, v)
+		}
+	}
+}
+
 // TestAimOfAFile: a file refines a tool's aim, and says nothing of the rest.
 func TestAimOfAFile(t *testing.T) {
 	p, err := policy.Parse([]byte(`
