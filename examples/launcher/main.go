@@ -1,4 +1,5 @@
-// Command launcher runs the analyst under ADK's launcher: console, REST API and web UI.
+// Command launcher runs the analyst under ADK's launcher: console, REST API and web UI, and
+// both with A2A behind authentication.
 //
 // See README.md.
 package main
@@ -11,8 +12,8 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"path/filepath"
 
-	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/cmd/launcher"
 	"google.golang.org/adk/v2/cmd/launcher/console"
 	"google.golang.org/adk/v2/cmd/launcher/universal"
@@ -21,17 +22,10 @@ import (
 	"google.golang.org/adk/v2/cmd/launcher/web/webui"
 	"google.golang.org/adk/v2/plugin"
 	adkrunner "google.golang.org/adk/v2/runner"
-	"google.golang.org/adk/v2/session"
-	"google.golang.org/adk/v2/tool"
 
-	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/models/offline"
-	"github.com/jitagent/jitagent/runner"
-	"github.com/jitagent/jitagent/tools"
 )
 
 func main() {
@@ -45,57 +39,32 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, args []string) (err error) {
-	reports, err := os.MkdirTemp("", "reports-")
+	dir, err := os.MkdirTemp("", "launcher-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(reports)) }()
-	servers, err := dev.Start(ctx, dev.Config{Documents: &docapi.Config{Reports: reports}}) // your LumoAuth instance and your API, in one process
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	servers, err := dev.Start(ctx, dev.Config{Documents: &docapi.Config{Reports: filepath.Join(dir, "reports")}}) // your LumoAuth instance and your API, in one process
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	config, err := app(servers, out)
+	_, _ = fmt.Fprintf(out, "[who decides signs in at %s]\n", servers.Auth.SignIn())
+
+	app, err := open(ctx, servers, filepath.Join(dir, "state"), func(user, _ string, e jit.Event) { narrate(out, user, e) })
 	if err != nil {
 		return err
 	}
-	l := universal.NewLauncher(console.NewLauncher(), web.NewLauncher(api.NewLauncher(), webui.NewLauncher()))
-	return l.Execute(ctx, config, args)
+	defer func() { err = errors.Join(err, app.Close()) }()
+	l := universal.NewLauncher(console.NewLauncher(), web.NewLauncher(api.NewLauncher(), webui.NewLauncher(), &secured{app: app, out: out}))
+	return l.Execute(ctx, app.config(), args)
 }
 
-// app is the application as ADK's launcher takes it, with the plugin.
-func app(servers *dev.Servers, out io.Writer) (*launcher.Config, error) {
-	fetch, err := tools.FetchDocument(servers.API, tools.Options{})
-	if err != nil {
-		return nil, err
-	}
-	report, err := tools.CreateReport(servers.API, tools.Options{})
-	if err != nil {
-		return nil, err
-	}
-	root, err := agent.New(agent.Config{Model: offline.New(), Tools: []tool.Tool{fetch, report}})
-	if err != nil {
-		return nil, err
-	}
-	authority, err := lumoauth.New(servers.Client())
-	if err != nil {
-		return nil, err
-	}
-	engine, err := jit.New(jit.Config{Authority: authority})
-	if err != nil {
-		return nil, err
-	}
-	agents, sessions := adk.NewSingleLoader(root), session.InMemoryService()
-	guard, err := runner.NewPlugin(runner.PluginConfig{
-		Engine: engine, Agents: agents, Sessions: sessions,
-		Observe: func(user, _ string, e jit.Event) { narrate(out, user, e) },
-	})
-	if err != nil {
-		return nil, err
-	}
+// config is the application as ADK's launcher takes it, with the plugin.
+func (a *app) config() *launcher.Config {
 	return &launcher.Config{
-		AgentLoader: agents, SessionService: sessions, PluginConfig: adkrunner.PluginConfig{Plugins: []*plugin.Plugin{guard}},
-	}, nil
+		AgentLoader: a.agents, SessionService: a.sessions, PluginConfig: adkrunner.PluginConfig{Plugins: []*plugin.Plugin{a.guard}},
+	}
 }
 
 // narrate says what happens under a user's task.
