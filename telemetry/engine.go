@@ -25,11 +25,25 @@ func (t *Telemetry) Engine(cfg jit.Config) jit.Config {
 	seen := &engine{Telemetry: t, tasks: map[string]trace.Span{}}
 	j := journal{cfg.Journal, seen}
 	cfg.Authority, cfg.Journal = authority{cfg.Authority, seen}, j
-	if kept, ok := j.Journal.(reader); ok { // and so it is a jit.Rereader
+	reads, rereads := j.Journal.(reader)
+	kills, killed := j.Journal.(jit.Killer)
+	switch { // what the journal can do besides, it can still
+	case rereads && killed:
 		cfg.Journal = struct {
 			journal
 			reader
-		}{j, kept}
+			jit.Killer
+		}{j, reads, kills}
+	case rereads:
+		cfg.Journal = struct {
+			journal
+			reader
+		}{j, reads}
+	case killed:
+		cfg.Journal = struct {
+			journal
+			jit.Killer
+		}{j, kills}
 	}
 	return cfg
 }

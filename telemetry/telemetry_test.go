@@ -357,3 +357,34 @@ func TestNilRecordsNothing(t *testing.T) {
 		t.Error("something is recorded")
 	}
 }
+
+// TestEngineKeepsWhatAJournalCan has a kill reach a process that is seen from outside.
+func TestEngineKeepsWhatAJournalCan(t *testing.T) {
+	seen, err := telemetry.Start(t.Context(), telemetry.Config{Service: "analyst", Metrics: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = seen.Shutdown(context.Background()) }()
+	type killer struct{ jit.Killer }
+	for _, j := range []jit.Journal{
+		struct{ jit.Journal }{}, &fake.Journal{},
+		struct {
+			jit.Journal
+			killer
+		}{},
+		struct {
+			jit.Rereader
+			killer
+		}{},
+	} {
+		_, rereads := j.(jit.Rereader)
+		_, kills := j.(jit.Killer)
+		made := seen.Engine(jit.Config{Authority: &fake.Authority{}, Journal: j}).Journal
+		if _, still := made.(jit.Rereader); still != rereads {
+			t.Errorf("%T: rereads %t, want %t", j, still, rereads)
+		}
+		if _, still := made.(jit.Killer); still != kills {
+			t.Errorf("%T: kills %t, want %t", j, still, kills)
+		}
+	}
+}
