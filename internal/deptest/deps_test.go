@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/deptest":    {},
 	"internal/lazy":       {},
 	"internal/logtest":    {},
+	"internal/pause":      {},
 	"internal/plain":      {},
 	"internal/serve":      {},
 	"internal/yamlfile":   {},
@@ -73,11 +74,11 @@ var allowed = map[string][]string{
 	// What survives a crash.
 	"state/journal":  {"jit", "rar", "secret", "internal/plain", "internal/strictjson"},
 	"state/sqlite":   {"state/journal", "jit", "secret", "internal/disk", "internal/plain", "internal/sqldb", "internal/strictjson"},
-	"state/postgres": {"state/journal", "state/vault", "jit", "secret", "internal/lazy", "internal/plain"},
-	"state/recovery": {"state/journal", "jit"},
+	"state/postgres": {"state/journal", "state/vault", "jit", "secret", "internal/lazy", "internal/pause", "internal/plain"},
+	"state/recovery": {"state/journal", "jit", "internal/pause"},
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "rar"},
-	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/sqldb"},
+	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
 	// What tests of journals share.
@@ -122,17 +123,17 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},
 	"cmd/analyst/internal/timeline":   {"internal/peer", "internal/plain", "jit", "rar", "runner"},
 	"cmd/analyst/internal/cli": {
-		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "runner", "secret",
+		"cmd/analyst/internal/failpoints", "notice", "policy", "dev", "dev/docapi", "dev/lumodev", "internal/disk", "internal/pause", "internal/plain", "internal/lazy", "internal/serve", "internal/yamlfile", "jit", "lumoauth", "models", "oauthz", "rar", "runner", "secret",
 		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/runs", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
-		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
+		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/service", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "runner", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
 	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
@@ -142,7 +143,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/doctor": {
 		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/recovery", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/kill": {"cmd/analyst/internal/cli", "internal/plain", "jit", "state/journal", "state/recovery"},
+	"cmd/analyst/internal/kill": {"cmd/analyst/internal/cli", "internal/pause", "internal/plain", "jit", "state/journal", "state/recovery"},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/recovery",
 	},
@@ -167,7 +168,7 @@ var withoutADK = []string{
 	"policy", "internal/yamlfile",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/lazy", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",
+	"internal/disk", "internal/lazy", "internal/pause", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

@@ -46,6 +46,12 @@ type Writer struct {
 	mac     hash.Hash       // of the one who writes
 }
 
+// Writes are what a Writer does of a [Store].
+type Writes interface {
+	jit.Rereader
+	Mark(ctx context.Context, run string, m Mark) error
+}
+
 // NewWriter returns the writer of a store. longest is the longest time that anything can
 // be valid, see [Until]; 0 is 24 hours, far above the minutes that a token lives. A nil
 // logger discards.

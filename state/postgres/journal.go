@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -52,11 +51,7 @@ type Journal struct {
 	end    func()        // ends the heartbeat
 }
 
-// writes are what the writer does of a [journal.Store].
-type writes interface {
-	jit.Rereader
-	Mark(ctx context.Context, run string, m journal.Mark) error
-}
+type writes = journal.Writes
 
 var _ journal.Store = (*Journal)(nil)
 

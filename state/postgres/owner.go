@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -16,14 +17,8 @@ const beating = 3 * time.Second
 
 // beat renews the lease until ctx ends or somebody has claimed it.
 func (j *Journal) beat(ctx context.Context) {
-	tick := time.NewTicker(beating)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for last := time.Now(); pause.For(ctx, beating-time.Since(last)); {
+		last = time.Now()
 		try, cancel := context.WithTimeout(ctx, beating)
 		done, err := j.db.pool.Exec(try, "UPDATE owners SET "+renewed+" WHERE id = $1 AND until > '-infinity'", j.id)
 		cancel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
@@ -66,12 +67,7 @@ func (m medium) Transact(durable bool, entries int, do func(*journal.Txn) error)
 		if _, again := errors.AsType[*awayError](err); !again || ctx.Err() != nil {
 			return err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		pause.For(ctx, wait)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -130,6 +131,16 @@ func Pass(ctx context.Context, cfg Config) (Report, error) { return work(ctx, cf
 // done or ctx ends.
 func Sweep(ctx context.Context, cfg Config) (Report, error) { return work(ctx, cfg, true) }
 
+// Keep makes a Pass every ten seconds until ctx ends: for what processes leave that die
+// while this one lives. What goes wrong is logged.
+func Keep(ctx context.Context, cfg Config) {
+	for pause.For(ctx, 10*time.Second) {
+		if _, err := Pass(ctx, cfg); err != nil && cfg.Logger != nil {
+			cfg.Logger.WarnContext(ctx, "what is left cannot be given back now", "error", err)
+		}
+	}
+}
+
 func work(ctx context.Context, cfg Config, patient bool) (Report, error) {
 	cfg, err := cfg.check()
 	if err != nil {
@@ -208,7 +219,7 @@ func Leave(ctx context.Context, j Journal, reason string) (left int, err error) 
 			continue
 		}
 		left++
-		errs = append(errs, j.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleting, Reason: reason, Next: time.Now().Add(pause(t.Attempts))}))
+		errs = append(errs, j.Mark(ctx, t.Run, journal.Mark{State: journal.StateCompleting, Reason: reason, Next: time.Now().Add(delay(t.Attempts))}))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return left, fmt.Errorf("recovery: %w", err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -297,7 +298,7 @@ func (s *sweep) ended(e ending) {
 		s.failures++
 		wait := e.wait
 		if s.failures >= patience {
-			wait = max(wait, pause(s.failures-patience))
+			wait = max(wait, delay(s.failures-patience))
 		}
 		if opens := time.Now().Add(wait); wait > 0 && opens.After(s.opens) {
 			s.opens = opens
@@ -346,12 +347,7 @@ func (s *sweep) pause(ctx context.Context, next time.Time) {
 	s.mu.Unlock()
 	report.Next = next
 	s.Progress(report)
-	timer := time.NewTimer(time.Until(next))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	pause.For(ctx, time.Until(next))
 }
 
 // count fills in what is left, from the journal. A process that dies after the last

@@ -80,7 +80,7 @@ func (cfg *Config) try(ctx context.Context, t journal.Task, worked func()) (e en
 		return e // we broke it off: that says nothing about the server
 	}
 	now := time.Now()
-	wait := max(e.wait, pause(t.Attempts))
+	wait := max(e.wait, delay(t.Attempts))
 	if !passes {
 		wait = max(wait, steadyPause)
 	}
@@ -114,7 +114,7 @@ const (
 // pause returns how long to wait after the failure that follows so many others: it
 // doubles each time, up to a limit, and half of it is chance, so that processes which
 // failed together do not come back together.
-func pause(failures int) time.Duration {
+func delay(failures int) time.Duration {
 	b := backoff.ExponentialBackOff{
 		InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 2, RandomizationFactor: 0.5,
 	}

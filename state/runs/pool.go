@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 )
@@ -79,9 +80,23 @@ func (p *Pool) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var loops sync.WaitGroup
-	loops.Go(func() { p.every(ctx, nil, func() time.Duration { p.failed(ctx, s.sweep(ctx)); return sweepEvery }) })
+	loops.Go(func() {
+		for ok := ctx.Err() == nil; ok; ok = pause.For(ctx, sweepEvery) {
+			p.failed(ctx, s.sweep(ctx))
+		}
+	})
 	if p.Authority != nil {
-		loops.Go(func() { p.every(ctx, s.due, func() time.Duration { return p.poll(ctx) }) })
+		loops.Go(func() {
+			for ctx.Err() == nil {
+				next := time.NewTimer(p.poll(ctx))
+				select {
+				case <-ctx.Done():
+				case <-next.C:
+				case <-s.due:
+				}
+				next.Stop()
+			}
+		})
 	}
 	select {
 	case <-ctx.Done():
@@ -104,19 +119,6 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// every runs do until ctx ends, with the pauses that it returns; kicked ends one.
-func (p *Pool) every(ctx context.Context, kicked <-chan struct{}, do func() time.Duration) {
-	for ctx.Err() == nil {
-		pause := time.NewTimer(do())
-		select {
-		case <-ctx.Done():
-		case <-pause.C:
-		case <-kicked:
-		}
-		pause.Stop()
-	}
-}
-
 func (p *Pool) failed(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		p.log.WarnContext(ctx, "runs could not be looked after", "error", err)
@@ -134,7 +136,7 @@ func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
 		}
 		l, err = p.Store.take(ctx, found[0])
 		if errors.Is(err, runner.ErrBusy) && time.Since(since) < patience { // another process is at what the same owner left
-			pause(ctx, 50*time.Millisecond)
+			pause.For(ctx, 50*time.Millisecond)
 		} else if err != nil {
 			return err
 		}
@@ -148,15 +150,6 @@ func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
 		p.log.WarnContext(ctx, "a run could not be given up", "session", l.session, "error", err)
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // How often a request is asked about: after a tenth of the time that it has waited.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/sqldb"
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -69,11 +68,7 @@ type Journal struct {
 
 var _ journal.Store = (*Journal)(nil)
 
-// writes are what the writer does of a [journal.Store].
-type writes interface {
-	jit.Rereader
-	Mark(ctx context.Context, run string, m journal.Mark) error
-}
+type writes = journal.Writes
 
 // maxReaders bounds the connections that read.
 const maxReaders = 4

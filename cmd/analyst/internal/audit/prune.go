@@ -49,11 +49,10 @@ func prune(ctx context.Context, p *cli.Program, olderThan string) error {
 		return err
 	}
 	defer func() { _ = j.Close() }() // what was removed is, and told
-	store, sessions, err := j.Sessions(ctx, age)
+	_, sessions, err := j.Sessions(ctx, age)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }() // the same
 	if age == 0 {
 		_, err = fmt.Fprintf(p.Stdout, "removed nothing: %s says to keep everything\n", cli.EnvKeep)
 		return err

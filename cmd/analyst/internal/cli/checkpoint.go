@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -98,13 +99,7 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() {
-		for tick := time.NewTicker(c.every); ; {
-			select {
-			case <-ctx.Done():
-				tick.Stop()
-				return
-			case <-tick.C:
-			}
+		for pause.For(ctx, c.every) {
 			if err := add(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				logger.ErrorContext(ctx, "journal: no checkpoint was made", "error", err)
 			}

@@ -123,9 +123,12 @@ func (p *Program) openDatabase(ctx context.Context, opts postgres.Options, readO
 // Database returns the database; nil where a directory keeps the state.
 func (s *State) Database() *postgres.DB { return s.db }
 
-// Close implements [journal.Store].
+// Close implements [journal.Store]. It closes the conversations as well.
 func (s *State) Close() error {
 	err := s.Store.Close()
+	for _, store := range s.sessions {
+		err = errors.Join(err, store.Close())
+	}
 	if s.db != nil {
 		s.db.Close()
 	}

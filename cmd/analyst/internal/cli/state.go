@@ -48,6 +48,8 @@ type State struct {
 	db    *postgres.DB // nil where all is there
 
 	verifies bool // tables are not changed
+
+	sessions []*session.Store // to be closed
 }
 
 // Dir returns the directory of what this machine keeps; "" when that is nothing.
@@ -118,9 +120,27 @@ func (s *State) HasSessions(ctx context.Context) (bool, error) {
 	return err == nil, nil
 }
 
+// OpenSessions is OpenState for writing, and opens the conversations as well, without those
+// that are older than [EnvKeep].
+func (p *Program) OpenSessions(ctx context.Context, logger *slog.Logger) (*State, *session.Store, error) {
+	age, err := p.Keep()
+	if err != nil {
+		return nil, nil, err
+	}
+	s, _, err := p.OpenPruned(ctx, age, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, _, err := s.Sessions(ctx, age)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, store, nil
+}
+
 // Sessions opens the conversations beside the journal, without those that were not
-// changed since age and wait for nobody, and returns how many that were. The caller
-// closes the store.
+// changed since age and wait for nobody, and returns how many that were. They are closed
+// with the journal.
 func (s *State) Sessions(ctx context.Context, age time.Duration) (*session.Store, int, error) {
 	open := func() (*session.Store, error) { return session.Open(ctx, s.dir) }
 	if s.db != nil {
@@ -130,14 +150,12 @@ func (s *State) Sessions(ctx context.Context, age time.Duration) (*session.Store
 	if err != nil {
 		return nil, 0, StateError(err, "")
 	}
+	s.sessions = append(s.sessions, store)
 	if age == 0 {
 		return store, 0, nil
 	}
 	removed, err := store.Prune(ctx, time.Now().Add(-age))
-	if err != nil {
-		return nil, 0, errors.Join(StateError(err, ""), store.Close())
-	}
-	return store, removed, nil
+	return store, removed, StateError(err, "")
 }
 
 // Keep returns for how long what is over is kept, as [EnvKeep] says; 0 for ever.

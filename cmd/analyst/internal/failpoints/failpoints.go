@@ -32,16 +32,16 @@ func armed() *failpoint.Set {
 }
 
 // Journal dies around each entry that is appended, and after each that is noted.
-func Journal(j kept) jit.Rereader { return dyingJournal{j, armed()} }
+func Journal(j Kept) jit.Rereader { return dyingJournal{j, armed()} }
 
-// kept is what the engine may find in a journal.
-type kept interface {
+// Kept is what the engine may find in a journal.
+type Kept interface {
 	jit.Rereader
 	jit.Killer
 }
 
 type dyingJournal struct {
-	kept
+	Kept
 	at *failpoint.Set
 }
 
@@ -49,7 +49,7 @@ func (j dyingJournal) Append(ctx context.Context, entries ...jit.Entry) error {
 	for _, e := range entries {
 		j.at.Hit("journal", "before", string(e.Kind))
 	}
-	err := j.kept.Append(ctx, entries...)
+	err := j.Kept.Append(ctx, entries...)
 	for _, e := range entries {
 		j.at.Hit("journal", "after", string(e.Kind))
 	}
@@ -57,7 +57,7 @@ func (j dyingJournal) Append(ctx context.Context, entries ...jit.Entry) error {
 }
 
 func (j dyingJournal) Note(e jit.Entry) {
-	j.kept.Note(e)
+	j.Kept.Note(e)
 	j.at.Hit("journal", "noted", string(e.Kind))
 }
 

@@ -16,7 +16,13 @@ import (
 )
 
 // Journal returns j.
-func Journal(j jit.Rereader) jit.Rereader { return j }
+func Journal(j Kept) jit.Rereader { return j }
+
+// Kept is what the engine may find in a journal.
+type Kept interface {
+	jit.Rereader
+	jit.Killer
+}
 
 // Authority returns a.
 func Authority(a jit.Authority) jit.Authority { return a }

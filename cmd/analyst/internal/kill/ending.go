@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
@@ -54,9 +55,7 @@ func (e *ending) end(ctx context.Context, j journal.Store, cfg recovery.Config) 
 		if errors.Is(err, errExpiring) && e.Stopped {
 			return
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
+		if !pause.For(ctx, wait) {
 			return
 		}
 	}

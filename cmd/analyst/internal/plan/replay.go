@@ -289,7 +289,6 @@ func (r *replayer) conversations(ctx context.Context, j *cli.State, sessions map
 		if store, _, err = j.Sessions(ctx, 0); err != nil {
 			return err
 		}
-		defer func() { _ = store.Close() }() // it only reads
 	}
 	for id, tasks := range sessions {
 		if err := r.conversation(ctx, store, id); err != nil {

@@ -6,17 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/adk/v2/model"
 	adk "google.golang.org/adk/v2/session"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/models"
@@ -36,7 +35,7 @@ var commands = []string{"approvals", "explain", "sessions", "tasks"}
 
 // ChatCommand returns analyst chat. root makes analyst, of which it has some commands.
 func ChatCommand(p *cli.Program, kit cli.Toolkit, root func(*cli.Program) *cobra.Command) *cobra.Command {
-	o := options{toolkit: kit, chat: true}
+	o := options{Options: service.Options{Toolkit: kit}, chat: true}
 	last := false
 	cmd := &cobra.Command{
 		Use:   "chat",
@@ -73,13 +72,9 @@ for the last message that was not done.`,
 type conversation struct {
 	options
 	p         *cli.Program
-	settings  cli.Settings
-	state     *runState
+	parts     *service.Parts
 	asks      *desk
-	assemble  func(cli.Settings, model.LLM) (*runner.Runner, error)
 	runner    *runner.Runner
-	llm       model.LLM
-	log       *slog.Logger
 	completed *jit.Completed // what became of the last task
 }
 
@@ -158,7 +153,7 @@ func (c *conversation) input(ctx context.Context) (input, error) {
 	if c.session == "" {
 		return e, nil
 	}
-	got, err := c.state.sessions.Get(ctx, &adk.GetRequest{AppName: cli.App, UserID: cli.User, SessionID: c.session})
+	got, err := c.parts.Sessions.Get(ctx, &adk.GetRequest{AppName: cli.App, UserID: cli.User, SessionID: c.session})
 	if err != nil {
 		return nil, cli.StateError(err, "")
 	}
@@ -187,7 +182,7 @@ func (c *conversation) say(ctx context.Context, text string) error {
 		return first
 	})()
 	c.prompt = text
-	last, err := c.drive(turn, c.p, c.runner, c.settings, c.llm, c.asks)
+	last, err := c.drive(turn, c.p, c.parts, c.runner, c.asks)
 	c.completed = last.completed
 	c.session = cmp.Or(c.session, last.finished.Session)
 	return err
@@ -204,7 +199,7 @@ func (c *conversation) command(ctx context.Context, words []string) error {
 		_, err := fmt.Fprintln(c.p.Stderr, chatHelp)
 		return err
 	case name == "model" && len(words) == 1:
-		c.p.Note("model %s: %s", c.settings.Model, c.settings.Data)
+		c.p.Note("model %s: %s", c.parts.Settings.Model, c.parts.Settings.Data)
 		return nil
 	case name == "model":
 		return c.change(ctx, words[1])
@@ -212,7 +207,7 @@ func (c *conversation) command(ctx context.Context, words []string) error {
 		return cli.Failf("/help lists them; a message that begins with a / is said after a space", "there is no /%s", plain.Line(name, 40))
 	}
 	// Who asks for tasks sees what was noted, and the command reads it from the disk.
-	if _, err := c.state.Tasks(ctx, journal.TaskFilter{Owner: c.state.Owner(), Unfinished: true}); err != nil {
+	if _, err := c.parts.State.Tasks(ctx, journal.TaskFilter{Owner: c.parts.State.Owner(), Unfinished: true}); err != nil {
 		return cli.StateError(err, "")
 	}
 	root := c.root(c.p)
@@ -225,23 +220,25 @@ func (c *conversation) command(ctx context.Context, words []string) error {
 
 // change has another model go on.
 func (c *conversation) change(ctx context.Context, name string) (err error) {
-	s := c.settings
+	s := c.parts.Settings
 	s.Model = name
 	if s.Data, err = models.Destination(name, models.Options{Getenv: c.p.Getenv}); err != nil {
 		return cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}
-	if err := c.prices.Check(s); err != nil {
+	if err := c.Prices.Check(s); err != nil {
 		return err
 	}
-	llm, err := openModel(ctx, c.p, s, c.log)
+	llm, err := c.parts.OpenModel(ctx, s)
 	if err != nil {
 		return err
 	}
-	r, err := c.assemble(s, llm)
+	other := *c.parts
+	other.Settings, other.Model = s, llm
+	r, err := c.assemble(&other, c.asks)
 	if err != nil {
 		return err
 	}
-	c.runner, c.llm, c.settings = r, llm, s
+	c.runner, c.parts = r, &other
 	c.p.Note("model %s: %s", s.Model, s.Data)
 	return nil
 }

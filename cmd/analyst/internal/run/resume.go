@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
@@ -18,7 +19,7 @@ import (
 
 // ResumeCommand returns analyst resume.
 func ResumeCommand(p *cli.Program, kit cli.Toolkit) *cobra.Command {
-	o := options{toolkit: kit, resume: true}
+	o := options{Options: service.Options{Toolkit: kit}, resume: true}
 	cmd := &cobra.Command{
 		Use:   "resume [SESSION]",
 		Short: "Go on with a run that waits for a person, or was interrupted",
@@ -68,29 +69,29 @@ func (o options) which(ctx context.Context, store *session.Store) (string, error
 // takeOver claims what a process that is gone left of the session, so that it is gone on
 // with and not swept. It fails where another process is at the session, or has the servers
 // to which what is suspended belongs: then nothing may be touched.
-func (o options) takeOver(ctx context.Context, state *runState, s cli.Settings) (release func(), err error) {
+func (o options) takeOver(ctx context.Context, s *service.Parts) (release func(), err error) {
 	var claims []func() error
 	release = func() {
 		for _, end := range claims {
 			_ = end() // what it holds ends with this process at the latest
 		}
 	}
-	if o.session == "" || state.sessions == nil {
+	if o.session == "" || s.Sessions == nil {
 		return release, nil
 	}
-	waits, err := state.sessions.Load(ctx, cli.App, cli.User, o.session)
+	waits, err := s.Sessions.Load(ctx, cli.App, cli.User, o.session)
 	if err != nil {
 		return release, cli.StateError(err, "")
 	}
-	tasks, err := state.Tasks(ctx, journal.TaskFilter{Session: o.session, State: journal.StateOpen})
+	tasks, err := s.State.Tasks(ctx, journal.TaskFilter{Session: o.session, State: journal.StateOpen})
 	if err != nil {
 		return release, cli.StateError(err, "")
 	}
 	for _, t := range tasks {
-		if t.Owner == state.Owner() {
+		if t.Owner == s.State.Owner() {
 			continue
 		}
-		end, err := state.Claim(ctx, t.Owner)
+		end, err := s.State.Claim(ctx, t.Owner)
 		switch {
 		case errors.Is(err, journal.ErrOwned):
 			return release, cli.Failf("try again when that has ended", "another process goes on with session %s", o.session)
@@ -102,7 +103,7 @@ func (o options) takeOver(ctx context.Context, state *runState, s cli.Settings) 
 			_ = end() // for the sweep
 		}
 	}
-	if waits != nil && s.Embedded && !s.Kept {
+	if waits != nil && s.Settings.Embedded && !s.Settings.Kept {
 		return release, cli.Failf("try again when that has ended", "session %s waits for a person, and another analyst command has the embedded servers that it belongs to", o.session)
 	}
 	return release, nil

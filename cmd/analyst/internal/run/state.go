@@ -5,55 +5,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
-	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
+	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
-	"github.com/jitagent/jitagent/state/session"
 )
 
-// A runState is the journal of one run, with the conversations beside it, and what it
-// has to say at the end.
+// A runState is the journal of one run, and what it has to say at the end.
 type runState struct {
 	*cli.State
-	sessions  *session.Store // nil for --ephemeral
+	parts     *service.Parts
 	ephemeral bool
-	log       *slog.Logger
 	refused   atomic.Pointer[error] // of the first entry that the journal did not take
 }
 
-var _ jit.Rereader = (*runState)(nil)
+var _ failpoints.Kept = (*runState)(nil)
 
-// openRunState opens the journal of a run: that of the state directory or, for
-// --ephemeral, one in memory, and says what the latter gives up. The caller calls end.
-func openRunState(ctx context.Context, p *cli.Program, ephemeral bool, logger *slog.Logger) (*runState, error) {
-	s := &runState{ephemeral: ephemeral, log: logger}
-	var err error
-	if !ephemeral {
-		if s.State, err = p.OpenState(ctx, false, logger); err == nil {
-			var age time.Duration
-			if age, err = p.Keep(); err == nil {
-				s.sessions, _, err = s.Sessions(ctx, age)
-			}
-			if err != nil {
-				err = errors.Join(err, s.Close())
-			}
+// openRunState opens the journal of a run and the conversations beside it or, for
+// --ephemeral, a journal in memory, and says what that gives up. The caller calls end.
+func openRunState(ctx context.Context, s *service.Parts, ephemeral bool) (_ *runState, err error) {
+	if ephemeral {
+		if s.State, err = cli.Ephemeral(ctx, s.Log); err == nil {
+			s.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit or to go on with")
 		}
+	} else {
+		s.State, s.Sessions, err = s.OpenSessions(ctx, s.Log)
 		if e, ok := errors.AsType[*cli.ExitError](err); ok && e.Hint == cli.StateHint {
 			e.Hint = cli.RunHint
 		}
-		return s, err
 	}
-	if s.State, err = cli.Ephemeral(ctx, logger); err != nil {
-		return nil, err
-	}
-	p.Note("--ephemeral: the journal is in memory: if this process dies, what it was granted lives until it expires, and nothing is left to audit or to go on with")
-	return s, nil
+	return &runState{State: s.State, parts: s, ephemeral: ephemeral}, err
 }
 
 // Append implements [jit.Journal]. It remembers why the journal took no more entries:
@@ -68,14 +54,11 @@ func (s *runState) Append(ctx context.Context, entries ...jit.Entry) error {
 
 // end closes the journal and words what the run leaves behind. completed is what the
 // run said about the end of its task; nil when it said nothing.
-func (s *runState) end(ctx context.Context, p *cli.Program, completed *jit.Completed, err error) error {
+func (s *runState) end(ctx context.Context, completed *jit.Completed, err error) error {
 	ctx = context.WithoutCancel(ctx)
 	left, leaveErr := s.leave(ctx, completed)
-	if s.sessions != nil {
-		defer func() { _ = s.sessions.Close() }() // all changes were made, and told
-	}
-	if closeErr := s.Close(); leaveErr != nil || closeErr != nil {
-		s.log.WarnContext(ctx, "the journal lacks what was known at the end", "error", errors.Join(leaveErr, closeErr))
+	if closeErr := s.State.Close(); leaveErr != nil || closeErr != nil {
+		s.parts.Log.WarnContext(ctx, "the journal lacks what was known at the end", "error", errors.Join(leaveErr, closeErr))
 	}
 	if leaveErr != nil {
 		s.refused.CompareAndSwap(nil, &leaveErr)
@@ -85,7 +68,7 @@ func (s *runState) end(ctx context.Context, p *cli.Program, completed *jit.Compl
 	case left == 0 && refused == nil:
 		return err
 	case err == nil && refused != nil && left == 0: // only the end of the task is missing
-		p.Note("all was given back, but that could not be recorded, so the next command does it once more: %s", plain.Line((*refused).Error(), 300))
+		s.parts.Note("all was given back, but that could not be recorded, so the next command does it once more: %s", plain.Line((*refused).Error(), 300))
 		return nil
 	}
 	e := cli.Exit(cmp.Or(err, errors.New("the run is over")))

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -24,7 +23,6 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
 	listen "github.com/jitagent/jitagent/internal/serve"
-	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
@@ -35,24 +33,23 @@ import (
 
 // options are what serve is asked for.
 type options struct {
-	service.Options
-	addr, url              string
-	users                  string // the file of their tokens
-	issuer                 serve.Issuer
-	cert, key              string // files
-	proxies                []string
-	origins                []string
-	approvers              []string // groups
-	rights                 approval.Rights
-	timeout, drain, notice time.Duration
-	workers                int
-	debug                  bool
-	limits                 serve.Limits
+	service.Shared
+	addr, url     string
+	users         string // the file of their tokens
+	issuer        serve.Issuer
+	cert, key     string // files
+	proxies       []string
+	origins       []string
+	approvers     []string // groups
+	rights        approval.Rights
+	drain, notice time.Duration
+	workers       int
+	limits        serve.Limits
 }
 
 // Command returns analyst serve.
 func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
-	o := options{Options: service.Options{Toolkit: kit}}
+	o := options{Shared: service.Shared{Options: service.Options{Toolkit: kit}}}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the analyst to many users over HTTP",
@@ -94,15 +91,12 @@ then has --drain, and what it was granted is given back.`,
 	flags.BoolVar(&o.rights.Own, "approve-own", false, "let users approve what is asked on their own behalf")
 	cli.AddReviewer(cmd, &o.Reviewer)
 	flags.DurationVar(&o.Wait, "wait", 0, "how `LONG` a call waits for a person before the answer ends")
-	flags.DurationVar(&o.TTL, "ttl", jit.DefaultTTL, "`LIFE` to ask for each token")
-	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "how `LONG` the answer to a message may take")
 	flags.DurationVar(&o.notice, "notice", 5*time.Second, "how `LONG` /readyz says that the server ends before it takes no more requests; an interrupt at the terminal skips it")
 	flags.DurationVar(&o.drain, "drain", 30*time.Second, "how `LONG` what is under way may take when the server is told to end")
 	flags.IntVar(&o.limits.Runs, "max-runs", 64, "how `MANY` messages are answered at once")
 	flags.IntVar(&o.limits.RunsPerUser, "max-runs-per-user", 4, "the same, of one user")
 	flags.IntVar(&o.limits.PerMinute, "max-rate", 240, "how `MANY` requests a user may make in a minute")
 	flags.IntVar(&o.workers, "workers", 4, "how `MANY` runs that waited, or whose process died, are gone on with at once; 0 leaves them to analyst worker")
-	flags.BoolVar(&o.debug, "debug", false, "log to stderr what happens inside")
 	o.AddFlags(cmd)
 	for _, name := range []string{"token-file", "cert", "key"} {
 		cli.Complete(cmd, name, cli.Files)
@@ -180,15 +174,9 @@ func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users
 
 // run serves until ctx ends.
 func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
-	if o.timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 || o.workers < 0 {
+	if o.Timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 || o.workers < 0 {
 		return cli.Usagef("--timeout and --drain must be positive, and --notice, --wait and --workers not negative")
 	}
-	unseen, err := p.Observe(ctx, o.Seen)
-	if err != nil {
-		return err
-	}
-	defer unseen()
-	logger := p.Logger(o.debug)
 	l, base, err := o.open()
 	if err != nil {
 		return err
@@ -198,15 +186,16 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	o.DecideAt, o.Options.Limits = base.JoinPath("approvals"), runner.Limits{Wall: o.timeout}
-	svc, err := service.Open(ctx, p, o.Options, func(ctx context.Context) string {
+	o.DecideAt = base.JoinPath("approvals")
+	o.OnBehalfOf = func(ctx context.Context) string {
 		user, _ := serve.User(ctx)
 		return user.Email
-	}, logger)
+	}
+	svc, err := o.Shared.Open(ctx, p)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, svc.Close()) }()
+	defer func() { err = svc.Close(err) }()
 	var ending atomic.Bool
 	tasks, err := a2a.New(a2a.Config{
 		Agent: svc.Agents.RootAgent(), Tools: svc.Tools, Version: cli.Build(), URL: base, Suspensions: svc.Sessions, Runs: svc.Runs,
@@ -217,7 +206,7 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	now, end := context.WithCancel(ctx)
 	end()
 	defer tasks.Close(now) // what is left then is stopped
-	handler, err := o.handler(p, svc, users, base, tasks, logger, func() error {
+	handler, err := o.handler(svc, users, base, tasks, func() error {
 		if ending.Load() {
 			return errors.New("the server is ending")
 		}
@@ -232,9 +221,9 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	defer working.Wait()
 	defer end()
 	if o.workers > 0 {
-		working.Go(func() { worked <- svc.Work(work, o.workers, logger) })
+		working.Go(func() { worked <- svc.Work(work, o.workers) })
 	}
-	server := listen.New(handler, l, base.String(), logger)
+	server := listen.New(handler, l, base.String(), svc.Log)
 	runs, stop := context.WithCancelCause(context.WithoutCancel(ctx)) // what is under way outlives the signal, for a while
 	defer stop(nil)
 	server.BaseContext = func(net.Listener) context.Context { return runs }
@@ -294,12 +283,12 @@ func (o *options) serve(server *http.Server, l net.Listener) error {
 }
 
 // handler makes what is served.
-func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Authenticator, base *url.URL, tasks *a2a.Handler, logger *slog.Logger, ready func() error) (http.Handler, error) {
-	o.limits.Wall = o.timeout + time.Minute
+func (o *options) handler(svc *service.Service, users serve.Authenticator, base *url.URL, tasks *a2a.Handler, ready func() error) (http.Handler, error) {
+	o.limits.Wall = o.Timeout + time.Minute
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Rights: o.rights,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
-		Users:  users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: p.Telemetry.Handler, Limits: o.limits, Logger: logger,
+		Users:  users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
 	}
 	for _, text := range o.proxies {
 		p, err := netip.ParsePrefix(text)
@@ -313,7 +302,7 @@ func (o *options) handler(p *cli.Program, svc *service.Service, users serve.Auth
 		return nil, err
 	}
 	if svc.Decider != nil {
-		cfg.Decider = hinting{svc.Decider, svc.Runs.Hint, logger}
+		cfg.Decider = hinting{svc.Decider, svc.Runs.Hint, svc.Log}
 	}
 	return serve.New(cfg)
 }

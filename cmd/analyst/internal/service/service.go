@@ -1,16 +1,11 @@
-// Package service puts together what commands share that carry many runs: the state, the
-// servers, the engine and the agent.
+// Package service puts together what runs are made of, one or many: the state, the servers,
+// the engine and the agent.
 package service
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,210 +14,118 @@ import (
 	"google.golang.org/adk/v2/plugin"
 	"google.golang.org/adk/v2/tool"
 
-	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
-	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
-	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/jitmw"
-	"github.com/jitagent/jitagent/lumoauth"
-	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/runs"
-	"github.com/jitagent/jitagent/state/session"
-	"github.com/jitagent/jitagent/tools"
-	"github.com/jitagent/jitagent/tools/mcp"
 )
 
-// Options say what a service is made of.
-type Options struct {
-	cli.Target
-	Toolkit   cli.Toolkit
-	Wait, TTL time.Duration // of each call and each token, as in [jit.Config]
-	Reviewer  string        // the file of the token of a person who decides from here; "" is none
-	DecideAt  *url.URL      // below which they do
-	Limits    runner.Limits // of each run
-
-	Prices      cli.Prices
+// Shared is what many runs share besides.
+type Shared struct {
+	Options
 	Checkpoints cli.Checkpoints
-	Seen        cli.Seen // see [cli.Program.Observe], which whoever opens the service has called
+	Wait        time.Duration // of each call, as in [jit.Config]
+	DecideAt    *url.URL      // below which people decide from here
+	// OnBehalfOf names the user that a message comes from; nil where none come.
+	OnBehalfOf func(context.Context) string
 }
 
 // AddFlags adds the flags of what a service is made of to a command.
-func (o *Options) AddFlags(cmd *cobra.Command) {
-	o.Target.AddFlags(cmd)
-	o.Prices.AddFlags(cmd)
+func (o *Shared) AddFlags(cmd *cobra.Command) {
+	o.Options.AddFlags(cmd, true)
 	o.Checkpoints.AddFlags(cmd)
-	o.Seen.AddFlags(cmd, true)
 }
 
-// A Service is what runs need. Close it.
+// A Service is what many runs need. Close it.
 type Service struct {
-	Settings  cli.Settings
-	State     *cli.State
-	Sessions  *session.Store
-	Runs      *runs.Store
-	Servers   *dev.Servers // nil for those that are configured
-	Authority cli.Authority
-	Decider   *cli.Reviewer // nil where nobody decides from here
-	Engine    *jit.Engine
-	Agents    adk.Loader
-	Tools     []tool.Tool    // of the program's own
-	Plugin    *plugin.Plugin // begins runs
-	Runner    *runner.Runner // goes on with them
-
-	recovery recovery.Config
-	close    []func() error
+	*Parts
+	Runs   *runs.Store
+	Agents adk.Loader
+	Tools  []tool.Tool    // of the program's own
+	Plugin *plugin.Plugin // begins runs
+	Runner *runner.Runner // goes on with them
 }
 
 // Open opens the state, starts the servers that are not configured, logs in, and makes
-// the agent, which acts for whoever onBehalf names: "" is nobody.
-func Open(ctx context.Context, p *cli.Program, o Options, onBehalf func(context.Context) string, logger *slog.Logger) (_ *Service, err error) {
-	s := &Service{}
-	if s.Settings, err = o.Resolve(p.Getenv, o.Toolkit); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	if err := o.Prices.Read(p, s.Settings); err != nil {
-		return nil, err
-	}
-	llm, err := models.Open(ctx, s.Settings.Model, models.Options{Getenv: p.Getenv, Settings: s.Settings.ModelSettings, Logger: logger})
-	if err != nil {
-		return nil, cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
-	}
-	// Before any server: what cannot be recorded must not be granted.
-	if s.State, err = p.OpenState(ctx, false, logger); err != nil {
-		return nil, err
-	}
-	s.later(s.State.Close)
-	last, err := o.Checkpoints.Keep(ctx, p, s.State, logger)
+// the agent.
+func (o *Shared) Open(ctx context.Context, p *cli.Program) (*Service, error) {
+	parts, err := o.Options.Open(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	s.later(last)
-	age, err := p.Keep()
+	s := &Service{Parts: parts}
+	if err := s.open(ctx, o); err != nil {
+		return nil, s.Close(err)
+	}
+	return s, nil
+}
+
+func (s *Service) open(ctx context.Context, o *Shared) (err error) {
+	if s.State, s.Sessions, err = s.OpenSessions(ctx, s.Log); err != nil {
+		return err
+	}
+	s.Finally(joined(s.State.Close))
+	last, err := o.Checkpoints.Keep(ctx, s.Program, s.State, s.Log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if s.Sessions, _, err = s.State.Sessions(ctx, age); err != nil {
-		return nil, err
+	s.Finally(joined(last))
+	if s.Runs, err = s.State.OpenRuns(ctx, s.Log); err != nil {
+		return err
 	}
-	s.later(s.Sessions.Close)
-	if s.Runs, err = s.State.OpenRuns(ctx, logger); err != nil {
-		return nil, err
-	}
-	s.later(s.Runs.Close)
+	s.Finally(joined(s.Runs.Close))
 	if err := s.Sessions.Fence(s.Runs.Fence); err != nil {
-		return nil, err
+		return err
 	}
-	if s.Settings.Embedded {
-		if s.Servers, err = cli.StartEmbedded(ctx, &s.Settings, s.State.Dir(), logger); err != nil {
-			return nil, err
-		}
-		s.later(s.Servers.Close)
-		if !s.Settings.Kept {
-			return nil, cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
-		}
-		p.Note("embedded servers for development: authorization %s, documents %s (reports go to %s); model %s: %s",
-			s.Servers.AuthURL, s.Servers.API, cmp.Or(s.Settings.Reports, "reports"), s.Settings.Model, s.Settings.Data)
-	} else {
-		p.Note("authorization %s, documents %s; model %s: %s", s.Settings.Server(), s.Settings.API, s.Settings.Model, s.Settings.Data)
+	if err := s.Start(ctx); err != nil {
+		return err
 	}
-	if s.Authority, err = p.Authority(s.Settings, s.State, logger); err != nil {
-		return nil, err
-	}
-	if client, ok := s.Authority.(*lumoauth.Client); ok && s.Servers != nil {
-		s.Decider = cli.EmbeddedReviewer(s.Servers, client)
-	} else if ok {
-		s.Decider = p.ReviewerFrom(o.Reviewer, client)
+	if s.Servers != nil && !s.Settings.Kept {
+		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
 	}
 	if s.Decider != nil && o.DecideAt != nil {
 		s.Authority = decidedHere{s.Authority, o.DecideAt}
 	}
-	if s.Engine, err = jit.New(p.Telemetry.Engine(jit.Config{
-		Authority: failpoints.Authority(s.Authority), AuthorityName: cli.AuthorityName(s.Settings), TTL: o.TTL, Wait: o.Wait, Logger: logger,
-		Journal: failpoints.Journal(s.State), TokenHashKey: []byte(s.State.TokenHashKey().Reveal()), GrantUses: s.Settings.Policy.Budgets().GrantUses,
-	})); err != nil {
-		return nil, err
+	s.Recovery.Spare = s.Runs.Spare
+	if err := s.Begin(ctx, jit.Config{Authority: s.Authority, Wait: o.Wait}, s.State); err != nil {
+		return err
 	}
-	if _, err := s.Authority.AgentToken(ctx); err != nil {
-		return nil, fmt.Errorf("log in at %s: %w", s.Settings.Server(), err)
+	if err := s.Connect(ctx, "", nil); err != nil {
+		return err
 	}
-	s.recovery = recovery.Config{
-		Journal: s.State, Authority: cli.AuthorityName(s.Settings), Completer: s.Authority, Spare: s.Runs.Spare, Logger: logger,
-	}
-	recovered := cli.SweepAside(ctx, s.recovery)
-	s.later(func() error {
-		p.NoteRecovered(recovered())
-		return nil
-	})
-	servers, err := s.connect(ctx, p, logger)
+	cfg, kit, err := s.Assemble()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	kit, err := o.Toolkit(s.Settings.API, tools.Options{
-		Base: p.Telemetry.Base(failpoints.Base(nil)), HonorsIdempotencyKey: s.Settings.APIIdempotent, Search: s.Settings.APISearch, Policy: s.Settings.Policy, Logger: logger,
-	})
-	if err != nil {
-		return nil, err
+	s.Agents, s.Tools = adk.NewSingleLoader(cfg.Agent), kit
+	cfg.Runs, cfg.ManyUsers = s.Runs, true
+	if s.Runner, err = runner.New(cfg); err != nil || o.OnBehalfOf == nil {
+		return err
 	}
-	root, err := agent.New(agent.Config{Model: p.Telemetry.Model(llm), Tools: kit, Toolsets: []*jitmw.Toolset{servers.Toolset()}})
-	if err != nil {
-		return nil, err
-	}
-	s.Agents = adk.NewSingleLoader(root)
-	s.Tools = kit
-	budget := o.Prices.Budget(s.Settings, llm)
-	sessions, suspensions := failpoints.Sessions(s.Sessions), failpoints.Suspensions(s.Sessions)
-	if s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: s.Engine, Agents: s.Agents, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, Limits: o.Limits, Budget: budget, Logger: logger,
+	s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
+		Engine: s.Engine, Agents: s.Agents, Sessions: cfg.Sessions, Suspensions: cfg.Suspensions, Runs: s.Runs, Limits: cfg.Limits, Budget: cfg.Budget, Logger: s.Log,
 		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
-			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(onBehalf(ctx))}, nil
+			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(o.OnBehalfOf(ctx))}, nil
 		},
-	}); err != nil {
-		return nil, err
-	}
-	s.Runner, err = runner.New(runner.Config{
-		App: root.Name(), Agent: root, Engine: s.Engine, Sessions: sessions, Suspensions: suspensions, Runs: s.Runs, ManyUsers: true, Limits: o.Limits, Budget: budget, Logger: logger,
 	})
-	return s, err
+	return err
 }
-
-// recoverEvery is how often a pool looks for what processes left that are gone.
-const recoverEvery = 10 * time.Second
 
 // Work goes on with runs of any process, workers at once, until ctx ends, and gives back
 // what processes left that are gone.
-func (s *Service) Work(ctx context.Context, workers int, logger *slog.Logger) error {
+func (s *Service) Work(ctx context.Context, workers int) error {
 	pool, err := runs.NewPool(runs.PoolConfig{Store: s.Runs, Authority: s.Authority, Resume: s.resume, Workers: workers})
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var recovers sync.WaitGroup
+	recovers.Go(func() { recovery.Keep(ctx, s.Recovery) })
+	defer recovers.Wait()
 	defer cancel()
-	var recovered sync.WaitGroup
-	defer recovered.Wait()
-	recovered.Go(func() {
-		tick := time.NewTicker(recoverEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			if _, err := recovery.Pass(ctx, s.recovery); err != nil {
-				logger.WarnContext(ctx, "what is left cannot be given back now", "error", err)
-			}
-		}
-	})
 	return pool.Run(ctx)
 }
 
@@ -275,31 +178,4 @@ func (a decidedHere) placed(d jit.Decision, id string) jit.Decision {
 		d.DecideAt = a.base.JoinPath(id).String()
 	}
 	return d
-}
-
-// connect opens the MCP servers, under a task of their own where one of them may demand
-// authority for it.
-func (s *Service) connect(ctx context.Context, p *cli.Program, logger *slog.Logger) (*mcp.Set, error) {
-	if mcp.Demanding(s.Settings.MCP, s.Settings.Policy) {
-		task := s.Engine.Start(ctx, jit.TaskSpec{Name: "analyst: MCP servers", Type: "analysis"}, nil)
-		s.later(func() error { return task.Complete(context.WithoutCancel(ctx)) })
-		ctx = jit.NewContext(ctx, task)
-	}
-	set, err := mcp.Open(ctx, mcp.Config{Servers: s.Settings.MCP, Policy: s.Settings.Policy, Base: p.Telemetry.Base(failpoints.Base(nil)), Logger: logger})
-	if err == nil {
-		s.later(set.Close)
-	}
-	return set, err
-}
-
-func (s *Service) later(end func() error) { s.close = append(s.close, end) }
-
-// Close gives back what is left, and ends all that was begun, the last first.
-func (s *Service) Close() error {
-	var errs []error
-	for i := len(s.close) - 1; i >= 0; i-- {
-		errs = append(errs, s.close[i]())
-	}
-	s.close = nil
-	return errors.Join(errs...)
 }

@@ -80,20 +80,11 @@ it is given back when its requests have run out, or by analyst tasks complete.`,
 
 // with opens the store for do.
 func (o options) with(ctx context.Context, p *cli.Program, do func(context.Context, *cli.Program, *session.Store) error) error {
-	age, err := p.Keep()
+	j, store, err := p.OpenSessions(ctx, nil) // which makes the directory, and checks it
 	if err != nil {
 		return err
 	}
-	j, err := p.OpenState(ctx, false, nil) // which makes the directory, and checks it
-	if err != nil {
-		return err
-	}
-	defer func() { _ = j.Close() }() // nothing was written
-	store, _, err := j.Sessions(ctx, age)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = store.Close() }() // all changes were made, and told
+	defer func() { _ = j.Close() }() // all changes were made, and told
 	return do(ctx, p, store)
 }
 
