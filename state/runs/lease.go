@@ -61,15 +61,16 @@ func (s *Store) Begin(ctx context.Context, app, user, session string) (context.C
 	if l, _ := ctx.Value(leaseKey{}).(*lease); l != nil && l.place == at { // a pool took it
 		return ctx, l, nil
 	}
-	found, err := s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session)
-	if err != nil {
-		return nil, nil, fmt.Errorf("runs: %w", err)
-	}
-	var l *lease
-	if len(found) > 0 {
+	l, err := s.first(ctx, row{place: at, epoch: 1})
+	if errors.Is(err, runner.ErrBusy) {
+		var found []row
+		if found, err = s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session); err != nil {
+			return nil, nil, fmt.Errorf("runs: %w", err)
+		}
+		if len(found) == 0 {
+			return nil, nil, fmt.Errorf("runs: %w", runner.ErrBusy) // it has just ended
+		}
 		l, err = s.take(ctx, found[0])
-	} else {
-		l, err = s.first(ctx, row{place: at, epoch: 1})
 	}
 	if err != nil {
 		return nil, nil, err
@@ -219,20 +220,25 @@ func (l *lease) Opened() {
 	l.gone, l.opened = nil, true
 }
 
-// Suspended implements [runner.Lease]. The requests are asked about at once: somebody may
-// have decided by now.
+// Suspended implements [runner.Lease].
 func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) error {
-	defer l.s.look()
-	return l.leave(ctx, func(tx *sql.Tx) error {
-		if err := l.set(ctx, tx, waiting, "", 0); err != nil {
-			return err
-		}
-		for _, request := range requests {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO run_requests VALUES ($1, $2) ON CONFLICT DO NOTHING", request, l.id); err != nil {
+	return l.leave(ctx, func() error {
+		return l.s.in(ctx, func(tx *sql.Tx) error {
+			if err := l.set(ctx, tx, waiting, "", soonest); err != nil {
 				return err
 			}
-		}
-		return nil
+			if l.before.state != "" { // it may have waited before
+				if _, err := tx.ExecContext(ctx, "DELETE FROM run_requests WHERE run = $1", l.id); err != nil {
+					return err
+				}
+			}
+			for _, request := range requests {
+				if _, err := tx.ExecContext(ctx, "INSERT INTO run_requests VALUES ($1, $2) ON CONFLICT DO NOTHING", request, l.id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	})
 }
 
@@ -246,23 +252,25 @@ func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
 	l.s.mu.Lock()
 	goesOn := l.opened && outcome == runner.Interrupted && l.s.drains
 	l.s.mu.Unlock()
-	return l.leave(ctx, func(tx *sql.Tx) error {
+	return l.leave(ctx, func() error {
 		switch {
 		case goesOn:
-			return l.s.wake(ctx, tx, l.row, "")
+			return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
 		case !l.opened && l.before.state != "" && l.tries < maxTries:
-			return l.set(ctx, tx, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
+			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM run_requests WHERE run = $1", l.id); err != nil {
-			return err
-		}
-		done, err := tx.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2", l.id, l.epoch)
+		done, err := l.s.db.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2", l.id, l.epoch)
 		return oneRow(done, err, runner.ErrLost)
 	})
 }
 
+// An execer is a database, or a transaction.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 // set gives the row up in a state, which is looked after in a while.
-func (l *lease) set(ctx context.Context, tx *sql.Tx, state, owner string, after time.Duration) error {
+func (l *lease) set(ctx context.Context, tx execer, state, owner string, after time.Duration) error {
 	tries := 0
 	if !l.opened {
 		tries = l.tries + 1
@@ -277,7 +285,7 @@ func (l *lease) set(ctx context.Context, tx *sql.Tx, state, owner string, after 
 const patience = 30 * time.Second
 
 // leave ends the lease, once.
-func (l *lease) leave(ctx context.Context, do func(*sql.Tx) error) error {
+func (l *lease) leave(ctx context.Context, do func() error) error {
 	l.s.mu.Lock()
 	cancel := l.cancel
 	held := l.s.held[l.place] == l && !l.left
@@ -287,7 +295,7 @@ func (l *lease) leave(ctx context.Context, do func(*sql.Tx) error) error {
 		return nil
 	}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := l.s.in(ctx, do)
+		err := do()
 		if errors.Is(err, runner.ErrLost) {
 			err = backoff.Permanent(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -23,8 +24,7 @@ type PoolConfig struct {
 	// Resume goes on with a session, under the context that it is given, by
 	// [runner.Runner.Resume] of a Runner whose Runs is Store. Required.
 	Resume func(ctx context.Context, app, user, session string) error
-	// Authority is asked what became of requests. nil asks nobody: then other processes
-	// must.
+	// Authority is asked what became of requests. Required.
 	Authority interface {
 		Status(ctx context.Context, requestID string) (jit.Decision, error)
 	}
@@ -44,17 +44,19 @@ type Pool struct {
 
 // NewPool checks cfg and returns a pool, which does nothing until [Pool.Run].
 func NewPool(cfg PoolConfig) (*Pool, error) {
-	if cfg.Store == nil || cfg.Resume == nil || cfg.Workers < 0 {
-		return nil, errors.New("runs: pool: Store and Resume are required, and Workers must not be negative")
+	if cfg.Store == nil || cfg.Resume == nil || cfg.Authority == nil || cfg.Workers < 0 {
+		return nil, errors.New("runs: pool: Store, Resume and Authority are required, and Workers must not be negative")
 	}
 	cfg.Workers = cmp.Or(cfg.Workers, 4)
 	return &Pool{cfg, cfg.Store.Logger}, nil
 }
 
 const (
-	sweepEvery = time.Second
-	fetchPause = 20 * time.Millisecond // between two looks for hints
-	asks       = 8                     // requests asked about at once
+	lookEvery  = time.Second
+	countEvery = 10 // looks
+	// fetchPause is the least time between two looks for hints. Of one that a process adds
+	// sooner after another River tells nobody on Postgres, and it is found lookEvery later.
+	fetchPause = time.Millisecond
 )
 
 // Run works until ctx ends. Then what is under way is interrupted and left to other
@@ -64,9 +66,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	s := p.Store
 	workers := river.NewWorkers()
 	river.AddWorker(workers, river.WorkFunc(p.work))
-	client, err := river.NewClient(s.driver, &river.Config{
-		Logger: p.log, Workers: workers, Queues: map[string]river.QueueConfig{queue: {MaxWorkers: p.Workers}},
-		FetchCooldown: fetchPause, CompletedJobRetentionPeriod: 10 * time.Minute,
+	err := s.adds(&river.Config{
+		Workers: workers, Queues: map[string]river.QueueConfig{queue: {MaxWorkers: p.Workers}}, FetchPollInterval: lookEvery, CompletedJobRetentionPeriod: 10 * time.Minute,
 		// The run's own limits hold, and the lease says who is gone. Of a job that is never
 		// rescued nothing would be left but a row of River's for ever.
 		JobTimeout: 24 * time.Hour, RescueStuckJobsAfter: 25 * time.Hour,
@@ -74,30 +75,23 @@ func (p *Pool) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
+	client := s.jobs.Load()
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var loops sync.WaitGroup
+	loops.Go(func() { p.every(ctx, func(int) error { return s.sweep(ctx) }) })
 	loops.Go(func() {
-		for ok := ctx.Err() == nil; ok; ok = pause.For(ctx, sweepEvery) {
-			p.failed(ctx, s.sweep(ctx))
-		}
-	})
-	if p.Authority != nil {
-		loops.Go(func() {
-			for ctx.Err() == nil {
-				next := time.NewTimer(p.poll(ctx))
-				select {
-				case <-ctx.Done():
-				case <-next.C:
-				case <-s.due:
-				}
-				next.Stop()
+		factor := int64(1)
+		p.every(ctx, func(n int) (err error) {
+			if n%countEvery == 0 {
+				factor, err = s.factor(ctx)
 			}
+			return errors.Join(err, p.poll(ctx, factor))
 		})
-	}
+	})
 	select {
 	case <-ctx.Done():
 	case <-s.Journal.Lost():
@@ -119,6 +113,14 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
+// every looks at something until ctx ends; look is given how often it did.
+func (p *Pool) every(ctx context.Context, look func(n int) error) {
+	for n, ok := 0, ctx.Err() == nil; ok; n++ {
+		p.failed(ctx, look(n))
+		ok = pause.For(ctx, lookEvery)
+	}
+}
+
 func (p *Pool) failed(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		p.log.WarnContext(ctx, "runs could not be looked after", "error", err)
@@ -130,9 +132,20 @@ func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
 	const patience = 3 * time.Second
 	var l *lease
 	for since := time.Now(); l == nil; {
-		found, err := p.Store.rows(ctx, "id = $1 AND epoch = $2 AND state = $3", job.Args.Run, job.Args.Epoch, ready)
+		found, err := p.Store.hinted(ctx, job.Args)
 		if err != nil || len(found) == 0 {
 			return err
+		}
+		for _, r := range found[1:] { // for others
+			if err := p.Store.hint(ctx, hint{Run: r.id, Epoch: r.epoch}); err != nil {
+				return err
+			}
+		}
+		if found[0].state == waiting {
+			if decided, err := p.decided(ctx, found[0], job.Args.Request); !decided {
+				p.failed(ctx, err)
+				return nil
+			}
 		}
 		l, err = p.Store.take(ctx, found[0])
 		if errors.Is(err, runner.ErrBusy) && time.Since(since) < patience { // another process is at what the same owner left
@@ -152,61 +165,68 @@ func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
 	return nil
 }
 
-// How often a request is asked about: after a tenth of the time that it has waited.
+// How often a request is asked about: after a tenth of the time that it has waited. Where
+// that were more than atMost of them in a second, for all runs that wait, each is asked
+// about more rarely, by one factor.
 const (
 	soonest = time.Second
 	latest  = 5 * time.Minute
+	atMost  = 20
+	asks    = 8 // at once
 )
 
-// poll asks about the runs that are due, as many as are asked about at once, and returns
-// when to ask again. While it asks about one, nobody else does.
-func (p *Pool) poll(ctx context.Context) time.Duration {
+// tenth is that time in SQL, within its bounds of $1 and $2.
+const tenth = "CASE WHEN (@now - since) / 10 > $1 THEN $1 WHEN (@now - since) / 10 < $2 THEN $2 ELSE (@now - since) / 10 END"
+
+// factor returns by how much more rarely.
+func (s *Store) factor(ctx context.Context) (int64, error) {
+	var each float64 // in a second
+	err := s.db.QueryRowContext(ctx, s.sql("SELECT coalesce(sum(1000000.0 / ("+tenth+")), 0) FROM runs WHERE state = $3"),
+		latest.Microseconds(), soonest.Microseconds(), waiting).Scan(&each)
+	return max(1, int64(math.Ceil(each/atMost))), err
+}
+
+// poll asks about the runs that are due. While it asks about one, nobody else does.
+func (p *Pool) poll(ctx context.Context, factor int64) error {
 	s := p.Store
-	due, err := s.read(ctx, "UPDATE runs SET check_at = @now + CASE WHEN (@now - since) / 10 > $1 THEN $1 WHEN (@now - since) / 10 < $2 THEN $2 ELSE (@now - since) / 10 END "+
-		"WHERE id IN (SELECT id FROM runs WHERE state = $3 AND check_at <= @now ORDER BY check_at LIMIT $4 @skip) RETURNING "+columns,
-		latest.Microseconds(), soonest.Microseconds(), waiting, asks)
-	p.failed(ctx, err)
+	due, err := s.read(ctx, "UPDATE runs SET check_at = @now + $3 * ("+tenth+") "+
+		"WHERE id IN (SELECT id FROM runs WHERE state = $4 AND check_at <= @now ORDER BY check_at LIMIT $5 @skip) RETURNING "+columns,
+		latest.Microseconds(), soonest.Microseconds(), factor, waiting, atMost)
 	var group errgroup.Group
+	group.SetLimit(asks)
 	for _, r := range due {
 		group.Go(func() error {
-			p.failed(ctx, p.ask(ctx, r))
+			decided, err := p.decided(ctx, r, "")
+			if decided {
+				err = s.hint(ctx, hint{Run: r.id, Epoch: r.epoch})
+			}
+			p.failed(ctx, err)
 			return nil
 		})
 	}
-	_ = group.Wait()
-	if len(due) == asks {
-		return 0 // there may be more
-	}
-	return s.next(ctx)
+	return errors.Join(err, group.Wait())
 }
 
-// next returns how long it is until something is due.
-func (s *Store) next(ctx context.Context) time.Duration {
-	var micros int64
-	err := s.db.QueryRowContext(ctx, s.sql("SELECT coalesce(min(check_at) - @now, $1) FROM runs WHERE state = $2"), soonest.Microseconds(), waiting).Scan(&micros)
-	if err != nil {
-		return soonest
+// decided asks whether one of the requests of a run waits no more; of only one, if it is
+// given.
+func (p *Pool) decided(ctx context.Context, r row, only string) (_ bool, last error) {
+	requests := []string{only}
+	if only == "" {
+		var err error
+		if requests, err = p.Store.requests(ctx, r.id); err != nil {
+			return false, err
+		}
 	}
-	return min(max(time.Duration(micros)*time.Microsecond, time.Millisecond), soonest)
-}
-
-// ask wakes a run when one of its requests waits no more.
-func (p *Pool) ask(ctx context.Context, r row) error {
-	requests, err := p.Store.requests(ctx, r.id)
-	if err != nil {
-		return err
-	}
-	var last error
 	for _, request := range requests {
 		d, err := p.Authority.Status(ctx, request)
 		switch {
 		case errors.Is(err, jit.ErrSpent), err == nil && d.Status != jit.StatusPending && d.Status != jit.StatusUnknown:
-			return p.Store.woken(ctx, r, "")
+			return true, nil
 		case err != nil:
 			last = err
 		}
 	}
-	return last
+	return false, last
 }
 
 // requests returns what a row waits for.

@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -67,7 +68,7 @@ type Options struct {
 type Store struct {
 	Options
 	db     *sql.DB
-	jobs   *river.Client[*sql.Tx] // only adds
+	jobs   atomic.Pointer[river.Client[*sql.Tx]] // adds hints; that of the pool, once one runs
 	driver riverdriver.Driver[*sql.Tx]
 	words  *strings.Replacer                           // what the two databases say differently, see [Store.sql]
 	alone  func(context.Context) (func() error, error) // makes tables
@@ -77,7 +78,6 @@ type Store struct {
 	claims map[string]*claim // of owners that are gone
 	lost   bool              // this process is taken for gone
 	drains bool              // what is interrupted now, others go on with
-	due    chan struct{}     // something is to be looked at
 	closed chan struct{}
 }
 
@@ -95,13 +95,24 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("runs: %w", err)
 	}
 	// After a power cut a run that was suspended is gone on with, and suspended again.
-	if _, err := db.ExecContext(ctx, "PRAGMA synchronous = NORMAL"); err != nil {
+	if _, err := db.ExecContext(ctx, "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON"); err != nil {
 		return nil, errors.Join(fmt.Errorf("runs: %w", err), db.Close())
 	}
-	return open(ctx, &Store{Options: o, db: db, driver: riversqlite.New(db), alone: lockFile(path), words: strings.NewReplacer(
+	return open(ctx, &Store{Options: o, db: db, driver: quiet{riversqlite.New(db)}, alone: lockFile(path), words: strings.NewReplacer(
 		"@now", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@skip", "", "@lock", "",
 	)})
 }
+
+// A quiet driver tells only its own process of jobs, at once; others find them at their
+// next look. What River does on SQLite, to ask for such news twenty times in a second, takes
+// more than a percent of a core.
+type quiet struct{ *riversqlite.Driver }
+
+// SupportsListener implements [riverdriver.Driver].
+func (quiet) SupportsListener() bool { return false }
+
+// SupportsListenNotify implements [riverdriver.Driver].
+func (quiet) SupportsListenNotify() bool { return false }
 
 // OpenPostgres opens the runs in a database of which pool has connections, besides its
 // conversations. It does not close the pool, and keeps one connection to listen on.
@@ -116,16 +127,26 @@ func open(ctx context.Context, s *Store) (*Store, error) {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
-	s.held, s.claims, s.due, s.closed = map[place]*lease{}, map[string]*claim{}, make(chan struct{}, 1), make(chan struct{})
+	s.held, s.claims, s.closed = map[place]*lease{}, map[string]*claim{}, make(chan struct{})
 	err := s.migrate(ctx)
 	if err == nil {
-		s.jobs, err = river.NewClient(s.driver, &river.Config{Logger: s.Logger})
+		err = s.adds(&river.Config{})
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("runs: %w", err), s.db.Close())
 	}
 	go s.watch()
 	return s, nil
+}
+
+// adds makes the client that adds hints from now on.
+func (s *Store) adds(cfg *river.Config) error {
+	cfg.Logger, cfg.FetchCooldown = s.Logger, fetchPause
+	client, err := river.NewClient(s.driver, cfg)
+	if err == nil {
+		s.jobs.Store(client)
+	}
+	return err
 }
 
 // watch ends all that is under way when this process is taken for gone.

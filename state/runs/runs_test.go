@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -30,7 +31,7 @@ type world struct {
 	*testing.T
 	open          func(runs.Options) (*runs.Store, error)
 	conversations func() (*session.Store, error)
-	exec          func(query string)
+	exec          func(query string) int64 // how many rows it changed
 
 	mu      sync.Mutex
 	dead    map[string]bool
@@ -167,11 +168,14 @@ func each(t *testing.T, test func(w *world)) {
 		w, dir := made(t), stateDir(t)
 		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
 		w.conversations = func() (*session.Store, error) { return session.Open(t.Context(), dir) }
-		w.exec = func(query string) {
+		w.exec = func(query string) int64 {
 			db, err := sqldb.Open(filepath.Join(dir, session.File), 1)
 			w.check(err)
-			_, err = db.ExecContext(t.Context(), query)
+			done, err := db.ExecContext(t.Context(), query)
+			w.check(err)
+			n, err := done.RowsAffected()
 			w.check(errors.Join(err, db.Close()))
+			return n
 		}
 		test(w)
 	})
@@ -189,9 +193,10 @@ func each(t *testing.T, test func(w *world)) {
 		w.conversations = func() (*session.Store, error) {
 			return session.New(postgres.New(postgres.Config{Conn: stdlib.OpenDBFromPool(pool())}), nil)
 		}
-		w.exec = func(query string) {
-			_, err := pool().Exec(t.Context(), query)
+		w.exec = func(query string) int64 {
+			done, err := pool().Exec(t.Context(), query)
 			w.check(err)
+			return done.RowsAffected()
 		}
 		test(w)
 	})
@@ -243,6 +248,7 @@ func TestDecisionWakesOneRun(t *testing.T) {
 			_, l := c.begin(user)
 			w.check(l.Suspended(w.Context(), requests, time.Now().Add(time.Hour)))
 		}
+		w.exec("UPDATE runs SET check_at = check_at + 3600000000 WHERE person = 'dan'") // is not asked about by itself
 		a.pool(nil)
 		b.pool(nil)
 		if got := w.next(); got[2:] != "ada" {
@@ -267,6 +273,97 @@ func TestDecisionWakesOneRun(t *testing.T) {
 		}
 		if len(w.resumed) > 0 {
 			w.Errorf("%s was gone on with as well", <-w.resumed)
+		}
+	})
+}
+
+// TestOneDecisionWakesAllThatWaitForIt: several runs may wait for one request, and a hint
+// about it is one about all of them.
+func TestOneDecisionWakesAllThatWaitForIt(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start("a")
+		users := []string{"ada", "ben", "cleo"}
+		for _, user := range users {
+			_, l := a.begin(user)
+			w.check(l.Suspended(w.Context(), []string{"shared", "other"}, time.Now().Add(time.Hour)))
+		}
+		w.exec("UPDATE runs SET check_at = check_at + 3600000000")
+		a.pool(nil)
+		w.check(a.store.Hint(w.Context(), "shared")) // too early
+		<-w.asked
+		w.mu.Lock()
+		w.decided["shared"] = jit.StatusApproved
+		w.mu.Unlock()
+		w.check(a.store.Hint(w.Context(), "shared"))
+		got := []string{w.next()[2:], w.next()[2:], w.next()[2:]}
+		slices.Sort(got)
+		if !slices.Equal(got, users) {
+			w.Errorf("%v were gone on with, want %v", got, users)
+		}
+	})
+}
+
+// TestARunWaitsAgain: what it waited for before wakes it no more, and nothing of it is left
+// when it is over.
+func TestARunWaitsAgain(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start("a")
+		waits := make(chan error, 100)
+		w.decided["first"] = jit.StatusApproved
+		_, l := a.begin("ada")
+		w.check(l.Suspended(w.Context(), []string{"first"}, time.Now().Add(time.Hour)))
+		a.pool(func(ctx context.Context, l runner.Lease) error {
+			err := l.Suspended(ctx, []string{"second", "third"}, time.Now().Add(time.Hour))
+			waits <- err
+			return err
+		})
+		w.next()
+		w.check(<-waits)
+		for n := 0; <-w.asked != "second"; n++ {
+			if n > 10 {
+				w.Fatal("it does not wait for what it asked for")
+			}
+		}
+		if n := w.exec("DELETE FROM run_requests WHERE request = 'first'"); n > 0 || len(w.resumed) > 0 {
+			w.Errorf("it still waits for %d requests that were decided, and was gone on with %d times more", n, len(w.resumed))
+		}
+		_, l = a.begin("ada")
+		w.check(l.Ended(w.Context(), runner.Done))
+		if n := w.exec("DELETE FROM run_requests"); n > 0 {
+			w.Errorf("%d requests of a run that is over are left", n)
+		}
+	})
+}
+
+// TestManyWait: what waits costs no goroutine, and however many wait, the authorization
+// server is asked about few of them in a second.
+func TestManyWait(t *testing.T) {
+	const many, looks = 300, 4
+	each(t, func(w *world) {
+		a := w.start("a")
+		a.pool(nil)
+		waits := func(n int) {
+			_, l := a.begin(fmt.Sprint(n))
+			w.check(l.Suspended(w.Context(), []string{fmt.Sprint(n)}, time.Now().Add(time.Hour)))
+		}
+		waits(many)
+		<-w.asked // by a pool that has all its goroutines
+		start, before := time.Now(), runtime.NumGoroutine()
+		for n := range many {
+			waits(n)
+		}
+		if more := runtime.NumGoroutine() - before; more > many/3 {
+			w.Errorf("%d runs wait in %d goroutines", many, more)
+		}
+		asked := map[string]bool{}
+		for range looks * 20 {
+			asked[<-w.asked] = true
+		}
+		if took := time.Since(start); took < (looks-1)*time.Second {
+			w.Errorf("%d questions in %v", looks*20, took)
+		}
+		if len(asked) < looks*20 {
+			w.Errorf("some were asked about again, and of %d others nobody asked", many-len(asked))
 		}
 	})
 }

@@ -35,7 +35,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_due ON runs (state, check_at);
 CREATE TABLE run_requests (
 	request TEXT NOT NULL,
-	run     BIGINT NOT NULL,
+	run     BIGINT NOT NULL REFERENCES runs ON DELETE CASCADE,
 	PRIMARY KEY (request, run)
 );
 CREATE INDEX run_requests_run ON run_requests (run);`}

@@ -17,11 +17,13 @@ import (
 // queue is that of River's where hints are.
 const queue = "runs"
 
-// A hint says that a row may be ready. It gives no authority: whoever works on it takes
-// the row, and finds it gone if the hint is old.
+// A hint says that a row may be ready, or that something may have been decided which it
+// waits for. It gives no authority: whoever works on it takes the row, and finds it gone if
+// the hint is old.
 type hint struct {
-	Run   int64 `json:"run"`
-	Epoch int64 `json:"epoch"`
+	Run     int64  `json:"run,omitempty"`
+	Epoch   int64  `json:"epoch,omitempty"`
+	Request string `json:"request,omitempty"` // in place of both: whatever waits for it
 }
 
 // Kind implements [river.JobArgs].
@@ -35,17 +37,13 @@ const hintPatience = 5 * time.Second
 // way there, so of several that wake a row one does. An error that wraps [errStale] says
 // that somebody else did.
 func (s *Store) wake(ctx context.Context, tx *sql.Tx, r row, owner string) error {
-	job, err := s.jobs.InsertTx(ctx, tx, hint{r.id, r.epoch}, &river.InsertOpts{Queue: queue})
+	job, err := s.jobs.Load().InsertTx(ctx, tx, hint{Run: r.id, Epoch: r.epoch}, &river.InsertOpts{Queue: queue})
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
 	done, err := tx.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, owner = $2, since = @now, check_at = @now + $3, job = $4 "+
 		"WHERE id = $5 AND epoch = $6 AND state = $7"), ready, owner, hintPatience.Microseconds(), job.Job.ID, r.id, r.epoch, r.state)
-	if err := oneRow(done, err, errStale); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM run_requests WHERE run = $1", r.id)
-	return err
+	return oneRow(done, err, errStale)
 }
 
 // errStale: somebody else changed the row. It is [runner.ErrLost] to whoever has it.
@@ -60,23 +58,27 @@ func (s *Store) woken(ctx context.Context, r row, owner string) error {
 	return err
 }
 
-// Hint has a request asked about now: somebody says that it was decided. Nothing of that
-// is believed, and it is no error when no run waits for the request.
+// Hint has a pool ask about a request now: somebody says that it was decided. Nothing of
+// that is believed, and it is no error when no run waits for the request.
 func (s *Store) Hint(ctx context.Context, request string) error {
-	if _, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET check_at = @now WHERE state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)"),
-		waiting, request); err != nil {
+	return s.hint(ctx, hint{Request: request})
+}
+
+// hint adds a hint, in a transaction of its own: after one of ours River would not look at
+// once on SQLite.
+func (s *Store) hint(ctx context.Context, h hint) error {
+	if _, err := s.jobs.Load().Insert(ctx, h, &river.InsertOpts{Queue: queue}); err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
-	s.look()
 	return nil
 }
 
-// look has this process look at once at what is due.
-func (s *Store) look() {
-	select {
-	case s.due <- struct{}{}:
-	default:
+// hinted returns the rows that a hint is about, if they are as they were then.
+func (s *Store) hinted(ctx context.Context, h hint) ([]row, error) {
+	if h.Request != "" {
+		return s.rows(ctx, "state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)", waiting, h.Request)
 	}
+	return s.rows(ctx, "id = $1 AND epoch = $2 AND state <> $3", h.Run, h.Epoch, running)
 }
 
 // sweep brings the runs of processes that are gone to others, and hints anew at what
