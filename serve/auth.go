@@ -32,6 +32,7 @@ type usage struct {
 
 type userUsage struct {
 	runs int
+	open int // requests
 	rate *rate.Limiter
 }
 
@@ -41,7 +42,7 @@ func (u *usage) of(id string, perMinute int) *userUsage {
 		if u.users == nil || len(u.users) >= maxUsers { // whoever has nothing under way begins anew
 			kept := map[string]*userUsage{}
 			for id, one := range u.users {
-				if one.runs > 0 {
+				if one.runs+one.open > 0 {
 					kept[id] = one
 				}
 			}
@@ -52,11 +53,18 @@ func (u *usage) of(id string, perMinute int) *userUsage {
 	return u.users[id]
 }
 
-// request reports whether a user may make one more.
-func (s *server) request(user Principal) bool {
-	s.usage.mu.Lock()
-	defer s.usage.mu.Unlock()
-	return s.usage.of(user.ID, s.Limits.PerMinute).rate.Allow()
+// request lets a user make one more, and returns what is called at its end; nil where they
+// make too many.
+func (s *server) request(user Principal) (end func()) {
+	u := &s.usage
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	one := u.of(user.ID, s.Limits.PerMinute)
+	if !one.rate.Allow() || one.open >= s.Limits.OpenPerUser {
+		return nil
+	}
+	one.open++
+	return u.leaving(&one.open)
 }
 
 // enter lets a run of a user begin, and returns what is called at its end; nil where too
@@ -71,11 +79,17 @@ func (s *server) enter(user Principal) (end func()) {
 	}
 	u.runs++
 	one.runs++
+	return u.leaving(&u.runs, &one.runs)
+}
+
+// leaving returns what counts one less.
+func (u *usage) leaving(counts ...*int) (end func()) {
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.runs--
-		one.runs--
+		for _, n := range counts {
+			*n--
+		}
 	}
 }
 
@@ -99,10 +113,15 @@ func (s *server) authenticated(h http.Handler) http.Handler {
 		case !idForm().MatchString(user.ID):
 			http.Error(w, "the user's id is not one that can be used here", http.StatusForbidden)
 			return
-		case !strings.HasPrefix(r.URL.Path, "/ui/") && !s.request(user): // a page of the UI is dozens of files
-			w.Header().Set("Retry-After", "10")
-			http.Error(w, "too many requests", http.StatusTooManyRequests)
-			return
+		}
+		if !strings.HasPrefix(r.URL.Path, "/ui/") { // a page of the UI is dozens of files
+			end := s.request(user)
+			if end == nil {
+				w.Header().Set("Retry-After", "10")
+				http.Error(w, "too many requests", http.StatusTooManyRequests)
+				return
+			}
+			defer end()
 		}
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-store")

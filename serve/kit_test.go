@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +49,7 @@ type app struct {
 	runs      runner.Runs
 	tools     []tool.Tool
 	served    serve.Config
+	routes    []string
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // of requests by their ids; a person decides about all
@@ -188,11 +190,11 @@ func (a *app) handler(t *testing.T) http.Handler {
 	if a.config != nil {
 		a.config(&cfg)
 	}
-	h, err := serve.New(cfg)
-	if err != nil {
-		t.Fatal(err)
+	if cfg.URL == nil {
+		cfg.URL = must(url.Parse("http://localhost"))
 	}
-	return h
+	a.routes = must(serve.Routes(cfg))
+	return must(serve.New(cfg))
 }
 
 func (a *app) start(t *testing.T) *app {

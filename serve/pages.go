@@ -28,20 +28,20 @@ var homeHTML = template.Must(template.New("home").Parse(homeText))
 // strict is the policy of our own pages: nothing is loaded or run.
 const strict = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// pages adds the pages of users: their sessions, what happened in each, and what waits for
-// a decision.
-func (s *server) pages(mux *http.ServeMux) {
-	mux.Handle("GET /{$}", s.failing(s.home))
+// pages returns the pages of users: their sessions, what happened in each, and what waits
+// for a decision.
+func (s *server) pages() map[string]http.Handler {
+	all := map[string]http.Handler{"GET /{$}": s.failing(s.home)}
 	if s.Journal != nil {
-		mux.Handle("GET /explain/{app}/{session}", s.failing(s.explain))
+		all["GET /explain/{app}/{session}"] = s.failing(s.explain)
 	}
 	if s.Decider != nil {
 		page := approval.NewPage(approval.PageConfig{
 			Decider: s.Decider, Path: "/approvals", Secure: s.URL.Scheme == "https", SignedIn: func(r *http.Request) bool { return s.decides(r.Context()) },
 		})
-		mux.Handle("/approvals", page)
-		mux.Handle("/approvals/", page)
+		all["/approvals"], all["/approvals/"] = page, page
 	}
+	return all
 }
 
 // decides reports whether the user of a context may decide.

@@ -37,11 +37,13 @@ func refuse(status int, format string, args ...any) error {
 	return &Refusal{status, fmt.Sprintf(format, args...)}
 }
 
-// routes adds those of ADK's REST server.
-func (s *server) routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /api/list-apps", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Agents.ListAgents()) })
-	mux.Handle("POST /api/run", s.failing(s.run))
-	mux.Handle("POST /api/run_sse", s.failing(s.run))
+// rest returns the routes of ADK's REST server.
+func (s *server) rest() map[string]http.Handler {
+	all := map[string]http.Handler{
+		"GET /api/list-apps": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Agents.ListAgents()) }),
+		"POST /api/run":      s.failing(s.run),
+		"POST /api/run_sse":  s.failing(s.run),
+	}
 	const sessions = "/api/apps/{app}/users/{user}/sessions"
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request, place) error{
 		"GET " + sessions:                   s.list,
@@ -52,14 +54,15 @@ func (s *server) routes(mux *http.ServeMux) {
 
 		"POST " + sessions + "/{session}/resume": s.resume, // which ADK has not
 	} {
-		mux.Handle(pattern, s.failing(func(w http.ResponseWriter, r *http.Request) error {
+		all[pattern] = s.failing(func(w http.ResponseWriter, r *http.Request) error {
 			at, err := s.place(r, r.PathValue("app"), r.PathValue("user"), r.PathValue("session"))
 			if err != nil {
 				return err
 			}
 			return h(w, r, at)
-		}))
+		})
 	}
+	return all
 }
 
 // failing words the errors of a handler.

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -98,6 +99,7 @@ type Limits struct {
 	Runs        int           // messages that are being answered at once; default 64
 	RunsPerUser int           // the same, of one user; default 4
 	PerMinute   int           // requests of one user, but for the files of UI; default 240, a sixth of them at once
+	OpenPerUser int           // such requests of one user that are under way at once, streams among them; default 32
 	Wall        time.Duration // how long the answer to a message may take; default 16 minutes
 }
 
@@ -114,11 +116,11 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, errors.New("serve: Agents, Sessions, Plugins and Users are required")
 	}
 	l := &cfg.Limits
-	if l.Body < 0 || l.Runs < 0 || l.RunsPerUser < 0 || l.PerMinute < 0 || l.Wall < 0 {
+	if l.Body < 0 || l.Runs < 0 || l.RunsPerUser < 0 || l.PerMinute < 0 || l.OpenPerUser < 0 || l.Wall < 0 {
 		return nil, errors.New("serve: a limit is negative")
 	}
 	l.Body, l.Runs, l.RunsPerUser = cmp.Or(l.Body, 8<<20), cmp.Or(l.Runs, 64), cmp.Or(l.RunsPerUser, 4)
-	l.PerMinute, l.Wall = cmp.Or(l.PerMinute, 240), cmp.Or(l.Wall, 16*time.Minute)
+	l.PerMinute, l.OpenPerUser, l.Wall = cmp.Or(l.PerMinute, 240), cmp.Or(l.OpenPerUser, 32), cmp.Or(l.Wall, 16*time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.URL = cmp.Or(cfg.URL, &url.URL{Scheme: "http", Host: "localhost"})
 	s := &server{Config: cfg, runners: map[string]*adkrunner.Runner{}}
@@ -147,36 +149,54 @@ func New(cfg Config) (http.Handler, error) {
 	}
 
 	inside, outside, probes := http.NewServeMux(), http.NewServeMux(), http.NewServeMux()
-	s.routes(inside)
-	if cfg.UI != nil {
-		inside.Handle("GET /ui/", webUI(cfg.UI))
+	known, open, err := s.routes()
+	if err != nil {
+		return nil, err
 	}
-	s.pages(inside)
-	if cfg.Mount != nil {
-		mounted, err := cfg.Mount(Turns{s.Config, s})
-		if err != nil {
-			return nil, err
-		}
-		for pattern, h := range mounted {
-			inside.Handle(pattern, h)
-		}
+	for pattern, h := range known {
+		inside.Handle(pattern, h)
 	}
-	for pattern, h := range cfg.Open {
+	for pattern, h := range open {
 		outside.Handle(pattern, h)
 	}
-	outside.HandleFunc("GET /style.css", style)
-	outside.HandleFunc("GET /login", signInPage)
-	outside.HandleFunc("POST /login", s.signIn)
-	outside.HandleFunc("POST /logout", s.signOut)
-	known := http.Handler(inside)
+	behind := http.Handler(inside)
 	if cfg.Inside != nil {
-		known = cfg.Inside(inside)
+		behind = cfg.Inside(inside)
 	}
-	outside.Handle("/", s.authenticated(known))
+	outside.Handle("/", s.authenticated(behind))
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	probes.HandleFunc("GET /readyz", s.ready)
 	probes.Handle("/", s.proxied(serve.OwnHost(s.shared(sameOrigin.Handler(outside)), cfg.URL.String()))) // not what is asked for by address
 	return probes, nil
+}
+
+// routes returns what is behind authentication, and what everybody reaches.
+func (s *server) routes() (known, open map[string]http.Handler, err error) {
+	known = s.rest()
+	maps.Copy(known, s.pages())
+	if s.UI != nil {
+		known["GET /ui/"] = webUI(s.UI)
+	}
+	if s.Mount != nil {
+		mounted, err := s.Mount(Turns{s.Config, s})
+		if err != nil {
+			return nil, nil, err
+		}
+		for pattern, h := range mounted {
+			if known[pattern] != nil {
+				return nil, nil, fmt.Errorf("serve: %s is mounted, and a route of the server's", pattern)
+			}
+			known[pattern] = h
+		}
+	}
+	open = map[string]http.Handler{
+		"GET /style.css": http.HandlerFunc(style),
+		"GET /login":     http.HandlerFunc(signInPage),
+		"POST /login":    http.HandlerFunc(s.signIn),
+		"POST /logout":   http.HandlerFunc(s.signOut),
+	}
+	maps.Copy(open, s.Open)
+	return known, open, nil
 }
 
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {

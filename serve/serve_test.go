@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	wire "github.com/a2aproject/a2a-go/v2/a2a"
 
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
@@ -19,7 +24,7 @@ import (
 
 // Every route, as each of two users about the sessions of both.
 func TestUsersAreKeptApart(t *testing.T) {
-	a := new(app).start(t)
+	a := (&app{config: func(cfg *serve.Config) { cfg.UI = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) }}).startA2A(t)
 	for _, user := range []string{"ada", "ben@example.com"} {
 		token, _, _ := strings.Cut(user, "@")
 		if got := a.do(t, token, http.MethodPost, sessionsOf(user)+"/s", nil); got.status != http.StatusOK {
@@ -29,34 +34,54 @@ func TestUsersAreKeptApart(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	}
-	for _, tt := range []struct {
-		method, path string
-		body         any
+	const sessions = "/api/apps/{app}/users/{user}/sessions"
+	none := http.StatusOK // of routes that are about whoever asks, and have no way to name another
+	routes := map[string]struct {
+		path string
+		body any
+		want int // where another user is named
 	}{
-		{http.MethodGet, sessionsOf("ada"), nil},
-		{http.MethodPost, sessionsOf("ada"), nil},
-		{http.MethodPost, sessionsOf("ada") + "/other", nil},
-		{http.MethodGet, sessionsOf("ada") + "/s", nil},
-		{http.MethodPost, "/api/run", says("ada", "hello")},
-		{http.MethodPost, "/api/run_sse", says("ada", "hello")},
-		{http.MethodDelete, sessionsOf("ada") + "/s", nil},
-	} {
-		if got := a.do(t, "", tt.method, tt.path, tt.body); got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") == "" {
-			t.Errorf("%s %s without a token: %d", tt.method, tt.path, got.status)
+		"GET " + sessions:                        {sessionsOf("ada"), nil, http.StatusForbidden},
+		"POST " + sessions:                       {sessionsOf("ada"), nil, http.StatusForbidden},
+		"POST " + sessions + "/{session}":        {sessionsOf("ada") + "/other", nil, http.StatusForbidden},
+		"GET " + sessions + "/{session}":         {sessionsOf("ada") + "/s", nil, http.StatusForbidden},
+		"POST " + sessions + "/{session}/resume": {sessionsOf("ada") + "/s/resume", nil, http.StatusForbidden},
+		"POST /api/run":                          {"/api/run", says("ada", "hello"), http.StatusForbidden},
+		"POST /api/run_sse":                      {"/api/run_sse", says("ada", "hello"), http.StatusForbidden},
+		"DELETE " + sessions + "/{session}":      {sessionsOf("ada") + "/s", nil, http.StatusForbidden},
+		"GET /api/list-apps":                     {"/api/list-apps", nil, none},
+		"GET /{$}":                               {"/", nil, none},
+		"GET /explain/{app}/{session}":           {"/explain/" + name + "/s", nil, none},
+		"GET /ui/":                               {"/ui/", nil, none},
+		"/approvals":                             {"/approvals", nil, none}, // see TestPages
+		"/approvals/":                            {"/approvals/page.css", nil, none},
+		"POST /a2a":                              {"/a2a", map[string]any{}, none}, // see TestA2AUsersAreKeptApart
+	}
+	if known := slices.Sorted(maps.Keys(routes)); !slices.Equal(a.routes, known) {
+		t.Errorf("the server has the routes %q, and here are %q", a.routes, known)
+	}
+	for _, pattern := range slices.SortedFunc(maps.Keys(routes), func(a, b string) int { return strings.Compare(b, a) }) { // what deletes is last
+		tt := routes[pattern]
+		method, _, named := strings.Cut(pattern, " ")
+		if !named {
+			method = http.MethodGet
 		}
-		if got := a.do(t, "mallory", tt.method, tt.path, tt.body); got.status != http.StatusUnauthorized {
-			t.Errorf("%s %s with a token that nobody has: %d", tt.method, tt.path, got.status)
+		if got := a.do(t, "", method, tt.path, tt.body); got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s without a token: %d", pattern, got.status)
 		}
-		if got := a.do(t, "ben", tt.method, tt.path, tt.body); got.status != http.StatusForbidden {
-			t.Errorf("%s %s of another user: %d", tt.method, tt.path, got.status)
+		if got := a.do(t, "mallory", method, tt.path, tt.body); got.status != http.StatusUnauthorized {
+			t.Errorf("%s with a token that nobody has: %d", pattern, got.status)
+		}
+		if got := a.do(t, "ben", method, tt.path, tt.body); got.status != tt.want || strings.Contains(got.body, "of ada") {
+			t.Errorf("%s of another user: %d %s", pattern, got.status, got.body)
 		}
 		// ADK's web UI knows its user as "user": that is whoever asks.
 		mine := strings.Replace(tt.path, "/ada/", "/user/", 1)
 		if m, ok := tt.body.(map[string]any); ok {
 			m["userId"] = "user"
 		}
-		if got := a.do(t, "ben", tt.method, mine, tt.body); got.status != http.StatusOK || strings.Contains(got.body, "word of ada") {
-			t.Errorf("%s %s of one's own: %d %s", tt.method, mine, got.status, got.body)
+		if got := a.do(t, "ben", method, mine, tt.body); got.status != http.StatusOK || strings.Contains(got.body, "of ada") {
+			t.Errorf("%s of one's own: %d %s", pattern, got.status, got.body)
 		}
 	}
 	if got := a.do(t, "ada", http.MethodGet, sessionsOf("ada")+"/s", nil); !strings.Contains(got.body, "the word of ada") {
@@ -305,6 +330,40 @@ func TestLimits(t *testing.T) {
 	}
 	if got := a.do(t, "ben", http.MethodGet, "/api/list-apps", nil); got.status != http.StatusOK {
 		t.Errorf("another user pays for it: %+v", got)
+	}
+}
+
+// Streams of A2A, each of which a client may leave open for long, count as requests do.
+func TestOpenRequestsAreBounded(t *testing.T) {
+	a := (&app{config: func(cfg *serve.Config) { cfg.Limits = serve.Limits{OpenPerUser: 2, PerMinute: 1_000_000} }}).startA2A(t)
+	ada := a.client(t, "ada")
+	waits := a.send(t, ada, said("read doc_1"))
+	var leave []func()
+	subscribed := func() (wire.Event, error) {
+		next, stop := iter.Pull2(ada.SubscribeToTask(t.Context(), &wire.SubscribeToTaskRequest{ID: waits.ID}))
+		leave = append(leave, stop)
+		ev, err, _ := next()
+		return ev, err
+	}
+	for range 2 {
+		if ev, err := subscribed(); err != nil {
+			t.Fatal(ev, err)
+		}
+	}
+	if ev, err := subscribed(); err == nil {
+		t.Errorf("a third stream: %+v", ev)
+	}
+	if got := a.do(t, "ada", http.MethodGet, "/api/list-apps", nil); got.status != http.StatusTooManyRequests {
+		t.Errorf("another request: %+v", got)
+	}
+	if got := a.do(t, "ben", http.MethodGet, "/api/list-apps", nil); got.status != http.StatusOK {
+		t.Errorf("another user pays for it: %+v", got)
+	}
+	for _, stop := range leave {
+		stop()
+	}
+	for a.do(t, "ada", http.MethodGet, "/api/list-apps", nil).status != http.StatusOK {
+		continue // the server hears of it soon
 	}
 }
 
