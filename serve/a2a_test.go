@@ -5,15 +5,20 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
 	"github.com/a2aproject/a2a-go/v2/a2aclient"
 	"github.com/a2aproject/a2a-go/v2/a2aclient/agentcard"
+	"github.com/a2aproject/a2a-go/v2/a2asrv"
+	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
@@ -32,7 +37,7 @@ func (a *app) startA2A(t *testing.T) *app {
 			before(cfg)
 		}
 		agent := must(cfg.Agents.LoadAgent(name))
-		kept, _ := cfg.Sessions.(*states.Store)
+		kept, _ := cfg.Sessions.(runner.Suspensions)
 		h := must(a2a.New(a2a.Config{Agent: agent, Tools: a.tools, Version: "1", URL: must(url.Parse(a.url)), Suspensions: kept, Runs: a.runs}))
 		t.Cleanup(func() { h.Close(context.Background()) })
 		cfg.Mount, cfg.Open = h.Mount, h.Open()
@@ -125,31 +130,40 @@ func TestA2AUsersAreKeptApart(t *testing.T) {
 	ada, ben := a.client(t, "ada"), a.client(t, "ben")
 	done := a.send(t, ada, said("hi"))
 	waits := a.send(t, ada, said("read doc_1"))
-	if waits.Status.State != wire.TaskStateInputRequired {
+	if waits.Status.State != wire.TaskStateAuthRequired {
 		t.Fatalf("%+v", waits)
 	}
 	for _, id := range []wire.TaskID{done.ID, waits.ID, "none", "no.task", wire.TaskID(done.ContextID + ".x")} {
-		check := func(method string, err error) {
-			t.Helper()
-			if !errors.Is(err, wire.ErrTaskNotFound) {
-				t.Errorf("%s of %s: %v", method, id, err)
+		last := func(events iter.Seq2[wire.Event, error]) (err error) {
+			for _, err = range events { //nolint:revive // the last one
+			}
+			return err
+		}
+		none := func(_ any, err error) error { return err }
+		methods := map[string]func() error{
+			"SendMessage":          func() error { return none(ben.SendMessage(t.Context(), said("more", to(id)))) },
+			"GetTask":              func() error { return none(ben.GetTask(t.Context(), &wire.GetTaskRequest{ID: id})) },
+			"CancelTask":           func() error { return none(ben.CancelTask(t.Context(), &wire.CancelTaskRequest{ID: id})) },
+			"SubscribeToTask":      func() error { return last(ben.SubscribeToTask(t.Context(), &wire.SubscribeToTaskRequest{ID: id})) },
+			"SendStreamingMessage": func() error { return last(ben.SendStreamingMessage(t.Context(), said("more", to(id)))) },
+			"ListTasks": func() error {
+				if list := must(ben.ListTasks(t.Context(), &wire.ListTasksRequest{})); len(list.Tasks) != 0 || list.TotalSize != 0 {
+					t.Errorf("ListTasks: %+v", list)
+				}
+				return wire.ErrTaskNotFound
+			},
+		}
+		for protocol, i := reflect.TypeFor[a2asrv.RequestHandler](), 0; i < protocol.NumMethod(); i++ {
+			name := protocol.Method(i).Name
+			if strings.Contains(name, "Push") || name == "GetExtendedAgentCard" { // which know of no task
+				continue
+			}
+			if methods[name] == nil {
+				t.Errorf("nobody tries %s", name)
+			} else if err := methods[name](); !errors.Is(err, wire.ErrTaskNotFound) {
+				t.Errorf("%s of %s: %v", name, id, err)
 			}
 		}
-		_, err := ben.SendMessage(t.Context(), said("more", to(id)))
-		check("SendMessage", err)
-		_, err = ben.GetTask(t.Context(), &wire.GetTaskRequest{ID: id})
-		check("GetTask", err)
-		_, err = ben.CancelTask(t.Context(), &wire.CancelTaskRequest{ID: id})
-		check("CancelTask", err)
-		for _, err := range ben.SubscribeToTask(t.Context(), &wire.SubscribeToTaskRequest{ID: id}) {
-			check("SubscribeToTask", err)
-		}
-		for _, err := range ben.SendStreamingMessage(t.Context(), said("more", to(id))) {
-			check("SendStreamingMessage", err)
-		}
-	}
-	if list := must(ben.ListTasks(t.Context(), &wire.ListTasksRequest{})); len(list.Tasks) != 0 || list.TotalSize != 0 {
-		t.Errorf("ListTasks: %+v", list)
 	}
 	// A context of the same name is another one.
 	mine := a.send(t, ben, said("hello", func(req *wire.SendMessageRequest) { req.Message.ContextID = done.ContextID }))
@@ -159,7 +173,7 @@ func TestA2AUsersAreKeptApart(t *testing.T) {
 	if _, err := a.client(t, "mallory").GetTask(t.Context(), &wire.GetTaskRequest{ID: done.ID}); err == nil || errors.Is(err, wire.ErrTaskNotFound) {
 		t.Errorf("without a user: %v", err)
 	}
-	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: waits.ID})); got.Status.State != wire.TaskStateInputRequired {
+	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: waits.ID})); got.Status.State != wire.TaskStateAuthRequired {
 		t.Errorf("%+v", got)
 	}
 }
@@ -196,7 +210,7 @@ func TestA2AResumedByItsID(t *testing.T) {
 			seen <- ev
 		}
 	}()
-	if first, _ := (<-seen).(*wire.Task); first == nil || first.Status.State != wire.TaskStateInputRequired {
+	if first, _ := (<-seen).(*wire.Task); first == nil || first.Status.State != wire.TaskStateAuthRequired {
 		t.Errorf("the first event is no snapshot: %+v", first)
 	}
 	a.decide("jit_1", true)
@@ -345,7 +359,7 @@ func TestA2AForgedMessages(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`} {
-		got := a.do(t, "ben", http.MethodPost, "/a2a", json.RawMessage(body))
+		got := a.do(t, "ben", http.MethodPost, "/a2a", json.RawMessage(body), "A2A-Version", "1.0")
 		if !strings.Contains(got.body, `"error"`) {
 			t.Errorf("%s: %+v", body, got)
 		}
@@ -412,8 +426,81 @@ func TestA2ACard(t *testing.T) {
 	if got := a.do(t, "ada", http.MethodPost, "/a2a", json.RawMessage(`{}`), "A2A-Version", "9.0"); !strings.Contains(got.body, "-32009") {
 		t.Errorf("another version: %+v", got)
 	}
-	if got := a.do(t, "ada", http.MethodPost, "/a2a", json.RawMessage(`{}`), "A2A-Extensions", hitl); got.header.Get("A2A-Extensions") != hitl {
+	if got := a.do(t, "ada", http.MethodPost, "/a2a", json.RawMessage(`{}`), "A2A-Version", "1.0", "A2A-Extensions", hitl); got.header.Get("A2A-Extensions") != hitl {
 		t.Errorf("%+v", got)
+	}
+}
+
+// Version 0.3 is not spoken: a card of it has an address on top, a request no version.
+func TestA2AOlderClients(t *testing.T) {
+	a := new(app).startA2A(t)
+	var card map[string]any
+	if err := json.Unmarshal([]byte(a.do(t, "", http.MethodGet, "/.well-known/agent-card.json", nil).body), &card); err != nil || card["url"] != nil || card["protocolVersion"] != nil {
+		t.Errorf("%v, %v", card, err)
+	}
+	send := json.RawMessage(`{"jsonrpc":"2.0","id":1,"method":"message/send","params":{"message":{"kind":"message","messageId":"m","role":"user","parts":[{"kind":"text","text":"hi"}]}}}`)
+	for _, headers := range [][]string{nil, {"A2A-Version", "0.3"}} {
+		if got := a.do(t, "ada", http.MethodPost, "/a2a", send, headers...); !strings.Contains(got.body, "-32009") || !strings.Contains(got.body, "version 1.0") {
+			t.Errorf("%v: %+v", headers, got)
+		}
+	}
+	if got := a.do(t, "", http.MethodGet, "/.well-known/agent.json", nil); got.status == http.StatusOK {
+		t.Errorf("the card of 0.2: %+v", got)
+	}
+}
+
+// counting counts what is read of sessions.
+type counting struct {
+	*states.Store
+	whole, last atomic.Int64
+	looked      chan bool
+}
+
+func (c *counting) Get(ctx context.Context, req *session.GetRequest) (*session.GetResponse, error) {
+	if req.NumRecentEvents == 1 {
+		c.last.Add(1)
+		select {
+		case c.looked <- true:
+		default:
+		}
+	} else {
+		c.whole.Add(1)
+	}
+	return c.Store.Get(ctx, req)
+}
+
+// Who follows a task reads its session when something happened in it, and a list reads
+// what changed since the last one, and what it shows.
+func TestA2AReadsWhatChanged(t *testing.T) {
+	c := &counting{looked: make(chan bool, 1)}
+	a := (&app{config: func(cfg *serve.Config) { c.Store, cfg.Sessions = cfg.Sessions.(*states.Store), c }}).startA2A(t)
+	ada := a.client(t, "ada")
+	for range 3 {
+		a.send(t, ada, said("hi"))
+	}
+	waits := a.send(t, ada, said("read doc_1"))
+	list := func(size int) (reads int64) {
+		before := c.whole.Load()
+		if got := must(ada.ListTasks(t.Context(), &wire.ListTasksRequest{PageSize: size})); got.TotalSize != 4 || len(got.Tasks) != min(size, 4) || got.Tasks[0].ID != waits.ID {
+			t.Errorf("%+v", got)
+		}
+		return c.whole.Load() - before
+	}
+	all := list(4)
+	if few := list(1); few >= all || few > 4 { // what waits may have changed, and is read twice until it is sure
+		t.Errorf("all are listed with %d readings, and then one with %d", all, few)
+	}
+	next, stop := iter.Pull2(ada.SubscribeToTask(t.Context(), &wire.SubscribeToTaskRequest{ID: waits.ID}))
+	defer stop()
+	if _, err, _ := next(); err != nil {
+		t.Fatal(err)
+	}
+	before := c.whole.Load()
+	for range 3 {
+		<-c.looked
+	}
+	if reads := c.whole.Load() - before; reads != 0 {
+		t.Errorf("who waits reads the session %d times", reads)
 	}
 }
 
@@ -423,7 +510,7 @@ func TestA2ATasksOutliveTheProcess(t *testing.T) {
 	ada := a.client(t, "ada")
 	done, waits := a.send(t, ada, said("hi")), a.send(t, ada, said("read doc_1"))
 	cfg := a.served
-	kept, _ := cfg.Sessions.(*states.Store)
+	kept, _ := cfg.Sessions.(runner.Suspensions)
 	h := must(a2a.New(a2a.Config{Agent: must(cfg.Agents.LoadAgent(name)), URL: must(url.Parse(a.url)), Suspensions: kept, Runs: a.runs}))
 	cfg.Mount, cfg.Open = h.Mount, h.Open()
 	again := httptest.NewServer(must(serve.New(cfg)))

@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +74,47 @@ func TestA2AClients(t *testing.T) {
 	}
 }
 
+// The client of docs/a2a.md runs, and sees a call that waits through to the answer.
+func TestA2AExample(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "docs", "a2a.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(page), "```go\n")
+	program, _, _ = strings.Cut(program, "```")
+	path := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(path, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := new(app).startA2A(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it may have to be built
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "go", "run", path, a.url, "read doc_1")
+	cmd.Env = append(os.Environ(), "TOKEN=ada-token", "NO_PROXY=*")
+	var failed strings.Builder
+	cmd.Stderr = &failed
+	pipe, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	for lines := bufio.NewScanner(pipe); lines.Scan(); {
+		seen = append(seen, lines.Text())
+		if lines.Text() == string(wire.TaskStateAuthRequired) {
+			a.decide("jit_1", true)
+			ada := a.client(t, "ada")
+			waits := must(ada.ListTasks(t.Context(), &wire.ListTasksRequest{})).Tasks[0]
+			a.send(t, ada, said("go on", to(waits.ID)))
+		}
+	}
+	if err := cmd.Wait(); err != nil || !slices.Contains(seen, "done") || seen[len(seen)-1] != string(wire.TaskStateCompleted) {
+		t.Errorf("%v, %q\n%s", err, seen, &failed)
+	}
+}
+
 // goClient does what the programs in testdata/clients do.
 func goClient(t *testing.T, a *app) string {
 	var out strings.Builder
@@ -121,6 +164,7 @@ func goClient(t *testing.T, a *app) string {
 		}
 	}
 	say("subscribed to it, last", last)
+	say("a call that somebody else decides", code(ada.SendMessage(t.Context(), said("read doc_2"))))
 
 	held := a.send(t, ben, said("hold", func(r *wire.SendMessageRequest) { r.Config = &wire.SendMessageConfig{ReturnImmediately: true} }))
 	say("a message that takes long", stateOf(held.Status))

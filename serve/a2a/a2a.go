@@ -69,12 +69,12 @@ type Handler struct {
 	app   string
 	turns serve.Turns
 
-	mu     sync.Mutex
-	live   map[place]*live
-	begun  uint64 // tasks that ever were in live
-	closed bool
-	ending chan struct{}  // closed when no more is begun
-	ended  sync.WaitGroup // of what is in live
+	mu      sync.Mutex
+	live    map[place]*live
+	closed  bool
+	ended   map[place]ended // that lists need not read
+	ending  chan struct{}   // closed when no more is begun
+	working sync.WaitGroup  // of what is in live
 }
 
 // New returns a handler.
@@ -82,7 +82,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Agent == nil || cfg.URL == nil || cfg.Runs == nil {
 		return nil, errors.New("a2a: Agent, URL and Runs are required")
 	}
-	return &Handler{cfg: cfg, app: cfg.Agent.Name(), live: map[place]*live{}, ending: make(chan struct{})}, nil
+	return &Handler{cfg: cfg, app: cfg.Agent.Name(), live: map[place]*live{}, ended: map[place]ended{}, ending: make(chan struct{})}, nil
 }
 
 // Mount makes what is behind authentication, for [serve.Config].
@@ -117,7 +117,7 @@ func (h *Handler) Close(ctx context.Context) {
 		}
 	})
 	defer stop()
-	h.ended.Wait()
+	h.working.Wait()
 }
 
 // edge checks requests before the protocol's own handler, which takes the last of several
@@ -134,8 +134,8 @@ func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Hand
 			refuse(w, -32700, "the body: "+err.Error())
 			return
 		}
-		if v := r.Header.Get(a2a.SvcParamVersion); v != "" && v != string(version) {
-			refuse(w, -32009, "this is version "+string(version)+" of the protocol")
+		if r.Header.Get(a2a.SvcParamVersion) != string(version) { // none is 0.3
+			refuse(w, -32009, "this is version "+string(version)+" of the protocol, which a request names in its header "+a2a.SvcParamVersion)
 			return
 		}
 		if slices.ContainsFunc(r.Header.Values(a2a.SvcParamExtensions), func(v string) bool { return strings.Contains(v, hitl) }) {

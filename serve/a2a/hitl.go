@@ -15,6 +15,7 @@ import (
 	"github.com/a2aproject/a2a-go/v2/a2a"
 
 	"github.com/jitagent/jitagent/internal/strictjson"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -28,6 +29,16 @@ type toolRequest struct {
 	CallID string         `json:"call_id"`
 	Name   string         `json:"name"`
 	Args   map[string]any `json:"args"`
+}
+
+// awaits tells what its user can do for a task that waits: decide here, or nothing but see
+// that somebody decides elsewhere, after which it goes on: in-task authorization, in A2A.
+func (h *Handler) awaits(ctx context.Context, t *task) a2a.TaskState {
+	unnamed := func(w runner.Waiting) bool { return w.Unnamed != "" } // until its user can be asked
+	if h.turns.Decides(ctx) || slices.ContainsFunc(t.waits.Waiting(), unnamed) {
+		return a2a.TaskStateInputRequired
+	}
+	return a2a.TaskStateAuthRequired
 }
 
 // asks says in words what a task waits for.
@@ -46,19 +57,23 @@ func (h *Handler) asks(t *task) *a2a.Message {
 	return t.message(a2a.MessageRoleAgent, string(t.ID)+"."+hex.EncodeToString(sum[:8]), a2a.NewTextPart(text.String()))
 }
 
-// asked returns the requests that a task waits for, by the ids that hitl has of them.
-func (h *Handler) asked(ctx context.Context, t *task) (map[string]approval.Request, error) {
-	list, _, err := h.turns.Decider.Pending(ctx)
-	if err != nil {
-		return nil, err
-	}
-	asked := map[string]approval.Request{}
+// An asked is a request that a task waits for.
+type asked struct {
+	id   string // that hitl has of it
+	call runner.Waiting
+	approval.Request
+}
+
+// asked returns the requests that a task waits for, in the order of its calls.
+func (h *Handler) asked(ctx context.Context, t *task) (all []asked, err error) {
+	pending, _, err := h.turns.Decider.Pending(ctx)
 	for _, w := range t.waits.Waiting() {
-		if i := slices.IndexFunc(list, func(r approval.Request) bool { return r.ID == w.RequestID }); i >= 0 {
-			asked[list[i].ID+"."+list[i].Digest()] = list[i]
+		i := slices.IndexFunc(pending, func(r approval.Request) bool { return r.ID == w.RequestID })
+		if i >= 0 && !slices.ContainsFunc(all, func(r asked) bool { return r.ID == w.RequestID }) { // calls may share one
+			all = append(all, asked{pending[i].ID + "." + pending[i].Digest(), w, pending[i]})
 		}
 	}
-	return asked, nil
+	return all, err
 }
 
 // request adds to a task that waits what its user may decide.
@@ -66,26 +81,20 @@ func (h *Handler) request(ctx context.Context, t *task) error {
 	if t.Status.State != a2a.TaskStateInputRequired || !h.turns.Decides(ctx) {
 		return nil
 	}
-	asked, err := h.asked(ctx, t)
-	if err != nil || len(asked) == 0 {
+	all, err := h.asked(ctx, t)
+	if err != nil || len(all) == 0 {
 		return err
 	}
 	var hint []string
 	list := []toolRequest{}
-	for _, w := range t.waits.Waiting() {
-		for id, r := range asked {
-			if r.ID != w.RequestID {
-				continue
-			}
-			delete(asked, id)
-			hint = append(hint, r.Text())
-			args := map[string]any{}
-			dec := json.NewDecoder(bytes.NewReader(r.Args))
-			dec.UseNumber()
-			_ = dec.Decode(&args) // what is no object is in the hint
-			args, _ = strictjson.NumbersAsText(strictjson.Numbers(args)).(map[string]any)
-			list = append(list, toolRequest{id, w.CallID, w.Tool, args})
-		}
+	for _, r := range all {
+		hint = append(hint, r.Text())
+		args := map[string]any{}
+		dec := json.NewDecoder(bytes.NewReader(r.Args))
+		dec.UseNumber()
+		_ = dec.Decode(&args) // what is no object is in the hint
+		args, _ = strictjson.NumbersAsText(strictjson.Numbers(args)).(map[string]any)
+		list = append(list, toolRequest{r.id, r.call.CallID, r.call.Tool, args})
 	}
 	t.Status.Message.Extensions = []string{hitl}
 	t.Status.Message.Metadata = map[string]any{hitl: map[string]any{"type": "tool_approval_request", "hint": strings.Join(hint, "\n"), "tools": list}}
@@ -146,18 +155,17 @@ func (h *Handler) decide(ctx context.Context, t *task, list []decision) error {
 	if !h.turns.Decides(ctx) {
 		return a2a.NewError(a2a.ErrUnauthorized, "you are not among those who decide")
 	}
-	asked, err := h.asked(ctx, t)
+	all, err := h.asked(ctx, t)
 	if err != nil {
 		return err
 	}
-	for _, d := range list {
-		if _, ok := asked[d.ID]; !ok {
-			return invalid("decisions: what an id stands for does not wait for one: get the task again")
-		}
+	at := func(d decision) int { return slices.IndexFunc(all, func(r asked) bool { return r.id == d.ID }) }
+	if slices.ContainsFunc(list, func(d decision) bool { return at(d) < 0 }) {
+		return invalid("decisions: what an id stands for does not wait for one: get the task again")
 	}
 	user, _ := serve.User(ctx)
 	for _, d := range list {
-		r := asked[d.ID]
+		r := all[at(d)]
 		how := approval.Decision{Approve: *d.Approved, Digest: r.Digest(), Reason: "by " + user.ID + ", over A2A", Message: d.Reason}
 		switch err := h.turns.Decider.Decide(ctx, r.ID, how); {
 		case errors.Is(err, approval.ErrDecided), errors.Is(err, approval.ErrOtherRequest):

@@ -118,8 +118,7 @@ func (r rpc) SubscribeToTask(ctx context.Context, req *a2a.SubscribeToTaskReques
 			yield(nil, err)
 			return
 		}
-		_, l := r.h.at(at)
-		r.h.follow(ctx, t.ID, l, a2a.TaskState.Terminal)(yield)
+		r.h.follow(ctx, t.ID, r.h.at(at), a2a.TaskState.Terminal)(yield)
 	})
 }
 

@@ -25,11 +25,11 @@ type live struct {
 	err      error // why nothing was begun, once over
 }
 
-// at returns what is under way in a session, or nil, and how much was ever begun.
-func (h *Handler) at(at place) (begun uint64, l *live) {
+// at returns what is under way in a session, or nil.
+func (h *Handler) at(at place) *live {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.begun, h.live[at]
+	return h.live[at]
 }
 
 // now returns what ends when something happens to l, and what became of it.
@@ -158,10 +158,9 @@ func (h *Handler) begin(ctx context.Context, at place, id a2a.TaskID, content *g
 		return nil, busy("the context has a task that is being worked on: send the message again when it waits or has ended")
 	}
 	h.live[at] = l
-	h.begun++
-	h.ended.Add(1)
+	h.working.Add(1)
 	go func() {
-		defer h.ended.Done()
+		defer h.working.Done()
 		defer end()
 		defer cancel()
 		err := h.work(ctx, at, l, content, message)
@@ -235,7 +234,7 @@ func (h *Handler) cancel(ctx context.Context, id a2a.TaskID) error {
 	if err != nil {
 		return err
 	}
-	_, l := h.at(at)
+	l := h.at(at)
 	switch {
 	case t.Status.State.Terminal():
 		return a2a.NewError(a2a.ErrTaskNotCancelable, "the task has ended")

@@ -1,7 +1,6 @@
 package a2a
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -133,72 +132,65 @@ func (t *task) end(state a2a.TaskState, id, text string, at time.Time) {
 	}
 }
 
-// read returns the tasks of a session, with their states.
+// read returns the tasks of a session, with their states: as it was at one moment, in which
+// nothing changed meanwhile.
 func (h *Handler) read(ctx context.Context, at place) (list []*task, err error) {
-	for seen := -1; ; {
-		begun, working := h.at(at)
+	defer func() {
+		if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
+			list, err = nil, nil // the session is gone
+		}
+	}()
+	for before := ""; ; {
+		now, err := h.mark(ctx, at)
+		if err != nil || now == before {
+			return list, err
+		}
+		before = now
+		l := h.at(at)
 		busy, err := h.cfg.Runs.Busy(ctx, h.app, at.user, at.session)
 		if err != nil {
 			return nil, err
 		}
 		s, err := h.turns.Session(ctx, h.app, at.session)
-		if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
-			return nil, nil
-		}
 		if err != nil {
 			return nil, err
 		}
 		list = tasks(s)
-		// What began meanwhile may be in what was read.
-		if since, now := h.at(at); working == nil && (now != nil || since != begun) {
-			continue
-		}
-		over := true
 		for _, t := range list {
-			known, err := h.state(ctx, at, t, working, busy)
-			if err != nil {
+			if err := h.state(ctx, at, t, l, busy); err != nil {
 				return nil, err
 			}
-			over = over && known
 		}
-		// One that nobody is at may have been finished by somebody since it was read.
-		if n := s.Events().Len(); !over && n != seen {
-			seen = n
-			continue
-		}
-		return list, nil
 	}
 }
 
 // state finds out the state of a task of which no end is noted. busy says that somebody is
-// at the session, here or elsewhere. It is not known for sure that a task failed by which
-// nobody is.
-func (h *Handler) state(ctx context.Context, at place, t *task, working *live, busy bool) (known bool, err error) {
+// at the session, here or elsewhere.
+func (h *Handler) state(ctx context.Context, at place, t *task, l *live, busy bool) (err error) {
 	if t.Status.State != "" {
-		return true, nil
+		return nil
 	}
-	if t.last && (working != nil && working.id == t.ID || working == nil && busy && !t.answered) {
+	if t.last && (l != nil && l.id == t.ID || l == nil && busy && !t.answered) {
 		t.Status.State = a2a.TaskStateWorking
 		if n := len(t.History) - 1; t.History[n].Role == a2a.MessageRoleAgent {
 			t.Status.Message = t.History[n]
 		}
-		return true, nil
+		return nil
 	}
 	if t.last && h.cfg.Suspensions != nil {
 		if t.waits, err = h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session); err != nil {
-			return false, err
+			return err
 		}
 	}
-	switch now := *t.Status.Timestamp; {
+	switch {
 	case t.waits != nil:
-		t.Status.State, t.Status.Message = a2a.TaskStateInputRequired, h.asks(t)
+		t.Status.State, t.Status.Message = h.awaits(ctx, t), h.asks(t)
 	case t.answered:
 		t.Status.State = a2a.TaskStateCompleted
 	default:
-		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it ended without an answer", now)
-		return !t.last, nil
+		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it ended without an answer", *t.Status.Timestamp)
 	}
-	return true, nil
+	return nil
 }
 
 // find returns a task of the user of a context.
@@ -233,58 +225,4 @@ func (h *Handler) shown(ctx context.Context, t *task, history *int) (*a2a.Task, 
 		out.History = out.History[max(len(out.History)-max(*history, 0), 0):]
 	}
 	return &out, nil
-}
-
-// list returns the tasks of the user of a context, those that changed last first.
-func (h *Handler) list(ctx context.Context, req *a2a.ListTasksRequest) (*a2a.ListTasksResponse, error) {
-	size := cmp.Or(req.PageSize, 50)
-	if size < 1 || size > 100 {
-		return nil, invalid("pageSize is from 1 to 100")
-	}
-	user, _ := serve.User(ctx)
-	all, err := h.turns.Sessions.List(ctx, &session.ListRequest{AppName: h.app, UserID: user.ID})
-	if err != nil {
-		return nil, err
-	}
-	var found []*task
-	for _, s := range all.Sessions {
-		if _, err := s.State().Get(taskKey); err != nil || req.ContextID != "" && req.ContextID != s.ID() {
-			continue
-		}
-		of, err := h.read(ctx, place{user.ID, s.ID()})
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, of...)
-	}
-	found = slices.DeleteFunc(found, func(t *task) bool {
-		after := req.StatusTimestampAfter
-		return req.Status != "" && t.Status.State != req.Status || after != nil && !t.Status.Timestamp.After(*after)
-	})
-	slices.SortFunc(found, func(a, b *task) int {
-		return cmp.Or(b.Status.Timestamp.Compare(*a.Status.Timestamp), cmp.Compare(a.ID, b.ID))
-	})
-	out := &a2a.ListTasksResponse{Tasks: []*a2a.Task{}, TotalSize: len(found), PageSize: size}
-	if req.PageToken != "" {
-		i := slices.IndexFunc(found, func(t *task) bool { return string(t.ID) == req.PageToken })
-		if i < 0 {
-			return nil, invalid("pageToken names no page")
-		}
-		found = found[i+1:]
-	}
-	for i, t := range found {
-		if i == size {
-			out.NextPageToken = string(found[i-1].ID)
-			break
-		}
-		one, err := h.shown(ctx, t, req.HistoryLength)
-		if err != nil {
-			return nil, err
-		}
-		if !req.IncludeArtifacts {
-			one.Artifacts = nil
-		}
-		out.Tasks = append(out.Tasks, one)
-	}
-	return out, nil
 }

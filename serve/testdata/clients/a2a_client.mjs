@@ -54,6 +54,7 @@ console.log('a decision that is null:', await state(client.sendMessage(message('
 console.log('an id that is a large number:', await state(client.sendMessage(message('-', waits.id, [{ id: 12345678901234567, approved: true }]))));
 console.log("a decision, by the task's id alone:", await state(client.sendMessage(message('-', waits.id, [{ id: asked.id, approved: true }]))));
 console.log('subscribed to it, last:', named((await following).status));
+console.log('a call that somebody else decides:', named((await other.sendMessage(message('read doc_2'))).status));
 
 const held = await client.sendMessage(message('hold', '', undefined, false));
 console.log('a message that takes long:', named(held.status));

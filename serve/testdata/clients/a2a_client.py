@@ -68,6 +68,7 @@ async def main():
     print("an id that is a large number:", await state(send(client, "-", waits.id, [{"id": 12345678901234567, "approved": True}])))
     print("a decision, by the task's id alone:", await state(send(client, "-", waits.id, [{"id": asked["id"], "approved": True}])))
     print("subscribed to it, last:", TaskState.Name((await following).status.state).removeprefix("TASK_STATE_"))
+    print("a call that somebody else decides:", TaskState.Name((await send(other, "read doc_2")).status.state).removeprefix("TASK_STATE_"))
 
     held = await send(client, "hold", wait=False)
     print("a message that takes long:", TaskState.Name(held.status.state).removeprefix("TASK_STATE_"))
