@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -297,6 +298,13 @@ func (p *person) presses(name string) {
 	finds(p, func(ctx context.Context, _ *chromedp.Target) (*network.Response, error) {
 		return chromedp.RunResponse(ctx, click)
 	})
+}
+
+// says sends a message in ADK's web UI, which takes the last one away when it is on its way.
+func (p *person) says(text string) {
+	p.Helper()
+	p.until(`document.querySelector("textarea").value === ""`)
+	p.do(chromedp.SendKeys(chromedp.CSS("textarea"), text+kb.Enter))
 }
 
 // signsIn follows a link.

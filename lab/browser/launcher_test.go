@@ -82,11 +82,10 @@ func TestTheLauncher(t *testing.T) {
 				p.opens(w.url + "/ui/?app=protected_data_analyst")
 			}
 			p.do(chromedp.WaitVisible(chromedp.CSS("textarea")))
-			say := func(text string) { p.do(chromedp.SendKeys(chromedp.CSS("textarea"), text+kb.Enter)) }
-			say("Fetch doc_9982 and create a summary report")
+			p.says("Fetch doc_9982 and create a summary report")
 			p.sees("Summary of")
 			p.picture("launcher-" + name + "-report")
-			say("Fetch doc_7310 and create a summary report")
+			p.says("Fetch doc_7310 and create a summary report")
 			p.sees("Waiting for a person's decision")
 			p.picture("launcher-" + name + "-waits")
 			decides.sees("file_access read doc_7310")
