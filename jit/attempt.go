@@ -235,7 +235,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 		s.task.endpoints.learn(k, named, d.Detail(), s.ceiling()[index].Detail())
 	}
 	a.firstAnswer()
-	if ch.Error != challenge.ErrorCode && a.asked == cmp.Or(ch.Reference, d.Digest()) {
+	if ch.Error != challenge.ErrorCode && a.asked == cmp.Or(ch.Reference, d.Canonical()) {
 		return nil, a.errorf("%w and freshly granted", ErrStillRefused)
 	}
 	if signed {
@@ -256,7 +256,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 		s.task.requests.spend(ch.Reference)
 	}
 	if err == nil && !g.issue.recorded.Load() { // it was never used, so it cannot have become void
-		a.asked = cmp.Or(ch.Reference, d.Digest())
+		a.asked = cmp.Or(ch.Reference, d.Canonical())
 	}
 	return g, err
 }

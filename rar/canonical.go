@@ -54,7 +54,7 @@ func (c Checked) Canonical() string { return c.text }
 // Two details have the same digest exactly when they are [Equal].
 func (c Checked) Digest() string {
 	sum := sha256.Sum256([]byte(c.text))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return string(base64.RawURLEncoding.AppendEncode(make([]byte, 0, 43), sum[:])) // which are as many
 }
 
 // Canonical returns d as one JSON object in canonical form (RFC 8785): members

@@ -15,7 +15,8 @@ import (
 // in the map, in an order that does not depend on chance. nil means that there is
 // no such field; an empty line is a line.
 func fieldLines(h http.Header, name string) []string {
-	var keys, lines []string
+	var lines []string
+	keys := make([]string, 0, 4) // mostly one: without an allocation
 	for key := range h {
 		if strings.EqualFold(key, name) {
 			keys = append(keys, key)
