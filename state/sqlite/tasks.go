@@ -37,11 +37,12 @@ func saveTask(c *sqldb.Conn, was, t journal.Task) error {
 		return c.Exec("UPDATE tasks SET last_seq = ?, updated = ?, expires = ?, until = ? WHERE first_seq = ?",
 			t.LastSeq, micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.FirstSeq)
 	}
-	return c.Exec("INSERT INTO tasks ("+taskColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+
-		"ON CONFLICT (first_seq) DO UPDATE SET last_seq = excluded.last_seq, task = excluded.task, owner = excluded.owner, state = excluded.state, "+
-		"authority = excluded.authority, session = excluded.session, name = excluded.name, user = excluded.user, "+
-		"updated = excluded.updated, expires = excluded.expires, until = excluded.until, attempts = excluded.attempts, "+
-		"error = excluded.error, next = excluded.next",
+	query := "INSERT INTO tasks (" + taskColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	if was.FirstSeq != 0 {
+		query = "UPDATE tasks SET last_seq = ?2, task = ?4, owner = ?5, state = ?6, authority = ?7, session = ?8, name = ?9, user = ?10, " +
+			"updated = ?12, expires = ?13, until = ?14, attempts = ?15, error = ?16, next = ?17 WHERE first_seq = ?1"
+	}
+	return c.Exec(query,
 		t.FirstSeq, t.LastSeq, t.Run, t.ID, t.Owner, string(t.State), t.Authority, t.Session, t.Name, t.OnBehalfOf, micros(t.Opened),
 		micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.Attempts, t.LastError, micros(t.NextAttempt))
 }
