@@ -249,7 +249,7 @@ func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Auth
 		_, err := fmt.Fprintf(p.Stderr, "log in with a browser on this machine: %s\n", address)
 		return err
 	}
-	if state != nil && state.dir != "" {
+	if state != nil && state.where != "" {
 		v, err := state.Vault(cmp.Or(p.Database.key, p.Getenv(EnvVaultKey)))
 		if err != nil {
 			return nil, StateError(err, "")

@@ -7,12 +7,16 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/jitagent/jitagent/oauthz"
+	"github.com/jitagent/jitagent/secret"
 )
 
 // A client's key, as openssl and key generators write it.
@@ -56,5 +60,18 @@ func TestKeyFrom(t *testing.T) {
 		if (err == nil) != tt.works || (key != nil) != tt.works || id != tt.id || err != nil && strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: keyFrom() = %v, %q, %v", tt.name, key != nil, id, err)
 		}
+	}
+}
+
+// State that is kept has its vault used, also where no directory is to be had beside a
+// database: without one, tokens are not found again.
+func TestKeptStateHasAVault(t *testing.T) {
+	p := &Program{Getenv: func(string) string { return "" }, Stderr: io.Discard}
+	s := Settings{OAuth: &oauthz.Config{Issuer: "https://id.example.com", ClientID: "analyst", ClientSecret: secret.New("s"), API: "https://api.example.com", Mode: oauthz.ClientCredentials}}
+	if _, err := p.Authority(s, &State{where: "a database"}, nil); err == nil {
+		t.Error("a vault that cannot be opened is left out")
+	}
+	if _, err := p.Authority(s, &State{}, nil); err != nil {
+		t.Error(err)
 	}
 }
