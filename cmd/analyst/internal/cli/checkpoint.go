@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,6 +80,9 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 	case c.every <= 0:
 		return nil, Usagef("--checkpoint-every must be positive")
 	}
+	if _, err := os.ReadDir(c.dir); err != nil { // and not first after --checkpoint-every
+		return nil, Usagef("--checkpoints: %w", err)
+	}
 	var last []journal.Head
 	add := func(ctx context.Context) error {
 		found, err := j.Verify(ctx)
@@ -91,7 +95,7 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 			return err
 		}
 		name := fmt.Sprintf("%s.%d.checkpoint", now.Format("20060102T150405Z"), found.Last.Seq)
-		if err = disk.Create(filepath.Join(c.dir, name), text, 0o644); err == nil {
+		if err = disk.Replace(filepath.Join(c.dir, name), text, 0o644); err == nil {
 			last = found.Heads
 		}
 		return err

@@ -17,8 +17,8 @@ import (
 	"github.com/jitagent/jitagent/state/sqlite"
 )
 
-// TestCheckpointsAreKept has a server keep checkpoints for hours: one for each in which
-// something happened, and a last one.
+// TestCheckpointsAreKept has two servers of one journal keep checkpoints for hours, in one
+// folder: one for each in which something happened, and a last one.
 func TestCheckpointsAreKept(t *testing.T) {
 	private, public, err := note.GenerateKey(rand.Reader, "audit.example.com")
 	if err != nil {
@@ -40,9 +40,13 @@ func TestCheckpointsAreKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = j.Close() }() // nothing of it is looked at
-		end, err := Checkpoints{every: time.Hour}.Keep(t.Context(), p, j, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+		var ends []func() error
+		for range 2 {
+			end, err := Checkpoints{every: time.Hour}.Keep(t.Context(), p, j, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ends = append(ends, end)
 		}
 		count := func() int {
 			t.Helper()
@@ -72,8 +76,10 @@ func TestCheckpointsAreKept(t *testing.T) {
 		if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: "run-3"}); err != nil {
 			t.Fatal(err)
 		}
-		if err := end(); err != nil || count() != 3 {
-			t.Fatalf("end() = %v with %d checkpoints, want 3", err, count())
+		for _, end := range ends {
+			if err := end(); err != nil || count() != 3 {
+				t.Fatalf("end() = %v with %d checkpoints, want 3", err, count())
+			}
 		}
 		files, _ := filepath.Glob(filepath.Join(dir, "*.checkpoint"))
 		var known []journal.Head
@@ -92,11 +98,10 @@ func TestCheckpointsAreKept(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for _, missing := range []string{EnvCheckpointKey, EnvCheckpoints} {
-		env[missing] = ""
+	for _, wrong := range []map[string]string{{EnvCheckpointKey: key}, {EnvCheckpoints: dir}, {EnvCheckpointKey: key, EnvCheckpoints: key}} {
+		env = wrong
 		if _, err := (Checkpoints{every: time.Hour}).Keep(t.Context(), p, nil, nil); err == nil || Exit(err).Code != ExitUsage {
-			t.Errorf("without %s: %v, want a mistake of usage", missing, err)
+			t.Errorf("with %v alone: %v, want a mistake of usage", wrong, err)
 		}
-		env = map[string]string{EnvCheckpointKey: key, EnvCheckpoints: dir}
 	}
 }
