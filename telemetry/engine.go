@@ -17,7 +17,7 @@ import (
 // Engine returns cfg with an Authority and a Journal that tell of what goes through them:
 // a span for each task, from its opening to its end here, below it one for each question to
 // the authorization server, and the metrics of calls, requests and grants. Entries that
-// open or resume a task get the id of the trace.
+// open or resume a task get the id of the trace, if it is sampled.
 func (t *Telemetry) Engine(cfg jit.Config) jit.Config {
 	if t == nil {
 		return cfg
@@ -179,8 +179,8 @@ type journal struct {
 func (j journal) Append(ctx context.Context, entries ...jit.Entry) error {
 	for i := range entries {
 		if e := &entries[i]; e.Kind == jit.EntryTaskOpening || e.Kind == jit.EntryTaskResumed {
-			if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
-				e.Trace = id.String()
+			if of := trace.SpanContextFromContext(ctx); of.IsSampled() { // one that can be found
+				e.Trace = of.TraceID().String()
 			}
 		}
 	}

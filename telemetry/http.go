@@ -85,11 +85,15 @@ func (p parent) Extract(ctx context.Context, from propagation.TextMapCarrier) co
 	return trace.ContextWithRemoteSpanContext(ctx, stateless(trace.SpanContextFromContext(ctx)))
 }
 
-// Run begins the span of a run, in the trace that parent names, a value of traceparent; ""
-// begins one. The caller calls end with how it ended, in a word, and whether it failed.
+// Run begins the span of a run, in the trace that of names, a value of traceparent or the id
+// of a trace that a journal has; "" begins one. The caller calls end with how it ended, in a
+// word, and whether it failed.
 func (t *Telemetry) Run(ctx context.Context, name, of string) (_ context.Context, end func(outcome string, failed bool)) {
 	if t == nil {
 		return ctx, func(string, bool) {}
+	}
+	if len(of) == 32 { // of its spans nobody knows
+		of = "00-" + of + "-" + of[:16] + "-01"
 	}
 	ctx = parent{}.Extract(ctx, propagation.MapCarrier{"traceparent": of})
 	ctx, span := t.tracer.Start(ctx, name)

@@ -40,22 +40,22 @@ func (i *instruments) make(m metric.Meter) error {
 	return errors.Join(errs[:]...)
 }
 
-// gauge adds a metric whose value is asked for when it is looked at.
+// gauge adds a metric whose value is asked for when it is looked at. It has none where that
+// fails: that would be taken for a failure of who looks.
 func (i *instruments) gauge(name, unit, what string, value func(context.Context) (int64, error)) error {
 	_, err := i.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(what),
 		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
-			v, err := value(ctx)
-			if err == nil {
+			if v, err := value(ctx); err == nil {
 				o.Observe(v)
 			}
-			return err
+			return nil
 		}))
 	return err
 }
 
 // Waiting adds the metric jit.runs.suspended: how many runs wait for a person, as count
-// says, which is asked when the metrics are looked at. It is called once, by whoever has
-// the table of runs.
+// says, which is asked when the metrics are looked at; where it fails there is no value. It
+// is called once, by whoever has the table of runs.
 func (t *Telemetry) Waiting(count func(context.Context) (int64, error)) error {
 	if t == nil {
 		return nil

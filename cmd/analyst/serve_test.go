@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,8 +22,9 @@ import (
 // A server is analyst serve in a process of its own, for the users ada and a reviewer.
 type server struct {
 	*process
-	t   *testing.T
-	url string
+	t      *testing.T
+	url    string
+	header http.Header // of each request, besides who makes it
 }
 
 const served = "protected_data_analyst"
@@ -50,6 +52,7 @@ func (s *server) do(user, method, path, body string) (int, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	maps.Copy(req.Header, s.header)
 	req.Header.Set("Authorization", "Bearer "+user)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

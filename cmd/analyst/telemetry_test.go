@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/jit/challenge"
 	"github.com/jitagent/jitagent/rar"
 )
@@ -87,6 +89,26 @@ func babbling(w *world) {
 	w.env[cli.EnvModel], w.env["OPENAI_BASE_URL"], w.env["OPENAI_API_KEY"] = "openai/m", srv.URL+"/v1", "canary"
 }
 
+// lacking returns which of these spans are not in a trace.
+func lacking(t *testing.T, sent []byte, trace string, spans []string) []string {
+	t.Helper()
+	var all traces.ExportTraceServiceRequest
+	if err := proto.Unmarshal(sent, &all); err != nil {
+		t.Fatal(err)
+	}
+	left := slices.Clone(spans)
+	for _, of := range all.ResourceSpans {
+		for _, in := range of.ScopeSpans {
+			for _, s := range in.Spans {
+				if hex.EncodeToString(s.TraceId) == trace {
+					left = slices.DeleteFunc(left, func(name string) bool { return name == s.Name })
+				}
+			}
+		}
+	}
+	return left
+}
+
 // TestTelemetryOfARun has a run seen by a collector: one trace from the prompt to the
 // revocation, of which the journal has the id, and no word of prompt, arguments, results
 // and errors, also where ADK is told to record messages.
@@ -117,22 +139,8 @@ func TestTelemetryOfARun(t *testing.T) {
 			}
 			_ = p.cmd.Wait() // a model that fails ends it so
 			got := sent()
-			var all traces.ExportTraceServiceRequest
-			if err := proto.Unmarshal(got["/v1/traces"], &all); err != nil {
-				t.Fatal(err)
-			}
-			want := slices.Clone(tt.spans)
-			for _, of := range all.ResourceSpans {
-				for _, in := range of.ScopeSpans {
-					for _, s := range in.Spans {
-						if hex.EncodeToString(s.TraceId) == id {
-							want = slices.DeleteFunc(want, func(name string) bool { return name == s.Name })
-						}
-					}
-				}
-			}
-			if len(want) > 0 {
-				t.Errorf("no spans %q in %v", want, &all)
+			if left := lacking(t, got["/v1/traces"], id, tt.spans); len(left) > 0 {
+				t.Errorf("no spans %q", left)
 			}
 			if len(got["/v1/metrics"]) == 0 {
 				t.Error("no metrics were sent")
@@ -149,8 +157,62 @@ func TestTelemetryOfARun(t *testing.T) {
 	}
 }
 
-// TestRunEndsThoughNoCollectorListens bounds what a collector can cost.
-func TestRunEndsThoughNoCollectorListens(t *testing.T) {
+// TestTelemetryOfServe has a server seen by a collector while a user's call waits and
+// somebody decides: one trace from the request to the end of its tokens, whoever went on, and
+// no word of anybody.
+func TestTelemetryOfServe(t *testing.T) {
+	const asked, back = "4bf92f3577b34da6a3ce929d0e0e4736", "5bf92f3577b34da6a3ce929d0e0e4736"
+	for workers, end := range map[string]string{"0": back, "1": asked} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			address, sent := collect(t)
+			w := newWorld(t, tattling, func(c *lumodev.Config) { c.Risk.SensitiveIdentifiers = []string{"doc_canary"} }).shared()
+			w.env[endpoint], w.env["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = address, "true"
+			s := w.serve("--notice", "0s", "--max-rate", "1000000", "--workers", workers)
+			const session = "/api/apps/" + served + "/users/user/sessions/canary"
+			s.header = http.Header{"Traceparent": {"00-" + asked + "-00f067aa0ba902b7-01"}, "Tracestate": {"v=canary"}, "Baggage": {"who=canary"}, "User-Agent": {"canary"}}
+			if status, answer := s.say("ada", "run?q=canary", "canary", "Summarize doc_canary"); status != http.StatusOK || !strings.Contains(answer, "jitagent_waiting") {
+				t.Fatalf("%d %s", status, answer)
+			}
+			s.header = http.Header{"Traceparent": {"00-" + back + "-00f067aa0ba902b7-01"}}
+			decide(t, w.auth, "approve")
+			if workers == "0" {
+				if status, answer := s.do("ada", http.MethodPost, session+"/resume", ""); status != http.StatusOK || !strings.Contains(answer, "sings") {
+					t.Fatalf("%d %s", status, answer)
+				}
+			}
+			for w.atServer() != "completed" {
+				s.do("ada", http.MethodGet, session, "")
+			}
+			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			s.ends()
+			got := sent()
+			for _, part := range []struct {
+				trace string
+				spans []string
+			}{
+				{asked, []string{"POST", "jit task", "jit open", "invoke_agent protected_data_analyst", "generate_content offline", "execute_tool fetch_document", "GET", "jit request"}},
+				{end, []string{"jit task", "invoke_agent protected_data_analyst", "execute_tool fetch_document", "GET", "jit token", "jit complete", "POST"}},
+			} {
+				if left := lacking(t, got["/v1/traces"], part.trace, part.spans); len(left) > 0 {
+					t.Errorf("no spans %q in trace %s", left, part.trace)
+				}
+			}
+			for path, body := range got {
+				if len(body) == 0 || bytes.Contains(body, []byte("canary")) {
+					t.Errorf("%s: %q", path, body)
+				}
+			}
+			if len(got) != 3 {
+				t.Errorf("%d signals were sent, want 3", len(got))
+			}
+		})
+	}
+}
+
+// TestProgramEndsThoughNoCollectorListens bounds what a collector can cost.
+func TestProgramEndsThoughNoCollectorListens(t *testing.T) {
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	t.Cleanup(busy.Close)
 	gone := httptest.NewServer(nil)
@@ -158,12 +220,24 @@ func TestRunEndsThoughNoCollectorListens(t *testing.T) {
 	for name, address := range map[string]string{"answers 503": busy.URL, "refuses": gone.URL} {
 		w := newWorld(t, nil).shared()
 		w.env[endpoint] = address
+		ends := func(p *process) {
+			t.Helper()
+			begun := time.Now()
+			p.until(t, "the collector did not take everything")
+			if err := p.cmd.Wait(); err != nil || time.Since(begun) > 20*time.Second { // OpenTelemetry's own patience is 30 seconds; TestShutdownIsBounded has ours
+				t.Errorf("a collector that %s: %v after %v", name, err, time.Since(begun))
+			}
+		}
 		p := w.start("run", "Summarize doc_9982")
 		p.until(t, " done ")
-		begun := time.Now()
-		p.until(t, "the collector did not take everything")
-		if err := p.cmd.Wait(); err != nil || time.Since(begun) > 20*time.Second { // OpenTelemetry's own patience is 30 seconds; TestShutdownIsBounded has ours
-			t.Errorf("a collector that %s: %v after %v", name, err, time.Since(begun))
+		ends(p)
+		s := w.serve("--notice", "0s", "--drain", "1s")
+		if status, answer := s.say("ada", "run", "s", "Summarize doc_9982"); status != http.StatusOK {
+			t.Errorf("%d %s", status, answer)
 		}
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		ends(s.process)
 	}
 }

@@ -54,6 +54,12 @@ func (s *Store) read(ctx context.Context, query string, args ...any) (list []row
 	return list, found.Err()
 }
 
+// Waiting returns how many runs wait for a decision, of whatever process.
+func (s *Store) Waiting(ctx context.Context) (n int64, err error) {
+	err = s.db.QueryRowContext(ctx, s.sql("SELECT count(*) FROM runs WHERE state = $1"), waiting).Scan(&n)
+	return n, err
+}
+
 // Begin implements [runner.Runs]. A run that waits or is ready is taken by whoever comes,
 // and so is one whose process is gone.
 func (s *Store) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {

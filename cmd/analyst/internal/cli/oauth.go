@@ -259,6 +259,11 @@ func (p *Program) Authority(s Settings, state *State, logger *slog.Logger) (Auth
 	return oauthz.New(cfg)
 }
 
+// Traced returns a with a span for each question that recovery has.
+func (p *Program) Traced(a jit.Authority) jit.Authority {
+	return p.Telemetry.Engine(jit.Config{Authority: a}).Authority
+}
+
 // traced returns the client for the authorization server; nil is its own.
 func (p *Program) traced() *http.Client {
 	if p.Telemetry == nil {

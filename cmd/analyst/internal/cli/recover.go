@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -30,21 +29,31 @@ func (t *Target) OpenRecovery(ctx context.Context, p *Program, logger *slog.Logg
 	}
 	s.Kept = s.Embedded
 	cfg = recovery.Config{Authority: AuthorityName(s), Logger: logger}
+	unseen, err := p.Observe(ctx, Seen{})
+	if err != nil {
+		return nil, cfg, nil, err
+	}
 	if j, err = p.OpenState(ctx, false, logger); err != nil {
+		unseen()
 		return nil, cfg, nil, err
 	}
 	cfg.Journal, cfg.Spare = j, j.Spare
 	kept := &keptServer{settings: s, state: j.Dir(), log: logger}
-	cfg.Completer = kept
-	if !s.Embedded {
-		if cfg.Completer, err = p.Authority(s, j, logger); err != nil {
-			return nil, cfg, nil, errors.Join(err, j.Close())
-		}
-	}
-	return j, cfg, func() {
+	end = func() {
 		kept.close()
 		_ = j.Close() // all changes were made, and told
-	}, nil
+		unseen()
+	}
+	cfg.Completer = kept
+	if !s.Embedded {
+		a, err := p.Authority(s, j, logger)
+		if err != nil {
+			end()
+			return nil, cfg, nil, err
+		}
+		cfg.Completer = p.Traced(a)
+	}
+	return j, cfg, end, nil
 }
 
 // Done words what a sweep finished; empty when that is nothing.

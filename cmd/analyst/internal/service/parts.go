@@ -153,7 +153,7 @@ func (s *Parts) Begin(ctx context.Context, cfg jit.Config, journal failpoints.Ke
 	if s.Engine, err = jit.New(s.Telemetry.Engine(cfg)); err != nil {
 		return err
 	}
-	s.Recovery.Journal, s.Recovery.Authority, s.Recovery.Completer, s.Recovery.Logger = s.State, cfg.AuthorityName, s.Authority, s.Log
+	s.Recovery.Journal, s.Recovery.Authority, s.Recovery.Completer, s.Recovery.Logger = s.State, cfg.AuthorityName, s.Traced(s.Authority), s.Log
 	recovered := cli.SweepAside(ctx, s.Recovery)
 	s.Later(func() { s.NoteRecovered(recovered()) })
 	// A login that fails is said before a model has read a prompt.

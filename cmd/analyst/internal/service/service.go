@@ -3,6 +3,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -77,6 +78,9 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 		return err
 	}
 	s.Finally(joined(s.Runs.Close))
+	if err := s.Telemetry.Waiting(s.Runs.Waiting); err != nil {
+		return err
+	}
 	if err := s.Sessions.Fence(s.Runs.Fence); err != nil {
 		return err
 	}
@@ -129,17 +133,27 @@ func (s *Service) Work(ctx context.Context, workers int) error {
 	return pool.Run(ctx)
 }
 
-// resume goes on with a session, on behalf of whom its last task was for.
-func (s *Service) resume(ctx context.Context, app, user, id string) error {
+// resume goes on with a session, on behalf of whom its last task was for, and in its trace.
+func (s *Service) resume(ctx context.Context, app, user, id string) (err error) {
 	name := runner.SessionName(app, user, id)
 	tasks, err := s.State.Tasks(ctx, journal.TaskFilter{Session: name})
 	if err != nil {
 		return err
 	}
-	spec := jit.TaskSpec{Name: app + ": goes on", Type: "analysis"}
+	spec, trace := jit.TaskSpec{Name: app + ": goes on", Type: "analysis"}, ""
 	if len(tasks) > 0 {
-		spec.OnBehalfOf = tasks[len(tasks)-1].OnBehalfOf
+		last := tasks[len(tasks)-1]
+		spec.OnBehalfOf = last.OnBehalfOf
+		entries, err := s.State.Entries(ctx, last.Run)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			trace = cmp.Or(trace, e.Trace)
+		}
 	}
+	ctx, end := s.Telemetry.Run(ctx, "analyst resume", trace)
+	defer func() { end("resumed", err != nil) }()
 	for _, failure := range s.Runner.Resume(ctx, runner.Input{User: user, Session: id, Task: spec}) {
 		err = failure
 	}
