@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,25 +17,14 @@ import (
 // password, and returns a way to change what is there.
 func (w *world) clustered(password string) (exec func(sql string)) {
 	w.t.Helper()
-	s, err := pgtest.Start()
-	if errors.Is(err, pgtest.ErrMissing) {
-		w.t.Skip(err)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			w.t.Error(err)
-		}
-	})
-	address := s.URL(w.t)
+	address := pgtest.Shared(w.t).URL(w.t)
 	dir := w.t.TempDir()
 	for name, text := range map[string]string{"key": strings.Repeat("k", 40), "address": address + "&password=" + password} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			w.t.Fatal(err)
 		}
 	}
+	maps.Copy(w.env, pgtest.Env(w.t, address))
 	w.env[cli.EnvState] = filepath.Join(dir, "state")
 	w.env[cli.EnvDatabaseFile], w.env[cli.EnvVaultKey], w.env[cli.EnvDatabaseTenant] = filepath.Join(dir, "address"), filepath.Join(dir, "key"), "acme"
 	return func(sql string) {

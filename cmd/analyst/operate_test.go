@@ -1,32 +1,116 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/pgtest"
 )
 
-// TestOperateByTheLetter runs the shell of docs/operate.md as it stands.
-func TestOperateByTheLetter(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil || runtime.GOOS == "windows" {
-		t.Skip("no curl, or no sh")
+// operating returns the shell of docs/operate.md, block by block, with the lines for state
+// in "a directory" or "a database".
+func operating(t *testing.T, state string) (blocks []string) {
+	t.Helper()
+	for _, name := range []string{"curl", "openssl"} {
+		if _, err := exec.LookPath(name); err != nil || runtime.GOOS == "windows" {
+			t.Skip("no sh, or no " + name)
+		}
 	}
 	page, err := os.ReadFile("../../docs/operate.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := "trap 'kill $! 2>/dev/null || true' EXIT\n"
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(page, -1) {
-		script += string(block[1])
+	other := map[string]string{"a directory": "a database", "a database": "a directory"}[state]
+	for _, b := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllSubmatch(page, -1) {
+		blocks = append(blocks, regexp.MustCompile("(?m)^.* # "+other+".*\n").ReplaceAllString(string(b[1]), ""))
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script) //nolint:gosec // our own page
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "NO_PROXY=*", "HOME="+cmd.Dir)
-	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Count(string(out), "held:  the checkpoint of") != 2 {
-		t.Errorf("%v: %s", err, out)
+	return blocks
+}
+
+// rotating returns those with which the agent logs in and a person looks at what waits,
+// from now on. The agent's secret may be next as well.
+func (w *world) rotating(next string) *[]string {
+	var seen []string
+	w.hijack(func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			if form, _ := url.ParseQuery(string(body)); form.Get("client_id") == w.env[cli.EnvClientID] {
+				seen = append(seen, form.Get("client_secret"))
+				body = bytes.ReplaceAll(body, []byte(next), []byte(w.secrets[0]))
+			} else if path.Base(r.URL.Path) == "pending" {
+				seen = append(seen, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+			}
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			h.ServeHTTP(rw, r)
+		})
+	})
+	return &seen
+}
+
+// TestOperateByTheLetter runs the shell of docs/operate.md as it stands, with both kinds of
+// state.
+func TestOperateByTheLetter(t *testing.T) {
+	for _, state := range []string{"a directory", "a database"} {
+		t.Run(state, func(t *testing.T) {
+			const next = "another-secret"
+			dir, w := t.TempDir(), newWorld(t, nil)
+			seen := w.rotating(next)
+			files := map[string]string{"client.secret": w.secrets[0], "client.secret.new": next}
+			for _, name := range []string{"reviewer.token", "reviewer.token.new"} {
+				token, err := w.auth.UserToken(lumodev.DefaultReviewerEmail)
+				if err != nil {
+					t.Fatal(err)
+				}
+				files[name] = token.Reveal()
+			}
+			for name, text := range files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			program, err := exec.LookPath("analyst")
+			if err != nil {
+				t.Fatal(err)
+			}
+			script := "trap 'kill $! 2>/dev/null || true' EXIT\nmkdir bin && cp " + program + " bin/analyst && cp bin/analyst analyst.new\n" + strings.Join(operating(t, state), "")
+			cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script) //nolint:gosec // our own page
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "NO_PROXY=*", "HOME="+dir, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+			delete(w.env, cli.EnvSecret)
+			if state == "a database" {
+				maps.Copy(w.env, pgtest.Env(t, pgtest.Shared(t).URL(t)))
+			}
+			for name, value := range w.env {
+				cmd.Env = append(cmd.Env, name+"="+value)
+			}
+			out, err := cmd.CombinedOutput()
+			if err != nil || strings.Count(string(out), "held:  the checkpoint of") != 2 || !strings.Contains(string(out), "Salary Bands 2025") {
+				said, _ := os.ReadFile(filepath.Join(dir, "serve.log"))
+				t.Fatalf("%v: %s\n%s", err, out, said)
+			}
+			for _, name := range []string{"client.secret", "reviewer.token"} {
+				at := slices.Index(*seen, files[name+".new"])
+				if at < 0 || !slices.Contains((*seen)[:at], files[name]) || slices.Contains((*seen)[at:], files[name]) {
+					t.Errorf("of %s the old one was not used before the new one alone", name)
+				}
+			}
+			if states := w.atServer(); states != "completed completed completed" || w.auth.Snapshot().LiveTokens != 0 {
+				t.Errorf("tasks at the server: %s; %d tokens live", states, w.auth.Snapshot().LiveTokens)
+			}
+		})
 	}
 }

@@ -16,11 +16,17 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pgtest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"analyst": main, "orders": serveOrders})
+	testscript.Main(tests{m}, map[string]func(){"analyst": main, "orders": serveOrders})
 }
+
+// tests stop the database server at their end, if one of them had it.
+type tests struct{ m *testing.M }
+
+func (t tests) Run() int { return pgtest.Main(t.m) }
 
 // TestScripts runs what a user types, as real processes, and reads what they see.
 func TestScripts(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/user"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -111,6 +112,17 @@ func (s *Server) URL(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return s.address(name)
+}
+
+// Env returns the variables that name the database of a [Server.URL] to Postgres' own
+// programs, and to whoever is told no more than postgres:///.
+func Env(t testing.TB, address string) map[string]string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"PGHOST": u.Query().Get("host"), "PGUSER": u.Query().Get("user"), "PGDATABASE": path.Base(u.Path)}
 }
 
 func (s *Server) address(name string) string {
