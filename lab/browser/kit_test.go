@@ -300,10 +300,14 @@ func (p *person) presses(name string) {
 	})
 }
 
-// says sends a message in ADK's web UI, which takes the last one away when it is on its way.
+// says sends a message in ADK's web UI, where the last one may still stand in the box.
 func (p *person) says(text string) {
 	p.Helper()
-	p.until(`document.querySelector("textarea").value === ""`)
+	p.script(`(() => {
+  const box = document.querySelector("textarea");
+  box.value = "";
+  box.dispatchEvent(new Event("input", { bubbles: true }));
+})()`)
 	p.do(chromedp.SendKeys(chromedp.CSS("textarea"), text+kb.Enter))
 }
 
