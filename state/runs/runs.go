@@ -38,6 +38,7 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/runner"
@@ -141,7 +142,7 @@ func open(ctx context.Context, s *Store) (*Store, error) {
 
 // adds makes the client that adds hints from now on.
 func (s *Store) adds(cfg *river.Config) error {
-	cfg.Logger, cfg.FetchCooldown = s.Logger, fetchPause
+	cfg.Logger, cfg.FetchCooldown, cfg.Hooks = s.Logger, fetchPause, []rivertype.Hook{river.HookInsertBeginFunc(due)}
 	client, err := river.NewClient(s.driver, cfg)
 	if err == nil {
 		s.jobs.Store(client)

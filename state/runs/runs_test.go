@@ -437,6 +437,23 @@ func TestLostHint(t *testing.T) {
 	})
 }
 
+// TestHintIsDueByAnyClock: whoever hints may be ahead of the database.
+func TestHintIsDueByAnyClock(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		a.begin("ada")
+		w.kill(a)
+		_, err := b.store.Spare(w.Context(), []journal.Task{{Owner: "a", Session: runner.SessionName("app", "ada", "s")}})
+		w.check(err)
+		w.exec("DELETE FROM river_job WHERE scheduled_at > '2001-01-01'")
+		w.exec("UPDATE runs SET check_at = 9000000000000000") // so that the hint is all there is
+		b.pool(nil)
+		if got := w.next(); got != "b ada" {
+			w.Errorf("%s, want b to go on with ada", got)
+		}
+	})
+}
+
 // TestPoolThatEndsLeavesItsRuns: what is interrupted by the end of its pool is gone on with
 // elsewhere, and what a person stopped is not.
 func TestPoolThatEndsLeavesItsRuns(t *testing.T) {

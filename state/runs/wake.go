@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/journal"
@@ -28,6 +29,15 @@ type hint struct {
 
 // Kind implements [river.JobArgs].
 func (hint) Kind() string { return "jitagent_run" }
+
+// due has a hint looked at by whichever process: River's driver has a job due now by the
+// clock of the process that adds it, and looks for jobs by that of the database, so of a
+// process that is ahead nobody would see one for as long.
+func due(_ context.Context, job *rivertype.JobInsertParams) error {
+	at := time.UnixMicro(0)
+	job.ScheduledAt = &at
+	return nil
+}
 
 // hintPatience is how long a row may be ready without anybody working on it, before it is
 // looked whether its hint was lost.
