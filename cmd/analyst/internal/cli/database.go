@@ -154,7 +154,7 @@ func (s *State) Within(ctx context.Context) (context.Context, context.CancelFunc
 
 // databaseSessions opens the conversations of a database.
 func (s *State) databaseSessions(ctx context.Context) (*session.Store, error) {
-	dialect := gormpostgres.New(gormpostgres.Config{Conn: stdlib.OpenDBFromPool(s.db.Pool())})
+	dialect := gormpostgres.New(gormpostgres.Config{Conn: session.Patient(stdlib.OpenDBFromPool(s.db.Pool()))})
 	return session.New(dialect, func(migrate func() error) error {
 		return s.db.Upgrade(ctx, "sessions", func(context.Context, postgres.Tx) error { return migrate() })
 	})

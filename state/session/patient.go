@@ -1,0 +1,47 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+)
+
+// patience is how long a database that is away is waited for.
+const patience = 20 * time.Second
+
+// Patient returns what gorm takes connections from, that waits for a database which is
+// away, such as one that restarts: where a transaction cannot begin, nothing was done, so
+// it is begun again, and a run goes on that would have failed. What breaks later fails.
+func Patient(db *sql.DB) gorm.ConnPool { return patient{db} }
+
+type patient struct{ *sql.DB }
+
+// BeginTx implements [gorm.ConnPoolBeginner].
+func (p patient) BeginTx(ctx context.Context, opts *sql.TxOptions) (gorm.ConnPool, error) {
+	return again(ctx, func() (gorm.ConnPool, error) { return p.DB.BeginTx(ctx, opts) })
+}
+
+// QueryContext implements [gorm.ConnPool]. Outside of a transaction gorm only reads by it.
+func (p patient) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return again(ctx, func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) })
+}
+
+// again does something until the database is there. What a database that is says stands.
+func again[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	return backoff.Retry(ctx, func() (T, error) {
+		v, err := do()
+		if said, ok := errors.AsType[*pgconn.PgError](err); ok && !strings.HasPrefix(said.Code, "57") { // it starts, or ends
+			err = backoff.Permanent(err)
+		}
+		return v, err
+	}, backoff.WithMaxElapsedTime(patience))
+}
+
+// GetDBConn implements [gorm.GetDBConnector].
+func (p patient) GetDBConn() (*sql.DB, error) { return p.DB, nil }
