@@ -100,7 +100,7 @@ faults: ## kill, cut and fill things for real (FAULTS=1000 for more kills, FAULT
 	@bin/faults.test -play -trials $(FAULTS) $(FAULTSFLAGS)
 
 .PHONY: cluster
-cluster: ## kill, stop and upgrade processes that share a database (needs Debian's package postgresql; CLUSTER="-sessions 500 -rounds 5" for more)
+cluster: ## kill, stop and upgrade processes that share a database, for minutes (needs Debian's package postgresql; CLUSTER="-sessions 16 -rounds 1" for less)
 	@$(GO) test -c -o bin/cluster.test ./lab/cluster
 	@bin/cluster.test -play $(CLUSTER)
 
