@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,7 +15,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -112,5 +116,84 @@ func TestOperateByTheLetter(t *testing.T) {
 				t.Errorf("tasks at the server: %s; %d tokens live", states, w.auth.Snapshot().LiveTokens)
 			}
 		})
+	}
+}
+
+// TestWhatToWatch plays the faults that docs/operate.md has operators watch for, and sees
+// each in what it names.
+func TestWhatToWatch(t *testing.T) {
+	w := newWorld(t, func(w *world) http.Handler {
+		docs := w.documents(w)
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && w.granted(r.Header.Get("Authorization")) { // its answer is lost
+				docs.ServeHTTP(httptest.NewRecorder(), r)
+				panic(http.ErrAbortHandler)
+			}
+			docs.ServeHTTP(rw, r)
+		})
+	}).shared()
+	var away atomic.Bool // the authorization server, for who would end a task
+	w.hijack(func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if path.Base(r.URL.Path) == "complete" && away.Load() {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+	})
+	dir := t.TempDir()
+	key, checkpoints, metrics := filepath.Join(dir, "key"), filepath.Join(dir, "checkpoints"), "127.0.0.1:18090"
+	if got := w.run("audit", "key", "audit.example.com", key); got.code != cli.ExitDone {
+		t.Fatal(got.stderr)
+	}
+	if err := os.Mkdir(checkpoints, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := w.serve("--workers", "0", "--max-rate", "1000000", "--metrics-listen", metrics, "--checkpoint-key", key, "--checkpoints", checkpoints, "--checkpoint-every", "1s")
+	if err := os.RemoveAll(checkpoints); err != nil {
+		t.Fatal(err)
+	}
+	s.say("ada", "run", "doubtful", "Fetch doc_9982 and create a report titled 'X'")
+	s.say("ada", "run", "waits", "Summarize doc_7310")
+	away.Store(true)
+	go s.say("ada", "run", "held", "Summarize doc_9982") // it goes on trying
+	page, err := os.ReadFile("../../docs/operate.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched := regexp.MustCompile(`(?m)^\| .*?\|`).FindAllString(string(page), -1)
+	named := regexp.MustCompile("`(jit_[a-z_]+)(?:{(.*?)})?`").FindAllStringSubmatch(strings.Join(watched, "\n"), -1)
+	if len(named) < 4 {
+		t.Fatalf("the page names %q", named)
+	}
+	for _, m := range named {
+		line := regexp.MustCompile(`(?m)^` + m[1] + `({.*` + regexp.QuoteMeta(m[2]) + `.*})? [1-9]`)
+		(&server{t: t, url: "http://" + metrics}).until(line.MatchString, "/metrics")
+	}
+	for got := w.run("tasks", "--state", "completing"); !strings.Contains(got.stdout, "completing"); got = w.run("tasks", "--state", "completing") {
+		if t.Context().Err() != nil {
+			t.Fatal(got)
+		}
+	}
+	s.process.until(t, "journal: no checkpoint was made")
+	away.Store(false)
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for status := 0; status != http.StatusServiceUnavailable; {
+		status, _ = s.do("", http.MethodGet, "/readyz", "")
+	}
+}
+
+// until asks for a page until it is as it should be, or the test has no more time.
+func (s *server) until(right func(string) bool, page string) {
+	s.t.Helper()
+	text := ""
+	for end, ok := s.t.Deadline(); !right(text); {
+		if ok && time.Until(end) < 10*time.Second {
+			s.t.Fatalf("%s: %q", page, regexp.MustCompile("(?m)^jit_.*").FindAllString(text, -1))
+		}
+		_, text = s.do("", http.MethodGet, page, "")
 	}
 }

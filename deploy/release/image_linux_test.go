@@ -24,8 +24,12 @@ import (
 
 // rootEnv tells this program, started by itself in a mount namespace of its own, to run
 // its arguments on the tree in a folder: read-only but for the state directory, as who
-// the image runs as.
-const rootEnv = "IMAGE_ROOT"
+// the image runs as. volumeEnv says whose that directory is.
+const rootEnv, volumeEnv = "IMAGE_ROOT", "IMAGE_VOLUME"
+
+// A volume is as a container engine makes it of the image, or as Kubernetes mounts one for a
+// pod with an fsGroup: it belongs to root.
+var volumes = map[string]string{"the image's": "uid=65532,gid=65532,mode=0700", "with an fsGroup": "uid=0,gid=65532,mode=2775", "an emptyDir": "uid=0,gid=65532,mode=2777"}
 
 func TestMain(m *testing.M) {
 	if root := os.Getenv(rootEnv); root != "" {
@@ -48,7 +52,7 @@ func inside(root string, args []string) error {
 	if err := syscall.Mount("", root, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY|syscall.MS_NOSUID, ""); err != nil {
 		return err
 	}
-	if err := syscall.Mount("volume", root+stateDir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NOEXEC, fmt.Sprintf("uid=%d,gid=%[1]d,mode=0700", nobody)); err != nil {
+	if err := syscall.Mount("volume", root+stateDir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NOEXEC, os.Getenv(volumeEnv)); err != nil {
 		return err
 	}
 	for i := 0; ; i++ { // several commands, one after another, on one state directory
@@ -108,14 +112,16 @@ func TestImageRuns(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root may change the root")
 	}
-	out, err := run(t, root, config, "version", ";", "doctor", ";", "run", "--quiet", "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'.", ";", "audit", "verify",
-		";", "explain", "--html", "/tmp/story.html")
-	if err == nil {
-		t.Errorf("the root can be written to")
-	}
-	for _, want := range []string{"analyst v", "ok    journal", "Q4 Analysis", "whole: ", "read-only file system"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("it does not say %q: %s", want, out)
+	for name, volume := range volumes {
+		out, err := run(t, root, volume, config, "version", ";", "doctor", ";", "run", "--quiet", "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'.", ";", "audit", "verify",
+			";", "explain", "--html", "/tmp/story.html")
+		if err == nil {
+			t.Errorf("%s: the root can be written to", name)
+		}
+		for _, want := range []string{"analyst v", "ok    journal", "Q4 Analysis", "whole: ", "read-only file system"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: it does not say %q: %s", name, want, out)
+			}
 		}
 	}
 }
@@ -203,7 +209,7 @@ func writeTree(t *testing.T, in io.Reader, root string) (names []string) {
 }
 
 // run runs commands of the program on the tree, each after a ";".
-func run(t *testing.T, root string, config *v1.ConfigFile, commands ...string) (string, error) {
+func run(t *testing.T, root, volume string, config *v1.ConfigFile, commands ...string) (string, error) {
 	t.Helper()
 	program := config.Config.Entrypoint[0]
 	args := []string{program}
@@ -213,7 +219,7 @@ func run(t *testing.T, root string, config *v1.ConfigFile, commands ...string) (
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", args...) //nolint:gosec // this test
-	cmd.Env = []string{rootEnv + "=" + root, "IMAGE_ENV=" + strings.Join(config.Config.Env, "\n")}
+	cmd.Env = []string{rootEnv + "=" + root, volumeEnv + "=" + volume, "IMAGE_ENV=" + strings.Join(config.Config.Env, "\n")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, syscall.EPERM) {

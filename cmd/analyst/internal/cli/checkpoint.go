@@ -64,7 +64,7 @@ func (c *Checkpoints) AddFlags(cmd *cobra.Command) {
 
 // Keep writes a checkpoint at each interval in which something was added, and a last one
 // at the end. It does nothing where neither key nor folder are set. A journal that does
-// not fit is logged, and gets none.
+// not fit is told of, and gets none.
 func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logger *slog.Logger) (end func() error, err error) {
 	if c.dir == "" {
 		c.dir = strings.TrimSpace(p.Getenv(EnvCheckpoints))
@@ -106,6 +106,7 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 		for pause.For(ctx, c.every) {
 			if err := add(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				logger.ErrorContext(ctx, "journal: no checkpoint was made", "error", err)
+				p.Note("journal: no checkpoint was made: %s", Say(err))
 			}
 		}
 	})
