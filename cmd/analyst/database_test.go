@@ -87,6 +87,29 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+// --migrate=verify names the first part whose tables are missing or old, and makes none.
+func TestMigrateVerifies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	exec := w.clustered("")
+	verifies := func(what string) {
+		t.Helper()
+		exec("CREATE OR REPLACE FUNCTION tables() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_tables $$; CREATE TABLE IF NOT EXISTS were (n bigint); TRUNCATE were; INSERT INTO were SELECT tables()")
+		got := w.run("serve", "--listen", "127.0.0.1:0", "--migrate=verify")
+		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "missing or") || !strings.Contains(got.stderr, what) {
+			t.Errorf("without %s: exit %d: %s", what, got.code, got.stderr)
+		}
+		exec("DO $$ BEGIN IF tables() <> (SELECT n FROM were) THEN RAISE 'tables were made'; END IF; END $$")
+	}
+	verifies("journal")
+	if got := w.run("run", "Summarize doc_9982"); got.code != cli.ExitDone {
+		t.Fatal(got.stderr)
+	}
+	verifies("runs")
+	exec("DELETE FROM analyst_acme.versions WHERE part = 'sessions'")
+	verifies("sessions")
+}
+
 // A database that is named by half, or with a password where others see it, is refused
 // before anything is done.
 func TestDatabaseSettings(t *testing.T) {
