@@ -101,10 +101,5 @@ func Canonical(token string) bool {
 
 // Visible reports whether s is printable ASCII without spaces.
 func Visible(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= 0x20 || c > 0x7e {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -300,10 +300,5 @@ func (c *Client) Capabilities(ctx context.Context) (Capabilities, error) {
 // takes reports whether the server may be asked for details of a type: some say which
 // they take, and some say nothing.
 func takes(m oauth.Metadata, name string) bool {
-	for _, t := range m.DetailTypes {
-		if t == name {
-			return true
-		}
-	}
-	return m.DetailTypes == nil
+	return m.DetailTypes == nil || slices.Contains(m.DetailTypes, name)
 }

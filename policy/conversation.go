@@ -329,17 +329,7 @@ func unless(ok bool, reason string) string {
 }
 
 // bare reports whether an id is a number so short that it stands in texts by chance.
-func bare(value string) bool {
-	if len(value) > 3 {
-		return false
-	}
-	for _, r := range value {
-		if r < '0' || r > '9' {
-			return false
-		}
-	}
-	return true
-}
+func bare(value string) bool { return len(value) <= 3 && strings.Trim(value, "0123456789") == "" }
 
 // untitled says why a title is none that the person gave.
 func (c *Conversation) untitled(title string) string {

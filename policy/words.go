@@ -86,12 +86,7 @@ func (w words) said(value string) bool {
 	if len(value) > 4*maxName {
 		return false
 	}
-	for _, text := range w {
-		if len(spans(text, value)) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(w, func(text string) bool { return len(spans(text, value)) > 0 })
 }
 
 // saidFile reports whether the words hold the name of a file that goes by an id, which has
@@ -241,12 +236,9 @@ var asking = set(strings.Fields(`add book cancel change check create delete emai
 // byChance reports whether a value stands in texts without being meant: a short number,
 // a letter, nothing but common words, or nothing but signs.
 func byChance(value string) bool {
-	for _, t := range split(fold(value)) {
-		if !idle[t] && !common[t] && !asking[t] && !bare(t) && (len(t) > 1 || t[0] >= utf8.RuneSelf) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(split(fold(value)), func(t string) bool {
+		return !idle[t] && !common[t] && !asking[t] && !bare(t) && (len(t) > 1 || t[0] >= utf8.RuneSelf)
+	})
 }
 
 // lookalike reports whether folding makes a value into one that others are told by: of

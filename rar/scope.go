@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ScopeType is the type of what [Scopes] returns. It is this package's own: no API and
@@ -42,10 +43,6 @@ func (d Detail) checkScopes() error {
 }
 
 func isScope(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= MaxString
+	other := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+	return s != "" && len(s) <= MaxString && !strings.ContainsFunc(s, other)
 }

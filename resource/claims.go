@@ -40,12 +40,7 @@ func (v *Verifier) signed(ctx context.Context, raw string) (*oauth.Claims, error
 // or the general JWT, which LumoAuth's samples have. One without typ may be another kind
 // of token, such as an ID token: only the audience tells.
 func (v *Verifier) acceptsType(typ string) bool {
-	for _, t := range []string{"at+jwt", "application/at+jwt", "JWT"} {
-		if strings.EqualFold(typ, t) {
-			return true
-		}
-	}
-	return typ == "" && v.audience != ""
+	return slices.Contains([]string{"at+jwt", "application/at+jwt", "jwt"}, strings.ToLower(typ)) || typ == "" && v.audience != ""
 }
 
 // token checks the claims and returns what they grant.

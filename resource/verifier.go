@@ -184,12 +184,7 @@ func (t *Token) Covers(need rar.Detail) bool {
 	if need.IsScopes() {
 		return rar.Within(need, rar.Scopes()) == nil || rar.Within(need, rar.Scopes(t.Scopes...)) == nil
 	}
-	for _, d := range t.Details {
-		if rar.Within(need, d) == nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.Details, func(d rar.Detail) bool { return rar.Within(need, d) == nil })
 }
 
 // New checks cfg and, unless both URLs are given, reads the authorization

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bytes"
 	"encoding/json"
 	"mime"
 	"strings"
@@ -77,10 +76,8 @@ func (a *Answer) members() map[string]any {
 			body, m = inner, within
 		}
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
 	var out map[string]any
-	if dec.Decode(&out) != nil {
+	if strictjson.AsWritten(body, &out) != nil {
 		return nil
 	}
 	return out

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"bytes"
 	"cmp"
 	"encoding"
 	"encoding/json"
@@ -10,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // A textField is a field of a struct that is one member of its JSON, with its text as it is.
@@ -73,10 +74,8 @@ func object(r any, texts []textField, all bool) (map[string]any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode the result: %w", err)
 		}
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.UseNumber() // jitmw keeps what a float64 would round
 		var read any
-		if err := dec.Decode(&read); err != nil {
+		if err := strictjson.AsWritten(text, &read); err != nil { // jitmw keeps what a float64 would round
 			return nil, fmt.Errorf("encode the result: %w", err)
 		}
 		var ok bool

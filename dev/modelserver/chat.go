@@ -3,6 +3,7 @@ package modelserver
 import (
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,10 +47,8 @@ func openAIFinish(r *model.LLMResponse) string {
 		if r.ErrorCode != "" {
 			return "content_filter" // the model blocked the prompt
 		}
-		for _, p := range parts(r.Content) {
-			if p.FunctionCall != nil {
-				return "tool_calls"
-			}
+		if slices.ContainsFunc(parts(r.Content), func(p *genai.Part) bool { return p.FunctionCall != nil }) {
+			return "tool_calls"
 		}
 		return "stop"
 	case genai.FinishReasonSafety, genai.FinishReasonRecitation, genai.FinishReasonBlocklist, genai.FinishReasonProhibitedContent, genai.FinishReasonSPII:

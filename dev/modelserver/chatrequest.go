@@ -1,8 +1,6 @@
 package modelserver
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -253,7 +251,5 @@ func exactly(text []byte, v any) error {
 	if err := strictjson.Unmarshal(text, &strict); err != nil {
 		return err
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	return dec.Decode(v)
+	return strictjson.AsWritten(text, v)
 }

@@ -2,6 +2,7 @@ package markdown
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -200,15 +201,9 @@ func HTML(s string) string {
 }
 
 func isHidden(t html.Token) bool {
-	if hidden[t.DataAtom] {
-		return true
-	}
-	for _, a := range t.Attr {
-		if a.Key == "hidden" || a.Key == "style" && strings.Contains(strings.ReplaceAll(a.Val, " ", ""), "display:none") {
-			return true
-		}
-	}
-	return false
+	return hidden[t.DataAtom] || slices.ContainsFunc(t.Attr, func(a html.Attribute) bool {
+		return a.Key == "hidden" || a.Key == "style" && strings.Contains(strings.ReplaceAll(a.Val, " ", ""), "display:none")
+	})
 }
 
 // boundary returns what stands for a tag: nothing where it is within a line.

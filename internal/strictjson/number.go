@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 )
@@ -8,6 +9,14 @@ import (
 // MaxWhole is the largest whole number that every reader of JSON keeps: from 2^53
 // on, neighbors share one float64 (RFC 8259, section 6).
 const MaxWhole = 1<<53 - 1
+
+// AsWritten decodes JSON that is our own, or was read strictly before, into v, in which
+// each number without a type of its own is a [json.Number].
+func AsWritten(text []byte, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	return dec.Decode(v)
+}
 
 // Numbers returns a value that was decoded with each number as a [json.Number], its
 // numbers as float64 where that is what readers expect: below 2^53. Those that are

@@ -1,7 +1,6 @@
 package modeltest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -110,9 +109,7 @@ func clone(req *model.LLMRequest) (*model.LLMRequest, error) {
 		return nil, fmt.Errorf("modeltest: record request: %w", err)
 	}
 	var out model.LLMRequest
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	if err := dec.Decode(&out); err != nil {
+	if err := strictjson.AsWritten(text, &out); err != nil {
 		return nil, fmt.Errorf("modeltest: record request: %w", err)
 	}
 	eachPart(out.Contents, func(p *genai.Part) {

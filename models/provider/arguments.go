@@ -2,7 +2,6 @@ package provider
 
 import (
 	"bytes"
-	stdjson "encoding/json"
 	"errors"
 	"strings"
 
@@ -58,10 +57,8 @@ func parsed(text string) (map[string]any, error) {
 	if strict == nil {
 		return nil, ErrUnreadable
 	}
-	dec := stdjson.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
 	var args map[string]any
-	if err := dec.Decode(&args); err != nil {
+	if err := strictjson.AsWritten([]byte(text), &args); err != nil {
 		return nil, err
 	}
 	strictjson.Numbers(args)

@@ -7,7 +7,6 @@
 package approval
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -21,6 +20,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/rar"
 )
 
@@ -115,10 +115,8 @@ func canonical(details []rar.Detail) []string {
 // sameJSON returns a JSON text as it reads whatever server it went through: members in
 // order, no spaces, numbers as they were written.
 func sameJSON(text json.RawMessage) string {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
 	var v any
-	if err := dec.Decode(&v); err != nil {
+	if strictjson.AsWritten(text, &v) != nil {
 		return string(text)
 	}
 	same, _ := json.Marshal(v) // it was JSON

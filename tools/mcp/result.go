@@ -1,7 +1,6 @@
 package mcp
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -36,10 +35,8 @@ func (s *server) call(c tools.Context, args map[string]any) (map[string]any, err
 		}
 		return nil, err
 	}
-	dec := json.NewDecoder(bytes.NewReader(got.Body))
-	dec.UseNumber()
 	var shown map[string]any
-	if dec.Decode(&shown) != nil {
+	if strictjson.AsWritten(got.Body, &shown) != nil {
 		return nil, &tools.AcceptedError{Answer: got, Err: errors.New("it is too long to be given again")}
 	}
 	return shown, nil
@@ -75,10 +72,8 @@ func resultOf(r *sdk.CallToolResult) map[string]any {
 	if r.StructuredContent != nil {
 		// Servers give it as a text too, in which whole numbers are as they were said: the
 		// SDK has rounded those beyond 2^53.
-		dec := json.NewDecoder(strings.NewReader(text))
-		dec.UseNumber()
 		var rounded, exact any
-		if json.Unmarshal([]byte(text), &rounded) == nil && reflect.DeepEqual(rounded, r.StructuredContent) && dec.Decode(&exact) == nil {
+		if json.Unmarshal([]byte(text), &rounded) == nil && reflect.DeepEqual(rounded, r.StructuredContent) && strictjson.AsWritten([]byte(text), &exact) == nil {
 			shown["structured"], text = exact, ""
 		} else {
 			shown["structured"] = unsure(r.StructuredContent)

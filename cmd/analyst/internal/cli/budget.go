@@ -26,10 +26,7 @@ func (o *Prices) AddFlags(cmd *cobra.Command) {
 // Read reads the file, of which a budget of money needs the model's price.
 func (o *Prices) Read(p *Program, s Settings) error {
 	money := s.Policy.Budgets().Money > 0
-	path := o.path
-	if path == "" {
-		path = p.Getenv(EnvPrices)
-	}
+	path := p.pick(o.path, EnvPrices)
 	if path == "" {
 		if money {
 			return Usagef("the policy bounds money: name the file of prices: --prices or %s", EnvPrices)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -29,10 +28,7 @@ const (
 // CheckpointSigner reads the private file that a key is in: the one that is named, else
 // that of [EnvCheckpointKey]; nil for none.
 func (p *Program) CheckpointSigner(file string) (note.Signer, error) {
-	if file == "" {
-		file = strings.TrimSpace(p.Getenv(EnvCheckpointKey))
-	}
-	if file == "" {
+	if file = p.pick(file, EnvCheckpointKey); file == "" {
 		return nil, nil
 	}
 	key, err := secretFrom("--checkpoint-key", file, true)
@@ -66,9 +62,7 @@ func (c *Checkpoints) AddFlags(cmd *cobra.Command) {
 // at the end. It does nothing where neither key nor folder are set. A journal that does
 // not fit is told of, and gets none.
 func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logger *slog.Logger) (end func() error, err error) {
-	if c.dir == "" {
-		c.dir = strings.TrimSpace(p.Getenv(EnvCheckpoints))
-	}
+	c.dir = p.pick(c.dir, EnvCheckpoints)
 	signer, err := p.CheckpointSigner(c.key)
 	switch {
 	case err != nil:

@@ -3,11 +3,13 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -42,6 +44,17 @@ type Program struct {
 	Database  Database             // the flags of it
 
 	config string // the file that --config names
+}
+
+// pick returns what a flag says, or else the variable.
+func (p *Program) pick(flag, name string) string { return pick(p.Getenv, flag, name) }
+
+// pick returns what a flag says, or else the first of the variables that says anything.
+func pick(getenv func(string) string, flag string, names ...string) string {
+	for _, name := range names {
+		flag = cmp.Or(flag, strings.TrimSpace(getenv(name)))
+	}
+	return flag
 }
 
 // An ExitError ends the command with a code. Err may be nil when all is said.

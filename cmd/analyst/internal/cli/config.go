@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -48,9 +47,7 @@ func (p *Program) AddConfig(root *cobra.Command) {
 }
 
 // ConfigFile returns the name of the configuration file; "" is none.
-func (p *Program) ConfigFile() string {
-	return cmp.Or(p.config, strings.TrimSpace(p.Getenv(EnvConfig)))
-}
+func (p *Program) ConfigFile() string { return p.pick(p.config, EnvConfig) }
 
 // Mistakes makes one error of what is wrong in a file, nil of nothing.
 func Mistakes(all []error) error {

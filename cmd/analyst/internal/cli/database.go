@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
@@ -54,12 +52,7 @@ func (d *Database) AddFlags(root *cobra.Command) {
 // database returns what flags and environment say; nil when no database is named.
 func (p *Program) database() (*postgres.Options, error) {
 	d := p.Database
-	pick := func(flag, name string) string {
-		if flag == "" {
-			flag = strings.TrimSpace(p.Getenv(name))
-		}
-		return flag
-	}
+	pick := p.pick
 	address, file := pick(d.url, EnvDatabase), pick(d.file, EnvDatabaseFile)
 	tenant, key, migrate := pick(d.tenant, EnvDatabaseTenant), pick(d.key, EnvVaultKey), pick(d.migrate, EnvMigrate)
 	u, err := url.Parse(d.url)
@@ -102,17 +95,9 @@ func (p *Program) openDatabase(ctx context.Context, opts postgres.Options, readO
 	if err != nil {
 		return nil, err
 	}
-	open := func(readOnly bool) (*postgres.Journal, error) {
+	j, err := forward(readOnly, !opts.VerifyOnly, func(readOnly bool) (*postgres.Journal, error) {
 		return postgres.OpenJournal(ctx, db, postgres.JournalOptions{ReadOnly: readOnly, Logger: logger})
-	}
-	j, err := open(readOnly)
-	if errors.Is(err, journal.ErrOlder) && !opts.VerifyOnly { // opening it for writing carries it forward
-		if j, err = open(false); err == nil {
-			if err = j.Close(); err == nil {
-				j, err = open(readOnly)
-			}
-		}
-	}
+	})
 	if err != nil {
 		db.Close()
 		return nil, err

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"strings"
@@ -34,9 +33,8 @@ func (n *Notify) AddFlags(cmd *cobra.Command) {
 // Open returns who is told, nil for nobody, and what ends that, which takes two seconds at
 // most.
 func (n *Notify) Open(p *Program, logger *slog.Logger) (_ *notice.Notifier, end func(), err error) {
-	env := func(name string) string { return strings.TrimSpace(p.Getenv(name)) }
-	cfg := notice.Config{URL: cmp.Or(n.url, env(EnvNotifyURL)), Command: strings.Fields(cmp.Or(n.command, env(EnvNotifyCommand))), Logger: logger}
-	if file := cmp.Or(n.secretFile, env(EnvNotifySecret)); cfg.URL != "" && file != "" {
+	cfg := notice.Config{URL: p.pick(n.url, EnvNotifyURL), Command: strings.Fields(p.pick(n.command, EnvNotifyCommand)), Logger: logger}
+	if file := p.pick(n.secretFile, EnvNotifySecret); cfg.URL != "" && file != "" {
 		if cfg.Secret, err = secretFrom("--notify-secret-file", file, true); err != nil {
 			return nil, nil, Usagef("%w", err)
 		}

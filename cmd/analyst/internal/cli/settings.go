@@ -125,14 +125,7 @@ type Settings struct {
 // policy file is held against the tools of kit; a command without tools has nil, and
 // reads none.
 func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, error) {
-	pick := func(flag string, names ...string) string {
-		for _, name := range names {
-			if flag == "" {
-				flag = strings.TrimSpace(getenv(name))
-			}
-		}
-		return flag
-	}
+	pick := func(flag string, names ...string) string { return pick(getenv, flag, names...) }
 	var problems []string
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
@@ -270,25 +263,24 @@ func modelSettings(options []string) (map[string]string, error) {
 
 // secretFrom reads the secret that a file holds; a private one is its owner's alone.
 func secretFrom(flag, path string, private bool) (secret.String, error) {
+	var text []byte
 	info, err := os.Stat(path)
-	if err != nil {
-		return secret.String{}, fmt.Errorf("%s: %w", flag, err)
+	switch {
+	case err != nil:
+	case info.Size() > 64<<10 || !info.Mode().IsRegular() && private || info.IsDir():
+		err = fmt.Errorf("%s is not a file that holds a secret", path)
+	case private:
+		err = disk.Secret(path, info)
 	}
-	if info.Size() > 64<<10 || !info.Mode().IsRegular() && private || info.IsDir() {
-		return secret.String{}, fmt.Errorf("%s: %s is not a file that holds a secret", flag, path)
-	}
-	if private {
-		if err := disk.Secret(path, info); err != nil {
-			return secret.String{}, fmt.Errorf("%s: %w", flag, err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return secret.String{}, fmt.Errorf("%s: %w", flag, err)
+	if err == nil {
+		text, err = os.ReadFile(path)
 	}
 	s := strings.TrimSpace(string(text))
-	if s == "" {
-		return secret.String{}, fmt.Errorf("%s: %s is empty", flag, path)
+	if err == nil && s == "" {
+		err = fmt.Errorf("%s is empty", path)
+	}
+	if err != nil {
+		return secret.String{}, fmt.Errorf("%s: %w", flag, err)
 	}
 	return secret.New(s), nil
 }

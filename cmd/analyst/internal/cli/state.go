@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -203,18 +204,29 @@ func (p *Program) openState(ctx context.Context, readOnly bool, logger *slog.Log
 	if err != nil {
 		return nil, StateError(err, "")
 	}
-	j, err := sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
-	if errors.Is(err, journal.ErrOlder) { // opening it for writing carries it forward
-		if j, err = sqlite.Open(ctx, sqlite.Options{Dir: dir, Logger: logger}); err == nil {
-			if err = j.Close(); err == nil {
-				j, err = sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: true, Logger: logger})
-			}
-		}
-	}
+	j, err := forward(readOnly, true, func(readOnly bool) (*sqlite.Journal, error) {
+		return sqlite.Open(ctx, sqlite.Options{Dir: dir, ReadOnly: readOnly, Logger: logger})
+	})
 	if err != nil {
 		return nil, StateError(err, "")
 	}
 	return &State{Store: j, where: j.Path(), dir: filepath.Dir(j.Path())}, nil
+}
+
+// forward opens a journal, and carries one of an earlier version forward if it may:
+// opening it for writing does.
+func forward[J io.Closer](readOnly, may bool, open func(readOnly bool) (J, error)) (J, error) {
+	j, err := open(readOnly)
+	if !may || !errors.Is(err, journal.ErrOlder) {
+		return j, err
+	}
+	if j, err = open(false); err == nil {
+		err = j.Close()
+	}
+	if err != nil {
+		return j, err
+	}
+	return open(readOnly)
 }
 
 // What to do about a journal that cannot be used: by a command, by a run.

@@ -3,20 +3,20 @@ package newtool
 import (
 	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
-// An arg is one argument of the tool.
+// An arg is one argument of the tool. Type, text and given are Go.
 type arg struct {
-	JSON, Field string
-	Description string
-	Optional    bool
-	Segment     bool // a segment of the path, which may hold no separator
+	JSON, Field, Type string
+	Description       string
+	Optional          bool
+	Example           any // a right value, for JSON
 
-	kind    string   // text, int, number, bool, list, or enum
-	choices []string // of an enum
-	most    int      // characters of a text
+	schema      string // what the field's tag says besides the description, after a comma
+	text, given string // the argument as a text, and whether it was given
+	list        bool
+	wrong       any // a value that does not fit
 }
 
 // newArg reads what stands in braces: name, name:kind, name:this|that, each with "?"
@@ -24,39 +24,58 @@ type arg struct {
 func newArg(text string, inPath bool) (*arg, error) {
 	name, optional := strings.CutSuffix(text, "?")
 	name, kind, typed := strings.Cut(name, ":")
-	words := strings.ReplaceAll(name, "_", " ")
-	a := &arg{JSON: name, Optional: optional, Segment: inPath, kind: "text", most: 200}
+	if !typed {
+		kind = "text"
+	}
 	switch {
 	case !snake.MatchString(name):
 		return nil, fmt.Errorf("{%s} is no name for an argument: use snake case in braces", text)
 	case inPath && optional:
 		return nil, fmt.Errorf("{%s}: what is in the path cannot be absent", text)
-	case strings.Contains(kind, "|"):
-		a.kind, a.choices = "enum", strings.Split(kind, "|")
-		for _, choice := range a.choices {
+	}
+	words := strings.ReplaceAll(name, "_", " ")
+	a := textArg(name, strings.ToUpper(words[:1])+words[1:], 200)
+	a.Optional = optional
+	field := "a." + a.Field
+	anything := "fmt.Sprint(" + field + ")"
+	switch choices := strings.Split(kind, "|"); {
+	case len(choices) > 1:
+		for _, choice := range choices {
 			if !segment.MatchString(choice) {
 				return nil, fmt.Errorf("{%s}: %q is no plain word", text, choice)
 			}
 		}
-	case typed:
-		a.kind = kind
-	}
-	switch a.kind {
-	case "text", "int", "enum":
-	case "number", "bool", "list":
-		if inPath {
-			return nil, fmt.Errorf("{%s}: a %s has no place in the path", text, a.kind)
-		}
+		a.schema, a.Example, a.wrong = ",enum="+strings.Join(choices, ",enum="), choices[0], "none_of_them"
+		return a, nil
+	case kind == "text" && inPath: // which may hold no separator
+		a.schema, a.wrong = `,pattern=^[A-Za-z0-9_-]{1\\,64}$`, name+"_1/../other"
+		return a, nil
+	case kind == "text":
+		return a, nil
+	case kind == "int":
+		a.Type, a.schema, a.Example, a.text, a.given = "int", ",minimum=0", 1, "strconv.Itoa("+field+")", field+" != 0"
+	case kind == "number":
+		a.Type, a.schema, a.Example, a.text, a.given = "float64", "", 1.5, anything, field+" != 0"
+	case kind == "bool":
+		a.Type, a.schema, a.Example, a.text, a.given = "bool", "", true, anything, field
+	case kind == "list":
+		a.Type, a.schema, a.Example, a.text, a.list = "[]string", ",minItems=1,maxItems=20", []string{name + "_1"}, anything, true
 	default:
 		return nil, fmt.Errorf("{%s}: the kinds are text, int, number, bool, list, and choices such as draft|final", text)
 	}
-	a.Field, a.Description = camel(name), strings.ToUpper(words[:1])+words[1:]
+	if a.wrong = "neither"; inPath && kind != "int" {
+		return nil, fmt.Errorf("{%s}: a %s has no place in the path", text, kind)
+	}
 	return a, nil
 }
 
-// Type is the field's type in Go.
-func (a *arg) Type() string {
-	return map[string]string{"int": "int", "number": "float64", "bool": "bool", "list": "[]string"}[a.kind] + map[bool]string{true: "string"}[a.kind == "text" || a.kind == "enum"]
+// textArg is an argument of so many characters.
+func textArg(name, description string, most int) *arg {
+	field := camel(name)
+	return &arg{
+		JSON: name, Field: field, Type: "string", Description: description, Example: name + "_1",
+		schema: fmt.Sprintf(",minLength=1,maxLength=%d", most), text: "a." + field, given: "a." + field + ` != ""`, wrong: "",
+	}
 }
 
 // Tag is the field's tag.
@@ -65,77 +84,19 @@ func (a *arg) Tag() string {
 	if a.Optional {
 		json += ",omitempty"
 	}
-	schema := "description=" + a.Description
-	switch {
-	case a.kind == "enum":
-		schema += ",enum=" + strings.Join(a.choices, ",enum=")
-	case a.kind == "int":
-		schema += ",minimum=0"
-	case a.kind == "list":
-		schema += ",minItems=1,maxItems=20"
-	case a.kind == "text" && a.Segment:
-		schema += `,pattern=^[A-Za-z0-9_-]{1\\,64}$`
-	case a.kind == "text":
-		schema += ",minLength=1,maxLength=" + strconv.Itoa(a.most)
-	}
-	return fmt.Sprintf("`json:%q jsonschema:\"%s\"`", json, schema)
-}
-
-// Example is a right value, for JSON.
-func (a *arg) Example() any {
-	switch a.kind {
-	case "int":
-		return 1
-	case "number":
-		return 1.5
-	case "bool":
-		return true
-	case "list":
-		return []string{a.JSON + "_1"}
-	case "enum":
-		return a.choices[0]
-	}
-	return a.JSON + "_1"
-}
-
-// wrong is a value that does not fit.
-func (a *arg) wrong() any {
-	switch {
-	case a.kind == "enum":
-		return "none_of_them"
-	case a.kind != "text":
-		return "neither"
-	case a.Segment:
-		return a.JSON + "_1/../other"
-	}
-	return ""
-}
-
-// text is the argument in Go, as a text.
-func (a *arg) text() string {
-	switch a.kind {
-	case "text", "enum":
-		return "a." + a.Field
-	case "int":
-		return "strconv.Itoa(a." + a.Field + ")"
-	}
-	return "fmt.Sprint(a." + a.Field + ")"
+	return fmt.Sprintf("`json:%q jsonschema:\"description=%s%s\"`", json, a.Description, a.schema)
 }
 
 // setQuery is the statement in Go that puts the argument into a query.
 func (a *arg) setQuery(name string) string {
-	set := fmt.Sprintf("query.Set(%q, %s)", name, a.text())
+	set := fmt.Sprintf("query.Set(%q, %s)", name, a.text)
 	switch {
-	case a.kind == "list":
+	case a.list:
 		return fmt.Sprintf("for _, v := range a.%s {\nquery.Add(%q, v)\n}", a.Field, name)
-	case !a.Optional:
-		return set
-	case a.kind == "bool":
-		return fmt.Sprintf("if a.%s {\n%s\n}", a.Field, set)
-	case a.kind == "int" || a.kind == "number":
-		return fmt.Sprintf("if a.%s != 0 {\n%s\n}", a.Field, set)
+	case a.Optional:
+		return fmt.Sprintf("if %s {\n%s\n}", a.given, set)
 	}
-	return fmt.Sprintf("if a.%s != \"\" {\n%s\n}", a.Field, set)
+	return set
 }
 
 // A part of what the tool calls is a literal or an argument; one of the query has a

@@ -141,7 +141,7 @@ func (p *plan) write() error {
 func (s *skeleton) example() string {
 	args := map[string]any{}
 	for _, a := range s.Args {
-		args[a.JSON] = a.Example()
+		args[a.JSON] = a.Example
 	}
 	text, _ := json.Marshal(args) // plain values always encode
 	return string(text)

@@ -69,7 +69,7 @@ func newSkeleton(o options, pkg, importPath string) (*skeleton, error) {
 		return nil, err
 	}
 	if o.Effect {
-		s.Body = &arg{JSON: "content", Field: "Content", Description: "What is sent", kind: "text", most: 100_000}
+		s.Body = textArg("content", "What is sent", 100_000)
 	}
 	s.goParts(path, query)
 	switch {
@@ -90,7 +90,7 @@ func (s *skeleton) goParts(path, query []part) {
 	// The model chose the arguments, and a person reads this: one with a pattern can be
 	// shown as it is, another only quoted.
 	justify := func(a *arg, value string) {
-		if len(s.Args) == 1 && a.kind != "list" {
+		if len(s.Args) == 1 && !a.list {
 			s.Justify = strconv.Quote(s.Sentence+": ") + " + " + value
 		}
 	}
@@ -101,12 +101,12 @@ func (s *skeleton) goParts(path, query []part) {
 			continue
 		}
 		s.Pattern += "/{" + p.arg.JSON + "}"
-		join = append(join, p.arg.text())
+		join = append(join, p.arg.text)
 		if s.Args = append(s.Args, p.arg); len(s.Args) == 1 { // the authority is over the first
-			s.Identifier, s.About = p.arg.text(), fmt.Sprint(p.arg.Example())
+			s.Identifier, s.About = p.arg.text, fmt.Sprint(p.arg.Example)
 			s.Authority = s.Type + " " + s.Action + " {" + p.arg.JSON + "}"
 		}
-		justify(p.arg, p.arg.text())
+		justify(p.arg, p.arg.text)
 	}
 	for _, p := range query {
 		if p.arg == nil {
@@ -115,7 +115,7 @@ func (s *skeleton) goParts(path, query []part) {
 		}
 		s.Query = append(s.Query, p.arg.setQuery(p.name))
 		s.Args = append(s.Args, p.arg)
-		justify(p.arg, "strconv.Quote("+p.arg.text()+")")
+		justify(p.arg, "strconv.Quote("+p.arg.text+")")
 	}
 	if s.Body != nil {
 		s.Args = append(s.Args, s.Body)
@@ -161,9 +161,9 @@ func (s *skeleton) Go(v any) string { return fmt.Sprintf("%#v", v) }
 func (s *skeleton) BadArgs(wrong *arg) string {
 	var pairs []string
 	for _, a := range s.Args {
-		value := a.Example()
+		value := a.Example
 		if a == wrong {
-			value = a.wrong()
+			value = a.wrong
 		}
 		pairs = append(pairs, fmt.Sprintf("%q: %#v", a.JSON, value))
 	}

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -226,9 +225,7 @@ func (r *replayer) plan(c *pastCall) error {
 		c.err = errors.New("there is no such tool any more")
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(c.Args))
-	dec.UseNumber()
-	if c.err = dec.Decode(&c.args); c.err == nil {
+	if c.err = strictjson.AsWritten(c.Args, &c.args); c.err == nil {
 		strictjson.Numbers(c.args)
 		c.plan, c.err = jitmw.PlanOf(kit[i], c.args)
 	}
