@@ -98,7 +98,7 @@ var _ http.Handler = (*Server)(nil)
 // unreadable documents directory among them, is one error here. Close the Server
 // when it serves no more.
 func New(cfg Config) (*Server, error) {
-	base, err := origin(cfg.BaseURL)
+	base, err := serve.Origin(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("docapi: BaseURL %w", err)
 	}
@@ -256,21 +256,6 @@ func (s *Server) getDocument(c *call, id string) error {
 		return refuse(http.StatusNotFound, "not_found", "there is no such document")
 	}
 	return c.json(http.StatusOK, d)
-}
-
-// origin checks that s is an http(s) origin and returns it in the form that
-// browsers and clients build: lower case, no default port, no slash.
-func origin(s string) (string, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", errors.New("must be the API's own http(s) origin")
-	}
-	if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return "", errors.New("must be an origin: scheme, host and port only")
-	}
-	host := strings.ToLower(u.Host)
-	defaultPort := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
-	return u.Scheme + "://" + strings.TrimSuffix(host, defaultPort), nil
 }
 
 // marshal encodes an answer.

@@ -238,27 +238,6 @@ func TestLogLine(t *testing.T) {
 	}
 }
 
-func TestBaseURL(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"http://127.0.0.1:8085":         "http://127.0.0.1:8085",
-		"http://127.0.0.1:8085/":        "http://127.0.0.1:8085",
-		"HTTPS://API.acme-corp.com:443": "https://api.acme-corp.com",
-		"http://api.acme-corp.com:80/":  "http://api.acme-corp.com",
-		"https://api.acme-corp.com:80":  "https://api.acme-corp.com:80",
-		"http://[::1]:80":               "http://[::1]",
-	} {
-		if got, err := origin(in); got != want || err != nil {
-			t.Errorf("origin(%s) = %s, %v; want %s", in, got, err, want)
-		}
-	}
-	for _, in := range []string{"", "api.acme-corp.com", "ftp://a", "http://", "http://a/v1", "http://a?x", "http://u@a", "http://a#f", "http://%zz"} {
-		if got, err := origin(in); err == nil {
-			t.Errorf("origin(%s) = %s, want an error", in, got)
-		}
-	}
-}
-
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

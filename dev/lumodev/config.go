@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/internal/lazy"
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/secret"
 )
 
@@ -185,7 +185,7 @@ func (c Config) resolved() (Config, error) {
 	}
 	name("Org", c.Org)
 	var err error
-	if c.BaseURL, err = cleanBaseURL(c.BaseURL); err != nil {
+	if c.BaseURL, err = serve.Origin(c.BaseURL); err != nil {
 		bad("BaseURL: %w", err)
 	}
 	c.fillLifetimes(bad)
@@ -289,18 +289,3 @@ func (c *Config) fillUsers(bad func(string, ...any)) {
 
 // nameRE is what may stand in a sub, a path and a log line without care.
 var nameRE = lazy.Regexp(`^[A-Za-z0-9._-]{1,64}$`)
-
-// cleanBaseURL returns raw without a trailing slash, or what is wrong with it.
-func cleanBaseURL(raw string) (string, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "", errors.New("not a URL")
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Hostname() == "" {
-		return "", errors.New("want scheme://host:port")
-	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return "", errors.New("want scheme://host:port and nothing else")
-	}
-	return u.Scheme + "://" + u.Host, nil
-}

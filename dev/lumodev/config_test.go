@@ -40,7 +40,7 @@ func TestConfigRefuses(t *testing.T) {
 }
 
 func TestZeroConfigWorks(t *testing.T) {
-	server, url := serve(t, Config{})
+	server, url := served(t, Config{})
 	cfg := server.Config()
 	if len(cfg.Agents) != 1 || cfg.Agents[0].ClientSecret.IsZero() || cfg.ResourceServers[0].ClientSecret.IsZero() {
 		t.Error("Config() has no secrets")

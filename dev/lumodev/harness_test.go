@@ -62,13 +62,13 @@ func start(t *testing.T, mutate func(*Config)) *env {
 	if mutate != nil {
 		mutate(&cfg)
 	}
-	e.Server, e.url = serve(t, cfg)
+	e.Server, e.url = served(t, cfg)
 	return e
 }
 
-// serve serves cfg on loopback until the test ends, at a URL that is its BaseURL unless
+// served serves cfg on loopback until the test ends, at a URL that is its BaseURL unless
 // it has one.
-func serve(t *testing.T, cfg Config) (*Server, string) {
+func served(t *testing.T, cfg Config) (*Server, string) {
 	t.Helper()
 	ts := httptest.NewUnstartedServer(nil)
 	url := "http://" + ts.Listener.Addr().String()

@@ -43,7 +43,7 @@ const fixedURL = "http://lumodev.test"
 // persistent serves dir at some port, under one issuer.
 func persistent(t *testing.T, dir string, clk *clock) *env {
 	t.Helper()
-	s, url := serve(t, Config{StateDir: dir, BaseURL: fixedURL, Now: clk.Now})
+	s, url := served(t, Config{StateDir: dir, BaseURL: fixedURL, Now: clk.Now})
 	return &env{T: t, Server: s, clock: clk, url: url, prefix: orgs}
 }
 

@@ -52,6 +52,20 @@ func BaseURL(l net.Listener) *url.URL {
 	return &url.URL{Scheme: "http", Host: host}
 }
 
+// Origin checks that raw is the http(s) origin of a server and returns it in the form that
+// browsers and clients build: lower case, no default port, no slash.
+func Origin(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", errors.New("must be the server's own http(s) origin")
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return "", errors.New("must be an origin: scheme, host and port only")
+	}
+	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	return u.Scheme + "://" + strings.TrimSuffix(strings.ToLower(u.Host), port), nil
+}
+
 // New returns a server of h on l whose timeouts and header limit keep slow or endless
 // requests from holding it. What it complains of goes to log.
 //

@@ -56,3 +56,23 @@ func TestEveryTimeout(t *testing.T) {
 		t.Errorf("New() leaves something unbounded: %+v", s)
 	}
 }
+
+func TestOrigin(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://127.0.0.1:8085":         "http://127.0.0.1:8085",
+		"http://127.0.0.1:8085/":        "http://127.0.0.1:8085",
+		"HTTPS://API.acme-corp.com:443": "https://api.acme-corp.com",
+		"http://api.acme-corp.com:80/":  "http://api.acme-corp.com",
+		"https://api.acme-corp.com:80":  "https://api.acme-corp.com:80",
+		"http://[::1]:80":               "http://[::1]",
+	} {
+		if got, err := serve.Origin(in); got != want || err != nil {
+			t.Errorf("Origin(%s) = %s, %v; want %s", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"", "api.acme-corp.com", "ftp://a", "http://", "http://a/v1", "http://a?x", "http://u@a", "http://a#f", "http://%zz"} {
+		if got, err := serve.Origin(in); err == nil {
+			t.Errorf("Origin(%s) = %s, want an error", in, got)
+		}
+	}
+}
