@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"golang.org/x/text/cases"
 )
 
@@ -64,7 +64,7 @@ func (d Detail) check() (Checked, error) {
 		for _, name := range slices.Sorted(maps.Keys(d.Extra)) {
 			value, err := canonicalExtra(d.Extra[name])
 			if err != nil {
-				return Checked{}, fmt.Errorf("%s: %w", quote(name), plainError(err))
+				return Checked{}, fmt.Errorf("%s: %w", strictjson.Quote(name), plainError(err))
 			}
 			extra[name] = value
 		}
@@ -149,15 +149,15 @@ func (s nameSet) add(name string) error {
 		return errors.New("an empty member name")
 	}
 	if err := checkString(name); err != nil {
-		return fmt.Errorf("member name %s: %w", quote(name), err)
+		return fmt.Errorf("member name %s: %w", strictjson.Quote(name), err)
 	}
 	folded := fold(name)
 	other, taken := s[folded]
 	switch {
 	case taken && other == name:
-		return fmt.Errorf("duplicate member %s", quote(name))
+		return fmt.Errorf("duplicate member %s", strictjson.Quote(name))
 	case taken:
-		return fmt.Errorf("member %s differs from %s in case only", quote(name), quote(other))
+		return fmt.Errorf("member %s differs from %s in case only", strictjson.Quote(name), strictjson.Quote(other))
 	}
 	s[folded] = name
 	return nil
@@ -197,17 +197,4 @@ func hidden(r rune) bool {
 func fold(s string) string {
 	s = strings.NewReplacer("\u0130", "i", "\u0131", "i").Replace(s)
 	return cases.Fold().String(s)
-}
-
-// quote returns s for an error message: escaped, and cut after 64 bytes.
-func quote(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return strconv.QuoteToASCII(s)
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.QuoteToASCII(s[:cut]) + "..."
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // Parse decodes one authorization details object, or an array of at least one,
@@ -227,12 +228,8 @@ func plainError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errors.New("the JSON text ends early")
 	}
-	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
-	switch {
-	case !ok:
-		return err
-	case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
-		return fmt.Errorf("duplicate member %s", quote(syntax.JSONPointer.LastToken()))
+	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return errors.New(strictjson.Describe(err))
 	}
-	return fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset)
+	return err
 }

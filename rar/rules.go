@@ -3,6 +3,8 @@ package rar
 import (
 	"fmt"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // A Rule decides for one type whether asked lies within ceiling: nil when it
@@ -29,7 +31,7 @@ func (r Rules) Within(asked, ceiling Checked) error {
 	case a.Type != c.Type:
 		return &OutsideError{
 			Member: memberType,
-			Reason: fmt.Sprintf("%s is not the ceiling's %s", quote(a.Type), quote(c.Type)),
+			Reason: fmt.Sprintf("%s is not the ceiling's %s", strictjson.Quote(a.Type), strictjson.Quote(c.Type)),
 		}
 	case !own && asked.text == ceiling.text:
 		return nil // the usual case
@@ -79,7 +81,7 @@ func (r Rules) WithinAny(asked Checked, ceilings []Checked) (index int, err erro
 	}
 	switch len(near) {
 	case 0:
-		return -1, &OutsideError{Member: memberType, Reason: fmt.Sprintf("%s is that of none of %d ceilings", quote(asked.detail.Type), len(ceilings))}
+		return -1, &OutsideError{Member: memberType, Reason: fmt.Sprintf("%s is that of none of %d ceilings", strictjson.Quote(asked.detail.Type), len(ceilings))}
 	case 1:
 		return -1, near[0]
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // ScopeType is the type of what [Scopes] returns. It is this package's own: no API and
@@ -36,7 +38,7 @@ func (d Detail) checkScopes() error {
 	}
 	for _, s := range d.Actions {
 		if !isScope(s) {
-			return fmt.Errorf("%s is no scope", quote(s))
+			return fmt.Errorf("%s is no scope", strictjson.Quote(s))
 		}
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/jitagent/jitagent/internal/strictjson"
 )
 
 // An OutsideError says why one detail does not lie within another.
@@ -36,7 +38,7 @@ func label(name string) string {
 	if plain := word(name); len(plain) <= 64 {
 		return plain
 	}
-	return quote(name)
+	return strictjson.Quote(name)
 }
 
 // Within reports whether asked lies within ceiling: nil when it does, else an
@@ -108,11 +110,11 @@ func Covers(wide, narrow Checked) bool {
 func identifierReason(asked, ceiling string) string {
 	switch {
 	case asked == "":
-		return "left out, which is wider than the ceiling's " + quote(ceiling)
+		return "left out, which is wider than the ceiling's " + strictjson.Quote(ceiling)
 	case ceiling == "":
-		return quote(asked) + " where the ceiling has none"
+		return strictjson.Quote(asked) + " where the ceiling has none"
 	}
-	return fmt.Sprintf("%s is not the ceiling's %s", quote(asked), quote(ceiling))
+	return fmt.Sprintf("%s is not the ceiling's %s", strictjson.Quote(asked), strictjson.Quote(ceiling))
 }
 
 func listReason(asked, ceiling []string) string {
@@ -126,7 +128,7 @@ func listReason(asked, ceiling []string) string {
 	}
 	for _, s := range asked {
 		if !slices.Contains(ceiling, s) {
-			return quote(s) + " is not in the ceiling's list"
+			return strictjson.Quote(s) + " is not in the ceiling's list"
 		}
 	}
 	return ""

@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
-	"dev/lumodev": {"internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb"},
+	"dev/lumodev": {"internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
 
 	// API owners, and the sample API.
 	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
@@ -77,7 +77,7 @@ var allowed = map[string][]string{
 	"state/postgres": {"state/journal", "state/vault", "jit", "secret", "internal/lazy", "internal/pause", "internal/plain"},
 	"state/recovery": {"state/journal", "jit", "internal/pause"},
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
-	"state/approval": {"internal/plain", "rar"},
+	"state/approval": {"internal/plain", "internal/strictjson", "rar"},
 	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 

@@ -48,7 +48,7 @@ func unmarshal(data []byte, v any, options ...json.Options) error {
 		return err
 	}
 	if err := json.Unmarshal(data, v, options...); err != nil {
-		return &decodeError{describe(err), err}
+		return &decodeError{Describe(err), err}
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func Object(data []byte) (map[string]jsontext.Value, error) {
 	}
 	o := object{data: data, text: string(data)}
 	if err := json.Unmarshal(data, &o); err != nil {
-		return nil, &decodeError{describe(cmp.Or(o.err, err)), err}
+		return nil, &decodeError{Describe(cmp.Or(o.err, err)), err}
 	}
 	return o.members, nil
 }
