@@ -157,7 +157,7 @@ func (c *Client) dispose(ctx context.Context, r record) (until time.Time, err er
 }
 
 // Memory returns a vault that ends with the process, or when nobody has it.
-func Memory() Vault { return &memory{} }
+func Memory() Vault { return &memory{tasks: map[string]map[string][]byte{}} }
 
 type memory struct {
 	mu    sync.Mutex
@@ -167,9 +167,6 @@ type memory struct {
 func (m *memory) Put(_ context.Context, task, name string, record []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.tasks == nil {
-		m.tasks = map[string]map[string][]byte{}
-	}
 	if m.tasks[task] == nil {
 		m.tasks[task] = map[string][]byte{}
 	}

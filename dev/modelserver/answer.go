@@ -2,6 +2,7 @@ package modelserver
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -146,9 +147,7 @@ func (s *stream) say(out encoder, of *model.LLMResponse, p *genai.Part) (err err
 }
 
 func (c *call) version(of *model.LLMResponse) {
-	if of.ModelVersion != "" {
-		c.model = of.ModelVersion
-	}
+	c.model = cmp.Or(of.ModelVersion, c.model)
 }
 
 // choiceOf returns what a request says about calling tools.

@@ -1,6 +1,7 @@
 package modelserver
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"time"
@@ -108,9 +109,7 @@ func (r *responsesRequest) add(at string, item *responsesItem) {
 		for _, p := range item.Summary {
 			m.Reasoning += p.Text
 		}
-		if item.Encrypted != "" {
-			m.Signature = item.Encrypted
-		}
+		m.Signature = cmp.Or(item.Encrypted, m.Signature)
 	case "function_call":
 		m, c := r.assistant(), chatCall{ID: item.CallID, Type: "function"}
 		c.Function.Name, c.Function.Arguments = item.Name, item.Arguments

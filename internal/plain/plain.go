@@ -68,6 +68,14 @@ func JSON(text []byte) []byte {
 	return out
 }
 
+// Between returns text between before and after, and nothing where there is no text.
+func Between(before, text, after string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text + after
+}
+
 // Count words n things: "1 token", "2 tokens", "3 entries".
 func Count(n int, thing string) string {
 	if n == 1 {

@@ -144,9 +144,7 @@ func (a *answer) add(e api.MessageStreamEventUnion) (*model.LLMResponse, error) 
 		}
 		b.whole = true
 	case "message_delta":
-		if e.Delta.StopReason != "" {
-			a.reason = e.Delta.StopReason
-		}
+		a.reason = cmp.Or(e.Delta.StopReason, a.reason)
 		a.count(e.Usage)
 	case "message_stop":
 		a.ended = true

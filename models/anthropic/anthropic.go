@@ -47,10 +47,7 @@ type Config = provider.Config
 // New opens a model of Anthropic, or of a server of its API, whose address is without /v1.
 // It does no network I/O.
 func New(c Config) (*provider.Model, error) {
-	base := &url.URL{Scheme: "https", Host: Host}
-	if c.BaseURL != nil {
-		base = c.BaseURL
-	}
+	base := cmp.Or(c.BaseURL, &url.URL{Scheme: "https", Host: Host})
 	// Services, not the library's client, which reads the environment.
 	options := []option.RequestOption{
 		option.WithBaseURL(base.String() + "/"), option.WithHTTPClient(provider.Client(c.HTTPClient)),
@@ -101,9 +98,7 @@ func (a *attempt) Name() string { return a.target.Model }
 func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		to := a.target
-		if req.Model != "" {
-			to.Model = req.Model // a hook may have changed it, and ADK prefers it
-		}
+		to.Model = cmp.Or(req.Model, to.Model) // a hook may have changed it, and ADK prefers it
 		ctx, x := provider.Observe(ctx, provider.Keep{Write: write})
 		params, err := a.params(req, to.Model)
 		if err != nil {

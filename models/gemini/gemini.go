@@ -56,15 +56,11 @@ func open(ctx context.Context, c Config, v *Vertex) (*provider.Model, error) {
 	if c.Settings.ThinkingBudget != nil && c.Settings.ReasoningEffort != "" {
 		return nil, fmt.Errorf("models: gemini takes either %s or %s", provider.ReasoningEffort, provider.ThinkingBudget)
 	}
-	base := c.BaseURL
-	if base == nil {
-		host := Host
-		if v != nil {
-			host = VertexHost(v.Location)
-		}
-		base = &url.URL{Scheme: "https", Host: host}
+	host, account := Host, ""
+	if v != nil {
+		host, account = VertexHost(v.Location), "the Google Cloud project"
 	}
-	account := ""
+	base := cmp.Or(c.BaseURL, &url.URL{Scheme: "https", Host: host})
 	// Every field that genai would otherwise fill from the process environment is
 	// set: GOOGLE_GEMINI_BASE_URL or GOOGLE_GENAI_USE_VERTEXAI must not send
 	// documents where nobody asked for.
@@ -79,7 +75,6 @@ func open(ctx context.Context, c Config, v *Vertex) (*provider.Model, error) {
 		}
 		config.APIKey = c.Key.Reveal()
 	} else {
-		account = "the Google Cloud project"
 		config.Backend, config.Project, config.Location = genai.BackendVertexAI, v.Project, v.Location
 		var err error
 		if config.HTTPClient, err = v.authorized(ctx, config.HTTPClient, base); err != nil {
@@ -148,9 +143,7 @@ var names = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$`)
 func (a *attempt) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		to := a.target
-		if req.Model != "" {
-			to.Model = req.Model // a hook may have changed it, and ADK prefers it
-		}
+		to.Model = cmp.Or(req.Model, to.Model) // a hook may have changed it, and ADK prefers it
 		if !names().MatchString(to.Model) {
 			yield(nil, to.Fail(provider.BadName, nil))
 			return

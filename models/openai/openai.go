@@ -48,10 +48,7 @@ type Config = provider.Config
 // New opens a model of OpenAI, or of a server of its API: whose address has its path, such as
 // https://host/v1. It does no network I/O.
 func New(c Config) (*provider.Model, error) {
-	base := url.URL{Scheme: "https", Host: Host, Path: "/v1"}
-	if c.BaseURL != nil {
-		base = *c.BaseURL
-	}
+	base := *cmp.Or(c.BaseURL, &url.URL{Scheme: "https", Host: Host, Path: "/v1"})
 	return open(c, base, attempt{
 		target: provider.Target{Provider: "openai", Hosted: base.Host == Host}, // and no compatible server
 		bare:   base.Path == "",

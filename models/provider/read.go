@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"strings"
@@ -32,9 +33,7 @@ type reader struct {
 func (r *reader) GenerateContent(ctx context.Context, req *model.LLMRequest, stream bool) iter.Seq2[*model.LLMResponse, error] {
 	return func(yield func(*model.LLMResponse, error) bool) {
 		to := r.to
-		if req.Model != "" {
-			to.Model = req.Model
-		}
+		to.Model = cmp.Or(req.Model, to.Model)
 		shown := pieces{splitter: splitter{hold: r.startless.Load()}}
 		for _, d := range declarations(req.Config) {
 			shown.tools = append(shown.tools, d.Name)

@@ -174,11 +174,7 @@ func (r Request) Lines() []Line {
 	}
 	maybe("agent", r.Agent)
 	maybe("for", r.OnBehalfOf)
-	risk := cmp.Or(r.Risk, "not said")
-	if r.Why != "" {
-		risk += ": " + r.Why
-	}
-	add("risk", "%s", risk)
+	add("risk", "%s%s", cmp.Or(r.Risk, "not said"), plain.Between(": ", r.Why, ""))
 	if r.TTL > 0 {
 		add("lasts", "%s from when it is used, at most", r.TTL)
 	}

@@ -17,11 +17,7 @@ func (t *teller) demand(r journal.Record, c *Call) Step {
 		Asked: r.Time, Status: unanswered, call: c,
 	}
 	t.task.Asked = append(t.task.Asked, q)
-	text := fmt.Sprintf("Asked the authorization server for %s", q.Detail.text())
-	if r.Justification != "" {
-		text += ", because " + quote(r.Justification)
-	}
-	return Step{Label: "asked", Text: text + "."}
+	return Step{Label: "asked", Text: fmt.Sprintf("Asked the authorization server for %s%s.", q.Detail.text(), quoted(", because ", r.Justification, ""))}
 }
 
 // answered returns the request that a decision is about. The announcement of a
@@ -53,9 +49,7 @@ func (t *teller) answered(r journal.Record, c *Call) *Request {
 func (t *teller) decision(r journal.Record, c *Call) Step {
 	q := t.answered(r, c)
 	q.Status = r.Status.String()
-	if r.Risk != "" {
-		q.Risk = r.Risk
-	}
+	q.Risk = cmp.Or(r.Risk, q.Risk)
 	q.DecidedBy, q.Message = r.DecidedBy, r.Message
 	s := Step{Label: q.Status, Request: r.RequestID}
 	about := ""
@@ -66,10 +60,7 @@ func (t *teller) decision(r journal.Record, c *Call) Step {
 		about += ", risk " + ident(q.Risk)
 	}
 	about = cmp.Or(about, "the request")
-	said := ""
-	if r.Message != "" {
-		said = " Message: " + quote(r.Message) + "."
-	}
+	said := quoted(" Message: ", r.Message, ".")
 	if r.Status == jit.StatusPending {
 		s.Tone, s.Label = Warn, "waits"
 		if q.Pending.IsZero() {
@@ -128,9 +119,7 @@ func (t *teller) grant(r journal.Record, c *Call) Step {
 			text += ", which is narrower than what was asked for"
 		}
 	}
-	if r.Message != "" {
-		text += fmt.Sprintf(", bound by %s: the server has nothing finer", quote(r.Message))
-	}
+	text += quoted(", bound by ", r.Message, ": the server has nothing finer")
 	if g.Expires.IsZero() {
 		return Step{Label: "token", Tone: Good, Request: r.RequestID, Text: text + ". When it expires is not recorded."}
 	}

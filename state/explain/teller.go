@@ -105,9 +105,7 @@ func (t *teller) follow(r journal.Record) {
 // handOver notices that another process goes on with the task.
 func (t *teller) handOver(r journal.Record) {
 	was := t.owner
-	if r.Owner != "" {
-		t.owner = r.Owner
-	}
+	t.owner = cmp.Or(r.Owner, t.owner)
 	if was == "" || was == t.owner || t.task.State.Finished() || t.task.State == journal.StateSuspended {
 		return
 	}

@@ -43,11 +43,14 @@ func sentence(format string, args ...any) string {
 }
 
 // because returns ": “s”", or nothing for an empty text.
-func because(s string) string {
+func because(s string) string { return quoted(": ", s, "") }
+
+// quoted quotes a text between two others, and returns nothing for an empty one.
+func quoted(before, s, after string) string {
 	if s == "" {
 		return ""
 	}
-	return ": " + quote(s)
+	return before + quote(s) + after
 }
 
 // span words a length of time with two units at most.

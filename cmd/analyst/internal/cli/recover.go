@@ -75,11 +75,7 @@ func Done(r recovery.Report) string {
 func Leftover(r recovery.Report) string {
 	var parts []string
 	if r.Waiting > 0 {
-		text := plain.Count(r.Waiting, "task") + " still to be given back"
-		if r.Failure != "" {
-			text += " (" + plain.Line(r.Failure, 200) + ")"
-		}
-		parts = append(parts, text)
+		parts = append(parts, plain.Count(r.Waiting, "task")+" still to be given back"+plain.Between(" (", plain.Line(r.Failure, 200), ")"))
 	}
 	if r.Busy > 0 {
 		parts = append(parts, plain.Count(r.Busy, "task")+" in the hands of another process")

@@ -111,13 +111,7 @@ func (r *Reviewer) Became(ctx context.Context, id string) string {
 	default:
 		said = "was not used in time or before its run ended, and approved"
 	}
-	if d.DecidedBy != "" {
-		said += " by " + plain.Line(d.DecidedBy, 80)
-	}
-	if d.Message != "" {
-		said += ": " + plain.Line(d.Message, 200)
-	}
-	return said
+	return said + plain.Between(" by ", plain.Line(d.DecidedBy, 80), "") + plain.Between(": ", plain.Line(d.Message, 200), "")
 }
 
 // Decide implements [approval.Decider].

@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 // Build names this program's release and what it was built from.
 func Build() string {
 	release, revision := version()
-	if revision != "" {
-		revision = " (" + revision + ")"
-	}
-	return fmt.Sprintf("%s%s %s %s/%s", release, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s%s %s %s/%s", release, plain.Between(" (", revision, ")"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // Release is the version of this program.

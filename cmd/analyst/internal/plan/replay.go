@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,10 +89,7 @@ func (o options) show(ctx context.Context, p *cli.Program, r *replayer) error {
 		if d.Demand != nil {
 			what += ", for which the API demanded " + d.Demand.String()
 		}
-		text := fmt.Sprintf("task %s: %s: then %s, now %s", d.Task, what, d.Then, d.Now)
-		if d.Reason != "" {
-			text += ": " + d.Reason
-		}
+		text := fmt.Sprintf("task %s: %s: then %s, now %s%s", d.Task, what, d.Then, d.Now, plain.Between(": ", d.Reason, ""))
 		if _, err := fmt.Fprintln(p.Stdout, plain.Fold(plain.Line(text, 2000), cli.Columns, 2)); err != nil {
 			return err
 		}
@@ -153,9 +151,7 @@ func (r *replayer) task(ctx context.Context, j *cli.State, t journal.Task, chose
 		}
 		if e.Kind == jit.EntryCall {
 			c := &pastCall{difference: difference{Task: t.Run, CallID: e.CallID, Tool: e.Tool, Args: e.Args}, chosen: chosen}
-			if t.ID != "" {
-				c.Task = t.ID
-			}
+			c.Task = cmp.Or(t.ID, c.Task)
 			order = append(order, c)
 			r.calls[t.Session+"\x00"+e.CallID] = c
 		}

@@ -76,11 +76,7 @@ func (t toolView) items() (items []cli.Item) {
 	case int:
 		add("how many", "%d in a conversation", most)
 	case string:
-		text := "one for each message that asks for it, or as many as that says"
-		if t.Each != "" {
-			text += "; “each” means each " + t.Each + " that was named"
-		}
-		add("how many", "%s", text)
+		add("how many", "one for each message that asks for it, or as many as that says%s", plain.Between("; “each” means each ", t.Each, " that was named"))
 	}
 	if t.MaxPerTask > 0 {
 		add("how many", "%d in a task", t.MaxPerTask)

@@ -100,10 +100,7 @@ func (s *sweepProgress) show(r recovery.Report) {
 	s.last = now
 	line := fmt.Sprintf("analyst: sweep: %d done, %d to do", r.Done(), r.Waiting)
 	if wait := r.Next.Sub(now); !r.Next.IsZero() && wait > 0 {
-		line += fmt.Sprintf("; next try in %s", wait.Round(time.Second/10))
-		if r.Failure != "" {
-			line += ", after: " + plain.Line(r.Failure, 200)
-		}
+		line += fmt.Sprintf("; next try in %s%s", wait.Round(time.Second/10), plain.Between(", after: ", plain.Line(r.Failure, 200), ""))
 	}
 	_, _ = fmt.Fprintln(s.w, line)
 }

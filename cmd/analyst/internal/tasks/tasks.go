@@ -134,10 +134,7 @@ func (o listOptions) run(ctx context.Context, p *cli.Program) error {
 	}
 	var rows [][]string
 	for _, v := range views {
-		state := string(v.State)
-		if v.Owner != "" {
-			state += " (" + v.Owner + ")"
-		}
+		state := string(v.State) + plain.Between(" (", v.Owner, ")")
 		if v.State == journal.StateCompleted && v.NextAttempt.After(time.Now()) {
 			state += " (expires at " + v.NextAttempt.Local().Format(time.TimeOnly) + ")"
 		}

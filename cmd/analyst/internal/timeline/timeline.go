@@ -133,10 +133,7 @@ func (t *Timeline) Show(e runner.Event) {
 	case jit.Decided:
 		t.decided(e)
 	case jit.Granted:
-		scopes := ""
-		if len(e.Scopes) > 0 {
-			scopes = ", by scope " + strings.Join(e.Scopes, " ")
-		}
+		scopes := plain.Between(", by scope ", strings.Join(e.Scopes, " "), "")
 		t.line(e.Time, "good", "granted", "%s%s, token lives %s, bound to %s", t.details(e.Detail), scopes, round(e.ExpiresAt.Sub(e.Time)), t.place(cmp.Or(e.Origin, "no origin")))
 	case runner.ToolReturned:
 		t.returned(e)
@@ -154,10 +151,7 @@ func (t *Timeline) Show(e runner.Event) {
 }
 
 func (t *Timeline) decided(e jit.Decided) {
-	risk := ""
-	if e.Risk != "" {
-		risk = ", risk " + e.Risk
-	}
+	risk, by := plain.Between(", risk ", e.Risk, ""), plain.Between(" by ", e.DecidedBy, "")
 	switch e.Status {
 	case jit.StatusApproved:
 		life := ""
@@ -167,22 +161,11 @@ func (t *Timeline) decided(e jit.Decided) {
 		if life != "" && e.TTL < t.style.TTL {
 			life += " of the " + round(t.style.TTL) + " that were asked for"
 		}
-		t.line(e.Time, "good", "approved", "%s%s%s%s", e.RequestID, by(e.DecidedBy), risk, life)
+		t.line(e.Time, "good", "approved", "%s%s%s%s", e.RequestID, by, risk, life)
 	case jit.StatusPending:
-		where := ""
-		if e.DecideAt != "" {
-			where = ", decide at " + e.DecideAt
-		}
-		if e.Message != "" {
-			where += "; " + e.Message
-		}
-		t.line(e.Time, "warn", "waiting", "%s%s: a person must decide%s%s", e.RequestID, risk, until(e.ExpiresAt), where)
+		t.line(e.Time, "warn", "waiting", "%s%s: a person must decide%s%s%s", e.RequestID, risk, until(e.ExpiresAt), plain.Between(", decide at ", e.DecideAt, ""), plain.Between("; ", e.Message, ""))
 	default:
-		why := by(e.DecidedBy)
-		if e.Message != "" {
-			why += ": " + e.Message
-		}
-		t.line(e.Time, "bad", e.Status.String(), "%s%s%s", e.RequestID, risk, why)
+		t.line(e.Time, "bad", e.Status.String(), "%s%s%s%s", e.RequestID, risk, by, plain.Between(": ", e.Message, ""))
 	}
 }
 
@@ -293,13 +276,6 @@ func until(t time.Time) string {
 		return ""
 	}
 	return ", until " + t.Local().Format("15:04:05")
-}
-
-func by(who string) string {
-	if who == "" {
-		return ""
-	}
-	return " by " + who
 }
 
 func round(d time.Duration) string {
