@@ -82,7 +82,8 @@ deploy: ## see that a release twice gives the same bytes, that its image runs, a
 	@$(GO) -C deploy test -count=1 ./...
 
 .PHONY: bench-once
-bench-once: ## run each benchmark beside the code once: that it works
+bench-once: ## run each benchmark beside the code once, and the rows of a cluster with few runs: that they work
+	$(GO) test -count=1 ./lab/bench -run '^TestTable$$' -table -only '^cluster' -suspended 4 -time 100ms >/dev/null
 	$(GO) test -run '^$$' -bench . -benchtime 1x $$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's|^|./|') >/dev/null
 
 .PHONY: fuzz

@@ -21,6 +21,8 @@ type measure struct {
 	open  func(t *testing.T) pair
 	once  func(t *testing.T) (ours, floor float64) // in place of open, for what takes too long for batches, or is no time
 	unit  string                                   // of once; "" for nanoseconds
+	said  func() []string                          // what is to be said besides what once measured; nil is nothing
+	asked bool                                     // it takes minutes, so that it is measured only where -only names it
 }
 
 // A goal bounds what a measure may cost. Zero fields bound nothing.
@@ -89,6 +91,9 @@ func (m measure) take(t *testing.T) (r row) {
 		ours, floor := m.once(t)
 		r.measured(1, []float64{ours}, []float64{floor})
 		r.Met = m.goal.met(r)
+		if m.said != nil {
+			r.Notes = m.said()
+		}
 		return r
 	}
 	p := m.open(t)

@@ -37,10 +37,7 @@ type waiters struct {
 	looks  [2]float64 // nanoseconds of the last listing, and of the last session that was resumed
 }
 
-func newWaiters(t *testing.T) *waiters {
-	dir := filepath.Join(t.TempDir(), "state")
-	journal, store := openJournal(t, dir), must(session.Open(t.Context(), dir))(t)
-	t.Cleanup(func() { check(t, store.Close()) })
+func newWaiters(t *testing.T, authority jit.Authority, name string, journal jit.Journal, store *session.Store, runs runner.Runs) *waiters {
 	need := read("doc_1")
 	agent := callerAgent(t, func(ctx context.Context) error {
 		_, err := jit.Acquire(ctx, need)
@@ -48,10 +45,9 @@ func newWaiters(t *testing.T) *waiters {
 	}, func(noop tool.Tool) tool.Tool {
 		return must(jitmw.Wrap(noop, jitmw.Config{Plan: func(map[string]any) (jitmw.Plan, error) { return jitmw.Plan{Ceiling: []rar.Detail{need}}, nil }}))(t)
 	})
-	// What is pending is approved when somebody looks at it.
-	engine := must(jit.New(jit.Config{Journal: journal, AuthorityName: app, Authority: &fake.Authority{Decide: pending}}))(t)
+	engine := must(jit.New(jit.Config{Journal: journal, AuthorityName: name, Authority: authority}))(t)
 	return &waiters{ctx: t.Context(), store: store, runner: must(runner.New(runner.Config{
-		App: app, Agent: agent, Engine: engine, Sessions: store, Suspensions: store, AllowUnnamed: true,
+		App: app, Agent: agent, Engine: engine, Sessions: store, Suspensions: store, Runs: runs, AllowUnnamed: true,
 	}))(t)}
 }
 
@@ -108,7 +104,11 @@ func suspendedSessions() measure {
 		name: "list suspended sessions, and resume one of 10 000", floor: "of 10", goal: goal{ratio: 1.3},
 		open: func(t *testing.T) pair {
 			among := func(n int) (*waiters, side) {
-				w := newWaiters(t)
+				dir := filepath.Join(t.TempDir(), "state")
+				journal, store := openJournal(t, dir), must(session.Open(t.Context(), dir))(t)
+				t.Cleanup(func() { check(t, store.Close()) })
+				// What is pending is approved when somebody looks at it.
+				w := newWaiters(t, &fake.Authority{Decide: pending}, app, journal, store, nil)
 				check(t, w.suspend(n))
 				return w, side{prepare: func(n int) { check(t, w.suspend(n)) }, run: w.resume}
 			}

@@ -11,15 +11,18 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/pgtest"
 )
 
 var (
-	table    = flag.Bool("table", false, "measure, and print the table")
-	asJSON   = flag.String("json", "", "write the table as JSON to `FILE`, too")
-	only     = flag.String("only", "", "measure only what `REGEXP` matches")
-	budget   = flag.Duration("time", 5*time.Second, "for each measure, opening and closing not counted")
-	flows    = flag.Int("flows", 20_000, "how many a long-lived server sees")
-	profiles = flag.String("profile", "", "leave processor profiles of each measure and its floor in `DIR`")
+	table     = flag.Bool("table", false, "measure, and print the table")
+	asJSON    = flag.String("json", "", "write the table as JSON to `FILE`, too")
+	only      = flag.String("only", "", "measure only what `REGEXP` matches")
+	budget    = flag.Duration("time", 5*time.Second, "for each measure, opening and closing not counted")
+	suspended = flag.Int("suspended", 10_000, "how many runs wait in a cluster")
+	flows     = flag.Int("flows", 20_000, "how many a long-lived server sees")
+	profiles  = flag.String("profile", "", "leave processor profiles of each measure and its floor in `DIR`")
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }
 
 func TestTable(t *testing.T) {
@@ -42,7 +45,7 @@ func TestTable(t *testing.T) {
 		t.Fatalf("-only takes a regular expression, -time more than nothing, and there are no other arguments: %v", err)
 	}
 	all := report{Machine: thisMachine()}
-	for _, m := range []measure{
+	measures := []measure{
 		coveredCall(),
 		proofMade(),
 		firstEscalation(),
@@ -71,8 +74,12 @@ func TestTable(t *testing.T) {
 		processesAppend(),
 		longLived(max(*flows, 2*warm)),
 		programSize(),
-	} {
-		if wanted.MatchString(m.name) {
+	}
+	for _, onPostgres := range []bool{false, true} {
+		measures = append(append(measures, atRest(onPostgres)...), decisionToStep(onPostgres, true), decisionToStep(onPostgres, false), suspendAndResume(onPostgres))
+	}
+	for _, m := range measures {
+		if wanted.MatchString(m.name) && (!m.asked || *only != "") {
 			fmt.Fprintln(os.Stderr, m.name)
 			t.Run(m.name, func(t *testing.T) { all.Rows = append(all.Rows, m.take(t)) }) // the others are still worth having
 		}
