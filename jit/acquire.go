@@ -188,7 +188,11 @@ type issue struct {
 // used. What stands before an effect takes the issue of its token with it. A grant that
 // cannot be recorded is given back.
 func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
-	if err := s.task.Alive(ctx); err != nil {
+	alive := s.task.Alive
+	if len(how) > 0 { // an effect, which cannot be taken back
+		alive = s.task.aliveNow
+	}
+	if err := alive(ctx); err != nil {
 		return err
 	}
 	e := s.task.engine

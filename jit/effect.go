@@ -95,7 +95,7 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 		if again {
 			a.lost = a.lost || resp != nil || !peer.NeverSent(err)
 			next, fault := a.again(req)
-			if again = fault == nil && pause.wait(ctx, after) && task.Alive(ctx) == nil; again {
+			if again = fault == nil && pause.wait(ctx, after) && task.aliveNow(ctx) == nil; again {
 				if resp != nil {
 					peer.Drain(resp)
 				}

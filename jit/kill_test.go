@@ -19,9 +19,11 @@ type mortal struct {
 	fake.Journal
 	killed  atomic.Bool
 	unknown error
+	asked   atomic.Int64
 }
 
 func (m *mortal) Killed(context.Context, string) (string, bool, error) {
+	m.asked.Add(1)
 	return "the key leaked", m.killed.Load(), m.unknown
 }
 
@@ -33,42 +35,70 @@ func TestKilledTaskSendsNothing(t *testing.T) {
 		"not known": func(m *mortal) { m.unknown = errors.New("the disk is gone") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			journal, authority := &mortal{}, &fake.Authority{}
-			c := offline(t, jit.Config{Authority: authority, Journal: journal}, nil)
-			c.want200(t, "doc_1")
-			sent := 0
-			base := c.Transport.(*jit.Transport).Base
-			c.over(tripper(func(r *http.Request) (*http.Response, error) { sent++; return base.RoundTrip(r) }))
-			kill(journal)
-			for call, try := range map[string]func() error{
-				"with a live grant":   func() error { return fetch(t.Context(), c, "doc_1") },
-				"with the base token": func() error { return fetch(t.Context(), c, "doc_2") },
-				"an effect": func() error {
+			synctest.Test(t, func(t *testing.T) {
+				journal, authority := &mortal{}, &fake.Authority{}
+				c := offline(t, jit.Config{Authority: authority, Journal: journal}, nil)
+				c.want200(t, "doc_1")
+				sent := 0
+				base := c.Transport.(*jit.Transport).Base
+				c.over(tripper(func(r *http.Request) (*http.Response, error) { sent++; return base.RoundTrip(r) }))
+				kill(journal)
+				type step struct {
+					name string
+					try  func() error
+				}
+				effect := step{"an effect", func() error {
 					_, _, err := c.send(t.Context(), jit.Call{Tool: "w", Ceiling: []rar.Detail{read("doc_1")}}, "POST", c.base+"/docs/doc_1", "x")
 					return err
-				},
-				"without HTTP, granted": func() error {
-					_, err := jit.Acquire(c.task.Call(t.Context(), jit.Call{Ceiling: []rar.Detail{read("doc_1")}}), read("doc_1"))
-					return err
-				},
-				"without HTTP": func() error {
-					_, err := jit.Acquire(c.task.Call(t.Context(), jit.Call{Ceiling: []rar.Detail{read("doc_3")}}), read("doc_3"))
-					return err
-				},
-				"another step": func() error { return c.task.Alive(t.Context()) },
-			} {
-				if err := try(); err == nil || errors.Is(err, jit.ErrKilled) != (journal.unknown == nil) || errors.Is(err, jit.ErrTaskEnded) != (journal.unknown == nil) {
-					t.Errorf("%s: %v, want it refused", call, err)
+				}}
+				refused := func(s step) {
+					t.Helper()
+					if err := s.try(); err == nil || errors.Is(err, jit.ErrKilled) != (journal.unknown == nil) || errors.Is(err, jit.ErrTaskEnded) != (journal.unknown == nil) {
+						t.Errorf("%s: %v, want it refused", s.name, err)
+					}
 				}
-			}
-			if sent != 0 || len(authority.Requests()) != 1 {
-				t.Errorf("%d requests to the API and %d to the authority, want none and the one of before", sent, len(authority.Requests()))
-			}
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
-				t.Errorf("Complete() = %v, completed %v", err, authority.Completed())
-			}
+				refused(effect) // at once
+				time.Sleep(100 * time.Millisecond)
+				for _, s := range []step{
+					effect,
+					{"with a live grant", func() error { return fetch(t.Context(), c, "doc_1") }},
+					{"with the base token", func() error { return fetch(t.Context(), c, "doc_2") }},
+					{"without HTTP, granted", func() error {
+						_, err := jit.Acquire(c.task.Call(t.Context(), jit.Call{Ceiling: []rar.Detail{read("doc_1")}}), read("doc_1"))
+						return err
+					}},
+					{"without HTTP", func() error {
+						_, err := jit.Acquire(c.task.Call(t.Context(), jit.Call{Ceiling: []rar.Detail{read("doc_3")}}), read("doc_3"))
+						return err
+					}},
+					{"another step", func() error { return c.task.Alive(t.Context()) }},
+				} {
+					refused(s)
+				}
+				if sent != 0 || len(authority.Requests()) != 1 {
+					t.Errorf("%d requests to the API and %d to the authority, want none and the one of before", sent, len(authority.Requests()))
+				}
+				if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 1 {
+					t.Errorf("Complete() = %v, completed %v", err, authority.Completed())
+				}
+			})
 		})
 	}
+}
+
+// A task that sends much asks seldom whether it was killed.
+func TestKilledIsAskedTenTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		journal := &mortal{}
+		c := offline(t, jit.Config{Authority: &fake.Authority{}, Journal: journal}, nil)
+		for range 1000 {
+			c.want200(t, "doc_1")
+			time.Sleep(time.Millisecond)
+		}
+		if n := journal.asked.Load(); n < 10 || n > 12 {
+			t.Errorf("asked %d times in a second", n)
+		}
+	})
 }
 
 // A call that waits for a person sees it at the next look.

@@ -25,12 +25,13 @@ type Task struct {
 	info    TaskInfo
 	openErr error
 
-	ended      atomic.Bool   // by Complete, whatever became of it: nothing more is sent
-	completed  atomic.Bool   // and the server knows
-	completing chan struct{} // one completion at a time
-	observing  sync.Mutex    // one event at a time
-	calls      atomic.Int64  // counts the calls without a name of their own
-	logsIn     atomic.Bool   // a person logs in for it, see [Discoverer]
+	alive      atomic.Pointer[time.Time] // when it was last seen not to be killed
+	ended      atomic.Bool               // by Complete, whatever became of it: nothing more is sent
+	completed  atomic.Bool               // and the server knows
+	completing chan struct{}             // one completion at a time
+	observing  sync.Mutex                // one event at a time
+	calls      atomic.Int64              // counts the calls without a name of their own
+	logsIn     atomic.Bool               // a person logs in for it, see [Discoverer]
 
 	models    models
 	secrets   secret.Scrubber
@@ -125,7 +126,7 @@ func (t *Task) Complete(ctx context.Context) error {
 	}
 	// Giving authority back needs no record.
 	completing := t.entry(EntryTaskCompleting)
-	if err := t.Alive(ctx); err != nil {
+	if err := t.aliveNow(ctx); err != nil {
 		completing.Error = t.Scrub(err.Error())
 	}
 	t.engine.note(completing)

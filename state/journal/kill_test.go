@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
@@ -46,6 +47,29 @@ func TestKill(t *testing.T) {
 		}
 		if _, err := owner.Verify(t.Context()); err != nil {
 			t.Errorf("Verify() = %v", err)
+		}
+	})
+}
+
+// That a task was killed is kept as long as the task, and no longer.
+func TestKillGoesWithItsTask(t *testing.T) {
+	shared(t, func(t *testing.T, open place) {
+		j := open()
+		over, left := rand.Text(), rand.Text()
+		journaltest.Add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: over}, jit.Entry{Kind: jit.EntryTaskCompleted, Run: over})
+		journaltest.Add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: left})
+		for _, run := range []string{over, left} {
+			if err := j.Kill(t.Context(), run, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := j.Prune(t.Context(), time.Now().Add(time.Hour)); n != 2 || err != nil {
+			t.Fatalf("Prune() = %d, %v", n, err)
+		}
+		for run, want := range map[string]bool{over: false, left: true} {
+			if _, killed, err := j.Killed(t.Context(), run); killed != want || err != nil {
+				t.Errorf("Killed() = %t, %v, want %t", killed, err, want)
+			}
 		}
 	})
 }

@@ -71,7 +71,7 @@ type Store interface {
 
 	// Prune removes the oldest entries, up to the first that is about a task which is not
 	// finished or was changed since before, and returns how many. What is removed is gone
-	// from queries and exports: export first.
+	// from queries and exports: export first. That a task was killed goes with it.
 	Prune(ctx context.Context, before time.Time) (int64, error)
 
 	// Verify reads the whole journal and returns an [*EntryError] for the first entry that

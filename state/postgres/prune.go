@@ -84,8 +84,8 @@ func (r *rows) prune(tx *journal.Txn, id string, before time.Time) (removed int6
 	batch = pgx.Batch{}
 	batch.Queue("UPDATE owners o SET anchor_seq = e.seq, anchor = e.hash FROM (SELECT DISTINCT ON (owner) owner, seq, hash FROM entries WHERE seq <= $1 ORDER BY owner, seq DESC) e WHERE o.id = e.owner", upTo)
 	batch.Queue("DELETE FROM entries WHERE seq <= $1", upTo).Exec(func(tag pgconn.CommandTag) error { removed = tag.RowsAffected(); return nil })
-	batch.Queue("DELETE FROM killed WHERE run IN (SELECT run FROM tasks WHERE last <= $1)", upTo)
 	batch.Queue("DELETE FROM tasks WHERE last <= $1", upTo)
+	batch.Queue("DELETE FROM killed k WHERE NOT EXISTS (SELECT 1 FROM tasks t WHERE t.run = k.run)")
 	batch.Queue("DELETE FROM owners o WHERE seq <= $1 AND id <> $2 AND claimer = '' AND "+passed("o"), upTo, id)
 	if err := r.c.SendBatch(r.ctx, &batch).Close(); err != nil {
 		return 0, fault(err)

@@ -47,3 +47,23 @@ func (j *Journal) Killed(_ context.Context, run string) (reason string, killed b
 	}
 	return plain.Line(string(text), 300), err == nil, err
 }
+
+// forgetKilled removes the files of tasks that were removed.
+func (j *Journal) forgetKilled(ctx context.Context) error {
+	if j.dir == "" {
+		return nil
+	}
+	dir := filepath.Join(j.dir, killedDir)
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range list {
+		if _, known := j.Task(ctx, f.Name()); errors.Is(known, journal.ErrNotFound) {
+			if gone := os.Remove(filepath.Join(dir, f.Name())); !errors.Is(gone, fs.ErrNotExist) { // by another process
+				err = errors.Join(err, gone)
+			}
+		}
+	}
+	return failure(dir, err, true)
+}

@@ -28,10 +28,10 @@ func (j *Journal) Prune(ctx context.Context, before time.Time) (int64, error) {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || removed == 0 {
 		return 0, err
 	}
-	return removed, nil
+	return removed, j.forgetKilled(ctx)
 }
 
 func (x *rows) prune(tx *journal.Txn, before time.Time) (int64, error) {

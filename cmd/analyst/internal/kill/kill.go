@@ -40,9 +40,10 @@ func Command(p *cli.Program) *cobra.Command {
 		Long: `End tasks now, whichever process works on them, and revoke what was granted
 under them. What is meant is a task, by its id or the beginning of one, the
 tasks of a session or of a user, or ALL; task:ID, session:NAME or user:NAME
-where that is not clear. The process that works on a task sees it before its
-next request and before its next call of the model, and stops. Nothing of a
-killed task is resumed; a new message, or a new run, is not kept from anybody.
+where that is not clear. The process that works on a task sees it within a
+tenth of a second, before its next request or call of the model, and stops.
+Once this command has ended, no request of such a task leaves any more. Nothing
+of a killed task is resumed; a new message or run is not kept from anybody.
 
 For each API it is printed when a token of the task was last accepted there, as
 far as the journal knows.
@@ -58,8 +59,8 @@ process has stopped, 1 not all of that is confirmed: what is not is printed,
 		ValidArgsFunction: p.Tasks,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.what = args[0]
-			if o.within <= 0 {
-				return cli.Usagef("--within must be positive")
+			if o.within < time.Second { // or a process may not have looked yet
+				return cli.Usagef("--within must be a second at least")
 			}
 			return o.run(cmd.Context(), p)
 		},
