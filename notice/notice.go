@@ -47,7 +47,7 @@ type Data struct {
 
 // Waiting is a call that waits for a person.
 type Waiting struct {
-	Tool      string    `json:"tool"`
+	Tool      string    `json:"tool,omitempty"`       // none where a suspended run names its requests alone
 	RequestID string    `json:"request_id,omitempty"` // none where nobody named the call, and nothing was asked for yet
 	Risk      string    `json:"risk_level,omitempty"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`

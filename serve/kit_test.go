@@ -184,7 +184,7 @@ func (a *app) handler(t *testing.T) http.Handler {
 	again := must(runner.New(runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}))
 	users := must(serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers"))))
 	cfg := serve.Config{
-		Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users, Resume: map[string]*runner.Runner{name: again}, Journal: journal,
+		Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users, Resume: map[string]*runner.Runner{name: again}, Runs: runs, Journal: journal,
 		Decider: a, Rights: approval.Rights{Allow: []approval.Group{{Name: "reviewers"}}},
 	}
 	if a.config != nil {

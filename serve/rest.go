@@ -229,6 +229,18 @@ func (s *server) remove(_ http.ResponseWriter, r *http.Request, at place) error 
 			return worded(err)
 		}
 	}
+	if s.Runs != nil {
+		_, lease, err := s.Runs.Begin(r.Context(), at.app, at.user, at.session)
+		if err != nil {
+			return worded(err)
+		}
+		lease.Opened() // or it would be left to others
+		defer func() {
+			if err := lease.Ended(context.WithoutCancel(r.Context()), runner.Done); err != nil {
+				s.Logger.WarnContext(r.Context(), "a session that was deleted is not let go of", "error", err)
+			}
+		}()
+	}
 	if err := s.Sessions.Delete(r.Context(), &session.DeleteRequest{AppName: at.app, UserID: at.user, SessionID: at.session}); err != nil {
 		return err
 	}

@@ -55,6 +55,8 @@ type Config struct {
 	// Resume goes on with suspended sessions, by application: with the same Sessions,
 	// Suspensions and Runs as the plugin, and ManyUsers. nil: nothing is suspended.
 	Resume map[string]*runner.Runner
+	// Runs are those of the plugin: a session that a run has is not deleted. nil keeps none.
+	Runs runner.Runs
 	// Journal tells a user what happened in their sessions. nil tells nothing.
 	Journal journal.Store
 	// Decider decides requests, for users who have the Rights. nil: elsewhere. Who asks for

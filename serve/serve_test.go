@@ -1,6 +1,7 @@
 package serve_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -415,6 +416,53 @@ func TestSuspendedSession(t *testing.T) {
 	}
 	if opened, completed := a.authority.Opened(), len(a.authority.Completed()); opened != 5 || completed != 5 {
 		t.Errorf("%d tasks were opened and %d completed, want 5", opened, completed)
+	}
+}
+
+// A session is not deleted under a run that is at it.
+func TestSessionOfARunIsNotDeleted(t *testing.T) {
+	a := new(app).start(t)
+	at := sessionsOf("ada") + "/s"
+	a.do(t, "ada", http.MethodPost, at, nil)
+	text, err := json.Marshal(says("ada", "hold"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.url+"/api/run", bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer ada-token")
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	for busy := false; !busy; {
+		if busy, err = a.runs.Busy(t.Context(), name, "ada", "s"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := a.do(t, "ada", http.MethodDelete, at, nil); got.status != http.StatusConflict || a.do(t, "ada", http.MethodGet, at, nil).status != http.StatusOK {
+		t.Errorf("deleted under a run: %+v", got)
+	}
+	leave()
+	<-over
+	for busy := true; busy; {
+		if busy, err = a.runs.Busy(t.Context(), name, "ada", "s"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 { // the lease of the first is let go of
+		if got := a.do(t, "ada", http.MethodDelete, at, nil); got.status == http.StatusConflict {
+			t.Errorf("deleted after it: %+v", got)
+		}
+	}
+	if got := a.do(t, "ada", http.MethodGet, at, nil); got.status != http.StatusNotFound {
+		t.Errorf("it is still there: %+v", got)
 	}
 }
 

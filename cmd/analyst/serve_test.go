@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -126,11 +127,12 @@ func TestServeTwoUsersAtOnce(t *testing.T) {
 // A worker finishes what the server began and a person approved, and is seen from outside.
 func TestWorkerGoesOn(t *testing.T) {
 	w := newWorld(t, nil).shared()
-	s := w.serve("--workers", "0", "--max-rate", "1000000")
+	told := t.TempDir()
+	s := w.serve("--workers", "0", "--max-rate", "1000000", "--notify-command", "tee -a "+told+"/serve")
 	if status, answer := s.say("ada", "run", "s", "Summarize doc_7310"); status != http.StatusOK || !strings.Contains(answer, "jitagent_waiting") {
 		t.Fatalf("%d %s", status, answer)
 	}
-	worker := &server{t: t, process: w.start("worker", "--metrics-listen", "127.0.0.1:0")}
+	worker := &server{t: t, process: w.start("worker", "--metrics-listen", "127.0.0.1:0", "--notify-command", "tee -a "+told+"/worker")}
 	for worker.url == "" && worker.stderr.Scan() {
 		_, worker.url, _ = strings.Cut(worker.stderr.Text(), "metrics at ")
 	}
@@ -148,6 +150,18 @@ func TestWorkerGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.ends()
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	s.ends()
+	for by, want := range map[string]string{
+		"serve":  `"request.pending".*"tool":"fetch_document","request_id":"jit_.*"run.ended".*"outcome":"pending","waiting":\[{"request_id":"jit_`,
+		"worker": `"run.ended".*"outcome":"done"`,
+	} {
+		if text, err := os.ReadFile(filepath.Join(told, by)); err != nil || !regexp.MustCompile(want).Match(text) || strings.Contains(string(text), "doc_7310") {
+			t.Errorf("%s told %s, %v", by, text, err)
+		}
+	}
 	if states := w.atServer(); states != "completed" {
 		t.Errorf("tasks at the server: %s", states)
 	}
@@ -205,5 +219,37 @@ func TestServeEnds(t *testing.T) {
 				t.Errorf("tasks at the server: %s", states)
 			}
 		})
+	}
+}
+
+// A server that others take for dead tells whoever waits for an answer, and ends.
+func TestServeThatIsTakenForDead(t *testing.T) {
+	begun, goOn := make(chan bool, 1), make(chan bool)
+	defer close(goOn)
+	w := newWorld(t, func(w *world) http.Handler {
+		docs := w.documents(w)
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if w.granted(r.Header.Get("Authorization")) {
+				begun <- true
+				<-goOn
+			}
+			docs.ServeHTTP(rw, r)
+		})
+	})
+	exec := w.clustered("")
+	s := w.serve("--notice", "0s")
+	answered := make(chan string, 1)
+	go func() {
+		status, answer := s.say("ada", "run", "s", "Summarize doc_9982")
+		answered <- http.StatusText(status) + " " + answer
+	}()
+	<-begun
+	exec("UPDATE analyst_acme.owners SET until = '-infinity'")
+	if got := <-answered; !strings.HasPrefix(got, http.StatusText(http.StatusInternalServerError)) {
+		t.Errorf("the answer is %s", got)
+	}
+	s.process.until(t, "the server ends", "start it again")
+	if err := s.cmd.Wait(); err == nil {
+		t.Error("it ended as if nothing had been")
 	}
 }

@@ -230,27 +230,29 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	failed := make(chan error, 1)
 	go func() { failed <- o.serve(server, l) }()
 	p.Note("serving at %s; press Ctrl-C to stop", base)
+	var lost error
 	select {
 	case err := <-failed:
 		return err
-	case <-svc.State.Lost(): // nothing more is recorded, so nothing more is done
-		stop(journal.ErrLost)
-		return cli.Failf("start it again", "the server ends: %w", errors.Join(journal.ErrLost, server.Close()))
-	case err := <-worked: // others have what was under way here
-		stop(err)
-		return errors.Join(err, server.Close())
+	case <-svc.State.Lost(): // nothing more is recorded, so nothing more is done: whoever asked is told
+		lost = cli.Failf("start it again", "the server ends: %w", journal.ErrLost)
+	case lost = <-worked: // the same
 	case <-ctx.Done():
 	}
 	ending.Store(true)
 	end()
-	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); ok && s.Signal != os.Interrupt {
+	under := runs
+	if lost != nil {
+		stop(lost)
+		runs, under = context.WithoutCancel(runs), now
+	}
+	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); lost != nil || ok && s.Signal != os.Interrupt {
 		select {
 		case <-time.After(o.notice):
 		case err := <-failed:
 			return err
 		}
 	}
-	under := runs
 	server.RegisterOnShutdown(func() { tasks.Close(under) })
 	for range 2 { // what is under way ends; or it is stopped, and gives back what it was granted
 		patience, cancel := context.WithTimeout(runs, o.drain)
@@ -263,7 +265,7 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 		stop(errors.New("the server ends"))
 		runs = context.WithoutCancel(runs)
 	}
-	return nil
+	return lost
 }
 
 // serve serves l: by TLS, where there is a certificate.
@@ -287,8 +289,8 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 	o.limits.Wall = o.Timeout + time.Minute
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Rights: o.rights,
-		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner},
-		Users:  users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
+		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner}, Runs: svc.Runs,
+		Users: users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
 	}
 	for _, text := range o.proxies {
 		p, err := netip.ParsePrefix(text)

@@ -109,8 +109,12 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	if s.Runner, err = runner.New(cfg); err != nil || o.OnBehalfOf == nil {
 		return err
 	}
+	tell := func(user, session string, e runner.Event) {
+		s.Told.See(user, runner.SessionName(cfg.App, user, session), e)
+	}
 	s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: s.Engine, Agents: s.Agents, Sessions: cfg.Sessions, Suspensions: cfg.Suspensions, Runs: s.Runs, Limits: cfg.Limits, Budget: cfg.Budget, Logger: s.Log,
+		Engine: s.Engine, Agents: s.Agents, Sessions: cfg.Sessions, Suspensions: cfg.Suspensions, Runs: toldRuns{s.Runs, tell},
+		Observe: func(user, session string, e jit.Event) { tell(user, session, e) }, Limits: cfg.Limits, Budget: cfg.Budget, Logger: s.Log,
 		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
 			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(o.OnBehalfOf(ctx))}, nil
 		},
@@ -154,7 +158,8 @@ func (s *Service) resume(ctx context.Context, app, user, id string) (err error) 
 	}
 	ctx, end := s.Telemetry.Run(ctx, "analyst resume", trace)
 	defer func() { end("resumed", err != nil) }()
-	for _, failure := range s.Runner.Resume(ctx, runner.Input{User: user, Session: id, Task: spec}) {
+	for event, failure := range s.Runner.Resume(ctx, runner.Input{User: user, Session: id, Task: spec}) {
+		s.Told.See(user, name, event)
 		err = failure
 	}
 	return err
