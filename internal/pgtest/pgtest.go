@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package pgtest gives tests a Postgres server of their own, which listens on a socket in
 // a private directory and nowhere else. It needs Debian's package postgresql.
 package pgtest
