@@ -81,7 +81,7 @@ func (s *scope) withinCeiling(origin Origin, d rar.Detail) (ask rar.Checked, ind
 	if ask, err = d.Check(); err != nil {
 		return rar.Checked{}, -1, fmt.Errorf("what is asked is not valid: %w", err)
 	}
-	if index, err = s.task.engine.within(ask, s.ceiling()); err != nil || d.Locations != nil || origin == (Origin{}) {
+	if index, err = s.task.within(ask, s.ceiling()); err != nil || d.Locations != nil || origin == (Origin{}) {
 		return ask, index, err
 	}
 	// Where the ceiling has the same with a location at the origin, that is asked for:
@@ -93,7 +93,7 @@ func (s *scope) withinCeiling(origin Origin, d rar.Detail) (ask rar.Checked, ind
 			continue
 		}
 		if located, err := named.Check(); err == nil {
-			if _, err := s.task.engine.within(located, s.ceiling()[i:i+1]); err == nil {
+			if _, err := s.task.within(located, s.ceiling()[i:i+1]); err == nil {
 				return located, i, nil
 			}
 		}

@@ -108,13 +108,13 @@ func (a *attempt) ahead(exact kind) (*Grant, error) {
 		return g, nil
 	}
 	k, named := kindOf(exact, ceiling)
-	need, known := task.endpoints.expect(task.engine, k, named, a.s.ceiling())
+	need, known := task.endpoints.expect(task, k, named, a.s.ceiling())
 	if !known && len(ceiling) > 0 {
 		var err error
 		if a.answered, err = task.endpoints.goFirst(a.req.Context(), k); err != nil {
 			return nil, err
 		} else if a.answered == nil { // another went first
-			need, known = task.endpoints.expect(task.engine, k, named, a.s.ceiling())
+			need, known = task.endpoints.expect(task, k, named, a.s.ceiling())
 		}
 	}
 	if !known {
@@ -240,7 +240,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	}
 	if signed {
 		key.call = s.alone()
-		if !s.task.requests.begin(ch.Reference, key.call) {
+		if !s.task.standing.begin(ch.Reference, key.call) {
 			return nil, a.errorf("%w: the transaction is another operation's", ErrUnreadable)
 		}
 	}
@@ -253,7 +253,7 @@ func (a *attempt) escalate(status int, ch *challenge.Challenge, used *Grant, exa
 	}
 	g, err := s.acquire(req.Context(), key, d, false)
 	if err == nil && signed {
-		s.task.requests.spend(ch.Reference)
+		s.task.standing.spend(ch.Reference)
 	}
 	if err == nil && !g.issue.recorded.Load() { // it was never used, so it cannot have become void
 		a.asked = cmp.Or(ch.Reference, d.Canonical())

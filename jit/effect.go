@@ -112,7 +112,10 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 			a.s.clearDoubt(a.effect.key)
 			task.emit(Cleared{About: a.s.about(), IdempotencyKey: a.effect.key})
 		}
-		if done = answerOf(resp); done != nil && resp.Body != nil {
+		if done = answerOf(resp); done != nil && grant != nil {
+			done.under = &grant.covers
+		}
+		if done != nil && resp.Body != nil {
 			resp.Body = &keptBody{ReadCloser: resp.Body, effects: &task.effects, answer: done}
 		} else if done != nil {
 			close(done.whole)
@@ -134,8 +137,14 @@ func (a *attempt) answeredBefore() (*http.Response, error) {
 	return nil, nil
 }
 
-// repeated answers the request as it was answered the first time.
+// repeated answers the request as it was answered the first time, unless a call under
+// another task had authority for it that this one may not have.
 func (a *attempt) repeated(known *answer) (*http.Response, error) {
+	if known.under != nil {
+		if _, err := a.s.task.within(*known.under, a.s.ceiling()); err != nil {
+			return nil, a.s.block(known.under.Detail(), err)
+		}
+	}
 	a.s.task.emit(Repeated{About: a.s.about(), Method: a.req.Method, URL: a.shown(), StatusCode: known.status})
 	return known.response(a.req)
 }

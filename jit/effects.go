@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/jitagent/jitagent/rar"
 )
 
 // A InDoubtError reports an effect of which it is not known whether it
@@ -87,6 +89,7 @@ type answer struct {
 	body   []byte        // to be read once whole is closed
 	whole  chan struct{} // closed when the body was read to its end, or never will be
 	gone   bool          // nobody asks for it any more
+	under  *rar.Checked  // what the effect was granted for; nil where it took no grant
 }
 
 // Bounds of what is kept of answers, for calls that repeat an effect. A longer body is

@@ -94,7 +94,7 @@ func (s *endpoints) learn(k kind, named string, demanded, ceiling rar.Detail) {
 // the earlier demand with this call's identifier and own members. ok is false when
 // nothing is known, when the ceiling leaves open which one it would be, or when none
 // lies within it.
-func (s *endpoints) expect(e *Engine, k kind, named string, ceiling []rar.Checked) (expected rar.Checked, ok bool) {
+func (s *endpoints) expect(t *Task, k kind, named string, ceiling []rar.Checked) (expected rar.Checked, ok bool) {
 	s.mu.Lock()
 	earlier, known := s.needs[k]
 	s.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *endpoints) expect(e *Engine, k kind, named string, ceiling []rar.Checke
 		if err != nil || ok && checked.Canonical() == expected.Canonical() {
 			continue
 		}
-		if _, err := e.within(checked, ceiling[i:i+1]); err != nil {
+		if _, err := t.within(checked, ceiling[i:i+1]); err != nil {
 			continue
 		}
 		if ok {

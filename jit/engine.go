@@ -205,16 +205,16 @@ func (e *Engine) Open(ctx context.Context, spec TaskSpec) (*Task, error) {
 // requests for authority that calls share see the values of ctx, not those of
 // their own contexts. The caller must call [Task.Complete].
 func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) *Task {
-	ctx = context.WithoutCancel(ctx)
-	t := e.newTask(ctx, rand.Text(), observe)
-	go t.create(ctx, spec)
+	t := e.newTask(ctx, rand.Text(), &family{observe: observe})
+	t.spec = spec
+	go t.create(context.WithoutCancel(ctx))
 	return t
 }
 
-func (e *Engine) newTask(ctx context.Context, run string, observe func(Event)) *Task {
+func (e *Engine) newTask(ctx context.Context, run string, of *family) *Task {
 	return &Task{
-		engine: e, run: run, observe: observe, opened: make(chan struct{}), completing: make(chan struct{}, 1),
-		grants: newGrants(e), requests: newRequests(context.WithoutCancel(ctx)),
+		family: of, engine: e, run: run, opened: make(chan struct{}), completing: make(chan struct{}, 1),
+		grants: newGrants(e), requests: newRequests(context.WithoutCancel(ctx), &of.standing),
 	}
 }
 

@@ -23,6 +23,8 @@ type About struct {
 type TaskOpened struct {
 	About
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	Parent    string    `json:"parent_task_id,omitempty"` // of a child, see [Task.Child]
+	Name      string    `json:"name,omitempty"`           // likewise
 }
 
 // Refused reports that the API refused a call and named what is missing, or wants what

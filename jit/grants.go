@@ -241,7 +241,7 @@ func (s *grants) covering(key grantKey, need rar.Checked, call *scope) *Grant {
 		if !g.liveAt(now) || s.engine.usedUp(g) || g.key.any() != key && s.engine.cfg.Rules.Within(need, g.covers) != nil {
 			continue
 		}
-		if _, err := s.engine.within(g.covers, call.ceiling()); err == nil {
+		if _, err := call.task.within(g.covers, call.ceiling()); err == nil {
 			return g
 		}
 	}

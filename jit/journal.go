@@ -61,6 +61,7 @@ type Entry struct {
 	Authority      string // Config.AuthorityName, with task_opening
 	Session        string // of the conversation that the task serves, with task_opening
 	Name           string // of the task, with task_opening
+	Parent         string // Run of the task above it, with task_opening; its own ceiling is in Ceiling then
 	OnBehalfOf     string // the user on whose behalf the agent acts, with task_opening
 	Trace          string // id of the trace that the work belongs to (W3C Trace Context), with task_opening and task_resumed; "" without one
 	TaskID         string

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +24,10 @@ type Killer interface {
 // to say that a kill is done.
 const killBound = 100 * time.Millisecond
 
-// Alive fails once the task was killed, a tenth of a second later at most: then nothing is
-// asked or sent under it any more, and it is to be completed. Package jit asks before each
-// request to an API and to the authorization server; a program asks before other steps, such
-// as a call of a model.
+// Alive fails once the task was killed, or one above it, a tenth of a second later at most:
+// then nothing is asked or sent under it any more, and it is to be completed. Package jit
+// asks before each request to an API and to the authorization server; a program asks before
+// other steps, such as a call of a model.
 func (t *Task) Alive(ctx context.Context) error {
 	if at := t.alive.Load(); at != nil {
 		// Of two clocks one stands still while the machine sleeps, and the other may be set.
@@ -41,11 +42,13 @@ func (t *Task) Alive(ctx context.Context) error {
 // aliveNow is Alive, and sees each kill that was done before.
 func (t *Task) aliveNow(ctx context.Context) error {
 	now := time.Now()
-	err := t.engine.alive(ctx, t.run)
-	if err == nil {
-		t.alive.Store(&now)
+	for above := t; above != nil; above = above.parent {
+		if err := above.engine.alive(ctx, above.run); err != nil {
+			return err
+		}
 	}
-	return err
+	t.alive.Store(&now)
+	return nil
 }
 
 func (e *Engine) alive(ctx context.Context, run string) error {
@@ -76,7 +79,7 @@ func (e killedError) Error() string {
 func (killedError) Unwrap() []error { return []error{ErrKilled, ErrTaskEnded} }
 
 // Alive fails, with an error that wraps [ErrKilled], for a session of which the last task
-// was killed: a turn that was interrupted by that is not gone on with.
+// was killed, or one below it: a turn that was interrupted by that is not gone on with.
 func (e *Engine) Alive(ctx context.Context, session string) error {
 	journal, ok := e.cfg.Journal.(Rereader)
 	if !ok {
@@ -86,5 +89,9 @@ func (e *Engine) Alive(ctx context.Context, session string) error {
 	if err != nil || len(runs) == 0 {
 		return err
 	}
-	return e.alive(ctx, runs[len(runs)-1])
+	all, err := kin(ctx, journal, runs[len(runs)-1])
+	for _, run := range all {
+		err = cmp.Or(err, e.alive(ctx, run))
+	}
+	return err
 }

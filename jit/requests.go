@@ -19,15 +19,21 @@ type requests struct {
 	ctx    context.Context // the life of what calls share, which is not the life of any one call
 	cancel context.CancelFunc
 
-	mu      sync.Mutex
-	closed  bool
-	flying  int           // flights that have not landed, whether or not they are listed
-	idle    chan struct{} // of a close that waits for them: closed when the last one has
-	flights map[grantKey]*flight
-	open    map[grantKey]openRequest
-	persons map[grantKey]bool // the demands that persons decide
-	denied  []denial          // only ever appended to
-	signed  map[string]string // the transactions that were demanded: the call's [scope.alone], "" once granted
+	mu       sync.Mutex
+	closed   bool
+	flying   int           // flights that have not landed, whether or not they are listed
+	idle     chan struct{} // of a close that waits for them: closed when the last one has
+	flights  map[grantKey]*flight
+	open     map[grantKey]openRequest
+	persons  map[grantKey]bool // the demands that persons decide
+	standing *standing
+}
+
+// standing is what was decided for a family of tasks, which none of them may ask again.
+type standing struct {
+	mu     sync.Mutex
+	denied []denial          // only ever appended to
+	signed map[string]string // the transactions that were demanded: the call's [scope.alone], "" once granted
 }
 
 // An openRequest is one that the authorization server knows and that is not done
@@ -77,8 +83,8 @@ var (
 	errOtherCall = errors.New("jit: the request is about another call")
 )
 
-func newRequests(ctx context.Context) *requests {
-	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}, signed: map[string]string{}}
+func newRequests(ctx context.Context, d *standing) *requests {
+	r := &requests{flights: map[grantKey]*flight{}, open: map[grantKey]openRequest{}, persons: map[grantKey]bool{}, standing: d}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	return r
 }
@@ -232,7 +238,7 @@ func (r *requests) keep(key grantKey, d rar.Checked, req openRequest) {
 		r.open[key] = req
 		return
 	case StatusDenied:
-		r.denied = append(r.denied, denial{key.origin, d, deniedError(d, req.Decision)})
+		r.standing.deny(denial{key.origin, d, deniedError(d, req.Decision)})
 	}
 	delete(r.open, key)
 }
@@ -254,21 +260,30 @@ func (r *requests) lapse(key grantKey, req openRequest, err error) {
 
 // begin notes the transaction of a signed challenge that a call has to ask for. It
 // reports false where that was another call's, or was granted before.
-func (r *requests) begin(txn, call string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	first, seen := r.signed[txn]
+func (d *standing) begin(txn, call string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first, seen := d.signed[txn]
 	if !seen {
-		r.signed[txn] = call
+		if d.signed == nil {
+			d.signed = map[string]string{}
+		}
+		d.signed[txn] = call
 	}
 	return !seen || first == call
 }
 
 // spend notes that a transaction was granted.
-func (r *requests) spend(txn string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.signed[txn] = ""
+func (d *standing) spend(txn string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.signed[txn] = ""
+}
+
+func (d *standing) deny(no denial) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.denied = append(d.denied, no)
 }
 
 // take gives the grant of a flight to one operation.
@@ -280,19 +295,19 @@ func (r *requests) take(f *flight) bool {
 	return !had
 }
 
-// deniedBefore returns the answer to a demand of which all or part was denied. A
-// person's no stands for the whole task: asking again until they tire, or packed
-// into something larger, would make the decision worthless. Scopes mean what the API
+// before returns the answer to a demand of which all or part was denied. A person's no
+// stands for the whole task, and for those above and below it: asking again until they
+// tire, or packed into something larger, would make the decision worthless. Scopes mean what the API
 // that names them says, whose server may be another: there a no stands for that API.
-func (r *requests) deniedBefore(origin Origin, d rar.Checked, rules rar.Rules) error {
-	r.mu.Lock()
-	denied := r.denied[:len(r.denied):len(r.denied)]
-	r.mu.Unlock()
+func (d *standing) before(origin Origin, ask rar.Checked, rules rar.Rules) error {
+	d.mu.Lock()
+	denied := d.denied[:len(d.denied):len(d.denied)]
+	d.mu.Unlock()
 	for _, no := range denied {
-		if no.origin != origin && d.Detail().IsScopes() {
+		if no.origin != origin && ask.Detail().IsScopes() {
 			continue
 		}
-		if rar.Covers(d, no.demand) || rules.Within(no.demand, d) == nil {
+		if rar.Covers(ask, no.demand) || rules.Within(no.demand, ask) == nil {
 			return no.err
 		}
 	}
@@ -352,7 +367,7 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 			return req, err
 		} // a login, say, that nobody waits for any more: another is begun
 	}
-	if err := t.requests.deniedBefore(key.origin, d, t.engine.cfg.Rules); err != nil {
+	if err := t.standing.before(key.origin, d, t.engine.cfg.Rules); err != nil {
 		return openRequest{}, err
 	}
 	if err := t.Alive(ctx); err != nil {

@@ -31,8 +31,11 @@ type Rereader interface {
 
 	// Entries returns what was written about a run, in order, notes included.
 	Entries(ctx context.Context, run string) ([]Entry, error)
-	// Runs returns the runs whose tasks were opened for a session, in order.
+	// Runs returns the runs whose tasks were opened for a session, in order, but for those
+	// below others.
 	Runs(ctx context.Context, session string) ([]string, error)
+	// Below returns the runs whose tasks were opened directly below that of a run.
+	Below(ctx context.Context, run string) ([]string, error)
 }
 
 // CanSuspend reports whether the engine's journal is a [Rereader], without which no
@@ -54,40 +57,56 @@ func (t *Task) Run() string { return t.run }
 //
 // other is until when something else than a request waits, at most until the task ends at
 // the server; zero for nothing. Suspend fails where nothing waits or can be recorded.
-// Such a task is to be completed; one that is suspended is not.
+// Such a task is to be completed; one that is suspended is not. The tasks below it are
+// suspended with it, all or none.
 func (t *Task) Suspend(ctx context.Context, digest string, other time.Time) (until time.Time, err error) {
 	id, err := t.ID(ctx)
 	if err == nil && !t.engine.CanSuspend() {
 		err = errors.New("the journal cannot be read back")
 	}
+	if err == nil && t.parent != nil {
+		err = errors.New("it is suspended with the one above it")
+	}
 	if err != nil {
 		return until, fmt.Errorf("jit: suspend task: %w", err)
 	}
-	t.ended.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
-	t.requests.close(ctx, t.engine.cfg.CompleteTimeout)
+	all := t.end()
+	for _, one := range all {
+		one.requests.close(ctx, t.engine.cfg.CompleteTimeout)
+		if ends := one.requests.waitsUntil(); until.Before(ends) {
+			until = ends
+		}
+	}
 	if end := t.info.ExpiresAt; !end.IsZero() && other.After(end) {
 		other = end
 	}
-	if until = t.requests.waitsUntil(); until.Before(other) {
+	if until.Before(other) {
 		until = other
 	}
 	if until.IsZero() {
 		return until, errors.New("jit: suspend task: nobody is to decide anything")
 	}
-	e := t.entry(EntryTaskSuspended)
-	e.ExpiresAt, e.Digest = until, digest
-	for _, token := range t.grants.close() {
-		e.Issued++
-		if t.revoke(ctx, token) {
-			e.Revoked++
+	all = slices.DeleteFunc(all, func(one *Task) bool { return one.waitOpened(ctx) != nil || one.info.ID == "" || one.completed.Load() })
+	entries := make([]Entry, len(all))
+	for i, one := range all {
+		entries[i] = one.entry(EntryTaskSuspended)
+		e := &entries[i]
+		e.ExpiresAt, e.Digest = until, digest
+		for _, token := range one.grants.close() {
+			e.Issued++
+			if one.revoke(ctx, token) {
+				e.Revoked++
+			}
 		}
 	}
-	if err := t.engine.record(ctx, e); err != nil {
+	if err := t.engine.record(ctx, entries...); err != nil {
 		return until, err
 	}
-	t.completed.Store(true) // as far as this process is concerned
+	for _, one := range all {
+		one.completed.Store(true) // as far as this process is concerned
+	}
 	t.emit(Suspended{About: About{Time: time.Now(), TaskID: id}, Until: until})
 	return until, nil
 }
@@ -131,7 +150,7 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 	if err != nil {
 		return nil, err
 	}
-	t := e.newTask(ctx, run, observe)
+	t := e.newTask(ctx, run, &family{observe: observe})
 	if err := t.Alive(ctx); err != nil {
 		return nil, err
 	}
@@ -141,6 +160,9 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 	}
 	if kept.Authority != e.cfg.AuthorityName {
 		return nil, fmt.Errorf("it belongs to %s", kept.Authority)
+	}
+	if kept.Parent != "" {
+		return nil, errors.New("it is resumed with the one above it")
 	}
 	close(t.opened)
 	t.epoch++
@@ -160,8 +182,12 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 		}
 		return nil, errors.Join(changed, t.Complete(context.WithoutCancel(ctx)))
 	}
+	below, err := t.resumeBelow(ctx, journal)
+	if err != nil {
+		return nil, errors.Join(err, t.Complete(context.WithoutCancel(ctx)))
+	}
 	t.emit(Resumed{About: About{Time: time.Now(), TaskID: t.info.ID}})
-	t.Inherit(entries)
+	t.Inherit(append(entries, below...))
 	return t, nil
 }
 
@@ -172,7 +198,8 @@ func (t *Task) reread(entries []Entry) (kept Entry) {
 		t.info.ID = cmp.Or(t.info.ID, e.TaskID)
 		switch e.Kind {
 		case EntryTaskOpening:
-			kept.Authority = e.Authority
+			kept.Authority, kept.Parent = e.Authority, e.Parent
+			t.spec = TaskSpec{Name: e.Name, OnBehalfOf: e.OnBehalfOf, Session: e.Session}
 		case EntryTaskOpened:
 			t.info = TaskInfo{ID: e.TaskID, ExpiresAt: e.ExpiresAt}
 		case EntryTaskSuspended:
@@ -227,7 +254,7 @@ func (e *Engine) Calls(ctx context.Context, session string, since time.Time) (ca
 	runs, err := journal.Runs(ctx, session)
 	for _, run := range slices.Backward(runs) {
 		var made []Entry
-		if made, err = journal.Entries(ctx, run); err != nil {
+		if made, err = entriesOf(ctx, journal, run); err != nil {
 			break
 		}
 		made = slices.DeleteFunc(made, func(e Entry) bool { return e.CallID == "" && e.Kind != EntryUsage })

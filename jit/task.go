@@ -10,16 +10,24 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
 
 // A Task is one piece of work under which authority is asked for and, at its end,
 // given back. It is safe for concurrent use.
 type Task struct {
-	engine  *Engine
-	run     string
-	epoch   int // how often it was resumed
-	observe func(Event)
+	*family
+	engine *Engine
+	run    string
+	epoch  int // how often it was resumed
+	spec   TaskSpec
+	parent *Task // nil of one that [Engine.Start] began
+
+	ceiling []rar.Checked // of a child; nil for all that its parent may ask for
+	adopted bool          // it was resumed, and nobody asked for it since
+	mu      sync.Mutex    // guards children, and their beginning
+	below   []*Task
 
 	opened  chan struct{} // closed when info or openErr is set
 	info    TaskInfo
@@ -29,25 +37,42 @@ type Task struct {
 	ended      atomic.Bool               // by Complete, whatever became of it: nothing more is sent
 	completed  atomic.Bool               // and the server knows
 	completing chan struct{}             // one completion at a time
-	observing  sync.Mutex                // one event at a time
 	calls      atomic.Int64              // counts the calls without a name of their own
 	logsIn     atomic.Bool               // a person logs in for it, see [Discoverer]
 
-	models    models
-	secrets   secret.Scrubber
 	grants    *grants
 	requests  *requests
-	effects   effects
 	endpoints endpoints
+}
+
+// A family is what a task shares with those below it: what one of them did, was denied, or
+// used counts for all.
+type family struct {
+	observe   func(Event)
+	observing sync.Mutex // one event at a time
+
+	models   models
+	secrets  secret.Scrubber
+	effects  effects
+	standing standing
 }
 
 // create opens the task at the authorization server. ctx is not cancelled with
 // the caller's: half an opening would leave a task that nobody knows of.
-func (t *Task) create(ctx context.Context, spec TaskSpec) {
+func (t *Task) create(ctx context.Context) {
 	defer close(t.opened)
 	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
 	defer cancel()
+	spec := t.spec
 	opening := Entry{Kind: EntryTaskOpening, Run: t.run, Authority: t.engine.cfg.AuthorityName, Session: spec.Session, Name: spec.Name, OnBehalfOf: spec.OnBehalfOf}
+	event := TaskOpened{}
+	if t.parent != nil {
+		if spec.Parent, t.openErr = t.parent.ID(ctx); t.openErr != nil {
+			return
+		}
+		opening.Parent, opening.Ceiling = t.parent.run, detailsOf(t.ceiling)
+		event.Parent, event.Name = spec.Parent, spec.Name
+	}
 	if t.openErr = t.engine.record(ctx, opening); t.openErr != nil {
 		return
 	}
@@ -62,7 +87,8 @@ func (t *Task) create(ctx context.Context, spec TaskSpec) {
 	}
 	t.info = info
 	t.engine.note(Entry{Kind: EntryTaskOpened, Run: t.run, TaskID: info.ID, ExpiresAt: info.ExpiresAt})
-	t.emit(TaskOpened{About: About{Time: time.Now(), TaskID: info.ID}, ExpiresAt: info.ExpiresAt})
+	event.About, event.ExpiresAt = About{Time: time.Now(), TaskID: info.ID}, info.ExpiresAt
+	t.emit(event)
 }
 
 // ID returns the task's id at the authorization server. It waits until the task
@@ -93,13 +119,23 @@ func (t *Task) waitOpened(ctx context.Context) error {
 }
 
 // Complete ends the task: nothing more can be asked or sent under it, requests
-// under way are dropped, and the authorization server revokes its tokens.
-// Temporary faults are retried until ctx ends or the engine's CompleteTimeout runs
-// out. Complete is idempotent, and after a failure it can be called again. Give it
-// a context that outlives the run: context.WithoutCancel(ctx).
+// under way are dropped, and the authorization server revokes its tokens. The tasks
+// below it are completed first, in half of the time at most, and one that cannot be
+// does not keep this one from it. Temporary faults are retried until ctx ends or the
+// engine's CompleteTimeout runs out. Complete is idempotent, and after a failure it
+// can be called again. Give it a context that outlives the run:
+// context.WithoutCancel(ctx).
 func (t *Task) Complete(ctx context.Context) error {
-	t.ended.Store(true)
-	t.grants.close()
+	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
+	defer cancel()
+	for _, one := range t.end() {
+		one.grants.close()
+	}
+	return errors.Join(t.completeBelow(ctx), t.completeAlone(ctx))
+}
+
+// completeAlone completes the task, but for those below it.
+func (t *Task) completeAlone(ctx context.Context) error {
 	if t.completed.Load() {
 		return nil
 	}
@@ -112,8 +148,6 @@ func (t *Task) Complete(ctx context.Context) error {
 	if t.completed.Load() {
 		return nil // the other one did it
 	}
-	ctx, cancel := context.WithTimeout(ctx, t.engine.cfg.CompleteTimeout)
-	defer cancel()
 	// An authority that does not let go of a request costs a part of the time only:
 	// completing matters more.
 	t.requests.close(ctx, t.engine.cfg.CompleteTimeout/4)
@@ -219,6 +253,7 @@ func (t *Task) baseToken(ctx context.Context, api Origin) (Credential, error) {
 	return tok, nil
 }
 
-// Scrub returns s without any token of this task, as [secret.Scrubber] has it. An API
-// that echoes a request's headers would otherwise put a live token before the model.
+// Scrub returns s without any token of this task, of those above it and of all below them,
+// as [secret.Scrubber] has it. An API that echoes a request's headers would otherwise put a
+// live token before the model.
 func (t *Task) Scrub(s string) string { return t.secrets.Scrub(s) }

@@ -222,4 +222,5 @@ func (e *engine) see(entry jit.Entry) {
 type reader interface {
 	Entries(ctx context.Context, run string) ([]jit.Entry, error)
 	Runs(ctx context.Context, session string) ([]string, error)
+	Below(ctx context.Context, run string) ([]string, error)
 }

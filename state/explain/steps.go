@@ -19,6 +19,12 @@ func (t *teller) ofTask(r journal.Record) bool {
 	switch r.Kind {
 	case jit.EntryTaskOpening:
 		s.Label, s.Text = "opening", "Asked the authorization server to open a task."
+		if r.Parent != "" {
+			s.Text = "Asked the authorization server to open a task below that of run " + ident(r.Parent) + ", which ends it with itself."
+		}
+		if r.Ceiling != nil {
+			s.Text += " It may ask for nothing but " + join(details(r.Ceiling), "or") + "."
+		}
 	case jit.EntryTaskOpened:
 		s.Label, s.Text = "opened", fmt.Sprintf("The authorization server opened it as task %s%s.", ident(r.TaskID), t.until(", to end at ", r.ExpiresAt))
 	case jit.EntryTaskSuspended:

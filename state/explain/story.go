@@ -25,6 +25,7 @@ type Task struct {
 	Run        string        `json:"run"`
 	ID         string        `json:"id,omitempty"` // at the authorization server; empty when it was never learned
 	Name       string        `json:"name,omitempty"`
+	Parent     string        `json:"parent_run,omitempty"` // the run of the task that it is below
 	OnBehalfOf string        `json:"on_behalf_of,omitempty"`
 	Authority  string        `json:"authority,omitempty"` // which authorization server and agent
 	Session    string        `json:"session,omitempty"`

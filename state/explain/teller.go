@@ -99,7 +99,7 @@ func (t *teller) follow(r journal.Record) {
 	}
 	t.now = is
 	task.ID, task.State, task.ValidUntil = is.ID, is.State, is.ExpiresAt
-	task.Authority, task.Session, task.Name, task.OnBehalfOf = is.Authority, is.Session, is.Name, is.OnBehalfOf
+	task.Authority, task.Session, task.Name, task.OnBehalfOf, task.Parent = is.Authority, is.Session, is.Name, is.OnBehalfOf, is.Parent
 }
 
 // handOver notices that another process goes on with the task.

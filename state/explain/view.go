@@ -106,7 +106,7 @@ func (t *Task) title() string {
 // facts are what a task's head says.
 func (t *Task) facts(c calendar) []fact {
 	facts := []fact{
-		{"state", string(t.State)}, {"for", ident(t.OnBehalfOf)}, {"authority", address(t.Authority)}, {"session", ident(t.Session)}, {"trace", ident(strings.Join(t.Traces, ", "))},
+		{"state", string(t.State)}, {"part of", ident(part(t.Parent))}, {"for", ident(t.OnBehalfOf)}, {"authority", address(t.Authority)}, {"session", ident(t.Session)}, {"trace", ident(strings.Join(t.Traces, ", "))},
 		{"run", ident(t.Run)}, {"began", c.full(t.Opened)},
 	}
 	ends := map[journal.State]string{journal.StateCompleted: "ended", journal.StateExpired: "expired", journal.StateUnknown: "given up"}
@@ -114,6 +114,14 @@ func (t *Task) facts(c calendar) []fact {
 		facts = append(facts, fact{name, fmt.Sprintf("%s,%s", c.clock(t.Ended), after(t.Opened, t.Ended))})
 	}
 	return keep(facts, known)
+}
+
+// part words what a task is below.
+func part(run string) string {
+	if run == "" {
+		return ""
+	}
+	return "the task of run " + run
 }
 
 // known reports whether there is something to say.

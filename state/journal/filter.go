@@ -63,7 +63,8 @@ func Pages(f Filter, read func(Filter) (page []Record, next Filter, more bool, e
 type TaskFilter struct {
 	Owner      string
 	Session    string
-	Unfinished bool  // those that are open or completing
-	State      State // those in one state
-	Newest     int   // so many of the newest at most
+	Parent     string // those directly below the task of this run
+	Unfinished bool   // those that are open or completing
+	State      State  // those in one state
+	Newest     int    // so many of the newest at most
 }

@@ -68,7 +68,7 @@ type (
 // fields lists all that is kept of a record but its hash, sorted by name as RFC 8785
 // has it. It is the one list: what is added to it, or renamed, needs a new schema
 // version of every store. An array needs no memory of the heap's.
-func (r *Record) fields() [45]field {
+func (r *Record) fields() [46]field {
 	return [...]field{
 		{"args", &r.Args},
 		{"attempt", &r.Attempt},
@@ -97,6 +97,7 @@ func (r *Record) fields() [45]field {
 		{"outcome", (*string)(&r.Outcome)},
 		{"output_tokens", &r.Output},
 		{"owner", &r.Owner},
+		{"parent", &r.Parent},
 		{"prev", &r.Prev},
 		{"prompt_tokens", &r.Prompt},
 		{"ref", &r.Ref},

@@ -2,11 +2,15 @@ package journal_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/journal/journaltest"
 )
@@ -98,6 +102,55 @@ func TestSuspendedTaskIsNotPruned(t *testing.T) {
 		journaltest.Add(t, j, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"}, jit.Entry{Kind: jit.EntryTaskSuspended, Run: "r", ExpiresAt: time.Now()})
 		if n, err := j.Prune(t.Context(), time.Now().Add(time.Hour)); n != 0 || err != nil {
 			t.Errorf("Prune() = %d, %v, want nothing", n, err)
+		}
+	})
+}
+
+// The tasks below one that is suspended are taken up with it, by whoever is first, and
+// each knows which it is below.
+func TestFamilyIsTakenUp(t *testing.T) {
+	shared(t, func(t *testing.T, open place) {
+		authority := &fake.Authority{Decide: func(jit.Request) (jit.Decision, error) { return jit.Decision{Status: jit.StatusPending}, nil }}
+		engine := func(j journal.Store) *jit.Engine {
+			e, err := jit.New(jit.Config{Authority: authority, Journal: j, AuthorityName: "here"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		first, second := open(), open()
+		root := engine(first).Start(t.Context(), jit.TaskSpec{Name: "root", Session: "s"}, nil)
+		ceiling := []rar.Detail{{Type: "document", Actions: []string{"read"}, Identifier: "doc_1"}}
+		child, err := root.Child(t.Context(), jit.TaskSpec{Name: "child"}, ceiling)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := child.Call(t.Context(), jit.Call{ID: "c", Ceiling: ceiling})
+		if _, err := jit.Acquire(ctx, ceiling[0]); !errors.Is(err, jit.ErrPending) {
+			t.Fatalf("Acquire() = %v, want pending", err)
+		}
+		if _, err := root.Suspend(t.Context(), "what", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		again, err := engine(second).Resume(t.Context(), root.Run(), "what", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks, err := first.Tasks(t.Context(), journal.TaskFilter{Session: "s"})
+		slices.SortFunc(tasks, func(a, b journal.Task) int { return strings.Compare(b.Name, a.Name) }) // the root first
+		if err != nil || len(tasks) != 2 || tasks[0].Parent != "" || tasks[1].Run != child.Run() || tasks[1].Parent != root.Run() {
+			t.Errorf("the tasks are %+v, %v", tasks, err)
+		}
+		for _, k := range tasks {
+			if k.Owner != second.Owner() || k.State != journal.StateOpen {
+				t.Errorf("task %s is %s, of %s, want it taken up by %s", k.Name, k.State, k.Owner, second.Owner())
+			}
+		}
+		if err := again.Complete(t.Context()); err != nil || len(authority.Completed()) != 2 {
+			t.Errorf("Complete() = %v, of %v", err, authority.Completed())
+		}
+		if _, err := second.Verify(t.Context()); err != nil {
+			t.Errorf("Verify() = %v", err)
 		}
 	})
 }

@@ -42,6 +42,7 @@ type Task struct {
 	Owner string `json:"-"`                 // the process that began it, or that took it up last
 	State State  `json:"state"`
 
+	Parent     string `json:"parent_run,omitempty"`   // the run of the task that it is below
 	Authority  string `json:"authority,omitempty"`    // which authorization server and agent, see jit.Config
 	Session    string `json:"session,omitempty"`      // the conversation that it serves
 	Name       string `json:"name,omitempty"`         // its label for people
@@ -85,7 +86,7 @@ func (t Task) After(r Record) Task {
 	}
 	switch r.Kind {
 	case jit.EntryTaskOpening:
-		t.Authority, t.Session, t.Name, t.OnBehalfOf = r.Authority, r.Session, r.Name, r.OnBehalfOf
+		t.Authority, t.Session, t.Name, t.OnBehalfOf, t.Parent = r.Authority, r.Session, r.Name, r.OnBehalfOf, r.Parent
 	case jit.EntryTaskOpened:
 		t.ExpiresAt = r.ExpiresAt
 	case jit.EntryTaskSuspended:

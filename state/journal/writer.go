@@ -152,6 +152,17 @@ func (w *Writer) Entries(ctx context.Context, run string) ([]jit.Entry, error) {
 func (w *Writer) Runs(ctx context.Context, session string) (runs []string, err error) {
 	tasks, err := w.store.Tasks(ctx, TaskFilter{Session: session})
 	for _, t := range tasks {
+		if t.Parent == "" {
+			runs = append(runs, t.Run)
+		}
+	}
+	return runs, err
+}
+
+// Below implements [jit.Rereader].
+func (w *Writer) Below(ctx context.Context, run string) (runs []string, err error) {
+	tasks, err := w.store.Tasks(ctx, TaskFilter{Parent: run})
+	for _, t := range tasks {
 		runs = append(runs, t.Run)
 	}
 	return runs, err

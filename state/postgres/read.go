@@ -25,6 +25,7 @@ type taskRow struct {
 	Session string `json:"session"`
 	Updated int64  `json:"updated"`
 	Data    string `json:"data"` // a kept as JSON
+	Parent  string `json:"parent"`
 }
 
 // A kept is all of a task.
@@ -38,7 +39,7 @@ type kept struct {
 func encodeTask(t journal.Task) (taskRow, error) {
 	text, err := json.Marshal(kept{t, t.Owner, t.FirstSeq, t.LastSeq})
 	return taskRow{
-		column(t.Run), t.FirstSeq, t.LastSeq, column(t.ID), t.Owner, string(t.State), column(t.Session), t.Updated.UnixMicro(), string(text),
+		column(t.Run), t.FirstSeq, t.LastSeq, column(t.ID), t.Owner, string(t.State), column(t.Session), t.Updated.UnixMicro(), string(text), column(t.Parent),
 	}, err
 }
 
@@ -96,7 +97,10 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	if f.Unfinished {
 		clause += " AND state <> 'unknown'"
 	}
-	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"state", string(f.State)}} {
+	if f.Parent != "" {
+		clause += " AND parent <> ''" // the condition of an index
+	}
+	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"parent", f.Parent}, {"state", string(f.State)}} {
 		if c.want != "" {
 			args = append(args, column(c.want))
 			clause += fmt.Sprintf(" AND %s = $%d", c.column, len(args))
@@ -110,7 +114,9 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Ta
 	if f.Newest > 0 {
 		slices.Reverse(list)
 	}
-	return slices.DeleteFunc(list, func(t journal.Task) bool { return f.Session != "" && t.Session != f.Session }), err
+	return slices.DeleteFunc(list, func(t journal.Task) bool {
+		return f.Session != "" && t.Session != f.Session || f.Parent != "" && t.Parent != f.Parent
+	}), err
 }
 
 // Task implements [journal.Store].

@@ -134,7 +134,7 @@ func (r *rows) queue(batch *pgx.Batch) {
 	}
 	if len(r.tasks) > 0 {
 		batch.Queue("INSERT INTO tasks SELECT * FROM json_populate_recordset(NULL::tasks, $1) ON CONFLICT (run) DO UPDATE SET last = excluded.last, task = excluded.task, "+
-			"owner = excluded.owner, state = excluded.state, session = excluded.session, updated = excluded.updated, data = excluded.data", r.tasks)
+			"owner = excluded.owner, state = excluded.state, session = excluded.session, parent = excluded.parent, updated = excluded.updated, data = excluded.data", r.tasks)
 	}
 	r.entries, r.tasks = nil, nil
 }

@@ -142,5 +142,7 @@ CREATE TABLE vault (
 	name   text NOT NULL,
 	sealed bytea NOT NULL,
 	PRIMARY KEY (task, name)
-);`), SQL(`CREATE TABLE killed (run text PRIMARY KEY, reason text NOT NULL); -- tasks that nobody goes on with`)}
+);`), SQL(`CREATE TABLE killed (run text PRIMARY KEY, reason text NOT NULL); -- tasks that nobody goes on with`), SQL(`
+ALTER TABLE tasks ADD COLUMN parent text; -- null in what a program wrote that did not know of it
+CREATE INDEX tasks_parent ON tasks (parent) WHERE parent <> '';`)}
 }

@@ -87,7 +87,7 @@ func (d *DB) owners(ctx context.Context, q querier) (heads, anchors map[string]j
 
 // sameColumns returns all tasks, if their columns say what their data says.
 func sameColumns(ctx context.Context, q querier) ([]journal.Task, error) {
-	found, err := q.Query(ctx, "SELECT * FROM tasks")
+	found, err := q.Query(ctx, "SELECT run, first, last, task, owner, state, session, updated, data, coalesce(parent, '') FROM tasks")
 	if err != nil {
 		return nil, failed(err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/sqlite"
@@ -333,5 +335,45 @@ func TestConfigErrors(t *testing.T) {
 	var s server
 	if _, err := recovery.Pass(t.Context(), config(ro, &s)); !errors.Is(err, journal.ErrReadOnly) || s.asked() != 0 {
 		t.Errorf("Pass() over a journal for reading = %v after %d calls, want ErrReadOnly after none", err, s.asked())
+	}
+}
+
+// Whatever of a family a process completed before it died, the rest is completed by the
+// next, each task once.
+func TestFamilyOfADeadProcess(t *testing.T) {
+	for left := 1; left <= 3; left++ {
+		dir, authority := stateDir(t), &fake.Authority{}
+		first := open(t, dir)
+		engine, err := jit.New(jit.Config{Authority: authority, Journal: first, AuthorityName: here})
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := engine.Start(t.Context(), jit.TaskSpec{Name: "root"}, nil)
+		for _, name := range []string{"one", "two"} {
+			child, err := root.Child(t.Context(), jit.TaskSpec{Name: name}, nil)
+			if err == nil {
+				_, err = child.ID(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "one" && left < 3 || name == "two" && left < 2 {
+				if err := child.Complete(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		shut(t, first)
+		var s server
+		j := open(t, dir)
+		got := must(t)(recovery.Sweep(t.Context(), config(j, &s)))
+		if got.Completed != left || s.asked() != left {
+			t.Errorf("%+v after %d calls, want %d of 3 tasks completed", got, s.asked(), left)
+		}
+		for run, state := range states(t, j) {
+			if state != journal.StateCompleted {
+				t.Errorf("%s is %s", run, state)
+			}
+		}
 	}
 }

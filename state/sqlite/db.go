@@ -101,7 +101,10 @@ ALTER TABLE runs RENAME TO tasks;
 CREATE INDEX tasks_task ON tasks (task) WHERE task <> '';
 CREATE INDEX tasks_unsettled ON tasks (owner) WHERE state NOT IN ('completed', 'expired');`, `
 -- Entries may name a trace, and say what a model used; nothing else changes.
-SELECT 1;`}
+SELECT 1;`, `
+-- A task may be below another.
+ALTER TABLE tasks ADD COLUMN parent TEXT NOT NULL DEFAULT '';
+CREATE INDEX tasks_parent ON tasks (parent) WHERE parent <> '';`}
 }
 
 // version returns the schema version of a database, 0 for an empty one. It fails
@@ -153,7 +156,7 @@ func migrate(c *sqldb.Conn, path string, steps []string) (err error) {
 }
 
 // schemaSum is the SHA-256 of what a database of the latest version has in its schema.
-const schemaSum = "ca1ac4f5c9b5fd7f5dbec55d6a0369c733e01a3efb8a98638a27d88f872f127b"
+const schemaSum = "73550d632f300daf54ec323f71b6ae289e292171d1a980750a868142bbc7f101"
 
 // readSchema returns what a database has in its schema.
 func readSchema(c *sqldb.Conn) (text string, err error) {

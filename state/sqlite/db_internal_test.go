@@ -45,7 +45,7 @@ func TestOtherSchemasAreRefused(t *testing.T) {
 		want       error
 		says       string
 	}{
-		"a later version":    {"PRAGMA user_version = 4", journal.ErrNewer, "schema 4, this one knows 3"},
+		"a later version":    {"PRAGMA user_version = 5", journal.ErrNewer, "schema 5, this one knows 4"},
 		"a much later one":   {"PRAGMA user_version = 2000000000", journal.ErrNewer, "use that version or another directory"},
 		"another program":    {"PRAGMA application_id = 17", nil, "a database of another program"},
 		"no version":         {"PRAGMA user_version = 0", nil, ""},

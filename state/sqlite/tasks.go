@@ -12,7 +12,7 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-const taskColumns = "first_seq, last_seq, run, task, owner, state, authority, session, name, user, opened, updated, expires, until, attempts, error, next"
+const taskColumns = "first_seq, last_seq, run, task, owner, state, authority, session, name, user, opened, updated, expires, until, attempts, error, next, parent"
 
 // micros is a time in a column, 0 for none.
 func micros(t time.Time) int64 {
@@ -37,14 +37,14 @@ func saveTask(c *sqldb.Conn, was, t journal.Task) error {
 		return c.Exec("UPDATE tasks SET last_seq = ?, updated = ?, expires = ?, until = ? WHERE first_seq = ?",
 			t.LastSeq, micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.FirstSeq)
 	}
-	query := "INSERT INTO tasks (" + taskColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	query := "INSERT INTO tasks (" + taskColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	if was.FirstSeq != 0 {
 		query = "UPDATE tasks SET last_seq = ?2, task = ?4, owner = ?5, state = ?6, authority = ?7, session = ?8, name = ?9, user = ?10, " +
-			"updated = ?12, expires = ?13, until = ?14, attempts = ?15, error = ?16, next = ?17 WHERE first_seq = ?1"
+			"updated = ?12, expires = ?13, until = ?14, attempts = ?15, error = ?16, next = ?17, parent = ?18 WHERE first_seq = ?1"
 	}
 	return c.Exec(query,
 		t.FirstSeq, t.LastSeq, t.Run, t.ID, t.Owner, string(t.State), t.Authority, t.Session, t.Name, t.OnBehalfOf, micros(t.Opened),
-		micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.Attempts, t.LastError, micros(t.NextAttempt))
+		micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.Attempts, t.LastError, micros(t.NextAttempt), t.Parent)
 }
 
 // readTasks returns the tasks that a clause chooses.
@@ -54,7 +54,7 @@ func readTasks(c *sqldb.Conn, clause string, args ...any) (tasks []journal.Task,
 			FirstSeq: r.Int(0), LastSeq: r.Int(1), Run: r.Text(2), ID: r.Text(3), Owner: r.Text(4), State: journal.State(r.Text(5)),
 			Authority: r.Text(6), Session: r.Text(7), Name: r.Text(8), OnBehalfOf: r.Text(9), Opened: fromMicros(r.Int(10)),
 			Updated: fromMicros(r.Int(11)), ExpiresAt: fromMicros(r.Int(12)), Until: fromMicros(r.Int(13)),
-			Attempts: int(r.Int(14)), LastError: r.Text(15), NextAttempt: fromMicros(r.Int(16)),
+			Attempts: int(r.Int(14)), LastError: r.Text(15), NextAttempt: fromMicros(r.Int(16)), Parent: r.Text(17),
 		})
 		return nil
 	}, "SELECT "+taskColumns+" FROM tasks "+clause, args...)
@@ -70,7 +70,10 @@ func (j *Journal) Tasks(ctx context.Context, f journal.TaskFilter) (tasks []jour
 	if f.State == journal.StateUnknown {
 		where = append(where, unsettled)
 	}
-	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"state", string(f.State)}} {
+	if f.Parent != "" {
+		where = append(where, "parent <> ''") // the condition of an index
+	}
+	for _, c := range []struct{ column, want string }{{"owner", f.Owner}, {"session", f.Session}, {"parent", f.Parent}, {"state", string(f.State)}} {
 		if c.want != "" {
 			where, args = append(where, c.column+" = ?"), append(args, c.want)
 		}

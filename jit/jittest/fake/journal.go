@@ -69,7 +69,19 @@ func (j *Journal) Runs(_ context.Context, session string) (runs []string, err er
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, e := range j.entries {
-		if e.Kind == jit.EntryTaskOpening && e.Session == session {
+		if e.Kind == jit.EntryTaskOpening && e.Session == session && e.Parent == "" {
+			runs = append(runs, e.Run)
+		}
+	}
+	return runs, nil
+}
+
+// Below implements [jit.Rereader].
+func (j *Journal) Below(_ context.Context, run string) (runs []string, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.entries {
+		if e.Kind == jit.EntryTaskOpening && e.Parent == run {
 			runs = append(runs, e.Run)
 		}
 	}

@@ -216,6 +216,7 @@ func printTask(p *cli.Program, v taskView) error {
 	line("state", string(v.State)+meaning(v))
 	line("process", v.Owner)
 	line("name", v.Name)
+	line("part of run", v.Parent)
 	line("authority", v.Authority)
 	line("on behalf of", v.OnBehalfOf)
 	line("session", v.Session)
