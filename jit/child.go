@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -16,11 +17,13 @@ import (
 // a part of the work, and begins to open it if there is none. It has grants of its own. Its
 // calls may ask for nothing outside of ceiling, nor of that of any task above it, nor of
 // their own: nil is all that t may ask for, and an empty list that is not nil is nothing.
+// What a detail of ceiling leaves out, such as an identifier, it does not bound, since each
+// call has a ceiling of its own beside it.
 // What calls under it did counts for t as well: an effect that one of the two sent is not
 // sent again, what one was denied the other is, and [Task.Usage] is that of both. It is
 // completed and suspended with t, and can be completed before.
 //
-// spec's Name is required; its user and its session are t's. ctx is as for [Engine.Start].
+// spec's Name is required; its user and its session are t's, and so is a Type of "". ctx is as for [Engine.Start].
 // Child fails with an error that wraps [ErrTaskEnded] when t has ended, and for a ceiling
 // that does not lie within t's, or is not the one that the task was begun with.
 func (t *Task) Child(ctx context.Context, spec TaskSpec, ceiling []rar.Detail) (*Task, error) {
@@ -50,7 +53,7 @@ func (t *Task) Child(ctx context.Context, spec TaskSpec, ceiling []rar.Detail) (
 	child := t.engine.newTask(ctx, rand.Text(), t.family)
 	child.parent, child.spec, child.ceiling = t, spec, checked
 	t.below = append(t.below, child)
-	child.spec.Session, child.spec.OnBehalfOf = t.spec.Session, t.spec.OnBehalfOf
+	child.spec.Session, child.spec.OnBehalfOf, child.spec.Type = t.spec.Session, t.spec.OnBehalfOf, cmp.Or(spec.Type, t.spec.Type)
 	go child.create(context.WithoutCancel(ctx))
 	return child, nil
 }
@@ -73,14 +76,16 @@ func (t *Task) narrower(ceiling []rar.Detail) ([]rar.Checked, error) {
 	return checked, nil
 }
 
-// lies reports whether d lies within the ceilings of the task and of all above it.
+// lies reports whether d lies within the ceilings of the task and of all above it, read as
+// RFC 9396 means them: [rar.Within], which allows, asks more.
 func (t *Task) lies(d rar.Checked) error {
 	for above := t; above != nil; above = above.parent {
 		if above.ceiling == nil {
 			continue
 		}
-		if _, err := t.engine.cfg.Rules.WithinAny(d, above.ceiling); err != nil {
-			return fmt.Errorf("ceiling of task %q: %w", above.spec.Name, err)
+		holds := func(c rar.Checked) bool { return rar.Covers(c, d) || t.engine.cfg.Rules.Within(d, c) == nil }
+		if !slices.ContainsFunc(above.ceiling, holds) {
+			return fmt.Errorf("it lies outside the ceiling of task %q", above.spec.Name)
 		}
 	}
 	return nil

@@ -88,7 +88,31 @@ type node struct {
 
 // allows says whether a detail lies within the ceilings of a task and of all above it.
 func (n *node) allows(d rar.Detail) bool {
-	return n == nil || (n.ceiling == nil || insideAny(d, n.ceiling)) && n.parent.allows(d)
+	covers := func(c rar.Detail) bool { return permitted(toNaive(d), toNaive(c)) }
+	return n == nil || (n.ceiling == nil || slices.ContainsFunc(n.ceiling, covers)) && n.parent.allows(d)
+}
+
+// permitted says whether all that a permits is permitted by b, where what b leaves out is no
+// limit.
+func permitted(a, b naive) bool {
+	if a.kind != b.kind || b.id != "" && a.id != b.id {
+		return false
+	}
+	for name, limit := range b.sets {
+		set, has := a.sets[name]
+		for s := range set {
+			has = has && limit[s]
+		}
+		if !has {
+			return false
+		}
+	}
+	for name, limit := range b.extra {
+		if value, has := a.extra[name]; !has || value != limit {
+			return false
+		}
+	}
+	return true
 }
 
 // Whatever the tree of tasks, whatever APIs demand: what is asked for under a task and

@@ -233,6 +233,20 @@ func (e *Engine) within(d rar.Checked, ceiling []rar.Checked) (int, error) {
 	return i, nil
 }
 
+// Narrower reports whether each of some ceilings could be that of a task below one with the
+// ceiling before it, as [Task.Child] has it: nil when they could.
+func (e *Engine) Narrower(ceilings ...[]rar.Detail) error {
+	above := &Task{engine: e}
+	for _, ceiling := range ceilings {
+		checked, err := above.narrower(ceiling)
+		if err != nil {
+			return fmt.Errorf("jit: %w", err)
+		}
+		above = &Task{engine: e, parent: above, ceiling: checked}
+	}
+	return nil
+}
+
 // note keeps what only reports, if there is a journal.
 func (e *Engine) note(entry Entry) {
 	if e.cfg.Journal == nil {

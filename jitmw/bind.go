@@ -6,9 +6,12 @@ import (
 	"reflect"
 	"strings"
 
+	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
+
+	"github.com/jitagent/jitagent/jit"
 )
 
 // Bind has the calls that a model makes in answer to req run in the context that in
@@ -36,6 +39,23 @@ func Bind(req *model.LLMRequest, in func(context.Context) context.Context) error
 		}
 	}
 	return nil
+}
+
+type tasksKey struct{}
+
+// WithTasks returns a context in which a guarded tool works under the task that of returns
+// for the agent which calls it, by that agent's name, and not under that of
+// [jit.NewContext]; which must be there as well. An error of it is the call's.
+func WithTasks(ctx context.Context, of func(ctx context.Context, agent string) (*jit.Task, error)) context.Context {
+	return context.WithValue(ctx, tasksKey{}, of)
+}
+
+// taskOf returns the task for a call of an agent's, which is task where nobody says another.
+func taskOf(ctx agent.Context, task *jit.Task) (*jit.Task, error) {
+	if of, ok := ctx.Value(tasksKey{}).(func(context.Context, string) (*jit.Task, error)); ok {
+		return of(ctx, ctx.AgentName())
+	}
+	return task, nil
 }
 
 // Check returns nil for a tool that is guarded, and for one of ADK's own workings: those

@@ -266,7 +266,12 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 			gate.ended(call, *passed, result.Status, shown)
 		}
 	}()
-	args, aim, err := g.plan(ctx, &call, args)
+	var aim policy.Aim
+	own, err := taskOf(ctx, task)
+	if err == nil {
+		task = own
+		args, aim, err = g.plan(ctx, &call, args)
+	}
 	if err == nil && gate != nil {
 		if err = gate.pass(ctx, call, aim); err == nil {
 			passed = &aim

@@ -85,8 +85,8 @@ func within(a, c Detail) error {
 
 // Covers reports whether wide, read as RFC 9396 means it, includes all that narrow
 // includes: what is left out is no limit, and a longer list is a wider one. It is for
-// finding out what a refusal of narrow also refuses, never for allowing anything: see
-// [Within].
+// finding out what a refusal of narrow also refuses, and for bounds on what is allowed
+// otherwise; never for allowing anything: see [Within].
 func Covers(wide, narrow Checked) bool {
 	w, n := wide.detail, narrow.detail
 	if wide.text == "" || w.Type != n.Type || w.Identifier != "" && w.Identifier != n.Identifier {

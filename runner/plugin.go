@@ -22,6 +22,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/rar"
 )
 
 // PluginConfig sets up [NewPlugin].
@@ -40,9 +41,10 @@ type PluginConfig struct {
 	// Observe receives what happens under the tasks, as [jit.Engine.Start] has it: one at a
 	// time for each. nil ignores it.
 	Observe func(user, session string, e jit.Event)
-	// Ask and AllowUnnamed are those of [Config].
+	// Ask, AllowUnnamed and Ceilings are those of [Config].
 	Ask          func(ctx context.Context, q jitmw.Question) (bool, error)
 	AllowUnnamed bool
+	Ceilings     map[string][]rar.Detail
 	// Limits hold for one invocation, but for ParallelTools and History, which a plugin
 	// cannot bound: for the latter see [Conversations]. A model that is being asked is not
 	// stopped by Wall: the task ends, and the model is not asked again.
@@ -74,6 +76,7 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	if cfg.Engine == nil || cfg.Agents == nil || cfg.Sessions == nil {
 		return nil, errors.New("runner: plugin: Engine, Agents and Sessions are required")
 	}
+	var roots []adk.Agent
 	for _, name := range cfg.Agents.ListAgents() {
 		root, err := cfg.Agents.LoadAgent(name)
 		if err == nil {
@@ -82,6 +85,11 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 		if err != nil {
 			return nil, fmt.Errorf("runner: plugin: agent %s: %w", name, err)
 		}
+		roots = append(roots, root)
+	}
+	lines, err := linesOf(cfg.Engine, cfg.Ceilings, roots...)
+	if err != nil {
+		return nil, fmt.Errorf("runner: plugin: %w", err)
 	}
 	if err := cfg.Limits.fill(); err != nil {
 		return nil, err
@@ -92,9 +100,9 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	if cfg.Runs == nil {
 		cfg.Runs = &localRuns{}
 	}
-	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, cfg: Config{
+	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, lines: lines, cfg: Config{
 		Engine: cfg.Engine, Sessions: Conversations(cfg.Sessions, cfg.Limits.History), Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
-		Suspensions: cfg.Suspensions, ManyUsers: true, Budget: cfg.Budget,
+		Suspensions: cfg.Suspensions, ManyUsers: true, Budget: cfg.Budget, Ceilings: cfg.Ceilings,
 	}}}
 	of := func(ctx adk.Context) *invocation {
 		return p.of(conversation{ctx.AppName(), ctx.UserID(), ctx.SessionID()}, ctx.InvocationID())
@@ -430,11 +438,5 @@ func (i *invocation) bind(req *model.LLMRequest) error {
 	if i.ctx.Err() != nil {
 		return context.Cause(i.ctx)
 	}
-	return jitmw.Bind(req, func(ctx context.Context) context.Context {
-		ctx = jit.NewContext(ctx, i.task)
-		if i.naming.gate != nil {
-			ctx = i.naming.gate.NewContext(ctx)
-		}
-		return ctx
-	})
+	return jitmw.Bind(req, i.toTools)
 }

@@ -348,13 +348,11 @@ func (r *run) talk(ctx context.Context) error {
 			"session", r.place.session, "events_kept", history)
 	}
 
-	ctx = jit.NewContext(ctx, r.task)
 	if !r.r.cfg.AllowUnnamed {
 		r.naming.gate = &jitmw.Gate{Ask: r.r.cfg.Ask, Later: r.r.cfg.Unattended == UnattendedSuspend}
-		ctx = r.naming.gate.NewContext(ctx)
 	}
 	r.naming.hear(r.content)
-	ctx = context.WithValue(ctx, runKey{}, r)
+	ctx = context.WithValue(r.toTools(ctx), runKey{}, r)
 	ctx = platform.WithTaskRunner(ctx, r.tools)
 	cfg := adk.RunConfig{}
 	if r.r.cfg.Stream {
@@ -380,6 +378,18 @@ func (r *run) talk(ctx context.Context) error {
 		return err
 	}
 	return r.unread()
+}
+
+// toTools returns a context in which guarded tools find what the run holds them to.
+func (r *run) toTools(ctx context.Context) context.Context {
+	ctx = jit.NewContext(ctx, r.task)
+	if r.r.lines != nil {
+		ctx = jitmw.WithTasks(ctx, r.taskOf)
+	}
+	if r.naming.gate != nil {
+		ctx = r.naming.gate.NewContext(ctx)
+	}
+	return ctx
 }
 
 // asked runs the agent on a message, or on what the conversation ends with.

@@ -44,6 +44,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
+	"github.com/jitagent/jitagent/rar"
 )
 
 // Limits bound one run. The zero value means the defaults.
@@ -97,6 +98,14 @@ type Config struct {
 	// AllowUnnamed makes calls whether the person named them or not. It is for runs
 	// whose message no person wrote.
 	AllowUnnamed bool
+	// Ceilings are the most that the calls of agents may ask for, by the agents' names, beside
+	// their own ceilings. An agent that is here works under a task of its own, below that of
+	// the agent above it: nil is all that one may ask for, an empty list nothing, and what a
+	// detail leaves out is not bounded ([jit.Task.Child]). An agent
+	// that is not here works in the task of the one above it. Where there are any, calls of
+	// agents that are not below Agent are refused: those of agents as tools, which ADK runs
+	// apart. A name that no agent has is an error, as is a ceiling wider than one above it.
+	Ceilings map[string][]rar.Detail
 	// Unattended says what becomes of a call for which a person would have to be asked,
 	// and cannot be. "" leaves one that waits for a decision to Suspensions, and refuses one
 	// that nobody named. To have both refused, leave it and set [jit.Config.DenyPending].
@@ -127,6 +136,7 @@ type Runner struct {
 	cfg    Config
 	log    *slog.Logger
 	runner *adkrunner.Runner
+	lines  map[string][]string // of Config.Ceilings, see linesOf
 }
 
 // New checks cfg and returns a runner.
@@ -149,8 +159,12 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.Runs == nil {
 		cfg.Runs = &localRuns{}
 	}
+	lines, err := linesOf(cfg.Engine, cfg.Ceilings, cfg.Agent)
+	if err != nil {
+		return nil, fmt.Errorf("runner: %w", err)
+	}
 	cfg.Sessions = recent{all: cfg.Sessions, limit: cfg.Limits.History}
-	r := &Runner{cfg: cfg, log: cfg.Logger}
+	r := &Runner{cfg: cfg, log: cfg.Logger, lines: lines}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}

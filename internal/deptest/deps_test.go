@@ -95,7 +95,7 @@ var allowed = map[string][]string{
 	"tools/mcp":     {"internal/lazy", "dpop", "tools", "policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"agent":         {"jitmw", "prompts"},
 	"notice":        {"internal/peer", "internal/plain", "jit", "runner", "secret"},
-	"runner":        {"policy", "jitmw", "jit", "internal/strictjson", "internal/peer"},
+	"runner":        {"policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},

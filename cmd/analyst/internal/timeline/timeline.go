@@ -117,7 +117,11 @@ func (t *Timeline) Clear() {
 func (t *Timeline) Show(e runner.Event) {
 	switch e := e.(type) {
 	case jit.TaskOpened:
-		t.line(e.Time, "dim", "task", "%s opened%s", e.TaskID, until(e.ExpiresAt))
+		below := ""
+		if e.Parent != "" {
+			below = " for " + e.Name + ", below " + e.Parent
+		}
+		t.line(e.Time, "dim", "task", "%s opened%s%s", e.TaskID, below, until(e.ExpiresAt))
 	case runner.ToolCalled:
 		t.line(e.Time, "head", "call", "%s(%s)", e.Tool, arguments(e.Args))
 	case jit.Refused:
