@@ -120,7 +120,7 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 	return nil
 }
 
-// meant returns the unfinished tasks that the argument names.
+// meant returns the unfinished tasks that the argument names, and those below them.
 func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, error) {
 	list, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
 	if err != nil {
@@ -160,6 +160,13 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 		return nil, cli.Usagef("%s begin with that: write more of the one that is meant", plain.Count(len(found), "task"))
 	case len(kinds) == 0:
 		return nil, cli.Failf("analyst tasks list shows them; what is finished has nothing left to end", "no unfinished task, session or user is called %s", plain.Line(o.what, 80))
+	}
+	for i := 0; i < len(found); i++ { // not every server ends what is below a task with it
+		for _, t := range list {
+			if t.Parent == found[i].Run && !slices.ContainsFunc(found, func(f journal.Task) bool { return f.Run == t.Run }) {
+				found = append(found, t)
+			}
+		}
 	}
 	return found, nil
 }

@@ -1,0 +1,45 @@
+package kill
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/jitagent/jitagent/state/journal"
+)
+
+// unfinished is a journal that has these tasks.
+type unfinished struct {
+	journal.Store
+	tasks []journal.Task
+}
+
+func (u unfinished) Tasks(context.Context, journal.TaskFilter) ([]journal.Task, error) {
+	return u.tasks, nil
+}
+
+func TestWhatIsMeant(t *testing.T) {
+	j := unfinished{tasks: []journal.Task{
+		{Run: "under", ID: "jit_3", Parent: "child"},
+		{Run: "root", ID: "jit_1", Session: "talk", OnBehalfOf: "ada"},
+		{Run: "child", ID: "jit_2", Parent: "root"},
+		{Run: "other", ID: "jit_4"},
+	}}
+	for what, want := range map[string][]string{
+		"jit_1":        {"root", "child", "under"},
+		"task:child":   {"child", "under"},
+		"user:ada":     {"root", "child", "under"},
+		"session:talk": {"root", "child", "under"},
+		"other":        {"other"},
+		all:            {"under", "root", "child", "other"},
+	} {
+		list, err := options{what: what}.meant(t.Context(), j)
+		var runs []string
+		for _, k := range list {
+			runs = append(runs, k.Run)
+		}
+		if err != nil || !slices.Equal(runs, want) {
+			t.Errorf("%s means %v, %v, want %v", what, runs, err, want)
+		}
+	}
+}
