@@ -27,7 +27,7 @@ import (
 
 // team is two agents one after the other, under a third. What the first reads has it do
 // the work of the second.
-func team(t *testing.T) adk.Agent {
+func team() adk.Agent {
 	act := must(tools.New(tools.Spec[args]{
 		Name: "act", Description: "acts", Ceiling: func(a args) []rar.Detail { return []rar.Detail{doc(a.Arg)} },
 	}, func(ctx tools.Context, a args) (map[string]any, error) {
@@ -89,7 +89,7 @@ func TestAgentsHaveTasksOfTheirOwn(t *testing.T) {
 				URL: base, Org: server.Config().Org, ClientID: agent.ClientID, ClientSecret: agent.ClientSecret,
 				HTTPClient: &http.Client{Transport: fake.Transport{Handler: server}},
 			}))
-			results := drive(t, must(jit.New(jit.Config{Authority: authority})), team(t))
+			results := drive(t, must(jit.New(jit.Config{Authority: authority})), team())
 			if len(results) != 3 || results[0] != "<nil>" || !strings.Contains(results[1], "may") || results[2] != "<nil>" {
 				t.Errorf("the results are %q, want the second refused", results)
 			}
@@ -170,9 +170,9 @@ func TestCeilingsAreChecked(t *testing.T) {
 		"a wider one":     {"team": {doc("doc_1")}, "one": {doc("doc_2")}},
 		"one that is bad": {"one": {{Type: ""}}},
 	} {
-		_, err := runner.New(runner.Config{Agent: team(t), Engine: engine, Ceilings: ceilings})
+		_, err := runner.New(runner.Config{Agent: team(), Engine: engine, Ceilings: ceilings})
 		_, second := runner.NewPlugin(runner.PluginConfig{
-			Engine: engine, Agents: adk.NewSingleLoader(team(t)), Sessions: session.InMemoryService(), Ceilings: ceilings,
+			Engine: engine, Agents: adk.NewSingleLoader(team()), Sessions: session.InMemoryService(), Ceilings: ceilings,
 		})
 		if err == nil || second == nil {
 			t.Errorf("%s: %v, %v, want errors", name, err, second)

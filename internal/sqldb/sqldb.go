@@ -51,7 +51,7 @@ func Open(path string, n int) (*sql.DB, error) {
 // patiently opens a database. SQLite does not wait for others that turn a new file to
 // WAL as well.
 func patiently(open func() error) error {
-	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) { //nolint:forbidigo // nobody says when
 		if err := open(); Code(err) != Busy || time.Now().After(end) {
 			return err
 		}

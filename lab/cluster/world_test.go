@@ -264,7 +264,7 @@ func (w *world) ready() {
 			}
 		}
 		if m.url != "" {
-			resp := must(http.Get(m.url + "/healthz"))(w) //nolint:noctx // it answers at once
+			resp := must(http.DefaultClient.Get(m.url + "/healthz"))(w) //nolint:noctx // it answers at once
 			_ = resp.Body.Close()
 			said := must(http.ParseTime(resp.Header.Get("Date")))(w)
 			if off := time.Until(said) - m.ahead; off.Abs() > 10*time.Second {
