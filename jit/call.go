@@ -61,6 +61,7 @@ type scope struct {
 	saying sync.Once
 	digest string // see said
 
+	did    atomic.Bool // see TookEffect
 	mu     sync.Mutex
 	doubts []*InDoubtError
 }

@@ -112,7 +112,10 @@ func (a *attempt) affect(req *http.Request, grant *Grant) (resp *http.Response, 
 			a.s.clearDoubt(a.effect.key)
 			task.emit(Cleared{About: a.s.about(), IdempotencyKey: a.effect.key})
 		}
-		if done = answerOf(resp); done != nil && grant != nil {
+		if done = answerOf(resp); done != nil {
+			a.s.did.Store(true)
+		}
+		if done != nil && grant != nil {
 			done.under = &grant.covers
 		}
 		if done != nil && resp.Body != nil {

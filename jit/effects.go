@@ -46,6 +46,13 @@ func InDoubt(ctx context.Context) []*InDoubtError {
 	return slices.Clone(s.doubts)
 }
 
+// TookEffect reports whether an API has answered, in the context's call, that it did what it
+// was asked to do. A tool may fail afterwards.
+func TookEffect(ctx context.Context) bool {
+	s := scopeOf(ctx)
+	return s != nil && s.did.Load()
+}
+
 // addDoubt keeps e among the doubts of the call.
 func (s *scope) addDoubt(e *InDoubtError) {
 	s.mu.Lock()

@@ -144,13 +144,15 @@ func argsOf(call jit.Call) map[string]any {
 }
 
 // ended takes note of what came of a call that passed.
-func (g *Gate) ended(call jit.Call, aim policy.Aim, status jit.CallStatus, shown map[string]any) {
+func (g *Gate) ended(ctx context.Context, call jit.Call, aim policy.Aim, status jit.CallStatus, shown map[string]any) {
 	switch status {
 	case jit.CallOK:
 		g.returned(call.Tool, aim, shown)
 	case jit.CallPending, jit.CallInDoubt: // it may still come, or have been
 	default:
-		g.talk.Failed(call.Tool, argsOf(call))
+		if !jit.TookEffect(ctx) {
+			g.talk.Failed(call.Tool, argsOf(call))
+		}
 	}
 }
 

@@ -263,7 +263,7 @@ func (g *guarded) Run(ctx agent.Context, args any) (shown map[string]any, _ erro
 		}
 		jit.EndCall(inside, result)
 		if passed != nil {
-			gate.ended(call, *passed, result.Status, shown)
+			gate.ended(inside, call, *passed, result.Status, shown)
 		}
 	}()
 	var aim policy.Aim

@@ -10,12 +10,15 @@ import (
 
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/tools"
 )
 
 // uses has a step count tokens.
@@ -115,19 +118,89 @@ func TestBudgetHoldsOverProcesses(t *testing.T) {
 	}
 }
 
-// A conversation of which only the end is shown has made the calls that are not, too.
+// A conversation of which only the end is shown has made the calls that are not, too, also
+// where a provider counts calls from zero in each answer, and sessions have users' names.
 func TestBudgetsCountWhatIsNotShown(t *testing.T) {
-	w := reviewFor(t, &policy.Aim{Max: 2}, asks("act doc_1"), asks("act doc_2"), says("done"), says("well"), asks("act doc_3"), says("done"))
-	for i := range 4 {
-		w.decide(fmt.Sprintf("doc_%d", i), jit.StatusApproved)
+	again := func(s step) step {
+		return func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool) {
+			s(ctx, req, stream, func(resp *model.LLMResponse, err error) bool {
+				resp.Content.Parts[0].FunctionCall.ID = "call_0"
+				return yield(resp, err)
+			})
+		}
 	}
-	kept := w.config
-	w.config = func(cfg *runner.Config) { kept(cfg); cfg.AllowUnnamed, cfg.Limits.History = false, 2 }
-	w.say(t, "go")
-	w.say(t, "more")
-	w.ran = nil
-	if got := w.say(t, "and now"); w.ran != nil || len(got.finished.Refused) != 1 {
-		t.Errorf("ran %v, refused %v, %v; want a third call refused", w.ran, got.finished.Refused, got.err)
+	for name, tt := range map[string]struct {
+		ids   func(step) step
+		users bool
+	}{
+		"ids": {func(s step) step { return s }, false}, "ids that come again": {again, false}, "many users": {again, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := reviewFor(t, &policy.Aim{Max: 2}, tt.ids(asks("act doc_1")), says("done"), says("well"), tt.ids(asks("act doc_2")), says("done"), tt.ids(asks("act doc_3")), says("done"))
+			for i := range 4 {
+				w.decide(fmt.Sprintf("doc_%d", i), jit.StatusApproved)
+			}
+			kept := w.config
+			w.config = func(cfg *runner.Config) {
+				kept(cfg)
+				cfg.AllowUnnamed, cfg.Limits.History, cfg.ManyUsers = false, 4, tt.users
+			}
+			w.say(t, "go")
+			w.say(t, "thanks") // so that the call before is not shown to the next one
+			w.say(t, "more")
+			if len(w.ran) != 2 {
+				t.Fatalf("ran %v, want two", w.ran)
+			}
+			if got := w.say(t, "and now"); len(w.ran) != 2 || len(got.finished.Refused) != 1 {
+				t.Errorf("ran %v, refused %v, %v; want a third call refused", w.ran, got.finished.Refused, got.err)
+			}
+		})
+	}
+}
+
+// The same holds under a plugin.
+func TestPluginCountsWhatIsNotShown(t *testing.T) {
+	ran := 0
+	a := (&app{
+		llm: plays(asks("act doc_1"), says("done"), says("well"), asks("act doc_2"), says("done")), journal: &fake.Journal{},
+		tools: []tool.Tool{must(tools.New(tools.Spec[args]{Name: "act", Description: "acts", Aim: &policy.Aim{Max: 1}, Ceiling: func(args) []rar.Detail { return nil }}, func(tools.Context, args) (map[string]any, error) {
+			ran++
+			return nil, nil
+		}))},
+		config: func(cfg *runner.PluginConfig) { cfg.AllowUnnamed, cfg.Limits.History = false, 2 },
+	}).start(t)
+	for _, text := range []string{"go", "more", "and now"} {
+		if _, err := a.say(t.Context(), "ada", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ran != 1 {
+		t.Errorf("the tool ran %d times, want once", ran)
+	}
+}
+
+// A call that fails when its effect was answered counts; of one that had none, nothing does.
+func TestFailureAfterAnEffectCounts(t *testing.T) {
+	for name, effect := range map[string]bool{"an effect": true, "none": false} {
+		t.Run(name, func(t *testing.T) {
+			ran := 0
+			w := &world{llm: plays(asks("act a"), asks("act b"), says("done")), config: func(cfg *runner.Config) { cfg.AllowUnnamed = false }}
+			w.tools = []tool.Tool{must(tools.New(tools.Spec[args]{
+				Name: "act", Description: "acts", Aim: &policy.Aim{Max: 1}, Ceiling: func(args) []rar.Detail { return []rar.Detail{read} },
+			}, func(ctx tools.Context, _ args) (map[string]any, error) {
+				ran++
+				if effect {
+					if err := post(ctx, false, false); err != nil {
+						return nil, err
+					}
+				}
+				return nil, errors.New("the answer cannot be read")
+			}))}
+			got := follow(t.Context(), t, w.runner(t), runner.Input{Text: "go"})
+			if want := map[bool]int{true: 1, false: 2}[effect]; ran != want || got.err != nil {
+				t.Errorf("the tool ran %d times, want %d: %v", ran, want, got.err)
+			}
+		})
 	}
 }
 

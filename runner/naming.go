@@ -110,16 +110,21 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 				}
 			}
 		}
-		shown := map[string]bool{}
+		shown := map[string]int{}
 		for c := range made {
-			shown[c.id] = true
+			shown[c.id]++
 		}
-		for _, e := range n.older {
-			if e.Kind == jit.EntryCall && !shown[e.CallID] {
-				var args map[string]any
-				_ = json.Unmarshal(e.Args, &args) // what is cut to its size has none
-				n.gate.Count(e.Tool, args)
+		resumed := map[call]bool{} // calls of a run, of which each is made again when it is resumed
+		for _, e := range slices.Backward(n.older) {
+			if id := (call{e.CallID, e.Run}); e.Kind != jit.EntryCall || resumed[id] {
+				continue
+			} else if resumed[id] = true; shown[e.CallID] > 0 { // where ids come again, the last are shown
+				shown[e.CallID]--
+				continue
 			}
+			var args map[string]any
+			_ = json.Unmarshal(e.Args, &args) // what is cut to its size has none
+			n.gate.Count(e.Tool, args)
 		}
 		for _, ev := range n.past {
 			n.gate.Task(ev.InvocationID)
@@ -149,13 +154,15 @@ func (n *naming) remember(tools map[string]any, suspended *Suspension, invocatio
 	})
 }
 
-// resume lets the calls through that were let through before their run was suspended.
-func (n *naming) resume(calls *genai.Content, s *Suspension) {
+// resume lets the calls through that were let through before their run was suspended, or
+// sent something since, which earlier tells of.
+func (n *naming) resume(calls *genai.Content, s *Suspension, earlier []jit.Entry) {
 	if n.gate == nil {
 		return
 	}
 	for _, p := range calls.Parts {
-		if s.find(p.FunctionCall.ID).Unnamed == "" {
+		sent := func(e jit.Entry) bool { return e.CallID == p.FunctionCall.ID }
+		if s.find(p.FunctionCall.ID).Unnamed == "" || slices.ContainsFunc(jit.Effects(earlier), sent) {
 			n.gate.Resumed(p.FunctionCall.Name, p.FunctionCall.Args)
 		}
 	}

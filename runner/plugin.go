@@ -314,6 +314,9 @@ func (p *invocations) begin(ctx adk.InvocationContext) (_ *genai.Content, err er
 	if !p.cfg.AllowUnnamed {
 		i.naming.gate = &jitmw.Gate{Ask: p.cfg.Ask}
 		i.naming.past = slices.DeleteFunc(eventsOf(ctx.Session()), func(ev *session.Event) bool { return ev.InvocationID == i.id })
+		if err := i.unshown(ctx, ctx.Session()); err != nil {
+			return nil, err
+		}
 		i.naming.hear(ctx.UserContent())
 	}
 	i.unbegun.Stop()

@@ -33,6 +33,7 @@ type app struct {
 	tools     []tool.Tool
 	agent     func(*llmagent.Config)
 	authority *fake.Authority
+	journal   jit.Journal // nil: none
 	config    func(*runner.PluginConfig)
 	before    []*plugin.Plugin // of the application's, before ours
 
@@ -45,7 +46,7 @@ func (a *app) start(t *testing.T) *app {
 	if a.authority == nil {
 		a.authority = newAuthority()
 	}
-	engine, err := jit.New(jit.Config{Authority: a.authority})
+	engine, err := jit.New(jit.Config{Authority: a.authority, Journal: a.journal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func (a *app) start(t *testing.T) *app {
 		t.Fatal(err)
 	}
 	a.runner, err = adkrunner.New(adkrunner.Config{
-		AppName: "app", Agent: root, SessionService: a.sessions, AutoCreateSession: true,
+		AppName: "app", Agent: root, SessionService: runner.Conversations(a.sessions, pc.Limits.History), AutoCreateSession: true,
 		PluginConfig: adkrunner.PluginConfig{Plugins: append(a.before, p)},
 	})
 	if err != nil {

@@ -52,8 +52,8 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 		if err == nil {
 			r.naming.past = eventsOf(got.Session)
 			history, err = kept(got.Session), r.mend(ctx, got.Session)
-			if err == nil && history != keptAll && !cfg.AllowUnnamed { // what is not shown counts, too
-				r.naming.older, err = cfg.Engine.Calls(ctx, id, time.Time{})
+			if err == nil && !cfg.AllowUnnamed {
+				err = r.unshown(ctx, got.Session)
 			}
 			if got.Session.Events().Len() == len(r.naming.past) { // otherwise the store knows better
 				r.read = got
@@ -74,14 +74,21 @@ func (r *run) prepare(ctx context.Context) (history int, err error) {
 	return keptAll, nil
 }
 
+// unshown reads the calls of a session that is not shown whole: they count, too.
+func (r *run) unshown(ctx context.Context, s session.Session) (err error) {
+	if kept(s) != keptAll {
+		r.naming.older, err = r.r.cfg.Engine.Calls(ctx, r.name(), time.Time{})
+	}
+	return err
+}
+
 // mend makes a session fit to go on with: calls that will not be made have results
 // that say so.
 func (r *run) mend(ctx context.Context, s session.Session) error {
 	if t := r.turn.resumed; t != nil {
 		for _, o := range open(r.naming.past) {
 			if slices.ContainsFunc(o.calls, func(fc *genai.FunctionCall) bool { return t.find(fc.ID) != nil }) {
-				r.recount()
-				return nil // its open calls are those that wait
+				return r.inherit(ctx) // its open calls are those that wait
 			}
 		}
 		// Whoever went on with it before got further, and is gone.
@@ -273,7 +280,7 @@ func (r *run) lost(fc *genai.FunctionCall) (fr *genai.FunctionResponse, made boo
 	known := slices.ContainsFunc(calls, func(e jit.Entry) bool { // to send its requests through jit.Transport
 		return e.Kind == jit.EntryRefused || e.Kind == jit.EntryUse || e.Kind == jit.EntryCallSent
 	})
-	if known || r.over != nil {
+	if known || c != nil { // of what a later turn sent in other ways, nothing is known
 		if result, made = r.interrupted(jit.Effects(calls)); !made && c != nil && !r.claimed {
 			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
 		}

@@ -186,7 +186,7 @@ func (r *run) replay(agent, invocation string) (*model.LLMResponse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
-	r.naming.resume(content, t.resumed)
+	r.naming.resume(content, t.resumed, r.earlier)
 	return &model.LLMResponse{Content: content, TurnComplete: true}, nil
 }
 

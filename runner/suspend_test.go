@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -380,6 +381,22 @@ func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
 				t.Errorf("the call that had ended: %v, ran %v, kept %v", results[1].FunctionResponse.Response, w.ran, w.kept.texts)
 			}
 		})
+	}
+}
+
+// Of a call that whoever went on with a session made later, and not through a client of
+// package jit, nobody knows what it came to.
+func TestLaterCallOfAGoneProcessIsInDoubt(t *testing.T) {
+	w := review(t, asks("act doc_1"), asks("stop"), says("done"))
+	ctx, cancel := context.WithCancel(t.Context())
+	w.tools = append(w.tools, act(t, "stop", func(tools.Context, string) (map[string]any, error) { cancel(); return nil, nil }))
+	w.say(t, "go")
+	left := maps.Clone(w.kept.texts)
+	w.decide("doc_1", jit.StatusApproved)
+	collect(t, w.runner(t).Resume(ctx, runner.Input{User: "u", Session: "s"}))
+	w.kept.texts = left // as kill -9 does
+	if got := w.resume(t); got.finished.Outcome != runner.InDoubt {
+		t.Errorf("resumed: %+v, %v, want it in doubt", got.finished, got.err)
 	}
 }
 

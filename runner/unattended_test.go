@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
@@ -60,13 +61,15 @@ func TestUnnamedCallWaits(t *testing.T) {
 	for name, tt := range map[string]struct {
 		ask     func(context.Context, jitmw.Question) (bool, error)
 		forget  bool
+		sent    bool // by a process that somebody had allowed it, and that is gone
 		outcome runner.Outcome
 		ran     []string
 	}{
-		"allowed":           {func(context.Context, jitmw.Question) (bool, error) { return true, nil }, false, runner.Done, []string{"doc_9"}},
-		"refused":           {func(context.Context, jitmw.Question) (bool, error) { return false, nil }, false, runner.Denied, nil},
-		"nobody, again":     {nil, false, runner.Pending, nil},
-		"the store forgets": {nil, true, runner.Failed, nil},
+		"allowed":           {func(context.Context, jitmw.Question) (bool, error) { return true, nil }, false, false, runner.Done, []string{"doc_9"}},
+		"refused":           {func(context.Context, jitmw.Question) (bool, error) { return false, nil }, false, false, runner.Denied, nil},
+		"nobody, again":     {nil, false, false, runner.Pending, nil},
+		"it was sent":       {nil, false, true, runner.InDoubt, []string{"doc_9"}},
+		"the store forgets": {nil, true, false, runner.Failed, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := review(t, asks("act doc_9"), says("done"))
@@ -79,6 +82,9 @@ func TestUnnamedCallWaits(t *testing.T) {
 			first := w.say(t, "act on doc_1")
 			if len(first.finished.Waiting) != 1 || !strings.Contains(first.finished.Waiting[0].Unnamed, "doc_9") || len(w.authority.Requests()) != 0 {
 				t.Fatalf("waiting %+v, %v after %d requests", first.finished.Waiting, first.err, len(w.authority.Requests()))
+			}
+			if tt.sent {
+				w.journal.Note(jit.Entry{Kind: jit.EntryCallSent, Run: w.run(t), CallID: "call_0", Tool: "act", IdempotencyKey: "key", Time: time.Now()})
 			}
 			if tt.forget {
 				for at, text := range w.kept.texts {
