@@ -191,6 +191,9 @@ func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
 	alive := s.task.Alive
 	if len(how) > 0 { // an effect, which cannot be taken back
 		alive = s.task.aliveNow
+		if err := s.task.known(ctx); err != nil {
+			return err
+		}
 	}
 	if err := alive(ctx); err != nil {
 		return err

@@ -170,6 +170,7 @@ func (t *Task) resumeBelow(ctx context.Context, journal Rereader) (all []Entry, 
 		child.epoch++
 		child.ceiling, child.adopted = []rar.Checked{}, true // nothing, until somebody asks for it
 		close(child.opened)
+		close(child.announced)
 		err = ErrTaskEnded
 		if child.info.ID != "" {
 			err = t.engine.record(ctx, child.entry(EntryTaskResumed))

@@ -213,7 +213,7 @@ func (e *Engine) Start(ctx context.Context, spec TaskSpec, observe func(Event)) 
 
 func (e *Engine) newTask(ctx context.Context, run string, of *family) *Task {
 	return &Task{
-		family: of, engine: e, run: run, opened: make(chan struct{}), completing: make(chan struct{}, 1),
+		family: of, engine: e, run: run, opened: make(chan struct{}), announced: make(chan struct{}), completing: make(chan struct{}, 1),
 		grants: newGrants(e), requests: newRequests(context.WithoutCancel(ctx), &of.standing),
 	}
 }

@@ -12,8 +12,9 @@ import (
 
 // Errors of [Engine.Resume].
 var (
-	// ErrClaimed: the task is no longer suspended, since it was resumed: here, or by
-	// another process. Whoever did so goes on with it.
+	// ErrClaimed: the task is not suspended, since it was resumed, here or by another
+	// process, or since the process that was to suspend it died. Whoever resumed it goes on
+	// with it.
 	ErrClaimed = errors.New("it was resumed already")
 	// ErrChanged: what is to be resumed is not what was suspended.
 	ErrChanged = errors.New("what was kept to go on with is not what was suspended")
@@ -129,7 +130,7 @@ func (r *requests) waitsUntil() (until time.Time) {
 // that was sent is not sent again. digest must be that of [Task.Suspend]; for another
 // one the task is completed, and the error wraps [ErrChanged]. An error that wraps
 // [ErrTaskEnded] says that the task is over, of one that wraps [ErrKilled] that it is to be; if it does not wrap ErrClaimed as well, nobody
-// resumed it, for example since nobody decided in time.
+// resumed what was suspended, for example since nobody decided in time.
 //
 // observe is as for [Engine.Start]. The caller must call [Task.Complete], or
 // [Task.Suspend] again.
@@ -165,19 +166,17 @@ func (e *Engine) resume(ctx context.Context, run, digest string, observe func(Ev
 		return nil, errors.New("it is resumed with the one above it")
 	}
 	close(t.opened)
+	close(t.announced)
 	t.epoch++
 	if err := e.record(ctx, t.entry(EntryTaskResumed)); err != nil {
-		if kept.Kind == EntryTaskResumed && errors.Is(err, ErrTaskEnded) {
+		if kept.Kind != EntryTaskSuspended && errors.Is(err, ErrTaskEnded) {
 			err = fmt.Errorf("%w: %w", ErrClaimed, err)
 		}
 		return nil, err
 	}
 	if kept.Digest != digest {
 		changed := ErrChanged
-		switch kept.Kind { // the process that was to suspend it died over it, and no turn can be gone on with
-		case "":
-			changed = ErrTaskEnded
-		case EntryTaskResumed:
+		if kept.Kind != EntryTaskSuspended { // the process that was to suspend it, perhaps again, died over it
 			changed = fmt.Errorf("%w: %w", ErrClaimed, ErrTaskEnded)
 		}
 		return nil, errors.Join(changed, t.Complete(context.WithoutCancel(ctx)))

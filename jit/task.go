@@ -33,6 +33,9 @@ type Task struct {
 	info    TaskInfo
 	openErr error
 
+	announced   chan struct{} // closed when the journal has the task, or announceErr is set
+	announceErr error
+
 	alive      atomic.Pointer[time.Time] // when it was last seen not to be killed
 	ended      atomic.Bool               // by Complete, whatever became of it: nothing more is sent
 	completed  atomic.Bool               // and the server knows
@@ -67,13 +70,15 @@ func (t *Task) create(ctx context.Context) {
 	opening := Entry{Kind: EntryTaskOpening, Run: t.run, Authority: t.engine.cfg.AuthorityName, Session: spec.Session, Name: spec.Name, OnBehalfOf: spec.OnBehalfOf}
 	event := TaskOpened{}
 	if t.parent != nil {
-		if spec.Parent, t.openErr = t.parent.ID(ctx); t.openErr != nil {
-			return
-		}
+		spec.Parent, t.announceErr = t.parent.ID(ctx)
 		opening.Parent, opening.Ceiling = t.parent.run, detailsOf(t.ceiling)
 		event.Parent, event.Name = spec.Parent, spec.Name
 	}
-	if t.openErr = t.engine.record(ctx, opening); t.openErr != nil {
+	if t.announceErr == nil {
+		t.announceErr = t.engine.record(ctx, opening)
+	}
+	close(t.announced)
+	if t.openErr = t.announceErr; t.openErr != nil {
 		return
 	}
 	info, err := t.engine.cfg.Authority.CreateTask(ctx, spec)
@@ -113,6 +118,22 @@ func (t *Task) waitOpened(ctx context.Context) error {
 	select {
 	case <-t.opened:
 		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// known waits until the journal has the task. Whoever takes it over finds it by its
+// session, and with it what it sent.
+func (t *Task) known(ctx context.Context) error {
+	select {
+	case <-t.announced:
+		return t.announceErr
+	default:
+	}
+	select {
+	case <-t.announced:
+		return t.announceErr
 	case <-ctx.Done():
 		return ctx.Err()
 	}
