@@ -87,6 +87,9 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 			if r == nil {
 				return nil, errors.New("runner: tool called outside a run")
 			}
+			if answer := r.answered(ctx.FunctionCallID(), t, args); answer != nil {
+				return answer, nil
+			}
 			if limit := r.r.cfg.Limits.ToolCalls; int(r.counts.tools.Add(1)) > limit {
 				r.counts.tools.Add(-1)
 				return r.refuse(ctx, jit.Result{
@@ -111,6 +114,9 @@ func guard(runOf func(adk.Context) *run) plugin.Config {
 			if _, there := t.(interface {
 				Declaration() *genai.FunctionDeclaration
 			}); !there { // ADK's stand-in for a tool that it does not find
+				if answer := r.answered(ctx.FunctionCallID(), t, args); answer != nil {
+					return answer, nil
+				}
 				r.outcome.unknownTool(t.Name())
 				if refused := r.repeats(ctx, t.Name(), args); refused != nil { // ADK asks nobody before such a call
 					return refused, nil

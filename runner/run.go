@@ -73,6 +73,7 @@ type run struct {
 	suspended *Suspension    // what this run leaves behind
 	held      *session.Event // the results that were held back for it
 	taken     bool           // the task is that of the suspended run
+	drops     bool           // what waits is given up
 	earlier   []jit.Entry    // about calls of earlier runs, see inherit
 	mended    []Event        // what is told of the calls that an earlier process left open
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/adk/v2/session"
+	"google.golang.org/adk/v2/tool"
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
@@ -82,8 +83,8 @@ func (r *run) unshown(ctx context.Context, s session.Session) (err error) {
 	return err
 }
 
-// mend makes a session fit to go on with: calls that will not be made have results
-// that say so.
+// mend makes a session fit to go on with: calls that an earlier process was at are gone on
+// with, and those that will not be have results that say so.
 func (r *run) mend(ctx context.Context, s session.Session) error {
 	if t := r.turn.resumed; t != nil {
 		for _, o := range open(r.naming.past) {
@@ -96,6 +97,9 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 	}
 	if err := r.inherit(ctx); err != nil {
 		return fmt.Errorf("runner: session %s: %w", s.ID(), err)
+	}
+	if gone, err := r.takeUp(); gone || err != nil {
+		return err
 	}
 	if err := r.repair(ctx, s); err != nil {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
@@ -173,13 +177,21 @@ func open(events []*session.Event) (list []openCall) {
 	return list
 }
 
+// maxSkew is how far the clock of a process that made a call again may be behind that of
+// the one whose model had it made.
+const maxSkew = 5 * time.Minute
+
 // inherit reads what is known of the calls of earlier runs: of those that are open, and
 // when their turn is gone on with, of all since the person spoke last.
 func (r *run) inherit(ctx context.Context) error {
 	var since time.Time
+	at := map[string]bool{} // the calls that are open
 	for _, o := range open(r.naming.past) {
 		if at := o.event.Timestamp; since.IsZero() || at.Before(since) {
 			since = at
+		}
+		for _, fc := range o.calls {
+			at[fc.ID] = true
 		}
 	}
 	if r.in.resume {
@@ -192,11 +204,12 @@ func (r *run) inherit(ctx context.Context) error {
 	if since.IsZero() {
 		return nil
 	}
-	var err error
-	r.earlier, err = r.r.cfg.Engine.Calls(ctx, r.name(), since.Truncate(time.Microsecond)) // which is what stores keep
+	since = since.Truncate(time.Microsecond) // which is what stores keep
+	all, err := r.r.cfg.Engine.Calls(ctx, r.name(), since.Add(-maxSkew))
 	if err != nil {
 		return err
 	}
+	r.earlier = slices.DeleteFunc(all, func(e jit.Entry) bool { return e.Time.Before(since) && !at[e.CallID] })
 	if r.in.resume && !r.taken {
 		r.task.Inherit(r.earlier)
 	}
@@ -236,13 +249,22 @@ func (r *run) repair(ctx context.Context, s session.Session) error {
 	for _, o := range slices.Backward(open(r.naming.past)) {
 		content, sent := &genai.Content{Role: genai.RoleUser}, &genai.Content{}
 		for _, fc := range o.calls {
-			fr, made, err := r.lost(fc)
+			c, err := r.came(fc)
 			if err != nil {
 				return err
 			}
-			part := &genai.Part{FunctionResponse: fr}
+			part := &genai.Part{FunctionResponse: &genai.FunctionResponse{ID: fc.ID, Name: fc.Name, Response: c.shown}}
 			content.Parts = append(content.Parts, part)
-			if made {
+			switch {
+			case c.kept:
+				r.outcome.recall(call{fc.ID, fc.Name})
+			case r.in.resume:
+				r.outcome.lost(call{fc.ID, fc.Name}, c.result)
+				r.mended = append(r.mended, ToolReturned{
+					Time: time.Now(), CallID: fc.ID, Tool: fc.Name, Status: c.result.Status, Error: c.result.Message, RequestID: c.result.RequestID, Result: c.shown,
+				})
+			}
+			if c.made && !r.passed(fc, c) {
 				sent.Parts = append(sent.Parts, part)
 			}
 		}
@@ -260,46 +282,123 @@ func (r *run) repair(ctx context.Context, s session.Session) error {
 	return nil
 }
 
-// lost returns the result of a call that an earlier run left open: the one that a
-// suspended run held back, or else what is known of it; and whether it counts as
-// made, besides those that are let through again.
-func (r *run) lost(fc *genai.FunctionCall) (fr *genai.FunctionResponse, made bool, err error) {
-	fr = &genai.FunctionResponse{ID: fc.ID, Name: fc.Name}
-	result, made := jit.Result{
-		Status:  jit.CallInDoubt,
-		Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
-	}, true
-	var c *SuspendedCall
+// takeUp has the run go on with the calls that an earlier process was at when it ended, if
+// the conversation ends with those: a model that is told of a call that was cut off may
+// leave it at that, and the person did not. They are handed to ADK once more, and each that
+// had no effect is made; what came of the others is their result. A call passes the gate
+// again, since a conversation is not what a suspension is: clients may write to it.
+func (r *run) takeUp() (gone bool, err error) {
+	list, past := open(r.naming.past), r.naming.past
+	if len(list) != 1 || !r.in.resume || r.drops || !r.r.cfg.Engine.CanSuspend() {
+		return false, nil
+	}
+	o := list[0]
+	first := slices.IndexFunc(past, func(ev *session.Event) bool {
+		return ev.InvocationID == o.event.InvocationID && ev.Author != genai.RoleUser
+	})
+	if first < 0 || o.event != past[len(past)-1] || o.event.Author != past[first].Author || o.event.Branch != "" || o.event.IsolationScope != "" {
+		return false, nil // ADK would not come back to the agent
+	}
+	s := r.callsOf(o.event)
+	if t := r.over; t != nil && t.find(o.calls[0].ID) != nil {
+		kept := *t
+		kept.Run, kept.Calls, kept.Until = r.task.Run(), slices.Clone(t.Calls), time.Time{}
+		s = &kept
+	}
+	if s == nil || len(s.Calls) != len(o.calls) || s.Waiting() == nil {
+		return false, nil
+	}
+	all := map[string]came{}
+	for _, fc := range o.calls {
+		c, err := r.came(fc)
+		switch {
+		case err != nil:
+			return false, err
+		case !c.kept:
+			r.passed(fc, c)
+			all[fc.ID] = c
+		}
+	}
+	r.turn.resumed, r.turn.came = s, all
+	r.recount()
+	return true, nil
+}
+
+// answered returns what came of a call that an earlier process was at, nil for one that is
+// made. Where nothing is known of it, it is made if its tool works on an API: nothing is
+// sent to that before the journal has it.
+func (r *run) answered(id string, t tool.Tool, args map[string]any) map[string]any {
+	c, open := r.turn.came[id]
+	if !open || c.again {
+		return nil
+	}
+	if o, _ := jitmw.OutlineOf(t); !c.known && c.result.Status == jit.CallInDoubt && o.Origin != "" {
+		return nil
+	}
+	if c.made && !c.known && r.naming.gate != nil {
+		r.naming.gate.Count(t.Name(), args)
+	}
+	r.outcome.end(id, c.result)
+	return c.shown
+}
+
+// passed notes of a call that was sent that it was let through: made again, it is answered
+// as it was.
+func (r *run) passed(fc *genai.FunctionCall, c came) bool {
+	if !c.made || !c.known || !r.in.resume {
+		return false
+	}
+	r.naming.sent = append(r.naming.sent, fc)
+	return true
+}
+
+// A came is what came of a call that an earlier run left open.
+type came struct {
+	result jit.Result
+	shown  map[string]any // to the model
+	made   bool           // it may have taken effect
+	known  bool           // by what the journal has of its requests
+	kept   bool           // by what a suspended run held back
+	again  bool           // it had no effect, and nobody said no to it
+}
+
+// came returns what came of a call that an earlier run left open: what a suspended run
+// held back, or else what is known of it.
+func (r *run) came(fc *genai.FunctionCall) (c came, err error) {
+	var waited *SuspendedCall
 	if r.over != nil {
-		if c = r.over.find(fc.ID); c != nil && c.Result != nil {
-			r.outcome.recall(call{fc.ID, fc.Name})
-			return fr, true, json.Unmarshal(c.Result, fr)
+		if waited = r.over.find(fc.ID); waited != nil && waited.Result != nil {
+			fr := &genai.FunctionResponse{}
+			err = json.Unmarshal(waited.Result, fr)
+			return came{result: r.outcome.of(fc.ID), shown: fr.Response, made: true, kept: true}, err
 		}
 	}
 	calls := slices.DeleteFunc(slices.Clone(r.earlier), func(e jit.Entry) bool { return e.CallID != fc.ID })
-	known := slices.ContainsFunc(calls, func(e jit.Entry) bool { // to send its requests through jit.Transport
+	c.known = waited != nil || slices.ContainsFunc(calls, func(e jit.Entry) bool { // to send its requests through jit.Transport
 		return e.Kind == jit.EntryRefused || e.Kind == jit.EntryUse || e.Kind == jit.EntryCallSent
 	})
-	if known || c != nil { // of what a later turn sent in other ways, nothing is known
-		if result, made = r.interrupted(jit.Effects(calls)); !made && c != nil && !r.claimed {
-			result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: c.RequestID, Risk: c.Risk}
+	if c.known {
+		c.result, c.made = r.interrupted(jit.Effects(calls))
+	} else {
+		c.made, c.result = true, jit.Result{
+			Status:  jit.CallInDoubt,
+			Message: "the run was interrupted before this call's result was recorded; whether it took effect is not known",
 		}
 	}
-	if known && made && r.in.resume { // it was let through: made again, it is answered as it was
-		r.naming.sent, made = append(r.naming.sent, fc), false
+	switch said := r.outcome.of(fc.ID); {
+	case c.known && c.made:
+	case said.Status == jit.CallDenied:
+		c.result, c.made = said, false
+	case waited != nil && !r.claimed:
+		c.result = jit.Result{Status: jit.CallDenied, Message: "nobody decided and went on with it, so this call was not made", RequestID: waited.RequestID, Risk: waited.Risk}
+	default:
+		c.again = c.known
 	}
-	fr.Response = jitmw.Shown(result)
-	if result.Status == jit.CallOK {
-		fr.Response = map[string]any{"status": string(result.Status), "note": result.Message, "advice": result.Advice}
-		result.Message = ""
+	if c.shown = jitmw.Shown(c.result); c.result.Status == jit.CallOK {
+		c.shown = map[string]any{"status": string(c.result.Status), "note": c.result.Message, "advice": c.result.Advice}
+		c.result.Message = ""
 	}
-	if r.in.resume {
-		r.outcome.lost(call{fc.ID, fc.Name}, result)
-		r.mended = append(r.mended, ToolReturned{
-			Time: time.Now(), CallID: fc.ID, Tool: fc.Name, Status: result.Status, Error: result.Message, RequestID: result.RequestID, Result: fr.Response,
-		})
-	}
-	return fr, made, nil
+	return c, nil
 }
 
 // interrupted returns what came of a call whose process is gone, by the effects that it

@@ -91,8 +91,8 @@ func TestInterruptedSessionGoesOn(t *testing.T) {
 	}
 }
 
-// A call that was interrupted is in doubt unless the journal knows what it sent. A model
-// that makes it again has made up for it.
+// A call that was interrupted is in doubt unless the journal knows what it sent. One that
+// only read is made again, and the model is told of no interruption.
 func TestInterruptedCallIsKnownByItsRequests(t *testing.T) {
 	const unknown = "whether it took effect is not known"
 	for name, tt := range map[string]struct {
@@ -100,7 +100,7 @@ func TestInterruptedCallIsKnownByItsRequests(t *testing.T) {
 		told    string
 		outcome runner.Outcome
 	}{
-		"a read":               {jit.EntryRefused, "no request that may have changed something is known", runner.Done},
+		"a read":               {jit.EntryRefused, "result:<nil>", runner.Done},
 		"an effect":            {jit.EntryCallSent, unknown, runner.InDoubt},
 		"what works elsewhere": {"", unknown, runner.InDoubt},
 	} {

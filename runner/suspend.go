@@ -169,6 +169,7 @@ type turn struct {
 	asked   atomic.Bool            // the resumed calls were handed to ADK
 	left    atomic.Bool            // the run is suspended: ADK may go on for a moment, and must not ask the model
 	calls   *Suspension            // the calls that were made last; nil where they cannot be suspended
+	came    map[string]came        // what is known of the calls that are gone on with, where they were not suspended
 }
 
 // replay answers the model's first call of a resumed run with the calls that wait: ADK
@@ -186,7 +187,9 @@ func (r *run) replay(agent, invocation string) (*model.LLMResponse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runner: %w", err)
 	}
-	r.naming.resume(content, t.resumed, r.earlier)
+	if t.came == nil {
+		r.naming.resume(content, t.resumed, r.earlier)
+	}
 	return &model.LLMResponse{Content: content, TurnComplete: true}, nil
 }
 
@@ -299,6 +302,12 @@ func (r *run) made(ev *session.Event) *Suspension {
 	if r.r.cfg.Suspensions == nil || !r.r.cfg.Engine.CanSuspend() || first == nil || ev.Author != *first || ev.Branch != "" || ev.IsolationScope != "" {
 		return nil
 	}
+	return r.callsOf(ev)
+}
+
+// callsOf returns the calls of an event as they are gone on with; nil where their arguments
+// cannot be written.
+func (r *run) callsOf(ev *session.Event) *Suspension {
 	s := &Suspension{
 		App: r.place.app, User: r.place.user, Session: r.place.session, Run: r.task.Run(), Agent: ev.Author, Invocation: ev.InvocationID,
 	}
@@ -375,7 +384,10 @@ func (s *Suspension) complete(ev *session.Event) (*session.Event, error) {
 func (r *run) stored(ev *session.Event) {
 	for _, fr := range parts(ev) {
 		if r.turn.resumed != nil && fr != nil {
-			r.settled, r.turn.resumed = r.turn.resumed, nil
+			if r.settled = r.over; r.turn.came == nil {
+				r.settled = r.turn.resumed
+			}
+			r.turn.resumed, r.turn.came = nil, nil
 		}
 	}
 }
@@ -388,6 +400,7 @@ func (r *run) dropped(ctx context.Context) error {
 	} else if s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session); s == nil {
 		return fmt.Errorf("runner: session %s: %w", r.place.session, cmp.Or(err, ErrNothingToResume))
 	}
+	r.drops = true
 	under, err := r.open(ctx)
 	if err == nil {
 		if r.turn.resumed != nil {

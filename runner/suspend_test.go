@@ -356,7 +356,6 @@ func TestTaskOfASuspendedSessionIsOver(t *testing.T) {
 		outcome runner.Outcome
 	}{
 		"nobody resumed it":                   {nil, "nobody decided", runner.Denied},
-		"somebody did, and sent nothing":      {[]jit.Entry{resumed}, "no request that may have changed something", runner.Failed},
 		"somebody did, and the answer came":   {[]jit.Entry{resumed, sent, returned}, "it took effect: the API answered it with HTTP status 201", runner.Done},
 		"somebody did, and the answer is not": {[]jit.Entry{resumed, sent}, "not known", runner.InDoubt},
 	} {
@@ -397,6 +396,28 @@ func TestLaterCallOfAGoneProcessIsInDoubt(t *testing.T) {
 	w.kept.texts = left // as kill -9 does
 	if got := w.resume(t); got.finished.Outcome != runner.InDoubt {
 		t.Errorf("resumed: %+v, %v, want it in doubt", got.finished, got.err)
+	}
+}
+
+// What somebody took up and had sent nothing of is taken up once more, under a new task:
+// whoever decides is asked again, and the calls that had ended keep their results.
+func TestSuspendedCallIsTakenUpOnceMore(t *testing.T) {
+	w := review(t, asks("act doc_1", "act free"), says("done"))
+	w.decide("free", jit.StatusApproved)
+	w.say(t, "go")
+	for _, kind := range []jit.EntryKind{jit.EntryTaskResumed, jit.EntryTaskCompleted} {
+		w.journal.Note(jit.Entry{Kind: kind, Run: w.run(t), Time: time.Now()})
+	}
+	if got := w.resume(t); got.err != nil || got.finished.Outcome != runner.Pending || !slices.Equal(waiting(got), []string{"jit_3"}) {
+		t.Fatalf("resumed before the decision: %+v, %v", got.finished, got.err)
+	}
+	w.decide("doc_1", jit.StatusApproved)
+	if got := w.resume(t); got.err != nil || got.finished.Answer != "done" || got.finished.Outcome != runner.Done {
+		t.Fatalf("resumed after it: %+v, %v", got.finished, got.err)
+	}
+	if want := []string{"go", "call call_0", "call call_1", "result call_0", "result call_1", "done"}; !slices.Equal(w.history(t), want) ||
+		!slices.Equal(w.ran, []string{"free", "doc_1"}) || len(w.kept.texts) != 0 {
+		t.Errorf("ran %v, kept %v: %v", w.ran, w.kept.texts, w.history(t))
 	}
 }
 

@@ -48,7 +48,9 @@ type Spec[A any] struct {
 
 	// API is the base URL of the API that the tool calls. Credentials go to its
 	// origin and nowhere else. nil means a tool that makes no authorized HTTP
-	// calls.
+	// calls. A call whose process died is made again, by whoever goes on with the run,
+	// unless the journal has a request of it that may have changed something: what a
+	// tool with an API does elsewhere must bear that.
 	API *url.URL
 
 	// HonorsIdempotencyKey says that the API keeps the first response per
