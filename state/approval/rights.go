@@ -2,8 +2,11 @@ package approval
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -39,12 +42,22 @@ type Rights struct {
 	// Own lets people approve what is asked on their own behalf. They may deny it anyway.
 	Own bool
 	// Quorum is how many must approve the same thing, whole or the same part of it; 0 is one.
-	// A denial needs one. Approvals are kept in memory until the request runs out: what is
-	// lost with a process is given again.
+	// A denial needs one.
 	Quorum int
+	// Votes keeps approvals that are not enough yet. nil: in memory, and what is lost with the
+	// process is given again.
+	Votes Votes
 	// Asker returns the ID of the person whom a request serves, "" where there is none;
 	// after an error nothing is approved. nil: [Request.OnBehalfOf] alone says so.
 	Asker func(ctx context.Context, r Request) (id string, err error)
+}
+
+// Votes keep who approved what, for all processes that decide. The runs of package runs do.
+// They must be safe for concurrent use.
+type Votes interface {
+	// Vote notes that a person approved something, once, and returns all who did, of any
+	// process. It is forgotten after until. Of two at once, one is told of both.
+	Vote(ctx context.Context, about, by string, until time.Time) (all []string, err error)
 }
 
 // A Group is one of an issuer; "" is any issuer.
@@ -59,24 +72,19 @@ func (r Rights) May(a Approver) bool {
 
 // Guard returns a decider that decides at another one what the person of the context may.
 func (r Rights) Guard(at Decider) Decider {
-	return &guarded{Decider: at, rights: r, votes: map[string]vote{}}
+	if r.Votes == nil {
+		r.Votes = &memory{votes: map[string]vote{}}
+	}
+	return guarded{at, r}
 }
 
 type guarded struct {
 	Decider
 	rights Rights
-
-	mu    sync.Mutex
-	votes map[string]vote // by request, what was shown of it, and what would be granted
-}
-
-type vote struct {
-	until time.Time
-	by    []string
 }
 
 // Decide implements [Decider]. Its errors wrap those of this file, besides the others.
-func (g *guarded) Decide(ctx context.Context, id string, how Decision) error {
+func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 	who, _ := ctx.Value(approverKey{}).(Approver)
 	if !g.rights.May(who) {
 		return ErrMayNot
@@ -103,16 +111,19 @@ func (g *guarded) Decide(ctx context.Context, id string, how Decision) error {
 	case how.Digest != list[i].Digest():
 		return ErrOtherRequest
 	}
-	if by := g.vote(list[i], how, who.ID); len(by) < g.rights.Quorum {
+	switch by, err := g.vote(ctx, list[i], how, who.ID); {
+	case err != nil:
+		return err
+	case len(by) < g.rights.Quorum:
 		return ErrOneMore
-	} else if len(by) > 1 {
+	case len(by) > 1:
 		how.Reason = strings.TrimSpace(how.Reason + " (approved by " + strings.Join(by, " and ") + ")")
 	}
 	return g.Decider.Decide(ctx, id, how)
 }
 
 // own reports whether a request serves the person.
-func (g *guarded) own(ctx context.Context, r Request, who Approver) (bool, error) {
+func (g guarded) own(ctx context.Context, r Request, who Approver) (bool, error) {
 	if g.rights.Own {
 		return false, nil
 	}
@@ -127,27 +138,42 @@ func (g *guarded) own(ctx context.Context, r Request, who Approver) (bool, error
 }
 
 // vote notes an approval, and returns who gave the same one.
-func (g *guarded) vote(r Request, how Decision, by string) []string {
+func (g guarded) vote(ctx context.Context, r Request, how Decision, by string) ([]string, error) {
 	if g.rights.Quorum < 2 {
-		return []string{by}
+		return []string{by}, nil
 	}
-	less, _ := json.Marshal(canonical(how.Less)) // texts
-	key := strings.Join([]string{r.ID, how.Digest, string(less), how.TTL.String()}, "\n")
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	for k, v := range g.votes {
-		if now.After(v.until) {
-			delete(g.votes, k)
-		}
+	less, err := json.Marshal(canonical(how.Less))
+	if err != nil {
+		return nil, err
 	}
-	v := g.votes[key]
-	if v.until = r.ExpiresAt; v.until.IsZero() {
-		v.until = now.Add(24 * time.Hour)
+	until := r.ExpiresAt
+	if until.IsZero() {
+		until = time.Now().Add(24 * time.Hour)
 	}
-	if !slices.Contains(v.by, by) {
+	about := sha256.Sum256([]byte(strings.Join([]string{r.ID, how.Digest, string(less), how.TTL.String()}, "\n")))
+	return g.rights.Votes.Vote(ctx, hex.EncodeToString(about[:]), by, until)
+}
+
+// memory is the [Votes] of one process.
+type memory struct {
+	mu    sync.Mutex
+	votes map[string]vote
+}
+
+type vote struct {
+	until time.Time
+	by    []string
+}
+
+// Vote implements [Votes].
+func (m *memory) Vote(_ context.Context, about, by string, until time.Time) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.votes, func(_ string, v vote) bool { return time.Now().After(v.until) })
+	v := m.votes[about]
+	if v.until = until; !slices.Contains(v.by, by) {
 		v.by = append(v.by, by)
 	}
-	g.votes[key] = v
-	return slices.Clone(v.by)
+	m.votes[about] = v
+	return slices.Clone(v.by), nil
 }

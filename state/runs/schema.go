@@ -38,7 +38,14 @@ CREATE TABLE run_requests (
 	run     BIGINT NOT NULL REFERENCES runs ON DELETE CASCADE,
 	PRIMARY KEY (request, run)
 );
-CREATE INDEX run_requests_run ON run_requests (run);`}
+CREATE INDEX run_requests_run ON run_requests (run);`, `
+CREATE TABLE run_votes (
+	about  TEXT NOT NULL, -- what is approved
+	person TEXT NOT NULL,
+	until  BIGINT NOT NULL, -- when nobody asks about it any more
+	PRIMARY KEY (about, person)
+);
+CREATE INDEX run_votes_until ON run_votes (until);`}
 }
 
 // migrate brings our tables and those of River to this version, or finds out that they

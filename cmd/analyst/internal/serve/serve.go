@@ -299,6 +299,7 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 		}
 		cfg.Proxies = append(cfg.Proxies, p)
 	}
+	cfg.Rights.Votes = svc.Runs
 	var err error
 	if cfg.UI, err = webUI(); err != nil {
 		return nil, err

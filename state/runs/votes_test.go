@@ -1,0 +1,59 @@
+package runs_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jitagent/jitagent/state/approval"
+	"github.com/jitagent/jitagent/state/runs"
+)
+
+// A desk takes what is decided about one request.
+type desk struct{ decided []approval.Decision }
+
+func (*desk) Pending(context.Context) ([]approval.Request, bool, error) {
+	return []approval.Request{{ID: "jit_1", ExpiresAt: time.Now().Add(time.Hour)}}, false, nil
+}
+
+func (d *desk) Decide(_ context.Context, _ string, how approval.Decision) error {
+	d.decided = append(d.decided, how)
+	return nil
+}
+
+// TestTwoDecideAnywhere: a person is one in whatever process they approve, and two are two,
+// also after the one of the first has ended. What ran out counts for nothing.
+func TestTwoDecideAnywhere(t *testing.T) {
+	each(t, func(w *world) {
+		at := &desk{}
+		decide := func(store *runs.Store, who string) error {
+			rights := approval.Rights{Allow: []approval.Group{{Name: "blue"}}, Quorum: 2, Votes: store}
+			ctx := approval.WithApprover(w.Context(), approval.Approver{ID: who, Groups: []string{"blue"}})
+			return rights.Guard(at).Decide(ctx, "jit_1", approval.Decision{Approve: true})
+		}
+		gone, err := w.open(runs.Options{Journal: &process{world: w, id: "gone", lost: make(chan struct{})}})
+		if err != nil {
+			w.Fatal(err)
+		}
+		if err := decide(gone, "ada"); !errors.Is(err, approval.ErrOneMore) {
+			w.Errorf("the first: %v", err)
+		}
+		w.check(gone.Close())
+		a, b := w.start("a").store, w.start("b").store
+		if err := decide(a, "ada"); !errors.Is(err, approval.ErrOneMore) || len(at.decided) > 0 {
+			w.Errorf("the same person elsewhere: %v, decided %v", err, at.decided)
+		}
+		if err := decide(b, "bob"); err != nil || len(at.decided) != 1 || at.decided[0].Reason != "(approved by ada and bob)" {
+			w.Errorf("another person: %v, decided %v", err, at.decided)
+		}
+		for who, until := range map[string]time.Time{"ada": time.Now().Add(-time.Minute), "bob": time.Now().Add(time.Hour)} {
+			_, err := a.Vote(w.Context(), "other", who, until)
+			w.check(err)
+		}
+		if all, err := b.Vote(w.Context(), "other", "cleo", time.Now().Add(time.Hour)); err != nil || !slices.Equal(all, []string{"bob", "cleo"}) {
+			w.Errorf("after one has run out: %v, %v", all, err)
+		}
+	})
+}
