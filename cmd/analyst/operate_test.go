@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -48,16 +49,20 @@ func operating(t *testing.T, state string) (blocks []string) {
 // rotating returns those with which the agent logs in and a person looks at what waits,
 // from now on. The agent's secret may be next as well.
 func (w *world) rotating(next string) *[]string {
+	var mu sync.Mutex
 	var seen []string
+	agent := w.env[cli.EnvClientID]
 	w.hijack(func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
-			if form, _ := url.ParseQuery(string(body)); form.Get("client_id") == w.env[cli.EnvClientID] {
+			mu.Lock()
+			if form, _ := url.ParseQuery(string(body)); form.Get("client_id") == agent {
 				seen = append(seen, form.Get("client_secret"))
 				body = bytes.ReplaceAll(body, []byte(next), []byte(w.secrets[0]))
 			} else if path.Base(r.URL.Path) == "pending" {
 				seen = append(seen, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 			}
+			mu.Unlock()
 			r.Body = io.NopCloser(bytes.NewReader(body))
 			h.ServeHTTP(rw, r)
 		})

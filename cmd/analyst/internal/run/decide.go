@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 )
 
-// gathering is how long a prompt waits for the other calls of the same turn.
+// gathering is how long nothing must happen in a run for a prompt to be shown, so that it
+// has the other calls of the same turn; it is shown after ten times as long in any case.
 const gathering = 150 * time.Millisecond
 
 // A desk is where the person at the terminal decides what the calls of this run wait
@@ -33,6 +35,7 @@ type desk struct {
 
 	mu      sync.Mutex
 	waiting map[string]time.Time    // until when a request is waited for, by its id
+	seen    time.Time               // when something happened last
 	stop    context.CancelCauseFunc // ends the prompt that stands; nil for none
 	wg      sync.WaitGroup
 }
@@ -56,6 +59,7 @@ func (d *desk) see(ctx context.Context, e runner.Event) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.seen = time.Now()
 	switch e := e.(type) {
 	case jit.Decided:
 		switch _, known := d.waiting[e.RequestID]; {
@@ -108,14 +112,23 @@ func (d *desk) close() error {
 	return d.show(func() error { return nil })
 }
 
+// gather waits for the other calls of the turn.
+func (d *desk) gather(asking context.Context) {
+	for end := time.Now().Add(10 * gathering); time.Now().Before(end); {
+		d.mu.Lock()
+		rest := time.Until(d.seen.Add(gathering))
+		d.mu.Unlock()
+		if rest <= 0 || !pause.For(asking, rest) {
+			return
+		}
+	}
+}
+
 // work asks, until asking ends or nothing waits that was not asked about.
 func (d *desk) work(ctx, asking context.Context) {
 	asked := map[string]bool{}
 	for {
-		select {
-		case <-asking.Done():
-		case <-time.After(gathering):
-		}
+		d.gather(asking)
 		d.mu.Lock()
 		next, end := []string{}, d.end
 		for id, until := range d.waiting {

@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -22,6 +26,36 @@ func (e endedOne) Decide(_ context.Context, id string, _ approval.Decision) erro
 		return approval.ErrDecided
 	}
 	return nil
+}
+
+// A prompt waits for the other calls of the turn as long as something happens, and not for
+// ever.
+func TestPromptIsForTheWholeTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{}
+		gathered := func(events int) time.Duration {
+			start := time.Now()
+			d.seen = start
+			var run sync.WaitGroup
+			defer run.Wait()
+			run.Go(func() {
+				for range events {
+					pause.For(t.Context(), gathering-time.Millisecond)
+					d.mu.Lock()
+					d.seen = time.Now()
+					d.mu.Unlock()
+				}
+			})
+			d.gather(t.Context())
+			return time.Since(start)
+		}
+		if took := gathered(3); took < 3*gathering || took > 4*gathering {
+			t.Errorf("with three events it took %s", took)
+		}
+		if took := gathered(20); took < 10*gathering || took > 11*gathering {
+			t.Errorf("with events all the while it took %s", took)
+		}
+	})
 }
 
 // An answer counts for those that wait, and the person is told which do not; and that a
