@@ -356,11 +356,14 @@ func (p *invocations) leave(ctx context.Context, c conversation, i *invocation) 
 	p.mu.Unlock()
 	i.storing.Lock()
 	defer i.storing.Unlock()
-	if err := i.run.leave(ctx, i.outcome.decide(nil)); err != nil {
+	err := i.run.leave(ctx, i.outcome.decide(nil))
+	if err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "the conversation could not be given back", "session", c.String(), "error", err)
-	} else if task == nil || i.suspended != nil {
+	}
+	if task == nil || i.suspended != nil || errors.Is(err, ErrLost) {
 		return
-	} else if err := task.Complete(ctx); err != nil {
+	}
+	if err := task.Complete(ctx); err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "the task could not be completed, so its tokens live until they expire",
 			"session", c.String(), "error", task.Scrub(err.Error()))
 	}

@@ -154,9 +154,15 @@ func (r *run) drive(ctx context.Context) {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	if failure := r.leave(context.WithoutCancel(ctx), outcome); failure != nil {
-		err, outcome = errors.Join(err, failure), Failed
-	} else if failure := r.close(context.WithoutCancel(ctx)); failure != nil {
+	left := r.leave(context.WithoutCancel(ctx), outcome)
+	if left != nil {
+		err, outcome = errors.Join(err, left), Failed
+	}
+	var failure error
+	if !errors.Is(left, ErrLost) { // or the task is not ours to give back
+		failure = r.close(context.WithoutCancel(ctx))
+	}
+	if failure != nil {
 		const text = "the task could not be completed, so its tokens live until they expire"
 		if err == nil {
 			err, outcome = fmt.Errorf("runner: %s: %w", text, failure), Failed
@@ -226,8 +232,7 @@ func (r *run) begin(ctx context.Context) error {
 	return nil
 }
 
-// leave ends what the run has of the session. When that fails, somebody else may have it,
-// and the task with it, which is not ours to give back then.
+// leave ends what the run has of the session.
 func (r *run) leave(ctx context.Context, outcome Outcome) (err error) {
 	if r.lease == nil {
 		return nil

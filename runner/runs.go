@@ -25,8 +25,8 @@ type Runs interface {
 }
 
 // A Lease is a session in the hands of a run. It ends with Suspended or Ended, whatever
-// they return; ending it again changes nothing. Their error says that the session may be in
-// other hands by now, and with it the run's task: see [ErrLost].
+// they return; ending it again changes nothing. [ErrLost] says that the session is in other
+// hands by now, and with it the run's task; with any other error the task is completed.
 type Lease interface {
 	// Opened says that the run's task is this process's own: until then nobody may give
 	// back what an earlier process left of the session.

@@ -21,7 +21,7 @@ import (
 type lender struct {
 	mu   sync.Mutex
 	told []string
-	lost bool
+	lost error // fails what is told
 	take context.CancelCauseFunc
 }
 
@@ -29,10 +29,7 @@ func (l *lender) tell(format string, args ...any) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.told = append(l.told, fmt.Sprintf(format, args...))
-	if l.lost {
-		return fmt.Errorf("test: %w", runner.ErrLost)
-	}
-	return nil
+	return l.lost
 }
 
 func (l *lender) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {
@@ -77,33 +74,41 @@ func TestRunsAreToldOfEachSession(t *testing.T) {
 }
 
 // TestLostSessionIsLeftAlone: the task of a session that was taken away is not completed,
-// since whoever took it goes on with it.
+// since whoever took it goes on with it; where its end could not be written, as on a full
+// disk, it is.
 func TestLostSessionIsLeftAlone(t *testing.T) {
+	t.Run("taken", func(t *testing.T) { leave(t, fmt.Errorf("test: %w", runner.ErrLost), 0) })
+	t.Run("the disk is full", func(t *testing.T) { leave(t, errors.New("the disk is full"), 1) })
+}
+
+func leave(t *testing.T, fault error, completed int) {
 	clean(t)
 	l := &lender{}
 	taken := func(tb testing.TB) tool.Tool {
 		return act(tb, "fetch", func(ctx tools.Context, _ string) (map[string]any, error) {
 			_, err := jit.Acquire(ctx, read)
 			l.mu.Lock()
-			l.lost = true
+			l.lost = fault
 			l.mu.Unlock()
-			l.take(runner.ErrLost)
+			if errors.Is(fault, runner.ErrLost) {
+				l.take(runner.ErrLost)
+			}
 			return map[string]any{}, err
 		})
 	}
 	w := world{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{taken(t)}, config: func(cfg *runner.Config) { cfg.Runs = l }}
-	if got := follow(t.Context(), t, w.runner(t), runner.Input{}); !errors.Is(got.err, runner.ErrLost) || got.finished.Outcome != runner.Failed {
-		t.Errorf("%v, %v, want ErrLost", got.finished, got.err)
+	if got := follow(t.Context(), t, w.runner(t), runner.Input{}); !errors.Is(got.err, fault) || got.finished.Outcome != runner.Failed {
+		t.Errorf("%v, %v, want %v", got.finished, got.err, fault)
 	}
-	if n := len(w.authority.Completed()); n != 0 {
-		t.Errorf("%d tasks were completed", n)
+	if n := len(w.authority.Completed()); n != completed {
+		t.Errorf("%d tasks were completed, want %d", n, completed)
 	}
-	l.lost = false
+	l.lost = nil
 	a := (&app{llm: plays(asks("fetch"), says("done")), tools: []tool.Tool{taken(t)}, config: func(cfg *runner.PluginConfig) { cfg.Runs = l }}).start(t)
-	if _, err := a.say(t.Context(), "ada", "go"); err == nil {
+	if _, err := a.say(t.Context(), "ada", "go"); err == nil && errors.Is(fault, runner.ErrLost) {
 		t.Error("an invocation went on though its session was taken away")
 	}
-	if n := len(a.authority.Completed()); a.authority.Opened() != 1 || n != 0 {
-		t.Errorf("%d tasks opened, %d completed, want 1 and 0", a.authority.Opened(), n)
+	if n := len(a.authority.Completed()); a.authority.Opened() != 1 || n != completed {
+		t.Errorf("%d tasks opened, %d completed, want 1 and %d", a.authority.Opened(), n, completed)
 	}
 }

@@ -129,7 +129,7 @@ var allowed = map[string][]string{
 	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},
 	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
 	"cmd/analyst/internal/run": {
-		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/service", "cmd/analyst/internal/timeline", "internal/markdown", "internal/plain",
+		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/service", "cmd/analyst/internal/timeline", "internal/markdown", "internal/pause", "internal/plain",
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {

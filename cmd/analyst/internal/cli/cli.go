@@ -139,11 +139,16 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// Logger returns a logger for whoever watches from outside and, for --debug, on stderr.
-func (p *Program) Logger(debug bool) *slog.Logger {
+// Logger returns a logger for whoever watches from outside and on stderr: all of it for
+// --debug, and what went wrong for a command that lives for long, whose clients are told
+// no more than that.
+func (p *Program) Logger(debug, long bool) *slog.Logger {
 	to := slog.DiscardHandler
-	if debug {
+	switch {
+	case debug:
 		to = slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	case long:
+		to = slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
 	}
 	return slog.New(p.Telemetry.Logs(to))
 }

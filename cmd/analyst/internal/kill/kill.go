@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ process has stopped, 1 not all of that is confirmed: what is not is printed,
 const parallel = 8
 
 func (o options) run(ctx context.Context, p *cli.Program) error {
-	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
+	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug, false))
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,10 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 			return strings.HasPrefix(t.ID, name) || strings.HasPrefix(t.Run, name)
 		},
 		"session": func(t journal.Task, name string) bool { return t.Session == name },
-		"user":    func(t journal.Task, name string) bool { return t.OnBehalfOf == name },
+		"user": func(t journal.Task, name string) bool {
+			of := strings.Split(t.Session, "/") // of serve: see runner.SessionName
+			return t.OnBehalfOf == name || len(of) == 3 && of[1] == url.PathEscape(name)
+		},
 	}
 	if o.what == "" || said && is[kind] != nil && name == "" {
 		return nil, cli.Usagef("say what to end: a task, a session, a user, or %s", all)

@@ -23,7 +23,7 @@ func TestWhatIsMeant(t *testing.T) {
 		{Run: "under", ID: "jit_3", Parent: "child"},
 		{Run: "root", ID: "jit_1", Session: "talk", OnBehalfOf: "ada"},
 		{Run: "child", ID: "jit_2", Parent: "root"},
-		{Run: "other", ID: "jit_4"},
+		{Run: "other", ID: "jit_4", Session: "app/bob%2F2/s"},
 	}}
 	for what, want := range map[string][]string{
 		"jit_1":        {"root", "child", "under"},
@@ -31,6 +31,7 @@ func TestWhatIsMeant(t *testing.T) {
 		"user:ada":     {"root", "child", "under"},
 		"session:talk": {"root", "child", "under"},
 		"other":        {"other"},
+		"bob/2":        {"other"},
 		all:            {"under", "root", "child", "other"},
 	} {
 		list, err := options{what: what}.meant(t.Context(), j)

@@ -41,11 +41,13 @@ type Options struct {
 	Seen     cli.Seen
 	Notify   cli.Notify
 	Reviewer string // the file of the token of a person who decides from here; "" is none
+	long     bool   // the command lives for long
 }
 
 // AddFlags adds their flags to a command, but for that of Reviewer. A command that lives
 // for long has metrics to be fetched.
 func (o *Options) AddFlags(cmd *cobra.Command, long bool) {
+	o.long = long
 	o.Target.AddFlags(cmd)
 	o.Prices.AddFlags(cmd)
 	o.Seen.AddFlags(cmd, long)
@@ -90,7 +92,7 @@ func (o *Options) Open(ctx context.Context, p *cli.Program) (_ *Parts, err error
 		return nil, err
 	}
 	s.Later(unseen)
-	s.Log = p.Logger(o.Debug)
+	s.Log = p.Logger(o.Debug, o.long)
 	told, untold, err := o.Notify.Open(p, s.Log)
 	if err != nil {
 		return nil, s.Close(err)
