@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/runner"
 )
 
@@ -113,5 +115,47 @@ func TestPluginThatCannotSuspend(t *testing.T) {
 	}
 	if w.authority.Opened() != 1 || len(w.authority.Completed()) != 1 {
 		t.Errorf("%d tasks opened and %d completed", w.authority.Opened(), len(w.authority.Completed()))
+	}
+}
+
+// A killing journal has tasks killed.
+type killing struct {
+	*fake.Journal
+	killed bool
+}
+
+func (k *killing) Killed(context.Context, string) (string, bool, error) { return "", k.killed, nil }
+
+// Nothing of what was killed is gone on with, whether it waited or was cut off: its calls
+// have results that say so, and no task is opened. A message is said all the same.
+func TestKilledIsNotGoneOnWith(t *testing.T) {
+	for what, cut := range map[string]bool{"it waited": false, "it was cut off": true} {
+		t.Run(what, func(t *testing.T) {
+			w := review(t, asks("act doc_1"), says("the next"))
+			journal := &killing{Journal: w.journal}
+			w.engine.Journal = journal
+			say, again := w.served(t)
+			if _, err := say("go"); err != nil {
+				t.Fatal(err)
+			}
+			if cut {
+				clear(w.kept.texts)
+			}
+			w.decide("doc_1", jit.StatusApproved)
+			journal.killed = true
+			in := runner.Input{User: "u", Session: "s"}
+			for range 2 {
+				if got := collect(t, again.Resume(t.Context(), in)); !errors.Is(got.err, jit.ErrKilled) {
+					t.Errorf("resumed: %+v, %v", got.finished, got.err)
+				}
+			}
+			if got := w.history(t); !slices.Equal(got, []string{"go", "call call_0", "result call_0"}) || len(w.kept.texts) != 0 || w.authority.Opened() != 1 {
+				t.Errorf("the conversation is %q, %d are kept, %d tasks were opened", got, len(w.kept.texts), w.authority.Opened())
+			}
+			journal.killed = false // of the task that follows
+			if events, err := say("and?"); err != nil || len(events) != 1 || len(w.ran) != 0 {
+				t.Errorf("a message: %d events, %v, ran %v", len(events), err, w.ran)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +75,7 @@ type run struct {
 	held      *session.Event // the results that were held back for it
 	taken     bool           // the task is that of the suspended run
 	drops     bool           // what waits is given up
+	killed    error          // why nothing is gone on with, and no task is opened, where somebody ended what is resumed
 	earlier   []jit.Entry    // about calls of earlier runs, see inherit
 	mended    []Event        // what is told of the calls that an earlier process left open
 
@@ -198,6 +200,7 @@ func (r *run) open(ctx context.Context) (_ context.Context, err error) {
 
 // begin is what open does in the session.
 func (r *run) begin(ctx context.Context) error {
+	var killed error
 	if kept := r.r.cfg.Suspensions; kept != nil && !r.place.fresh {
 		s, err := kept.Load(ctx, r.r.cfg.App, r.place.user, r.place.session)
 		if err != nil {
@@ -212,15 +215,22 @@ func (r *run) begin(ctx context.Context) error {
 			case err == nil:
 				r.task, r.turn.resumed, r.taken = task, s, true
 				return nil
-			case !errors.Is(err, jit.ErrTaskEnded), r.in.resume && errors.Is(err, jit.ErrKilled):
+			case !errors.Is(err, jit.ErrTaskEnded):
 				return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+			case errors.Is(err, jit.ErrKilled):
+				killed = err
 			}
 			r.over, r.claimed = s, errors.Is(err, jit.ErrClaimed)
 		}
 	}
 	if r.in.resume {
-		if err := r.r.cfg.Engine.Alive(ctx, r.place.session); err != nil {
-			return fmt.Errorf("runner: session %s: %w", r.place.session, err)
+		if err := cmp.Or(killed, r.r.cfg.Engine.Alive(ctx, r.name())); err != nil {
+			err = fmt.Errorf("runner: session %s: %w", r.place.session, err)
+			if !errors.Is(err, jit.ErrKilled) {
+				return err
+			}
+			r.killed, r.drops = err, true // its calls have results that say so, and the run is over
+			return nil
 		}
 		if err := r.unfinished(ctx); err != nil {
 			return err
@@ -340,7 +350,7 @@ func (r *run) stopped(ctx context.Context) error {
 // message.
 func (r *run) talk(ctx context.Context) error {
 	history, err := r.prepare(ctx)
-	if err != nil {
+	if err = cmp.Or(err, r.killed); err != nil {
 		return err
 	}
 	r.emit(Started{Time: time.Now(), Session: r.place.session, Agent: r.r.cfg.Agent.Name(), Resumed: r.turn.resumed != nil})

@@ -289,14 +289,16 @@ func (r *Runner) Run(ctx context.Context, in Input) iter.Seq2[Event, error] {
 // Task says what the task is for where a new one is opened. What Resume yields is what
 // Run does. Of several that resume a session, in whatever processes, one does; the
 // others get an error that wraps [jit.ErrClaimed]. [ErrNothingToResume] says that there
-// is nothing to go on with.
+// is nothing to go on with; [jit.ErrKilled], that somebody ended it: then the calls that
+// waited have results that say that they were not made, and the run is over.
 func (r *Runner) Resume(ctx context.Context, in Input) iter.Seq2[Event, error] {
 	in.resume = true
 	return r.Run(ctx, in)
 }
 
 // GoOn resumes a session if it is suspended, and returns the calls that wait after that. A
-// message can be said to it where those are none, and err is nil.
+// message can be said to it where those are none, and err is nil: also where somebody killed
+// what waited.
 func (r *Runner) GoOn(ctx context.Context, in Input) (waiting []Waiting, err error) {
 	at := in.place(r.cfg.App)
 	if r.cfg.Suspensions == nil || at.fresh {
@@ -311,7 +313,7 @@ func (r *Runner) GoOn(ctx context.Context, in Input) (waiting []Waiting, err err
 		}
 		err = failure
 	}
-	if errors.Is(err, ErrNothingToResume) {
+	if errors.Is(err, ErrNothingToResume) || errors.Is(err, jit.ErrKilled) {
 		err = nil
 	}
 	return waiting, err

@@ -105,7 +105,7 @@ func (r *run) mend(ctx context.Context, s session.Session) error {
 		return fmt.Errorf("runner: session %s: repair the history: %w", s.ID(), err)
 	}
 	r.settled = r.over
-	if r.in.resume && ended(eventsOf(s)) {
+	if r.in.resume && r.killed == nil && ended(eventsOf(s)) {
 		return fmt.Errorf("runner: session %s: %w", s.ID(), ErrNothingToResume)
 	}
 	return nil
@@ -210,7 +210,7 @@ func (r *run) inherit(ctx context.Context) error {
 		return err
 	}
 	r.earlier = slices.DeleteFunc(all, func(e jit.Entry) bool { return e.Time.Before(since) && !at[e.CallID] })
-	if r.in.resume && !r.taken {
+	if r.in.resume && r.task != nil && !r.taken {
 		r.task.Inherit(r.earlier)
 	}
 	r.recount()

@@ -32,6 +32,7 @@ import (
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
+	stateruns "github.com/jitagent/jitagent/state/runs"
 	states "github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
 	"github.com/jitagent/jitagent/tools"
@@ -44,8 +45,10 @@ type app struct {
 	answers   func(ctx context.Context) string // what the model says
 	authority *fake.Authority
 	sessions  session.Service
+	journal   *sqlite.Journal
 	config    func(*serve.Config)
 	url       string
+	shared    bool // journal and runs are kept as several processes share them
 	runs      runner.Runs
 	tools     []tool.Tool
 	served    serve.Config
@@ -159,17 +162,21 @@ func (a *app) handler(t *testing.T) http.Handler {
 	if a.answers == nil {
 		a.answers = func(context.Context) string { return "done" }
 	}
-	store, err := states.Open(t.Context(), stateDir(t))
+	dir := stateDir(t)
+	store, err := states.Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	journal, err := sqlite.Memory(t.Context(), sqlite.Options{})
+	if a.shared {
+		journal, err = sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = journal.Close() })
-	a.authority, a.sessions = a.fake(), store
+	a.authority, a.sessions, a.journal = a.fake(), store, journal
 	engine := must(jit.New(jit.Config{Authority: a.authority, Journal: journal}))
 	read := must(tools.New(tools.Spec[document]{
 		Name: "read", Description: "reads", Ceiling: func(d document) []rar.Detail { return []rar.Detail{d.detail()} },
@@ -179,6 +186,11 @@ func (a *app) handler(t *testing.T) http.Handler {
 	}))
 	root := must(agent.New(agent.Config{Model: a, Tools: []tool.Tool{read}}))
 	agents, runs := adk.NewSingleLoader(root), runner.LocalRuns()
+	if a.shared {
+		kept := must(stateruns.Open(t.Context(), dir, stateruns.Options{Journal: journal}))
+		t.Cleanup(func() { _ = kept.Close() })
+		runs = kept
+	}
 	a.runs, a.tools = runs, []tool.Tool{read}
 	guard := must(runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions, Suspensions: store, Runs: runs, AllowUnnamed: true}))
 	again := must(runner.New(runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}))

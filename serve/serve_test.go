@@ -17,10 +17,13 @@ import (
 	"testing"
 
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
+	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
+	"github.com/jitagent/jitagent/state/journal"
+	states "github.com/jitagent/jitagent/state/session"
 )
 
 // Every route, as each of two users about the sessions of both.
@@ -416,6 +419,59 @@ func TestSuspendedSession(t *testing.T) {
 	}
 	if opened, completed := a.authority.Opened(), len(a.authority.Completed()); opened != 5 || completed != 5 {
 		t.Errorf("%d tasks were opened and %d completed, want 5", opened, completed)
+	}
+}
+
+// A session that waits and is killed waits no more: its calls were not made, and its user
+// says something new to it, deletes it, or cancels it as a task of A2A.
+func TestKilledSession(t *testing.T) {
+	for what, goOn := range map[string]func(t *testing.T, a *app, task *wire.Task){
+		"a message": func(t *testing.T, a *app, task *wire.Task) {
+			got := a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "and?", func(m map[string]any) { m["sessionId"] = task.ContextID }))
+			if got.status != http.StatusOK || !strings.Contains(got.body, `"text":"done"`) || !strings.Contains(got.body, "this call was not made") {
+				t.Errorf("%+v", got)
+			}
+		},
+		"resumed": func(t *testing.T, a *app, task *wire.Task) {
+			for _, want := range []string{"this call was not made", `"events":[]`} {
+				got := a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/"+task.ContextID+"/resume", nil)
+				if got.status != http.StatusOK || !strings.Contains(got.body, `"waiting":[]`) || !strings.Contains(got.body, want) || strings.Contains(got.body, `"text":"done"`) {
+					t.Errorf("%+v", got)
+				}
+			}
+			if got := must(a.client(t, "ada").GetTask(t.Context(), &wire.GetTaskRequest{ID: task.ID})); got.Status.State != wire.TaskStateFailed {
+				t.Errorf("%+v", got)
+			}
+		},
+		"deleted": func(t *testing.T, a *app, task *wire.Task) {
+			if got := a.do(t, "ada", http.MethodDelete, sessionsOf("ada")+"/"+task.ContextID, nil); got.status != http.StatusOK {
+				t.Errorf("%+v", got)
+			}
+		},
+		"canceled": func(t *testing.T, a *app, task *wire.Task) {
+			if got, err := a.client(t, "ada").CancelTask(t.Context(), &wire.CancelTaskRequest{ID: task.ID}); err != nil || got.Status.State != wire.TaskStateCanceled {
+				t.Errorf("%+v, %v", got, err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			a := (&app{shared: true}).startA2A(t)
+			task := a.send(t, a.client(t, "ada"), said("read doc_1"))
+			for _, waits := range must(a.journal.Tasks(t.Context(), journal.TaskFilter{})) {
+				if err := a.journal.Kill(t.Context(), waits.Run, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			goOn(t, a, task)
+			if opened := a.authority.Opened(); opened != 1 && what != "a message" {
+				t.Errorf("%d tasks were opened, to go on with what was killed", opened)
+			}
+			for _, s := range must(a.sessions.List(t.Context(), &session.ListRequest{AppName: name, UserID: "ada"})).Sessions {
+				if left, err := a.sessions.(*states.Store).Load(t.Context(), name, "ada", s.ID()); left != nil || err != nil {
+					t.Errorf("kept: %+v, %v", left, err)
+				}
+			}
+		})
 	}
 }
 
