@@ -120,7 +120,7 @@ func TestRunIsTakenOverAtEveryPoint(t *testing.T) {
 			t.Parallel()
 			points, ended := 0, false
 			for ; !ended; points++ {
-				for again, ends := points%3, false; !ends; again += 3 {
+				for again, ends := (points+1)%3, false; !ends; again += 3 {
 					ended, ends = takenOver(t, c.waits, c.handed, points, again)
 				}
 			}
