@@ -143,6 +143,21 @@ func (w *world) trouble(round int) {
 	}
 }
 
+// story tells what became of a session.
+func (w *world) story(n int, entries []jit.Entry) (told string) {
+	for _, e := range entries {
+		told += fmt.Sprintf("\n%s %s %s %s %s", e.Time.Format("15:04:05.000"), e.Kind, e.Run[:4], e.CallID, e.Error)
+	}
+	rows, err := w.runs.QueryContext(w.Context(), "SELECT timestamp, author, content FROM events WHERE session_id = $1 ORDER BY timestamp", name(n))
+	for err == nil && rows.Next() {
+		var at time.Time
+		var author, content string
+		err = rows.Scan(&at, &author, &content)
+		told += fmt.Sprintf("\n%s %s: %s", at.UTC().Format("15:04:05.000"), author, content)
+	}
+	return told + fmt.Sprintf("\n(%v)", err)
+}
+
 // judge counts what came of the sessions, and prints it.
 func (w *world) judge(what string) {
 	w.run("audit", "verify")
@@ -195,7 +210,7 @@ func (w *world) judge(what string) {
 		case doubt:
 			doubts++
 		case made == 0 && len(tasks) > 0 && !waits:
-			wrong(&lost, "%s: no report, and no doubt", name(n))
+			wrong(&lost, "%s: no report, and no doubt:%s", name(n), w.story(n, entries))
 		}
 	}
 	check(w, j.Close())

@@ -26,7 +26,8 @@
 //
 // # Invariants
 //
-//   - Append returns only when the entry is committed with synchronous_commit on.
+//   - Every entry is committed with synchronous_commit on, a note as well: a database that
+//     crashes would take it, and the owner that had written it could not go on.
 //   - An append whose answer was lost is looked up, and repeated only if it was not
 //     committed: no entry is lost or doubled when the database restarts.
 //   - No password is in an error, and the key is in no row.

@@ -161,12 +161,14 @@ func (j *Journal) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	var batch pgx.Batch
-	batch.Queue("UPDATE owners SET claimer = '' WHERE claimer = $1", j.id)
-	batch.Queue("DELETE FROM owners WHERE id = $1 AND seq = 0", j.id)
-	batch.Queue("UPDATE owners SET until = '-infinity' WHERE id = $1", j.id)
-	if err := j.db.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return fmt.Errorf("journal: close: %w", fault(err))
+	if err := again(ctx, func() error {
+		var batch pgx.Batch
+		batch.Queue("UPDATE owners SET claimer = '' WHERE claimer = $1", j.id)
+		batch.Queue("DELETE FROM owners WHERE id = $1 AND seq = 0", j.id)
+		batch.Queue("UPDATE owners SET until = '-infinity' WHERE id = $1", j.id)
+		return fault(j.db.pool.SendBatch(ctx, &batch).Close())
+	}); err != nil {
+		return fmt.Errorf("journal: close: %w", err)
 	}
 	return nil
 }

@@ -184,6 +184,14 @@ func TestRestartUnderLoad(t *testing.T) {
 	close(stop)
 	wg.Wait()
 	j, _ := open(t, address)
+	j.Note(jit.Entry{Kind: jit.EntryTaskOpened, Run: "noted"})
+	journaltest.All(t, j, journal.Filter{Run: "noted"}) // which waits until it is there
+	if err := s.Restart(); err != nil {
+		t.Error(err)
+	}
+	if err := j.Append(t.Context(), jit.Entry{Kind: jit.EntryDecision, Run: "noted"}); err != nil {
+		t.Errorf("after a note: %v", err)
+	}
 	runs := map[string]int{}
 	for _, r := range journaltest.All(t, j, journal.Filter{Kinds: []jit.EntryKind{jit.EntryTaskOpening}}) {
 		runs[r.Run]++

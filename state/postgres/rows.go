@@ -40,12 +40,9 @@ func (r *rows) ends(id string) ([]journal.Head, error) {
 
 // begin begins the transaction of an owner that adds so many entries at most. It returns
 // whether the owner may write, and its last entry. Until the end nobody claims it.
-func (r *rows) begin(id string, durable bool, entries int) (open bool, last journal.Head, err error) {
+func (r *rows) begin(id string, entries int) (open bool, last journal.Head, err error) {
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
-	if !durable { // a WAL is in order: the next one that waits takes the others with it
-		batch.Queue("SET LOCAL synchronous_commit = off")
-	}
 	batch.Queue("SELECT until > '-infinity', seq, hash FROM owners WHERE id = $1 FOR UPDATE", id).QueryRow(func(row pgx.Row) error {
 		var seq int64
 		var hash []byte

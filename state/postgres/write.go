@@ -49,30 +49,37 @@ func (m medium) Writable() error {
 
 // Transact implements [journal.Medium]. Where a connection breaks it is done again, unless
 // the row of this owner says that it was committed.
-func (m medium) Transact(durable bool, entries int, do func(*journal.Txn) error) error {
+func (m medium) Transact(_ bool, entries int, do func(*journal.Txn) error) error {
 	if entries == 0 { // of somebody who waits for those before
 		return do(m.w.Begin(nil, m.last))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var sent *journal.Txn // the last whose answer was lost
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		tx, err := m.once(ctx, durable, entries, do, sent)
+	return again(ctx, func() error {
+		tx, err := m.once(ctx, entries, do, sent)
 		if tx != nil {
 			tx.End(err == nil)
 			if m.unsure != nil {
 				sent = tx
 			}
 		}
-		if _, again := errors.AsType[*awayError](err); !again || ctx.Err() != nil {
+		return err
+	})
+}
+
+// again does something until the database answers, at the latest at the end of ctx.
+func again(ctx context.Context, do func() error) error {
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := do()
+		if _, away := errors.AsType[*awayError](err); !away || !pause.For(ctx, wait) {
 			return err
 		}
-		pause.For(ctx, wait)
 	}
 }
 
 // once tries a transaction, and returns it if it was begun.
-func (m medium) once(ctx context.Context, durable bool, entries int, do func(*journal.Txn) error, sent *journal.Txn) (tx *journal.Txn, err error) {
+func (m medium) once(ctx context.Context, entries int, do func(*journal.Txn) error, sent *journal.Txn) (tx *journal.Txn, err error) {
 	c, err := m.db.pool.Acquire(ctx)
 	if err != nil {
 		return nil, fault(err)
@@ -91,7 +98,7 @@ func (m medium) once(ctx context.Context, durable bool, entries int, do func(*jo
 			return nil, err
 		}
 	}
-	open, last, err := r.begin(m.id, durable, entries+len(ends))
+	open, last, err := r.begin(m.id, entries+len(ends))
 	switch {
 	case err != nil:
 		return nil, err
