@@ -146,7 +146,10 @@ func (r *run) drive(ctx context.Context) {
 	if errors.Is(err, jit.ErrPending) {
 		outcome = Pending
 	}
-	if outcome == Failed && errors.Is(err, ErrBudget) {
+	switch {
+	case errors.Is(err, jit.ErrKilled):
+		outcome = Failed // whatever it left: that is told by explain
+	case outcome == Failed && errors.Is(err, ErrBudget):
 		outcome = Spent
 	}
 	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {

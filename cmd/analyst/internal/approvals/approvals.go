@@ -82,9 +82,9 @@ Requests that ask the same for several tasks are listed, and decided, as one,
 		c.Long = c.Short + `.
 
 Whoever holds the reviewer's token is the reviewer. Who may decide, and how many
-must agree (--approvers, --approve-own, --quorum), are rules of analyst serve for
-those who decide there: this command knows of none, and the server that the
-token is for says what its holder may.`
+must agree (--approvers, --approve-own, --quorum), are rules of analyst serve
+for those who decide there: this command knows of none, and the server that
+the token is for says what its holder may.`
 		c.Flags().StringVar(&o.reason, "reason", "", "`WHY`, for the organization")
 		c.Flags().StringVar(&o.message, "message", "", "`WORDS` for the agent")
 	}
