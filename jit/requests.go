@@ -297,8 +297,9 @@ func (r *requests) take(f *flight) bool {
 
 // before returns the answer to a demand of which all or part was denied. A person's no
 // stands for the whole task, and for those above and below it: asking again until they
-// tire, or packed into something larger, would make the decision worthless. Scopes mean what the API
-// that names them says, whose server may be another: there a no stands for that API.
+// tire, or packed into something larger, would make the decision worthless. Scopes mean
+// what the API that names them says, whose server may be another: there a no stands for
+// that API.
 func (d *standing) before(origin Origin, ask rar.Checked, rules rar.Rules) error {
 	d.mu.Lock()
 	denied := d.denied[:len(d.denied):len(d.denied)]

@@ -101,10 +101,10 @@ type Config struct {
 	// Ceilings are the most that the calls of agents may ask for, by the agents' names, beside
 	// their own ceilings. An agent that is here works under a task of its own, below that of
 	// the agent above it: nil is all that one may ask for, an empty list nothing, and what a
-	// detail leaves out is not bounded ([jit.Task.Child]). An agent
-	// that is not here works in the task of the one above it. Where there are any, calls of
-	// agents that are not below Agent are refused: those of agents as tools, which ADK runs
-	// apart. A name that no agent has is an error, as is a ceiling wider than one above it.
+	// detail leaves out is not bounded ([jit.Task.Child]). An agent that is not here works in
+	// the task of the one above it. Where there are any, calls of agents that are not below
+	// Agent are refused: those of agents as tools, which ADK runs apart. A name that no agent
+	// has is an error, as is a ceiling wider than one above it.
 	Ceilings map[string][]rar.Detail
 	// Unattended says what becomes of a call for which a person would have to be asked,
 	// and cannot be. "" leaves one that waits for a decision to Suspensions, and refuses one

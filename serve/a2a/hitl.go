@@ -1,7 +1,6 @@
 package a2a
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -90,9 +89,7 @@ func (h *Handler) request(ctx context.Context, t *task) error {
 	for _, r := range all {
 		hint = append(hint, r.Text())
 		args := map[string]any{}
-		dec := json.NewDecoder(bytes.NewReader(r.Args))
-		dec.UseNumber()
-		_ = dec.Decode(&args) // what is no object is in the hint
+		_ = strictjson.AsWritten(r.Args, &args) // what is no object is in the hint
 		args, _ = strictjson.NumbersAsText(strictjson.Numbers(args)).(map[string]any)
 		list = append(list, toolRequest{r.id, r.call.CallID, r.call.Tool, args})
 	}

@@ -100,7 +100,6 @@ func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logg
 		for pause.For(ctx, c.every) {
 			if err := add(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				logger.ErrorContext(ctx, "journal: no checkpoint was made", "error", err)
-				p.Note("journal: no checkpoint was made: %s", Say(err))
 			}
 		}
 	})

@@ -139,16 +139,23 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// Logger returns a logger for whoever watches from outside and on stderr: all of it for
-// --debug, and what went wrong for a command that lives for long, whose clients are told
-// no more than that.
-func (p *Program) Logger(debug, long bool) *slog.Logger {
-	to := slog.DiscardHandler
-	switch {
-	case debug:
-		to = slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
-	case long:
-		to = slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})
+// Logger returns a logger for whoever watches from outside and, for --debug, on stderr.
+func (p *Program) Logger(debug bool) *slog.Logger {
+	if debug {
+		return p.logger(slog.LevelDebug)
 	}
-	return slog.New(p.Telemetry.Logs(to))
+	return slog.New(p.Telemetry.Logs(slog.DiscardHandler))
+}
+
+// ServiceLogger is Logger for a command whose clients are told no more than that something
+// went wrong: stderr has what that was without --debug as well.
+func (p *Program) ServiceLogger(debug bool) *slog.Logger {
+	if debug {
+		return p.logger(slog.LevelDebug)
+	}
+	return p.logger(slog.LevelWarn)
+}
+
+func (p *Program) logger(from slog.Level) *slog.Logger {
+	return slog.New(p.Telemetry.Logs(slog.NewTextHandler(p.Stderr, &slog.HandlerOptions{Level: from})))
 }

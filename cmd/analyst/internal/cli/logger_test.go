@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 )
@@ -9,9 +10,17 @@ import (
 // What went wrong is told on stderr by a command that lives for long, and by others to
 // those who ask.
 func TestLogger(t *testing.T) {
-	for want, tt := range map[string]struct{ debug, long bool }{"": {}, "WARN": {long: true}, "INFO WARN": {debug: true}} {
+	for name, tt := range map[string]struct {
+		logger func(*Program) *slog.Logger
+		want   string
+	}{
+		"a command":                  {func(p *Program) *slog.Logger { return p.Logger(false) }, ""},
+		"a service":                  {func(p *Program) *slog.Logger { return p.ServiceLogger(false) }, "WARN"},
+		"a command that is debugged": {func(p *Program) *slog.Logger { return p.Logger(true) }, "INFO WARN"},
+		"a service that is debugged": {func(p *Program) *slog.Logger { return p.ServiceLogger(true) }, "INFO WARN"},
+	} {
 		var said bytes.Buffer
-		log := (&Program{Stderr: &said}).Logger(tt.debug, tt.long)
+		log := tt.logger(&Program{Stderr: &said})
 		log.Info("it begins")
 		log.Warn("it fails")
 		var levels []string
@@ -19,8 +28,8 @@ func TestLogger(t *testing.T) {
 			_, level, _ := strings.Cut(line, "level=")
 			levels = append(levels, strings.Fields(level)[0])
 		}
-		if got := strings.Join(levels, " "); got != want {
-			t.Errorf("with %+v it tells %q, want %q", tt, got, want)
+		if got := strings.Join(levels, " "); got != tt.want {
+			t.Errorf("%s tells %q, want %q", name, got, tt.want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (p *Program) Observe(ctx context.Context, s Seen) (end func(), err error) {
 		if err != nil {
 			return nil, Usagef("--metrics-listen: %w", err)
 		}
-		server := serve.New(t.Metrics(), l, "", p.Logger(false, false))
+		server := serve.New(t.Metrics(), l, "", p.Logger(false))
 		go func() { _ = server.Serve(l) }() // until it is closed
 		p.Note("metrics at %s", serve.BaseURL(l).JoinPath("metrics"))
 		stop = func() { _ = server.Close() }

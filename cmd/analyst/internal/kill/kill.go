@@ -78,7 +78,7 @@ process has stopped, 1 not all of that is confirmed: what is not is printed,
 const parallel = 8
 
 func (o options) run(ctx context.Context, p *cli.Program) error {
-	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug, false))
+	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,10 @@ func (o *Options) Open(ctx context.Context, p *cli.Program) (_ *Parts, err error
 		return nil, err
 	}
 	s.Later(unseen)
-	s.Log = p.Logger(o.Debug, o.long)
+	s.Log = p.Logger(o.Debug)
+	if o.long {
+		s.Log = p.ServiceLogger(o.Debug)
+	}
 	told, untold, err := o.Notify.Open(p, s.Log)
 	if err != nil {
 		return nil, s.Close(err)

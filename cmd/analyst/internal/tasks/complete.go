@@ -53,7 +53,7 @@ Exit codes: 0 completed, or finished before, 1 not completed, 2 usage.`,
 }
 
 func (o completeOptions) run(ctx context.Context, p *cli.Program) error {
-	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug, false))
+	j, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ Exit codes: 0 nothing is left, 1 something is, 2 usage.`,
 }
 
 func (o sweepOptions) run(ctx context.Context, p *cli.Program) error {
-	_, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug, false))
+	_, cfg, end, err := o.OpenRecovery(ctx, p, p.Logger(o.debug))
 	if err != nil {
 		return err
 	}
