@@ -135,7 +135,7 @@ func (c *Chain) End(tasks []Task, heads map[string]Head) (Report, error) {
 			return Report{}, &EntryError{end.Seq, fmt.Sprintf("it is missing, the last of a process whose entries end at %d", c.ends[chain].Seq)}
 		}
 	}
-	for seq := range c.known {
+	for _, seq := range slices.Sorted(maps.Keys(c.known)) { // the first is named
 		if seq > c.report.Pruned.Seq {
 			first, text := seq, "it is missing"
 			if c.at == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,7 +217,11 @@ func TestTwoCrashesInARowChangeNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		var dead atomic.Bool
 		dying := server{answer: func(ctx context.Context, id string, _ int) error {
+			if dead.Swap(true) {
+				return errors.New("a dead process asks nothing")
+			}
 			err := s.CompleteTask(ctx, id)
 			return errors.Join(err, j.Close())
 		}}
