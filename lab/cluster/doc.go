@@ -25,7 +25,7 @@
 //     are alive at the authorization server when those were ended by "analyst kill ALL".
 //   - mixed: sessions that have something of another.
 //   - takeover: from the moment at which a process was killed or stopped until another one
-//     calls the model for what it was at; the worst but one in a hundred.
+//     calls the model or the API for what it was at; the worst but one in a hundred.
 //
 // The journal must pass "analyst audit verify", and a kind of trouble that did not come
 // fails the test.

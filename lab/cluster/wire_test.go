@@ -16,9 +16,10 @@ var titles = regexp.MustCompile(`Case (\d{4})`)
 
 // A left is what a session was left by.
 type left struct {
-	by    *member
-	life  int
-	since time.Time
+	by     *member
+	life   int
+	since  time.Time
+	silent bool // for as long as it can send nothing
 }
 
 // wire is before a server, and sees whose sessions requests are of. The model has one for
@@ -77,7 +78,8 @@ func caught(answers chan<- chan struct{}) (release func()) {
 func (w *world) begin(n int, m *member) (by *member, end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l, was := w.left[n]; was && m != nil {
+	const underway = 200 * time.Millisecond // what was sent before
+	if l, was := w.left[n]; was && (m != nil || l.silent && time.Since(l.since) > underway) {
 		delete(w.left, n)
 		if m != l.by || m.life != l.life {
 			w.took = append(w.took, time.Since(l.since))

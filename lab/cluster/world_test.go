@@ -234,10 +234,18 @@ func (m *member) signal(sig syscall.Signal, bin string) {
 	m.w.mu.Lock()
 	defer m.w.mu.Unlock()
 	m.bin = bin
-	if sig == syscall.SIGKILL || sig == syscall.SIGSTOP {
+	switch sig {
+	case syscall.SIGKILL, syscall.SIGSTOP:
 		for n, by := range m.w.has {
 			if by == m && m.w.busy[n] > 0 {
-				m.w.left[n] = left{m, m.life, time.Now()}
+				m.w.left[n] = left{m, m.life, time.Now(), true}
+			}
+		}
+	case syscall.SIGCONT:
+		for n, l := range m.w.left {
+			if l.by == m && l.life == m.life {
+				l.silent = false
+				m.w.left[n] = l
 			}
 		}
 	}
