@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -121,12 +122,36 @@ func (s *Store) take(ctx context.Context, was row) (_ *lease, err error) {
 	done, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, epoch = epoch + 1, owner = $2, since = @now "+
 		"WHERE id = $3 AND epoch = $4 AND state = $5"), running, me, was.id, was.epoch, was.state)
 	if err = oneRow(done, err, runner.ErrBusy); err != nil {
+		if !errors.Is(err, runner.ErrBusy) { // it may be taken
+			s.mu.Lock()
+			s.unsure[was.id] = was.owner
+			s.mu.Unlock()
+		}
 		s.unclaim(gone)
 		return nil, err
 	}
 	l := s.hold(was, gone)
 	l.epoch++
 	return l, nil
+}
+
+// loose returns which of the rows that this process should have it does not: the answer to
+// a statement that took one was lost. One that was only to begin is removed.
+func (s *Store) loose(ctx context.Context, mine []row) (list []row, err error) {
+	s.mu.Lock()
+	mine = slices.DeleteFunc(mine, func(r row) bool { l := s.held[r.place]; return l != nil && l.id == r.id })
+	for i, r := range mine {
+		mine[i].owner = s.unsure[r.id]
+	}
+	s.mu.Unlock()
+	for _, r := range mine {
+		if r.epoch > 1 {
+			list = append(list, r)
+		} else if _, failed := s.db.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = 1", r.id); failed != nil {
+			err = failed
+		}
+	}
+	return list, err
 }
 
 // oneRow returns none when a statement changed no row.

@@ -127,42 +127,45 @@ func (p *Pool) failed(ctx context.Context, err error) {
 	}
 }
 
-// work goes on with the run that a hint is about, if it is as it was then.
+// work goes on with the run that a hint is about, if it is as it was then. What fails is
+// hinted at anew by the sweep or by the poll, and never by River, which waits ever longer.
 func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
-	const patience = 3 * time.Second
-	var l *lease
-	for since := time.Now(); l == nil; {
-		found, err := p.Store.hinted(ctx, job.Args)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		for _, r := range found[1:] { // for others
-			if err := p.Store.hint(ctx, hint{Run: r.id, Epoch: r.epoch}); err != nil {
-				return err
-			}
-		}
-		if found[0].state == waiting {
-			if decided, err := p.decided(ctx, found[0], job.Args.Request); !decided {
-				p.failed(ctx, err)
-				return nil
-			}
-		}
-		l, err = p.Store.take(ctx, found[0])
-		if errors.Is(err, runner.ErrBusy) && time.Since(since) < patience { // another process is at what the same owner left
-			pause.For(ctx, 50*time.Millisecond)
-		} else if err != nil {
-			return err
-		}
+	l, err := p.take(ctx, job.Args)
+	for since := time.Now(); err != nil && time.Since(since) < hintPatience && pause.For(ctx, 50*time.Millisecond); {
+		l, err = p.take(ctx, job.Args) // another process may be at what the same owner left, or the database away
+	}
+	if p.failed(ctx, err); l == nil {
+		return nil
 	}
 	under := l.under(ctx)
-	err := p.Resume(under, l.app, l.user, l.session)
-	if err != nil {
+	if err := p.Resume(under, l.app, l.user, l.session); err != nil {
 		p.log.WarnContext(ctx, "a run was gone on with, and failed", "session", l.session, "error", err)
 	}
 	if err := l.Ended(context.WithoutCancel(ctx), runner.Failed); err != nil { // it has, unless it did not begin
 		p.log.WarnContext(ctx, "a run could not be given up", "session", l.session, "error", err)
 	}
 	return nil
+}
+
+// take takes the run that a hint is about; nil is none.
+func (p *Pool) take(ctx context.Context, h hint) (*lease, error) {
+	found, err := p.Store.hinted(ctx, h)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	if found[0].state == waiting {
+		if decided, err := p.decided(ctx, found[0], h.Request); !decided {
+			p.failed(ctx, err)
+			return nil, nil
+		}
+	}
+	l, err := p.Store.take(ctx, found[0])
+	for _, r := range found[1:] { // for others
+		if err == nil {
+			p.failed(ctx, p.Store.woken(ctx, r, ""))
+		}
+	}
+	return l, err
 }
 
 // How often a request is asked about: after a tenth of the time that it has waited. Where
@@ -198,7 +201,7 @@ func (p *Pool) poll(ctx context.Context, factor int64) error {
 		group.Go(func() error {
 			decided, err := p.decided(ctx, r, "")
 			if decided {
-				err = s.hint(ctx, hint{Run: r.id, Epoch: r.epoch})
+				err = s.woken(ctx, r, "")
 			}
 			p.failed(ctx, err)
 			return nil

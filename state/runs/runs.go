@@ -77,6 +77,7 @@ type Store struct {
 	mu     sync.Mutex
 	held   map[place]*lease
 	claims map[string]*claim // of owners that are gone
+	unsure map[int64]string  // who had a row, by its id, of which it is not known if it was taken
 	lost   bool              // this process is taken for gone
 	drains bool              // what is interrupted now, others go on with
 	closed chan struct{}
@@ -128,7 +129,7 @@ func open(ctx context.Context, s *Store) (*Store, error) {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
-	s.held, s.claims, s.closed = map[place]*lease{}, map[string]*claim{}, make(chan struct{})
+	s.held, s.claims, s.unsure, s.closed = map[place]*lease{}, map[string]*claim{}, map[int64]string{}, make(chan struct{})
 	err := s.migrate(ctx)
 	if err == nil {
 		err = s.adds(&river.Config{})

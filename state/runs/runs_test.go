@@ -437,6 +437,29 @@ func TestLostHint(t *testing.T) {
 	})
 }
 
+// TestLostAnswerOfTheDatabase: a run that was taken or begun, of which the process that did
+// it was not told, does not stay under way for ever. What it knows that it has stays.
+func TestLostAnswerOfTheDatabase(t *testing.T) {
+	each(t, func(w *world) {
+		a := w.start("a")
+		_, l := a.begin("ada")
+		w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		a.begin("cleo")
+		w.exec("UPDATE runs SET state = 'running', epoch = epoch + 1, owner = 'a' WHERE person = 'ada'")
+		w.exec("INSERT INTO runs (app, person, session, state, epoch, owner, since) VALUES ('app', 'ben', 's', 'running', 1, 'a', 0)")
+		w.exec("UPDATE runs SET since = 0")
+		a.busy("ada")
+		a.busy("ben")
+		a.pool(nil)
+		if got := w.next(); got != "a ada" {
+			w.Errorf("%s, want a to go on with ada", got)
+		}
+		_, l = a.begin("ben")
+		w.check(l.Ended(w.Context(), runner.Done))
+		a.busy("cleo")
+	})
+}
+
 // TestHintIsDueByAnyClock: whoever hints may be ahead of the database.
 func TestHintIsDueByAnyClock(t *testing.T) {
 	each(t, func(w *world) {

@@ -94,12 +94,15 @@ func (s *Store) hinted(ctx context.Context, h hint) ([]row, error) {
 // sweep brings the runs of processes that are gone to others, and hints anew at what
 // nobody works on.
 func (s *Store) sweep(ctx context.Context) error {
-	others, err := s.rows(ctx, "state = $1 AND owner <> $2", running, s.Journal.Owner())
+	me := s.Journal.Owner()
+	found, err := s.rows(ctx, "state = $1 AND (owner <> $2 OR since < @now - $3)", running, me, hintPatience.Microseconds())
 	left := map[string][]row{}
-	for _, r := range others {
+	for _, r := range found {
 		left[r.owner] = append(left[r.owner], r)
 	}
-	errs := []error{err}
+	loose, other := s.loose(ctx, left[me])
+	delete(left, me)
+	errs := []error{err, other}
 	for owner, rows := range left {
 		gone, err := s.claim(ctx, owner)
 		if errors.Is(err, runner.ErrBusy) {
@@ -114,7 +117,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	unseen, err := s.rows(ctx, "state = $1 AND check_at <= @now AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.id = job AND j.state IN "+
 		"('available', 'retryable', 'scheduled')) ORDER BY check_at LIMIT 100", ready)
 	errs = append(errs, err)
-	for _, r := range append(unseen, s.stuck()...) {
+	for _, r := range slices.Concat(unseen, loose, s.stuck()) {
 		errs = append(errs, s.woken(ctx, r, r.owner))
 	}
 	return errors.Join(errs...)
