@@ -135,6 +135,18 @@ func (w *world) waiting() map[string]bool {
 	return requests
 }
 
+// underway tells which runs are, and who has them.
+func (w *world) underway() (told string) {
+	rows, err := w.runs.QueryContext(w.Context(), "SELECT session, state, epoch, owner, tries, job FROM runs WHERE state <> 'waiting'")
+	for err == nil && rows.Next() {
+		var session, state, owner string
+		var epoch, tries, job int64
+		err = rows.Scan(&session, &state, &epoch, &owner, &tries, &job)
+		told += fmt.Sprintf("\n%s is %s, of %s, taken %d times, not opened %d times, job %d", session, state, owner, epoch, tries, job)
+	}
+	return fmt.Sprintf("%s\n(%v)", told, err)
+}
+
 // settle waits until no run is under way but those that nobody decides about.
 func (w *world) settle() {
 	until := time.Now().Add(2 * time.Minute)
@@ -153,7 +165,7 @@ func (w *world) settle() {
 			quiet = 0
 		}
 		if time.Now().After(until) {
-			w.Errorf("%d runs are under way, %d wait though all was decided: %v", busy, open, err)
+			w.Errorf("%d runs are under way, %d wait though all was decided: %v%s", busy, open, err, w.underway())
 			return
 		}
 	}
