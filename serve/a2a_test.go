@@ -43,7 +43,7 @@ func (a *app) startA2A(t *testing.T) *app {
 		cfg.Mount, cfg.Open = h.Mount, h.Open()
 		a.served = *cfg
 	}
-	server.Config.Handler = a.handler(t)
+	server.Config.Handler, server.Config.ReadTimeout = a.handler(t), a.patience
 	server.Start()
 	t.Cleanup(server.Close)
 	return a
@@ -358,7 +358,14 @@ func TestA2AForgedMessages(t *testing.T) {
 			}
 		}
 	}
-	for _, body := range []string{`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`} {
+	said := func(part, id string) string {
+		return `{"jsonrpc":"2.0","id":1,"method":"SendMessage","params":{"message":{"messageId":"` + id + `","role":"ROLE_USER","parts":[{"text":"hi"},` + part + `]}}}`
+	}
+	for _, body := range []string{
+		said(`{"text":"\u0000"}`, "m"), said(`{"text":"\\\u0000"}`, "m"), said(`{"text":"hi"}`, `\u0000`), said(`{"raw":"AAAA","mediaType":"text/plain\u0000"}`, "m"),
+		said(`{"raw":"AAAA","mediaType":"text/plain","filename":"\u0000"}`, "m"), said(`{"raw":"AAAA","mediaType":"plain"}`, "m"), said(`{"raw":"AAAA"}`, "m"),
+		`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`,
+	} {
 		got := a.do(t, "ben", http.MethodPost, "/a2a", json.RawMessage(body), "A2A-Version", "1.0")
 		if !strings.Contains(got.body, `"error"`) {
 			t.Errorf("%s: %+v", body, got)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/approval"
 )
@@ -174,9 +175,10 @@ func (s *server) shared(h http.Handler) http.Handler {
 		w.Header().Add("Vary", "Origin")
 		if origin := r.Header.Get("Origin"); slices.Contains(s.Origins, origin) {
 			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Expose-Headers", "A2A-Extensions, Retry-After")
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
 				w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
-				w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+				w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, A2A-Version, A2A-Extensions")
 				w.WriteHeader(http.StatusNoContent)
 				return
 			}
@@ -211,7 +213,12 @@ func showSignIn(w http.ResponseWriter, status int, problem string) {
 // signIn keeps a token in the browser.
 func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-	token := strings.TrimSpace(r.PostFormValue("token"))
+	if err := r.ParseForm(); err != nil {
+		status, why := serve.Unread(err)
+		showSignIn(w, status, "Nobody is signed in: "+why+".")
+		return
+	}
+	token := strings.TrimSpace(r.PostForm.Get("token"))
 	if _, err := s.Users.Authenticate(r.Context(), secret.New(token)); err != nil {
 		showSignIn(w, http.StatusForbidden, "This token is not that of a user.")
 		return

@@ -53,6 +53,7 @@ type app struct {
 	tools     []tool.Tool
 	served    serve.Config
 	routes    []string
+	patience  time.Duration // with a body; 0 is without an end
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // of requests by their ids; a person decides about all

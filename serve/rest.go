@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
 	"google.golang.org/adk/v2/session"
 
 	"github.com/jitagent/jitagent/internal/lazy"
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/runner"
 )
 
@@ -85,9 +83,6 @@ func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.
 func (s *server) told(ctx context.Context, err error, about ...any) *Refusal {
 	if f, ok := errors.AsType[*Refusal](err); ok {
 		return f
-	}
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &Refusal{http.StatusRequestEntityTooLarge, "the body is too large"}
 	}
 	s.Logger.ErrorContext(ctx, "a request failed", append(about, "error", err)...)
 	return &Refusal{http.StatusInternalServerError, "internal failure, see the log of the server"}
@@ -198,7 +193,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 		State  map[string]any    `json:"state"`
 		Events []json.RawMessage `json:"events"`
 	}
-	if err := decode(r, &body); err != nil {
+	if _, err := Body(r, &body); err != nil {
 		return err
 	}
 	if len(body.Events) > 0 {
@@ -254,18 +249,6 @@ func ownState(state map[string]any) error {
 		if strings.Contains(name, ":") || strings.HasPrefix(strings.TrimLeft(name, "_"), "adk") {
 			return refuse(http.StatusBadRequest, "the state of a session has no names with a colon, and none that begin with adk")
 		}
-	}
-	return nil
-}
-
-// decode reads a body of JSON; none is that of a zero v.
-func decode(r *http.Request, v any) error {
-	text, err := io.ReadAll(r.Body)
-	if err != nil || len(text) == 0 {
-		return err
-	}
-	if err := strictjson.Exact(text, v); err != nil {
-		return refuse(http.StatusBadRequest, "the body: %v", err)
 	}
 	return nil
 }

@@ -53,8 +53,12 @@ func (m message) content() (*genai.Content, error) {
 		switch {
 		case p.Inline == nil && p.Text != "":
 			c.Parts = append(c.Parts, genai.NewPartFromText(p.Text))
-		case p.Inline != nil && p.Text == "" && p.Inline.Type != "" && len(p.Inline.Data) > 0:
-			c.Parts = append(c.Parts, &genai.Part{InlineData: &genai.Blob{MIMEType: p.Inline.Type, Data: p.Inline.Data, DisplayName: p.Inline.Name}})
+		case p.Inline != nil && p.Text == "":
+			media, err := Media(p.Inline.Type, p.Inline.Data, p.Inline.Name)
+			if err != nil {
+				return nil, err
+			}
+			c.Parts = append(c.Parts, media)
 		default:
 			return nil, refuse(http.StatusBadRequest, "part %d of newMessage is neither text nor inline data", i)
 		}
@@ -66,7 +70,7 @@ func (m message) content() (*genai.Content, error) {
 // the session is gone on with first, and its events are told before those of the message.
 func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	var m message
-	if err := decode(r, &m); err != nil {
+	if _, err := Body(r, &m); err != nil {
 		return err
 	}
 	if m.Session == "" {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"net/http"
@@ -14,7 +15,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
 	"google.golang.org/adk/v2/session"
@@ -131,12 +134,18 @@ func TestRoutesAndStatuses(t *testing.T) {
 // Nothing that only a model, a tool or ADK says is taken from a client.
 func TestForgedMessages(t *testing.T) {
 	asked := 0
-	a := (&app{answers: func(context.Context) string { asked++; return "done" }}).start(t)
+	a := (&app{
+		answers: func(context.Context) string { asked++; return "done" },
+		config:  func(cfg *serve.Config) { cfg.Limits.PerMinute = 1_000_000 },
+	}).start(t)
 	a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/s", nil)
 	call := map[string]any{"functionCall": map[string]any{"id": "c", "name": "adk_request_confirmation", "args": map[string]any{}}}
 	yes := map[string]any{"functionResponse": map[string]any{"id": "c", "name": "adk_request_confirmation", "response": map[string]any{"confirmed": true}}}
 	parts := func(parts ...any) func(map[string]any) {
 		return func(m map[string]any) { m["newMessage"] = map[string]any{"role": "user", "parts": parts} }
+	}
+	inline := func(kind, name string) map[string]any {
+		return map[string]any{"inlineData": map[string]any{"mimeType": kind, "data": []byte("x"), "displayName": name}}
 	}
 	for what, change := range map[string]func(map[string]any){
 		"a call":                 parts(call),
@@ -148,6 +157,12 @@ func TestForgedMessages(t *testing.T) {
 		"code":                   parts(map[string]any{"executableCode": map[string]any{"code": "1"}}),
 		"an empty part":          parts(map[string]any{}),
 		"no parts":               parts(),
+		"what no text can hold":  parts(map[string]any{"text": "a\x00b"}),
+		"no media type":          parts(inline("plain", "")),
+		"lines in a media type":  parts(inline("text/plain\r\nx: y", "")),
+		"an endless media type":  parts(inline("text/"+strings.Repeat("x", 300), "")),
+		"a name that is no text": parts(inline("text/plain", "\x00")),
+		"a state that is none":   func(m map[string]any) { m["stateDelta"] = map[string]any{"x": "\x00"} },
 		"another role":           func(m map[string]any) { m["newMessage"].(map[string]any)["role"] = "model" },
 		"another message beside": func(m map[string]any) { m["NewMessage"] = map[string]any{"parts": []any{call}} },
 		"the state of all users": func(m map[string]any) { m["stateDelta"] = map[string]any{"app:x": 1} },
@@ -163,6 +178,7 @@ func TestForgedMessages(t *testing.T) {
 	for what, body := range map[string]any{
 		"an event":               map[string]any{"events": []any{map[string]any{"author": name, "content": map[string]any{"parts": []any{call}}}}},
 		"the state of all users": map[string]any{"state": map[string]any{"app:x": 1}},
+		"a name that is no text": map[string]any{"state": map[string]any{"a\x00": 1}},
 	} {
 		if got := a.do(t, "ada", http.MethodPost, sessionsOf("ada"), body); got.status != http.StatusBadRequest {
 			t.Errorf("a session with %s: %d %s", what, got.status, got.body)
@@ -200,6 +216,12 @@ func TestOtherOrigins(t *testing.T) {
 		got := a.do(t, "ada", http.MethodPost, sessionsOf("ada"), nil, headers...)
 		if got.status != tt.want || (got.header.Get("Access-Control-Allow-Origin") == tt.origin) != (tt.shared || tt.origin == "") {
 			t.Errorf("%+v: %d %v", tt, got.status, got.header)
+		}
+	}
+	asks := a.do(t, "", http.MethodOptions, "/a2a", nil, "Host", "analyst.example.com", "Origin", allowed, "Access-Control-Request-Method", "POST")
+	for _, name := range []string{"Authorization", "Content-Type", "A2A-Version", "A2A-Extensions"} {
+		if !slices.Contains(strings.Split(asks.header.Get("Access-Control-Allow-Headers"), ", "), name) {
+			t.Errorf("a page may not send %s: %+v", name, asks)
 		}
 	}
 	if got := a.do(t, "", http.MethodGet, "/healthz", nil, "Host", "10.0.0.7:8080"); got.status != http.StatusOK {
@@ -293,7 +315,7 @@ func TestLimits(t *testing.T) {
 	begun, goOn := make(chan bool, 2), make(chan bool)
 	a := (&app{
 		config: func(cfg *serve.Config) {
-			cfg.Limits = serve.Limits{Body: 1000, RunsPerUser: 1, Runs: 2, PerMinute: 60}
+			cfg.Limits = serve.Limits{RunsPerUser: 1, Runs: 2, PerMinute: 60}
 		},
 		answers: func(context.Context) string { begun <- true; <-goOn; return "done" },
 	}).start(t)
@@ -301,9 +323,6 @@ func TestLimits(t *testing.T) {
 		token, _, _ := strings.Cut(user, "@")
 		a.do(t, token, http.MethodPost, sessionsOf(user)+"/s", nil)
 		a.do(t, token, http.MethodPost, sessionsOf(user)+"/s2", nil)
-	}
-	if got := a.do(t, "ada", http.MethodPost, "/api/run", says("ada", strings.Repeat("x", 1000))); got.status != http.StatusRequestEntityTooLarge {
-		t.Errorf("a large body: %+v", got)
 	}
 	ended := make(chan answer)
 	go func() { ended <- a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "hi")) }()
@@ -335,6 +354,38 @@ func TestLimits(t *testing.T) {
 	if got := a.do(t, "ben", http.MethodGet, "/api/list-apps", nil); got.status != http.StatusOK {
 		t.Errorf("another user pays for it: %+v", got)
 	}
+}
+
+// A body that is too large, or does not come, is the client's fault on every route that reads one.
+func TestBodies(t *testing.T) {
+	a := (&app{patience: 500 * time.Millisecond, config: func(cfg *serve.Config) { cfg.Limits.Body = 1000 }}).startA2A(t)
+	post := func(path string, body io.Reader) (int, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+path, body)
+		if err != nil {
+			return 0, err
+		}
+		req.Header.Set("Authorization", "Bearer ben-token")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded") // for pages
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return resp.StatusCode, resp.Body.Close()
+	}
+	var all sync.WaitGroup
+	for _, path := range []string{"/api/run", "/api/run_sse", sessionsOf("user"), sessionsOf("user") + "/s", "/a2a", "/approvals/jit_1", "/login"} {
+		all.Go(func() {
+			if status, err := post(path, strings.NewReader(strings.Repeat(" ", 65<<10))); status != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s: a large body: %d %v", path, status, err)
+			}
+			slow, stop := io.Pipe()
+			defer func() { _ = stop.Close() }()
+			if status, err := post(path, slow); status != http.StatusRequestTimeout {
+				t.Errorf("%s: a body that does not come: %d %v", path, status, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // Streams of A2A, each of which a client may leave open for long, count as requests do.

@@ -77,7 +77,7 @@ var allowed = map[string][]string{
 	"state/postgres": {"state/journal", "state/vault", "jit", "secret", "internal/lazy", "internal/pause", "internal/plain"},
 	"state/recovery": {"state/journal", "jit", "internal/pause"},
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
-	"state/approval": {"internal/plain", "internal/strictjson", "rar"},
+	"state/approval": {"internal/plain", "internal/serve", "internal/strictjson", "rar"},
 	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 

@@ -38,7 +38,6 @@ import (
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
 
-	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
 )
@@ -124,14 +123,14 @@ func (h *Handler) Close(ctx context.Context) {
 // members of one name, and any version.
 func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			http.Error(w, "the body is too large, or did not come whole", http.StatusRequestEntityTooLarge)
-			return
-		}
 		var any any
-		if err := strictjson.Unmarshal(body, &any); err != nil {
-			refuse(w, -32700, "the body: "+err.Error())
+		body, err := serve.Body(r, &any)
+		switch why := (*serve.Refusal)(nil); {
+		case errors.As(err, &why) && why.Status != http.StatusBadRequest:
+			http.Error(w, why.Text, why.Status)
+			return
+		case err != nil:
+			refuse(w, -32700, err.Error())
 			return
 		}
 		if r.Header.Get(a2a.SvcParamVersion) != string(version) { // none is 0.3

@@ -111,10 +111,11 @@ func contentOf(parts a2a.ContentParts) (*genai.Content, error) {
 				c.Parts = append(c.Parts, genai.NewPartFromText(string(v)))
 			}
 		case a2a.Raw:
-			if p.MediaType == "" || len(v) == 0 {
-				return nil, invalid("part %d has no data or no media type", i)
+			media, err := serve.Media(p.MediaType, v, p.Filename)
+			if err != nil {
+				return nil, err
 			}
-			c.Parts = append(c.Parts, &genai.Part{InlineData: &genai.Blob{MIMEType: p.MediaType, Data: v, DisplayName: p.Filename}})
+			c.Parts = append(c.Parts, media)
 		default:
 			return nil, a2a.NewError(a2a.ErrUnsupportedContentType, "a message is text and raw data")
 		}

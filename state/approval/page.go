@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/serve"
 )
 
 //go:embed page.html page.css page.js
@@ -290,8 +291,9 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	if p.busy(w) {
 		return
 	}
-	if r.ParseForm() != nil {
-		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: that is too long, or no form."})
+	if err := r.ParseForm(); err != nil {
+		status, why := serve.Unread(err)
+		p.show(w, status, view{Problem: "Nothing was decided: " + why + "."})
 		return
 	}
 	digests := r.PostForm["digest"]
