@@ -191,7 +191,7 @@ func TestRecoveredForReal(t *testing.T) {
 	}()
 	told := func() *explain.Task {
 		gone := map[string]bool{}
-		orphans, err := two.Orphans(t.Context())
+		orphans, err := two.Orphans(t.Context(), time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,8 +50,9 @@ type Store interface {
 	Mark(ctx context.Context, run string, m Mark) error
 
 	// Orphans returns the unfinished tasks whose owner is gone, the oldest first, and among
-	// them those that somebody is about to claim. It changes nothing.
-	Orphans(ctx context.Context) ([]Task, error)
+	// them those that somebody is about to claim. Suspended ones are left out that wait
+	// beyond due, unless that is zero. It changes nothing.
+	Orphans(ctx context.Context, due time.Time) ([]Task, error)
 
 	// Claim takes over the tasks of an owner that is gone, so that no two processes work on
 	// them: until release is called, or this process ends, this store may change them. It

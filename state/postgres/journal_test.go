@@ -72,7 +72,7 @@ func TestAReaderMakesNothing(t *testing.T) {
 	if err := r.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"}); !errors.Is(err, journal.ErrReadOnly) {
 		t.Errorf("a reader's Append: %v", err)
 	}
-	if list, err := r.Orphans(t.Context()); err != nil || len(list) != 1 {
+	if list, err := r.Orphans(t.Context(), time.Time{}); err != nil || len(list) != 1 {
 		t.Errorf("Orphans() = %v, %v", list, err)
 	}
 	if err := w.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"}); !errors.Is(err, journal.ErrClosed) {
@@ -104,7 +104,7 @@ func TestTenants(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	if orphans, err := a.Orphans(t.Context()); err != nil || len(orphans) != 0 {
+	if orphans, err := a.Orphans(t.Context(), time.Time{}); err != nil || len(orphans) != 0 {
 		t.Errorf("another tenant's tasks are orphans here: %v, %v", orphans, err)
 	}
 	for _, name := range []string{"", "A", "a b", `a";--`, strings.Repeat("a", 60)} {

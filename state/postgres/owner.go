@@ -109,12 +109,17 @@ func (j *Journal) release(owner string) error {
 }
 
 // Orphans implements [journal.Store].
-func (j *Journal) Orphans(ctx context.Context) ([]journal.Task, error) {
+func (j *Journal) Orphans(ctx context.Context, due time.Time) ([]journal.Task, error) {
 	if err := j.noted(ctx); err != nil {
 		return nil, err
 	}
+	which, args := unsettled+" AND state <> 'unknown' AND owner <> $1", []any{j.id}
+	if !due.IsZero() {
+		which += " AND (state <> 'suspended' OR ((data::json ->> 'next_attempt')::timestamptz <= $2) IS NOT FALSE)"
+		args = append(args, due)
+	}
 	return j.db.tasks(ctx, "t LEFT JOIN owners o ON o.id = t.owner LEFT JOIN owners c ON c.id = o.claimer "+
-		"WHERE "+unsettled+" AND state <> 'unknown' AND owner <> $1 AND (o.id IS NULL OR "+passed("o")+") AND (c.id IS NULL OR "+passed("c")+") ORDER BY first", j.id)
+		"WHERE "+which+" AND (o.id IS NULL OR "+passed("o")+") AND (c.id IS NULL OR "+passed("c")+") ORDER BY first", args...)
 }
 
 // CleanOwners implements [journal.Store]: those that wrote nothing are forgotten.

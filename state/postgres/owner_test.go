@@ -35,7 +35,7 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	exec(t, p, "UPDATE owners SET until = clock_timestamp() - interval '1 s' WHERE id = $1", a.Owner())
 	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryCall, Run: "r"})
 	gone(t, p, a.Owner())
-	if orphans, err := b.Orphans(t.Context()); err != nil || len(orphans) != 1 {
+	if orphans, err := b.Orphans(t.Context(), time.Time{}); err != nil || len(orphans) != 1 {
 		t.Fatalf("Orphans() = %v, %v", orphans, err)
 	}
 	release, err := b.Claim(t.Context(), a.Owner())
@@ -45,7 +45,7 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	if _, err := c.Claim(t.Context(), a.Owner()); !errors.Is(err, journal.ErrOwned) {
 		t.Errorf("it is claimed twice: %v", err)
 	}
-	if orphans, err := c.Orphans(t.Context()); err != nil || len(orphans) != 0 {
+	if orphans, err := c.Orphans(t.Context(), time.Time{}); err != nil || len(orphans) != 0 {
 		t.Errorf("a claimed task is an orphan: %v, %v", orphans, err)
 	}
 	if err := a.Append(t.Context(), jit.Entry{Kind: jit.EntryCallSent, Run: "r"}); !errors.Is(err, journal.ErrLost) {
@@ -151,5 +151,24 @@ func TestCleanOwners(t *testing.T) {
 	}
 	if err := c.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"}); !errors.Is(err, journal.ErrLost) {
 		t.Errorf("one that was forgotten appends: %v", err)
+	}
+}
+
+// A suspended task is nobody's to see to before its time.
+func TestOrphansThatWait(t *testing.T) {
+	address := pgtest.Shared(t).URL(t)
+	a, p := open(t, address)
+	b, _ := open(t, address)
+	until := time.Now().Add(time.Hour)
+	journaltest.Add(t, a, jit.Entry{Kind: jit.EntryTaskOpening, Run: "open"}, jit.Entry{Kind: jit.EntryTaskOpening, Run: "r"},
+		jit.Entry{Kind: jit.EntryTaskSuspended, Run: "r", ExpiresAt: until})
+	gone(t, p, a.Owner())
+	for _, row := range []struct {
+		due  time.Time
+		want int
+	}{{time.Time{}, 2}, {time.Now(), 1}, {until.Add(time.Hour), 2}} {
+		if orphans, err := b.Orphans(t.Context(), row.due); err != nil || len(orphans) != row.want {
+			t.Errorf("Orphans(%v) = %v, %v, want %d", row.due, orphans, err, row.want)
+		}
 	}
 }

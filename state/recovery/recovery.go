@@ -36,7 +36,7 @@ type Journal interface {
 	Owner() string
 	Task(ctx context.Context, run string) (journal.Task, error)
 	Tasks(ctx context.Context, f journal.TaskFilter) ([]journal.Task, error)
-	Orphans(ctx context.Context) ([]journal.Task, error)
+	Orphans(ctx context.Context, due time.Time) ([]journal.Task, error)
 	Claim(ctx context.Context, owner string) (release func() error, err error)
 	CleanOwners(ctx context.Context) (removed int, err error)
 	Note(e jit.Entry)

@@ -139,12 +139,11 @@ func (s *sweep) look(ctx context.Context) (owners []string, next time.Time, err 
 // orphans returns the tasks that processes left which are gone, but for those that are
 // suspended and still wait, and those that are spared.
 func (s *sweep) orphans(ctx context.Context) ([]journal.Task, error) {
-	tasks, err := s.Journal.Orphans(ctx)
+	tasks, err := s.Journal.Orphans(ctx, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	return s.Spare(ctx, slices.DeleteFunc(tasks, func(t journal.Task) bool { return waits(t, now) }))
+	return s.Spare(ctx, tasks)
 }
 
 func waits(t journal.Task, now time.Time) bool {

@@ -119,7 +119,7 @@ func BenchmarkRecovery(b *testing.B) {
 		b.StopTimer()
 		j := open(b, sqlite.Options{Dir: copyDir(b, from)})
 		b.StartTimer()
-		tasks, err := j.Orphans(b.Context())
+		tasks, err := j.Orphans(b.Context(), time.Time{})
 		if err != nil || len(tasks) != n {
 			b.Fatalf("%d orphans, %v, want %d", len(tasks), err, n)
 		}
@@ -157,7 +157,7 @@ func BenchmarkRecovery(b *testing.B) {
 			}
 		}
 		b.StopTimer()
-		if tasks, err := j.Orphans(b.Context()); err != nil || len(tasks) != 0 {
+		if tasks, err := j.Orphans(b.Context(), time.Time{}); err != nil || len(tasks) != 0 {
 			b.Fatalf("%d orphans are left, %v", len(tasks), err)
 		}
 		journaltest.Close(b, j)

@@ -196,7 +196,7 @@ func childSweeps(dir string) error {
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil { // all begin together
 		return err
 	}
-	tasks, err := j.Orphans(ctx)
+	tasks, err := j.Orphans(ctx, time.Time{})
 	if err != nil {
 		return err
 	}

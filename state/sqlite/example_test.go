@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
@@ -39,7 +40,7 @@ func Example() {
 		return
 	}
 	defer func() { _ = second.Close() }()
-	orphans, err := second.Orphans(ctx)
+	orphans, err := second.Orphans(ctx, time.Time{})
 	fmt.Println(len(orphans), "orphan:", orphans[0].Name, orphans[0].ID, orphans[0].State, err)
 
 	release, err := second.Claim(ctx, orphans[0].Owner) // or somebody else has it: ErrOwned

@@ -9,9 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/sqldb"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -125,8 +127,19 @@ func (j *Journal) release(owner string, lock *os.File) error {
 }
 
 // Orphans implements [journal.Store].
-func (j *Journal) Orphans(ctx context.Context) ([]journal.Task, error) {
-	tasks, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
+func (j *Journal) Orphans(ctx context.Context, due time.Time) ([]journal.Task, error) {
+	if err := j.w.Noted(ctx); err != nil {
+		return nil, err
+	}
+	clause, args := "WHERE "+unsettled+" AND state <> 'unknown'", []any{}
+	if !due.IsZero() {
+		clause, args = clause+" AND (state <> 'suspended' OR next <= ?)", append(args, micros(due))
+	}
+	var tasks []journal.Task
+	err := j.with(ctx, func(c *sqldb.Conn) (err error) {
+		tasks, err = readTasks(c, clause+" ORDER BY first_seq", args...)
+		return err
+	})
 	if err != nil || j.dir == "" || len(tasks) == 0 {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func runs(tasks []journal.Task) string {
 
 func orphans(t testing.TB, j *sqlite.Journal) string {
 	t.Helper()
-	tasks, err := j.Orphans(t.Context())
+	tasks, err := j.Orphans(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
@@ -180,7 +181,7 @@ const (
 // Owners tells which unfinished tasks belong to processes that are gone; "" is of a
 // finished one, or where that cannot be told.
 func Owners(ctx context.Context, j journal.Store) func(journal.Task) string {
-	orphans, err := j.Orphans(ctx)
+	orphans, err := j.Orphans(ctx, time.Time{})
 	gone := map[string]bool{}
 	for _, t := range orphans {
 		gone[t.Owner] = true
