@@ -241,11 +241,14 @@ func (m *member) signal(sig syscall.Signal, bin string) {
 				m.w.left[n] = left{m, m.life, time.Now(), true}
 			}
 		}
-	case syscall.SIGCONT:
+	case syscall.SIGCONT: // without leases it has all that it had
 		for n, l := range m.w.left {
 			if l.by == m && l.life == m.life {
 				l.silent = false
 				m.w.left[n] = l
+				if m.w.restart == nil {
+					delete(m.w.left, n)
+				}
 			}
 		}
 	}
