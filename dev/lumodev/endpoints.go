@@ -181,11 +181,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, m methods) {
 	if err := write(w, c.status, body); err != nil {
 		s.cfg.Logger.DebugContext(r.Context(), "response not sent", slog.String("path", c.path()), slog.Any("error", err))
 	}
+	log := s.cfg.Logger
+	if !log.Enabled(r.Context(), slog.LevelInfo) {
+		return
+	}
 	method := r.Method
 	if !knownMethods[method] {
 		method = "other" // a client may have invented it
 	}
-	s.cfg.Logger.LogAttrs(r.Context(), slog.LevelInfo, "request",
+	log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", method), slog.String("path", c.path()), slog.Int("status", c.status),
 		slog.String("client", c.who.clientName()), slog.Duration("duration", s.cfg.Now().Sub(c.now)))
 }

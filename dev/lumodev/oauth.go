@@ -101,7 +101,7 @@ func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
 // issue answers with a new token that begins now and ends after ttl.
 func (c *call) issue(std jwt.Claims, own claims, ttl time.Duration, issuedType string) (any, error) {
 	own.Bound = c.bound
-	raw, err := c.s.keys.sign(lifetime(std, c.now, ttl), own)
+	raw, err := c.s.keys.sign(members{lifetime(std, c.now, ttl), own, nil})
 	if err != nil {
 		return nil, err
 	}
@@ -122,9 +122,7 @@ type introspection struct {
 	Active    bool   `json:"active"`
 	TokenType string `json:"token_type"`
 	Username  string `json:"username,omitempty"`
-	jwt.Claims
-	claims
-	*jitClaims // nil but of a JIT token
+	members
 }
 
 // introspect serves POST /oauth/introspect. What cannot be told is inactive, with
@@ -139,7 +137,7 @@ func (c *call) introspect() (any, error) {
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
 		return object{"active": false}, nil
 	}
-	answer := introspection{Active: true, TokenType: v.kind(), Claims: v.Claims, claims: v.claims}
+	answer := introspection{Active: true, TokenType: v.kind(), members: members{Claims: v.Claims, claims: v.claims}}
 	if p.user != nil {
 		answer.Username = p.user.Email
 	}

@@ -157,7 +157,7 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		std.Subject, std.Audience = "agent_x", jwt.Audience{e.Issuer()}
 		own := claims{ClientID: DefaultAgentClientID, TokenUse: useAccess}
 		change(&std, &own)
-		s, err := k.sign(std, own)
+		s, err := k.sign(members{std, own, nil})
 		if err != nil {
 			t.Fatal(err)
 		}

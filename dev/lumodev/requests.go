@@ -286,7 +286,7 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task, to bound) (secret.
 	if t.Parent != "" {
 		jit.ParentTaskID = &t.Parent
 	}
-	raw, err := s.keys.sign(std, own, jit)
+	raw, err := s.keys.sign(members{std, own, &jit})
 	if err == nil {
 		s.issued[tok.ID] = issued{raw, to}
 	}

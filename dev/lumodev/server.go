@@ -237,5 +237,5 @@ func (s *Server) UserToken(email string) (secret.String, error) {
 		c.Permissions = []string{permissionApprove}
 	}
 	std := jwt.Claims{Subject: strconv.Itoa(u.ID), Audience: jwt.Audience{s.Issuer()}}
-	return s.keys.sign(lifetime(std, s.cfg.Now(), s.cfg.UserTokenTTL), c)
+	return s.keys.sign(members{lifetime(std, s.cfg.Now(), s.cfg.UserTokenTTL), c, nil})
 }

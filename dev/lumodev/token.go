@@ -101,6 +101,13 @@ func (a *actor) includes(clientID string) bool {
 	return false
 }
 
+// members are what a token is made of.
+type members struct {
+	jwt.Claims
+	claims
+	*jitClaims // nil but of a JIT token
+}
+
 // verified is a token whose signature, issuer and times hold. Revocation is not
 // looked at: see state.live.
 type verified struct {
@@ -146,22 +153,12 @@ func (k *keys) public() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{k.key.Public()}}
 }
 
-// sign returns a token with the registered claims and more; later arguments may
-// not name a member again. It joins the members as they are written: a builder of
-// tokens would decode and encode them all once more, which costs as much as half a
-// signature.
-func (k *keys) sign(std jwt.Claims, more ...any) (secret.String, error) {
-	std.Issuer = k.issuer
-	var payload []byte
-	for _, c := range append([]any{std}, more...) {
-		object, err := json.Marshal(c)
-		if err != nil {
-			return secret.String{}, fmt.Errorf("lumodev: sign a token: %w", err)
-		}
-		if len(payload) > 0 && len(object) > len("{}") {
-			payload[len(payload)-1], object = ',', object[1:]
-		}
-		payload = append(payload, object...)
+// sign returns a token that says this, and who issued it.
+func (k *keys) sign(says members) (secret.String, error) {
+	says.Issuer = k.issuer
+	payload, err := json.Marshal(says)
+	if err != nil {
+		return secret.String{}, fmt.Errorf("lumodev: sign a token: %w", err)
 	}
 	text := k.header + base64.RawURLEncoding.EncodeToString(payload)
 	signature, err := es256.Sign(text, k.private)

@@ -170,29 +170,28 @@ func withForm(h handler) handler {
 // Parameters may not be repeated (RFC 6749, section 3.2). Nothing is read from the
 // query string: it ends up in logs.
 func (c *call) readForm() (url.Values, error) {
-	values := make(url.Values)
 	switch c.mediaType() {
 	case "application/json":
 		var members map[string]string
 		if err := c.decode(&members); err != nil {
 			return nil, err
 		}
+		values := make(url.Values)
 		for name, value := range members {
 			values.Set(name, value)
 		}
+		return values, nil
 	case "", "application/x-www-form-urlencoded":
-		parsed, err := url.ParseQuery(string(c.body))
+		values, err := url.ParseQuery(string(c.body))
 		if err != nil {
 			return nil, invalid("the body is not a form")
 		}
-		for name, list := range parsed {
+		for _, list := range values {
 			if len(list) > 1 {
 				return nil, invalid("a parameter is repeated")
 			}
-			values[name] = list
 		}
-	default:
-		return nil, invalid("content type must be application/x-www-form-urlencoded or application/json")
+		return values, nil
 	}
-	return values, nil
+	return nil, invalid("content type must be application/x-www-form-urlencoded or application/json")
 }

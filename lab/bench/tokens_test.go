@@ -38,7 +38,10 @@ func newTokens(t *testing.T) *tokens {
 
 // post serves one request of a client with its secret, and returns the answer.
 func (s *tokens) post(endpoint string, form string) ([]byte, error) {
-	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, "/orgs/"+lumodev.DefaultOrg+"/api/v1/oauth/"+endpoint, strings.NewReader(form))
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.Issuer()+"/api/v1/oauth/"+endpoint, strings.NewReader(form))
+	if err != nil {
+		return nil, err
+	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
