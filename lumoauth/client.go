@@ -37,6 +37,7 @@ type Client struct {
 	maxWait   time.Duration
 	log       *slog.Logger
 	agent     *tokenSource
+	decideAt  *url.URL  // of Config
 	key       *dpop.Key // that the agent's tokens are bound to; nil for bearer tokens
 }
 
@@ -59,6 +60,7 @@ func New(cfg Config) (*Client, error) {
 		tries:     cmp.Or(cfg.Tries, DefaultTries),
 		maxWait:   cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		log:       cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
+		decideAt:  cfg.DecideAt,
 	}
 	if hc := cfg.HTTPClient; hc != nil {
 		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, DefaultTimeout)

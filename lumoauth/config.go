@@ -53,6 +53,10 @@ type Config struct {
 	// same key, since the server knows who redeems by it.
 	DPoP bool
 
+	// DecideAt is the page below which people decide, such as an approvals page of the
+	// program's own; a request's id is added. nil says the server's.
+	DecideAt *url.URL
+
 	// HTTPClient lends its Transport, and its Timeout for one try. Its cookie jar
 	// and redirect policy are not used: no redirect is ever followed. nil, or a nil
 	// Transport, means a transport of the client's own, with the proxy of the

@@ -16,6 +16,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -228,14 +229,12 @@ func operations() []operation {
 		}},
 		{"Status", statusRoute, func(ctx context.Context, c *Client) error { _, err := c.Status(ctx, "jit_1"); return err }},
 		{"Token", tokenRoute, func(ctx context.Context, c *Client) error { _, err := c.Token(ctx, "jit_1"); return err }},
-		{"Pending", pendingRoute, func(ctx context.Context, c *Client) error { _, err := c.Pending(ctx, user); return err }},
+		{"Pending", pendingRoute, func(ctx context.Context, c *Client) error { _, _, err := as(c, user).Pending(ctx); return err }},
 		{"Approve", "POST /jit/approve/jit_1", func(ctx context.Context, c *Client) error {
-			_, err := c.Approve(ctx, user, "jit_1", Approval{})
-			return err
+			return as(c, user).Decide(ctx, "jit_1", approval.Decision{Approve: true})
 		}},
 		{"Deny", "POST /jit/deny/jit_1", func(ctx context.Context, c *Client) error {
-			_, err := c.Deny(ctx, user, "jit_1", Denial{})
-			return err
+			return as(c, user).Decide(ctx, "jit_1", approval.Decision{})
 		}},
 		{"Introspect", "POST /oauth/introspect", func(ctx context.Context, c *Client) error {
 			_, err := c.Introspect(ctx, secret.New("inspected-token-canary"))
@@ -288,6 +287,9 @@ func routesOf(calls []recorded) []string {
 func decideAt(requestID string) string {
 	return "https://lumo.test/orgs/acme-corp/api/v1/jit/approve/" + requestID
 }
+
+// as is a person who decides.
+func as(c *Client, user secret.String) Reviewer { return Reviewer{Client: c, Token: static(user)} }
 
 // static gives the same token always.
 func static(token secret.String) func(context.Context) (secret.String, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 var (
@@ -111,25 +112,25 @@ func TestDevServerDecisionsByPeople(t *testing.T) {
 		}
 		return d
 	}
-	reviewer := userToken(t, dev, lumodev.DefaultReviewerEmail)
+	reviewer := lumoauth.Reviewer{Client: c, Token: dev.Reviewer}
 	yes, no := ask(), ask()
 	if _, err := c.Token(ctx, yes.RequestID); !errors.Is(err, lumoauth.ErrForbidden) {
 		t.Errorf("Token() of a pending request = %v, want %v", err, lumoauth.ErrForbidden)
 	}
-	list, err := c.Pending(ctx, reviewer)
-	if err != nil || len(list.Requests) != 2 {
+	list, _, err := reviewer.Pending(ctx)
+	if err != nil || len(list) != 2 {
 		t.Fatalf("Pending() = %+v, %v, want two requests", list, err)
 	}
-	for _, r := range list.Requests {
-		if r.Problem != nil || r.Justification != "cleanup" || !rar.Equal(r.Details[0], deleteDoc) {
+	for _, r := range list {
+		if r.Problem != "" || r.Justification != "cleanup" || !rar.Equal(r.Details[0], deleteDoc) {
 			t.Errorf("Pending() lists %+v", r)
 		}
 	}
-	if _, err := c.Approve(ctx, reviewer, yes.RequestID, lumoauth.Approval{TTL: time.Minute, Notes: "internal", Message: "go on"}); err != nil {
-		t.Errorf("Approve() = %v", err)
+	if err := reviewer.Decide(ctx, yes.RequestID, approval.Decision{Approve: true, TTL: time.Minute, Reason: "internal", Message: "go on"}); err != nil {
+		t.Errorf("an approval: %v", err)
 	}
-	if _, err := c.Deny(ctx, reviewer, no.RequestID, lumoauth.Denial{Reason: "internal", Message: "not this one"}); err != nil {
-		t.Errorf("Deny() = %v", err)
+	if err := reviewer.Decide(ctx, no.RequestID, approval.Decision{Reason: "internal", Message: "not this one"}); err != nil {
+		t.Errorf("a denial: %v", err)
 	}
 	if d, err := c.Status(ctx, yes.RequestID); err != nil || d.Status != jit.StatusApproved || d.TTL != time.Minute || d.Message != "go on" {
 		t.Errorf("Status() = %+v, %v, want approved for a minute", d, err)
@@ -140,14 +141,15 @@ func TestDevServerDecisionsByPeople(t *testing.T) {
 	if issued, err := c.Token(ctx, yes.RequestID); err != nil || issued.ExpiresIn > time.Minute {
 		t.Errorf("Token() = %+v, %v, want one for a minute", issued, err)
 	}
-	if _, err := c.Approve(ctx, reviewer, no.RequestID, lumoauth.Approval{}); err == nil {
-		t.Error("Approve() of a denied request succeeded")
+	if err := reviewer.Decide(ctx, no.RequestID, approval.Decision{Approve: true}); !errors.Is(err, approval.ErrDecided) {
+		t.Errorf("an approval of a denied request: %v", err)
 	}
 	agent, err := c.AgentToken(ctx)
 	if err != nil {
 		t.Fatalf("AgentToken() = %v", err)
 	}
-	if _, err := c.Pending(ctx, agent.Token); !errors.Is(err, lumoauth.ErrForbidden) {
+	reviewer.Token = func(context.Context) (secret.String, error) { return agent.Token, nil }
+	if _, _, err := reviewer.Pending(ctx); !errors.Is(err, lumoauth.ErrForbidden) {
 		t.Errorf("Pending() as an agent = %v, want %v", err, lumoauth.ErrForbidden)
 	}
 }

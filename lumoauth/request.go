@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -84,7 +85,11 @@ func (c *Client) Status(ctx context.Context, requestID string) (jit.Decision, er
 // locate says where a pending request can be decided: the endpoint that takes a
 // reviewer's approval. It is built from the configuration, never from a response.
 func (c *Client) locate(d jit.Decision) jit.Decision {
-	if d.Status == jit.StatusPending {
+	switch {
+	case d.Status != jit.StatusPending:
+	case c.decideAt != nil:
+		d.DecideAt = c.decideAt.JoinPath(url.PathEscape(d.RequestID)).String()
+	default:
 		d.DecideAt = c.base + path("jit", "approve", d.RequestID)
 	}
 	return d

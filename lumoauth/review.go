@@ -13,88 +13,70 @@ import (
 	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
-const (
-	opApprove = "approve request"
-	opDeny    = "deny request"
-)
-
-// A PendingRequest is a request that waits for a person. Everything but the id is
-// as far as the server says.
-type PendingRequest struct {
-	RequestID     string
-	TaskID        string
-	TaskName      string
-	Risk          string
-	Details       []rar.Detail
-	For           jit.Purpose // the call; zero where the server does not keep it
-	Justification string      // in the agent's words: a claim, not a fact
-	AgentID       string
-	AgentName     string
-	OnBehalfOf    string
-	TTL           time.Duration // that was asked for; 0 when it is not said
-	ExpiresAt     time.Time
-	AcceptsLess   bool      // the server can grant less than was asked
-	Before        []Decided // earlier decisions in the same task, the latest first
-	// Problem says why Details cannot be read, or that there are none. Such a
-	// request must not be approved: nobody can see what it asks.
-	Problem error
+// A Reviewer decides requests at the server as a person, for the page of package approval
+// and whatever else takes its Decider. It is as safe for concurrent use as Token is.
+type Reviewer struct {
+	Client *Client
+	// Token returns the token of a person with the permission jit.approve: agents get
+	// [ErrForbidden]. It is asked each time, so that the token is held no longer than it is
+	// used.
+	Token func(context.Context) (secret.String, error)
 }
 
-// A Decided is an earlier decision.
-type Decided struct {
-	Detail rar.Detail
-	Status string
-}
+var _ approval.Decider = Reviewer{}
 
-// A PendingList is what a reviewer may decide.
-type PendingList struct {
-	Requests []PendingRequest
-	// More says that there are further requests: the list would be over 20 pages long,
-	// or the server does not give its next page.
-	More bool
-}
-
-// maxPages is how many pages of requests [Client.Pending] reads.
+// maxPages is how many pages of requests [Reviewer.Pending] reads.
 const maxPages = 20
 
-// Pending lists the requests that wait for a decision. user is the token of a
-// person with the permission jit.approve: agents get [ErrForbidden].
-func (c *Client) Pending(ctx context.Context, user secret.String) (PendingList, error) {
-	all := PendingList{More: true}
+// Pending implements [approval.Decider]. What the server does not say of a request, but for
+// its id, is zero. There are more where the list would be over 20 pages long, or the server
+// does not give its next page.
+func (r Reviewer) Pending(ctx context.Context) (list []approval.Request, more bool, err error) {
+	user, err := r.Token(ctx)
+	if err != nil {
+		return nil, false, err
+	}
 	known := map[string]bool{} // pages shift while others decide, or are all the same one
-	for page := 1; all.More && page <= maxPages; page++ {
-		r := call{op: "list pending requests", method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}
+	more = true
+	for page := 1; more && page <= maxPages; page++ {
+		c := call{op: "list pending requests", method: http.MethodGet, path: path("jit", "pending"), repeat: repeatSafe}
 		if page > 1 {
-			r.path += "?page=" + strconv.Itoa(page)
+			c.path += "?page=" + strconv.Itoa(page)
 		}
-		next, err := ask(ctx, r, c.asUser(user), decodePending)
+		next, err := ask(ctx, c, r.Client.asUser(user), decodePending)
 		if err != nil {
-			return PendingList{}, err
+			return nil, false, err
 		}
-		all.More = next.More
-		before := len(all.Requests)
-		for _, p := range next.Requests {
-			if !known[p.RequestID] {
-				known[p.RequestID] = true
-				all.Requests = append(all.Requests, p)
+		more = next.more
+		before := len(list)
+		for _, q := range next.requests {
+			if !known[q.ID] {
+				known[q.ID] = true
+				list = append(list, q)
 			}
 		}
-		if len(all.Requests) == before {
+		if len(list) == before {
 			break
 		}
 	}
-	return all, nil
+	return list, more, nil
+}
+
+// A pendingPage is one page of what waits.
+type pendingPage struct {
+	requests []approval.Request
+	more     bool
 }
 
 // decodePending reads the list under any of the names in use, or a bare array. An
 // answer without a list is an error: an empty one would read as "nothing to do".
-func decodePending(a answer) (PendingList, error) {
+func decodePending(a answer) (page pendingPage, err error) {
 	body := a.body
-	var list PendingList
 	if o, err := oauth.Decode(body); err == nil {
-		list.More = o.Object("pagination").Flag("hasNextPage")
+		page.more = o.Object("pagination").Flag("hasNextPage")
 		body = nil
 		for _, name := range []string{"pending_requests", "data", "requests"} {
 			if o[name].Kind() == '[' {
@@ -105,106 +87,112 @@ func decodePending(a answer) (PendingList, error) {
 	}
 	items, ok := oauth.Objects(body)
 	if !ok {
-		return PendingList{}, errors.New("no list of requests")
+		return page, errors.New("no list of requests")
 	}
 	for _, o := range items {
-		p := PendingRequest{
-			RequestID:     o.Text("request_id", "id"),
-			TaskID:        o.Text("task_id"),
-			Risk:          a.clean(o.Text("risk_level"), maxLabel),
-			Justification: a.clean(o.Text("justification"), maxMessage),
-			AgentID:       a.clean(o.Text("agent_id"), maxLabel),
-			OnBehalfOf:    a.clean(o.Text("on_behalf_of"), maxLabel),
-			ExpiresAt:     o.Time("expires_at"),
+		q, err := decodeRequest(a, o)
+		if err != nil {
+			return page, err
 		}
-		if err := checkID("request_id", p.RequestID); err != nil {
-			return PendingList{}, err
-		}
-		if p.TaskID != "" && checkID("task_id", p.TaskID) != nil {
-			p.TaskID = ""
-		}
-		p.TaskName, p.AgentName = a.clean(o.Text("task_name"), maxMessage), a.clean(o.Text("agent_name"), maxLabel)
-		p.For = *purpose(o.Object("context"))
-		p.TTL, _, _ = o.Seconds("requested_ttl")
-		p.AcceptsLess = o.Flag("accepts_less")
-		earlier, _ := oauth.Objects(o["before"])
-		for _, e := range earlier {
-			if details, err := e.Details(); err == nil && len(details) == 1 {
-				p.Before = append(p.Before, Decided{details[0], a.clean(e.Text("status"), maxLabel)})
-			}
-		}
-		p.Details, p.Problem = o.Details()
-		if p.Details == nil && p.Problem == nil {
-			p.Problem = errors.New("the server does not say what is asked")
-		}
-		list.Requests = append(list.Requests, p)
+		page.requests = append(page.requests, q)
 	}
-	return list, nil
+	return page, nil
 }
 
-// An Approval says how a request is granted.
-type Approval struct {
-	TTL     time.Duration // lifetime in place of the requested one; 0 keeps that, at most [MaxTTL]
-	Notes   string        // for the organization
-	Message string        // for the agent
-
-	// Less is what is granted of what was asked; nil is all of it. LumoAuth documents no
-	// such thing and would grant everything: set it only where
-	// [PendingRequest.AcceptsLess] says so. Digest names what the reviewer was shown, for
-	// servers that check it.
-	Less   []rar.Detail
-	Digest string
+// decodeRequest reads a request that waits. One whose details cannot be read, or that has
+// none, says so: nobody could see what it asks.
+func decodeRequest(a answer, o oauth.Object) (approval.Request, error) {
+	about := purpose(o.Object("context"))
+	q := approval.Request{
+		ID:            o.Text("request_id", "id"),
+		TaskID:        o.Text("task_id"),
+		TaskName:      a.clean(o.Text("task_name"), maxMessage),
+		Tool:          about.Tool,
+		CallID:        about.CallID,
+		Args:          about.Args,
+		Origin:        about.Origin,
+		Agent:         a.clean(o.Text("agent_id"), maxLabel),
+		OnBehalfOf:    a.clean(o.Text("on_behalf_of"), maxLabel),
+		Risk:          a.clean(o.Text("risk_level"), maxLabel),
+		Justification: a.clean(o.Text("justification"), maxMessage),
+		ExpiresAt:     o.Time("expires_at"),
+		OnlyWhole:     !o.Flag("accepts_less"),
+	}
+	if err := checkID("request_id", q.ID); err != nil {
+		return q, err
+	}
+	if q.TaskID != "" && checkID("task_id", q.TaskID) != nil {
+		q.TaskID = ""
+	}
+	if name := a.clean(o.Text("agent_name"), maxLabel); name != "" {
+		q.Agent = name + " (" + q.Agent + ")"
+	}
+	q.TTL, _, _ = o.Seconds("requested_ttl")
+	earlier, _ := oauth.Objects(o["before"])
+	for _, e := range earlier {
+		if details, err := e.Details(); err == nil && len(details) == 1 {
+			q.Before = append(q.Before, approval.Earlier{Detail: details[0], Status: a.clean(e.Text("status"), maxLabel)})
+		}
+	}
+	var err error
+	switch q.Details, err = o.Details(); {
+	case err != nil:
+		q.Problem = err.Error()
+	case q.Details == nil:
+		q.Problem = "the server does not say what is asked"
+	}
+	return q, nil
 }
 
-// Approve grants a request. user is a person's token, as for [Client.Pending]. It
-// is sent again only when the server certainly did not act. A request that was
-// decided before is an [*Error] with status 400.
-func (c *Client) Approve(ctx context.Context, user secret.String, requestID string, how Approval) (jit.Decision, error) {
-	if how.TTL != 0 && (how.TTL < time.Second || how.TTL > MaxTTL) {
-		return jit.Decision{}, invalidArgument(opApprove, "lifetime", errors.New("outside 1 s to 15 min"))
+// Decide implements [approval.Decider]. It is sent again only when the server certainly did
+// not act. A lifetime is a second at least, and at most [MaxTTL]. LumoAuth documents no
+// approval of less than was asked, and would grant everything: less is for requests that
+// are not [approval.Request.OnlyWhole].
+func (r Reviewer) Decide(ctx context.Context, id string, how approval.Decision) error {
+	op, verb, want := "deny request", "deny", jit.StatusDenied
+	if how.Approve {
+		op, verb, want = "approve request", "approve", jit.StatusApproved
+		if how.TTL != 0 && (how.TTL < time.Second || how.TTL > MaxTTL) {
+			return invalidArgument(op, "lifetime", errors.New("outside 1 s to 15 min"))
+		}
 	}
-	body, err := json.Marshal(struct {
+	said := struct {
 		TTL     int64        `json:"ttl,omitzero"`
 		Notes   string       `json:"notes,omitzero"`
+		Reason  string       `json:"reason,omitzero"`
 		Message string       `json:"agent_message,omitzero"`
 		Less    []rar.Detail `json:"authorization_details,omitzero"`
 		Digest  string       `json:"digest,omitzero"`
-	}{int64(how.TTL / time.Second), how.Notes, how.Message, how.Less, how.Digest})
-	if err != nil {
-		return jit.Decision{}, invalidArgument(opApprove, "notes or message", errors.New("not valid UTF-8"))
+	}{Message: how.Message, Digest: how.Digest}
+	if how.Approve {
+		said.TTL, said.Notes, said.Less = int64(how.TTL/time.Second), how.Reason, how.Less
+	} else {
+		said.Reason = how.Reason
 	}
-	return c.decide(ctx, user, opApprove, "approve", requestID, body, jit.StatusApproved)
-}
-
-// A Denial says why a request is refused.
-type Denial struct {
-	Reason  string // for the organization
-	Message string // for the agent
-	Digest  string // as in [Approval]
-}
-
-// Deny refuses a request; otherwise it is as [Client.Approve].
-func (c *Client) Deny(ctx context.Context, user secret.String, requestID string, why Denial) (jit.Decision, error) {
-	body, err := json.Marshal(struct {
-		Reason  string `json:"reason,omitzero"`
-		Message string `json:"agent_message,omitzero"`
-		Digest  string `json:"digest,omitzero"`
-	}(why))
+	body, err := json.Marshal(said)
 	if err != nil {
-		return jit.Decision{}, invalidArgument(opDeny, "reason or message", errors.New("not valid UTF-8"))
+		return invalidArgument(op, "reason or message", errors.New("not valid UTF-8"))
 	}
-	return c.decide(ctx, user, opDeny, "deny", requestID, body, jit.StatusDenied)
-}
-
-// decide sends a decision and makes sure that it is the one which was recorded.
-func (c *Client) decide(ctx context.Context, user secret.String, op, verb, requestID string, body []byte, want jit.Status) (jit.Decision, error) {
-	return ask(ctx, call{
-		op: op, invalid: checkID("request id", requestID), method: http.MethodPost, path: path("jit", verb, requestID), json: body, repeat: repeatNever,
-	}, c.asUser(user), func(a answer) (jit.Decision, error) {
-		d, err := decisionOf(requestID, "")(a)
-		if err == nil && d.Status != want {
+	user, err := r.Token(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = ask(ctx, call{
+		op: op, invalid: checkID("request id", id), method: http.MethodPost, path: path("jit", verb, id), json: body, repeat: repeatNever,
+	}, r.Client.asUser(user), func(a answer) (jit.Decision, error) {
+		d, err := decisionOf(id, "")(a)
+		if err == nil && d.Status != want { // what counts is what was recorded
 			err = errors.New("the recorded decision is " + d.Status.String())
 		}
 		return d, err
 	})
+	if e, ok := errors.AsType[*Error](err); ok {
+		switch {
+		case e.StatusCode == http.StatusConflict:
+			return approval.ErrOtherRequest
+		case e.StatusCode == http.StatusNotFound, e.StatusCode == http.StatusBadRequest && e.Code == "invalid_state":
+			return approval.ErrDecided
+		}
+	}
+	return err
 }

@@ -1,8 +1,10 @@
 package lumoauth
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // SDKs do not know the state "expired" and leave members untyped.
@@ -34,7 +37,7 @@ func TestWeakness19_EveryMemberOfADecisionIsTyped(t *testing.T) {
 func TestWeakness20_ParentTasksAndDecisions(t *testing.T) {
 	f := newFake(goodRoutes())
 	c := inMemory(t, f)
-	user := secret.New("user-token")
+	person := as(c, secret.New("user-token"))
 	steps := []struct {
 		name, route, auth, body string
 		call                    func() error
@@ -48,22 +51,13 @@ func TestWeakness20_ParentTasksAndDecisions(t *testing.T) {
 			return err
 		}},
 		{"approve", "POST /jit/approve/jit_1", "user-token", `{"ttl":120,"notes":"n","agent_message":"m"}`, func() error {
-			d, err := c.Approve(t.Context(), user, "jit_1", Approval{TTL: 2 * time.Minute, Notes: "n", Message: "m"})
-			if err == nil && d.Status != jit.StatusApproved {
-				t.Errorf("Approve() = %+v", d)
-			}
-			return err
+			return person.Decide(t.Context(), "jit_1", approval.Decision{Approve: true, TTL: 2 * time.Minute, Reason: "n", Message: "m"})
 		}},
 		{"approve plainly", "POST /jit/approve/jit_1", "user-token", `{}`, func() error {
-			_, err := c.Approve(t.Context(), user, "jit_1", Approval{})
-			return err
+			return person.Decide(t.Context(), "jit_1", approval.Decision{Approve: true})
 		}},
 		{"deny", "POST /jit/deny/jit_1", "user-token", `{"reason":"r","agent_message":"m"}`, func() error {
-			d, err := c.Deny(t.Context(), user, "jit_1", Denial{Reason: "r", Message: "m"})
-			if err == nil && d.Status != jit.StatusDenied {
-				t.Errorf("Deny() = %+v", d)
-			}
-			return err
+			return person.Decide(t.Context(), "jit_1", approval.Decision{TTL: time.Minute, Reason: "r", Message: "m"})
 		}},
 	}
 	for _, s := range steps {
@@ -83,22 +77,61 @@ func TestWeakness20_DecisionsThatAreNotTheOneAskedFor(t *testing.T) {
 		"POST /jit/deny/jit_1":    replies(200, `{"request_id":"jit_1"}`),
 	})
 	c := inMemory(t, f)
-	user := secret.New("user-token")
+	person := as(c, secret.New("user-token"))
 	for range 2 {
-		if _, err := c.Approve(t.Context(), user, "jit_1", Approval{}); !errors.Is(err, ErrInvalidResponse) {
-			t.Errorf("Approve() = %v, want %v", err, ErrInvalidResponse)
+		if err := person.Decide(t.Context(), "jit_1", approval.Decision{Approve: true}); !errors.Is(err, ErrInvalidResponse) {
+			t.Errorf("an approval: %v, want %v", err, ErrInvalidResponse)
 		}
 	}
-	if _, err := c.Deny(t.Context(), user, "jit_1", Denial{}); !errors.Is(err, ErrInvalidResponse) {
-		t.Errorf("Deny() = %v, want %v", err, ErrInvalidResponse)
+	if err := person.Decide(t.Context(), "jit_1", approval.Decision{}); !errors.Is(err, ErrInvalidResponse) {
+		t.Errorf("a denial: %v, want %v", err, ErrInvalidResponse)
 	}
 	sent := f.count("")
-	for _, how := range []Approval{{TTL: -1}, {TTL: time.Hour}, {Notes: "\xff"}} {
-		if _, err := c.Approve(t.Context(), user, "jit_1", how); err == nil {
-			t.Errorf("Approve() with %+v succeeded", how)
+	for _, how := range []approval.Decision{{TTL: -1}, {TTL: time.Hour}, {Reason: "\xff"}} {
+		how.Approve = true
+		if err := person.Decide(t.Context(), "jit_1", how); err == nil {
+			t.Errorf("Decide() with %+v succeeded", how)
 		}
 	}
-	if _, err := c.Approve(t.Context(), secret.String{}, "jit_1", Approval{}); err == nil || f.count("") != sent {
-		t.Errorf("Approve() without a token = %v after %d requests, want an error and none", err, f.count("")-sent)
+	if err := as(c, secret.String{}).Decide(t.Context(), "jit_1", approval.Decision{Approve: true}); err == nil || f.count("") != sent {
+		t.Errorf("Decide() without a token = %v after %d requests, want an error and none", err, f.count("")-sent)
+	}
+	person.Token = func(context.Context) (secret.String, error) { return secret.String{}, errBroken }
+	if _, _, err := person.Pending(t.Context()); !errors.Is(err, errBroken) {
+		t.Errorf("Pending() without a token: %v", err)
+	}
+	if err := person.Decide(t.Context(), "jit_1", approval.Decision{}); !errors.Is(err, errBroken) || f.count("") != sent {
+		t.Errorf("Decide() without a token: %v", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+// What can no longer be decided, and what was not shown, is said in the words of package
+// approval, and other refusals in the server's.
+func TestDecisionsThatDoNotCount(t *testing.T) {
+	for body, want := range map[int]error{404: approval.ErrDecided, 400: approval.ErrDecided, 409: approval.ErrOtherRequest, 403: ErrForbidden} {
+		f := newFake(map[string]http.HandlerFunc{"POST /jit/approve/jit_1": replies(body, `{"error":"invalid_state"}`)})
+		if err := as(inMemory(t, f), secret.New("user-token")).Decide(t.Context(), "jit_1", approval.Decision{Approve: true}); !errors.Is(err, want) {
+			t.Errorf("%d: %v, want %v", body, err, want)
+		}
+	}
+	f := newFake(map[string]http.HandlerFunc{"POST /jit/approve/jit_1": replies(400, `{"error":"invalid_request"}`)})
+	if err := as(inMemory(t, f), secret.New("user-token")).Decide(t.Context(), "jit_1", approval.Decision{Approve: true}); errors.Is(err, approval.ErrDecided) {
+		t.Errorf("a request that is wrong: %v", err)
+	}
+}
+
+// People decide where the configuration says.
+func TestWherePeopleDecide(t *testing.T) {
+	f := newFake(map[string]http.HandlerFunc{
+		statusRoute: replies(200, `{"request_id":"jit_1","status":"pending"}`), requestRoute: replies(201, `{"request_id":"jit_2","status":"pending"}`),
+	})
+	c := inMemory(t, f, func(cfg *Config) { cfg.DecideAt = &url.URL{Scheme: "https", Host: "app.test", Path: "/approvals"} })
+	if d, err := c.Status(t.Context(), "jit_1"); err != nil || d.DecideAt != "https://app.test/approvals/jit_1" {
+		t.Errorf("Status() = %+v, %v", d, err)
+	}
+	if d, err := c.Request(t.Context(), jit.Request{TaskID: "task_1", Detail: docDetail}); err != nil || d.DecideAt != "https://app.test/approvals/jit_2" {
+		t.Errorf("Request() = %+v, %v", d, err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // SDKs read a key that the server does not send, so "nothing to do" may be wrong.
@@ -27,42 +28,42 @@ func TestWeakness21_PendingReadsEveryKey(t *testing.T) {
 		"authorization_details":{"type":"file_access","actions":["read"],"identifier":"doc_9982"},"expires_at":"2030-01-01T00:00:00Z"}`
 	f := newFake(nil)
 	c := inMemory(t, f)
-	user := secret.New("user-token")
+	person := as(c, secret.New("user-token"))
 	for _, body := range []string{
 		`{"pending_requests":[` + item + `]}`, `{"data":[` + item + `]}`, `{"requests":[` + item + `]}`, `[` + item + `]`,
 		`{"requests":[` + item + `],"pending_requests":[` + item + `],"data":[` + item + `],"count":1,"pagination":{"hasNextPage":true}}`,
 	} {
 		f.routes[pendingRoute] = replies(200, body)
-		got, err := c.Pending(t.Context(), user)
-		if err != nil || len(got.Requests) != 1 {
+		got, more, err := person.Pending(t.Context())
+		if err != nil || len(got) != 1 {
 			t.Errorf("Pending() of %s = %+v, %v, want one request", body, got, err)
 			continue
 		}
-		r := got.Requests[0]
-		if r.RequestID != "jit_1" || r.TaskID != "task_1" || r.Risk != "high" || r.Justification != "why" || r.Problem != nil ||
+		r := got[0]
+		if r.ID != "jit_1" || r.TaskID != "task_1" || r.Risk != "high" || r.Justification != "why" || r.Problem != "" ||
 			r.ExpiresAt.Year() != 2030 || len(r.Details) != 1 || !rar.Equal(r.Details[0], docDetail) {
 			t.Errorf("Pending() of %s = %+v", body, r)
 		}
-		if want := strings.Contains(body, "hasNextPage"); got.More != want {
-			t.Errorf("Pending() of %s says more %v, want %v", body, got.More, want)
+		if want := strings.Contains(body, "hasNextPage"); more != want {
+			t.Errorf("Pending() of %s says more %v, want %v", body, more, want)
 		}
 	}
 	for _, body := range []string{``, `{}`, `null`, `{"items":[]}`, `{"requests":{}}`, `{"requests":[{"status":"pending"}]}`, `{"requests":[{"request_id":"../x y"}]}`} {
 		f.routes[pendingRoute] = replies(200, body)
-		if got, err := c.Pending(t.Context(), user); !errors.Is(err, ErrInvalidResponse) {
+		if got, _, err := person.Pending(t.Context()); !errors.Is(err, ErrInvalidResponse) {
 			t.Errorf("Pending() of %s = %+v, %v, want %v", body, got, err, ErrInvalidResponse)
 		}
 	}
 	// What cannot be read must not look harmless, and must not hide the others.
 	for _, details := range []string{``, `,"authorization_details":null`, `,"authorization_details":{"type":"x","Actions":["a"]}`} {
 		f.routes[pendingRoute] = replies(200, `{"requests":[{"request_id":"jit_0"`+details+`},`+item+`]}`)
-		got, err := c.Pending(t.Context(), user)
-		if err != nil || len(got.Requests) != 2 || got.Requests[0].Problem == nil || got.Requests[1].Problem != nil {
+		got, _, err := person.Pending(t.Context())
+		if err != nil || len(got) != 2 || got[0].Problem == "" || got[1].Problem != "" {
 			t.Errorf("Pending() with details %q = %+v, %v, want a problem in the first", details, got, err)
 		}
 	}
 	f.routes[pendingRoute] = replies(403, `{"error":"access_denied"}`)
-	if _, err := c.Pending(t.Context(), user); !errors.Is(err, ErrForbidden) {
+	if _, _, err := person.Pending(t.Context()); !errors.Is(err, ErrForbidden) {
 		t.Errorf("Pending() of an agent = %v, want %v", err, ErrForbidden)
 	}
 	for _, call := range f.saw("") {
@@ -98,9 +99,9 @@ func TestPendingReadsEveryPage(t *testing.T) {
 			}
 			_, _ = fmt.Fprintf(w, `{"data":[%s],"pagination":{"hasNextPage":%t}}`, strings.Join(items, ","), more)
 		}
-		got, err := inMemory(t, f).Pending(t.Context(), secret.New("user-token"))
-		if err != nil || len(got.Requests) != tt.want || got.More != tt.more {
-			t.Errorf("%s: %d requests, more %t (%v), want %d, %t", name, len(got.Requests), got.More, err, tt.want, tt.more)
+		got, more, err := as(inMemory(t, f), secret.New("user-token")).Pending(t.Context())
+		if err != nil || len(got) != tt.want || more != tt.more {
+			t.Errorf("%s: %d requests, more %t (%v), want %d, %t", name, len(got), more, err, tt.want, tt.more)
 		}
 	}
 }
@@ -238,14 +239,14 @@ func TestWeakness24_LogsHoldNoBodiesAndURLsNoCredentials(t *testing.T) {
 func TestWeakness25_IDsAreEscapedOrRefused(t *testing.T) {
 	f := newFake(nil)
 	c := inMemory(t, f)
-	user := secret.New("user-token")
+	person := as(c, secret.New("user-token"))
 	methods := map[string]func(id string) error{
 		"CompleteTask": func(id string) error { return c.CompleteTask(t.Context(), id) },
 		"Evaluate":     func(id string) error { _, err := c.Evaluate(t.Context(), id); return err },
 		"Status":       func(id string) error { _, err := c.Status(t.Context(), id); return err },
 		"Token":        func(id string) error { _, err := c.Token(t.Context(), id); return err },
-		"Approve":      func(id string) error { _, err := c.Approve(t.Context(), user, id, Approval{}); return err },
-		"Deny":         func(id string) error { _, err := c.Deny(t.Context(), user, id, Denial{}); return err },
+		"Approve":      func(id string) error { return person.Decide(t.Context(), id, approval.Decision{Approve: true}) },
+		"Deny":         func(id string) error { return person.Decide(t.Context(), id, approval.Decision{}) },
 		"Request": func(id string) error {
 			_, err := c.Request(t.Context(), jit.Request{TaskID: id, Detail: docDetail})
 			return err

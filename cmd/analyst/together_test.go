@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev"
 	"github.com/jitagent/jitagent/dev/docapi"
 	"github.com/jitagent/jitagent/jit"
@@ -77,7 +76,7 @@ func TestOnePromptForThreeProcesses(t *testing.T) {
 			t.Fatalf("a process says %q, want that it waits", l.Text())
 		}
 	}
-	person := cli.EmbeddedReviewer(servers, client)
+	person := lumoauth.Reviewer{Client: client, Token: servers.Auth.Reviewer}
 	list, _, err := person.Pending(t.Context())
 	prompts := approval.Together(list)
 	if err != nil || len(list) != 3 || len(prompts) != 1 || strings.Count(prompts[0].Text(), "\ntask ") != 3 {

@@ -1,10 +1,12 @@
 package lumodev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,6 +218,16 @@ func (s *Server) sweep(ch *change, now time.Time) {
 			delete(s.issued, id)
 		}
 	}
+}
+
+// Reviewer returns a fresh access token of the first configured user who may decide, as
+// the Token of a lumoauth.Reviewer does.
+func (s *Server) Reviewer(context.Context) (secret.String, error) {
+	i := slices.IndexFunc(s.cfg.Users, func(u User) bool { return u.Reviewer })
+	if i < 0 {
+		return secret.String{}, errors.New("lumodev: no user decides")
+	}
+	return s.UserToken(s.cfg.Users[i].Email)
 }
 
 // UserToken returns a fresh access token of the configured user with this email,

@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"oauth": {"rar", "secret", "internal/strictjson"},
 
 	// The authorization server: its client, and the one for development.
-	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
+	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "state/approval", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
 	"dev/lumodev": {"internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
 
@@ -68,7 +68,7 @@ var allowed = map[string][]string{
 	"jit/jittest/fake": {"jit", "jit/challenge", "rar", "secret"},
 	"jit/jittest": {
 		"jit/jittest/fake", "jit", "jit/challenge", "lumoauth", "dev", "dev/lumodev", "resource", "rar", "secret",
-		"internal/logtest", "internal/strictjson",
+		"state/approval", "internal/logtest", "internal/strictjson",
 	},
 
 	// What survives a crash.
@@ -127,13 +127,13 @@ var allowed = map[string][]string{
 		"state/approval", "state/vault", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/runs", "state/session", "telemetry", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/config":    {"cmd/analyst/internal/cli", "internal/plain", "internal/yamlfile"},
-	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "state/approval"},
+	"cmd/analyst/internal/approvals": {"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "state/approval"},
 	"cmd/analyst/internal/run": {
 		"agent", "dev", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "cmd/analyst/internal/service", "cmd/analyst/internal/timeline", "internal/markdown", "internal/pause", "internal/plain",
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/approval", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
 	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},

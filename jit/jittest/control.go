@@ -7,6 +7,7 @@ import (
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // AwaitPending waits until a request waits for a person, in a world with
@@ -21,40 +22,28 @@ func (w *World) AwaitPending() {
 // it waits as [World.AwaitPending] does.
 func (w *World) Approve() {
 	w.t.Helper()
-	w.decide("approved", func(ctx context.Context, person secret.String, id string) error {
-		_, err := w.Authority.Approve(ctx, person, id, lumoauth.Approval{})
-		return err
-	})
+	w.decide("approved", approval.Decision{Approve: true})
 }
 
 // Deny is the person who says no, with a message for the agent, which may be "";
 // otherwise it is as [World.Approve].
 func (w *World) Deny(message string) {
 	w.t.Helper()
-	w.decide("denied", func(ctx context.Context, person secret.String, id string) error {
-		_, err := w.Authority.Deny(ctx, person, id, lumoauth.Denial{Message: message})
-		return err
-	})
+	w.decide("denied", approval.Decision{Message: message})
 }
 
-func (w *World) decide(what string, do func(ctx context.Context, person secret.String, id string) error) {
+func (w *World) decide(what string, how approval.Decision) {
 	w.t.Helper()
 	w.AwaitPending()
-	reviewer := ""
-	for _, u := range w.auth.Config().Users {
-		if u.Reviewer {
-			reviewer = u.Email
-			break
-		}
-	}
-	person, err := w.auth.UserToken(reviewer)
+	token, err := w.auth.Reviewer(w.t.Context())
 	if err != nil {
 		w.fatal("nobody is there to decide: %v", err)
 		return
 	}
-	w.record.know(person, "the reviewer's token")
+	w.record.know(token, "the reviewer's token")
+	person := lumoauth.Reviewer{Client: w.Authority, Token: func(context.Context) (secret.String, error) { return token, nil }}
 	for _, r := range w.pending() {
-		if err := do(w.t.Context(), person, r.ID); err != nil {
+		if err := person.Decide(w.t.Context(), r.ID, how); err != nil {
 			w.fatal("%s could not be %s: %v", r.Detail, what, err)
 			return
 		}

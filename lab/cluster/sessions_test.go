@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/agent"
-	"github.com/jitagent/jitagent/lumoauth"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 const app = agent.Name
@@ -73,14 +73,13 @@ type request struct {
 // decide decides what waits, until ctx ends.
 func (w *world) decide(ctx context.Context) {
 	approve := func(id string) error {
-		_, err := w.agent.Approve(ctx, w.reviewer, id, lumoauth.Approval{})
-		return err
+		return w.reviewer.Decide(ctx, id, approval.Decision{Approve: true})
 	}
 	for ctx.Err() == nil {
-		list, _ := w.agent.Pending(ctx, w.reviewer)
+		list, _, _ := w.reviewer.Pending(ctx)
 		suspended := w.waiting()
-		for _, r := range list.Requests {
-			id := r.RequestID
+		for _, r := range list {
+			id := r.ID
 			of := w.request(id, suspended[id])
 			switch {
 			case of.decided:

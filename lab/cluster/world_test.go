@@ -69,7 +69,7 @@ type world struct {
 	servers  *dev.Servers
 	model    http.Handler
 	agent    *lumoauth.Client
-	reviewer secret.String
+	reviewer lumoauth.Reviewer
 	open     func() journal.Store
 	runs     *sql.DB      // to look at
 	restart  func() error // the database, which has leases; nil for one without
@@ -111,7 +111,7 @@ func newWorld(t *testing.T, bins []string, pg *pgtest.Server) *world {
 	t.Cleanup(func() { _ = w.servers.Close(); _ = api.Close() })
 	agent := w.servers.Client()
 	w.agent = must(lumoauth.New(agent))(t)
-	w.reviewer = must(w.servers.Auth.UserToken(lumodev.DefaultReviewerEmail))(t)
+	w.reviewer = lumoauth.Reviewer{Client: w.agent, Token: w.servers.Auth.Reviewer}
 	w.model = must(modelserver.New(modelserver.Config{Fallback: offline.New()}))(t)
 	w.env = []string{
 		"LUMOAUTH_URL=" + agent.URL, "LUMOAUTH_ORG_ID=" + agent.Org, "AGENT_CLIENT_ID=" + agent.ClientID, "AGENT_CLIENT_SECRET=" + agent.ClientSecret.Reveal(),

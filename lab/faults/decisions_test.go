@@ -23,6 +23,7 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // A decided is the state of one request in the model: what was decided, and what became
@@ -188,7 +189,7 @@ func race(t *testing.T, b bug, seed int) []porcupine.Operation {
 	}
 	agent := client(cfg.Agents[0].ClientID, cfg.Agents[0].ClientSecret)
 	api := client(cfg.ResourceServers[0].ClientID, cfg.ResourceServers[0].ClientSecret)
-	reviewer := must(auth.UserToken(lumodev.DefaultReviewerEmail))(t)
+	reviewer := lumoauth.Reviewer{Client: agent, Token: auth.Reviewer}
 	ctx := t.Context()
 	task := must(agent.CreateTask(ctx, jit.TaskSpec{Name: "race"}))(t)
 	var requests []string
@@ -253,13 +254,13 @@ func race(t *testing.T, b bug, seed int) []porcupine.Operation {
 var errNothing = errors.New("nothing was learned")
 
 // moved makes one move, and returns what was said.
-func moved(ctx context.Context, m move, agent, api *lumoauth.Client, reviewer secret.String, tokens *sync.Map) (any, error) {
+func moved(ctx context.Context, m move, agent, api *lumoauth.Client, reviewer lumoauth.Reviewer, tokens *sync.Map) (any, error) {
 	var err error
 	switch m.what {
 	case "approve":
-		_, err = agent.Approve(ctx, reviewer, m.request, lumoauth.Approval{})
+		err = reviewer.Decide(ctx, m.request, approval.Decision{Approve: true})
 	case "deny":
-		_, err = agent.Deny(ctx, reviewer, m.request, lumoauth.Denial{})
+		err = reviewer.Decide(ctx, m.request, approval.Decision{})
 	case "redeem":
 		var issued jit.Issued
 		if issued, err = agent.Token(ctx, m.request); err == nil {
@@ -288,5 +289,5 @@ func moved(ctx context.Context, m move, agent, api *lumoauth.Client, reviewer se
 // refused reports whether the server said no, and is not out of order.
 func refused(err error) bool {
 	e, ok := errors.AsType[*lumoauth.Error](err)
-	return ok && e.StatusCode >= 400 && e.StatusCode < 500
+	return ok && e.StatusCode >= 400 && e.StatusCode < 500 || errors.Is(err, approval.ErrDecided)
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/secret"
+	"github.com/jitagent/jitagent/state/approval"
 )
 
 // A world is analyst dev with a state directory, in a process of its own, the proxy
@@ -134,8 +136,9 @@ func (w *world) killDev() {
 
 // approve decides all that a task waits for, as the reviewer.
 func (w *world) approve(requests []string) error {
+	reviewer := lumoauth.Reviewer{Client: w.agent, Token: func(context.Context) (secret.String, error) { return secret.New(w.env["LUMODEV_REVIEWER_TOKEN"]), nil }}
 	for _, id := range requests {
-		if _, err := w.agent.Approve(w.ctx, secret.New(w.env["LUMODEV_REVIEWER_TOKEN"]), id, lumoauth.Approval{}); err != nil {
+		if err := reviewer.Decide(w.ctx, id, approval.Decision{Approve: true}); err != nil {
 			return err
 		}
 	}

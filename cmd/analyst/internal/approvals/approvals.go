@@ -48,7 +48,7 @@ Requests that ask the same for several tasks are listed, and decided, as one,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var o options
-	sub := func(use, short, example string, do func(options, context.Context, *cli.Program, *cli.Reviewer) error) *cobra.Command {
+	sub := func(use, short, example string, do func(options, context.Context, *cli.Program, reviewer) error) *cobra.Command {
 		args := cobra.MaximumNArgs(1)
 		if !strings.Contains(use, " ") {
 			args = cobra.NoArgs
@@ -58,7 +58,12 @@ Requests that ask the same for several tasks are listed, and decided, as one,
 			if cmd.Flags().Changed("ttl") && (o.ttl < time.Second || o.ttl%time.Second != 0) {
 				return cli.Usagef("--ttl is a whole number of seconds, at least 1s")
 			}
-			return o.with(cmd.Context(), p, do)
+			d, end, err := o.open(cmd.Context(), p)
+			if err != nil {
+				return err
+			}
+			defer end()
+			return do(o, cmd.Context(), p, d)
 		}}
 		o.AddServerFlags(c)
 		cli.AddReviewer(c, &o.reviewer)
@@ -71,7 +76,7 @@ Requests that ask the same for several tasks are listed, and decided, as one,
 		c.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	}
 	approve := sub("approve [ID]", "Approve a request, or less of it", `  analyst approvals approve last
-  analyst approvals approve jitr_1 --less actions=delete --ttl 1m`, func(o options, ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
+  analyst approvals approve jitr_1 --less actions=delete --ttl 1m`, func(o options, ctx context.Context, p *cli.Program, d reviewer) error {
 		o.approve = true
 		return o.decide(ctx, p, d)
 	})
@@ -91,17 +96,7 @@ the token is for says what its holder may.`
 	return cmd
 }
 
-// with finds where requests are decided, for do.
-func (o options) with(ctx context.Context, p *cli.Program, do func(options, context.Context, *cli.Program, *cli.Reviewer) error) error {
-	d, end, err := p.OpenReviewer(ctx, &o.Target, o.reviewer)
-	if err != nil {
-		return err
-	}
-	defer end()
-	return do(o, ctx, p, d)
-}
-
-func (o options) list(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
+func (o options) list(ctx context.Context, p *cli.Program, d reviewer) error {
 	list, more, err := d.Pending(ctx)
 	if err != nil {
 		return err
@@ -145,7 +140,7 @@ func withDigest(r approval.Request) any {
 
 // find returns what is meant: a request by its id or the beginning of one, or the only
 // or the latest question, with all that ask it.
-func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, error) {
+func (o options) find(ctx context.Context, d reviewer) (approval.Request, error) {
 	list, more, err := d.Pending(ctx)
 	if err != nil {
 		return approval.Request{}, err
@@ -158,7 +153,7 @@ func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, e
 		list = approval.Together(list)
 	}
 	if !slices.ContainsFunc(list, func(r approval.Request) bool { return strings.HasPrefix(r.ID, o.id) }) {
-		if became := d.Became(ctx, o.id); became != "" {
+		if became := d.became(ctx, o.id); became != "" {
 			return approval.Request{}, cli.Failf("the first decision counts", "request %s waits no longer: it %s", plain.Line(o.id, 60), became)
 		}
 	}
@@ -174,7 +169,7 @@ func (o options) find(ctx context.Context, d *cli.Reviewer) (approval.Request, e
 	return cli.Pick(list, func(r approval.Request) string { return r.ID }, o.id, "waiting request", hint)
 }
 
-func (o options) show(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
+func (o options) show(ctx context.Context, p *cli.Program, d reviewer) error {
 	r, err := o.find(ctx, d)
 	if err != nil {
 		return err
@@ -187,7 +182,7 @@ func (o options) show(ctx context.Context, p *cli.Program, d *cli.Reviewer) erro
 }
 
 // decide shows what is decided, and decides exactly that.
-func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) error {
+func (o options) decide(ctx context.Context, p *cli.Program, d reviewer) error {
 	r, err := o.find(ctx, d)
 	if err != nil {
 		return err
@@ -217,8 +212,8 @@ func (o options) decide(ctx context.Context, p *cli.Program, d *cli.Reviewer) er
 	for _, l := range how.Less {
 		text += "granted only: " + plain.Escape(l.String(), 600) + "\n"
 	}
-	if o.approve && d.UseWithin > 0 {
-		word += ", to be used until " + time.Now().Add(d.UseWithin).Format(time.DateTime) + ": analyst resume"
+	if o.approve && d.useWithin > 0 {
+		word += ", to be used until " + time.Now().Add(d.useWithin).Format(time.DateTime) + ": analyst resume"
 	}
 	_, err = fmt.Fprintf(p.Stdout, "%s%s\n", text, word)
 	return cmp.Or(err, failed)

@@ -1,6 +1,7 @@
 package approvals
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,7 @@ func TestMoreThanCanBeListed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	person := &cli.Reviewer{Client: client, Token: func() (secret.String, error) { return secret.New("token"), nil }}
+	person := reviewer{Reviewer: lumoauth.Reviewer{Client: client, Token: func(context.Context) (secret.String, error) { return secret.New("token"), nil }}}
 	for id, want := range map[string]string{cli.Last: "the latest request is not known", "jit_99": "there is no waiting request jit_99"} {
 		_, err := options{id: id}.find(t.Context(), person)
 		if e := cli.Exit(err); err == nil || e.Err.Error() != want || !strings.Contains(e.Hint, "more requests wait than can be listed") {

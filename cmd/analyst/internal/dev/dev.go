@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -110,7 +109,7 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	operator, err := operatorExports(servers)
+	operator, err := operatorExports(ctx, servers)
 	if err != nil {
 		return err
 	}
@@ -171,10 +170,8 @@ func agentExports(servers *dev.Servers) string {
 
 // operatorExports returns what decides about the agent's requests and sees all its
 // tokens, and so is not for the environment that the agent runs in.
-func operatorExports(servers *dev.Servers) (string, error) {
-	cfg := servers.Auth.Config()
-	reviewer := slices.IndexFunc(cfg.Users, func(u lumodev.User) bool { return u.Reviewer })
-	token, err := servers.Auth.UserToken(cfg.Users[reviewer].Email)
+func operatorExports(ctx context.Context, servers *dev.Servers) (string, error) {
+	token, err := servers.Auth.Reviewer(ctx)
 	if err != nil {
 		return "", err
 	}

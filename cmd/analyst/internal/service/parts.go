@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/notice"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/tools"
@@ -40,8 +42,9 @@ type Options struct {
 	Prices   cli.Prices
 	Seen     cli.Seen
 	Notify   cli.Notify
-	Reviewer string // the file of the token of a person who decides from here; "" is none
-	long     bool   // the command lives for long
+	Reviewer string   // the file of the token of a person who decides from here; "" is none
+	DecideAt *url.URL // below which people decide, where somebody does from here; nil is as the server says
+	long     bool     // the command lives for long
 }
 
 // AddFlags adds their flags to a command, but for that of Reviewer. A command that lives
@@ -70,7 +73,7 @@ type Parts struct {
 	Sessions  *session.Store // nil keeps none
 	Servers   *dev.Servers   // nil for those that are configured
 	Authority cli.Authority
-	Decider   *cli.Reviewer // nil where nobody decides from here
+	Decider   approval.Decider // nil where nobody decides from here
 	Engine    *jit.Engine
 	Recovery  recovery.Config
 	MCP       *mcp.Set
@@ -138,13 +141,18 @@ func (s *Parts) Start(ctx context.Context) (err error) {
 	} else {
 		s.Note("authorization %s, documents %s; model %s: %s", set.Server(), set.API, set.Model, set.Data)
 	}
+	person := s.ReviewerToken(s.Reviewer)
+	if s.Servers != nil {
+		person = s.Servers.Auth.Reviewer
+	}
+	if person != nil {
+		set.LumoAuth.DecideAt = s.DecideAt
+	}
 	if s.Authority, err = s.Program.Authority(*set, s.State, s.Log); err != nil {
 		return err
 	}
-	if client, ok := s.Authority.(*lumoauth.Client); ok && s.Servers != nil {
-		s.Decider = cli.EmbeddedReviewer(s.Servers, client)
-	} else if ok { // elsewhere nobody decides from here
-		s.Decider = s.ReviewerFrom(s.Reviewer, client)
+	if client, ok := s.Authority.(*lumoauth.Client); ok && person != nil { // elsewhere nobody decides from here
+		s.Decider = lumoauth.Reviewer{Client: client, Token: person}
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ package service
 import (
 	"cmp"
 	"context"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -29,7 +28,6 @@ type Shared struct {
 	Options
 	Checkpoints cli.Checkpoints
 	Wait        time.Duration // of each call, as in [jit.Config]
-	DecideAt    *url.URL      // below which people decide from here
 	// OnBehalfOf names the user that a message comes from; nil where none come.
 	OnBehalfOf func(context.Context) string
 }
@@ -89,9 +87,6 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	}
 	if s.Servers != nil && !s.Settings.Kept {
 		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
-	}
-	if s.Decider != nil && o.DecideAt != nil {
-		s.Authority = decidedHere{s.Authority, o.DecideAt}
 	}
 	s.Recovery.Spare = s.Runs.Spare
 	if err := s.Begin(ctx, jit.Config{Authority: s.Authority, Wait: o.Wait}, s.State); err != nil {
@@ -172,29 +167,4 @@ func (s *Service) known(email string) string {
 		return ""
 	}
 	return email
-}
-
-// decidedHere names this program's own page as where requests are decided.
-type decidedHere struct {
-	cli.Authority
-	base *url.URL
-}
-
-// Request implements [jit.Authority].
-func (a decidedHere) Request(ctx context.Context, req jit.Request) (jit.Decision, error) {
-	d, err := a.Authority.Request(ctx, req)
-	return a.placed(d, d.RequestID), err
-}
-
-// Status implements [jit.Authority].
-func (a decidedHere) Status(ctx context.Context, id string) (jit.Decision, error) {
-	d, err := a.Authority.Status(ctx, id)
-	return a.placed(d, id), err
-}
-
-func (a decidedHere) placed(d jit.Decision, id string) jit.Decision {
-	if d.Status == jit.StatusPending {
-		d.DecideAt = a.base.JoinPath(id).String()
-	}
-	return d
 }
