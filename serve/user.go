@@ -69,6 +69,15 @@ func TokenFile(path string) (Authenticator, error) {
 	return f, err
 }
 
+// Users returns the users in the file of [TokenFile], once for each of their tokens.
+func Users(path string) (users []Principal, err error) {
+	list, err := tokenFile(path).read()
+	for _, t := range list {
+		users = append(users, t.user)
+	}
+	return users, err
+}
+
 // Token returns an authenticator that knows one token, and its user.
 func Token(token secret.String, user Principal) Authenticator {
 	return oneToken{tokenOf{Hash(token), user}}

@@ -43,11 +43,21 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 	}{
 		{"modell: offline\nttl: soon\nclient-secret: hunter2\nmcp: {a: b}\njson: true\nttl: 1m\nreports: [a, b]", []string{
 			"line 1: there is no setting modell: did you mean model?", `line 2: ttl: time: invalid duration "soon"`,
-			"line 3: there is no setting client-secret: did you mean client-secret-file?", "line 4: mcp is a value, or a list of values",
+			"line 3: there is no setting client-secret: did you mean client-secret-file?", "line 4: mcp is a list of values",
 			"line 5: there is no setting json", "line 6: the file has ttl twice", "line 7: reports is one value",
 		}},
 		{"model: nobody/x\ndocuments: /nowhere", []string{`line 1: unknown model "nobody/x"`, "line 2: --documents: open /nowhere"}},
 		{"max-runs: many", []string{"line 1: max-runs: "}},
+		{"ttl: 1m\n---\nttl: 2m", []string{"line 2: a second document begins"}}, {"mcp: crm=https://mcp.example.com/mcp", []string{"line 1: mcp is a list of values"}},
+		// What the commands would refuse.
+		{"cert: a.pem\nworkers: -5\nmax-runs: 0\nmax-open-per-user: 0\nquorum: 3\nurl: https://a.example/b\nttl: 1500ms\nvault-key: /nowhere\ncheckpoints: /nowhere\nnotify-url: ftp://a", []string{
+			"line 1: --cert and --key go together", "line 2: --workers must not be negative", "line 3: --max-runs must be", "line 4: --max-open-per-user must be", "line 5: --quorum 3: it is 1 or 2",
+			`line 6: --url "https://a.example/b"`, "line 7: --ttl is", "line 8: --vault-key is for a database", "line 8: --vault-key: open /nowhere", "line 9: --checkpoint-key and", "line 10: --notify-url: URL",
+		}},
+		{"listen: nonsense\nmetrics-listen: nonsense", []string{"line 1: --listen: ", "line 2: --metrics-listen: "}},
+		{"listen: 127.0.0.1:99999\norigin: [https://a.example, b]\ntrusted-proxy: [c]", []string{"line 1: --listen: ", `line 2: --origin "b"`, `line 3: --trusted-proxy "c"`}},
+		{"listen: 0.0.0.0:80", []string{"line 1: --listen 0.0.0.0:80 is not loopback"}}, {"quorum: 2\napprovers: []", []string{"line 1: --quorum 2: without", "line 1: --quorum 2: --approvers names no group"}},
+		{"model: openai/x\nmodel-option: [volume=11]", []string{`openai has no setting "volume"`}},
 		{"tenant: a\ndatabase: [a, b]", []string{"line 2: database is one value"}}, {"", []string{"it is empty"}}, {"- a", []string{"line 1: the file is not names with values"}},
 	} {
 		w := newWorld(t, nil)
@@ -69,7 +79,7 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 		}
 	}
 	w := newWorld(t, nil)
-	if got := w.run("--config", configFile(t, "ttl: 1m\n"), "config", "check"); got.code != 0 || !strings.Contains(got.stdout, "nothing is wrong") {
+	if got := w.run("--config", configFile(t, "ttl: 1m\nworkers: 0\n"), "config", "check"); got.code != 0 || !strings.Contains(got.stdout, "nothing is wrong") {
 		t.Errorf("exit %d: %s", got.code, got.stderr)
 	}
 }

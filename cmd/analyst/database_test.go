@@ -133,7 +133,8 @@ func TestDatabaseSettings(t *testing.T) {
 		{[]string{"--database", at, "--database-file", key}, nil, cli.ExitUsage, "unset one of them"},
 		{[]string{"--database", at, "--tenant", "a", "--vault-key", key + "x"}, nil, cli.ExitUsage, "--vault-key"},
 		{[]string{"--database", at, "--tenant", "a", "--vault-key", key, "--migrate", "down"}, nil, cli.ExitUsage, "apply or verify"},
-		{[]string{"--database", at, "--tenant", "A", "--vault-key", key}, nil, cli.ExitFailed, "lower case letters"},
+		{[]string{"--database", "127.0.0.1", "--tenant", "a", "--vault-key", key}, nil, cli.ExitUsage, "postgres://HOST/NAME"},
+		{[]string{"--database", at, "--tenant", "A", "--vault-key", key}, nil, cli.ExitUsage, "lower case letters"},
 		{[]string{"--tenant", "a", "--vault-key", key}, map[string]string{cli.EnvDatabase: "postgres://u:canary@127.0.0.1:1/db"}, cli.ExitFailed, "connect to the database at 127.0.0.1"},
 	} {
 		w := &world{t: t, env: row.env}

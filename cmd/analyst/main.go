@@ -99,7 +99,7 @@ and offline model on loopback.`,
 	root.AddCommand(
 		runcmd.Command(p, toolkit), runcmd.ResumeCommand(p, toolkit), runcmd.ChatCommand(p, toolkit, command), plan.Command(p, toolkit), serve.Command(p, toolkit), worker.Command(p, toolkit), dev.Command(p),
 		doctor.Command(p, toolkit), tasks.Command(p), tasks.SweepCommand(p), kill.Command(p), sessions.Command(p), approvals.Command(p), audit.ExplainCommand(p), audit.Command(p), audit.PruneCommand(p), version(p),
-		configcmd.Command(p, toolkit), newtool.Command(p), catalog(p), manual(p),
+		configcmd.Command(p), newtool.Command(p), catalog(p), manual(p),
 	)
 	p.Database.AddFlags(root)
 	p.AddConfig(root)

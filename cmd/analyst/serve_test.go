@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
@@ -88,6 +90,36 @@ func (s *server) ends() {
 	}
 	if err := s.cmd.Wait(); errors.As(err, &failed) {
 		s.t.Errorf("the server ended with %v", err)
+	}
+}
+
+// What is wrong with its settings is all said before anything else is, or is begun.
+func TestServeSaysWhatIsWrongFirst(t *testing.T) {
+	w := newWorld(t, nil)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte(strings.Repeat("k", 40)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	for _, tt := range []struct{ args, want string }{
+		{"serve --origin x --max-runs 0 --max-rate -1", `--max-runs must be positive; --max-rate must be positive; --origin "x"`},
+		{"serve --url http://a.example/b", "--url"},
+		{"serve --cert " + key + " --key " + key, "--cert and --key: "},
+		{"serve --quorum 2", "--quorum 2: without"},
+		{"serve --listen " + taken.Addr().String(), "--listen: "},
+		{"serve --database postgres://127.0.0.1:1/db --tenant A --vault-key " + key, "tenant"},
+		{"worker --vault-key " + key, "--vault-key is for a database"},
+		{"worker --workers -1 --ttl 1ms", "--ttl is a whole number of seconds, at least 1s; --workers must"},
+		{"run --model nobody --wait -2s --ephemeral --session s x", `unknown model "nobody"`},
+	} {
+		got := w.run(strings.Fields(tt.args)...)
+		if lines := strings.Count(got.stderr, "analyst: "); got.code != cli.ExitUsage || !strings.Contains(got.stderr, tt.want) || lines != 1 {
+			t.Errorf("%s: exit %d: %s", tt.args, got.code, got.stderr)
+		}
 	}
 }
 

@@ -136,7 +136,7 @@ var allowed = map[string][]string{
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/approval", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
-	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
+	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},

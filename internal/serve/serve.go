@@ -19,15 +19,25 @@ import (
 // ErrRemote says that an address is one that others reach.
 var ErrRemote = errors.New("not loopback")
 
-// Listen listens on a TCP address. It refuses addresses that are not loopback,
-// wildcards such as ":8080" among them, unless allowRemote: these servers hand out
-// authority and speak plain HTTP. The host is an IP address or localhost; the
-// empty address is 127.0.0.1:0, a free port.
+// Listen listens on a TCP address, as [Address] takes it.
 func Listen(addr string, allowRemote bool) (net.Listener, error) {
+	addr, err := Address(addr, allowRemote)
+	if err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", addr)
+}
+
+// Address checks an address to listen on, and returns it as it is listened on. It refuses
+// addresses that are not loopback, wildcards such as ":8080" among them, unless
+// allowRemote: these servers hand out authority and speak plain HTTP. The host is an IP
+// address or localhost; the empty address is 127.0.0.1:0, a free port.
+func Address(addr string, allowRemote bool) (string, error) {
 	addr = cmp.Or(addr, "127.0.0.1:0")
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q: want host:port", addr)
+		return "", fmt.Errorf("listen address %q: want host:port", addr)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1" // whatever a hosts file says
@@ -35,11 +45,16 @@ func Listen(addr string, allowRemote bool) (net.Listener, error) {
 	ip, err := netip.ParseAddr(host)
 	loopback := err == nil && ip.Unmap().IsLoopback()
 	if !loopback && !allowRemote {
-		return nil, fmt.Errorf("refusing to listen on %q, which is %w: "+
+		return "", fmt.Errorf("refusing to listen on %q, which is %w: "+
 			"this is a development server; use 127.0.0.1, or allow remote addresses explicitly", addr, ErrRemote)
 	}
-	var lc net.ListenConfig
-	return lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
+	if err != nil && host != "" {
+		return "", fmt.Errorf("listen address %q: the host is neither an IP address nor localhost", addr)
+	}
+	if _, err := net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
+		return "", fmt.Errorf("listen address %q: the port is neither a number up to 65535 nor the name of one", addr)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // BaseURL returns the http URL of a listener. A wildcard address is reached through

@@ -22,7 +22,7 @@ func TestListenRefusesRemote(t *testing.T) {
 			t.Errorf("Listen(%q) = %v, want advice", addr, err)
 		}
 	}
-	for _, addr := range []string{"127.0.0.1", "nonsense", "[::1"} {
+	for _, addr := range []string{"127.0.0.1", "nonsense", "[::1", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:nobody", "nobody.invalid:0"} {
 		if _, err := serve.Listen(addr, true); err == nil {
 			t.Errorf("Listen(%q) listens", addr)
 		}

@@ -4,7 +4,10 @@
 package yamlfile
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -27,19 +30,26 @@ func (m *Mistake) Error() string {
 	return fmt.Sprintf("%s, line %d: %s", m.File, m.Line, m.What)
 }
 
-// Document returns what stands in a file, nil for an empty one. file names it in errors.
+// Document returns the one document of a file, nil for an empty one. file names it in errors.
 func Document(text []byte, file string) (*yaml.Node, error) {
 	if len(text) > MaxBytes {
 		return nil, fmt.Errorf("%s: larger than %d bytes", file, MaxBytes)
 	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	if len(root.Content) != 1 {
+	var root, more yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	err := documents.Decode(&root)
+	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
-	return root.Content[0], nil
+	if err == nil {
+		switch err = documents.Decode(&more); {
+		case err == nil:
+			return nil, &Mistake{file, more.Line, "a second document begins, and a file has one"}
+		case errors.Is(err, io.EOF):
+			return root.Content[0], nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", file, err)
 }
 
 // A Reader keeps the mistakes that are found in a file.

@@ -48,16 +48,17 @@ type DB struct {
 
 var tenants = lazy.Regexp(`^[a-z0-9_]{1,48}$`)
 
+// Check fails where options cannot be those of any database. Its errors quote nothing of
+// the address.
+func (o Options) Check() error {
+	_, err := o.parse()
+	return err
+}
+
 // Connect opens a tenant's part of a database; ctx bounds the first connection. What it
 // needs is made by [OpenJournal] and others, see [DB.Upgrade].
 func Connect(ctx context.Context, opts Options) (*DB, error) {
-	if !tenants().MatchString(opts.Tenant) {
-		return nil, errors.New("postgres: a tenant is named by lower case letters, digits and _: rows belong to one")
-	}
-	if len(opts.Key.Reveal()) < 32 {
-		return nil, errors.New("postgres: the key has less than 32 bytes")
-	}
-	cfg, err := parse(opts.URL.Reveal())
+	cfg, err := opts.parse()
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +86,14 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 }
 
 // parse reads the address of a database. Its errors quote nothing of it.
-func parse(address string) (*pgxpool.Config, error) {
+func (o Options) parse() (*pgxpool.Config, error) {
+	if !tenants().MatchString(o.Tenant) {
+		return nil, fmt.Errorf("postgres: tenant %q: one is named by 48 lower case letters, digits and _ at most", o.Tenant)
+	}
+	if len(o.Key.Reveal()) < 32 {
+		return nil, errors.New("postgres: the key has less than 32 bytes")
+	}
+	address := o.URL.Reveal()
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("postgres: the database's address does not read postgres://HOST/NAME")

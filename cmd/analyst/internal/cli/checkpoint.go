@@ -58,24 +58,33 @@ func (c *Checkpoints) AddFlags(cmd *cobra.Command) {
 	Complete(cmd, "checkpoints", Dirs)
 }
 
+// Check finds what is wrong with the flags, and returns the key; nil where no checkpoints
+// are kept.
+func (c *Checkpoints) Check(p *Program) (note.Signer, error) {
+	var wrong Problems
+	c.dir = p.pick(c.dir, EnvCheckpoints)
+	signer, err := p.CheckpointSigner(c.key)
+	wrong.Add(err)
+	wrong.If(err == nil && (signer == nil) != (c.dir == ""), "--checkpoint-key and --checkpoints go together")
+	wrong.If(c.every <= 0, "--checkpoint-every must be positive")
+	if c.dir != "" {
+		if _, err := os.ReadDir(c.dir); err != nil { // and not first after --checkpoint-every
+			wrong.Addf("--checkpoints: %w", err)
+		}
+	}
+	return signer, wrong.Err()
+}
+
 // Keep writes a checkpoint at each interval in which something was added, and a last one
 // at the end. It does nothing where neither key nor folder are set. A journal that does
 // not fit is told of, and gets none.
 func (c Checkpoints) Keep(ctx context.Context, p *Program, j journal.Store, logger *slog.Logger) (end func() error, err error) {
-	c.dir = p.pick(c.dir, EnvCheckpoints)
-	signer, err := p.CheckpointSigner(c.key)
+	signer, err := c.Check(p)
 	switch {
 	case err != nil:
 		return nil, err
-	case (signer == nil) != (c.dir == ""):
-		return nil, Usagef("--checkpoint-key and --checkpoints go together")
 	case signer == nil:
 		return func() error { return nil }, nil
-	case c.every <= 0:
-		return nil, Usagef("--checkpoint-every must be positive")
-	}
-	if _, err := os.ReadDir(c.dir); err != nil { // and not first after --checkpoint-every
-		return nil, Usagef("--checkpoints: %w", err)
 	}
 	var last []journal.Head
 	add := func(ctx context.Context) error {

@@ -86,7 +86,7 @@ func Exit(err error) *ExitError {
 
 // rooms matches the names of packages that errors begin with. Journal, policy and tools
 // are words that a person knows, and stay.
-var rooms = regexp.MustCompile(`(^|: )((?:dev|docapi|jit|jitmw|lumoauth|lumodev|mcp|models|oauth|provider|rar|resource|runner|telemetry): )+`)
+var rooms = regexp.MustCompile(`(^|: )((?:dev|docapi|jit|jitmw|lumoauth|lumodev|mcp|models|notice|oauth|postgres|provider|rar|resource|runner|serve|telemetry): )+`)
 
 // Say words an error for a person: where in the program it comes from helps nobody.
 func Say(err error) string { return plain.Text(rooms.ReplaceAllString(err.Error(), "$1")) }

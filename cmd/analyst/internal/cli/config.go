@@ -128,13 +128,18 @@ func (p *Program) Configure(file string, cmds ...*cobra.Command) (values map[str
 			if f == nil || f.Changed || slices.ContainsFunc(Variables(f), func(name string) bool { return p.Getenv(name) != "" }) {
 				continue
 			}
-			if _, list := f.Value.(pflag.SliceValue); len(items) != 1 && !list {
-				r.Fail(value, "%s is one value", key.Value)
+			many, list := f.Value.(pflag.SliceValue)
+			form := map[bool]string{false: "one value", true: "a list of values"}[list]
+			if list != (value.Kind == yaml.SequenceNode) {
+				r.Fail(value, "%s is %s", key.Value, form)
 				return
+			}
+			if list {
+				_ = many.Replace(nil) // no default; those of texts take all
 			}
 			for _, v := range items {
 				if v.Kind != yaml.ScalarNode || v.Anchor != "" || v.Tag == "!!null" {
-					r.Fail(v, "%s is a value, or a list of values", key.Value)
+					r.Fail(v, "%s is %s", key.Value, form)
 					return
 				}
 				if err := f.Value.Set(v.Value); err != nil {

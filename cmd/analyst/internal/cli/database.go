@@ -53,36 +53,49 @@ func (d *Database) AddFlags(root *cobra.Command) {
 // database returns what flags and environment say; nil when no database is named.
 func (p *Program) database() (*postgres.Options, error) {
 	d := p.Database
-	pick := p.pick
-	address, file := pick(d.url, EnvDatabase), pick(d.file, EnvDatabaseFile)
-	tenant, key, migrate := pick(d.tenant, EnvDatabaseTenant), pick(d.key, EnvVaultKey), pick(d.migrate, EnvMigrate)
-	u, err := url.Parse(d.url)
-	switch {
-	case address == "" && file == "" && (d.tenant != "" || d.migrate != ""):
-		return nil, Usagef("--tenant and --migrate are for a database: set also --database or --database-file")
-	case address == "" && file == "":
-		return nil, nil
-	case address != "" && file != "":
-		return nil, Usagef("%s (--database) and %s (--database-file) are set: unset one of them", EnvDatabase, EnvDatabaseFile)
-	case err != nil, hasPassword(u):
-		return nil, Usagef("--database may hold a password, and every user of this machine sees it there: write the address into a file, and name that by --database-file")
-	case tenant == "":
-		return nil, Usagef("a database needs a tenant, whose rows they are: --tenant or %s", EnvDatabaseTenant)
-	case key == "":
-		return nil, Usagef("a database needs a key that every process has: --vault-key or %s names its private file, of at least 32 bytes", EnvVaultKey)
-	case !slices.Contains([]string{"", "apply", "verify"}, migrate):
-		return nil, Usagef("--migrate is apply or verify")
+	address, file := p.pick(d.url, EnvDatabase), p.pick(d.file, EnvDatabaseFile)
+	tenant, key, migrate := p.pick(d.tenant, EnvDatabaseTenant), p.pick(d.key, EnvVaultKey), p.pick(d.migrate, EnvMigrate)
+	var wrong Problems
+	if address == "" && file == "" {
+		wrong.If(d.tenant != "" || d.migrate != "", "--tenant and --migrate are for a database: set also --database or --database-file")
+		return nil, wrong.Err()
 	}
+	u, err := url.Parse(d.url)
+	wrong.If(address != "" && file != "", "%s (--database) and %s (--database-file) are set: unset one of them", EnvDatabase, EnvDatabaseFile)
+	wrong.If(err != nil || hasPassword(u), "--database may hold a password, and every user of this machine sees it there: write the address into a file, and name that by --database-file")
+	wrong.If(tenant == "", "a database needs a tenant, whose rows they are: --tenant or %s", EnvDatabaseTenant)
+	wrong.If(key == "", "a database needs a key that every process has: --vault-key or %s names its private file, of at least 32 bytes", EnvVaultKey)
+	wrong.If(!slices.Contains([]string{"", "apply", "verify"}, migrate), "--migrate is apply or verify")
 	opts := &postgres.Options{URL: secret.New(address), Tenant: tenant, VerifyOnly: migrate == "verify"}
 	if file != "" {
-		if opts.URL, err = secretFrom("--database-file", file, true); err != nil {
-			return nil, Usagef("%w", err)
+		opts.URL, err = secretFrom("--database-file", file, true)
+		wrong.Add(err)
+	}
+	if key != "" {
+		if opts.Key, err = vault.ReadKey(key); err != nil {
+			wrong.Addf("--vault-key: %w", err)
 		}
 	}
-	if opts.Key, err = vault.ReadKey(key); err != nil {
-		return nil, Usagef("--vault-key: %w", err)
+	if len(wrong) == 0 {
+		wrong.Add(opts.Check())
 	}
-	return opts, nil
+	return opts, wrong.Err()
+}
+
+// CheckState finds what is wrong with where the state is to be kept.
+func (p *Program) CheckState(s Settings) error {
+	var wrong Problems
+	opts, err := p.database()
+	wrong.Add(err)
+	if key := p.Database.key; key != "" && opts == nil && err == nil {
+		wrong.If(s.OAuth == nil, "--vault-key is for a database, or for a standard OAuth server: without either nothing is sealed by it")
+		if _, err := vault.ReadKey(key); err != nil {
+			wrong.Addf("--vault-key: %w", err)
+		}
+	}
+	_, err = p.Keep()
+	wrong.Add(err)
+	return wrong.Err()
 }
 
 func hasPassword(u *url.URL) bool {

@@ -30,6 +30,15 @@ func (n *Notify) AddFlags(cmd *cobra.Command) {
 	Complete(cmd, "notify-secret-file", Files)
 }
 
+// Check finds what is wrong with who is told. Nobody is.
+func (n *Notify) Check(p *Program) error {
+	_, end, err := n.Open(p, nil)
+	if err == nil {
+		end()
+	}
+	return err
+}
+
 // Open returns who is told, nil for nobody, and what ends that, which takes two seconds at
 // most.
 func (n *Notify) Open(p *Program, logger *slog.Logger) (_ *notice.Notifier, end func(), err error) {
@@ -41,7 +50,7 @@ func (n *Notify) Open(p *Program, logger *slog.Logger) (_ *notice.Notifier, end 
 	}
 	told, err := notice.New(cfg)
 	if err != nil {
-		return nil, nil, Usagef("%s", strings.TrimPrefix(err.Error(), "notice: "))
+		return nil, nil, Usagef("--notify-url: %s", strings.TrimPrefix(err.Error(), "notice: "))
 	}
 	return told, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

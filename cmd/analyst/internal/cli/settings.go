@@ -126,8 +126,8 @@ type Settings struct {
 // reads none.
 func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, error) {
 	pick := func(flag string, names ...string) string { return pick(getenv, flag, names...) }
-	var problems []string
-	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	var wrong Problems
+	bad := wrong.Addf
 
 	s := Settings{Model: cmp.Or(pick(t.model, EnvModel), DefaultModel), Documents: t.documents, Reports: t.reports}
 	var err error
@@ -219,7 +219,9 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	}
 	if path := pick(t.policy, EnvPolicy); path != "" && kit != nil {
 		if s.Policy, err = readPolicy(path, kit, tools.Options{Search: s.APISearch || s.Embedded}); err != nil {
-			bad("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+			for line := range strings.SplitSeq(err.Error(), "\n") {
+				bad("%s", line)
+			}
 		}
 	}
 	for _, text := range t.mcp {
@@ -229,8 +231,8 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		}
 		s.MCP = append(s.MCP, server)
 	}
-	if len(problems) > 0 {
-		return Settings{}, Usagef("%s", strings.Join(problems, "; "))
+	if len(wrong) > 0 {
+		return Settings{}, wrong.Err()
 	}
 	return s, nil
 }

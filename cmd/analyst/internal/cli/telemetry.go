@@ -26,6 +26,28 @@ func (s *Seen) AddFlags(cmd *cobra.Command, long bool) {
 	}
 }
 
+// Check finds what is wrong with the flags.
+func (s *Seen) Check() error {
+	_, err := s.address()
+	return err
+}
+
+// address returns where metrics are to be fetched; "" is nowhere.
+func (s *Seen) address() (string, error) {
+	if s.metrics == "" {
+		return "", nil
+	}
+	at := s.metrics
+	if strings.HasPrefix(at, ":") {
+		at = "127.0.0.1" + at
+	}
+	at, err := serve.Address(at, true) // it was named
+	if err != nil {
+		return "", Usagef("--metrics-listen: %w", err)
+	}
+	return at, nil
+}
+
 // Observe has the program seen from outside, as s and the environment say. The caller
 // calls end when all else is over; it takes [telemetry.ShutdownTimeout] at most.
 func (p *Program) Observe(ctx context.Context, s Seen) (end func(), err error) {
@@ -36,13 +58,10 @@ func (p *Program) Observe(ctx context.Context, s Seen) (end func(), err error) {
 	p.Telemetry = t
 	stop := func() {}
 	if s.metrics != "" {
-		host, port, err := net.SplitHostPort(s.metrics)
-		if host == "" {
-			s.metrics = net.JoinHostPort("127.0.0.1", port)
-		}
 		var l net.Listener
+		at, err := s.address()
 		if err == nil {
-			l, err = serve.Listen(s.metrics, true) // it was named
+			l, err = serve.Listen(at, true)
 		}
 		if err != nil {
 			return nil, Usagef("--metrics-listen: %w", err)

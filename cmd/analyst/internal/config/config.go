@@ -2,11 +2,17 @@
 package config
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
@@ -14,7 +20,7 @@ import (
 )
 
 // Command returns analyst config.
-func Command(p *cli.Program, kit cli.Toolkit) *cobra.Command {
+func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Look at the configuration file",
@@ -56,7 +62,7 @@ Exit codes: 0 nothing is wrong, 2 something is.`,
 			if file == "" {
 				return cli.Endf(cli.ExitUsage, "name it, or set "+cli.EnvConfig, "there is no configuration file")
 			}
-			return report(p, file, mistakes(p, cmd.Root(), file, kit), asJSON)
+			return report(p, file, mistakes(cmd.Context(), p, cmd.Root(), file), asJSON)
 		},
 	}
 	check.Flags().BoolVar(&asJSON, "json", false, "print what is wrong as JSON")
@@ -66,35 +72,59 @@ Exit codes: 0 nothing is wrong, 2 something is.`,
 }
 
 // mistakes returns what is wrong in a file: with its settings, each by itself, and then
-// with what they come to together.
-func mistakes(p *cli.Program, root *cobra.Command, file string, kit cli.Toolkit) []error {
-	var target cli.Target
-	scratch := &cobra.Command{}
-	target.AddFlags(scratch)
-	values, found := p.Configure(file, append(cli.Commands(root), scratch)...)
+// with what they come to together, which is what the commands find that have them.
+func mistakes(ctx context.Context, p *cli.Program, root *cobra.Command, file string) []error {
+	cmds := cli.Commands(root)
+	values, found := p.Configure(file, cmds...)
 	if len(found) > 0 {
 		return found
 	}
-	_, err := target.Resolve(p.Getenv, kit)
-	if err == nil {
-		return nil
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	said := map[string]bool{}
+	var all []*yamlfile.Mistake
+	for _, cmd := range cmds {
+		flags.AddFlagSet(cmd.Flags())
+		flags.AddFlagSet(cmd.PersistentFlags())
 	}
-	for problem := range strings.SplitSeq(cli.Say(err), "; ") {
-		m := &yamlfile.Mistake{File: file, What: problem}
-		for name, value := range values {
-			f := scratch.Flags().Lookup(name)
-			if f == nil || m.Line > 0 && value.Line > m.Line {
-				continue
-			}
-			for _, word := range append(cli.Variables(f), "--"+name, `"`+value.Value+`"`) {
-				if strings.Contains(problem+" ", word+" ") || strings.Contains(problem, word+":") {
-					m.Line = value.Line
-				}
+	for _, cmd := range cmds {
+		if cmd.PreRunE == nil {
+			continue
+		}
+		cmd.SetContext(ctx)
+		var wrong cli.Problems
+		wrong.Add(cmd.PreRunE(cmd, nil))
+		for _, problem := range wrong {
+			if what := cli.Say(problem); !said[what] {
+				said[what] = true
+				all = append(all, &yamlfile.Mistake{File: file, Line: line(what, flags, values), What: what})
 			}
 		}
+	}
+	slices.SortStableFunc(all, func(a, b *yamlfile.Mistake) int { return cmp.Compare(a.Line, b.Line) })
+	for _, m := range all {
 		found = append(found, m)
 	}
 	return found
+}
+
+// line returns the line of the first setting that a problem names, or else whose value it
+// has; 0 for none.
+func line(problem string, flags *pflag.FlagSet, values map[string]*yaml.Node) int {
+	var named, quoted int
+	note := func(first *int, v *yaml.Node, words ...string) {
+		for _, word := range words {
+			if (strings.Contains(problem+" ", word+" ") || strings.Contains(problem, word+":")) && (*first == 0 || v.Line < *first) {
+				*first = v.Line
+			}
+		}
+	}
+	for name, value := range values {
+		note(&named, value, append(cli.Variables(flags.Lookup(name)), "--"+name)...)
+		for _, v := range append(value.Content, value) {
+			note(&quoted, v, strconv.Quote(cmp.Or(v.Value, name)))
+		}
+	}
+	return cmp.Or(named, quoted)
 }
 
 // report prints what was found.

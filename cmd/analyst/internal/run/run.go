@@ -89,10 +89,11 @@ any more.`,
 
 // addFlags adds those that a run and a resumed one share.
 func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
-	cmd.PreRun = func(cmd *cobra.Command, _ []string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		if !cmd.Flags().Changed("stream") {
 			o.stream = !o.json && cli.Width(p.Stdout) > 0
 		}
+		return o.check(cmd.Context(), p)
 	}
 	flags := cmd.Flags()
 	o.AddFlags(cmd, o.chat)
@@ -119,30 +120,16 @@ func (o *options) asks(p *cli.Program) bool {
 	return attended(p) && !o.json && !o.quiet && o.unattended == ""
 }
 
-// check finds what is wrong with the flags, before any work.
-func (o *options) check(p *cli.Program) (err error) {
-	if !o.resume && !o.chat {
-		if o.prompt, err = readPrompt(p, o.words); err != nil {
-			return err
-		}
-	}
-	switch {
-	case o.wait < 0 && o.wait != -1:
-		err = cli.Usagef("--wait must not be negative")
-	case o.ephemeral && o.session != "":
-		err = cli.Usagef("--ephemeral keeps no session to go on with")
-	case !slices.Contains([]string{"", deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)}, o.unattended):
-		err = cli.Usagef("--unattended is deny, suspend or fail")
-	case o.ephemeral && o.unattended == string(runner.UnattendedSuspend):
-		err = cli.Usagef("--ephemeral keeps nothing to suspend: --unattended deny or fail")
-	case o.json && o.quiet:
-		err = cli.Usagef("--json and --quiet exclude each other")
-	case o.TTL < time.Second || o.TTL%time.Second != 0:
-		err = cli.Usagef("--ttl is a whole number of seconds, at least 1s")
-	case o.Timeout <= 0:
-		err = cli.Usagef("--timeout must be positive")
-	}
-	return err
+// check finds what is wrong with flags and settings.
+func (o *options) check(ctx context.Context, p *cli.Program) error {
+	var wrong cli.Problems
+	wrong.Add(o.Check(ctx, p))
+	wrong.If(o.wait < 0 && o.wait != -1, "--wait must not be negative")
+	wrong.If(o.ephemeral && o.session != "", "--ephemeral keeps no session to go on with")
+	wrong.If(!slices.Contains([]string{"", deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)}, o.unattended), "--unattended is deny, suspend or fail")
+	wrong.If(o.ephemeral && o.unattended == string(runner.UnattendedSuspend), "--ephemeral keeps nothing to suspend: --unattended deny or fail")
+	wrong.If(o.json && o.quiet, "--json and --quiet exclude each other")
+	return wrong.Err()
 }
 
 // run does the job.
@@ -151,8 +138,10 @@ func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	if o.json || o.quiet {
 		aside.Stderr = io.Discard
 	}
-	if err := o.check(&aside); err != nil {
-		return err
+	if !o.resume && !o.chat {
+		if o.prompt, err = readPrompt(&aside, o.words); err != nil {
+			return err
+		}
 	}
 	s, err := o.Open(ctx, &aside)
 	if err != nil {

@@ -6,13 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +43,9 @@ type options struct {
 	drain, notice time.Duration
 	workers       int
 	limits        serve.Limits
+
+	base    *url.URL // of --url, from check on
+	trusted []netip.Prefix
 }
 
 // Command returns analyst serve.
@@ -72,8 +73,9 @@ then has --drain, and what it was granted is given back.`,
     --oidc-issuer https://id.example.com --oidc-audience analyst
   analyst serve --listen :8080 --url https://analyst.example.com \
     --trusted-proxy 10.0.0.0/8 --token-file users.txt`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
+		Args:    cobra.NoArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return o.check(cmd.Context(), p) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.addr, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on; port 0 is a free one")
@@ -95,6 +97,7 @@ then has --drain, and what it was granted is given back.`,
 	flags.DurationVar(&o.drain, "drain", 30*time.Second, "how `LONG` what is under way may take when the server is told to end")
 	flags.IntVar(&o.limits.Runs, "max-runs", 64, "how `MANY` messages are answered at once")
 	flags.IntVar(&o.limits.RunsPerUser, "max-runs-per-user", 4, "the same, of one user")
+	flags.IntVar(&o.limits.OpenPerUser, "max-open-per-user", 32, "how `MANY` requests of a user, streams among them, may be open at once")
 	flags.IntVar(&o.limits.PerMinute, "max-rate", 240, "how `MANY` requests a user may make in a minute")
 	flags.IntVar(&o.workers, "workers", 4, "how `MANY` runs that waited, or whose process died, are gone on with at once; 0 leaves them to analyst worker")
 	o.AddFlags(cmd)
@@ -107,30 +110,10 @@ then has --drain, and what it was granted is given back.`,
 
 // open listens as it was asked for, and returns how clients reach the server.
 func (o *options) open() (l net.Listener, base *url.URL, err error) {
-	known := o.users != "" || o.issuer.URL != ""
-	secured := o.cert != "" || len(o.proxies) > 0 && o.url != ""
-	switch {
-	case (o.cert == "") != (o.key == ""):
-		return nil, nil, cli.Usagef("--cert and --key go together")
-	case o.users != "" && o.issuer.URL != "":
-		return nil, nil, cli.Usagef("--token-file and --oidc-issuer exclude each other")
-	case (o.issuer.URL == "") != (o.issuer.Audience == ""):
-		return nil, nil, cli.Usagef("--oidc-issuer and --oidc-audience go together")
-	}
-	if o.url != "" {
-		if base, err = url.Parse(o.url); err != nil || base.Host == "" || base.Scheme != "https" && (base.Scheme != "http" || len(o.proxies) > 0) {
-			return nil, nil, cli.Usagef("--url %q: want https://host[:port]", o.url)
-		}
-	}
-	l, err = listen.Listen(o.addr, known && secured)
-	if errors.Is(err, listen.ErrRemote) {
-		return nil, nil, cli.Endf(cli.ExitUsage, "--token-file or --oidc-issuer says who; --cert and --key, or --trusted-proxy and --url, keep their tokens from others",
-			"--listen %s is not loopback: there, the server must know its users, and speak TLS or stand behind a proxy that does", o.addr)
-	}
-	if err != nil {
+	if l, err = listen.Listen(o.addr, o.secured()); err != nil {
 		return nil, nil, cli.Usagef("--listen: %w", err)
 	}
-	if base == nil {
+	if base = o.base; base == nil {
 		base = listen.BaseURL(l)
 		if o.cert != "" {
 			base.Scheme = "https"
@@ -139,50 +122,36 @@ func (o *options) open() (l net.Listener, base *url.URL, err error) {
 	return l, base, nil
 }
 
-// who returns who may come in.
-func (o *options) who(ctx context.Context, p *cli.Program, base *url.URL) (users serve.Authenticator, err error) {
-	if o.rights.Quorum < 1 || o.rights.Quorum > 2 {
-		return nil, cli.Usagef("--quorum is 1 or 2")
-	}
-	for _, text := range o.approvers {
-		issuer, group, both := strings.Cut(text, " ")
-		if !both {
-			issuer, group = "", text
-		}
-		o.rights.Allow = append(o.rights.Allow, approval.Group{Issuer: issuer, Name: group})
-	}
+// who returns who may come in, and the token of the one user where it is only one.
+func (o *options) who(ctx context.Context) (users serve.Authenticator, token secret.String, err error) {
 	switch {
 	case o.users != "":
 		users, err = serve.TokenFile(o.users)
 	case o.issuer.URL != "":
 		users, err = serve.Issued(ctx, o.issuer)
 	default:
-		token := secret.New(rand.Text())
-		p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
+		token = secret.New(rand.Text())
 		user := serve.Principal{ID: cli.User}
 		for i, g := range o.rights.Allow {
 			user.Groups, o.rights.Allow[i].Issuer = append(user.Groups, g.Name), ""
 		}
-		o.rights.Own, o.rights.Quorum = true, 1 // there is nobody else
-		return serve.Token(token, user), nil
+		o.rights.Own = true // there is nobody else
+		users = serve.Token(token, user)
 	}
 	if err != nil {
-		return nil, cli.Usagef("%s", cli.Say(err))
+		return nil, token, cli.Usagef("%s", cli.Say(err))
 	}
-	return users, nil
+	return users, token, nil
 }
 
 // run serves until ctx ends.
 func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
-	if o.Timeout <= 0 || o.drain <= 0 || o.notice < 0 || o.Wait < 0 || o.workers < 0 {
-		return cli.Usagef("--timeout and --drain must be positive, and --notice, --wait and --workers not negative")
-	}
 	l, base, err := o.open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.Close() }() // a server has closed it, unless none was begun
-	users, err := o.who(ctx, p, base)
+	users, token, err := o.who(ctx)
 	if err != nil {
 		return err
 	}
@@ -229,6 +198,9 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	server.BaseContext = func(net.Listener) context.Context { return runs }
 	failed := make(chan error, 1)
 	go func() { failed <- o.serve(server, l) }()
+	if !o.known() {
+		p.Note("sign in at %s with the token %s (of this process)", base.JoinPath("login"), token.Reveal())
+	}
 	p.Note("serving at %s; press Ctrl-C to stop", base)
 	var lost error
 	select {
@@ -277,9 +249,6 @@ func (o *options) serve(server *http.Server, l net.Listener) error {
 		c, err := tls.LoadX509KeyPair(o.cert, o.key)
 		return &c, err
 	}
-	if _, err := pair(nil); err != nil {
-		return cli.Usagef("--cert and --key: %w", err)
-	}
 	server.TLSConfig = &tls.Config{GetCertificate: pair, MinVersion: tls.VersionTLS12}
 	return server.ServeTLS(l, "", "")
 }
@@ -290,14 +259,7 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Rights: o.rights,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner}, Runs: svc.Runs,
-		Users: users, URL: base, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
-	}
-	for _, text := range o.proxies {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("--trusted-proxy %q: want an address and the length of a prefix, such as 10.0.0.0/8", text)
-		}
-		cfg.Proxies = append(cfg.Proxies, p)
+		Users: users, URL: base, Proxies: o.trusted, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
 	}
 	cfg.Rights.Votes = svc.Runs
 	var err error

@@ -45,6 +45,8 @@ type Options struct {
 	Reviewer string   // the file of the token of a person who decides from here; "" is none
 	DecideAt *url.URL // below which people decide, where somebody does from here; nil is as the server says
 	long     bool     // the command lives for long
+
+	settings cli.Settings // from Check on
 }
 
 // AddFlags adds their flags to a command, but for that of Reviewer. A command that lives
@@ -81,15 +83,28 @@ type Parts struct {
 	close []func(error) error
 }
 
-// Open reads the settings, has the program seen and told of, and opens the model.
+// Check reads the settings, and finds all that is wrong with them, before anything else is
+// done.
+func (o *Options) Check(ctx context.Context, p *cli.Program) (err error) {
+	var wrong cli.Problems
+	o.settings, err = o.Resolve(p.Getenv, o.Toolkit)
+	wrong.Add(err)
+	if err == nil {
+		wrong.Add(o.Prices.Read(p, o.settings))
+		_, err = openModel(ctx, p, o.settings, nil)
+		wrong.Add(err)
+	}
+	wrong.Add(p.CheckState(o.settings))
+	wrong.Add(o.Seen.Check())
+	wrong.Add(o.Notify.Check(p))
+	wrong.If(o.TTL < time.Second || o.TTL%time.Second != 0, "--ttl is a whole number of seconds, at least 1s")
+	wrong.If(o.Timeout <= 0, "--timeout must be positive")
+	return wrong.Err()
+}
+
+// Open has the program seen and told of, and opens the model, by what Check has read.
 func (o *Options) Open(ctx context.Context, p *cli.Program) (_ *Parts, err error) {
-	s := &Parts{Options: o, Program: p}
-	if s.Settings, err = o.Resolve(p.Getenv, o.Toolkit); err != nil {
-		return nil, err
-	}
-	if err := o.Prices.Read(p, s.Settings); err != nil {
-		return nil, err
-	}
+	s := &Parts{Options: o, Program: p, Settings: o.settings}
 	unseen, err := p.Observe(ctx, o.Seen)
 	if err != nil {
 		return nil, err
@@ -113,7 +128,11 @@ func (o *Options) Open(ctx context.Context, p *cli.Program) (_ *Parts, err error
 
 // OpenModel opens the model of settings.
 func (s *Parts) OpenModel(ctx context.Context, set cli.Settings) (model.LLM, error) {
-	llm, err := models.Open(ctx, set.Model, models.Options{Getenv: s.Getenv, Settings: set.ModelSettings, Logger: s.Log})
+	return openModel(ctx, s.Program, set, s.Log)
+}
+
+func openModel(ctx context.Context, p *cli.Program, set cli.Settings, logger *slog.Logger) (model.LLM, error) {
+	llm, err := models.Open(ctx, set.Model, models.Options{Getenv: p.Getenv, Settings: set.ModelSettings, Logger: logger})
 	if err != nil {
 		return nil, cli.Usagef("%s", strings.TrimPrefix(err.Error(), "models: "))
 	}

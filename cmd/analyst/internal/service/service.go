@@ -38,6 +38,15 @@ func (o *Shared) AddFlags(cmd *cobra.Command) {
 	o.Checkpoints.AddFlags(cmd)
 }
 
+// Check is [Options.Check] of what a service is made of.
+func (o *Shared) Check(ctx context.Context, p *cli.Program) error {
+	var wrong cli.Problems
+	wrong.Add(o.Options.Check(ctx, p))
+	_, err := o.Checkpoints.Check(p)
+	wrong.Add(err)
+	return wrong.Err()
+}
+
 // A Service is what many runs need. Close it.
 type Service struct {
 	*Parts

@@ -2,6 +2,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
@@ -32,19 +33,27 @@ Exit codes: 0 interrupted, 1 failed: also when other workers took this one for
 dead, since it did not answer for too long.`,
 		Example: `  analyst worker
   analyst worker --workers 16`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
+		Args:    cobra.NoArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return o.check(cmd.Context(), p) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
-	cmd.Flags().IntVar(&o.workers, "workers", 4, "how `MANY` runs are gone on with at once")
+	cmd.Flags().IntVar(&o.workers, "workers", 4, "how `MANY` runs are gone on with at once; 0, which says to analyst serve that workers do, is 4")
 	o.AddFlags(cmd)
+	cli.Configurable(cmd.Flags())
 	return cmd
+}
+
+// check finds what is wrong with flags and settings.
+func (o *options) check(ctx context.Context, p *cli.Program) error {
+	var wrong cli.Problems
+	wrong.Add(o.Shared.Check(ctx, p))
+	wrong.If(o.workers < 0, "--workers must not be negative")
+	o.workers = cmp.Or(o.workers, 4)
+	return wrong.Err()
 }
 
 // run works until ctx ends.
 func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
-	if o.Timeout <= 0 || o.workers <= 0 {
-		return cli.Usagef("--timeout and --workers must be positive")
-	}
 	svc, err := o.Open(ctx, p)
 	if err != nil {
 		return err
