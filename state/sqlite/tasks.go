@@ -12,7 +12,9 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-const taskColumns = "first_seq, last_seq, run, task, owner, state, authority, session, name, user, opened, updated, expires, until, attempts, error, next, parent"
+// taskColumns begin with what every entry may change, then what the end of a task does, and
+// what begins or resumes it. The last never change.
+const taskColumns = "first_seq, last_seq, updated, expires, until, state, attempts, error, next, task, owner, authority, session, name, user, parent, run, opened"
 
 // micros is a time in a column, 0 for none.
 func micros(t time.Time) int64 {
@@ -32,29 +34,38 @@ func fromMicros(n int64) time.Time {
 // saveTask writes a task that was another before. What does not change is left alone:
 // each index that is touched is a page more to write.
 func saveTask(c *sqldb.Conn, was, t journal.Task) error {
+	const (
+		some  = "UPDATE tasks SET last_seq = ?2, updated = ?3, expires = ?4, until = ?5"
+		more  = some + ", state = ?6, attempts = ?7, error = ?8, next = ?9"
+		most  = more + ", task = ?10, owner = ?11, authority = ?12, session = ?13, name = ?14, user = ?15, parent = ?16"
+		where = " WHERE first_seq = ?1"
+	)
+	args := append(make([]any, 0, 18), t.FirstSeq, t.LastSeq, micros(t.Updated), micros(t.ExpiresAt), micros(t.Until))
 	was.LastSeq, was.Updated, was.ExpiresAt, was.Until = t.LastSeq, t.Updated, t.ExpiresAt, t.Until
 	if was == t { // as with most entries
-		return c.Exec("UPDATE tasks SET last_seq = ?, updated = ?, expires = ?, until = ? WHERE first_seq = ?",
-			t.LastSeq, micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.FirstSeq)
+		return c.Exec(some+where, args...)
 	}
-	query := "INSERT INTO tasks (" + taskColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	args = append(args, string(t.State), t.Attempts, t.LastError, micros(t.NextAttempt))
+	was.State, was.Attempts, was.LastError, was.NextAttempt = t.State, t.Attempts, t.LastError, t.NextAttempt
+	if was == t {
+		return c.Exec(more+where, args...)
+	}
+	args = append(args, t.ID, t.Owner, t.Authority, t.Session, t.Name, t.OnBehalfOf, t.Parent)
 	if was.FirstSeq != 0 {
-		query = "UPDATE tasks SET last_seq = ?2, task = ?4, owner = ?5, state = ?6, authority = ?7, session = ?8, name = ?9, user = ?10, " +
-			"updated = ?12, expires = ?13, until = ?14, attempts = ?15, error = ?16, next = ?17, parent = ?18 WHERE first_seq = ?1"
+		return c.Exec(most+where, args...)
 	}
-	return c.Exec(query,
-		t.FirstSeq, t.LastSeq, t.Run, t.ID, t.Owner, string(t.State), t.Authority, t.Session, t.Name, t.OnBehalfOf, micros(t.Opened),
-		micros(t.Updated), micros(t.ExpiresAt), micros(t.Until), t.Attempts, t.LastError, micros(t.NextAttempt), t.Parent)
+	args = append(args, t.Run, micros(t.Opened))
+	return c.Exec("INSERT INTO tasks ("+taskColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", args...)
 }
 
 // readTasks returns the tasks that a clause chooses.
 func readTasks(c *sqldb.Conn, clause string, args ...any) (tasks []journal.Task, err error) {
 	err = c.Query(func(r sqldb.Row) error {
 		tasks = append(tasks, journal.Task{
-			FirstSeq: r.Int(0), LastSeq: r.Int(1), Run: r.Text(2), ID: r.Text(3), Owner: r.Text(4), State: journal.State(r.Text(5)),
-			Authority: r.Text(6), Session: r.Text(7), Name: r.Text(8), OnBehalfOf: r.Text(9), Opened: fromMicros(r.Int(10)),
-			Updated: fromMicros(r.Int(11)), ExpiresAt: fromMicros(r.Int(12)), Until: fromMicros(r.Int(13)),
-			Attempts: int(r.Int(14)), LastError: r.Text(15), NextAttempt: fromMicros(r.Int(16)), Parent: r.Text(17),
+			FirstSeq: r.Int(0), LastSeq: r.Int(1), Updated: fromMicros(r.Int(2)), ExpiresAt: fromMicros(r.Int(3)), Until: fromMicros(r.Int(4)),
+			State: journal.State(r.Text(5)), Attempts: int(r.Int(6)), LastError: r.Text(7), NextAttempt: fromMicros(r.Int(8)),
+			ID: r.Text(9), Owner: r.Text(10), Authority: r.Text(11), Session: r.Text(12), Name: r.Text(13), OnBehalfOf: r.Text(14), Parent: r.Text(15),
+			Run: r.Text(16), Opened: fromMicros(r.Int(17)),
 		})
 		return nil
 	}, "SELECT "+taskColumns+" FROM tasks "+clause, args...)
