@@ -12,8 +12,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/trace"
 	oteltrace "go.opentelemetry.io/otel/trace"
-
-	"github.com/jitagent/jitagent/internal/lazy"
 )
 
 // A filter knows what may leave the process. The zero value of what it does not know is
@@ -72,8 +70,8 @@ func (f *filter) tool(name string) bool {
 	return f.whole || f.tools[name]
 }
 
-// word matches a name, an id, a number, a code or a pattern of paths: nothing with a space.
-var word = lazy.Regexp(`^[\w.:/@+*{}-]+$`)
+// word is what a name, an id, a number, a code or a pattern of paths is made of: no space.
+const word = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/@+*{}-"
 
 // text returns the value of an attribute as it may leave, and whether it may.
 func (f *filter) text(key, value string) (string, bool) {
@@ -87,7 +85,7 @@ func (f *filter) text(key, value string) (string, bool) {
 	case f.whole:
 		return value, true
 	}
-	return value, len(value) <= 128 && word().MatchString(value)
+	return value, value != "" && len(value) <= 128 && strings.Trim(value, word) == ""
 }
 
 // address returns what a URL says of where it leads: a path names what a call is about.
@@ -105,7 +103,7 @@ func (f *filter) address(value string) (string, bool) {
 
 // attributes returns those that may leave.
 func (f *filter) attributes(all []attribute.KeyValue) []attribute.KeyValue {
-	var kept []attribute.KeyValue
+	kept := make([]attribute.KeyValue, 0, len(all))
 	for _, a := range all {
 		ok := f.keys[string(a.Key)]
 		switch {
