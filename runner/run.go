@@ -152,14 +152,14 @@ func (r *run) drive(ctx context.Context) {
 	case outcome == Failed && errors.Is(err, ErrBudget):
 		outcome = Spent
 	}
-	if err != nil && outcome == Failed && errors.Is(ctx.Err(), context.Canceled) {
+	if err != nil && outcome == Failed && (errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, ErrAway)) {
 		outcome = Interrupted
 	}
 	if _, said := errors.AsType[*ModelError](err); err != nil && !said {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	left := r.leave(context.WithoutCancel(ctx), outcome)
+	left := r.leave(context.WithoutCancel(ctx), outcome, err)
 	if left != nil {
 		err, outcome = errors.Join(err, left), Failed
 	}
@@ -245,17 +245,20 @@ func (r *run) begin(ctx context.Context) error {
 	return nil
 }
 
-// leave ends what the run has of the session.
-func (r *run) leave(ctx context.Context, outcome Outcome) (err error) {
+// leave ends what the run has of the session, where it ended so.
+func (r *run) leave(ctx context.Context, outcome Outcome, why error) (err error) {
 	if r.lease == nil {
 		return nil
 	}
-	if r.suspended != nil {
+	if r.suspended == nil && r.settled != nil {
+		r.drop(ctx, r.settled)
+	}
+	switch {
+	case r.suspended != nil:
 		err = r.lease.Suspended(ctx, r.suspended.requests(), r.suspended.Until)
-	} else {
-		if r.settled != nil {
-			r.drop(ctx, r.settled)
-		}
+	case errors.Is(why, ErrAway):
+		err = r.lease.Passed(ctx)
+	default:
 		err = r.lease.Ended(ctx, outcome)
 	}
 	if err != nil {

@@ -273,6 +273,13 @@ func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) e
 	})
 }
 
+// Passed implements [runner.Lease].
+func (l *lease) Passed(ctx context.Context) error {
+	return l.leave(ctx, func() error {
+		return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
+	})
+}
+
 // maxTries bounds how often a run may fail to be opened. Its session can be resumed all
 // the same.
 const maxTries = 10
@@ -283,10 +290,11 @@ func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
 	l.s.mu.Lock()
 	goesOn := l.opened && outcome == runner.Interrupted && l.s.drains
 	l.s.mu.Unlock()
+	if goesOn {
+		return l.Passed(ctx)
+	}
 	return l.leave(ctx, func() error {
 		switch {
-		case goesOn:
-			return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
 		case !l.opened && l.before.state != "" && l.tries < maxTries:
 			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
 		}

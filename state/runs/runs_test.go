@@ -437,6 +437,19 @@ func TestLostHint(t *testing.T) {
 	})
 }
 
+// TestRunIsPassedOn: whoever cannot go on with a run leaves it to the next.
+func TestRunIsPassedOn(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		_, l := a.begin("ada")
+		b.pool(nil)
+		w.check(l.Passed(w.Context()))
+		if got := w.next(); got != "b ada" {
+			w.Errorf("%s, want b to go on with ada", got)
+		}
+	})
+}
+
 // TestLostAnswerOfTheDatabase: a run that was taken or begun, of which the process that did
 // it was not told, does not stay under way for ever. What it knows that it has stays.
 func TestLostAnswerOfTheDatabase(t *testing.T) {

@@ -3,7 +3,10 @@ package session
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -17,7 +20,8 @@ const patience = 20 * time.Second
 
 // Patient returns what gorm takes connections from, that waits for a database which is
 // away, such as one that restarts: where a transaction cannot begin, nothing was done, so
-// it is begun again, and a run goes on that would have failed. What breaks later fails.
+// it is begun again, and a run goes on that would have failed. What breaks later fails; of
+// events with [runner.ErrAway].
 func Patient(db *sql.DB) gorm.ConnPool { return patient{db} }
 
 type patient struct{ *sql.DB }
@@ -32,11 +36,19 @@ func (p patient) QueryContext(ctx context.Context, query string, args ...any) (*
 	return again(ctx, func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) })
 }
 
+// away reports whether an error is that of a database to which no connection holds: it is
+// not there, it ends, or it begins.
+func away(err error) bool {
+	said, ok := errors.AsType[*pgconn.PgError](err)
+	_, broken := errors.AsType[net.Error](err)
+	return ok && strings.HasPrefix(said.Code, "57P") || broken || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
 // again does something until the database is there. What a database that is says stands.
 func again[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	return backoff.Retry(ctx, func() (T, error) {
 		v, err := do()
-		if said, ok := errors.AsType[*pgconn.PgError](err); ok && !strings.HasPrefix(said.Code, "57") { // it starts, or ends
+		if err != nil && !away(err) {
 			err = backoff.Permanent(err)
 		}
 		return v, err

@@ -1,6 +1,8 @@
 package session_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"gorm.io/driver/postgres"
 
 	"github.com/jitagent/jitagent/internal/pgtest"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/session"
 )
 
@@ -43,5 +46,17 @@ func TestRestartOfTheDatabase(t *testing.T) {
 	check(err)
 	if n := got.Session.Events().Len(); n != 1 {
 		t.Errorf("%d events, want 1", n)
+	}
+	// What breaks in the middle is not known to be written.
+	restart := server.Restart
+	check(s.Fence(func(context.Context, session.Tx, string, string, string) error {
+		again := restart
+		restart = func() error { return nil }
+		return again()
+	}))
+	check(s.Save(t.Context(), &runner.Suspension{App: "app", User: "u", Session: "s"}))
+	restart = server.Restart
+	if err := s.AppendEvent(t.Context(), got.Session, adk.NewEvent(t.Context(), "e2")); !errors.Is(err, runner.ErrAway) {
+		t.Errorf("an event while the database goes away: %v, want ErrAway", err)
 	}
 }

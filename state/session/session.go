@@ -82,16 +82,19 @@ func (s *Store) Fence(check func(ctx context.Context, tx Tx, app, user, session 
 // placeKey is the context key of where an event is appended.
 type placeKey struct{}
 
-// fenced runs do in a transaction that the fence lets through.
+// fenced runs do, which may be done twice, in a transaction that the fence lets through.
 func (s *Store) fenced(ctx context.Context, app, user, id string, do func(*gorm.DB) error) error {
-	return s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		if s.fence != nil {
-			if err := s.fence(ctx, tx.Statement.ConnPool, app, user, id); err != nil {
-				return err
+	_, err := again(ctx, func() (struct{}, error) {
+		return struct{}{}, s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			if s.fence != nil {
+				if err := s.fence(ctx, tx.Statement.ConnPool, app, user, id); err != nil {
+					return err
+				}
 			}
-		}
-		return do(tx)
+			return do(tx)
+		})
 	})
+	return err
 }
 
 var (
@@ -317,8 +320,13 @@ func (s *Store) AppendEvent(ctx context.Context, to session.Session, ev *session
 	}
 	ctx = context.WithValue(ctx, placeKey{}, [3]string{to.AppName(), to.UserID(), to.ID()})
 	err := s.events.AppendEvent(ctx, to, ev)
-	if err != nil && strings.Contains(err.Error(), "stale session") { // ADK has no error value for it
+	switch {
+	case err == nil:
+		return nil
+	case strings.Contains(err.Error(), "stale session"): // ADK has no error value for it
 		return fmt.Errorf("sessions: another process goes on with session %s: %w", to.ID(), err)
+	case ctx.Err() == nil && away(err):
+		return fmt.Errorf("sessions: %w: %w", runner.ErrAway, err)
 	}
 	return err
 }

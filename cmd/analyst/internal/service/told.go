@@ -8,7 +8,8 @@ import (
 	"github.com/jitagent/jitagent/runner"
 )
 
-// toldRuns tell how the runs of a plugin end, of which ADK makes no event.
+// toldRuns tell how the runs of a plugin end, of which ADK makes no event. Of what is passed
+// on the end is not known here.
 type toldRuns struct {
 	runner.Runs
 	tell func(user, session string, e runner.Event)
