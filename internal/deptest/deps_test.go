@@ -78,7 +78,7 @@ var allowed = map[string][]string{
 	"state/recovery": {"state/journal", "jit", "internal/pause"},
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "internal/serve", "internal/strictjson", "rar"},
-	"state/runs":     {"runner", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
+	"state/runs":     {"runner", "state/approval", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
 
 	// What tests of journals share.

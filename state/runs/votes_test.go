@@ -1,9 +1,12 @@
 package runs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +25,29 @@ func (d *desk) Decide(_ context.Context, _ string, how approval.Decision) error 
 	d.decided = append(d.decided, how)
 	return nil
 }
+
+// TestADecisionCountsWithoutAHint: a pool that cannot be told undoes none, and none is told
+// of one that does not count.
+func TestADecisionCountsWithoutAHint(t *testing.T) {
+	each(t, func(w *world) {
+		var said bytes.Buffer
+		store, err := w.open(runs.Options{Journal: &process{world: w, id: "a", lost: make(chan struct{})}, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+		w.check(err)
+		w.check(store.Close())
+		for at, told := range map[approval.Decider]int{&desk{}: 1, late{&desk{}}: 0} {
+			said.Reset()
+			err := store.Hinting(at).Decide(w.Context(), "jit_1", approval.Decision{Approve: true})
+			if _, decided := at.(*desk); decided != (err == nil) || strings.Count(said.String(), "goes on later") != told {
+				w.Errorf("%T: %v, and %q is logged", at, err, said.String())
+			}
+		}
+	})
+}
+
+// A late desk is one where somebody else was first.
+type late struct{ *desk }
+
+func (late) Decide(context.Context, string, approval.Decision) error { return approval.ErrDecided }
 
 // TestTwoDecideAnywhere: a person is one in whatever process they approve, and two are two,
 // also after the one of the first has ended. What ran out counts for nothing.

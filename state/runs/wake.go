@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -72,6 +73,26 @@ func (s *Store) woken(ctx context.Context, r row, owner string) error {
 // that is believed, and it is no error when no run waits for the request.
 func (s *Store) Hint(ctx context.Context, request string) error {
 	return s.hint(ctx, hint{Request: request})
+}
+
+// Hinting returns a decider that decides at another one, and hints at each decision, which a
+// pool would ask for later. A decision counts also where that fails.
+func (s *Store) Hinting(at approval.Decider) approval.Decider { return hinting{at, s} }
+
+type hinting struct {
+	approval.Decider
+	store *Store
+}
+
+// Decide implements [approval.Decider].
+func (h hinting) Decide(ctx context.Context, id string, how approval.Decision) error {
+	err := h.Decider.Decide(ctx, id, how)
+	if err == nil {
+		if err := h.store.Hint(context.WithoutCancel(ctx), id); err != nil {
+			h.store.Logger.WarnContext(ctx, "the run that waits for a decision goes on later", "error", err)
+		}
+	}
+	return err
 }
 
 // hint adds a hint, in a transaction of its own: after one of ours River would not look at

@@ -267,7 +267,7 @@ func (o *options) handler(svc *service.Service, users serve.Authenticator, base 
 		return nil, err
 	}
 	if svc.Decider != nil {
-		cfg.Decider = hinting{svc.Decider, svc.Runs.Hint, svc.Log}
+		cfg.Decider = svc.Runs.Hinting(svc.Decider)
 	}
 	return serve.New(cfg)
 }
