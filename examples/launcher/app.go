@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/url"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/plugin"
@@ -14,6 +15,7 @@ import (
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models/offline"
 	"github.com/jitagent/jitagent/runner"
+	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/runs"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/state/sqlite"
@@ -29,12 +31,16 @@ type app struct {
 	guard    *plugin.Plugin  // begins runs
 	again    *runner.Runner  // goes on with them
 
+	url     *url.URL         // by which it is reached; nil where its users are not known
+	decides approval.Decider // what its users may decide
+
 	close []func() error
 }
 
-// open opens the application, whose state is in dir.
-func open(ctx context.Context, servers *dev.Servers, dir string, observe func(user, session string, e jit.Event)) (_ *app, err error) {
-	a := &app{}
+// open opens the application, whose state is in dir. With a base URL, people decide on a page
+// of its own.
+func open(ctx context.Context, servers *dev.Servers, dir string, base *url.URL, observe func(user, session string, e jit.Event)) (_ *app, err error) {
+	a := &app{url: base}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -56,10 +62,16 @@ func open(ctx context.Context, servers *dev.Servers, dir string, observe func(us
 		return nil, err
 	}
 
-	authority, err := lumoauth.New(servers.Client())
+	cfg := servers.Client()
+	if base != nil {
+		cfg.DecideAt = base.JoinPath("approvals")
+	}
+	authority, err := lumoauth.New(cfg)
 	if err != nil {
 		return nil, err
 	}
+	// With the token of a person who may decide: yours is in a file that only this process reads.
+	a.decides = a.runs.Hinting(lumoauth.Reviewer{Client: authority, Token: servers.Auth.Reviewer})
 	engine, err := jit.New(jit.Config{Authority: authority, Journal: a.journal})
 	if err != nil {
 		return nil, err

@@ -58,7 +58,17 @@ func start(t *testing.T, behind bool) *served {
 		}
 	})
 	s.page = servers.Auth.SignIn()
-	a, err := open(t.Context(), servers, filepath.Join(t.TempDir(), "state"), func(user, _ string, e jit.Event) { narrate(s, user, e) })
+	router := web.BuildBaseRouter()
+	server := httptest.NewUnstartedServer(router)
+	s.url = "http://" + server.Listener.Addr().String()
+	var base *url.URL
+	if behind {
+		if base, err = url.Parse(s.url); err != nil {
+			t.Fatal(err)
+		}
+		s.decides = &http.Client{Transport: as("rita")}
+	}
+	a, err := open(t.Context(), servers, filepath.Join(t.TempDir(), "state"), base, func(user, _ string, e jit.Event) { narrate(s, user, e) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +77,10 @@ func start(t *testing.T, behind bool) *served {
 			t.Error(err)
 		}
 	})
-	router := web.BuildBaseRouter()
-	server := httptest.NewServer(router)
+	server.Start()
 	t.Cleanup(server.Close)
-	s.url = server.URL
 	if behind {
-		s.mount(router, a, &secured{app: a, out: s}, "-url", s.url, "-users", s.users())
+		s.mount(router, a, &secured{app: a, out: s, users: s.users()})
 	} else {
 		s.mount(router, a, api.NewLauncher())
 		s.mount(router, a, webui.NewLauncher())
@@ -80,9 +88,9 @@ func start(t *testing.T, behind bool) *served {
 	return s
 }
 
-func (s *served) mount(router *mux.Router, a *app, l web.Sublauncher, args ...string) {
+func (s *served) mount(router *mux.Router, a *app, l web.Sublauncher) {
 	s.Helper()
-	if _, err := l.Parse(args); err != nil {
+	if _, err := l.Parse(nil); err != nil {
 		s.Fatal(err)
 	}
 	if err := l.SetupSubrouters(router, a.config()); err != nil {
@@ -90,12 +98,14 @@ func (s *served) mount(router *mux.Router, a *app, l web.Sublauncher, args ...st
 	}
 }
 
-// users is a file of the users ada, ben and mallory, whose tokens are their names.
+// users is a file of the users ada, ben and mallory, and of rita, who decides. Their tokens
+// are their names.
 func (s *served) users() string {
 	path := filepath.Join(s.TempDir(), "users")
 	var text string
-	for _, user := range []string{"ada", "ben", "mallory"} {
-		text += serve.Hash(secret.New(user)) + " " + user + "\n"
+	for _, user := range []string{"ada", "ben", "mallory", "rita approvers"} {
+		name, _, _ := strings.Cut(user, " ")
+		text += serve.Hash(secret.New(name)) + " " + user + "\n"
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		s.Fatal(err)
@@ -188,11 +198,12 @@ func (s *served) begin(user string) {
 
 func text(s string) any { return map[string]any{"text": s} }
 
-// approves has a person approve, at the page, the request that an answer names.
+// approves has a person approve, at the page, the request that an answer names: that of the
+// application, or of the authorization server where nobody is known to the application.
 func (s *served) approves(answer string) {
 	s.Helper()
-	id := regexp.MustCompile(`approve/(jit_\w+)`).FindStringSubmatch(answer)
-	if id == nil {
+	found := regexp.MustCompile(`(http://[^ "]+/)(approve|approvals)/(jit_\w+)`).FindStringSubmatch(answer)
+	if found == nil || (found[1] == s.url+"/") != s.secured {
 		s.Fatalf("nothing is to be decided: %s", answer)
 	}
 	link, err := url.Parse(s.page)
@@ -207,7 +218,13 @@ func (s *served) approves(answer string) {
 		s.decides = &http.Client{Jar: jar}
 		s.form("http://"+link.Host+link.Path, link.Query())
 	}
-	at := "http://" + link.Host + "/approvals/" + id[1]
+	at := "http://" + link.Host + "/approvals/" + found[3]
+	if s.secured {
+		at = found[0]
+		if status, page := s.as("ben", http.MethodGet, "/approvals/"+found[3], nil); status != http.StatusForbidden {
+			s.Errorf("who does not decide is answered %d: %s", status, page)
+		}
+	}
 	page := s.form(at, nil)
 	digest := regexp.MustCompile(`name="?digest"? value="?([^"> ]+)`).FindStringSubmatch(page)
 	if digest == nil {

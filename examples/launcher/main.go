@@ -7,9 +7,11 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,6 +41,15 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, args []string) (err error) {
+	flags := flag.NewFlagSet("launcher", flag.ContinueOnError)
+	flags.SetOutput(out)
+	var base *url.URL
+	flags.Func("url", "by which people reach \"web secured\", and decide there", func(text string) (err error) { base, err = url.Parse(text); return err })
+	users := flags.String("users", "", "file of the users of \"web secured\" and the hashes of their tokens, see docs/serve.md; without it there is one")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+
 	dir, err := os.MkdirTemp("", "launcher-")
 	if err != nil {
 		return err
@@ -49,15 +60,17 @@ func run(ctx context.Context, out io.Writer, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, servers.Close()) }()
-	_, _ = fmt.Fprintf(out, "[who decides signs in at %s]\n", servers.Auth.SignIn())
+	if base == nil {
+		_, _ = fmt.Fprintf(out, "[who decides signs in at %s]\n", servers.Auth.SignIn())
+	}
 
-	app, err := open(ctx, servers, filepath.Join(dir, "state"), func(user, _ string, e jit.Event) { narrate(out, user, e) })
+	app, err := open(ctx, servers, filepath.Join(dir, "state"), base, func(user, _ string, e jit.Event) { narrate(out, user, e) })
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Close()) }()
-	l := universal.NewLauncher(console.NewLauncher(), web.NewLauncher(api.NewLauncher(), webui.NewLauncher(), &secured{app: app, out: out}))
-	return l.Execute(ctx, app.config(), args)
+	l := universal.NewLauncher(console.NewLauncher(), web.NewLauncher(api.NewLauncher(), webui.NewLauncher(), &secured{app: app, out: out, users: *users}))
+	return l.Execute(ctx, app.config(), flags.Args())
 }
 
 // config is the application as ADK's launcher takes it, with the plugin.

@@ -14,9 +14,9 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// launched starts examples/launcher with its web launcher, and returns where to sign in,
-// each address with its token, and what it says after that.
-func (w *world) launched(args ...string) (signIn []string, says <-chan string) {
+// launched starts examples/launcher, and returns where to sign in with which token, if with
+// any, and what it says after that.
+func (w *world) launched(args ...string) (signIn, token string, says <-chan string) {
 	w.Helper()
 	program := filepath.Join(w.dir, "launcher")
 	build := exec.CommandContext(w.Context(), "go", "build", "-o", program, ".")
@@ -28,19 +28,15 @@ func (w *world) launched(args ...string) (signIn []string, says <-chan string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	port := free.Addr().(*net.TCPAddr).Port
+	port := fmt.Sprint(free.Addr().(*net.TCPAddr).Port)
 	if err := free.Close(); err != nil {
 		w.Fatal(err)
 	}
-	w.url = fmt.Sprintf("http://localhost:%d", port)
+	w.url = "http://localhost:" + port
 	for i, arg := range args {
-		if arg == "URL" {
-			args[i] = w.url
-		} else if arg == "URL/api" {
-			args[i] = w.url + "/api"
-		}
+		args[i] = strings.NewReplacer("URL", w.url, "PORT", port).Replace(arg)
 	}
-	cmd := exec.CommandContext(w.Context(), program, append([]string{"web", "-port", fmt.Sprint(port)}, args...)...)
+	cmd := exec.CommandContext(w.Context(), program, args...)
 	cmd.Dir, cmd.Env = w.dir, append(os.Environ(), "NO_PROXY=*", "TMPDIR="+w.dir)
 	stderr := w.lines(cmd.StderrPipe)
 	if err := cmd.Start(); err != nil {
@@ -49,7 +45,7 @@ func (w *world) launched(args ...string) (signIn []string, says <-chan string) {
 	w.Cleanup(func() { _ = cmd.Process.Signal(os.Interrupt); _ = cmd.Wait() })
 	for serving := regexp.MustCompile("^Web servers starts on"); stderr.Scan() && !serving.MatchString(stderr.Text()); {
 		if m := regexp.MustCompile(`signs? in at (\S+?)\]?(?: with the token (\w+)\])?$`).FindStringSubmatch(stderr.Text()); m != nil {
-			signIn = append(signIn, m[1], m[2])
+			signIn, token = m[1], m[2]
 		}
 	}
 	said := make(chan string, 1000)
@@ -59,26 +55,31 @@ func (w *world) launched(args ...string) (signIn []string, says <-chan string) {
 			said <- stderr.Text()
 		}
 	}()
-	return signIn, said
+	return signIn, token, said
 }
 
 // TestTheLauncher has a person talk to examples/launcher by ADK's web UI, at ADK's own
-// servers and behind authentication, while another one decides at the page.
+// servers and behind authentication, while another one decides at the page: that of the
+// authorization server, or the launcher's own.
 func TestTheLauncher(t *testing.T) {
-	for name, args := range map[string][]string{"api": {"api", "webui", "-api_server_address", "URL/api"}, "secured": {"secured", "-url", "URL"}} {
+	for name, args := range map[string][]string{
+		"api": {"web", "-port", "PORT", "api", "webui", "-api_server_address", "URL/api"}, "secured": {"-url", "URL", "web", "-port", "PORT", "secured"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{T: t, dir: t.TempDir(), env: map[string]string{}}
 			w.open()
-			links, says := w.launched(args...)
-			decides := w.person()
-			decides.signsIn(links[0])
+			signIn, token, says := w.launched(args...)
 			p := w.person()
-			if len(links) > 2 { // who talks signs in, too
-				p.opens(links[2])
-				p.do(chromedp.SendKeys(chromedp.CSS("input"), links[3]+kb.Enter))
+			decides := w.person()
+			if token != "" {
+				p.opens(signIn)
+				p.do(chromedp.SendKeys(chromedp.CSS("input"), token+kb.Enter))
 				p.sees("none yet")
+				decides = p.another()
+				decides.opens(w.url + "/approvals")
 				p.presses("Talk to the agent")
 			} else {
+				decides.signsIn(signIn)
 				p.opens(w.url + "/ui/?app=protected_data_analyst")
 			}
 			p.do(chromedp.WaitVisible(chromedp.CSS("textarea")))

@@ -27,10 +27,6 @@ var files embed.FS
 //go:embed page.css
 var Style string
 
-var pageHTML = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"shown": func(text string) string { return plain.Escape(text, maxLabel) },
-}).ParseFS(files, "page.html"))
-
 // Limits of a page.
 const (
 	keyLife     = 15 * time.Minute // of a sign-in link
@@ -58,6 +54,7 @@ type PageConfig struct {
 // no frame. Whoever mounts it sees to the Host header. It is safe for concurrent use.
 type Page struct {
 	cfg     PageConfig
+	html    *template.Template // of its own: a program without a page links none
 	handler http.Handler
 
 	mu       sync.Mutex
@@ -72,6 +69,9 @@ func NewPage(cfg PageConfig) *Page {
 		cfg.Now = time.Now
 	}
 	p := &Page{cfg: cfg, links: map[[32]byte]time.Time{}, sessions: map[[32]byte]time.Time{}}
+	p.html = template.Must(template.New("page.html").Funcs(template.FuncMap{
+		"shown": func(text string) string { return plain.Escape(text, maxLabel) },
+	}).ParseFS(files, "page.html"))
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+cfg.Path+"/page.css", p.file)
 	mux.HandleFunc("GET "+cfg.Path+"/page.js", p.file)
@@ -205,7 +205,7 @@ func (v view) Left(r Request) string {
 func (p *Page) show(w http.ResponseWriter, status int, v view) {
 	v.Path, v.Now = p.cfg.Path, p.cfg.Now()
 	var b bytes.Buffer
-	if err := pageHTML.Execute(&b, v); err != nil {
+	if err := p.html.Execute(&b, v); err != nil {
 		http.Error(w, "the page could not be made", http.StatusInternalServerError)
 		return
 	}
