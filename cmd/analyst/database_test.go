@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -84,6 +85,54 @@ func TestDatabase(t *testing.T) {
 	ok("removed 0 entries", "prune")
 	if _, err := os.Stat(w.env[cli.EnvState]); err == nil {
 		t.Error("there is a state directory as well")
+	}
+}
+
+// A tenant that is not there is made by whoever begins something, and by nobody else. Those
+// are named that the database's user may use.
+func TestTenantThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	exec := w.clustered("")
+	if got := w.run("run", "Summarize doc_9982"); got.code != cli.ExitDone {
+		t.Fatal(got.stderr)
+	}
+	exec("CREATE SCHEMA analyst_beta")
+	w.env[cli.EnvDatabaseTenant] = "acmee"
+	refused := func(want string, args ...string) {
+		t.Helper()
+		if got := w.run(args...); got.code != cli.ExitUsage || !strings.Contains(got.stderr, want) || !strings.Contains(got.stderr, "hint: --") {
+			t.Errorf("%v: exit %d: %s, want %q", args, got.code, got.stderr, want)
+		}
+	}
+	for _, args := range []string{
+		"kill ALL", "sweep", "audit verify", "audit export", "tasks", "tasks complete last", "explain", "prune", "sessions list", "sessions delete x", "resume",
+	} {
+		refused("; there are: acme, beta\n", strings.Fields(args)...)
+	}
+	refused("no such tenant: acmee in Postgres database", "tasks")
+	if got := w.run("doctor"); got.code != cli.ExitDone || !strings.Contains(got.stdout, "no such tenant") {
+		t.Errorf("exit %d: %s", got.code, got.stdout)
+	}
+	exec("DO $$ BEGIN IF to_regnamespace('analyst_acmee') IS NOT NULL THEN RAISE 'it was made'; END IF; END $$")
+
+	// A user who may see one of them, and one who has another key.
+	exec("CREATE ROLE clerk LOGIN; GRANT USAGE ON SCHEMA analyst_beta TO clerk")
+	address, err := os.ReadFile(w.env[cli.EnvDatabaseFile])
+	if err == nil {
+		err = os.WriteFile(w.env[cli.EnvDatabaseFile], []byte(strings.Replace(string(address), "user=tests", "user=clerk", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("; there are: beta\n", "tasks")
+	if err := errors.Join(os.WriteFile(w.env[cli.EnvDatabaseFile], address, 0o600), os.WriteFile(w.env[cli.EnvVaultKey], []byte(strings.Repeat("x", 40)), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w.env[cli.EnvDatabaseTenant] = "acme"
+	refused("the key is not the one that tenant acme", "tasks")
+	if got := w.run("doctor"); got.code != cli.ExitFailed || !strings.Contains(got.stdout, "fix: --vault-key or ANALYST_VAULT_KEY_FILE") {
+		t.Errorf("exit %d: %s", got.code, got.stdout)
 	}
 }
 

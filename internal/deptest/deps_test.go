@@ -141,9 +141,9 @@ var allowed = map[string][]string{
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},
 	"cmd/analyst/internal/doctor": {
-		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/recovery", "tools", "tools/mcp",
+		"cmd/analyst/internal/cli", "internal/plain", "jit", "lumoauth", "models", "models/provider", "policy", "state/postgres", "state/recovery", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/kill": {"cmd/analyst/internal/cli", "internal/pause", "internal/plain", "jit", "state/journal", "state/recovery"},
+	"cmd/analyst/internal/kill": {"cmd/analyst/internal/cli", "internal/pause", "internal/plain", "jit", "state/journal", "state/postgres", "state/recovery"},
 	"cmd/analyst/internal/tasks": {
 		"cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "internal/plain", "jit", "state/journal", "state/recovery",
 	},

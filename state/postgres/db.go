@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -32,6 +33,10 @@ type Options struct {
 	// Key is what the keys of chains, token hashes and the vault are derived from, at least
 	// 32 bytes. All processes have the same. Required.
 	Key secret.String
+
+	// Existing has a tenant that is not there be an error that wraps [ErrNoTenant], and not
+	// made by whoever writes.
+	Existing bool
 
 	// VerifyOnly has an older schema be an error that wraps [journal.ErrOlder], and not
 	// carried forward.
@@ -82,7 +87,35 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 		d.pool.Close()
 		return nil, fmt.Errorf("journal: connect to %w at %s: %w", ErrDatabase, cfg.ConnConfig.Host, reason(err))
 	}
+	if opts.Existing {
+		err = d.exists(ctx)
+	}
+	if err != nil {
+		d.pool.Close()
+		return nil, err
+	}
 	return d, nil
+}
+
+// exists fails where the tenant is not there, and names those that its user may see.
+func (d *DB) exists(ctx context.Context) error {
+	rows, err := d.pool.Query(ctx, `SELECT substr(nspname, 9) FROM pg_namespace
+WHERE nspname = $1 OR starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') ORDER BY nspname <> $1, nspname LIMIT 20`, d.schema)
+	if err != nil {
+		return failed(err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	switch {
+	case err != nil:
+		return failed(err)
+	case len(names) > 0 && names[0] == d.opts.Tenant:
+		return nil
+	}
+	others := ""
+	if len(names) > 0 {
+		others = "; there are: " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("postgres: %w: %s%s", ErrNoTenant, strings.TrimPrefix(d.Where(), "tenant "), others)
 }
 
 // parse reads the address of a database. Its errors quote nothing of it.
@@ -143,6 +176,13 @@ func reason(err error) error {
 	}
 	return err
 }
+
+// ErrNoTenant says that a database has no tenant of that name, and ErrKey that its tenant
+// was begun with another key.
+var (
+	ErrNoTenant = errors.New("no such tenant")
+	ErrKey      = errors.New("the key is not the one")
+)
 
 // ErrDatabase is what an error is about that is the database's.
 var ErrDatabase = errors.New("the database")

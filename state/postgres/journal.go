@@ -96,7 +96,7 @@ func (j *Journal) checkKey(ctx context.Context) error {
 	var there []byte
 	err := j.db.pool.QueryRow(ctx, "SELECT sign FROM keys").Scan(&there)
 	if want := j.db.keys.Sign([]byte(j.db.schema)); err == nil && !bytes.Equal(there, want[:]) || errors.Is(err, pgx.ErrNoRows) {
-		return fmt.Errorf("postgres: the key is not the one that %s was begun with: name the file that the other processes have", j.db.Where())
+		return fmt.Errorf("postgres: %w that %s was begun with", ErrKey, j.db.Where())
 	}
 	return failed(err)
 }

@@ -42,6 +42,7 @@ type Program struct {
 
 	Telemetry *telemetry.Telemetry // from Observe on; nil has nothing recorded
 	Database  Database             // the flags of it
+	Founds    bool                 // the command makes a tenant of the database that is not there
 
 	config string // the file that --config names
 }

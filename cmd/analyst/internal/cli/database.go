@@ -66,7 +66,7 @@ func (p *Program) database() (*postgres.Options, error) {
 	wrong.If(tenant == "", "a database needs a tenant, whose rows they are: --tenant or %s", EnvDatabaseTenant)
 	wrong.If(key == "", "a database needs a key that every process has: --vault-key or %s names its private file, of at least 32 bytes", EnvVaultKey)
 	wrong.If(!slices.Contains([]string{"", "apply", "verify"}, migrate), "--migrate is apply or verify")
-	opts := &postgres.Options{URL: secret.New(address), Tenant: tenant, VerifyOnly: migrate == "verify"}
+	opts := &postgres.Options{URL: secret.New(address), Tenant: tenant, Existing: !p.Founds, VerifyOnly: migrate == "verify"}
 	if file != "" {
 		opts.URL, err = secretFrom("--database-file", file, true)
 		wrong.Add(err)

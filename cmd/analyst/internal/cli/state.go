@@ -236,16 +236,21 @@ const (
 )
 
 // StateError words a journal that cannot be used, with a hint; "" means the usual. One
-// of a later version is a mistake of usage: nothing is wrong with it.
+// of a later version, a tenant that is not there and another's key are mistakes of usage:
+// nothing is wrong with the journal.
 func StateError(err error, hint string) error {
 	if _, unwritten := errors.AsType[*OutputError](err); err == nil || unwritten { // or the journal is fine
 		return err
 	}
 	code := ExitFailed
-	if errors.Is(err, journal.ErrNewer) {
+	if errors.Is(err, journal.ErrNewer) || errors.Is(err, postgres.ErrNoTenant) || errors.Is(err, postgres.ErrKey) {
 		code = ExitUsage
 	}
 	switch {
+	case errors.Is(err, postgres.ErrNoTenant):
+		hint = "--tenant or " + EnvDatabaseTenant + " names it; analyst run, chat, serve and worker make one that is new"
+	case errors.Is(err, postgres.ErrKey):
+		hint = "--vault-key or " + EnvVaultKey + " names the file that the other processes have"
 	case hint != "":
 	case errors.Is(err, journal.ErrNotFound):
 		hint = "no run has kept a journal there yet; " + EnvState + " says where to look"

@@ -2,6 +2,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/models/provider"
 	"github.com/jitagent/jitagent/policy"
+	"github.com/jitagent/jitagent/state/postgres"
 	"github.com/jitagent/jitagent/state/recovery"
 	"github.com/jitagent/jitagent/tools"
 	"github.com/jitagent/jitagent/tools/mcp"
@@ -181,7 +183,10 @@ func describe(s cli.Settings) string {
 func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() finding {
 	j, err := p.OpenState(ctx, false, nil)
 	if err != nil {
-		return func() finding { return bad("journal", err, cli.RunHint) }
+		f := bad("journal", err, cmp.Or(cli.Exit(err).Hint, cli.RunHint))
+		f.Unknown = errors.Is(err, postgres.ErrNoTenant) // the first run makes it
+		f.OK = f.Unknown
+		return func() finding { return f }
 	}
 	a, err := p.Authority(s, j, nil)
 	if err != nil {

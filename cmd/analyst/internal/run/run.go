@@ -135,6 +135,7 @@ func (o *options) check(ctx context.Context, p *cli.Program) error {
 // run does the job.
 func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	aside := *p // for what is said besides answer and timeline
+	aside.Founds = !o.resume
 	if o.json || o.quiet {
 		aside.Stderr = io.Discard
 	}

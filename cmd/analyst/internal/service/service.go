@@ -60,6 +60,7 @@ type Service struct {
 // Open opens the state, starts the servers that are not configured, logs in, and makes
 // the agent.
 func (o *Shared) Open(ctx context.Context, p *cli.Program) (*Service, error) {
+	p.Founds = true
 	parts, err := o.Options.Open(ctx, p)
 	if err != nil {
 		return nil, err
