@@ -29,9 +29,10 @@ type row struct {
 	state     string
 	owner     string
 	tries     int
+	requests  string // that it waits for, a line each
 }
 
-const columns = "app, person, session, id, epoch, state, owner, tries"
+const columns = "app, person, session, id, epoch, state, owner, tries, coalesce((SELECT string_agg(request, '\n') FROM run_requests WHERE run = runs.id), '')"
 
 // rows reads the rows that a condition is true of.
 func (s *Store) rows(ctx context.Context, where string, args ...any) ([]row, error) {
@@ -47,7 +48,7 @@ func (s *Store) read(ctx context.Context, query string, args ...any) (list []row
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
 		var r row
-		if err := found.Scan(&r.app, &r.user, &r.session, &r.id, &r.epoch, &r.state, &r.owner, &r.tries); err != nil {
+		if err := found.Scan(&r.app, &r.user, &r.session, &r.id, &r.epoch, &r.state, &r.owner, &r.tries, &r.requests); err != nil {
 			return nil, err
 		}
 		list = append(list, r)

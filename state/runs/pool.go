@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -154,7 +155,7 @@ func (p *Pool) take(ctx context.Context, h hint) (*lease, error) {
 		return nil, err
 	}
 	if found[0].state == waiting {
-		if decided, err := p.decided(ctx, found[0], h.Request); !decided {
+		if decided, err := p.decided(ctx, h.Request); !decided {
 			p.failed(ctx, err)
 			return nil, nil
 		}
@@ -199,7 +200,7 @@ func (p *Pool) poll(ctx context.Context, factor int64) error {
 	group.SetLimit(asks)
 	for _, r := range due {
 		group.Go(func() error {
-			decided, err := p.decided(ctx, r, "")
+			decided, err := p.decided(ctx, strings.FieldsFunc(r.requests, func(c rune) bool { return c == '\n' })...)
 			if decided {
 				err = s.woken(ctx, r, "")
 			}
@@ -210,16 +211,8 @@ func (p *Pool) poll(ctx context.Context, factor int64) error {
 	return errors.Join(err, group.Wait())
 }
 
-// decided asks whether one of the requests of a run waits no more; of only one, if it is
-// given.
-func (p *Pool) decided(ctx context.Context, r row, only string) (_ bool, last error) {
-	requests := []string{only}
-	if only == "" {
-		var err error
-		if requests, err = p.Store.requests(ctx, r.id); err != nil {
-			return false, err
-		}
-	}
+// decided asks whether one of some requests waits no more.
+func (p *Pool) decided(ctx context.Context, requests ...string) (_ bool, last error) {
 	for _, request := range requests {
 		d, err := p.Authority.Status(ctx, request)
 		switch {
@@ -230,21 +223,4 @@ func (p *Pool) decided(ctx context.Context, r row, only string) (_ bool, last er
 		}
 	}
 	return false, last
-}
-
-// requests returns what a row waits for.
-func (s *Store) requests(ctx context.Context, id int64) (list []string, err error) {
-	found, err := s.db.QueryContext(ctx, "SELECT request FROM run_requests WHERE run = $1 ORDER BY request", id)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, found.Close()) }()
-	for found.Next() {
-		var request string
-		if err := found.Scan(&request); err != nil {
-			return nil, err
-		}
-		list = append(list, request)
-	}
-	return list, found.Err()
 }
