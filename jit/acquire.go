@@ -207,19 +207,18 @@ func (s *scope) use(ctx context.Context, g *Grant, how ...Entry) error {
 
 // record is use, but for the bound.
 func (s *scope) record(ctx context.Context, g *Grant, how ...Entry) error {
-	e := s.task.engine
 	if g == nil || g.issue.recorded.Load() {
 		if len(how) == 0 {
 			return nil
 		}
-		return e.record(ctx, how...)
+		return s.task.record(ctx, how...)
 	}
 	g.issue.mu.Lock()
 	defer g.issue.mu.Unlock()
 	if g.issue.recorded.Load() { // by another call
 		return s.record(ctx, nil, how...)
 	}
-	if err := e.record(ctx, append([]Entry{g.issue.entry}, how...)...); err != nil {
+	if err := s.task.record(ctx, append([]Entry{g.issue.entry}, how...)...); err != nil {
 		s.task.grants.drop(g)
 		s.task.revoke(ctx, g.Token)
 		return err

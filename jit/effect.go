@@ -238,7 +238,7 @@ func (a *attempt) inDoubt(ctx context.Context, status int, cause error) *InDoubt
 	a.s.addDoubt(e)
 	entry := a.entry(EntryCallReturned)
 	entry.Outcome, entry.HTTPStatus, entry.Error = OutcomeInDoubt, status, task.Scrub(cause.Error())
-	if err := task.engine.record(context.WithoutCancel(ctx), entry); err != nil {
+	if err := task.record(context.WithoutCancel(ctx), entry); err != nil {
 		task.engine.log.WarnContext(ctx, "lost answer without a journal entry", "call_id", a.s.call.ID, "error", err)
 	}
 	task.emit(LeftInDoubt{About: a.s.about(), Method: e.Method, URL: e.URL, IdempotencyKey: e.IdempotencyKey, Error: entry.Error})

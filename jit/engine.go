@@ -256,6 +256,14 @@ func (e *Engine) note(entry Entry) {
 	e.cfg.Journal.Note(entry)
 }
 
+// record appends to the journal, if there is one. Where that fails, nothing more is sent
+// under the task, see [Task.Alive].
+func (t *Task) record(ctx context.Context, entries ...Entry) error {
+	err := t.engine.record(ctx, entries...)
+	t.fail(ctx, err)
+	return err
+}
+
 // record appends to the journal, if there is one.
 func (e *Engine) record(ctx context.Context, entries ...Entry) error {
 	if e.cfg.Journal == nil {
@@ -266,7 +274,7 @@ func (e *Engine) record(ctx context.Context, entries ...Entry) error {
 		entries[i].Time = now
 	}
 	if err := e.cfg.Journal.Append(ctx, entries...); err != nil {
-		return fmt.Errorf("jit: journal %s: %w", entries[0].Kind, err)
+		return fmt.Errorf("jit: %w at %s: %w", ErrJournal, entries[0].Kind, err)
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ var (
 	// ErrInDoubt: a request that may change something was sent and its answer
 	// was lost or leaves it open, so nobody here knows whether it took effect.
 	ErrInDoubt = errors.New("in doubt, it may have taken effect")
+	// ErrJournal: the journal did not take an entry, or it could not be read whether the task
+	// was killed. What that was about was not done, and nothing more is sent under the task.
+	ErrJournal = errors.New("the journal failed")
 	// ErrTaskEnded: the task was completed, so nothing more can be asked or sent
 	// under it.
 	ErrTaskEnded = errors.New("the task has ended")

@@ -24,12 +24,13 @@ type Killer interface {
 // to say that a kill is done.
 const killBound = 100 * time.Millisecond
 
-// Alive fails once the task was killed, or one above it, a tenth of a second later at most:
-// then nothing is asked or sent under it any more, and it is to be completed. Package jit
-// asks before each request to an API and to the authorization server; a program asks before
-// other steps, such as a call of a model.
+// Alive fails once the task was killed, or one above it, a tenth of a second later at most,
+// and once the journal failed, with an error that wraps [ErrJournal]: then nothing is asked
+// or sent under it any more, and it is to be completed. Package jit asks before each request
+// to an API and to the authorization server; a program asks before other steps, such as a
+// call of a model.
 func (t *Task) Alive(ctx context.Context) error {
-	if at := t.alive.Load(); at != nil {
+	if at := t.alive.Load(); at != nil && t.broken.Load() == nil {
 		// Of two clocks one stands still while the machine sleeps, and the other may be set.
 		now := time.Now()
 		if wall := now.Round(0).Sub(at.Round(0)); now.Sub(*at) < killBound && 0 <= wall && wall < killBound {
@@ -41,14 +42,25 @@ func (t *Task) Alive(ctx context.Context) error {
 
 // aliveNow is Alive, and sees each kill that was done before.
 func (t *Task) aliveNow(ctx context.Context) error {
+	if err := t.broken.Load(); err != nil {
+		return *err
+	}
 	now := time.Now()
 	for above := t; above != nil; above = above.parent {
 		if err := above.engine.alive(ctx, above.run); err != nil {
+			t.fail(ctx, err)
 			return err
 		}
 	}
 	t.alive.Store(&now)
 	return nil
+}
+
+// fail keeps an error if it is the journal's own, and not that ctx has ended.
+func (t *Task) fail(ctx context.Context, err error) {
+	if errors.Is(err, ErrJournal) && ctx.Err() == nil {
+		t.broken.CompareAndSwap(nil, &err)
+	}
 }
 
 func (e *Engine) alive(ctx context.Context, run string) error {
@@ -58,7 +70,7 @@ func (e *Engine) alive(ctx context.Context, run string) error {
 	}
 	switch reason, killed, err := k.Killed(ctx, run); {
 	case err != nil:
-		return fmt.Errorf("jit: it is not known whether the task was killed: %w", err)
+		return fmt.Errorf("jit: it is not known whether the task was killed: %w: %w", ErrJournal, err)
 	case killed:
 		return killedError(reason)
 	}

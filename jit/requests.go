@@ -377,7 +377,7 @@ func (s *scope) ask(ctx context.Context, taskID string, f *flight, d rar.Checked
 	detail := d.Detail()
 	entry := s.entry(EntryRequest)
 	entry.TaskID, entry.Detail, entry.Justification = taskID, &detail, s.call.Justification
-	if err := t.engine.record(ctx, entry); err != nil {
+	if err := t.record(ctx, entry); err != nil {
 		return openRequest{}, err
 	}
 	t.emit(Requested{About: s.about(), Detail: detail, Justification: s.call.Justification, Ahead: ahead})

@@ -102,7 +102,7 @@ func (t *Task) Suspend(ctx context.Context, digest string, other time.Time) (unt
 			}
 		}
 	}
-	if err := t.engine.record(ctx, entries...); err != nil {
+	if err := t.record(ctx, entries...); err != nil {
 		return until, err
 	}
 	for _, one := range all {

@@ -52,7 +52,8 @@ type Task struct {
 // used counts for all.
 type family struct {
 	observe   func(Event)
-	observing sync.Mutex // one event at a time
+	observing sync.Mutex            // one event at a time
+	broken    atomic.Pointer[error] // the journal's first failure
 
 	models   models
 	secrets  secret.Scrubber
@@ -75,7 +76,7 @@ func (t *Task) create(ctx context.Context) {
 		event.Parent, event.Name = spec.Parent, spec.Name
 	}
 	if t.announceErr == nil {
-		t.announceErr = t.engine.record(ctx, opening)
+		t.announceErr = t.record(ctx, opening)
 	}
 	close(t.announced)
 	if t.openErr = t.announceErr; t.openErr != nil {

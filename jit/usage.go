@@ -35,7 +35,7 @@ func (t *Task) Used(ctx context.Context, u Usage) error {
 	t.models.add(u)
 	e := t.entry(EntryUsage)
 	e.Model, e.Prompt, e.Output = u.Model, u.Prompt, u.Output
-	return t.engine.record(ctx, e)
+	return t.record(ctx, e)
 }
 
 // Usage returns what each model used under the task, in earlier processes too: see

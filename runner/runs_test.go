@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/jit/jittest/fake"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
 )
@@ -141,5 +143,53 @@ func leave(t *testing.T, fault error, completed int) {
 	}
 	if n := len(a.authority.Completed()); a.authority.Opened() != 1 || n != completed {
 		t.Errorf("%d tasks opened, %d completed, want 1 and %d", a.authority.Opened(), n, completed)
+	}
+}
+
+// TestJournalsFailureEndsTheRun: what a call could not write is not the model's to explain. The
+// call has no result, so whoever goes on makes it; what is in doubt stays so.
+func TestJournalsFailureEndsTheRun(t *testing.T) {
+	full := errors.New("the disk is full")
+	for name, c := range map[string]struct {
+		refused     jit.EntryKind
+		first, then runner.Outcome
+		sent        int // once the disk takes it again
+	}{
+		"before it is sent":         {jit.EntryCallSent, runner.Failed, runner.Done, 1},
+		"after its answer was lost": {jit.EntryCallReturned, runner.InDoubt, runner.InDoubt, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused, service := c.refused, session.InMemoryService()
+			journal := &fake.Journal{Refuse: func(e jit.Entry) error {
+				if e.Kind == refused {
+					return full
+				}
+				return nil
+			}}
+			w := &world{engine: jit.Config{Journal: journal}, config: func(cfg *runner.Config) { cfg.Sessions = service }}
+			w.tools = []tool.Tool{onAPI(tripper(func(*http.Request) (*http.Response, error) {
+				if c.first == runner.InDoubt {
+					return nil, errors.New("odd") // not worth another try
+				}
+				return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody}, nil
+			}), "act", http.MethodPost, nil)}
+			llm := plays(asks("act"), says("it failed"))
+			w.llm = llm
+			got := follow(t.Context(), t, w.runner(t), runner.Input{Session: "s"})
+			if !errors.Is(got.err, full) || !errors.Is(got.err, jit.ErrJournal) || got.finished.Outcome != c.first || llm.calls != 1 {
+				t.Errorf("%v, %v after %d calls of the model", got.finished, got.err, llm.calls)
+			}
+			refused, w.llm = "", plays(says("done"))
+			if got := collect(t, w.runner(t).Resume(t.Context(), runner.Input{Session: "s"})); got.err != nil || got.finished.Outcome != c.then {
+				t.Errorf("gone on with: %v, %v", got.finished, got.err)
+			}
+			sent := 0
+			for _, run := range must(journal.Runs(t.Context(), "s")) {
+				sent += len(jit.Effects(must(journal.Entries(t.Context(), run))))
+			}
+			if sent != c.sent {
+				t.Errorf("%d effects were sent, want %d", sent, c.sent)
+			}
+		})
 	}
 }

@@ -214,6 +214,11 @@ func (r *run) storing(ctx context.Context, ev *session.Event) (*session.Event, e
 	for fc, fr := range parts(ev) {
 		made, results = made || fc != nil, results || fr != nil
 	}
+	if results && ctx.Err() == nil {
+		if err := r.task.Alive(ctx); errors.Is(err, jit.ErrJournal) {
+			return nil, err // the calls stay open, for whoever goes on
+		}
+	}
 	switch {
 	case made && t.resumed != nil:
 		t.calls = t.resumed

@@ -22,9 +22,18 @@ func (j *Journal) Kill(ctx context.Context, run, reason string) error {
 	return err
 }
 
-// Killed implements [jit.Killer].
+// Killed implements [jit.Killer]. It waits for a database that is away, such as one that
+// restarts: meanwhile nothing is sent.
 func (j *Journal) Killed(ctx context.Context, run string) (reason string, killed bool, err error) {
-	err = j.db.pool.QueryRow(ctx, "SELECT reason FROM killed WHERE run = $1", column(run)).Scan(&reason)
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = again(ctx, func() error {
+		err = j.db.pool.QueryRow(ctx, "SELECT reason FROM killed WHERE run = $1", column(run)).Scan(&reason)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		return fault(err)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", false, nil
 	}
