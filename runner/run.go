@@ -152,14 +152,18 @@ func (r *run) drive(ctx context.Context) {
 	case outcome == Failed && errors.Is(err, ErrBudget):
 		outcome = Spent
 	}
-	if err != nil && outcome == Failed && (errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, ErrAway)) {
-		outcome = Interrupted
+	ends := outcome // for the session
+	if err != nil && (outcome == Failed || outcome == InDoubt) && (errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, ErrAway)) {
+		ends = Interrupted // also where something is in doubt: somebody may go on
+		if outcome == Failed {
+			outcome = Interrupted
+		}
 	}
 	if _, said := errors.AsType[*ModelError](err); err != nil && !said {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	left := r.leave(context.WithoutCancel(ctx), outcome, err)
+	left := r.leave(context.WithoutCancel(ctx), ends, err)
 	if left != nil {
 		err, outcome = errors.Join(err, left), Failed
 	}

@@ -441,8 +441,9 @@ func TestInterruptedEffectIsNotRepeated(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			service, journal := session.InMemoryService(), &fake.Journal{}
+			l := &lender{}
 			w := &world{engine: jit.Config{Journal: journal}, llm: plays(asks("act")), config: func(c *runner.Config) {
-				c.Sessions, c.AllowUnnamed = service, false
+				c.Sessions, c.AllowUnnamed, c.Runs = service, false, l
 			}}
 			made, err := tools.New(tools.Spec[args]{
 				Name: "act", Description: "acts", Ceiling: func(args) []rar.Detail { return []rar.Detail{read} },
@@ -459,6 +460,9 @@ func TestInterruptedEffectIsNotRepeated(t *testing.T) {
 			}
 			w.tools = []tool.Tool{made}
 			follow(ctx, t, w.runner(t), runner.Input{Session: "s", Text: "go"})
+			if last := l.told[len(l.told)-1]; last != "ended interrupted" {
+				t.Errorf("the session is left as %s", last)
+			}
 			llm := plays(asks(tt.again), says("done"))
 			w.llm = llm
 			got := collect(t, w.runner(t).Resume(t.Context(), runner.Input{Session: "s"}))
