@@ -54,10 +54,14 @@ type app struct {
 	served    serve.Config
 	routes    []string
 	patience  time.Duration // with a body; 0 is without an end
+	behalf    string        // on whose behalf something is asked
+	lend      func(runner.Runs) runner.Runs
+	deciding  func() // called before a decision counts
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // of requests by their ids; a person decides about all
 	reasons map[string]string     // why they were denied
+	refuses map[string]error      // of requests that cannot be decided, why
 }
 
 // document is what the tool reads.
@@ -110,7 +114,7 @@ func (a *app) Pending(context.Context) (list []approval.Request, more bool, err 
 	defer a.mu.Unlock()
 	for id, status := range a.decided {
 		if status == jit.StatusPending {
-			list = append(list, approval.Request{ID: id, Tool: "read"})
+			list = append(list, approval.Request{ID: id, Tool: "read", OnBehalfOf: a.behalf})
 		}
 	}
 	return list, false, nil
@@ -118,11 +122,22 @@ func (a *app) Pending(context.Context) (list []approval.Request, more bool, err 
 
 // Decide implements [approval.Decider].
 func (a *app) Decide(_ context.Context, id string, d approval.Decision) error {
+	if a.deciding != nil {
+		a.deciding()
+	}
 	a.mu.Lock()
-	a.reasons[id] = d.Message
+	err := a.refuses[id]
+	if err == nil && a.decided[id] != jit.StatusPending {
+		err = approval.ErrDecided
+	}
+	if err == nil {
+		a.reasons[id] = d.Message
+	}
 	a.mu.Unlock()
-	a.decide(id, d.Approve)
-	return nil
+	if err == nil {
+		a.decide(id, d.Approve)
+	}
+	return err
 }
 
 func (a *app) decide(id string, approve bool) {
@@ -191,6 +206,9 @@ func (a *app) handler(t *testing.T) http.Handler {
 		kept := must(stateruns.Open(t.Context(), dir, stateruns.Options{Journal: journal}))
 		t.Cleanup(func() { _ = kept.Close() })
 		runs = kept
+	}
+	if a.lend != nil {
+		runs = a.lend(runs)
 	}
 	a.runs, a.tools = runs, []tool.Tool{read}
 	guard := must(runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions, Suspensions: store, Runs: runs, AllowUnnamed: true}))

@@ -127,9 +127,8 @@ func New(cfg Config) (http.Handler, error) {
 	cfg.URL = cmp.Or(cfg.URL, &url.URL{Scheme: "http", Host: "localhost"})
 	s := &server{Config: cfg, runners: map[string]*adkrunner.Runner{}}
 	if s.Decider != nil { // for whatever is mounted, too
-		rights := s.Rights
-		rights.Asker = s.asker
-		s.Decider = rights.Guard(s.Decider)
+		s.Rights.Asker = s.asker
+		s.Decider = s.Rights.Guard(s.Decider)
 	}
 	for _, app := range cfg.Agents.ListAgents() {
 		root, err := cfg.Agents.LoadAgent(app)

@@ -99,7 +99,7 @@ var allowed = map[string][]string{
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
 	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},
-	"serve/a2a":     {"internal/lazy", "internal/strictjson", "runner", "serve", "state/approval"},
+	"serve/a2a":     {"internal/lazy", "internal/strictjson", "jit", "runner", "serve", "state/approval", "state/journal"},
 
 	// Models. None of them knows what it works for.
 	"models/provider":  {"internal/lazy", "secret", "internal/strictjson", "internal/peer", "internal/plain"},

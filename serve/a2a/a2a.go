@@ -185,6 +185,14 @@ func (h *Handler) told(ctx context.Context, err error) error {
 
 func notFound() error { return a2a.NewError(a2a.ErrTaskNotFound, "no such task") }
 
+func over() error {
+	return a2a.NewError(a2a.ErrUnsupportedOperation, "the task has ended: send the message without its id")
+}
+
+func working() error {
+	return busy("the task is being worked on: send the message again when it waits")
+}
+
 // busy refuses what may be sent again as it is.
 func busy(text string) error {
 	return a2a.NewError(a2a.ErrServerError, text).WithErrorInfoMeta(map[string]string{"retry": "true"})

@@ -103,17 +103,15 @@ func (h *Handler) mark(ctx context.Context, at place) (string, error) {
 		_, why := h.turns.Session(ctx, h.app, at.session) // which knows whether it is there
 		return "", cmp.Or(why, err)
 	}
-	var waits []runner.Waiting
-	if h.cfg.Suspensions != nil {
-		s, err := h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session)
-		if err != nil {
-			return "", err
-		}
-		if s != nil {
-			waits = s.Waiting()
-		}
+	s, killed, err := h.waiting(ctx, at)
+	if err != nil {
+		return "", err
 	}
-	mark := fmt.Sprintf("%p %t %v %d", l, busy, waits, got.Session.LastUpdateTime().UnixNano())
+	var waits []runner.Waiting
+	if s != nil {
+		waits = s.Waiting()
+	}
+	mark := fmt.Sprintf("%p %t %v %t %d", l, busy, waits, killed, got.Session.LastUpdateTime().UnixNano())
 	for ev := range got.Session.Events().All() { // two may have one time
 		mark += " " + ev.ID
 	}

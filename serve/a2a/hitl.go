@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/runner"
-	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
 )
 
@@ -65,6 +63,9 @@ type asked struct {
 
 // asked returns the requests that a task waits for, in the order of its calls.
 func (h *Handler) asked(ctx context.Context, t *task) (all []asked, err error) {
+	if t.waits == nil {
+		return nil, nil
+	}
 	pending, _, err := h.turns.Decider.Pending(ctx)
 	for _, w := range t.waits.Waiting() {
 		i := slices.IndexFunc(pending, func(r approval.Request) bool { return r.ID == w.RequestID })
@@ -142,34 +143,4 @@ func decisionsIn(m *a2a.Message) ([]decision, error) {
 		made = append(made, d)
 	}
 	return made, nil
-}
-
-// decide makes decisions about what a task waits for: all are about that, or none is made.
-func (h *Handler) decide(ctx context.Context, t *task, list []decision) error {
-	if len(list) == 0 {
-		return nil
-	}
-	if !h.turns.Decides(ctx) {
-		return a2a.NewError(a2a.ErrUnauthorized, "you are not among those who decide")
-	}
-	all, err := h.asked(ctx, t)
-	if err != nil {
-		return err
-	}
-	at := func(d decision) int { return slices.IndexFunc(all, func(r asked) bool { return r.id == d.ID }) }
-	if slices.ContainsFunc(list, func(d decision) bool { return at(d) < 0 }) {
-		return invalid("decisions: what an id stands for does not wait for one: get the task again")
-	}
-	user, _ := serve.User(ctx)
-	for _, d := range list {
-		r := all[at(d)]
-		how := approval.Decision{Approve: *d.Approved, Digest: r.Digest(), Reason: "by " + user.ID + ", over A2A", Message: d.Reason}
-		switch err := h.turns.Decider.Decide(ctx, r.ID, how); {
-		case errors.Is(err, approval.ErrDecided), errors.Is(err, approval.ErrOtherRequest):
-			return invalid("decisions: request %s waits no more, or is another one: get the task again", r.ID)
-		case err != nil:
-			return err
-		}
-	}
-	return nil
 }

@@ -71,19 +71,19 @@ func (r rpc) CancelTask(ctx context.Context, req *a2a.CancelTaskRequest) (*a2a.T
 // SendMessage implements [a2asrv.RequestHandler].
 func (r rpc) SendMessage(ctx context.Context, req *a2a.SendMessageRequest) (a2a.SendMessageResult, error) {
 	return called(ctx, r.h, func() (a2a.SendMessageResult, error) {
-		l, err := r.h.send(ctx, req)
+		id, l, err := r.h.send(ctx, req)
 		if err != nil {
 			return nil, err
 		}
 		rest := func(state a2a.TaskState) bool {
 			return req.Config != nil && req.Config.ReturnImmediately || resting(state) || state == a2a.TaskStateAuthRequired
 		}
-		for _, err := range r.h.follow(ctx, l.id, l, rest) {
+		for _, err := range r.h.follow(ctx, id, l, rest) {
 			if err != nil {
 				return nil, err
 			}
 		}
-		t, _, err := r.h.find(ctx, l.id)
+		t, _, err := r.h.find(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -98,12 +98,12 @@ func (r rpc) SendMessage(ctx context.Context, req *a2a.SendMessageRequest) (a2a.
 // SendStreamingMessage implements [a2asrv.RequestHandler].
 func (r rpc) SendStreamingMessage(ctx context.Context, req *a2a.SendMessageRequest) iter.Seq2[a2a.Event, error] {
 	return r.told(ctx, func(yield func(a2a.Event, error) bool) {
-		l, err := r.h.send(ctx, req)
+		id, l, err := r.h.send(ctx, req)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		r.h.follow(ctx, l.id, l, resting)(yield)
+		r.h.follow(ctx, id, l, resting)(yield)
 	})
 }
 

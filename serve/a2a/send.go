@@ -50,52 +50,55 @@ func (h *Handler) tell(l *live) {
 	l.changed = make(chan struct{})
 }
 
-// send takes a message, and returns the task that is under way about it.
-func (h *Handler) send(ctx context.Context, req *a2a.SendMessageRequest) (*live, error) {
+// send takes a message, and returns the task that it is about, and what this process does for
+// it: nil where others do.
+func (h *Handler) send(ctx context.Context, req *a2a.SendMessageRequest) (id a2a.TaskID, l *live, err error) {
 	m := req.Message
 	if m == nil || m.Role != a2a.MessageRoleUser || m.ID == "" || len(m.ID) > 256 {
-		return nil, invalid("a message is the user's, and has an id of up to 256 bytes")
+		return "", nil, invalid("a message is the user's, and has an id of up to 256 bytes")
 	}
 	if req.Config != nil && req.Config.PushConfig != nil {
-		return nil, a2a.NewError(a2a.ErrPushNotificationNotSupported, "nothing is pushed: subscribe to the task")
+		return "", nil, a2a.NewError(a2a.ErrPushNotificationNotSupported, "nothing is pushed: subscribe to the task")
 	}
 	decisions, err := decisionsIn(m)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	content, err := contentOf(m.Parts)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	id, at := m.TaskID, place{}
-	if id != "" {
-		var t *task
-		if t, at, err = h.find(ctx, id); err != nil {
-			return nil, err
-		}
-		switch {
-		case m.ContextID != "" && m.ContextID != t.ContextID:
-			return nil, invalid("the task is of another context")
-		case t.Status.State.Terminal():
-			return nil, a2a.NewError(a2a.ErrUnsupportedOperation, "the task has ended: send the message without its id")
-		case t.waits == nil:
-			return nil, busy("the task is being worked on: send the message again when it waits")
-		case decisions != nil:
-			if err := h.decide(ctx, t, decisions); err != nil {
-				return nil, err
-			}
-			content = nil // they are what was said
-		}
-	} else {
+	if m.TaskID == "" {
 		if decisions != nil {
-			return nil, invalid("a decision is about a task, and comes with its id")
+			return "", nil, invalid("a decision is about a task, and comes with its id")
 		}
-		if at, err = h.context(ctx, m.ContextID); err != nil {
-			return nil, err
+		at, err := h.context(ctx, m.ContextID)
+		if err != nil {
+			return "", nil, err
 		}
 		id = a2a.TaskID(at.session + "." + rand.Text())
+		l, err = h.begin(ctx, at, id, content, m.ID)
+		return id, l, err
 	}
-	return h.begin(ctx, at, id, content, m.ID)
+	t, at, err := h.find(ctx, m.TaskID)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case m.ContextID != "" && m.ContextID != t.ContextID:
+		return "", nil, invalid("the task is of another context")
+	case len(decisions) > 0, decisions != nil && t.waits != nil:
+		goOn, err := h.decide(ctx, at, t, decisions)
+		if goOn && t.waits != nil {
+			l, _ = h.begin(ctx, at, t.ID, nil, m.ID) // or somebody else does
+		}
+		return t.ID, l, err
+	case t.Status.State.Terminal():
+		return "", nil, over()
+	case t.waits == nil:
+		return "", nil, working()
+	}
+	l, err = h.begin(ctx, at, t.ID, content, m.ID)
+	return t.ID, l, err
 }
 
 // contentOf returns what a message says.
@@ -195,7 +198,11 @@ func (h *Handler) work(ctx context.Context, at place, l *live, content *genai.Co
 		return nil
 	}
 	r := h.turns.Told(ctx, err)
-	if r.Status == http.StatusConflict || r.Status == http.StatusNotFound {
+	waits, _, _ := h.waiting(ctx, at)
+	switch {
+	case content == nil && (waits != nil || r.Status == http.StatusConflict):
+		return nil // what was decided counts, and somebody else goes on with it
+	case waits != nil, r.Status == http.StatusConflict, r.Status == http.StatusNotFound:
 		return r
 	}
 	if err = h.end(ctx, at, l.id, a2a.TaskStateFailed, r.Text); errors.Is(err, a2a.ErrTaskNotFound) {

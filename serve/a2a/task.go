@@ -177,12 +177,16 @@ func (h *Handler) state(ctx context.Context, at place, t *task, l *live, busy bo
 		}
 		return nil
 	}
-	if t.last && h.cfg.Suspensions != nil {
-		if t.waits, err = h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session); err != nil {
+	var killed bool
+	if t.last {
+		if t.waits, killed, err = h.waiting(ctx, at); err != nil {
 			return err
 		}
 	}
 	switch {
+	case killed: // before whoever goes on with it sees that
+		t.waits = nil
+		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it was ended by an operator", *t.Status.Timestamp)
 	case t.waits != nil:
 		t.Status.State, t.Status.Message = h.awaits(ctx, t), h.asks(t)
 	case t.answered:
@@ -191,6 +195,18 @@ func (h *Handler) state(ctx context.Context, at place, t *task, l *live, busy bo
 		t.end(a2a.TaskStateFailed, string(t.ID)+".end", "it ended without an answer", *t.Status.Timestamp)
 	}
 	return nil
+}
+
+// waiting returns what a session waits with, nil for nothing, and whether that was killed.
+func (h *Handler) waiting(ctx context.Context, at place) (s *runner.Suspension, killed bool, err error) {
+	if h.cfg.Suspensions == nil {
+		return nil, false, nil
+	}
+	s, err = h.cfg.Suspensions.Load(ctx, h.app, at.user, at.session)
+	if s != nil && err == nil && h.turns.Journal != nil {
+		_, killed, err = h.turns.Journal.Killed(ctx, s.Run)
+	}
+	return s, killed, err
 }
 
 // find returns a task of the user of a context.

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"embed"
-	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/internal/plain"
-	"github.com/jitagent/jitagent/internal/serve"
 )
 
 //go:embed page.html page.css page.js
@@ -265,92 +263,4 @@ func (p *Page) one(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.show(w, http.StatusOK, view{One: found, Choices: found.choices()})
-}
-
-// choices are what can be taken away from a request.
-func (r Request) choices() (out []string) {
-	if r.OnlyWhole || r.Problem != "" {
-		return nil
-	}
-	for _, d := range r.Details {
-		for _, l := range []struct {
-			name string
-			list []string
-		}{{"actions", d.Actions}, {"locations", d.Locations}, {"datatypes", d.DataTypes}, {"privileges", d.Privileges}} {
-			for _, s := range l.list {
-				if len(l.list) > 1 { // or nothing would be left
-					out = append(out, l.name+"="+s)
-				}
-			}
-		}
-	}
-	return out
-}
-
-func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
-	if p.busy(w) {
-		return
-	}
-	if err := r.ParseForm(); err != nil {
-		status, why := serve.Unread(err)
-		p.show(w, status, view{Problem: "Nothing was decided: " + why + "."})
-		return
-	}
-	digests := r.PostForm["digest"]
-	found := p.shown(r.Context(), digests)
-	if found == nil {
-		problem := "It was decided before, or its time is over: the first decision counts."
-		if p.find(r.Context(), r.PathValue("id")) != nil {
-			problem = "The request is not the one that was shown: look at it again."
-		}
-		p.show(w, http.StatusConflict, view{Problem: problem})
-		return
-	}
-	how := Decision{Reason: r.PostFormValue("reason"), Message: r.PostFormValue("message")}
-	var err error
-	switch r.PostFormValue("decision") {
-	case "approve":
-		how.Approve = true
-		var take []string
-		for _, c := range found.choices() {
-			if !slices.Contains(r.PostForm["keep"], c) {
-				take = append(take, c)
-			}
-		}
-		how.Less, err = found.Less(take)
-		if life := r.PostFormValue("ttl"); life != "" && err == nil {
-			how.TTL, err = time.ParseDuration(life)
-			if err == nil && (how.TTL < time.Second || found.TTL > 0 && how.TTL > found.TTL) {
-				err = errors.New("that is longer than was asked, or no time at all")
-			}
-		}
-	case "deny":
-	default:
-		err = errors.New("neither approved nor denied")
-	}
-	done := 0
-	if err == nil {
-		done, err = found.Decide(r.Context(), p.cfg.Decider, how)
-	}
-	v := view{Said: "Denied."}
-	if how.Approve {
-		v.Said = "Approved."
-	}
-	if left := len(digests) - done; left > 0 {
-		v.Problem = "It does not count for " + plain.Count(left, "request") + " of those that were shown: decided before, or over."
-	}
-	switch {
-	case done > 0:
-		p.show(w, http.StatusOK, v)
-	case errors.Is(err, ErrOneMore):
-		p.show(w, http.StatusAccepted, view{Said: "One of several: " + ErrOneMore.Error() + "."})
-	case errors.Is(err, ErrOwn), errors.Is(err, ErrMayNot):
-		p.show(w, http.StatusForbidden, view{Problem: "Nothing was decided: " + err.Error() + "."})
-	case errors.Is(err, ErrDecided):
-		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
-	case errors.Is(err, ErrOtherRequest):
-		p.show(w, http.StatusConflict, view{Problem: "The request is not the one that was shown: look at it again."})
-	default:
-		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: what was entered is not part of the request, or is no lifetime up to what was asked."})
-	}
 }

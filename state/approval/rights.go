@@ -15,9 +15,10 @@ import (
 
 // Why a person's decision does not count. Each is for that person to read.
 var (
-	ErrMayNot  = errors.New("you are not among those who decide")
-	ErrOwn     = errors.New("it is asked on your own behalf, so somebody else has to approve it")
-	ErrOneMore = errors.New("your approval is noted: somebody else has to approve the same")
+	ErrMayNot     = errors.New("you are not among those who decide")
+	ErrOwn        = errors.New("it is asked on your own behalf, so somebody else has to approve it")
+	ErrUnreadable = errors.New("what is asked cannot be read, so it can only be denied")
+	ErrOneMore    = errors.New("your approval is noted: somebody else has to approve the same")
 )
 
 // An Approver is a person, as whoever authenticated them knows them.
@@ -70,6 +71,30 @@ func (r Rights) May(a Approver) bool {
 	})
 }
 
+// Check says why a decision of the person of the context about a request would not count, as
+// far as that is known before it is made; nil where it may. Nothing is noted.
+func (r Rights) Check(ctx context.Context, about Request, how Decision) error {
+	who, _ := ctx.Value(approverKey{}).(Approver)
+	switch {
+	case !r.May(who):
+		return ErrMayNot
+	case !how.Approve:
+		return nil
+	case about.Problem != "":
+		return ErrUnreadable
+	}
+	own, err := r.own(ctx, about, who)
+	switch {
+	case err != nil:
+		return err
+	case own:
+		return ErrOwn
+	case how.Digest != about.Digest():
+		return ErrOtherRequest
+	}
+	return nil
+}
+
 // Guard returns a decider that decides at another one what the person of the context may.
 func (r Rights) Guard(at Decider) Decider {
 	if r.Votes == nil {
@@ -103,13 +128,8 @@ func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 	if how.Digest == "" {
 		how.Digest = list[i].Digest()
 	}
-	switch own, err := g.own(ctx, list[i], who); {
-	case err != nil:
+	if err := g.rights.Check(ctx, list[i], how); err != nil {
 		return err
-	case own:
-		return ErrOwn
-	case how.Digest != list[i].Digest():
-		return ErrOtherRequest
 	}
 	switch by, err := g.vote(ctx, list[i], how, who.ID); {
 	case err != nil:
@@ -122,18 +142,18 @@ func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 	return g.Decider.Decide(ctx, id, how)
 }
 
-// own reports whether a request serves the person.
-func (g guarded) own(ctx context.Context, r Request, who Approver) (bool, error) {
-	if g.rights.Own {
+// own reports whether what is asked serves the person, who may then not approve it.
+func (r Rights) own(ctx context.Context, about Request, who Approver) (bool, error) {
+	if r.Own {
 		return false, nil
 	}
-	if f := r.OnBehalfOf; f != "" && (strings.EqualFold(f, who.Email) || f == who.ID) {
+	if f := about.OnBehalfOf; f != "" && (strings.EqualFold(f, who.Email) || f == who.ID) {
 		return true, nil
 	}
-	if g.rights.Asker == nil {
+	if r.Asker == nil {
 		return false, nil
 	}
-	asker, err := g.rights.Asker(ctx, r)
+	asker, err := r.Asker(ctx, about)
 	return asker == who.ID, err
 }
 

@@ -101,6 +101,13 @@ func TestRightsBindToWhatWasShown(t *testing.T) {
 	if err := guarded.Decide(t.Context(), "jit_1", approval.Decision{Approve: true}); !errors.Is(err, approval.ErrMayNot) || len(at.decided) != 0 {
 		t.Errorf("without a person: %v, decided %v", err, at.decided)
 	}
+	at.waits[0].Problem = "it names no type"
+	if err := guarded.Decide(in("bob"), "jit_1", approval.Decision{Approve: true}); !errors.Is(err, approval.ErrUnreadable) || len(at.decided) != 0 {
+		t.Errorf("what cannot be read: %v, decided %v", err, at.decided)
+	}
+	if err := guarded.Decide(in("bob"), "jit_1", approval.Decision{}); err != nil {
+		t.Errorf("what cannot be read is denied: %v", err)
+	}
 	if err := guarded.Decide(in("bob"), "jit_2", approval.Decision{Approve: true}); !errors.Is(err, approval.ErrDecided) {
 		t.Errorf("what does not wait: %v", err)
 	}

@@ -23,6 +23,7 @@ type recorder struct {
 	ids, digests []string
 	pending      []approval.Request
 	more         bool
+	err          error // of every decision
 }
 
 func (r *recorder) Pending(context.Context) ([]approval.Request, bool, error) {
@@ -34,7 +35,7 @@ func (r *recorder) Decide(_ context.Context, id string, d approval.Decision) err
 	if id == "jitr_1" {
 		return approval.ErrDecided
 	}
-	return nil
+	return r.err
 }
 
 // Only what a person would be shown the same of, but for whose task it is, is one
@@ -151,6 +152,21 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 		!slices.Equal(r.ids, []string{"jitr_3", "jitr_4"}) {
 		t.Errorf("denied are %q:\n%s", r.ids, answer)
 	}
+
+	// What is no decision is none, and a server that fails is said to.
+	r.ids, r.pending = nil, r.pending[:1]
+	for name, value := range map[string]string{"decision": "", "message": "\x00"} {
+		form = shown(r.pending[0].ID)
+		form.Set(name, value)
+		if answer := send("POST", "/a/jitr_3", form); !strings.Contains(answer, "Nothing was decided: what was entered") || len(r.ids) != 0 {
+			t.Errorf("%s %q: decided %q:\n%s", name, value, r.ids, answer)
+		}
+	}
+	r.err = errors.New("a secret of the server's")
+	if answer := send("POST", "/a/jitr_3", shown(r.pending[0].ID)); !strings.Contains(answer, "as far as is known") || strings.Contains(answer, "secret") {
+		t.Errorf("the server fails:\n%s", answer)
+	}
+	r.err = nil
 
 	// Of any number each can be decided.
 	r.pending = make([]approval.Request, 250)
