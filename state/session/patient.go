@@ -41,7 +41,7 @@ func (p patient) QueryContext(ctx context.Context, query string, args ...any) (*
 func away(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	_, broken := errors.AsType[net.Error](err)
-	return ok && strings.HasPrefix(said.Code, "57P") || broken || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+	return ok && strings.HasPrefix(said.Code, "57P") || broken || pgconn.SafeToRetry(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }
 
 // again does something until the database is there. What a database that is says stands.
