@@ -87,8 +87,8 @@ type Config struct {
 	Open map[string]http.Handler
 	// Inside wraps what is behind authentication, such as to record it; nil wraps nothing.
 	Inside func(http.Handler) http.Handler
-	// Ready says why the server takes no more work: then /readyz answers 503, and the rest
-	// goes on. nil is ready.
+	// Ready says why the server takes no work now, in words that everybody may read: then
+	// /readyz answers 503 with them, and the rest goes on. nil is ready.
 	Ready func() error
 
 	Limits Limits
@@ -203,7 +203,7 @@ func (s *server) routes() (known, open map[string]http.Handler, err error) {
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.Ready != nil {
 		if err := s.Ready(); err != nil {
-			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -15,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -249,6 +253,58 @@ func TestServeEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server whose state cannot be worked with says so to whoever sends it requests, and lives.
+func TestServeIsNotReady(t *testing.T) {
+	says := func(t *testing.T, s *server, want string) {
+		t.Helper()
+		for {
+			status, answer := s.do("", http.MethodGet, "/readyz", "")
+			if status == 0 {
+				t.Fatal(answer)
+			}
+			if alive, _ := s.do("", http.MethodGet, "/healthz", ""); alive != http.StatusOK {
+				t.Fatalf("it lives, and says %d", alive)
+			}
+			if answer == want {
+				return
+			}
+		}
+	}
+	t.Run("directory", func(t *testing.T) {
+		w := newWorld(t, nil).shared()
+		s, dir := w.serve(), w.env[cli.EnvState]
+		says(t, s, "ready\n")
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		says(t, s, "not ready: the state directory cannot be written to\n")
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
+		}
+		says(t, s, "ready\n")
+	})
+	t.Run("database", func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.clustered("")
+		s := w.serve()
+		says(t, s, "ready\n")
+		c, err := pgx.Connect(t.Context(), "dbname=postgres host="+w.env["PGHOST"]+" user="+w.env["PGUSER"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close(context.WithoutCancel(t.Context())) }()
+		allow := func(yes bool) {
+			if _, err := c.Exec(t.Context(), fmt.Sprintf("ALTER DATABASE %[1]s ALLOW_CONNECTIONS %[2]t; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%[1]s'", w.env["PGDATABASE"], yes)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		allow(false)
+		says(t, s, "not ready: the database does not answer\n")
+		allow(true)
+		says(t, s, "ready\n")
+	})
 }
 
 // A server that others take for dead tells whoever waits for an answer, and ends.

@@ -175,11 +175,12 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	now, end := context.WithCancel(ctx)
 	end()
 	defer tasks.Close(now) // what is left then is stopped
+	state := &cli.Readiness{State: svc.State}
 	handler, err := o.handler(svc, users, base, tasks, func() error {
 		if ending.Load() {
-			return errors.New("the server is ending")
+			return errors.New("the server ends")
 		}
-		return nil
+		return state.Why(context.WithoutCancel(ctx)) // an answer that is for others, too
 	})
 	if err != nil {
 		return cli.Usagef("%s", cli.Say(err))
