@@ -59,7 +59,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err == nil {
 		return cli.ExitDone
 	}
-	e := cli.Exit(err)
+	e := cli.Exit(cli.Stopped(ctx, err))
 	if e.Err != nil {
 		p.Note("%s", cli.Say(e.Err))
 	}

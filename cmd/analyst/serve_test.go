@@ -22,6 +22,7 @@ import (
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
+	"github.com/jitagent/jitagent/internal/logtest"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
 )
@@ -124,6 +125,30 @@ func TestServeSaysWhatIsWrongFirst(t *testing.T) {
 		if lines := strings.Count(got.stderr, "analyst: "); got.code != cli.ExitUsage || !strings.Contains(got.stderr, tt.want) || lines != 1 {
 			t.Errorf("%s: exit %d: %s", tt.args, got.code, got.stderr)
 		}
+	}
+}
+
+// Who is stopped at the start says so, and blames neither directory nor database.
+func TestStoppedAtTheStart(t *testing.T) {
+	t.Parallel()
+	for name, clustered := range map[string]bool{"directory": false, "database": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			if clustered {
+				w.clustered("")
+			}
+			for _, args := range []string{"serve --listen 127.0.0.1:0", "worker", "run x", "sweep", "kill ALL", "tasks"} {
+				ctx, stop := context.WithCancelCause(t.Context())
+				stop(cli.Signal{Signal: syscall.SIGTERM})
+				var stderr logtest.Buffer
+				code := run(ctx, strings.Fields(args), private(t, w.env), strings.NewReader(""), io.Discard, &stderr)
+				if clustered || args != "tasks" { // which has nothing to read in a directory
+					if code != cli.ExitInterrupted || stderr.String() != "analyst: interrupted\n" {
+						t.Errorf("%s: exit %d: %s", args, code, stderr.String())
+					}
+				}
+			}
+		})
 	}
 }
 

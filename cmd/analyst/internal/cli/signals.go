@@ -58,6 +58,18 @@ func Interrupted(ctx context.Context) error {
 	return Endf(ExitInterrupted, "", "interrupted")
 }
 
+// Stopped is [Interrupted] in place of an error that is there since ctx has ended, whatever
+// it was that could not go on; other errors it returns.
+func Stopped(ctx context.Context, err error) error {
+	if code := Exit(err).Code; ctx.Err() == nil || code != ExitFailed && code != ExitUsage {
+		return err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.Cause(ctx)) {
+		return Interrupted(ctx)
+	}
+	return err
+}
+
 // handlerKey is that of a pointer to what is done at an interrupt.
 type handlerKey struct{}
 

@@ -139,7 +139,7 @@ func (o *options) who(ctx context.Context) (users serve.Authenticator, token sec
 		users = serve.Token(token, user)
 	}
 	if err != nil {
-		return nil, token, cli.Usagef("%s", cli.Say(err))
+		return nil, token, cli.Usagef("%w", err)
 	}
 	return users, token, nil
 }

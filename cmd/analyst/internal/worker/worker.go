@@ -30,7 +30,8 @@ works until interrupted; what is under way then is left to another worker. Any
 number of workers may share the state of one analyst serve.
 
 Exit codes: 0 interrupted, 1 failed: also when other workers took this one for
-dead, since it did not answer for too long.`,
+dead, since it did not answer for too long, 2 usage, 130 interrupted before it
+began.`,
 		Example: `  analyst worker
   analyst worker --workers 16`,
 		Args:    cobra.NoArgs,
