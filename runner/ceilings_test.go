@@ -50,7 +50,7 @@ func TestAgentsHaveTasksOfTheirOwn(t *testing.T) {
 		"plugin": func(t *testing.T, engine *jit.Engine, root adk.Agent) (results []string) {
 			sessions := session.InMemoryService()
 			p := must(runner.NewPlugin(runner.PluginConfig{
-				Engine: engine, Agents: adk.NewSingleLoader(root), Sessions: sessions, AllowUnnamed: true, Ceilings: ceilings,
+				Config: runner.Config{Engine: engine, Sessions: sessions, AllowUnnamed: true, Ceilings: ceilings}, Agents: adk.NewSingleLoader(root),
 			}))
 			r := must(adkrunner.New(adkrunner.Config{
 				AppName: "app", Agent: root, SessionService: sessions, AutoCreateSession: true, PluginConfig: adkrunner.PluginConfig{Plugins: []*plugin.Plugin{p}},
@@ -172,7 +172,7 @@ func TestCeilingsAreChecked(t *testing.T) {
 	} {
 		_, err := runner.New(runner.Config{Agent: team(), Engine: engine, Ceilings: ceilings})
 		_, second := runner.NewPlugin(runner.PluginConfig{
-			Engine: engine, Agents: adk.NewSingleLoader(team()), Sessions: session.InMemoryService(), Ceilings: ceilings,
+			Config: runner.Config{Engine: engine, Sessions: session.InMemoryService(), Ceilings: ceilings}, Agents: adk.NewSingleLoader(team()),
 		})
 		if err == nil || second == nil {
 			t.Errorf("%s: %v, %v, want errors", name, err, second)

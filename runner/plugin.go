@@ -22,17 +22,26 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
-	"github.com/jitagent/jitagent/rar"
 )
 
 // PluginConfig sets up [NewPlugin].
 type PluginConfig struct {
-	// Engine opens the tasks. Required.
-	Engine *jit.Engine
-	// Agents and Sessions are those of the application, as in ADK's launcher.Config.
-	// Required.
-	Agents   adk.Loader
-	Sessions session.Service
+	// Config is that of the Runner that goes on with what the plugin suspends ([Runner.GoOn]),
+	// with these differences. Sessions is required, and that of the application, as in ADK's
+	// launcher.Config. App and Agent are not looked at, and ManyUsers is always so. Names,
+	// Unattended and Stream must not be set.
+	//
+	// Limits and Budget hold for one invocation, but for ParallelTools and History, which a
+	// plugin cannot bound: for the latter see [Conversations]. A model that is being asked is
+	// not stopped by Wall: the task ends, and the model is not asked again.
+	//
+	// With Suspensions, what ADK yields last of an invocation that ends since a call waits for
+	// a person is an event of which [WaitingIn] tells, and which is not stored. A message to
+	// the session is refused with [jit.ErrPending] until a Runner has gone on with it.
+	Config
+
+	// Agents are those of the application, as in ADK's launcher.Config. Required.
+	Agents adk.Loader
 	// Task says what the task of an invocation is for; an error refuses the message. Who
 	// the user is, ADK's servers take from the request: unless something in front of them
 	// knows better, anybody may be. nil names the application, and acts on behalf of
@@ -41,26 +50,6 @@ type PluginConfig struct {
 	// Observe receives what happens under the tasks, as [jit.Engine.Start] has it: one at a
 	// time for each. nil ignores it.
 	Observe func(user, session string, e jit.Event)
-	// Ask, AllowUnnamed and Ceilings are those of [Config].
-	Ask          func(ctx context.Context, q jitmw.Question) (bool, error)
-	AllowUnnamed bool
-	Ceilings     map[string][]rar.Detail
-	// Limits hold for one invocation, but for ParallelTools and History, which a plugin
-	// cannot bound: for the latter see [Conversations]. A model that is being asked is not
-	// stopped by Wall: the task ends, and the model is not asked again.
-	Limits Limits
-	// Budget bounds what the models of one invocation use.
-	Budget Budget
-	// Suspensions has an invocation end when a call waits for a person, as that of [Config]
-	// does: what ADK yields last is an event of which [WaitingIn] tells, and which is not
-	// stored. [Runner.GoOn] of a Runner with the same Sessions, Suspensions and Runs, and
-	// ManyUsers, goes on with it; until then a message to the session is refused with
-	// [jit.ErrPending]. nil suspends nothing: the model is told what waits.
-	Suspensions Suspensions
-	// Runs keep other runs out of a conversation, also those of other processes. nil: of
-	// this plugin alone.
-	Runs   Runs
-	Logger *slog.Logger // nil discards
 }
 
 // NewPlugin returns a plugin for an application that is run by ADK's launcher, or by a
@@ -75,6 +64,9 @@ type PluginConfig struct {
 func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	if cfg.Engine == nil || cfg.Agents == nil || cfg.Sessions == nil {
 		return nil, errors.New("runner: plugin: Engine, Agents and Sessions are required")
+	}
+	if cfg.Names != nil || cfg.Unattended != "" || cfg.Stream {
+		return nil, errors.New("runner: plugin: Names, Unattended and Stream are a Runner's alone")
 	}
 	var roots []adk.Agent
 	for _, name := range cfg.Agents.ListAgents() {
@@ -100,10 +92,9 @@ func NewPlugin(cfg PluginConfig) (*plugin.Plugin, error) {
 	if cfg.Runs == nil {
 		cfg.Runs = &localRuns{}
 	}
-	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, lines: lines, cfg: Config{
-		Engine: cfg.Engine, Sessions: Conversations(cfg.Sessions, cfg.Limits.History), Ask: cfg.Ask, AllowUnnamed: cfg.AllowUnnamed, Limits: cfg.Limits,
-		Suspensions: cfg.Suspensions, ManyUsers: true, Budget: cfg.Budget, Ceilings: cfg.Ceilings,
-	}}}
+	own := cfg.Config
+	own.App, own.Agent, own.ManyUsers, own.Sessions = "", nil, true, Conversations(cfg.Sessions, cfg.Limits.History)
+	p := &invocations{cfg: cfg, open: map[conversation]*invocation{}, r: &Runner{log: cfg.Logger, lines: lines, cfg: own}}
 	of := func(ctx adk.Context) *invocation {
 		return p.of(conversation{ctx.AppName(), ctx.UserID(), ctx.SessionID()}, ctx.InvocationID())
 	}

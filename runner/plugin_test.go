@@ -59,7 +59,7 @@ func (a *app) start(t *testing.T) *app {
 		t.Fatal(err)
 	}
 	a.sessions = session.InMemoryService()
-	pc := runner.PluginConfig{Engine: engine, Agents: adk.NewSingleLoader(root), Sessions: a.sessions, AllowUnnamed: true}
+	pc := runner.PluginConfig{Config: runner.Config{Engine: engine, Sessions: a.sessions, AllowUnnamed: true}, Agents: adk.NewSingleLoader(root)}
 	if a.config != nil {
 		a.config(&pc)
 	}
@@ -305,9 +305,18 @@ func TestPluginRefusesWhatItCannotGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: adk.NewSingleLoader(root), Sessions: session.InMemoryService()})
+		_, err = runner.NewPlugin(runner.PluginConfig{Config: runner.Config{Engine: engine, Sessions: session.InMemoryService()}, Agents: adk.NewSingleLoader(root)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("NewPlugin() = %v, want an error with %q", err, want)
+		}
+	}
+
+	for name, cfg := range map[string]runner.Config{
+		"Names": {Names: func(string) []string { return nil }}, "Unattended": {Unattended: runner.UnattendedFail}, "Stream": {Stream: true},
+	} {
+		cfg.Engine, cfg.Sessions = engine, session.InMemoryService()
+		if _, err := runner.NewPlugin(runner.PluginConfig{Config: cfg, Agents: adk.NewSingleLoader(child)}); err == nil || !strings.Contains(err.Error(), "are a Runner's alone") {
+			t.Errorf("NewPlugin() with %s = %v; want it refused", name, err)
 		}
 	}
 

@@ -36,7 +36,7 @@ func (w *reviewed) served(t *testing.T) (say func(text string) ([]*session.Event
 	engine := func() *jit.Engine { return must(jit.New(w.engine)) }
 	agent := root()
 	guard := must(runner.NewPlugin(runner.PluginConfig{
-		Engine: engine(), Agents: adk.NewSingleLoader(agent), Sessions: w.sessions, Suspensions: w.kept, Runs: runs, AllowUnnamed: true,
+		Config: runner.Config{Engine: engine(), Sessions: w.sessions, Suspensions: w.kept, Runs: runs, AllowUnnamed: true}, Agents: adk.NewSingleLoader(agent),
 	}))
 	app := must(adkrunner.New(adkrunner.Config{
 		AppName: "app", Agent: agent, SessionService: w.sessions, AutoCreateSession: true, PluginConfig: adkrunner.PluginConfig{Plugins: []*plugin.Plugin{guard}},

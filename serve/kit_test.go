@@ -211,8 +211,8 @@ func (a *app) handler(t *testing.T) http.Handler {
 		runs = a.lend(runs)
 	}
 	a.runs, a.tools = runs, []tool.Tool{read}
-	guard := must(runner.NewPlugin(runner.PluginConfig{Engine: engine, Agents: agents, Sessions: a.sessions, Suspensions: store, Runs: runs, AllowUnnamed: true}))
-	again := must(runner.New(runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}))
+	both := runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: store, Runs: runs, ManyUsers: true, AllowUnnamed: true}
+	guard, again := must(runner.NewPlugin(runner.PluginConfig{Config: both, Agents: agents})), must(runner.New(both))
 	users := must(serve.TokenFile(tokens(t, line("ada", "ada"), line("ben", "ben@example.com", "staff", "reviewers"))))
 	cfg := serve.Config{
 		Agents: agents, Sessions: a.sessions, Plugins: []*plugin.Plugin{guard}, Users: users, Resume: map[string]*runner.Runner{name: again}, Runs: runs, Journal: journal,

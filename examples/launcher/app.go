@@ -89,14 +89,11 @@ func open(ctx context.Context, servers *dev.Servers, dir string, base *url.URL, 
 		return nil, err
 	}
 	a.agents = adk.NewSingleLoader(root)
-	if a.guard, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: engine, Agents: a.agents, Sessions: a.sessions, Suspensions: a.sessions, Runs: a.runs, Observe: observe,
-	}); err != nil {
+	both := runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: a.sessions, Runs: a.runs, ManyUsers: true}
+	if a.guard, err = runner.NewPlugin(runner.PluginConfig{Config: both, Agents: a.agents, Observe: observe}); err != nil {
 		return nil, err
 	}
-	if a.again, err = runner.New(runner.Config{
-		App: root.Name(), Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: a.sessions, Runs: a.runs, ManyUsers: true,
-	}); err != nil {
+	if a.again, err = runner.New(both); err != nil {
 		return nil, err
 	}
 	return a, a.work(ctx, authority, observe)

@@ -140,7 +140,7 @@ func TestRemoteAgentIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = runner.NewPlugin(runner.PluginConfig{Engine: &jit.Engine{}, Agents: adk.NewSingleLoader(line), Sessions: session.InMemoryService()})
+	_, err = runner.NewPlugin(runner.PluginConfig{Config: runner.Config{Engine: &jit.Engine{}, Sessions: session.InMemoryService()}, Agents: adk.NewSingleLoader(line)})
 	if err == nil || !strings.Contains(err.Error(), "agent line: remote (") {
 		t.Errorf("NewPlugin() = %v, want an error that names the remote agent", err)
 	}

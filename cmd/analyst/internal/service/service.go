@@ -117,9 +117,9 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	tell := func(user, session string, e runner.Event) {
 		s.Told.See(user, runner.SessionName(cfg.App, user, session), e)
 	}
+	cfg.Runs = toldRuns{s.Runs, tell}
 	s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
-		Engine: s.Engine, Agents: s.Agents, Sessions: cfg.Sessions, Suspensions: cfg.Suspensions, Runs: toldRuns{s.Runs, tell},
-		Observe: func(user, session string, e jit.Event) { tell(user, session, e) }, Limits: cfg.Limits, Budget: cfg.Budget, Logger: s.Log,
+		Config: cfg, Agents: s.Agents, Observe: func(user, session string, e jit.Event) { tell(user, session, e) },
 		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
 			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(o.OnBehalfOf(ctx))}, nil
 		},
