@@ -17,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -284,9 +285,9 @@ func TestServeEnds(t *testing.T) {
 func TestServeIsNotReady(t *testing.T) {
 	says := func(t *testing.T, s *server, want string) {
 		t.Helper()
-		for {
+		for end := time.Now().Add(time.Minute); ; {
 			status, answer := s.do("", http.MethodGet, "/readyz", "")
-			if status == 0 {
+			if status == 0 || time.Now().After(end) {
 				t.Fatal(answer)
 			}
 			if alive, _ := s.do("", http.MethodGet, "/healthz", ""); alive != http.StatusOK {

@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	"secret":              {},
 	"internal/strictjson": {},
 	"internal/disk":       {},
-	"internal/sqldb":      {"internal/disk"},
+	"internal/sqldb":      {"internal/disk", "internal/pause"},
 	"internal/peer":       {},
 	"internal/markdown":   {"internal/lazy"},
 	"internal/deptest":    {},
@@ -79,7 +79,7 @@ var allowed = map[string][]string{
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "internal/serve", "internal/strictjson", "rar"},
 	"state/runs":     {"runner", "state/approval", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
-	"state/session":  {"runner", "state/journal", "internal/disk", "internal/sqldb"},
+	"state/session":  {"runner", "state/journal", "internal/disk", "internal/pause", "internal/sqldb"},
 
 	// What tests of journals share.
 	"state/journal/journaltest": {"state/journal", "jit", "rar"},

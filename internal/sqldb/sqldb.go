@@ -7,6 +7,7 @@
 package sqldb
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	held "zombiezen.com/go/sqlite"
 
 	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/pause"
 )
 
 // Patience is how long a statement waits for a lock that another process holds.
@@ -51,11 +53,7 @@ func Open(path string, n int) (*sql.DB, error) {
 // patiently opens a database. SQLite does not wait for others that turn a new file to
 // WAL as well.
 func patiently(open func() error) error {
-	for end := time.Now().Add(Patience); ; time.Sleep(time.Millisecond) { //nolint:forbidigo // nobody says when
-		if err := open(); Code(err) != Busy || time.Now().After(end) {
-			return err
-		}
-	}
+	return pause.Retry(context.Background(), Patience, func(err error) bool { return Code(err) == Busy }, open)
 }
 
 // create makes the file if there is none. An existing one is neither opened nor

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -161,7 +162,7 @@ func (j *Journal) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := again(ctx, func() error {
+	if err := pause.Retry(ctx, patience, away, func() error {
 		var batch pgx.Batch
 		batch.Queue("UPDATE owners SET claimer = '' WHERE claimer = $1", j.id)
 		batch.Queue("DELETE FROM owners WHERE id = $1 AND seq = 0", j.id)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -27,7 +28,7 @@ func (j *Journal) Kill(ctx context.Context, run, reason string) error {
 func (j *Journal) Killed(ctx context.Context, run string) (reason string, killed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = again(ctx, func() error {
+	_ = pause.Retry(ctx, patience, away, func() error {
 		err = j.db.pool.QueryRow(ctx, "SELECT reason FROM killed WHERE run = $1", column(run)).Scan(&reason)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil

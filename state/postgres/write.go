@@ -56,7 +56,7 @@ func (m medium) Transact(_ bool, entries int, do func(*journal.Txn) error) error
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var sent *journal.Txn // the last whose answer was lost
-	return again(ctx, func() error {
+	return pause.Retry(ctx, patience, away, func() error {
 		tx, err := m.once(ctx, entries, do, sent)
 		if tx != nil {
 			tx.End(err == nil)
@@ -68,14 +68,9 @@ func (m medium) Transact(_ bool, entries int, do func(*journal.Txn) error) error
 	})
 }
 
-// again does something until the database answers, at the latest at the end of ctx.
-func again(ctx context.Context, do func() error) error {
-	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		err := do()
-		if _, away := errors.AsType[*awayError](err); !away || !pause.For(ctx, wait) {
-			return err
-		}
-	}
+func away(err error) bool {
+	_, ok := errors.AsType[*awayError](err)
+	return ok
 }
 
 // once tries a transaction, and returns it if it was begun.

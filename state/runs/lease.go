@@ -8,8 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/session"
@@ -334,13 +333,7 @@ func (l *lease) leave(ctx context.Context, do func() error) error {
 	if !held {
 		return nil
 	}
-	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		err := do()
-		if errors.Is(err, runner.ErrLost) {
-			err = backoff.Permanent(err)
-		}
-		return struct{}{}, err
-	}, backoff.WithMaxElapsedTime(patience))
+	err := pause.Retry(ctx, patience, func(err error) bool { return !errors.Is(err, runner.ErrLost) }, do)
 	if err != nil {
 		err = fmt.Errorf("runs: %w", err)
 	}

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jitagent/jitagent/internal/pause"
 	"gorm.io/gorm"
 )
 
@@ -45,14 +45,9 @@ func away(err error) bool {
 }
 
 // again does something until the database is there. What a database that is says stands.
-func again[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	return backoff.Retry(ctx, func() (T, error) {
-		v, err := do()
-		if err != nil && !away(err) {
-			err = backoff.Permanent(err)
-		}
-		return v, err
-	}, backoff.WithMaxElapsedTime(patience))
+func again[T any](ctx context.Context, do func() (T, error)) (v T, err error) {
+	err = pause.Retry(ctx, patience, away, func() error { v, err = do(); return err })
+	return v, err
 }
 
 // GetDBConn implements [gorm.GetDBConnector].
