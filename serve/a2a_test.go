@@ -23,6 +23,7 @@ import (
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/serve/a2a"
+	"github.com/jitagent/jitagent/state/approval"
 	states "github.com/jitagent/jitagent/state/session"
 )
 
@@ -280,6 +281,8 @@ func TestA2ADecisions(t *testing.T) {
 		"another digest":      deciding(waits, yes("jit_1."+strings.Repeat("0", 64))),
 		"no digest":           deciding(waits, yes("jit_1")),
 		"twice":               deciding(waits, yes(first), map[string]any{"id": first, "approved": false}),
+		"an endless reason":   deciding(waits, map[string]any{"id": first, "approved": false, "rejection_reason": strings.Repeat("x", approval.MaxMessage+1)}),
+		"an endless list":     deciding(waits, append([]any{yes(first)}, make([]any, 100)...)...),
 		"a reason to approve": deciding(waits, map[string]any{"id": first, "approved": true, "rejection_reason": "no"}),
 		"a member of ours":    deciding(waits, map[string]any{"id": first, "approved": true, "all": true}),
 		"no task":             func(r *wire.SendMessageRequest) { deciding(waits, yes(first))(r); r.Message.TaskID = "" },
@@ -288,8 +291,8 @@ func TestA2ADecisions(t *testing.T) {
 			r.Message.Metadata[hitl].(map[string]any)["type"] = "ask_user_response"
 		},
 	} {
-		if got, err := ben.SendMessage(t.Context(), said("approved", change)); err == nil {
-			t.Errorf("%s: %+v", what, got)
+		if got, err := ben.SendMessage(t.Context(), said("approved", change)); err == nil || errors.Is(err, wire.ErrInternalError) {
+			t.Errorf("%s: %+v, %v", what, got, err)
 		}
 	}
 	for what, change := range map[string]func(*wire.SendMessageRequest){
@@ -364,10 +367,10 @@ func TestA2AForgedMessages(t *testing.T) {
 	for _, body := range []string{
 		said(`{"text":"\u0000"}`, "m"), said(`{"text":"\\\u0000"}`, "m"), said(`{"text":"hi"}`, `\u0000`), said(`{"raw":"AAAA","mediaType":"text/plain\u0000"}`, "m"),
 		said(`{"raw":"AAAA","mediaType":"text/plain","filename":"\u0000"}`, "m"), said(`{"raw":"AAAA","mediaType":"plain"}`, "m"), said(`{"raw":"AAAA"}`, "m"),
-		`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`,
+		`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `1`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`,
 	} {
 		got := a.do(t, "ben", http.MethodPost, "/a2a", json.RawMessage(body), "A2A-Version", "1.0")
-		if !strings.Contains(got.body, `"error"`) {
+		if !strings.Contains(got.body, `"error"`) || strings.Contains(got.body, "Go value") {
 			t.Errorf("%s: %+v", body, got)
 		}
 	}

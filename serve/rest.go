@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -84,7 +85,11 @@ func (s *server) told(ctx context.Context, err error, about ...any) *Refusal {
 	if f, ok := errors.AsType[*Refusal](err); ok {
 		return f
 	}
-	s.Logger.ErrorContext(ctx, "a request failed", append(about, "error", err)...)
+	level := slog.LevelError
+	if errors.Is(context.Cause(ctx), context.Canceled) { // whoever asked is gone
+		level = slog.LevelDebug
+	}
+	s.Logger.Log(ctx, level, "a request failed", append(about, "error", err)...)
 	return &Refusal{http.StatusInternalServerError, "internal failure, see the log of the server"}
 }
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"os"
@@ -431,6 +433,20 @@ func TestErrorsAreNotTold(t *testing.T) {
 		if strings.Contains(got.body, "secret") || !strings.Contains(got.body, "internal failure") {
 			t.Errorf("%s: %+v", route, got)
 		}
+	}
+}
+
+// A client that is gone is no failure of the server's.
+func TestWhoIsGoneFillsNoLog(t *testing.T) {
+	var log bytes.Buffer
+	h := (&app{config: func(cfg *serve.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }}).handler(t)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://localhost"+sessionsOf("ada"), nil)
+	r.Header.Set("Authorization", "Bearer ada-token")
+	w := httptest.NewRecorder()
+	if h.ServeHTTP(w, r); w.Code != http.StatusInternalServerError || log.Len() > 0 {
+		t.Errorf("%d, and the log has: %s", w.Code, log.String())
 	}
 }
 

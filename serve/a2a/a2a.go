@@ -23,6 +23,7 @@ package a2a
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -123,8 +124,8 @@ func (h *Handler) Close(ctx context.Context) {
 // members of one name, and any version.
 func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var any any
-		body, err := serve.Body(r, &any)
+		var request map[string]any
+		body, err := serve.Body(r, &request)
 		switch why := (*serve.Refusal)(nil); {
 		case errors.As(err, &why) && why.Status != http.StatusBadRequest:
 			http.Error(w, why.Text, why.Status)
@@ -156,7 +157,7 @@ func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Hand
 // refuse answers a request that goes no further (JSON-RPC 2.0, section 5.1).
 func refuse(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":null,"error":{"code":%d,"message":%q}}`+"\n", code, text) // whoever asked is gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"jsonrpc": "2.0", "id": nil, "error": map[string]any{"code": code, "message": text}}) // whoever asked is gone
 }
 
 func (h *Handler) panicked(v any) error {

@@ -106,6 +106,9 @@ type decision struct {
 	Reason   string `json:"rejection_reason"`
 }
 
+// maxDecisions is how many a message has at most.
+const maxDecisions = 100
+
 // decisionsIn returns the decisions that a message has; nil where it has none to make.
 func decisionsIn(m *a2a.Message) ([]decision, error) {
 	said, ok := m.Metadata[hitl]
@@ -129,6 +132,9 @@ func decisionsIn(m *a2a.Message) ([]decision, error) {
 	if response.Type != "tool_approval_response" {
 		return nil, invalid("decisions: the type is tool_approval_response")
 	}
+	if len(response.Approvals) > maxDecisions {
+		return nil, invalid("decisions: a message has up to %d", maxDecisions)
+	}
 	made, seen := []decision{}, map[string]bool{}
 	for _, d := range response.Approvals {
 		switch {
@@ -138,6 +144,8 @@ func decisionsIn(m *a2a.Message) ([]decision, error) {
 			return nil, invalid("decisions: each is about another id")
 		case *d.Approved && d.Reason != "":
 			return nil, invalid("decisions: what is approved is not rejected for a reason")
+		case len(d.Reason) > approval.MaxMessage:
+			return nil, invalid("decisions: a reason is up to %d bytes", approval.MaxMessage)
 		}
 		seen[d.ID] = true
 		made = append(made, d)

@@ -53,7 +53,7 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	}
 	how, err := found.chosen(r.PostForm)
 	if err != nil {
-		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: what was entered is not part of the request, or is no lifetime up to what was asked."})
+		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: what was entered is not part of the request, is no lifetime up to what was asked, or is too long."})
 		return
 	}
 	done, err := found.Decide(r.Context(), p.cfg.Decider, how)
@@ -84,7 +84,7 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 func (r Request) chosen(form url.Values) (how Decision, err error) {
 	how = Decision{Approve: form.Get("decision") == "approve", Reason: form.Get("reason"), Message: form.Get("message")}
 	switch {
-	case strings.Contains(how.Reason+how.Message, "\x00"):
+	case strings.Contains(how.Reason+how.Message, "\x00"), max(len(how.Reason), len(how.Message)) > MaxMessage:
 		return how, errors.New("not every database keeps this")
 	case !how.Approve && form.Get("decision") == "deny":
 		return how, nil

@@ -67,6 +67,9 @@ type Earlier struct {
 	Status string     `json:"status"`
 }
 
+// MaxMessage bounds, in bytes, what a person says with a decision on the page and over A2A.
+const MaxMessage = 2000
+
 // A Decision is what a person decides, about what was shown.
 type Decision struct {
 	Approve bool

@@ -155,7 +155,7 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 
 	// What is no decision is none, and a server that fails is said to.
 	r.ids, r.pending = nil, r.pending[:1]
-	for name, value := range map[string]string{"decision": "", "message": "\x00"} {
+	for name, value := range map[string]string{"decision": "", "message": "\x00", "reason": strings.Repeat("x", approval.MaxMessage+1)} {
 		form = shown(r.pending[0].ID)
 		form.Set(name, value)
 		if answer := send("POST", "/a/jitr_3", form); !strings.Contains(answer, "Nothing was decided: what was entered") || len(r.ids) != 0 {
