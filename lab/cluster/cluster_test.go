@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -15,10 +16,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/jit"
-	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -44,8 +45,8 @@ func TestCluster(t *testing.T) {
 		}
 		bins = append(bins, bin)
 	}
-	fmt.Println("| cluster | sessions | suspended | early, late, twice, never | lost | twice | in doubt | used twice | orphans | mixed | taken over | takeover p99 |")
-	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	fmt.Println("| cluster | sessions | suspended | early, late, twice, never | lost | twice | in doubt | used twice | orphans | mixed | torn | late | taken over | takeover p99 |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, bins, pgtest.Shared(t))
@@ -116,31 +117,107 @@ func (w *world) trouble(round int) {
 	at := func(i int) *member { return w.members[(round+i)%len(w.members)] }
 	killed, stopped, sent := at(0), at(1), at(2)
 
-	release := caught(killed.answers)
-	killed.signal(syscall.SIGKILL, killed.bins[0])
-	release()
+	w.kill(w.catch(w.answers))
 
-	release = caught(stopped.answers)
+	c := w.catch(killed.answers)
+	killed.signal(syscall.SIGKILL, killed.bins[0])
+	c.release()
+
+	c = w.catch(stopped.answers)
+	owner := w.owner(c.session)
 	stopped.signal(syscall.SIGSTOP, stopped.bins[0])
-	release()             // what it does with the answer it does when it goes on
+	c.release()           // what it does with the answer it does when it goes on
 	if w.restart == nil { // it keeps what it has as long as it is there
 		time.Sleep(time.Second)
 		stopped.signal(syscall.SIGCONT, stopped.bins[0])
 	}
-	release = caught(sent.effects)
+	c = w.catch(sent.effects)
 	sent.signal(syscall.SIGKILL, sent.bins[0])
-	release()
+	c.release()
 	w.taken()
 
 	if w.restart != nil {
-		stopped.signal(syscall.SIGCONT, stopped.bins[0])
-		release = caught(killed.answers)
+		w.wake(stopped, owner)
+		c = w.catch(killed.answers)
 		check(w, w.restart())
-		release()
+		c.release()
 	}
 	for _, m := range w.members { // which go on with what the other build began
 		m.signal(syscall.SIGTERM, m.bins[1])
 	}
+}
+
+// kill ends the session of an answer by "analyst kill", after which nothing of it may leave.
+func (w *world) kill(c caught) {
+	cmd := exec.CommandContext(w.Context(), w.bins[0], "kill", "session:"+w.session(c.session), "--within", "1s")
+	cmd.Env = w.env
+	_, _ = cmd.CombinedOutput() // its process has not stopped: it waits for the answer
+	w.mu.Lock()
+	w.killed[c.session] = true
+	w.mu.Unlock()
+	c.release()
+}
+
+// wake has a process go on that others took for dead. It cannot find out by its lease for a
+// while, but has something to write at once; in the end it is to be started anew.
+func (w *world) wake(m *member, owner string) {
+	w.slept[owner] = w.wrote(owner)
+	tx := must(w.runs.BeginTx(w.Context(), nil))(w)
+	_, err := tx.ExecContext(w.Context(), "SELECT 1 FROM owners WHERE id = $1 FOR UPDATE", owner)
+	check(w, err)
+	life := m.lives()
+	m.signal(syscall.SIGCONT, m.bins[0])
+	time.Sleep(time.Second)
+	check(w, tx.Rollback())
+	for until := time.Now().Add(20 * time.Second); m.lives() == life; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(until) {
+			w.Error("a process that others took for dead goes on")
+			break
+		}
+	}
+}
+
+// owner returns the process that has a session, as the journal names it.
+func (w *world) owner(n int) (id string) {
+	check(w, w.runs.QueryRowContext(w.Context(), "SELECT owner FROM runs WHERE session = $1", name(n)).Scan(&id))
+	return id
+}
+
+// wrote returns the last entry of a process, on Postgres.
+func (w *world) wrote(owner string) (seq int64) {
+	check(w, w.runs.QueryRowContext(w.Context(), "SELECT seq FROM owners WHERE id = $1", owner).Scan(&seq))
+	return seq
+}
+
+// torn reports whether a conversation is not what one run writes: of each call one result,
+// unless it waits or was killed, and one answer at most.
+func (w *world) torn(n int, over bool) bool {
+	rows := must(w.runs.QueryContext(w.Context(), "SELECT author, content FROM events WHERE session_id = $1", name(n)))(w)
+	defer func() { _ = rows.Close() }() // it was read
+	answers, calls, results := 0, map[string]int{}, map[string]int{}
+	for rows.Next() {
+		var author, text string
+		var content genai.Content
+		check(w, rows.Scan(&author, &text))
+		check(w, json.Unmarshal([]byte(text), &content))
+		for _, p := range content.Parts {
+			switch {
+			case p.FunctionCall != nil:
+				calls[p.FunctionCall.ID]++
+			case p.FunctionResponse != nil:
+				results[p.FunctionResponse.ID]++
+			case author != user && author != genai.RoleUser:
+				answers++
+			}
+		}
+	}
+	check(w, rows.Err())
+	for id := range results {
+		if results[id] > 1 || calls[id] != 1 {
+			return true
+		}
+	}
+	return answers > 1 || over && len(results) != len(calls)
 }
 
 // story tells what became of a session.
@@ -162,13 +239,13 @@ func (w *world) story(n int, entries []jit.Entry) (told string) {
 func (w *world) judge(what string) {
 	w.run("audit", "verify")
 	j := w.open()
-	var waited, lost, twice, doubts, again, orphans, mixed int
+	var waited, lost, twice, doubts, again, orphans, mixed, torn, late int
 	wrong := func(n *int, format string, args ...any) {
 		*n++
 		w.Errorf(format, args...)
 	}
 	for n := range *sessions {
-		tasks := must(j.Tasks(w.Context(), journal.TaskFilter{Session: runner.SessionName(app, user, name(n))}))(w)
+		tasks := must(j.Tasks(w.Context(), journal.TaskFilter{Session: w.session(n)}))(w)
 		var entries []jit.Entry
 		waits := false
 		for _, t := range tasks {
@@ -204,13 +281,25 @@ func (w *world) judge(what string) {
 		if sent > 1 {
 			wrong(&again, "%s sent its effect %d times", name(n), sent)
 		}
+		over := len(tasks) > 0 && !waits && !w.killed[n]
 		switch {
+		case w.late[n] > 0 || w.killed[n] && made > 0:
+			wrong(&late, "%s was killed, and made %d requests and %d reports", name(n), w.late[n], made)
 		case made > 1:
 			wrong(&twice, "%s made %d reports", name(n), made)
 		case doubt:
 			doubts++
-		case made == 0 && len(tasks) > 0 && !waits:
+		case made == 0 && over:
 			wrong(&lost, "%s: no report, and no doubt:%s", name(n), w.story(n, entries))
+			continue
+		}
+		if w.torn(n, over) {
+			wrong(&torn, "%s is torn:%s", name(n), w.story(n, entries))
+		}
+	}
+	for owner, last := range w.slept {
+		if w.wrote(owner) != last {
+			wrong(&late, "process %s was taken for dead, and wrote to the journal", owner)
 		}
 	}
 	check(w, j.Close())
@@ -237,5 +326,5 @@ func (w *world) judge(what string) {
 			w.Errorf("takeover p99 is %s", p99)
 		}
 	}
-	fmt.Printf("| %s | %d | %d | %s | %d | %d | %d | %d | %d | %d | %d | %s |\n", what, *sessions, waited, strings.Trim(strings.ReplaceAll(fmt.Sprint(times), " ", ", "), "[]"), lost, twice, doubts, again, orphans, mixed, len(w.took), worst)
+	fmt.Printf("| %s | %d | %d | %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s |\n", what, *sessions, waited, strings.Trim(strings.ReplaceAll(fmt.Sprint(times), " ", ", "), "[]"), lost, twice, doubts, again, orphans, mixed, torn, late, len(w.took), worst)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jitagent/jitagent/agent"
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 )
 
@@ -48,6 +49,9 @@ func (w *world) say(n int) {
 
 // restricted is a document of which a person decides who reads it.
 const restricted = "doc_7310"
+
+// session is how the journal names one.
+func (w *world) session(n int) string { return runner.SessionName(app, user, name(n)) }
 
 func name(n int) string  { return fmt.Sprintf("s%04d", n) }
 func title(n int) string { return fmt.Sprintf("Case %04d", n) }

@@ -40,19 +40,26 @@ func (w *world) wire(server http.Handler, m *member) http.Handler {
 			return
 		}
 		n, _ := strconv.Atoi(string(title[1]))
+		r.Header.Del("Idempotency-Key") // an effect that is sent twice is to be seen
 		by, end := w.begin(n, m)
 		defer end()
-		kept := by.effects
-		if m != nil {
+		kept, anybodys := by.effects, w.answers
+		if m == nil {
+			anybodys = nil
+		} else {
 			kept = m.answers
 			time.Sleep(500 * time.Millisecond)
 		}
 		answer := httptest.NewRecorder()
 		server.ServeHTTP(answer, r)
-		if answer.Code < http.StatusMultipleChoices {
+		if answer.Code < http.StatusMultipleChoices && (m == nil || bytes.Contains(answer.Body.Bytes(), []byte(`"tool_calls"`))) {
+			released := make(chan struct{})
+			c := caught{n, func() { close(released) }}
 			select {
-			case release := <-kept:
-				<-release
+			case kept <- c:
+				<-released
+			case anybodys <- c:
+				<-released
 			default:
 			}
 		}
@@ -62,15 +69,22 @@ func (w *world) wire(server http.Handler, m *member) http.Handler {
 	})
 }
 
-// caught returns when an answer is kept back until it is released. If none comes in time,
-// none is.
-func caught(answers chan<- chan struct{}) (release func()) {
-	done := make(chan struct{})
+// A caught answer is kept back until it is released. One of a model has its session make a
+// call, and one of the API says that its effect happened.
+type caught struct {
+	session int
+	release func()
+}
+
+// catch waits for an answer, and keeps it back.
+func (w *world) catch(answers <-chan caught) caught {
 	select {
-	case answers <- done:
-	case <-time.After(20 * time.Second):
+	case c := <-answers:
+		return c
+	case <-time.After(30 * time.Second):
+		w.Error("a kind of trouble did not come: nothing was under way")
+		return caught{-1, func() {}}
 	}
-	return func() { close(done) }
 }
 
 // begin notes that a member goes on with a session, and returns it; nil is whoever had the
@@ -78,6 +92,9 @@ func caught(answers chan<- chan struct{}) (release func()) {
 func (w *world) begin(n int, m *member) (by *member, end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.killed[n] {
+		w.late[n]++
+	}
 	const underway = 200 * time.Millisecond // what was sent before
 	if l, was := w.left[n]; was && (m != nil || l.silent && time.Since(l.since) > underway) {
 		delete(w.left, n)

@@ -74,14 +74,18 @@ type world struct {
 	runs     *sql.DB      // to look at
 	restart  func() error // the database, which has leases; nil for one without
 	members  []*member
+	answers  chan caught // of the model of any
 	upgraded atomic.Bool // all members, after the last trouble
 
-	mu    sync.Mutex // also of the members
-	has   map[int]*member
-	busy  map[int]int  // requests of a session that are not answered
-	left  map[int]left // sessions of whoever was killed or stopped
-	took  []time.Duration
-	asked map[string]*request
+	mu     sync.Mutex // also of the members
+	has    map[int]*member
+	busy   map[int]int  // requests of a session that are not answered
+	left   map[int]left // sessions of whoever was killed or stopped
+	took   []time.Duration
+	asked  map[string]*request
+	killed map[int]bool     // sessions that were ended by "analyst kill"
+	late   map[int]int      // what they asked for afterwards
+	slept  map[string]int64 // the last entries of processes that others took for dead
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
@@ -90,7 +94,7 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 func newWorld(t *testing.T, bins []string, pg *pgtest.Server) *world {
 	w := &world{
 		T: t, dir: t.ArtifactDir(), bins: bins, has: map[int]*member{}, busy: map[int]int{}, left: map[int]left{},
-		asked: map[string]*request{},
+		asked: map[string]*request{}, killed: map[int]bool{}, late: map[int]int{}, slept: map[string]int64{}, answers: make(chan caught),
 	}
 	for _, dir := range []string{"reports", "state"} {
 		check(t, os.Mkdir(w.path(dir), 0o700))
@@ -127,7 +131,7 @@ func newWorld(t *testing.T, bins []string, pg *pgtest.Server) *world {
 	}
 	address, key := pg.URL(t), rand.Text()+rand.Text()
 	check(t, os.WriteFile(w.path("key"), []byte(key), 0o600))
-	w.env = append(w.env, "ANALYST_DATABASE="+address, "ANALYST_TENANT=lab", "ANALYST_VAULT_KEY_FILE="+w.path("key"))
+	w.env = append(w.env, "ANALYST_DATABASE="+address+"&pool_max_conns=16", "ANALYST_TENANT=lab", "ANALYST_VAULT_KEY_FILE="+w.path("key"))
 	w.restart = pg.Restart
 	w.open = func() journal.Store {
 		db := must(postgres.Connect(t.Context(), postgres.Options{URL: secret.New(address), Tenant: "lab", Key: secret.New(key)}))(t)
@@ -159,7 +163,7 @@ type member struct {
 	env   []string
 	url   string // "" for one that takes no requests
 
-	answers, effects chan chan struct{} // keep one of its model back, or of the API; see [caught]
+	answers, effects chan caught // of its model, and of the API
 
 	bin  string // to start next
 	cmd  *exec.Cmd
@@ -171,7 +175,7 @@ type member struct {
 // join starts a member, whose clock is ahead: one that serves, if it is to take requests.
 func (w *world) join(name string, serves bool, ahead time.Duration) {
 	m := &member{w: w, ahead: ahead, args: []string{"worker", "--workers", "6", "--ttl", "15m"}, done: make(chan struct{})}
-	m.answers, m.effects = make(chan chan struct{}), make(chan chan struct{})
+	m.answers, m.effects = make(chan caught), make(chan caught)
 	for i, bin := range w.bins {
 		m.bins[i] = bin
 		if ahead != 0 {
@@ -253,6 +257,13 @@ func (m *member) signal(sig syscall.Signal, bin string) {
 		}
 	}
 	_ = m.cmd.Process.Signal(sig)
+}
+
+// lives returns how often the member was started.
+func (m *member) lives() int {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	return m.life
 }
 
 // end has the member end in order.
