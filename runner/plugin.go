@@ -347,7 +347,7 @@ func (p *invocations) leave(ctx context.Context, c conversation, i *invocation) 
 	p.mu.Unlock()
 	i.storing.Lock()
 	defer i.storing.Unlock()
-	err := i.run.leave(ctx, i.outcome.decide(nil), nil)
+	err := i.run.leave(ctx, i.outcome.decide(nil))
 	if err != nil {
 		p.cfg.Logger.ErrorContext(ctx, "the conversation could not be given back", "session", c.String(), "error", err)
 	}

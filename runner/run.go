@@ -112,7 +112,7 @@ func (r *run) drive(ctx context.Context) {
 		outcome = Spent
 	}
 	ends := outcome // for the session
-	if err != nil && (outcome == Failed || outcome == InDoubt) && (errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, ErrAway)) {
+	if err != nil && (outcome == Failed || outcome == InDoubt) && errors.Is(ctx.Err(), context.Canceled) {
 		ends = Interrupted // also where something is in doubt: somebody may go on
 		if outcome == Failed {
 			outcome = Interrupted
@@ -122,7 +122,7 @@ func (r *run) drive(ctx context.Context) {
 		r.answer.Reset()
 	}
 	// The context may be cancelled, and often is: that is why the run ended.
-	left := r.leave(context.WithoutCancel(ctx), ends, err)
+	left := r.leave(context.WithoutCancel(ctx), ends)
 	if left != nil {
 		err, outcome = errors.Join(err, left), Failed
 	}
@@ -208,20 +208,17 @@ func (r *run) begin(ctx context.Context) error {
 	return nil
 }
 
-// leave ends what the run has of the session, where it ended so.
-func (r *run) leave(ctx context.Context, outcome Outcome, why error) (err error) {
+// leave ends what the run has of the session.
+func (r *run) leave(ctx context.Context, outcome Outcome) (err error) {
 	if r.lease == nil {
 		return nil
 	}
 	if r.suspended == nil && r.settled != nil {
 		r.drop(ctx, r.settled)
 	}
-	switch {
-	case r.suspended != nil:
+	if r.suspended != nil {
 		err = r.lease.Suspended(ctx, r.suspended.requests(), r.suspended.Until)
-	case errors.Is(why, ErrAway):
-		err = r.lease.Passed(ctx)
-	default:
+	} else {
 		err = r.lease.Ended(ctx, outcome)
 	}
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 var ErrLost = errors.New("another process goes on with the session")
 
 // ErrAway says that the database went away while a conversation was written to: the run ends
-// here, and whoever of its [Runs] comes goes on from what was written. A session service
-// wraps it.
+// here, and its [Runs] have it gone on with, by whoever comes, from what was written. A
+// session service wraps it.
 var ErrAway = fmt.Errorf("the conversation could not be written: %w", ErrLost)
 
 // Runs let one run at a time into a session, of whatever process: ADK does not serialise,
@@ -30,7 +30,7 @@ type Runs interface {
 	Busy(ctx context.Context, app, user, session string) (bool, error)
 }
 
-// A Lease is a session in the hands of a run. It ends with Suspended, Passed or Ended, whatever
+// A Lease is a session in the hands of a run. It ends with Suspended or Ended, whatever
 // they return; ending it again changes nothing. [ErrLost] says that the session is in other
 // hands by now, and with it the run's task; with any other error the task is completed.
 type Lease interface {
@@ -40,8 +40,6 @@ type Lease interface {
 	// Suspended leaves the session to wait for decisions of requests, until the last of
 	// them runs out.
 	Suspended(ctx context.Context, requests []string, until time.Time) error
-	// Passed leaves the session to whoever goes on with the run, under a task of its own.
-	Passed(ctx context.Context) error
 	// Ended leaves the session with nothing under way.
 	Ended(ctx context.Context, outcome Outcome) error
 }
@@ -90,9 +88,6 @@ func (l *localLease) Opened() {}
 func (l *localLease) Suspended(ctx context.Context, _ []string, _ time.Time) error {
 	return l.Ended(ctx, Pending)
 }
-
-// Passed implements [Lease].
-func (l *localLease) Passed(ctx context.Context) error { return l.Ended(ctx, Failed) }
 
 // Ended implements [Lease].
 func (l *localLease) Ended(context.Context, Outcome) error {

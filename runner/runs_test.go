@@ -51,8 +51,6 @@ func (l *lender) Suspended(_ context.Context, requests []string, until time.Time
 
 func (l *lender) Busy(context.Context, string, string, string) (bool, error) { return false, nil }
 
-func (l *lender) Passed(context.Context) error { return l.tell("passed") }
-
 func (l *lender) Ended(_ context.Context, outcome runner.Outcome) error {
 	return l.tell("ended %s", outcome)
 }
@@ -84,34 +82,6 @@ func TestRunsAreToldOfEachSession(t *testing.T) {
 func TestLostSessionIsLeftAlone(t *testing.T) {
 	t.Run("taken", func(t *testing.T) { leave(t, fmt.Errorf("test: %w", runner.ErrLost), 0) })
 	t.Run("the disk is full", func(t *testing.T) { leave(t, errors.New("the disk is full"), 1) })
-}
-
-// away are conversations whose database goes away once the person's message is written.
-type away struct{ session.Service }
-
-func (s away) AppendEvent(ctx context.Context, to session.Session, ev *session.Event) error {
-	if ev.Author == "user" {
-		return s.Service.AppendEvent(ctx, to, ev)
-	}
-	return fmt.Errorf("test: %w", runner.ErrAway)
-}
-
-// TestRunIsPassedOn: where the database goes away under a run, its task is given back, and
-// whoever comes goes on with it.
-func TestRunIsPassedOn(t *testing.T) {
-	clean(t)
-	l := &lender{}
-	w := world{llm: plays(says("done")), config: func(cfg *runner.Config) {
-		cfg.Runs, cfg.Sessions = l, away{session.InMemoryService()}
-	}}
-	got := follow(t.Context(), t, w.runner(t), runner.Input{User: "u", Session: "s"})
-	if !errors.Is(got.err, runner.ErrLost) || got.finished.Outcome != runner.Interrupted {
-		t.Errorf("%v, %v, want ErrLost", got.finished, got.err)
-	}
-	if want := []string{"begin app/u/s", "opened", "passed"}; !slices.Equal(l.told, want) {
-		t.Errorf("told %q, want %q", l.told, want)
-	}
-	w.balanced(t, 1)
 }
 
 func leave(t *testing.T, fault error, completed int) {

@@ -414,7 +414,7 @@ func (r *run) dropped(ctx context.Context) error {
 		_, err = r.prepare(under)
 	}
 	ctx = context.WithoutCancel(ctx)
-	if failure := r.leave(ctx, Denied, err); failure != nil {
+	if failure := r.leave(ctx, Denied); failure != nil {
 		return errors.Join(err, failure)
 	}
 	return errors.Join(err, r.close(ctx))

@@ -58,7 +58,7 @@ func open(ctx context.Context, servers *dev.Servers, dir string, base *url.URL, 
 		return nil, err
 	}
 	a.close = append(a.close, a.runs.Close)
-	if err := a.sessions.Fence(a.runs.Fence); err != nil {
+	if err := a.sessions.Fence(a.runs); err != nil {
 		return nil, err
 	}
 

@@ -220,6 +220,7 @@ type lease struct {
 	opened bool
 	left   bool // guarded by the store's mu, as what follows is
 	stuck  bool // that it was left could not be written
+	away   bool // the database, when the conversation was written
 	cancel context.CancelCauseFunc
 }
 
@@ -273,28 +274,21 @@ func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) e
 	})
 }
 
-// Passed implements [runner.Lease].
-func (l *lease) Passed(ctx context.Context) error {
-	return l.leave(ctx, func() error {
-		return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
-	})
-}
-
 // maxTries bounds how often a run may fail to be opened. Its session can be resumed all
 // the same.
 const maxTries = 10
 
 // Ended implements [runner.Lease]. A run that was not opened is left to somebody else, and
-// so is one that was interrupted when its pool ended.
+// so is one that was interrupted when its pool ended, or whose conversation could not be
+// written.
 func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
 	l.s.mu.Lock()
-	goesOn := l.opened && outcome == runner.Interrupted && l.s.drains
+	goesOn := l.opened && (l.away || outcome == runner.Interrupted && l.s.drains)
 	l.s.mu.Unlock()
-	if goesOn {
-		return l.Passed(ctx)
-	}
 	return l.leave(ctx, func() error {
 		switch {
+		case goesOn:
+			return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
 		case !l.opened && l.before.state != "" && l.tries < maxTries:
 			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
 		}
@@ -356,12 +350,7 @@ func (l *lease) leave(ctx context.Context, do func() error) error {
 // taking it until the transaction ends. A conversation that nobody here runs is not
 // fenced. It is for [session.Store.Fence].
 func (s *Store) Fence(ctx context.Context, tx session.Tx, app, user, id string) error {
-	l, _ := ctx.Value(leaseKey{}).(*lease)
-	if at := (place{app, user, id}); l == nil || l.place != at { // a plugin's: ADK writes under a context of its own
-		s.mu.Lock()
-		l = s.held[at]
-		s.mu.Unlock()
-	}
+	l := s.of(ctx, place{app, user, id})
 	if l == nil {
 		return nil
 	}
@@ -371,4 +360,26 @@ func (s *Store) Fence(ctx context.Context, tx session.Tx, app, user, id string) 
 		return fmt.Errorf("runs: %w", runner.ErrLost)
 	}
 	return err
+}
+
+// Away has the run that writes to a conversation gone on with by whoever comes, once it has
+// ended here: it is not known if the last event was written. It is for
+// [session.Store.Fence], too.
+func (s *Store) Away(ctx context.Context, app, user, id string) {
+	if l := s.of(ctx, place{app, user, id}); l != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		l.away = true
+	}
+}
+
+// of returns the lease that a conversation is written under, or nil.
+func (s *Store) of(ctx context.Context, at place) *lease {
+	l, _ := ctx.Value(leaseKey{}).(*lease)
+	if l == nil || l.place != at { // a plugin's: ADK writes under a context of its own
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		l = s.held[at]
+	}
+	return l
 }

@@ -437,13 +437,15 @@ func TestLostHint(t *testing.T) {
 	})
 }
 
-// TestRunIsPassedOn: whoever cannot go on with a run leaves it to the next.
+// TestRunIsPassedOn: where the database goes away under a run, whoever comes goes on with
+// it, however it ended here.
 func TestRunIsPassedOn(t *testing.T) {
 	each(t, func(w *world) {
 		a, b := w.start("a"), w.start("b")
 		_, l := a.begin("ada")
 		b.pool(nil)
-		w.check(l.Passed(w.Context()))
+		a.store.Away(w.Context(), "app", "ada", "s")
+		w.check(l.Ended(w.Context(), runner.Failed))
 		if got := w.next(); got != "b ada" {
 			w.Errorf("%s, want b to go on with ada", got)
 		}
@@ -527,7 +529,7 @@ func TestProcessThatIsTakenForGone(t *testing.T) {
 				w.Fatal(err)
 			}
 			w.Cleanup(func() { _ = s.Close() })
-			w.check(s.Fence(p.store.Fence))
+			w.check(s.Fence(p.store))
 			return s
 		}
 		a, b := w.start("a"), w.start("b")

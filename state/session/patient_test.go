@@ -48,23 +48,32 @@ func TestRestartOfTheDatabase(t *testing.T) {
 		t.Errorf("%d events, want 1", n)
 	}
 	// What breaks in the middle is not known to be written.
-	restarts, notices := false, false // the connection is closed by the statement that notices
-	check(s.Fence(func(ctx context.Context, tx session.Tx, _, _, _ string) (err error) {
-		if restarts {
-			restarts, err = false, server.Restart()
-			if notices {
-				_ = tx.QueryRowContext(ctx, "SELECT 1").Scan(new(int))
-			}
-		}
-		return err
-	}))
-	for range 2 {
-		restarts = true
-		check(s.Save(t.Context(), &runner.Suspension{App: "app", User: "u", Session: "s"}))
-		restarts = true
-		if err := s.AppendEvent(t.Context(), got.Session, adk.NewEvent(t.Context(), "e2")); !errors.Is(err, runner.ErrAway) {
-			t.Errorf("an event while the database goes away: %v, want ErrAway", err)
-		}
-		notices = true
+	f := &fence{restart: server.Restart}
+	check(s.Fence(f))
+	f.armed = true
+	check(s.Save(t.Context(), &runner.Suspension{App: "app", User: "u", Session: "s"}))
+	if f.away != "" {
+		t.Errorf("away is told for %s, whose suspension is saved", f.away)
+	}
+	f.armed = true
+	if err := s.AppendEvent(t.Context(), got.Session, adk.NewEvent(t.Context(), "e2")); !errors.Is(err, runner.ErrAway) || f.away != "app/u/s" {
+		t.Errorf("an event while the database goes away: %v, told for %q, want ErrAway", err, f.away)
 	}
 }
+
+// A fence restarts the database once it is armed, and notes whom it is told for.
+type fence struct {
+	restart func() error
+	armed   bool
+	away    string
+}
+
+func (f *fence) Fence(context.Context, session.Tx, string, string, string) error {
+	if !f.armed {
+		return nil
+	}
+	f.armed = false
+	return f.restart()
+}
+
+func (f *fence) Away(_ context.Context, app, user, id string) { f.away = app + "/" + user + "/" + id }

@@ -54,7 +54,7 @@ type Store struct {
 	events session.Service
 	db     *gorm.DB
 	writes *gorm.DB // of events
-	fence  fence
+	fence  Fence    // may be nil
 	close  []func() error
 }
 
@@ -63,18 +63,24 @@ type Tx interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-type fence = func(ctx context.Context, tx Tx, app, user, session string) error
+// A Fence keeps those from writing to a session who are not at it any more. ADK's own
+// service compares times, and takes the events of two writers that read the same.
+type Fence interface {
+	// Fence is asked in the transaction of each event that is appended, and of what a session
+	// is suspended with when that is saved or dropped: an error keeps it from being written.
+	Fence(ctx context.Context, tx Tx, app, user, session string) error
+	// Away is told when the database goes away while an event is appended, so that it is not
+	// known if that was written.
+	Away(ctx context.Context, app, user, session string)
+}
 
-// Fence has check asked in the transaction of each event that is appended, and of what a
-// session is suspended with when that is saved or dropped: an error keeps it from being
-// written. ADK's own service compares times, and takes the events of two writers that
-// read the same. Call it once, before the first use.
-func (s *Store) Fence(check func(ctx context.Context, tx Tx, app, user, session string) error) error {
-	s.fence = check
+// Fence has writes pass a fence. Call it once, before the first use.
+func (s *Store) Fence(f Fence) error {
+	s.fence = f
 	return s.writes.Callback().Create().Before("gorm:create").Register("jitagent:fence", func(tx *gorm.DB) {
 		ctx := tx.Statement.Context
 		if at, ok := ctx.Value(placeKey{}).([3]string); ok && tx.Statement.Table == "events" {
-			_ = tx.AddError(check(ctx, tx.Statement.ConnPool, at[0], at[1], at[2])) // which is what Create returns
+			_ = tx.AddError(f.Fence(ctx, tx.Statement.ConnPool, at[0], at[1], at[2])) // which is what Create returns
 		}
 	})
 }
@@ -87,7 +93,7 @@ func (s *Store) fenced(ctx context.Context, app, user, id string, do func(*gorm.
 	_, err := again(ctx, func() (struct{}, error) {
 		return struct{}{}, s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 			if s.fence != nil {
-				if err := s.fence(ctx, tx.Statement.ConnPool, app, user, id); err != nil {
+				if err := s.fence.Fence(ctx, tx.Statement.ConnPool, app, user, id); err != nil {
 					return err
 				}
 			}
@@ -326,6 +332,9 @@ func (s *Store) AppendEvent(ctx context.Context, to session.Session, ev *session
 	case strings.Contains(err.Error(), "stale session"): // ADK has no error value for it
 		return fmt.Errorf("sessions: another process goes on with session %s: %w", to.ID(), err)
 	case ctx.Err() == nil && away(err):
+		if s.fence != nil {
+			s.fence.Away(ctx, to.AppName(), to.UserID(), to.ID())
+		}
 		return fmt.Errorf("sessions: %w: %w", runner.ErrAway, err)
 	}
 	return err

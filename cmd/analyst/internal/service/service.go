@@ -89,7 +89,7 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	if err := s.Telemetry.Waiting(s.Runs.Waiting); err != nil {
 		return err
 	}
-	if err := s.Sessions.Fence(s.Runs.Fence); err != nil {
+	if err := s.Sessions.Fence(s.Runs); err != nil {
 		return err
 	}
 	if err := s.Start(ctx); err != nil {

@@ -8,8 +8,7 @@ import (
 	"github.com/jitagent/jitagent/runner"
 )
 
-// toldRuns tell how the runs of a plugin end, of which ADK makes no event. Of what is passed
-// on the end is not known here.
+// toldRuns tell how the runs of a plugin end, of which ADK makes no event.
 type toldRuns struct {
 	runner.Runs
 	tell func(user, session string, e runner.Event)
