@@ -190,7 +190,7 @@ func (w *world) wrote(owner string) (seq int64) {
 }
 
 // torn reports whether a conversation is not what one run writes: of each call one result,
-// unless it waits or was killed, and one answer at most.
+// unless it waits or was killed, and so one answer.
 func (w *world) torn(n int, over bool) bool {
 	rows := must(w.runs.QueryContext(w.Context(), "SELECT author, content FROM events WHERE session_id = $1", name(n)))(w)
 	defer func() { _ = rows.Close() }() // it was read
@@ -217,7 +217,7 @@ func (w *world) torn(n int, over bool) bool {
 			return true
 		}
 	}
-	return answers > 1 || over && len(results) != len(calls)
+	return answers > 1 || over && (answers == 0 || len(results) != len(calls))
 }
 
 // story tells what became of a session.
