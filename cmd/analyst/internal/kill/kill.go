@@ -42,9 +42,10 @@ func Command(p *cli.Program) *cobra.Command {
 under them. What is meant is a task, by its id or the beginning of one, the
 tasks of a session or of a user, or ALL; task:ID, session:NAME or user:NAME
 where that is not clear. The process that works on a task sees it within a
-tenth of a second, before its next request or call of the model, and stops.
-Once this command has ended, no request of such a task leaves any more. Nothing
-of a killed task is resumed; a new message or run is not kept from anybody.
+tenth of a second, before its next request or call of the model, and stops; a
+call of the model that is under way is waited for. Once this command has ended,
+no request of such a task leaves any more. Nothing of a killed task is resumed;
+a new message or run is not kept from anybody.
 
 For each API it is printed when a token of the task was last accepted there, as
 far as the journal knows.
@@ -86,6 +87,9 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 	list, err := o.meant(ctx, j)
 	if err != nil {
 		return err
+	}
+	if len(list) > 0 {
+		p.Note("ending %s: tokens are revoked at once; what works on a task stops at its next step, for which this waits up to %s", plain.Count(len(list), "task"), o.within)
 	}
 	until := time.Now().Add(o.within)
 	ends := make([]*ending, len(list))
