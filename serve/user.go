@@ -9,11 +9,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"regexp"
 	"runtime"
 	"strings"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -130,16 +131,12 @@ func whose(list []tokenOf, token secret.String) (found Principal, err error) {
 // read reads the file.
 func (f tokenFile) read() (list []tokenOf, err error) {
 	path := string(f)
-	info, err := os.Stat(path) //nolint:gosec // the operator's
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("serve: tokens: %w", err)
-	case runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
-		return nil, fmt.Errorf("serve: tokens: others may write to %s: chmod go-w", path)
-	case info.Size() > maxTokenFile:
-		return nil, fmt.Errorf("serve: tokens: %s is larger than %d bytes", path, maxTokenFile)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator's
+	text, err := disk.ReadFile(path, maxTokenFile, func(_ string, info fs.FileInfo) error {
+		if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("others may write to %s: chmod go-w", path)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("serve: tokens: %w", err)
 	}

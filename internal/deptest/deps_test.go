@@ -98,7 +98,7 @@ var allowed = map[string][]string{
 	"runner":        {"policy", "jitmw", "jit", "rar", "internal/strictjson", "internal/peer"},
 	"telemetry":     {"internal/lazy", "jit", "secret"},
 	"state/explain": {"internal/plain", "state/journal", "jit", "rar"},
-	"serve":         {"internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},
+	"serve":         {"internal/disk", "internal/lazy", "internal/serve", "internal/strictjson", "jit", "resource", "runner", "secret", "state/approval", "state/explain", "state/journal"},
 	"serve/a2a":     {"internal/lazy", "internal/strictjson", "jit", "runner", "serve", "state/approval", "state/journal"},
 
 	// Models. None of them knows what it works for.
@@ -136,7 +136,7 @@ var allowed = map[string][]string{
 		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/approval", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
-	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
+	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/disk", "internal/plain", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",
 	},

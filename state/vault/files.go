@@ -48,8 +48,7 @@ func Open(dir, keyFile string) (*Vault, error) {
 // ReadKey reads a key: a file of at least 32 bytes, which other users may not read, or a
 // link to one.
 func ReadKey(file string) (secret.String, error) {
-	f, err := os.Open(file)
-	key, err := content(f, err, mostKey, disk.Secret)
+	key, err := disk.ReadFile(file, mostKey, disk.Secret)
 	if err == nil && len(key) < leastKey {
 		err = fmt.Errorf("%s holds no key: it takes at least %d bytes", file, leastKey)
 	}

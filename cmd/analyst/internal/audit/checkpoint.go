@@ -100,7 +100,7 @@ func readCheckpoints(public string, files []string) ([]journal.Checkpoint, error
 	}
 	checkpoints := make([]journal.Checkpoint, len(files))
 	for i, path := range files {
-		text, err := os.ReadFile(path)
+		text, err := disk.ReadFile(path, 1<<20, nil)
 		if err != nil {
 			return nil, cli.Usagef("--checkpoint: %w", err)
 		}

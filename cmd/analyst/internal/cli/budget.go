@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/adk/v2/model"
 
+	"github.com/jitagent/jitagent/internal/disk"
+	"github.com/jitagent/jitagent/internal/yamlfile"
 	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/runner"
 )
@@ -33,7 +34,7 @@ func (o *Prices) Read(p *Program, s Settings) error {
 		}
 		return nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, yamlfile.MaxBytes, nil)
 	if err == nil {
 		o.known, err = policy.ParsePrices(text)
 	}

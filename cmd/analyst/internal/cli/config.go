@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
 
+	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/lazy"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/internal/yamlfile"
@@ -89,7 +89,7 @@ func Variables(f *pflag.Flag) []string { return variable().FindAllString(f.Usage
 // or whose variables are set. It returns the settings in the file, and all that is wrong
 // there. What is a setting of another command says nothing to these.
 func (p *Program) Configure(file string, cmds ...*cobra.Command) (values map[string]*yaml.Node, mistakes []error) {
-	text, err := os.ReadFile(file)
+	text, err := disk.ReadFile(file, yamlfile.MaxBytes, nil)
 	if err != nil {
 		return nil, []error{err}
 	}

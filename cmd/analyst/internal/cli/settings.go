@@ -15,6 +15,7 @@ import (
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/internal/yamlfile"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
@@ -239,7 +240,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 
 // readPolicy reads a policy file for the tools of kit.
 func readPolicy(path string, kit Toolkit, opts tools.Options) (*policy.Policy, error) {
-	text, err := os.ReadFile(path)
+	text, err := disk.ReadFile(path, yamlfile.MaxBytes, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -265,18 +266,11 @@ func modelSettings(options []string) (map[string]string, error) {
 
 // secretFrom reads the secret that a file holds; a private one is its owner's alone.
 func secretFrom(flag, path string, private bool) (secret.String, error) {
-	var text []byte
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-	case info.Size() > 64<<10 || !info.Mode().IsRegular() && private || info.IsDir():
-		err = fmt.Errorf("%s is not a file that holds a secret", path)
-	case private:
-		err = disk.Secret(path, info)
+	var check func(string, fs.FileInfo) error
+	if private {
+		check = disk.Secret
 	}
-	if err == nil {
-		text, err = os.ReadFile(path)
-	}
+	text, err := disk.ReadFile(path, 64<<10, check)
 	s := strings.TrimSpace(string(text))
 	if err == nil && s == "" {
 		err = fmt.Errorf("%s is empty", path)

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,7 +45,7 @@ func (o *options) check(ctx context.Context, p *cli.Program) error {
 func (o *options) checkAddresses(wrong *cli.Problems) {
 	wrong.If((o.cert == "") != (o.key == ""), "--cert and --key go together")
 	if o.cert != "" && o.key != "" {
-		if _, err := tls.LoadX509KeyPair(o.cert, o.key); err != nil {
+		if _, err := o.pair(); err != nil {
 			wrong.Addf("--cert and --key: %w", err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
+	"github.com/jitagent/jitagent/internal/disk"
 	listen "github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
@@ -247,11 +248,24 @@ func (o *options) serve(server *http.Server, l net.Listener) error {
 		return server.Serve(l)
 	}
 	pair := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { // as it is now: certificates are renewed
-		c, err := tls.LoadX509KeyPair(o.cert, o.key)
+		c, err := o.pair()
 		return &c, err
 	}
 	server.TLSConfig = &tls.Config{GetCertificate: pair, MinVersion: tls.VersionTLS12}
 	return server.ServeTLS(l, "", "")
+}
+
+// pair reads the certificate and its key.
+func (o *options) pair() (tls.Certificate, error) {
+	cert, err := disk.ReadFile(o.cert, 1<<20, nil)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := disk.ReadFile(o.key, 1<<20, nil)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // handler makes what is served.
