@@ -229,7 +229,7 @@ func TestWorkerGoesOn(t *testing.T) {
 // Told to end, the server says so first and serves on; then what is under way ends, or is
 // stopped, and what it was granted is given back.
 func TestServeEnds(t *testing.T) {
-	for name, ends := range map[string]bool{"what is under way ends": true, "what is under way is stopped": false} {
+	for name, ends := range map[string]bool{"what is under way ends": true, "what is under way is stopped": false, "what is under way is stopped at once": false} {
 		t.Run(name, func(t *testing.T) {
 			begun, goOn := make(chan bool, 1), make(chan bool)
 			w := newWorld(t, func(w *world) http.Handler {
@@ -243,7 +243,8 @@ func TestServeEnds(t *testing.T) {
 				})
 			}).shared()
 			drain := "1m"
-			if !ends {
+			twice := strings.HasSuffix(name, "at once")
+			if !ends && !twice {
 				drain = "100ms"
 			}
 			s := w.serve("--notice", "1s", "--drain", drain)
@@ -253,9 +254,16 @@ func TestServeEnds(t *testing.T) {
 				answered <- http.StatusText(status) + answer
 			}()
 			<-begun
-			if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
+			told := func(says string) {
+				t.Helper()
+				if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				if !s.stderr.Scan() || !strings.Contains(s.stderr.Text(), says) {
+					t.Errorf("it says %q, want %q", s.stderr.Text(), says)
+				}
 			}
+			told("ending: what is under way has ")
 			for status := 0; status != http.StatusServiceUnavailable; {
 				if status, _ = s.do("", http.MethodGet, "/readyz", ""); status == 0 {
 					t.Fatal("nobody was told that the server ends")
@@ -264,7 +272,14 @@ func TestServeEnds(t *testing.T) {
 			if status, _ := s.do("ada", http.MethodGet, "/api/list-apps", ""); status != http.StatusOK {
 				t.Errorf("while it says so, it answers %d", status)
 			}
-			if ends {
+			if twice {
+				told("ending: what was granted is being given back; once more leaves at once")
+				patience := time.AfterFunc(30*time.Second, func() { t.Error("it waits for what is under way"); close(goOn) })
+				s.ends()
+				if patience.Stop() {
+					close(goOn)
+				}
+			} else if ends {
 				close(goOn)
 				if got := <-answered; !strings.Contains(got, "Summary of") {
 					t.Errorf("the answer is %s", got)

@@ -18,15 +18,18 @@ func (s Signal) Error() string { return s.Signal.String() }
 
 // Listen returns a context that the first signal to end ends, so that work ends in
 // order. A second one is answered with a line on stderr, since fingers repeat
-// themselves; a third ends the process at once. A terminal that closes may say so
-// twice, so SIGHUP counts only as the first; under nohup it does not count at all.
+// themselves, and ends the context of [Patience]; a third ends the process at once. A
+// terminal that closes may say so twice, so SIGHUP counts only as the first; under nohup
+// it does not count at all.
 //
 // A reader that goes away is an error of the write from then on and no signal, so that
 // the work can end in order then, too.
 func Listen(stderr io.Writer) context.Context {
 	signal.Ignore(syscall.SIGPIPE)
 	var handler atomic.Pointer[func() bool]
-	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), handlerKey{}, &handler))
+	patience, lose := context.WithCancel(context.Background())
+	ctx := context.WithValue(context.WithValue(context.Background(), patienceKey{}, patience), handlerKey{}, &handler)
+	ctx, cancel := context.WithCancelCause(ctx)
 	ends := make(chan os.Signal, 4)
 	signal.Notify(ends, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) {
@@ -46,6 +49,7 @@ func Listen(stderr io.Writer) context.Context {
 		}
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		_, _ = fmt.Fprintln(stderr, "analyst: ending: what was granted is being given back; once more leaves at once")
+		lose()
 	}()
 	return ctx
 }
@@ -68,6 +72,18 @@ func Stopped(ctx context.Context, err error) error {
 		return Interrupted(ctx)
 	}
 	return err
+}
+
+// patienceKey is that of the context of [Patience].
+type patienceKey struct{}
+
+// Patience returns a context that the second signal to [Listen] ends: until then what was
+// under way at the first may still end by itself. In other contexts it never ends.
+func Patience(ctx context.Context) context.Context {
+	if patience, ok := ctx.Value(patienceKey{}).(context.Context); ok {
+		return patience
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // handlerKey is that of a pointer to what is done at an interrupt.

@@ -66,7 +66,8 @@ for this process and printed to stderr. Addresses that are not loopback need one
 of both, and either a certificate or a proxy that has one (see docs/serve.md).
 
 When it is told to end, /readyz says so first, for --notice; what is under way
-then has --drain, and what it was granted is given back.`,
+then has --drain, and what it was granted is given back. Told again, it stops
+what is under way at once.`,
 		Example: `  analyst serve
   analyst serve --listen 127.0.0.1:8080 --token-file users.txt
   analyst serve --listen :8443 --url https://analyst.example.com \
@@ -218,18 +219,24 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	under := runs
 	if lost != nil {
 		stop(lost)
-		runs, under = context.WithoutCancel(runs), now
+		under = now
 	}
-	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); lost != nil || ok && s.Signal != os.Interrupt {
-		select {
-		case <-time.After(o.notice):
-		case err := <-failed:
-			return err
-		}
+	patient, notice := cli.Patience(ctx), o.notice
+	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); lost == nil && (!ok || s.Signal == os.Interrupt) {
+		notice = 0
+	}
+	if lost == nil {
+		p.Note("ending: what is under way has %s; what is left then is stopped, and what it was granted is given back; once more stops it at once", notice+o.drain)
+	}
+	select {
+	case <-time.After(notice):
+	case <-patient.Done():
+	case err := <-failed:
+		return err
 	}
 	server.RegisterOnShutdown(func() { tasks.Close(under) })
-	for range 2 { // what is under way ends; or it is stopped, and gives back what it was granted
-		patience, cancel := context.WithTimeout(runs, o.drain)
+	for _, patient := range []context.Context{patient, context.WithoutCancel(ctx)} { // what is under way ends; or is stopped, and gives back
+		patience, cancel := context.WithTimeout(patient, o.drain)
 		err = server.Shutdown(patience)
 		tasks.Close(patience)
 		cancel()
@@ -237,7 +244,6 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 			break
 		}
 		stop(errors.New("the server ends"))
-		runs = context.WithoutCancel(runs)
 	}
 	return lost
 }
