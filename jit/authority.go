@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jitagent/jitagent/dpop"
@@ -70,7 +72,20 @@ type TaskSpec struct {
 	Type       string // category, such as "analysis"
 	Parent     string // id of the task that this one serves
 	OnBehalfOf string // the user on whose behalf the agent acts, usually an email
-	Session    string // id of the conversation that it serves, for the journal only
+	Session    string // id of the conversation that it serves, for the journal; see [SessionUser]
+}
+
+// SessionUser returns the user of a session whose name says so: app/user/session, each
+// path-escaped, as programs of many users name theirs. "" for another name.
+func SessionUser(session string) string {
+	parts := strings.Split(session, "/")
+	if len(parts) != 3 {
+		return ""
+	}
+	if user, err := url.PathUnescape(parts[1]); err == nil {
+		return user
+	}
+	return parts[1] // nobody's, which is not for no user
 }
 
 // TaskInfo is a task as the authorization server opened it.
@@ -95,6 +110,7 @@ type Purpose struct {
 	CallID string          `json:"call_id,omitzero"`
 	Args   json.RawMessage `json:"arguments,omitzero"` // without tokens; long texts are cut, with a digest of the whole
 	Origin string          `json:"origin,omitzero"`    // of the API; "" when it is bound to none
+	User   string          `json:"user,omitzero"`      // whose session it serves, see [SessionUser]
 }
 
 // Status is the state of a request. The zero value is not approved.

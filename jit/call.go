@@ -154,7 +154,10 @@ const (
 
 // purpose is what authority for the API at origin is asked for.
 func (s *scope) purpose(origin Origin) Purpose {
-	return Purpose{Tool: s.call.Tool, CallID: s.call.ID, Args: s.task.shownArgs(s.call.Args, maxPurpose, maxPurposeText), Origin: origin.String()}
+	return Purpose{
+		Tool: s.call.Tool, CallID: s.call.ID, Args: s.task.shownArgs(s.call.Args, maxPurpose, maxPurposeText), Origin: origin.String(),
+		User: SessionUser(s.task.spec.Session),
+	}
 }
 
 // sizeOf names a text that is not shown whole.

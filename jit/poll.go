@@ -101,6 +101,8 @@ func (s *scope) otherThan(key grantKey, d rar.Checked, dec Decision) string {
 		return "tool"
 	case dec.For.Origin != want.Origin:
 		return "origin"
+	case dec.For.User != want.User:
+		return "user"
 	case !sameArgs(dec.For.Args, want.Args):
 		return "arguments"
 	}

@@ -27,6 +27,7 @@ func TestDecisionAboutSomethingElseIsNotUsed(t *testing.T) {
 		"other arguments":      {jit.Decision{For: &jit.Purpose{Tool: "report", Args: []byte(`{"n":2}`)}}, "arguments"},
 		"no arguments":         {jit.Decision{For: &jit.Purpose{Tool: "report"}}, "arguments"},
 		"an API it is not for": {jit.Decision{For: &jit.Purpose{Tool: "report", Args: []byte(`{"n":1}`), Origin: "https://api.example"}}, "origin"},
+		"another user":         {jit.Decision{For: &jit.Purpose{Tool: "report", Args: []byte(`{"n":1}`), User: "bob"}}, "user"},
 	} {
 		for _, atOnce := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {

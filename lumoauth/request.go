@@ -158,7 +158,7 @@ func decodeDecision(a answer) (jit.Decision, error) {
 
 // purpose reads the call that a request is said to be for.
 func purpose(o oauth.Object) *jit.Purpose {
-	return &jit.Purpose{Tool: o.Text("tool"), CallID: o.Text("call_id"), Args: []byte(o["arguments"]), Origin: o.Text("origin")}
+	return &jit.Purpose{Tool: o.Text("tool"), CallID: o.Text("call_id"), Args: []byte(o["arguments"]), Origin: o.Text("origin"), User: o.Text("user")}
 }
 
 func statusOf(name string) jit.Status {

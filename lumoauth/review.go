@@ -111,6 +111,7 @@ func decodeRequest(a answer, o oauth.Object) (approval.Request, error) {
 		CallID:        about.CallID,
 		Args:          about.Args,
 		Origin:        about.Origin,
+		User:          about.User,
 		Agent:         a.clean(o.Text("agent_id"), maxLabel),
 		OnBehalfOf:    a.clean(o.Text("on_behalf_of"), maxLabel),
 		Risk:          a.clean(o.Text("risk_level"), maxLabel),

@@ -42,11 +42,11 @@ type PluginConfig struct {
 
 	// Agents are those of the application, as in ADK's launcher.Config. Required.
 	Agents adk.Loader
-	// Task says what the task of an invocation is for; an error refuses the message. Who
-	// the user is, ADK's servers take from the request: unless something in front of them
-	// knows better, anybody may be. nil names the application, and acts on behalf of
-	// nobody. The task's Session is set in any case.
-	Task func(ctx context.Context, app, user string) (jit.TaskSpec, error)
+	// Task says what the task of an invocation is for, whose message and session ctx has;
+	// an error refuses the message. Who the user is, ADK's servers take from the request:
+	// unless something in front of them knows better, anybody may be. nil names the
+	// application, and acts on behalf of nobody. The task's Session is set in any case.
+	Task func(ctx adk.InvocationContext) (jit.TaskSpec, error)
 	// Observe receives what happens under the tasks, as [jit.Engine.Start] has it: one at a
 	// time for each. nil ignores it.
 	Observe func(user, session string, e jit.Event)
@@ -173,7 +173,7 @@ type invocations struct {
 type conversation struct{ app, user, session string }
 
 // SessionName is how the journal names a session where those of different users may have
-// one id: with [NewPlugin], and with [Config.ManyUsers].
+// one id: with [NewPlugin], and with [Config.ManyUsers]. [jit.SessionUser] reads it.
 func SessionName(app, user, session string) string { return conversation{app, user, session}.String() }
 
 // String names it for the journal.
@@ -297,7 +297,7 @@ func (p *invocations) begin(ctx adk.InvocationContext) (_ *genai.Content, err er
 		return nil, err
 	}
 	if p.cfg.Task != nil {
-		if spec, err = p.cfg.Task(ctx, c.app, c.user); err != nil {
+		if spec, err = p.cfg.Task(ctx); err != nil {
 			return nil, err
 		}
 	}

@@ -393,7 +393,8 @@ func TestPluginKeepsUsersApart(t *testing.T) {
 					tasks[user][opened.TaskID] = true
 				}
 			}
-			c.Task = func(_ context.Context, _, user string) (jit.TaskSpec, error) {
+			c.Task = func(ctx adk.InvocationContext) (jit.TaskSpec, error) {
+				user := ctx.Session().UserID()
 				if user == "mallory" {
 					return jit.TaskSpec{}, errors.New("nobody knows them")
 				}

@@ -8,12 +8,11 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"google.golang.org/adk/v2/session"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/explain"
@@ -59,11 +58,7 @@ func (s *server) asker(ctx context.Context, r approval.Request) (string, error) 
 	if errors.Is(err, journal.ErrNotFound) {
 		return "", nil
 	}
-	parts := strings.Split(t.Session, "/") // see [runner.SessionName]
-	if err != nil || len(parts) != 3 {
-		return "", err
-	}
-	return url.PathUnescape(parts[1])
+	return jit.SessionUser(t.Session), err
 }
 
 func (s *server) home(w http.ResponseWriter, r *http.Request) error {

@@ -183,6 +183,45 @@ func TestServeTwoUsersAtOnce(t *testing.T) {
 	}
 }
 
+// Whoever decides sees for whom it is and what they said, and one answer is for one user.
+func TestServeNamesWhoAsks(t *testing.T) {
+	w := newWorld(t, nil).shared()
+	w.env[cli.EnvReviewer] = filepath.Join(t.TempDir(), "reviewer")
+	token, _ := w.auth.Reviewer(t.Context())
+	if err := os.WriteFile(w.env[cli.EnvReviewer], []byte(token.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := w.serve("--workers", "0")
+	for _, of := range []string{"ada 1", "ada 2", "rev 3"} {
+		user, session, _ := strings.Cut(of, " ")
+		if status, answer := s.say(user, "run", "s"+session, "Summarize doc_7310"); status != http.StatusOK || !strings.Contains(answer, "jitagent_waiting") {
+			t.Fatalf("%d %s", status, answer)
+		}
+	}
+	_, page := s.do("rev", http.MethodGet, "/approvals", "")
+	if n := strings.Count(page, `<a class="card"`); n != 2 {
+		t.Errorf("%d cards, want one for each user: %s", n, page)
+	}
+	const task = "analyst: Summarize doc_7310"
+	own := lumodev.DefaultReviewerEmail + ": " + task
+	for said, want := range map[string][]string{
+		page: {"for ada<", ": " + task + "<", "for " + own},
+		strings.Join(strings.Fields(w.run("approvals", "list").stdout), " "): {"for ada that for jit_", "for " + own},
+		w.run("approvals", "list", "--json").stdout:                          {`"user": "ada"`, `"user": "` + lumodev.DefaultReviewerEmail, `"task_name": "` + task},
+		w.run("approvals", "show", "last").stdout:                            {"for         " + lumodev.DefaultReviewerEmail + "\n", task + " (task_"},
+	} {
+		for _, text := range want {
+			if !strings.Contains(said, text) {
+				t.Errorf("%q is not in what is said:\n%s", text, said)
+			}
+		}
+	}
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	s.ends()
+}
+
 // A worker finishes what the server began and a person approved, and is seen from outside.
 func TestWorkerGoesOn(t *testing.T) {
 	w := newWorld(t, nil).shared()

@@ -38,7 +38,7 @@ func (c *call) createRequest(in requestIn) (any, error) {
 	if len(in.Justification) > maxText {
 		return nil, tooLong("justification", maxText)
 	}
-	if max(len(in.For.Tool), len(in.For.CallID), len(in.For.Origin)) > maxName || len(in.For.Args) > maxArgs {
+	if max(len(in.For.Tool), len(in.For.CallID), len(in.For.Origin), len(in.For.User)) > maxName || len(in.For.Args) > maxArgs {
 		return nil, invalid("context: a text is over %d bytes, or its arguments are over %d", maxName, maxArgs)
 	}
 	ttl, err := c.ttl(in.TTL)

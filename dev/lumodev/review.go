@@ -67,7 +67,7 @@ func (c *call) view(r *request) approval.Request {
 	t := c.st.tasks[r.TaskID]
 	v := approval.Request{
 		ID: r.ID, TaskID: r.TaskID, TaskName: t.Name, Details: []rar.Detail{r.Detail},
-		Tool: r.For.Tool, CallID: r.For.CallID, Args: []byte(r.For.Args), Origin: r.For.Origin,
+		Tool: r.For.Tool, CallID: r.For.CallID, Args: []byte(r.For.Args), Origin: r.For.Origin, User: r.For.User,
 		OnBehalfOf: t.OnBehalfOf, Risk: string(r.Risk), Justification: r.Justification, TTL: r.RequestedTTL,
 		ExpiresAt: r.ExpiresAt, Agent: r.ClientID,
 	}

@@ -112,6 +112,7 @@ type purpose struct {
 	CallID string         `json:"call_id,omitempty"`
 	Args   jsontext.Value `json:"arguments,omitzero"`
 	Origin string         `json:"origin,omitempty"`
+	User   string         `json:"user,omitempty"`
 }
 
 // granted is what the token of an approved request covers.

@@ -41,11 +41,15 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 		p.show(w, status, view{Problem: "Nothing was decided: " + why + "."})
 		return
 	}
+	if repeated(r.PostForm) {
+		p.show(w, http.StatusBadRequest, view{Problem: "Nothing was decided: the form says something twice."})
+		return
+	}
 	digests := r.PostForm["digest"]
-	found := p.shown(r.Context(), digests)
-	if found == nil {
+	found, others := p.shown(r.Context(), digests)
+	if found == nil || others { // as one they are no longer shown
 		problem := "It was decided before, or its time is over: the first decision counts."
-		if p.find(r.Context(), r.PathValue("id")) != nil {
+		if others || p.find(r.Context(), r.PathValue("id")) != nil {
 			problem = "The request is not the one that was shown: look at it again."
 		}
 		p.show(w, http.StatusConflict, view{Problem: problem})
@@ -61,8 +65,14 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	if how.Approve {
 		v.Said = "Approved."
 	}
-	if left := len(digests) - done; left > 0 {
-		v.Problem = "It does not count for " + plain.Count(left, "request") + " of those that were shown: decided before, or over."
+	gone := len(digests) - len(found.All())
+	for _, left := range []struct {
+		n   int
+		why string
+	}{{len(digests) - gone - done, why(err)}, {gone, why(ErrDecided)}} {
+		if left.n > 0 {
+			v.Problem += "It does not count for " + plain.Count(left.n, "request") + " of those that were shown: " + left.why + ". "
+		}
 	}
 	switch {
 	case done > 0:
@@ -70,7 +80,7 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ErrOneMore):
 		p.show(w, http.StatusAccepted, view{Said: "One of several: " + ErrOneMore.Error() + "."})
 	case errors.Is(err, ErrOwn), errors.Is(err, ErrMayNot), errors.Is(err, ErrUnreadable):
-		p.show(w, http.StatusForbidden, view{Problem: "Nothing was decided: " + err.Error() + "."})
+		p.show(w, http.StatusForbidden, view{Problem: "Nothing was decided: " + why(err) + "."})
 	case errors.Is(err, ErrDecided):
 		p.show(w, http.StatusConflict, view{Problem: "It was decided before, or its time is over: the first decision counts."})
 	case errors.Is(err, ErrOtherRequest):
@@ -78,6 +88,34 @@ func (p *Page) decide(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.show(w, http.StatusBadGateway, view{Problem: "Nothing was decided, as far as is known: the authorization server refused, or gave no answer. Look at it again."})
 	}
+}
+
+// why says why a decision about one of several does not count.
+func why(err error) string {
+	for _, known := range []error{ErrOwn, ErrMayNot, ErrUnreadable, ErrOneMore} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	if errors.Is(err, ErrDecided) || errors.Is(err, ErrOtherRequest) {
+		return "decided before, or over"
+	}
+	return "the authorization server refused, or gave no answer"
+}
+
+// repeated reports whether a form says more than once what is said once: what is kept may
+// be, and digests are when they differ.
+func repeated(form url.Values) bool {
+	for name, values := range form {
+		digests := map[string]bool{}
+		for _, v := range values {
+			digests[v] = true
+		}
+		if name != "keep" && len(values) > 1 && (name != "digest" || len(digests) < len(values)) {
+			return true
+		}
+	}
+	return false
 }
 
 // chosen returns the decision that a form has about a request.

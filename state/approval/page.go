@@ -229,14 +229,15 @@ func (p *Page) list(w http.ResponseWriter, r *http.Request) {
 	p.show(w, http.StatusOK, v)
 }
 
-// shown returns what waits of what a person was shown as one request; nil for nothing.
-func (p *Page) shown(ctx context.Context, digests []string) *Request {
+// shown returns what waits of what a person was shown as one request, nil for nothing, and
+// whether the digests are of others as well, which ask something else.
+func (p *Page) shown(ctx context.Context, digests []string) (found *Request, others bool) {
 	list, _, err := p.cfg.Decider.Pending(ctx)
 	list = Together(slices.DeleteFunc(slices.Clone(list), func(r Request) bool { return !slices.Contains(digests, r.Digest()) }))
 	if err != nil || len(list) == 0 {
-		return nil
+		return nil, false
 	}
-	return &list[0]
+	return &list[0], len(list) > 1
 }
 
 // find returns a request that waits, with those that ask the same; nil where it does not.
@@ -256,7 +257,7 @@ func (p *Page) find(ctx context.Context, id string) *Request {
 func (p *Page) one(w http.ResponseWriter, r *http.Request) {
 	found := p.find(r.Context(), r.PathValue("id"))
 	if found == nil {
-		found = p.shown(r.Context(), r.URL.Query()["digest"])
+		found, _ = p.shown(r.Context(), r.URL.Query()["digest"])
 	}
 	if found == nil {
 		p.show(w, http.StatusNotFound, view{Problem: "No such request waits: it was decided, or its time is over."})

@@ -43,6 +43,7 @@ type Request struct {
 	CallID string          `json:"call_id,omitempty"`
 	Args   json.RawMessage `json:"arguments,omitempty"` // long texts are cut, and say so
 	Origin string          `json:"origin,omitempty"`    // of the API that demands it
+	User   string          `json:"user,omitempty"`      // of the program, whose session it serves
 
 	Agent         string        `json:"agent,omitempty"`
 	OnBehalfOf    string        `json:"on_behalf_of,omitempty"`
@@ -176,7 +177,7 @@ func (r Request) Lines() []Line {
 		add("task", "%s", task)
 	}
 	maybe("agent", r.Agent)
-	maybe("for", r.OnBehalfOf)
+	maybe("for", r.whom())
 	add("risk", "%s%s", cmp.Or(r.Risk, "not said"), plain.Between(": ", r.Why, ""))
 	if r.TTL > 0 {
 		add("lasts", "%s from when it is used, at most", r.TTL)
@@ -195,6 +196,15 @@ func (r Request) Lines() []Line {
 		}
 	}
 	return lines
+}
+
+// whom is for whom it is asked: as the authorization server knows them, as the program
+// does, or as both do.
+func (r Request) whom() string {
+	if r.OnBehalfOf == "" || strings.EqualFold(r.OnBehalfOf, r.User) {
+		return r.User
+	}
+	return r.OnBehalfOf + plain.Between(" (", r.User, ")")
 }
 
 func sameOrNone(text json.RawMessage) string {
@@ -244,14 +254,21 @@ func (r Request) Text() string {
 	return b.String()
 }
 
-// Wants returns what is asked, a line for each detail, and of several requests for which
-// tasks, a line for each of the first.
+// Wants returns what is asked, a line for each detail, for whom, and of several requests for
+// which tasks, a line for each of the first.
 func (r Request) Wants() (lines []string) {
 	for _, d := range r.Details {
 		lines = append(lines, plain.Escape(d.String(), 600))
 	}
 	if r.Problem != "" || len(lines) == 0 {
 		lines = []string{"what cannot be read"}
+	}
+	whom := plain.Between("for ", r.whom(), "")
+	if len(r.Also) == 0 && whom != "" {
+		whom += plain.Between(": ", r.TaskName, "")
+	}
+	if whom != "" {
+		lines = append(lines, plain.Escape(whom, maxLabel))
 	}
 	if len(r.Also) == 0 {
 		return lines

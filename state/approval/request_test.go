@@ -22,7 +22,7 @@ func request() approval.Request {
 			Extra: map[string]json.RawMessage{"limit": json.RawMessage(`3`)},
 		}},
 		Tool: "tidy", CallID: "call_1", Args: []byte(`{ "n": 1234567890123456789, "document_id": "doc_7310" }`), Origin: "https://api.example",
-		Agent: "analyst (agt_1)", OnBehalfOf: "ada@acme-corp.example", Risk: "high", Justification: "I need it",
+		Agent: "analyst (agt_1)", OnBehalfOf: "ada@acme-corp.example", User: "ada", Risk: "high", Justification: "I need it",
 		TTL: 5 * time.Minute, ExpiresAt: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC),
 		Before: []approval.Earlier{{Detail: rar.Detail{Type: "file_access", Actions: []string{"delete"}}, Status: "denied"}},
 	}

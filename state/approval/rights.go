@@ -108,6 +108,18 @@ type guarded struct {
 	rights Rights
 }
 
+// Pending implements [Decider]. Where the server says nothing of the call, Asker says for whom it is.
+func (g guarded) Pending(ctx context.Context) (list []Request, more bool, err error) {
+	list, more, err = g.Decider.Pending(ctx)
+	list = slices.Clone(list)
+	for i, r := range list {
+		if r.Tool == "" && r.User == "" && g.rights.Asker != nil {
+			list[i].User, _ = g.rights.Asker(ctx, r) // or nobody can approve it
+		}
+	}
+	return list, more, err
+}
+
 // Decide implements [Decider]. Its errors wrap those of this file, besides the others.
 func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 	who, _ := ctx.Value(approverKey{}).(Approver)

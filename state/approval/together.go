@@ -13,7 +13,7 @@ import (
 )
 
 // Together returns requests with those as one that ask a person the same for several
-// tasks, such as those of programs that do one job at a time: the first, with the others
+// tasks of one user, such as those of programs that do one job at a time: the first, with the others
 // in Also, 50 at most: further ones are asked again. Each stays a request of its own,
 // whose authority ends with its task. Where the server does not say for which call a
 // request is, nobody knows if it is the same.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -59,6 +60,7 @@ func TestTogether(t *testing.T) {
 		"another API":        {func(r *approval.Request) { r.Origin = "https://other.example" }, false},
 		"another agent":      {func(r *approval.Request) { r.Agent = "other (agt_2)" }, false},
 		"for somebody else":  {func(r *approval.Request) { r.OnBehalfOf = "" }, false},
+		"for another user":   {func(r *approval.Request) { r.User = "bob" }, false},
 		"another risk":       {func(r *approval.Request) { r.Risk = "low" }, false},
 		"for longer":         {func(r *approval.Request) { r.TTL = time.Hour }, false},
 		"nothing before":     {func(r *approval.Request) { r.Before = nil }, false},
@@ -75,7 +77,7 @@ func TestTogether(t *testing.T) {
 			if !tt.one {
 				return
 			}
-			if wants := list[0].Wants(); !slices.Equal(wants[1:], []string{"that for jitr_1: Clean up", "that for jitr_2: Clean up too"}) {
+			if wants := list[0].Wants(); !slices.Equal(wants[1:], []string{"for ada@acme-corp.example (ada)", "that for jitr_1: Clean up", "that for jitr_2: Clean up too"}) {
 				t.Errorf("what is wanted: %q", wants)
 			}
 			text := list[0].Text()
@@ -191,4 +193,65 @@ func TestPageDecidesWhatItShows(t *testing.T) {
 	if len(r.ids) != len(r.pending) {
 		t.Errorf("%d of %d were decided", len(r.ids), len(r.pending))
 	}
+}
+
+// A form that says something twice decides nothing, nor does one about two questions.
+func TestPageTakesOneAnswer(t *testing.T) {
+	one, two := request(), request()
+	one.ID, two.ID, two.User = "jitr_2", "jitr_3", "bob"
+	r := recorder{pending: []approval.Request{one, two}}
+	for name, tt := range map[string]struct {
+		form   url.Values
+		status int
+	}{
+		"both decisions":  {url.Values{"decision": {"approve", "deny"}}, http.StatusBadRequest},
+		"one twice":       {url.Values{"decision": {"deny", "deny"}}, http.StatusBadRequest},
+		"a digest twice":  {url.Values{"digest": {one.Digest(), one.Digest()}}, http.StatusBadRequest},
+		"two lifetimes":   {url.Values{"ttl": {"1s", "1m"}}, http.StatusBadRequest},
+		"two messages":    {url.Values{"message": {"a", "b"}}, http.StatusBadRequest},
+		"two users'":      {url.Values{"digest": {one.Digest(), two.Digest()}}, http.StatusConflict},
+		"once, all of it": {url.Values{"keep": {"actions=read", "actions=read"}, "decision": {"approve"}}, http.StatusOK},
+	} {
+		form := url.Values{"decision": {"approve"}, "digest": {one.Digest()}, "keep": {"actions=read", "actions=delete"}}
+		maps.Copy(form, tt.form)
+		if w := post(t, &r, form); w.Code != tt.status || (len(r.ids) == 0) != (tt.status != http.StatusOK) {
+			t.Errorf("%s: status %d, decided %q:\n%s", name, w.Code, r.ids, w.Body)
+		}
+		r.ids = nil
+	}
+}
+
+// Of several of which one is one's own, the page says so of that.
+func TestPageSaysWhatIsOnesOwn(t *testing.T) {
+	var r recorder
+	form := url.Values{"decision": {"approve"}, "keep": {"actions=read", "actions=delete"}, "digest": {strings.Repeat("0", 64)}}
+	for i := range 3 {
+		one := request()
+		one.ID, one.TaskID = fmt.Sprint("jitr_", i+2), fmt.Sprint("task_", i)
+		r.pending, form["digest"] = append(r.pending, one), append(form["digest"], one.Digest())
+	}
+	rights := approval.Rights{Allow: []approval.Group{{Name: "blue"}}, Asker: func(_ context.Context, r approval.Request) (string, error) {
+		return map[string]string{"jitr_3": "bob"}[r.ID], nil
+	}}
+	guarded := rights.Guard(&r)
+	w := post(t, guarded, form)
+	for _, want := range []string{"Approved.", "for 1 request of those that were shown: " + approval.ErrOwn.Error() + ".", "for 1 request of those that were shown: decided before"} {
+		if !strings.Contains(w.Body.String(), want) || len(r.ids) != 2 {
+			t.Errorf("decided %q, and the page does not say %q:\n%s", r.ids, want, w.Body)
+		}
+	}
+	r.pending[1].Tool, r.pending[1].User = "", ""
+	if list, _, err := guarded.Pending(t.Context()); err != nil || list[1].User != "bob" || list[0].User != "ada" || r.pending[1].User != "" {
+		t.Errorf("for whom it is where the server does not say: %v, %v", list, err)
+	}
+}
+
+// post sends a form to a page that bob has signed in to.
+func post(t *testing.T, at approval.Decider, form url.Values) *httptest.ResponseRecorder {
+	t.Helper()
+	ctx := approval.WithApprover(t.Context(), approval.Approver{ID: "bob", Groups: []string{"blue"}})
+	req, w := httptest.NewRequestWithContext(ctx, http.MethodPost, "/a/jitr_2", strings.NewReader(form.Encode())), httptest.NewRecorder()
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	approval.NewPage(approval.PageConfig{Decider: at, Path: "/a", SignedIn: func(*http.Request) bool { return true }}).ServeHTTP(w, req)
+	return w
 }

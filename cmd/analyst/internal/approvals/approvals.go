@@ -40,8 +40,8 @@ the token of a person who may, in a file that only its owner can read:
 With nothing configured the requests are those of the embedded servers, whose
 state is beside the journal.
 
-Requests that ask the same for several tasks are listed, and decided, as one,
-50 at a time; with an ID the one request is, and with --json each is listed.`,
+Requests that ask the same for several tasks of one user are listed, and
+decided, as one, 50 at a time; with an ID the one request is, and with --json each is listed.`,
 		Example: `  analyst approvals list
   analyst approvals approve last`,
 		Args: cobra.NoArgs,

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/state/journal"
@@ -110,6 +111,11 @@ const (
 	App  = "analyst"
 	User = "user"
 )
+
+// TaskName names a task for people, by the beginning of what it is for.
+func TaskName(what string) string {
+	return strings.TrimSuffix(App+": "+plain.Line(what, 80), ": ")
+}
 
 // HasSessions reports whether there are conversations beside the journal.
 func (s *State) HasSessions(ctx context.Context) (bool, error) {

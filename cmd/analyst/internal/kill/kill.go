@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/internal/plain"
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
 )
 
@@ -141,8 +141,7 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 		},
 		"session": func(t journal.Task, name string) bool { return t.Session == name },
 		"user": func(t journal.Task, name string) bool {
-			of := strings.Split(t.Session, "/") // of serve: see runner.SessionName
-			return t.OnBehalfOf == name || len(of) == 3 && of[1] == url.PathEscape(name)
+			return t.OnBehalfOf == name || jit.SessionUser(t.Session) == name
 		},
 	}
 	if o.what == "" || said && is[kind] != nil && name == "" {

@@ -307,7 +307,7 @@ func (o options) assemble(s *service.Parts, asks *desk) (*runner.Runner, error) 
 // drive runs the agent, shows what happens, and words the end.
 func (o options) drive(ctx context.Context, p *cli.Program, s *service.Parts, r *runner.Runner, asks *desk) (*summary, error) {
 	in := runner.Input{Text: o.prompt, User: cli.User, Session: o.session, Task: jit.TaskSpec{
-		Name: "analyst: " + plain.Line(o.prompt, 80), Type: "analysis", OnBehalfOf: o.onBehalfOf,
+		Name: cli.TaskName(o.prompt), Type: "analysis", OnBehalfOf: o.onBehalfOf,
 	}}
 	show, clear := o.viewer(p, s.Settings.API)
 	out := newAnswerPrinter(p, o.json, o.stream)
@@ -321,7 +321,7 @@ func (o options) drive(ctx context.Context, p *cli.Program, s *service.Parts, r 
 	followed, ended := p.Telemetry.Run(followed, "analyst run", p.Getenv("TRACEPARENT"))
 	defer func() { ended(string(last.finished.Outcome), last.err != nil) }()
 	if o.resume {
-		in.Task.Name = "analyst: goes on"
+		in.Task.Name = cli.TaskName("goes on")
 		events = r.Resume
 	}
 	asks.begin(clear, o.Timeout)

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/plugin"
 	"google.golang.org/adk/v2/tool"
+	"google.golang.org/genai"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/dev/lumodev"
@@ -120,11 +122,22 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	cfg.Runs = toldRuns{s.Runs, tell}
 	s.Plugin, err = runner.NewPlugin(runner.PluginConfig{
 		Config: cfg, Agents: s.Agents, Observe: func(user, session string, e jit.Event) { tell(user, session, e) },
-		Task: func(ctx context.Context, _, _ string) (jit.TaskSpec, error) {
-			return jit.TaskSpec{Name: "analyst", Type: "analysis", OnBehalfOf: s.known(o.OnBehalfOf(ctx))}, nil
+		Task: func(ctx adk.InvocationContext) (jit.TaskSpec, error) {
+			return jit.TaskSpec{Name: cli.TaskName(said(ctx.UserContent())), Type: "analysis", OnBehalfOf: s.known(o.OnBehalfOf(ctx))}, nil
 		},
 	})
 	return err
+}
+
+// said is the text of a message.
+func said(m *genai.Content) string {
+	var texts []string
+	if m != nil {
+		for _, p := range m.Parts {
+			texts = append(texts, p.Text)
+		}
+	}
+	return strings.TrimSpace(strings.Join(texts, " "))
 }
 
 // Work goes on with runs of any process, workers at once, until ctx ends, and gives back
@@ -149,10 +162,15 @@ func (s *Service) resume(ctx context.Context, app, user, id string) (err error) 
 	if err != nil {
 		return err
 	}
-	spec, trace := jit.TaskSpec{Name: app + ": goes on", Type: "analysis"}, ""
+	spec, trace := jit.TaskSpec{Name: cli.TaskName("goes on"), Type: "analysis"}, ""
 	if len(tasks) > 0 {
 		last := tasks[len(tasks)-1]
 		spec.OnBehalfOf = last.OnBehalfOf
+		for _, t := range tasks {
+			if t.Parent == "" { // or its name is another agent's
+				spec.Name = t.Name
+			}
+		}
 		entries, err := s.State.Entries(ctx, last.Run)
 		if err != nil {
 			return err
