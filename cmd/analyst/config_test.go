@@ -47,6 +47,9 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 			"line 5: there is no setting json", "line 6: the file has ttl twice", "line 7: reports is one value",
 		}},
 		{"model: nobody/x\ndocuments: /nowhere", []string{`line 1: unknown model "nobody/x"`, "line 2: --documents: open /nowhere"}},
+		{"bogus: 1\nquorum: 3\nlisten: foo\napprovers: x\nunattended: no\nmodel: nobody/x", []string{
+			"line 1: there is no setting bogus", "line 2: --quorum 3", "line 3: --listen: ", "line 4: approvers is a list", "line 5: --unattended is deny", `line 6: unknown model "nobody/x"`,
+		}},
 		{"max-runs: many", []string{"line 1: max-runs: "}},
 		{"ttl: 1m\n---\nttl: 2m", []string{"line 2: a second document begins"}}, {"mcp: crm=https://mcp.example.com/mcp", []string{"line 1: mcp is a list of values"}},
 		// What the commands would refuse.

@@ -25,7 +25,8 @@ func Command(p *cli.Program) *cobra.Command {
 		Use:   "config",
 		Short: "Look at the configuration file",
 		Long: `The configuration file is YAML, and --config or ANALYST_CONFIG names it. It has
-settings under the names of flags, and a list where a flag may be given again:
+settings under the names of flags, but for those of one run (--session, --json,
+--quiet, --ephemeral), and a list where a flag may be given again:
 
   lumoauth-url: https://auth.example.com
   org: acme-corp
@@ -76,7 +77,7 @@ Exit codes: 0 nothing is wrong, 2 something is.`,
 func mistakes(ctx context.Context, p *cli.Program, root *cobra.Command, file string) []error {
 	cmds := cli.Commands(root)
 	values, found := p.Configure(file, cmds...)
-	if len(found) > 0 {
+	if values == nil {
 		return found
 	}
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -100,11 +101,19 @@ func mistakes(ctx context.Context, p *cli.Program, root *cobra.Command, file str
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b *yamlfile.Mistake) int { return cmp.Compare(a.Line, b.Line) })
 	for _, m := range all {
 		found = append(found, m)
 	}
+	slices.SortStableFunc(found, func(a, b error) int { return cmp.Compare(at(a), at(b)) })
 	return found
+}
+
+// at returns the line of a mistake; 0 for none.
+func at(err error) int {
+	if m, ok := errors.AsType[*yamlfile.Mistake](err); ok {
+		return m.Line
+	}
+	return 0
 }
 
 // line returns the line of the first setting that a problem names, or else whose value it
@@ -119,7 +128,11 @@ func line(problem string, flags *pflag.FlagSet, values map[string]*yaml.Node) in
 		}
 	}
 	for name, value := range values {
-		note(&named, value, append(cli.Variables(flags.Lookup(name)), "--"+name)...)
+		f := flags.Lookup(name)
+		if f == nil { // no setting, which was said
+			continue
+		}
+		note(&named, value, append(cli.Variables(f), "--"+name)...)
 		for _, v := range append(value.Content, value) {
 			note(&quoted, v, strconv.Quote(cmp.Or(v.Value, name)))
 		}

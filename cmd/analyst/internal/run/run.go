@@ -80,9 +80,9 @@ any more.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
+	o.addUnattended(cmd)
 	o.addFlags(cmd, p)
 	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of a conversation to go on with; a new name begins one")
-	o.addUnattended(cmd)
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing on disk: after a crash nothing is given back before it expires, and what waits ends with the run")
 	return cmd
 }
