@@ -95,9 +95,16 @@ type Engine struct {
 	policy []rar.Checked // of cfg.Policy
 	log    *slog.Logger
 
+	waits     context.Context // within which calls wait for a person
+	endsWaits context.CancelFunc
+
 	mu    sync.Mutex
 	woken chan struct{} // closed by Look; nil when nobody waits for that
 }
+
+// WaitNoMore has every call wait for a person as if [Config.Wait] were 0, also those that
+// wait already: for a program that ends, and leaves them to whoever goes on.
+func (e *Engine) WaitNoMore() { e.endsWaits() }
 
 // Look has the requests that wait looked at now instead of when the time between two
 // looks is over: for a program that knows that something was decided.
@@ -166,7 +173,9 @@ func New(cfg Config) (*Engine, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Engine{cfg: cfg, policy: policy, log: log}, nil
+	e := &Engine{cfg: cfg, policy: policy, log: log}
+	e.waits, e.endsWaits = context.WithCancel(context.Background())
+	return e, nil
 }
 
 func setDefault[T comparable](v *T, def T) {

@@ -201,7 +201,7 @@ func (s *scope) acquire(ctx context.Context, key grantKey, d rar.Checked, ahead 
 func (s *scope) ride(ctx context.Context, f *flight, key grantKey, d rar.Checked) (*Grant, error) {
 	t := s.task
 	defer t.requests.leave(f)
-	var giveUp <-chan time.Time
+	var giveUp <-chan struct{}
 	for {
 		now, changed := t.requests.look(f)
 		switch {
@@ -213,9 +213,9 @@ func (s *scope) ride(ctx context.Context, f *flight, key grantKey, d rar.Checked
 			}
 			return now.grant, now.err
 		case now.state == waiting && giveUp == nil:
-			timer := time.NewTimer(t.engine.cfg.Wait)
-			defer timer.Stop()
-			giveUp = timer.C
+			wait, cancel := context.WithTimeout(t.engine.waits, t.engine.cfg.Wait)
+			defer cancel()
+			giveUp = wait.Done()
 		}
 		select {
 		case <-changed:

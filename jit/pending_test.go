@@ -89,6 +89,20 @@ func TestPendingIsDenied(t *testing.T) {
 	})
 }
 
+// A program that ends waits for nobody any more, and what is asked for stays pending.
+func TestWaitNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		authority, start := undecided(time.Hour, 0, 0), time.Now()
+		c := offline(t, jit.Config{Authority: authority, Wait: time.Hour}, nil)
+		time.AfterFunc(time.Minute, c.engine.WaitNoMore)
+		for _, id := range []string{"doc_1", "doc_2"} {
+			if err := fetch(t.Context(), c, id); !errors.Is(err, jit.ErrPending) || time.Since(start) != time.Minute {
+				t.Errorf("GET %s = %v after %s, want it pending after a minute", id, err, time.Since(start))
+			}
+		}
+	})
+}
+
 func TestDecisionWithinTheWait(t *testing.T) {
 	for end, want := range map[jit.Status]error{
 		jit.StatusApproved: nil, jit.StatusDenied: jit.ErrDenied, jit.StatusExpired: jit.ErrDenied, jit.StatusUnknown: jit.ErrDenied,

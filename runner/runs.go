@@ -18,6 +18,10 @@ var ErrLost = errors.New("another process goes on with the session")
 // session service wraps it.
 var ErrAway = fmt.Errorf("the conversation could not be written: %w", ErrLost)
 
+// ErrUnavailable says that what keeps conversations, or who is at them, does not answer:
+// nothing was begun, and the same may be tried again. Session services and [Runs] wrap it.
+var ErrUnavailable = errors.New("the database does not answer")
+
 // Runs let one run at a time into a session, of whatever process: ADK does not serialise,
 // and two runs would mix their histories. Package runs in state keeps them in a database.
 // They must be safe for concurrent use.

@@ -536,10 +536,11 @@ func TestA2ATasksOutliveTheProcess(t *testing.T) {
 	}
 	// What is under way when the server ends is stopped, and says so.
 	held := a.send(t, ada, said("hold", func(r *wire.SendMessageRequest) { r.Config = &wire.SendMessageConfig{ReturnImmediately: true} }))
-	now, end := context.WithCancel(t.Context())
-	end()
+	now, end := context.WithCancelCause(t.Context())
+	end(serve.ErrEnds)
 	h.Close(now)
-	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: held.ID})); got.Status.State != wire.TaskStateFailed || got.Status.Message == nil {
+	if got := must(ada.GetTask(t.Context(), &wire.GetTaskRequest{ID: held.ID})); got.Status.State != wire.TaskStateFailed || got.Status.Message == nil ||
+		got.Status.Message.Parts[0].Text() != serve.ErrEnds.Error() {
 		t.Errorf("%+v", got.Status)
 	}
 	if _, err := ada.SendMessage(t.Context(), said("hi")); !errors.Is(err, wire.ErrServerError) {

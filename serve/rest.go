@@ -32,6 +32,10 @@ type Refusal struct {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Text }
 
+// ErrEnds is the cause with which a server that ends stops what is under way, and what
+// clients are told of that.
+var ErrEnds error = &Refusal{http.StatusServiceUnavailable, "the server ends: send the message again"}
+
 func refuse(status int, format string, args ...any) error {
 	return &Refusal{status, fmt.Sprintf(format, args...)}
 }
@@ -69,6 +73,9 @@ func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
 			f := s.told(r.Context(), err, "method", r.Method, "path", r.URL.Path)
+			if f.Status == http.StatusTooManyRequests || f.Status == http.StatusServiceUnavailable {
+				w.Header().Set("Retry-After", "10")
+			}
 			if strings.HasSuffix(r.URL.Path, "_sse") { // ADK's web UI looks for errors among the events
 				w.Header().Set("Content-Type", eventStream)
 				w.WriteHeader(f.Status)
@@ -82,8 +89,14 @@ func (s *server) failing(h func(http.ResponseWriter, *http.Request) error) http.
 
 // told returns what a client is told of an error; the log has the rest.
 func (s *server) told(ctx context.Context, err error, about ...any) *Refusal {
-	if f, ok := errors.AsType[*Refusal](err); ok {
-		return f
+	if errors.Is(err, runner.ErrUnavailable) {
+		s.Logger.WarnContext(ctx, "a request is refused", append(about, "error", err)...)
+		return &Refusal{http.StatusServiceUnavailable, "the database does not answer: send the message again"}
+	}
+	for _, err := range []error{err, context.Cause(ctx)} {
+		if f, ok := errors.AsType[*Refusal](err); ok {
+			return f
+		}
 	}
 	level := slog.LevelError
 	if errors.Is(context.Cause(ctx), context.Canceled) { // whoever asked is gone
@@ -112,6 +125,9 @@ func (s *server) find(ctx context.Context, at place) (session.Session, error) {
 	got, err := s.Sessions.Get(ctx, &session.GetRequest{AppName: at.app, UserID: at.user, SessionID: at.session})
 	if err == nil {
 		return got.Session, nil
+	}
+	if errors.Is(err, runner.ErrUnavailable) {
+		return nil, err
 	}
 	// ADK's services have no error for "not found" that could be told from others.
 	all, broken := s.Sessions.List(ctx, &session.ListRequest{AppName: at.app, UserID: at.user})

@@ -150,7 +150,6 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error 
 func (s *server) begin(w http.ResponseWriter, r *http.Request) (_ context.Context, end func(), err error) {
 	ctx, end, err := s.limited(r.Context())
 	if err != nil {
-		w.Header().Set("Retry-After", "10")
 		return nil, nil, err
 	}
 	// The server's own bounds are those of short answers.

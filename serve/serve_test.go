@@ -24,6 +24,7 @@ import (
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
 	"google.golang.org/adk/v2/session"
 
+	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
@@ -434,6 +435,34 @@ func TestErrorsAreNotTold(t *testing.T) {
 			t.Errorf("%s: %+v", route, got)
 		}
 	}
+}
+
+// A database that does not answer is nobody's failure: the message may be sent again.
+func TestDatabaseIsAway(t *testing.T) {
+	var log bytes.Buffer
+	a := (&app{config: func(cfg *serve.Config) {
+		cfg.Sessions, cfg.Logger = awaySessions{cfg.Sessions}, slog.New(slog.NewTextHandler(&log, nil))
+	}}).startA2A(t)
+	for _, route := range []string{"/api/run", "/api/run_sse"} {
+		got := a.do(t, "ada", http.MethodPost, route, says("ada", "hi"))
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "the database does not answer: send the message again") {
+			t.Errorf("%s: %+v", route, got)
+		}
+	}
+	_, err := a.client(t, "ada").SendMessage(t.Context(), said("hi"))
+	if e, ok := errors.AsType[*wire.Error](err); !ok || !errors.Is(err, wire.ErrServerError) || !strings.Contains(fmt.Sprint(e.ErrorInfo().Value), "retry:true") {
+		t.Errorf("over A2A: %v", err)
+	}
+	if strings.Contains(log.String(), "ERROR") {
+		t.Error(log.String())
+	}
+}
+
+// awaySessions are those of a database that is away.
+type awaySessions struct{ session.Service }
+
+func (awaySessions) Get(context.Context, *session.GetRequest) (*session.GetResponse, error) {
+	return nil, fmt.Errorf("sessions: %w", runner.ErrUnavailable)
 }
 
 // A client that is gone is no failure of the server's.

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -332,6 +334,36 @@ func TestServeEnds(t *testing.T) {
 				t.Errorf("tasks at the server: %s", states)
 			}
 		})
+	}
+}
+
+// What waits for a person to the end is suspended, and gone on with by the next server.
+func TestServeEndsWhileACallWaits(t *testing.T) {
+	w := newWorld(t, nil).shared()
+	s := w.serve("--notice", "1ms", "--drain", "1s", "--wait", "10m")
+	answered := make(chan string, 1)
+	go func() {
+		status, answer := s.say("ada", "run", "s", report)
+		answered <- http.StatusText(status) + answer
+	}()
+	waits := func(r lumodev.RequestInfo) bool { return r.Status == "pending" }
+	for t.Context().Err() == nil && !slices.ContainsFunc(w.auth.Snapshot().Requests, waits) {
+		runtime.Gosched()
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-answered; !strings.HasPrefix(got, "OK") || !strings.Contains(got, "jitagent_waiting") {
+		t.Errorf("the answer is %s", got)
+	}
+	s.ends()
+	if states := w.atServer(); states != "active" {
+		t.Errorf("tasks at the server: %s", states)
+	}
+	s = w.serve("--workers", "0")
+	decide(t, w.auth, "approve")
+	if status, answer := s.do("ada", http.MethodPost, "/api/apps/"+served+"/users/user/sessions/s/resume", ""); status != http.StatusOK || !strings.Contains(answer, "was created") {
+		t.Errorf("resumed: %d %s", status, answer)
 	}
 }
 

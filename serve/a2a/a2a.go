@@ -113,7 +113,7 @@ func (h *Handler) Close(ctx context.Context) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		for _, l := range h.live {
-			l.cancel()
+			l.cancel(context.Cause(ctx))
 		}
 	})
 	defer stop()
@@ -176,7 +176,7 @@ func (h *Handler) told(ctx context.Context, err error) error {
 	switch r.Status {
 	case http.StatusNotFound:
 		return notFound()
-	case http.StatusConflict, http.StatusTooManyRequests:
+	case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return busy(r.Text)
 	case http.StatusBadRequest, http.StatusForbidden:
 		return a2a.NewError(a2a.ErrInvalidParams, r.Text)

@@ -18,7 +18,7 @@ import (
 // live is a task that is worked on by this process.
 type live struct {
 	id       a2a.TaskID
-	cancel   context.CancelFunc
+	cancel   context.CancelCauseFunc
 	canceled bool          // by its user
 	changed  chan struct{} // closed when something happened; guarded by the handler's mu
 	over     bool
@@ -152,12 +152,12 @@ func (h *Handler) begin(ctx context.Context, at place, id a2a.TaskID, content *g
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	l := &live{id: id, cancel: cancel, changed: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.live[at] != nil || h.closed {
-		cancel()
+		cancel(nil)
 		end()
 		return nil, busy("the context has a task that is being worked on: send the message again when it waits or has ended")
 	}
@@ -166,7 +166,7 @@ func (h *Handler) begin(ctx context.Context, at place, id a2a.TaskID, content *g
 	go func() {
 		defer h.working.Done()
 		defer end()
-		defer cancel()
+		defer cancel(nil)
 		err := h.work(ctx, at, l, content, message)
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -202,7 +202,7 @@ func (h *Handler) work(ctx context.Context, at place, l *live, content *genai.Co
 	switch {
 	case content == nil && (waits != nil || r.Status == http.StatusConflict):
 		return nil // what was decided counts, and somebody else goes on with it
-	case waits != nil, r.Status == http.StatusConflict, r.Status == http.StatusNotFound:
+	case waits != nil, errors.Is(err, runner.ErrUnavailable), r.Status == http.StatusConflict, r.Status == http.StatusNotFound:
 		return r
 	}
 	if err = h.end(ctx, at, l.id, a2a.TaskStateFailed, r.Text); errors.Is(err, a2a.ErrTaskNotFound) {
@@ -257,7 +257,7 @@ func (h *Handler) cancel(ctx context.Context, id a2a.TaskID) error {
 	h.mu.Lock()
 	l.canceled = true
 	h.mu.Unlock()
-	l.cancel()
+	l.cancel(nil)
 	for {
 		changed, over, _ := h.now(l)
 		if over {

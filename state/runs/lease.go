@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/journal"
@@ -63,35 +65,57 @@ func (s *Store) Waiting(ctx context.Context) (n int64, err error) {
 
 // Begin implements [runner.Runs]. A run that waits or is ready is taken by whoever comes,
 // and so is one whose process is gone.
-func (s *Store) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {
-	at := place{app, user, session}
+func (s *Store) Begin(ctx context.Context, app, user, id string) (context.Context, runner.Lease, error) {
+	at := place{app, user, id}
 	if l, _ := ctx.Value(leaseKey{}).(*lease); l != nil && l.place == at { // a pool took it
 		return ctx, l, nil
 	}
-	l, err := s.first(ctx, row{place: at, epoch: 1})
-	if errors.Is(err, runner.ErrBusy) {
-		var found []row
-		if found, err = s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session); err != nil {
-			return nil, nil, fmt.Errorf("runs: %w", err)
-		}
-		if len(found) == 0 {
-			return nil, nil, fmt.Errorf("runs: %w", runner.ErrBusy) // it has just ended
-		}
-		l, err = s.take(ctx, found[0])
-	}
+	var l *lease
+	err := pause.Retry(ctx, toBegin, unreached, func() (err error) { l, err = s.begin(ctx, at); return err })
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, session.Unavailable(ctx, err)
 	}
 	return l.under(ctx), l, nil
 }
 
-// Busy implements [runner.Runs].
-func (s *Store) Busy(ctx context.Context, app, user, session string) (bool, error) {
-	found, err := s.rows(ctx, "app = $1 AND person = $2 AND session = $3", app, user, session)
-	if err != nil {
-		return false, fmt.Errorf("runs: %w", err)
+// toBegin is how long a database that is away is waited for by who takes a session.
+const toBegin = 20 * time.Second
+
+// unreached reports whether an error says that nothing was asked of the database.
+func unreached(err error) bool {
+	_, is := errors.AsType[*pgconn.ConnectError](err)
+	return is
+}
+
+// begin takes the row of a session, which may not be there.
+func (s *Store) begin(ctx context.Context, at place) (*lease, error) {
+	l, err := s.first(ctx, row{place: at, epoch: 1})
+	if !errors.Is(err, runner.ErrBusy) {
+		return l, err
 	}
-	return len(found) > 0 && found[0].state != waiting, nil
+	found, err := s.at(ctx, at)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, fmt.Errorf("runs: %w", runner.ErrBusy) // it has just ended
+	}
+	return s.take(ctx, found[0])
+}
+
+// at reads the row of a session, of which there is one at most.
+func (s *Store) at(ctx context.Context, at place) ([]row, error) {
+	found, err := s.rows(ctx, "app = $1 AND person = $2 AND session = $3", at.app, at.user, at.session)
+	if err != nil {
+		return nil, fmt.Errorf("runs: %w", err)
+	}
+	return found, nil
+}
+
+// Busy implements [runner.Runs].
+func (s *Store) Busy(ctx context.Context, app, user, id string) (bool, error) {
+	found, err := s.at(ctx, place{app, user, id})
+	return len(found) > 0 && found[0].state != waiting, session.Unavailable(ctx, err)
 }
 
 // first adds the row of a session that nothing is under way in.

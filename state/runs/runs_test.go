@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -203,6 +206,32 @@ func each(t *testing.T, test func(w *world)) {
 }
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// TestBeginWaitsForTheDatabase: a session is taken when it is back.
+func TestBeginWaitsForTheDatabase(t *testing.T) {
+	cfg, err := pgxpool.ParseConfig(pgtest.Shared(t).URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused atomic.Int64
+	dial := cfg.ConnConfig.DialFunc
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if refused.Add(-1) >= 0 {
+			return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+		}
+		return dial(ctx, network, address)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := &world{T: t, open: func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool, o) }}
+	p := w.start("a")
+	refused.Store(4)
+	pool.Reset()
+	p.begin("u")
+}
 
 func stateDir(t *testing.T) string {
 	dir := filepath.Join(t.TempDir(), "state")

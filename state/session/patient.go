@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jitagent/jitagent/internal/pause"
+	"github.com/jitagent/jitagent/runner"
 	"gorm.io/gorm"
 )
 
@@ -42,6 +44,15 @@ func away(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	_, broken := errors.AsType[net.Error](err)
 	return ok && strings.HasPrefix(said.Code, "57P") || broken || pgconn.SafeToRetry(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+}
+
+// Unavailable returns an error of a database as it is told: with [runner.ErrUnavailable]
+// where that is away, and ctx has not ended.
+func Unavailable(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() == nil && away(err) {
+		return fmt.Errorf("%w: %w", runner.ErrUnavailable, err)
+	}
+	return err
 }
 
 // again does something until the database is there. What a database that is says stands.

@@ -3,8 +3,13 @@ package session_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -59,6 +64,53 @@ func TestRestartOfTheDatabase(t *testing.T) {
 	if err := s.AppendEvent(t.Context(), got.Session, adk.NewEvent(t.Context(), "e2")); !errors.Is(err, runner.ErrAway) || f.away != "app/u/s" {
 		t.Errorf("an event while the database goes away: %v, told for %q, want ErrAway", err, f.away)
 	}
+}
+
+// TestDatabaseThatStaysAway: whoever reads is told so after a while, once.
+func TestDatabaseThatStaysAway(t *testing.T) {
+	cfg, err := pgxpool.ParseConfig(pgtest.Shared(t).URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		dial := cfg.ConnConfig.DialFunc
+		cfg.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if away.Load() {
+				return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+			}
+			return dial(ctx, network, address)
+		}
+		pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pool.Close()
+		s, err := session.New(postgres.New(postgres.Config{Conn: session.Patient(stdlib.OpenDBFromPool(pool))}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		away.Store(true)
+		pool.Reset()
+		for name, do := range map[string]func() error{
+			"Get": func() error {
+				_, err := s.Get(t.Context(), &adk.GetRequest{AppName: "app", UserID: "u", SessionID: "s"})
+				return err
+			},
+			"List": func() error { _, err := s.List(t.Context(), &adk.ListRequest{AppName: "app", UserID: "u"}); return err },
+			"Create": func() error {
+				_, err := s.Create(t.Context(), &adk.CreateRequest{AppName: "app", UserID: "u"})
+				return err
+			},
+			"Load": func() error { _, err := s.Load(t.Context(), "app", "u", "s"); return err },
+		} {
+			began := time.Now()
+			if err := do(); !errors.Is(err, runner.ErrUnavailable) || time.Since(began) != 20*time.Second {
+				t.Errorf("%s: %v after %s, want ErrUnavailable after 20s", name, err, time.Since(began))
+			}
+		}
+	})
 }
 
 // A fence restarts the database once it is armed, and notes whom it is told for.

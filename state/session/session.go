@@ -305,17 +305,20 @@ func (s *Store) Close() error {
 // Create implements [session.Service].
 func (s *Store) Create(ctx context.Context, req *session.CreateRequest) (*session.CreateResponse, error) {
 	// SQLite compares times as text, so all are in one zone.
-	return s.events.Create(platform.WithTimeProvider(ctx, func() time.Time { return time.Now().UTC() }), req)
+	v, err := s.events.Create(platform.WithTimeProvider(ctx, func() time.Time { return time.Now().UTC() }), req)
+	return v, Unavailable(ctx, err)
 }
 
 // Get implements [session.Service].
 func (s *Store) Get(ctx context.Context, req *session.GetRequest) (*session.GetResponse, error) {
-	return s.events.Get(ctx, req)
+	v, err := s.events.Get(ctx, req)
+	return v, Unavailable(ctx, err)
 }
 
 // List implements [session.Service].
 func (s *Store) List(ctx context.Context, req *session.ListRequest) (*session.ListResponse, error) {
-	return s.events.List(ctx, req)
+	v, err := s.events.List(ctx, req)
+	return v, Unavailable(ctx, err)
 }
 
 // AppendEvent implements [session.Service].
@@ -368,7 +371,7 @@ func (s *Store) Save(ctx context.Context, v *runner.Suspension) error {
 func (s *Store) Load(ctx context.Context, app, user, id string) (*runner.Suspension, error) {
 	var rows []suspended
 	if err := of(s.db.WithContext(ctx), app, user, id).Limit(1).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("sessions: %s: %w", id, err)
+		return nil, fmt.Errorf("sessions: %s: %w", id, Unavailable(ctx, err))
 	}
 	if len(rows) == 0 {
 		return nil, nil

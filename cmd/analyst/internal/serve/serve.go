@@ -216,10 +216,8 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	}
 	ending.Store(true)
 	end()
-	under := runs
 	if lost != nil {
 		stop(lost)
-		under = now
 	}
 	patient, notice := cli.Patience(ctx), o.notice
 	if s, ok := errors.AsType[cli.Signal](context.Cause(ctx)); lost == nil && (!ok || s.Signal == os.Interrupt) {
@@ -234,19 +232,35 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	case err := <-failed:
 		return err
 	}
-	server.RegisterOnShutdown(func() { tasks.Close(under) })
-	for _, patient := range []context.Context{patient, context.WithoutCancel(ctx)} { // what is under way ends; or is stopped, and gives back
-		patience, cancel := context.WithTimeout(patient, o.drain)
-		err = server.Shutdown(patience)
-		tasks.Close(patience)
+	closed := make(chan struct{})
+	go func() { tasks.Close(runs); close(closed) }()
+	for _, step := range []struct {
+		within context.Context
+		time   time.Duration
+		then   func()
+	}{
+		{patient, o.drain, svc.Engine.WaitNoMore}, // what is under way ends
+		{patient, toSuspend, func() { stop(serve.ErrEnds) }},
+		{context.WithoutCancel(ctx), o.drain, func() {}}, // what is stopped gives back what it was granted
+	} {
+		patience, cancel := context.WithTimeout(step.within, step.time)
+		err := server.Shutdown(patience)
+		select {
+		case <-closed:
+		case <-patience.Done():
+			err = patience.Err()
+		}
 		cancel()
 		if err == nil {
 			break
 		}
-		stop(errors.New("the server ends"))
+		step.then()
 	}
 	return lost
 }
+
+// toSuspend is how long what waited for a person to the end may take to be suspended.
+const toSuspend = 5 * time.Second
 
 // serve serves l: by TLS, where there is a certificate.
 func (o *options) serve(server *http.Server, l net.Listener) error {
