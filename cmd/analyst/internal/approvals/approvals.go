@@ -41,7 +41,8 @@ With nothing configured the requests are those of the embedded servers, whose
 state is beside the journal.
 
 Requests that ask the same for several tasks of one user are listed, and
-decided, as one, 50 at a time; with an ID the one request is, and with --json each is listed.`,
+decided, as one, 50 at a time; with an ID the one request is, and with --json
+each is listed.`,
 		Example: `  analyst approvals list
   analyst approvals approve last`,
 		Args: cobra.NoArgs,
