@@ -131,10 +131,9 @@ func (p *Pool) failed(ctx context.Context, err error) {
 // work goes on with the run that a hint is about, if it is as it was then. What fails is
 // hinted at anew by the sweep or by the poll, and never by River, which waits ever longer.
 func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
-	l, err := p.take(ctx, job.Args)
-	for since := time.Now(); err != nil && time.Since(since) < hintPatience && pause.For(ctx, 50*time.Millisecond); {
-		l, err = p.take(ctx, job.Args) // another process may be at what the same owner left, or the database away
-	}
+	var l *lease
+	// Another process may be at what the same owner left, or the database away.
+	err := pause.Retry(ctx, hintPatience, func(error) bool { return true }, func() (err error) { l, err = p.take(ctx, job.Args); return err })
 	if p.failed(ctx, err); l == nil {
 		return nil
 	}
@@ -161,12 +160,13 @@ func (p *Pool) take(ctx context.Context, h hint) (*lease, error) {
 		}
 	}
 	l, err := p.Store.take(ctx, found[0])
-	for _, r := range found[1:] { // for others
-		if err == nil {
-			p.failed(ctx, p.Store.woken(ctx, r, ""))
-		}
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	for _, r := range found[1:] { // for others
+		p.failed(ctx, p.Store.woken(ctx, r, ""))
+	}
+	return l, nil
 }
 
 // How often a request is asked about: after a tenth of the time that it has waited. Where

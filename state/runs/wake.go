@@ -109,7 +109,7 @@ func (s *Store) hinted(ctx context.Context, h hint) ([]row, error) {
 	if h.Request != "" {
 		return s.rows(ctx, "state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)", waiting, h.Request)
 	}
-	return s.rows(ctx, "id = $1 AND epoch = $2 AND state <> $3", h.Run, h.Epoch, running)
+	return s.rows(ctx, "id = $1 AND epoch = $2 AND state = $3", h.Run, h.Epoch, ready)
 }
 
 // sweep brings the runs of processes that are gone to others, and hints anew at what

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"gorm.io/gorm"
+
 	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/runner"
-	"gorm.io/gorm"
 )
 
 // patience is how long a database that is away is waited for.
