@@ -337,8 +337,15 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-// What waits for a person to the end is suspended, and gone on with by the next server.
+// What waits for a person to the end is suspended, and gone on with by the next server: also
+// where nobody waits for the end, as with timeout(1), which says it twice.
 func TestServeEndsWhileACallWaits(t *testing.T) {
+	for name, signals := range map[string]int{"told once": 1, "told twice": 2} {
+		t.Run(name, func(t *testing.T) { endsWhileACallWaits(t, signals) })
+	}
+}
+
+func endsWhileACallWaits(t *testing.T, signals int) {
 	w := newWorld(t, nil).shared()
 	s := w.serve("--notice", "1ms", "--drain", "1s", "--wait", "10m")
 	answered := make(chan string, 1)
@@ -350,8 +357,13 @@ func TestServeEndsWhileACallWaits(t *testing.T) {
 	for t.Context().Err() == nil && !slices.ContainsFunc(w.auth.Snapshot().Requests, waits) {
 		runtime.Gosched()
 	}
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	for range signals {
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if !s.stderr.Scan() {
+			t.Fatal("it says nothing")
+		}
 	}
 	if got := <-answered; !strings.HasPrefix(got, "OK") || !strings.Contains(got, "jitagent_waiting") {
 		t.Errorf("the answer is %s", got)

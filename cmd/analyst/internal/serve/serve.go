@@ -232,6 +232,10 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	case err := <-failed:
 		return err
 	}
+	// What waits is suspended even where nobody waits for the end, in a second.
+	suspending, hurry := context.WithCancel(context.WithoutCancel(ctx))
+	defer hurry()
+	context.AfterFunc(patient, func() { time.AfterFunc(time.Second, hurry) })
 	closed := make(chan struct{})
 	go func() { tasks.Close(runs); close(closed) }()
 	for _, step := range []struct {
@@ -240,7 +244,7 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 		then   func()
 	}{
 		{patient, o.drain, svc.Engine.WaitNoMore}, // what is under way ends
-		{patient, toSuspend, func() { stop(serve.ErrEnds) }},
+		{suspending, toSuspend, func() { stop(serve.ErrEnds) }},
 		{context.WithoutCancel(ctx), o.drain, func() {}}, // what is stopped gives back what it was granted
 	} {
 		patience, cancel := context.WithTimeout(step.within, step.time)
