@@ -182,10 +182,13 @@ func stateless(c oteltrace.SpanContext) oteltrace.SpanContext {
 	return c.WithTraceState(oteltrace.TraceState{})
 }
 
-// view has metrics keep the attributes that are listed.
+// view has metrics keep the attributes that are listed, but for where a request was sent to:
+// that is what its client wrote in Host, and each port would be series of its own.
 func (f *filter) view() metric.View {
 	return metric.NewView(metric.Instrument{Name: "*"}, metric.Stream{
-		AttributeFilter: func(a attribute.KeyValue) bool { return len(f.attributes([]attribute.KeyValue{a})) > 0 },
+		AttributeFilter: func(a attribute.KeyValue) bool {
+			return !strings.HasPrefix(string(a.Key), "server.") && len(f.attributes([]attribute.KeyValue{a})) > 0
+		},
 	})
 }
 

@@ -216,6 +216,7 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 	req.Header.Set("traceparent", "00-"+id+"-00f067aa0ba902b7-01")
 	req.Header.Set("tracestate", "vendor=canary")
 	req.Header.Set("baggage", "who=canary")
+	req.Host = "127.0.0.9:4711"
 	if _, err := server.Client().Do(req); err != nil { //nolint:bodyclose // it is empty
 		t.Fatal(err)
 	}
@@ -256,6 +257,9 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 		if !strings.Contains(metrics.Body.String(), line) {
 			t.Errorf("no %s in\n%s", line, metrics.Body)
 		}
+	}
+	if strings.Contains(metrics.Body.String(), "server_address") || strings.Contains(metrics.Body.String(), "4711") {
+		t.Errorf("a client makes series of its own:\n%s", metrics.Body)
 	}
 }
 
