@@ -11,7 +11,6 @@ import (
 
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
-	"github.com/jitagent/jitagent/serve"
 	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/journal"
 )
@@ -27,7 +26,6 @@ func (h *Handler) decide(ctx context.Context, at place, t *task, list []decision
 	if err != nil {
 		return false, err
 	}
-	user, _ := serve.User(ctx)
 	open := map[string]approval.Decision{} // by the ids that hitl has of their requests
 	for _, d := range list {
 		i := slices.IndexFunc(all, func(r asked) bool { return r.id == d.ID })
@@ -37,7 +35,7 @@ func (h *Handler) decide(ctx context.Context, at place, t *task, list []decision
 			}
 			continue
 		}
-		how := approval.Decision{Approve: *d.Approved, Digest: all[i].Digest(), Reason: "by " + user.ID + ", over A2A", Message: d.Reason}
+		how := approval.Decision{Approve: *d.Approved, Digest: all[i].Digest(), Reason: "over A2A", Message: d.Reason}
 		if err := h.turns.Rights.Check(ctx, all[i].Request, how); err != nil {
 			return false, h.refusal(ctx, all[i].ID, err)
 		}

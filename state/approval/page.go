@@ -42,7 +42,7 @@ type PageConfig struct {
 	Secure  bool             // it is served over TLS, which its cookie then requires
 	Now     func() time.Time // nil is time.Now
 	// SignedIn says who may decide, in place of links: whoever mounts the page has
-	// authenticated them. nil is by links.
+	// authenticated them, and bounds what each of them sends. nil is by links.
 	SignedIn func(*http.Request) bool
 }
 
@@ -134,8 +134,12 @@ func (p *Page) works(keys map[[32]byte]time.Time, key string, once bool) bool {
 	return ok && p.cfg.Now().Before(end)
 }
 
-// busy reports, and answers, that more was sent in a minute than a person does.
+// busy reports, and answers, that more was sent in a minute than a person does. Where there
+// are several, whoever mounts the page bounds what each sends.
 func (p *Page) busy(w http.ResponseWriter) bool {
+	if p.cfg.SignedIn != nil {
+		return false
+	}
 	p.mu.Lock()
 	now := p.cfg.Now()
 	p.recent = slices.DeleteFunc(p.recent, func(t time.Time) bool { return now.Sub(t) >= time.Minute })

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jitagent/jitagent/internal/plain"
 )
 
 // Why a person's decision does not count. Each is for that person to read.
@@ -95,7 +97,9 @@ func (r Rights) Check(ctx context.Context, about Request, how Decision) error {
 	return nil
 }
 
-// Guard returns a decider that decides at another one what the person of the context may.
+// Guard returns a decider that decides at another one what the person of the context may. The
+// reason of each decision begins with who made it, which nobody else says: at the server all
+// are decided by one.
 func (r Rights) Guard(at Decider) Decider {
 	if r.Votes == nil {
 		r.Votes = &memory{votes: map[string]vote{}}
@@ -127,6 +131,7 @@ func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 		return ErrMayNot
 	}
 	if !how.Approve {
+		how.Reason = signed(how.Reason, who.ID)
 		return g.Decider.Decide(ctx, id, how)
 	}
 	list, _, err := g.Pending(ctx)
@@ -143,15 +148,20 @@ func (g guarded) Decide(ctx context.Context, id string, how Decision) error {
 	if err := g.rights.Check(ctx, list[i], how); err != nil {
 		return err
 	}
-	switch by, err := g.vote(ctx, list[i], how, who.ID); {
+	by, err := g.vote(ctx, list[i], how, who.ID)
+	switch {
 	case err != nil:
 		return err
 	case len(by) < g.rights.Quorum:
 		return ErrOneMore
-	case len(by) > 1:
-		how.Reason = strings.TrimSpace(how.Reason + " (approved by " + strings.Join(by, " and ") + ")")
 	}
+	how.Reason = signed(how.Reason, by...)
 	return g.Decider.Decide(ctx, id, how)
+}
+
+// signed returns a reason with who decided before it.
+func signed(reason string, by ...string) string {
+	return "by " + strings.Join(by, " and ") + plain.Between(": ", reason, "")
 }
 
 // own reports whether what is asked serves the person, who may then not approve it.
@@ -159,8 +169,10 @@ func (r Rights) own(ctx context.Context, about Request, who Approver) (bool, err
 	if r.Own {
 		return false, nil
 	}
-	if f := about.OnBehalfOf; f != "" && (strings.EqualFold(f, who.Email) || f == who.ID) {
-		return true, nil
+	for _, f := range []string{about.OnBehalfOf, about.User} {
+		if f != "" && (strings.EqualFold(f, who.Email) || f == who.ID) {
+			return true, nil
+		}
 	}
 	if r.Asker == nil {
 		return false, nil

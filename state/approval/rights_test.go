@@ -29,7 +29,7 @@ func TestRights(t *testing.T) {
 	ada, bob := approval.Approver{ID: "ada", Issuer: "https://id.example.com", Email: "ada@example.com", Groups: blue}, approval.Approver{ID: "bob", Issuer: "https://id.example.com", Groups: blue}
 	eve := approval.Approver{ID: "eve", Issuer: "https://evil.example.com", Groups: blue}
 	allow := []approval.Group{{Issuer: "https://id.example.com", Name: "blue"}}
-	yes, no, less := approval.Decision{Approve: true}, approval.Decision{}, approval.Decision{Approve: true, TTL: time.Minute}
+	yes, no, less := approval.Decision{Approve: true, Reason: "by eve"}, approval.Decision{Reason: "by eve"}, approval.Decision{Approve: true, TTL: time.Minute}
 	type step struct {
 		who  approval.Approver
 		how  approval.Decision
@@ -38,6 +38,7 @@ func TestRights(t *testing.T) {
 	asker := func(id string, err error) func(context.Context, approval.Request) (string, error) {
 		return func(context.Context, approval.Request) (string, error) { return id, err }
 	}
+	cyd := approval.Approver{ID: "cyd", Issuer: "https://id.example.com", Groups: blue}
 	unknown := errors.New("the journal is gone")
 	for name, tt := range map[string]struct {
 		rights  approval.Rights
@@ -51,6 +52,7 @@ func TestRights(t *testing.T) {
 		"any issuer":             {approval.Rights{Allow: []approval.Group{{Name: "blue"}}}, []step{{eve, yes, nil}}, 1},
 		"one's own":              {approval.Rights{Allow: allow}, []step{{ada, yes, approval.ErrOwn}, {ada, no, nil}, {bob, yes, nil}}, 2},
 		"one's own, by session":  {approval.Rights{Allow: allow, Asker: asker("bob", nil)}, []step{{bob, yes, approval.ErrOwn}}, 0},
+		"one's own, it is said":  {approval.Rights{Allow: allow}, []step{{cyd, yes, approval.ErrOwn}, {cyd, no, nil}}, 1},
 		"nobody knows whose":     {approval.Rights{Allow: allow, Asker: asker("", unknown)}, []step{{bob, yes, unknown}, {bob, no, nil}}, 1},
 		"one's own is allowed":   {approval.Rights{Allow: allow, Own: true}, []step{{ada, yes, nil}}, 1},
 		"two":                    {approval.Rights{Allow: allow, Own: true, Quorum: 2}, []step{{ada, yes, approval.ErrOneMore}, {ada, yes, approval.ErrOneMore}, {bob, yes, nil}}, 1},
@@ -60,7 +62,7 @@ func TestRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := &desk{waits: []approval.Request{{
-				ID: "jit_1", OnBehalfOf: "Ada@example.com", Details: []rar.Detail{{Type: "file_access", Actions: []string{"read"}}}, ExpiresAt: time.Now().Add(time.Hour),
+				ID: "jit_1", OnBehalfOf: "Ada@example.com", User: "cyd", Details: []rar.Detail{{Type: "file_access", Actions: []string{"read"}}}, ExpiresAt: time.Now().Add(time.Hour),
 			}}}
 			guarded := tt.rights.Guard(at)
 			for i, s := range tt.steps {
@@ -71,8 +73,10 @@ func TestRights(t *testing.T) {
 			if len(at.decided) != tt.decided {
 				t.Errorf("decided %+v, want %d", at.decided, tt.decided)
 			}
-			if name == "two" && !strings.Contains(at.decided[0].Reason, "ada and bob") {
-				t.Errorf("reason %q", at.decided[0].Reason)
+			for _, how := range at.decided {
+				if who, _, _ := strings.Cut(how.Reason, ": by eve"); how.TTL == 0 && who != "by "+tt.steps[len(tt.steps)-1].who.ID && who != "by ada" && who != "by ada and bob" || name == "two" && who != "by ada and bob" {
+					t.Errorf("reason %q", how.Reason)
+				}
 			}
 		})
 	}
