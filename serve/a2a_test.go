@@ -367,7 +367,8 @@ func TestA2AForgedMessages(t *testing.T) {
 	for _, body := range []string{
 		said(`{"text":"\u0000"}`, "m"), said(`{"text":"\\\u0000"}`, "m"), said(`{"text":"hi"}`, `\u0000`), said(`{"raw":"AAAA","mediaType":"text/plain\u0000"}`, "m"),
 		said(`{"raw":"AAAA","mediaType":"text/plain","filename":"\u0000"}`, "m"), said(`{"raw":"AAAA","mediaType":"plain"}`, "m"), said(`{"raw":"AAAA"}`, "m"),
-		`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `[]`, `1`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`,
+		`{"jsonrpc":"2.0","id":1,"method":"GetTask","method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`, `{"jsonrpc":"2.0","id":1,"method":"GetTask","Method":"CancelTask","params":{"id":"` + string(waits.ID) + `"}}`,
+		strings.Replace(said(`{"text":"hi"}`, "m"), `"parts"`, `"part\u017f":[],"parts"`, 1), `[]`, `1`, `null`, `{"jsonrpc":"2.0","id":[1],"method":"GetTask"}`,
 	} {
 		got := a.do(t, "ben", http.MethodPost, "/a2a", json.RawMessage(body), "A2A-Version", "1.0")
 		if !strings.Contains(got.body, `"error"`) || strings.Contains(got.body, "Go value") {

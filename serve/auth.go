@@ -32,9 +32,10 @@ type usage struct {
 }
 
 type userUsage struct {
-	runs int
-	open int // requests
-	rate *rate.Limiter
+	runs  int
+	open  int // requests
+	bytes int // of their bodies
+	rate  *rate.Limiter
 }
 
 // of returns that of a user. The caller holds u.mu.
@@ -54,18 +55,24 @@ func (u *usage) of(id string, perMinute int) *userUsage {
 	return u.users[id]
 }
 
-// request lets a user make one more, and returns what is called at its end; nil where they
-// make too many.
-func (s *server) request(user Principal) (end func()) {
+// request lets a user make one more with a body of some bytes, -1 for nobody knows how many,
+// and returns what is called at its end; nil where they make too many, or the bodies that are
+// here come to more than those of the messages that may be answered at once.
+func (s *server) request(user Principal, bytes int64) (end func()) {
+	size := int(s.Limits.Body)
+	if bytes >= 0 {
+		size = int(min(bytes, s.Limits.Body))
+	}
 	u := &s.usage
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	one := u.of(user.ID, s.Limits.PerMinute)
-	if !one.rate.Allow() || one.open >= s.Limits.OpenPerUser {
+	if !one.rate.Allow() || one.open >= s.Limits.OpenPerUser || one.bytes+size > s.Limits.RunsPerUser*int(s.Limits.Body) {
 		return nil
 	}
 	one.open++
-	return u.leaving(&one.open)
+	one.bytes += size
+	return u.leaving(func() { one.open--; one.bytes -= size })
 }
 
 // enter lets a run of a user begin, and returns what is called at its end; nil where too
@@ -80,25 +87,26 @@ func (s *server) enter(user Principal) (end func()) {
 	}
 	u.runs++
 	one.runs++
-	return u.leaving(&u.runs, &one.runs)
+	return u.leaving(func() { u.runs--; one.runs-- })
 }
 
-// leaving returns what counts one less.
-func (u *usage) leaving(counts ...*int) (end func()) {
+// leaving returns what counts down alone.
+func (u *usage) leaving(down func()) (end func()) {
 	return func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		for _, n := range counts {
-			*n--
-		}
+		down()
 	}
 }
 
 // authenticated lets users in.
 func (s *server) authenticated(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, page := given(r)
+		token, page := s.given(r)
 		user, err := s.Users.Authenticate(r.Context(), token)
+		if errors.Is(err, ErrNoUser) && !token.IsZero() {
+			s.Logger.DebugContext(r.Context(), "a token is refused", "error", err)
+		}
 		switch {
 		case errors.Is(err, ErrNoUser) && page:
 			http.Redirect(w, r, "/login", http.StatusSeeOther)
@@ -116,7 +124,7 @@ func (s *server) authenticated(h http.Handler) http.Handler {
 			return
 		}
 		if !strings.HasPrefix(r.URL.Path, "/ui/") { // a page of the UI is dozens of files
-			end := s.request(user)
+			end := s.request(user, r.ContentLength)
 			if end == nil {
 				w.Header().Set("Retry-After", "10")
 				http.Error(w, "too many requests", http.StatusTooManyRequests)
@@ -132,13 +140,14 @@ func (s *server) authenticated(h http.Handler) http.Handler {
 	})
 }
 
-// given returns the token that comes with a request, and whether a browser wants a page.
-func given(r *http.Request) (token secret.String, page bool) {
+// given returns the token that comes with a request, and whether a browser wants a page. Of
+// another origin's page the cookie does not count, whatever site it is of.
+func (s *server) given(r *http.Request) (token secret.String, page bool) {
 	if scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
 		return secret.New(strings.TrimSpace(value)), false
 	}
 	page = r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
-	if c, err := r.Cookie(cookieName); err == nil {
+	if c, err := r.Cookie(cookieName); err == nil && !slices.Contains(s.Origins, r.Header.Get("Origin")) {
 		return secret.New(c.Value), page
 	}
 	return secret.New(""), page
@@ -219,8 +228,14 @@ func (s *server) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := strings.TrimSpace(r.PostForm.Get("token"))
-	if _, err := s.Users.Authenticate(r.Context(), secret.New(token)); err != nil {
+	switch _, err := s.Users.Authenticate(r.Context(), secret.New(token)); {
+	case errors.Is(err, ErrNoUser):
+		s.Logger.DebugContext(r.Context(), "a token is refused", "error", err)
 		showSignIn(w, http.StatusForbidden, "This token is not that of a user.")
+		return
+	case err != nil:
+		s.Logger.ErrorContext(r.Context(), "a user could not be authenticated", "error", err)
+		showSignIn(w, http.StatusServiceUnavailable, "Users cannot be authenticated at the moment.")
 		return
 	}
 	s.keep(w, token, 12*time.Hour)

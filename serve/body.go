@@ -16,9 +16,12 @@ import (
 // nul is how JSON writes U+0000, which not every database keeps in a text.
 var nul = []byte(`\u0000`)
 
+// maxValues is how many values the JSON of a request has at most.
+const maxValues = 10_000
+
 // Body reads the JSON of a request into v, which must be zero; no body is that of a zero v.
 // Of several members of one name, a member that v does not name, and a text with U+0000 none
-// is taken. An error is a [Refusal].
+// is taken, nor are more than 10 000 values. An error is a [Refusal].
 func Body(r *http.Request, v any) ([]byte, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -27,6 +30,9 @@ func Body(r *http.Request, v any) ([]byte, error) {
 	}
 	if len(text) == 0 {
 		return nil, nil
+	}
+	if strictjson.Values(text) > maxValues {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d values", maxValues)
 	}
 	if err := strictjson.Exact(text, v); err != nil {
 		return nil, refuse(http.StatusBadRequest, "the body: %v", err)

@@ -142,6 +142,54 @@ func (s *server) find(ctx context.Context, at place) (session.Session, error) {
 	return nil, err
 }
 
+// maxState bounds what a request sets of a session's state, in bytes: a list of sessions has
+// the states of all.
+const maxState = 64 << 10
+
+// full reports whether no more is said to a session.
+func (s *server) full(of session.Session) bool {
+	var whole int64
+	for name, value := range of.State().All() {
+		whole += int64(len(name)) + size(value)
+	}
+	for ev := range of.Events().All() {
+		if ev.Content == nil {
+			continue
+		}
+		for _, p := range ev.Content.Parts {
+			switch {
+			case p == nil:
+			case p.InlineData != nil:
+				whole += int64(len(p.InlineData.Data))
+			case p.FunctionCall != nil:
+				whole += size(p.FunctionCall.Args)
+			case p.FunctionResponse != nil:
+				whole += size(p.FunctionResponse.Response)
+			default:
+				whole += int64(len(p.Text))
+			}
+		}
+	}
+	return whole > s.Limits.Session
+}
+
+// size returns how many bytes a value of JSON has, about.
+func size(v any) (n int64) {
+	switch v := v.(type) {
+	case string:
+		return int64(len(v))
+	case []any:
+		for _, one := range v {
+			n += size(one)
+		}
+	case map[string]any:
+		for name, one := range v {
+			n += int64(len(name)) + size(one)
+		}
+	}
+	return n + 8
+}
+
 // A wireSession is a session as ADK's REST server tells it.
 type wireSession struct {
 	ID      string         `json:"id"`
@@ -270,6 +318,9 @@ func ownState(state map[string]any) error {
 		if strings.Contains(name, ":") || strings.HasPrefix(strings.TrimLeft(name, "_"), "adk") {
 			return refuse(http.StatusBadRequest, "the state of a session has no names with a colon, and none that begin with adk")
 		}
+	}
+	if size(state) > maxState {
+		return refuse(http.StatusRequestEntityTooLarge, "the state of a session has up to %d bytes", maxState)
 	}
 	return nil
 }

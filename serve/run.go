@@ -92,7 +92,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer end()
-	before, waiting, err := s.goOn(ctx, at)
+	before, waiting, err := s.goOn(ctx, at, true)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *server) resume(w http.ResponseWriter, r *http.Request, at place) error 
 		return err
 	}
 	defer end()
-	events, waiting, err := s.goOn(ctx, at)
+	events, waiting, err := s.goOn(ctx, at, false)
 	if err != nil {
 		return err
 	}
@@ -173,9 +173,13 @@ func (s *server) limited(ctx context.Context) (_ context.Context, end func(), er
 }
 
 // goOn goes on with a session that waits, and returns its new events and what still waits.
-func (s *server) goOn(ctx context.Context, at place) (events []wireEvent, waiting []runner.Waiting, err error) {
+// With more, which is to be said to it, it has room for that.
+func (s *server) goOn(ctx context.Context, at place, more bool) (events []wireEvent, waiting []runner.Waiting, err error) {
 	events, waiting = []wireEvent{}, []runner.Waiting{}
 	before, err := s.find(ctx, at)
+	if err == nil && more && s.full(before) {
+		err = refuse(http.StatusRequestEntityTooLarge, "the session is full: begin another one")
+	}
 	if err != nil || s.Resume[at.app] == nil {
 		return events, waiting, err
 	}

@@ -221,6 +221,15 @@ func TestOtherOrigins(t *testing.T) {
 			t.Errorf("%+v: %d %v", tt, got.status, got.header)
 		}
 	}
+	for origin, want := range map[string]int{own: 200, allowed: 401} { // which comes with a token of its own
+		got := a.do(t, "", http.MethodPost, sessionsOf("ada"), nil, "Host", "analyst.example.com", "Origin", origin, "Cookie", "analyst=ada-token")
+		if got.status != want {
+			t.Errorf("by the cookie, from %s: %+v", origin, got)
+		}
+	}
+	if got := a.do(t, "", http.MethodGet, "/login", nil, "Host", "10.0.0.7"); !strings.Contains(got.body, own) {
+		t.Errorf("under another name: %+v", got)
+	}
 	asks := a.do(t, "", http.MethodOptions, "/a2a", nil, "Host", "analyst.example.com", "Origin", allowed, "Access-Control-Request-Method", "POST")
 	for _, name := range []string{"Authorization", "Content-Type", "A2A-Version", "A2A-Extensions"} {
 		if !slices.Contains(strings.Split(asks.header.Get("Access-Control-Allow-Headers"), ", "), name) {
@@ -277,6 +286,17 @@ func TestSignIn(t *testing.T) {
 	if got := a.do(t, "", http.MethodGet, sessionsOf("ada"), nil, "Cookie", pair); got.status != http.StatusOK {
 		t.Errorf("signed in: %+v", got)
 	}
+	a = (&app{config: func(cfg *serve.Config) { cfg.Users = nobodyKnows{} }}).start(t)
+	if got := post("ada-token"); got.status != http.StatusServiceUnavailable || got.header.Get("Set-Cookie") != "" {
+		t.Errorf("where it is not known whose a token is: %+v", got)
+	}
+}
+
+// nobodyKnows whose a token is.
+type nobodyKnows struct{}
+
+func (nobodyKnows) Authenticate(context.Context, secret.String) (serve.Principal, error) {
+	return serve.Principal{}, errors.New("the issuer does not answer")
 }
 
 func TestTokenFile(t *testing.T) {
@@ -301,7 +321,7 @@ func TestTokenFile(t *testing.T) {
 	if _, err := users.Authenticate(t.Context(), secret.New("ada-token")); !errors.Is(err, serve.ErrNoUser) {
 		t.Errorf("a token that was taken out: %v", err)
 	}
-	for _, wrong := range []string{"ada-token ada", line("ada", "a/b"), line("ada", ".."), line("ada", ""), strings.ToUpper(line("ada", "ada"))} {
+	for _, wrong := range []string{"ada-token ada", line("ada", "a/b"), line("ada", ".."), line("ada", ""), strings.ToUpper(line("ada", "ada")), line("ada", "ada") + "\n" + line("other", "Ada")} {
 		if _, err := serve.TokenFile(tokens(t, wrong)); err == nil {
 			t.Errorf("the line %q is taken", wrong)
 		}
@@ -361,7 +381,7 @@ func TestLimits(t *testing.T) {
 
 // A body that is too large, or does not come, is the client's fault on every route that reads one.
 func TestBodies(t *testing.T) {
-	a := (&app{patience: 500 * time.Millisecond, config: func(cfg *serve.Config) { cfg.Limits.Body = 1000 }}).startA2A(t)
+	a := (&app{patience: 500 * time.Millisecond, config: func(cfg *serve.Config) { cfg.Limits.Body, cfg.Limits.RunsPerUser = 1000, 100 }}).startA2A(t)
 	post := func(path string, body io.Reader) (int, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+path, body)
 		if err != nil {
@@ -389,6 +409,78 @@ func TestBodies(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// What is small as a text and large in memory is not taken, and what is read whole, or held,
+// does not grow without an end.
+func TestMemoryIsBounded(t *testing.T) {
+	a := (&app{config: func(cfg *serve.Config) {
+		cfg.Limits = serve.Limits{Body: 100_000, Session: 10_000, PerMinute: 1_000_000, RunsPerUser: 1}
+	}}).startA2A(t)
+	bomb, long := json.RawMessage("["+strings.Repeat("{},", 10_000)+"{}]"), strings.Repeat("x", 70_000)
+	for path, body := range map[string]any{
+		"/api/run":                   says("ada", "hi", func(m map[string]any) { m["stateDelta"] = map[string]any{"x": bomb} }),
+		sessionsOf("ada"):            map[string]any{"state": map[string]any{"x": bomb}},
+		sessionsOf("ada") + "/large": map[string]any{"state": map[string]any{"x": []any{long}}},
+		"/a2a":                       map[string]any{"x": bomb},
+		"/api/run?":                  says("ada", "hi", func(m map[string]any) { m["stateDelta"] = map[string]any{long: 1} }),
+	} {
+		if got := a.do(t, "ada", http.MethodPost, path, body); got.status != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d %.200s", path, got.status, got.body)
+		}
+	}
+
+	ada := a.client(t, "ada")
+	for range 3 {
+		first := a.send(t, ada, said(long[:9000]))
+		if first.Status.State != wire.TaskStateCompleted {
+			t.Fatalf("%+v", first.Status)
+		}
+		more := func(m map[string]any) { m["sessionId"] = first.ContextID }
+		if got := a.do(t, "ada", http.MethodPost, "/api/run", says("ada", long[:2000], more)); got.status != http.StatusOK {
+			t.Errorf("a message that it has room for: %+v", got)
+		}
+		if got := a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "hi", more)); got.status != http.StatusRequestEntityTooLarge || !strings.Contains(got.body, "begin another") {
+			t.Errorf("a message to a full session: %+v", got)
+		}
+		if _, err := ada.SendMessage(t.Context(), said("hi", func(req *wire.SendMessageRequest) { req.Message.ContextID = first.ContextID })); !errors.Is(err, wire.ErrInvalidParams) {
+			t.Errorf("the same over A2A: %v", err)
+		}
+		if got := a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/"+first.ContextID+"/resume", nil); got.status != http.StatusOK {
+			t.Errorf("a full session goes on: %+v", got)
+		}
+	}
+	var pages []int
+	for token := "first"; token != ""; {
+		list := must(ada.ListTasks(t.Context(), &wire.ListTasksRequest{PageToken: strings.TrimPrefix(token, "first")}))
+		pages, token = append(pages, len(list.Tasks)), list.NextPageToken
+	}
+	if !slices.Equal(pages, []int{2, 1}) {
+		t.Errorf("a list has pages of %v tasks", pages)
+	}
+
+	body, more := io.Pipe()
+	held := make(chan error, 1)
+	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+sessionsOf("ada"), body))
+	req.Header.Set("Authorization", "Bearer ada-token")
+	go func() {
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		held <- err
+	}()
+	must(more.Write([]byte(" ")))
+	for a.do(t, "ada", http.MethodPost, sessionsOf("ada"), map[string]any{}).status != http.StatusTooManyRequests {
+		continue // until the server has seen the other
+	}
+	if got := a.do(t, "ada", http.MethodGet, sessionsOf("ada"), nil); got.status != http.StatusOK {
+		t.Errorf("a request without a body: %+v", got)
+	}
+	_ = more.Close()
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
 }
 
 // Streams of A2A, each of which a client may leave open for long, count as requests do.
@@ -635,7 +727,7 @@ func TestSessionOfARunIsNotDeleted(t *testing.T) {
 
 // Each user's pages are of their own sessions, and only some decide.
 func TestPages(t *testing.T) {
-	a := new(app).start(t)
+	a := (&app{config: unhurried}).start(t)
 	a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/s", nil)
 	a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "read doc_1"))
 	for _, tt := range []struct {
@@ -662,6 +754,11 @@ func TestPages(t *testing.T) {
 	}
 	if got := a.do(t, "ada", http.MethodPost, "/approvals/jit_1", nil); got.status != http.StatusForbidden {
 		t.Errorf("ada decides: %+v", got)
+	}
+	for range 40 { // one who decides does not keep the others from it
+		if got := a.do(t, "ben", http.MethodPost, "/approvals/jit_1", nil); got.status != http.StatusConflict {
+			t.Fatalf("ben decides nothing: %+v", got)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func (t Turns) Enter(ctx context.Context) (_ context.Context, end func(), err er
 func (t Turns) Answer(ctx context.Context, app, id string, message *genai.Content, state map[string]any) iter.Seq2[*session.Event, error] {
 	return func(yield func(*session.Event, error) bool) {
 		user, _ := User(ctx)
-		_, waiting, err := t.s.goOn(ctx, place{app, user.ID, id})
+		_, waiting, err := t.s.goOn(ctx, place{app, user.ID, id}, message != nil)
 		if err == nil && message != nil && len(waiting) > 0 {
 			err = unsaid(waiting)
 		}

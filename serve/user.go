@@ -140,6 +140,7 @@ func (f tokenFile) read() (list []tokenOf, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve: tokens: %w", err)
 	}
+	spelled := map[string]string{} // users by their names in lower case
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		line, _, _ := strings.Cut(lines.Text(), "#")
@@ -149,6 +150,12 @@ func (f tokenFile) read() (list []tokenOf, err error) {
 		}
 		if len(words) < 2 || !hashForm.MatchString(words[0]) || !idForm().MatchString(words[1]) {
 			return nil, fmt.Errorf("serve: tokens: %s, line %d: want the SHA-256 of a token in lower-case hexadecimal, a user and groups", path, n)
+		}
+		switch same := strings.ToLower(words[1]); spelled[same] {
+		case "", words[1]:
+			spelled[same] = words[1]
+		default: // one person would be two who decide
+			return nil, fmt.Errorf("serve: tokens: %s, line %d: %s is above as %s: write a user always alike", path, n, words[1], spelled[same])
 		}
 		user := Principal{ID: words[1], Groups: words[2:]}
 		if strings.Contains(user.ID, "@") {

@@ -118,7 +118,7 @@ func OwnHost(h http.Handler, base string) http.Handler {
 			h.ServeHTTP(w, r)
 			return
 		}
-		http.Error(w, "this server is for this machine: address it as localhost or 127.0.0.1", http.StatusMisdirectedRequest)
+		http.Error(w, "this server is not known by that name: address it as "+cmp.Or(base, "localhost or 127.0.0.1"), http.StatusMisdirectedRequest)
 	})
 }
 

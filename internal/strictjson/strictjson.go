@@ -44,7 +44,7 @@ func Exact(data []byte, v any) error {
 }
 
 func unmarshal(data []byte, v any, options ...json.Options) error {
-	if err := checkDepth(data); err != nil {
+	if _, err := scan(data); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v, options...); err != nil {
@@ -56,7 +56,7 @@ func unmarshal(data []byte, v any, options ...json.Options) error {
 // Object decodes data, which must be one JSON object, into its members. They share
 // memory with data.
 func Object(data []byte) (map[string]jsontext.Value, error) {
-	if err := checkDepth(data); err != nil {
+	if _, err := scan(data); err != nil {
 		return nil, err
 	}
 	o := object{data: data, text: string(data)}
@@ -107,11 +107,19 @@ func (o *object) read(dec *jsontext.Decoder) error {
 	return err
 }
 
-// checkDepth refuses data nested deeper than [MaxDepth]. The decoder's own bound
-// is 10 000, which is far more than recursive code downstream should meet.
-func checkDepth(data []byte) error {
+// Values returns how many values JSON has, at most. Each costs whoever decodes it into no
+// type of its own about a hundred bytes, though its text may be two.
+func Values(data []byte) int {
+	n, _ := scan(data)
+	return n
+}
+
+// scan counts values, and refuses data nested deeper than [MaxDepth]. The decoder's own
+// bound is 10 000, which is far more than recursive code downstream should meet.
+func scan(data []byte) (values int, err error) {
 	depth := 0
 	inString := false
+	values = 1
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':
@@ -119,15 +127,18 @@ func checkDepth(data []byte) error {
 		case c == '"':
 			inString = !inString
 		case inString:
+		case c == ',':
+			values++
 		case c == '[' || c == '{':
+			values++
 			if depth++; depth > MaxDepth {
-				return fmt.Errorf("nested deeper than %d", MaxDepth)
+				return values, fmt.Errorf("nested deeper than %d", MaxDepth)
 			}
 		case c == ']' || c == '}':
 			depth--
 		}
 	}
-	return nil
+	return values, nil
 }
 
 // ReadAll reads r to its end, or fails with [ErrTooLarge] after limit bytes. It

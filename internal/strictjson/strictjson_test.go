@@ -32,6 +32,14 @@ type answer struct {
 
 const canary = "canary7f3a"
 
+func TestValues(t *testing.T) {
+	for text, want := range map[string]int{`1`: 1, `"[,{\",["`: 1, `[]`: 2, `[1,2,[3]]`: 5, `{"a":{},"b":[{},{}]}`: 8} {
+		if got := strictjson.Values([]byte(text)); got != want {
+			t.Errorf("Values(%s) = %d, want %d", text, got, want)
+		}
+	}
+}
+
 func TestUnmarshalRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ text, reason string }{
 		"nothing":                   {"", "invalid JSON"},

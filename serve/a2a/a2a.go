@@ -39,6 +39,7 @@ import (
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/tool"
 
+	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/serve"
 )
@@ -121,7 +122,7 @@ func (h *Handler) Close(ctx context.Context) {
 }
 
 // edge checks requests before the protocol's own handler, which takes the last of several
-// members of one name, and any version.
+// members of one name, in whatever case, and any version.
 func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var request map[string]any
@@ -132,6 +133,10 @@ func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Hand
 			return
 		case err != nil:
 			refuse(w, -32700, err.Error())
+			return
+		}
+		if name, ok := twice(request); ok {
+			refuse(w, -32700, "the body: duplicate member "+strictjson.Quote(name)+", in other letters")
 			return
 		}
 		if r.Header.Get(a2a.SvcParamVersion) != string(version) { // none is 0.3
@@ -152,6 +157,31 @@ func (h *Handler) edge(next http.Handler, version a2a.ProtocolVersion) http.Hand
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// twice returns a name that two members of an object in v have, but for case.
+func twice(v any) (name string, ok bool) {
+	switch v := v.(type) {
+	case []any:
+		for _, one := range v {
+			if name, ok = twice(one); ok {
+				return name, true
+			}
+		}
+	case map[string]any:
+		seen := map[string]bool{}
+		for name, member := range v {
+			folded := strings.ToLower(strings.ToUpper(name)) // some letters have two small ones
+			if seen[folded] {
+				return name, true
+			}
+			seen[folded] = true
+			if name, ok := twice(member); ok && folded != "metadata" { // which nobody reads so
+				return name, true
+			}
+		}
+	}
+	return "", false
 }
 
 // refuse answers a request that goes no further (JSON-RPC 2.0, section 5.1).
@@ -178,7 +208,7 @@ func (h *Handler) told(ctx context.Context, err error) error {
 		return notFound()
 	case http.StatusConflict, http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return busy(r.Text)
-	case http.StatusBadRequest, http.StatusForbidden:
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestEntityTooLarge:
 		return a2a.NewError(a2a.ErrInvalidParams, r.Text)
 	}
 	return a2a.NewError(a2a.ErrInternalError, r.Text)

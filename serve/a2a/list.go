@@ -63,11 +63,10 @@ func (h *Handler) list(ctx context.Context, req *a2a.ListTasksRequest) (*a2a.Lis
 		}
 		found = found[i+1:]
 	}
-	if len(found) > size {
-		found = found[:size]
-		out.NextPageToken = string(found[size-1].id)
+	tasks, done, err := h.page(ctx, found[:min(size, len(found))], req)
+	if out.Tasks = tasks; done < len(found) && err == nil {
+		out.NextPageToken = string(found[done-1].id)
 	}
-	out.Tasks, err = h.page(ctx, found, req)
 	return out, err
 }
 
@@ -100,16 +99,21 @@ func (h *Handler) gists(ctx context.Context, at place, changed time.Time) ([]gis
 	return now.tasks, nil
 }
 
-// page returns tasks as a client is shown them in a list, and reads each session once.
-func (h *Handler) page(ctx context.Context, of []gist, req *a2a.ListTasksRequest) ([]*a2a.Task, error) {
-	out, read := []*a2a.Task{}, map[place][]*task{}
-	for _, g := range of {
+// page returns tasks as a client is shown them in a list, and reads each session once. It
+// ends where they were read as much as one session may have; done is how many were looked at.
+func (h *Handler) page(ctx context.Context, of []gist, req *a2a.ListTasksRequest) (out []*a2a.Task, done int, err error) {
+	out, read, whole := []*a2a.Task{}, map[place][]*task{}, int64(0)
+	for i, g := range of {
 		at, err := h.of(ctx, g.id)
 		if err == nil && read[at] == nil {
+			if whole > h.turns.Limits.Session {
+				return out, i, nil
+			}
 			read[at], err = h.read(ctx, at)
+			whole += size(read[at])
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		t, err := pick(read[at], g.id)
 		if err != nil {
@@ -117,12 +121,32 @@ func (h *Handler) page(ctx context.Context, of []gist, req *a2a.ListTasksRequest
 		}
 		one, err := h.shown(ctx, t, req.HistoryLength)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if !req.IncludeArtifacts {
 			one.Artifacts = nil
 		}
 		out = append(out, one)
 	}
-	return out, nil
+	return out, len(of), nil
+}
+
+// size is how many bytes tasks say.
+func size(list []*task) (n int64) {
+	for _, t := range list {
+		for _, m := range t.History {
+			n += said(m.Parts)
+		}
+		for _, a := range t.Artifacts {
+			n += said(a.Parts)
+		}
+	}
+	return n
+}
+
+func said(parts a2a.ContentParts) (n int64) {
+	for _, p := range parts {
+		n += int64(len(p.Text()) + len(p.Raw()))
+	}
+	return n
 }
