@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/jitagent/jitagent/internal/es256"
 	"github.com/jitagent/jitagent/internal/peer"
 	"github.com/jitagent/jitagent/internal/strictjson"
 	"github.com/jitagent/jitagent/secret"
@@ -84,17 +84,8 @@ func (k *Key) make() error {
 	if err != nil {
 		return err
 	}
-	head, err := json.Marshal(map[string]any{"alg": jose.ES256, "typ": typ, "jwk": json.RawMessage(jwk)})
-	header := base64.RawURLEncoding.EncodeToString(head) // once: it costs as much as the rest beside the signature
-	k.sign = func(c claims) (string, error) {
-		body, err := json.Marshal(c)
-		if err != nil {
-			return "", err
-		}
-		input := header + "." + base64.RawURLEncoding.EncodeToString(body)
-		signature, err := jwt.SigningMethodES256.Sign(input, private)
-		return input + "." + base64.RawURLEncoding.EncodeToString(signature), err
-	}
+	header, err := es256.Header(map[string]any{"alg": jose.ES256, "typ": typ, "jwk": json.RawMessage(jwk)}) // once: it costs as much as the rest beside the signature
+	k.sign = func(c claims) (string, error) { return es256.Sign(header, c, private) }
 	return err
 }
 

@@ -135,7 +135,7 @@ func (s *Server) routes() *http.ServeMux {
 }
 
 // always is in the header of each answer, unless an endpoint says otherwise.
-var always = http.Header{"Server": {serverName}, "Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}}
+var always = http.Header{"Server": {serverName}, "Cache-Control": {"no-store"}, "X-Content-Type-Options": {"nosniff"}, "Content-Type": {"application/json"}}
 
 // ServeHTTP implements [http.Handler]. It never redirects what changes anything: a
 // client that follows turns POST into GET. So repeated and trailing slashes are read as if they were not

@@ -35,7 +35,7 @@ func (c *call) exchange() (any, error) {
 		return nil, err
 	}
 	available, end, own := strings.Fields(subject.token.Scope), subject.token.expires(), subject.token.claims
-	std := jwt.Claims{Subject: subject.token.Subject, Audience: jwt.Audience{audience}}
+	std := registered{Subject: subject.token.Subject, Audience: jwt.Audience{audience}}
 	c.who = subject
 	if c.form.Get("actor_token")+c.form.Get("actor_token_type") != "" {
 		actorWho, err := c.tokenParam("actor_token")

@@ -73,7 +73,7 @@ func (c *call) login() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	std := jwt.Claims{Subject: "client_" + p.id, Audience: jwt.Audience{c.s.Issuer()}}
+	std := registered{Subject: "client_" + p.id, Audience: jwt.Audience{c.s.Issuer()}}
 	own := claims{ClientID: p.id, TokenUse: useAccess, Organization: c.s.cfg.Org}
 	if p.kind == anAgent {
 		std.Subject, own.AgentID = subjectOf(p.agent), p.agent.AgentID
@@ -99,7 +99,7 @@ func (c *call) scopes() ([]string, error) {
 func subjectOf(a *Agent) string { return "agent_" + a.AgentID }
 
 // issue answers with a new token that begins now and ends after ttl.
-func (c *call) issue(std jwt.Claims, own claims, ttl time.Duration, issuedType string) (any, error) {
+func (c *call) issue(std registered, own claims, ttl time.Duration, issuedType string) (any, error) {
 	own.Bound = c.bound
 	raw, err := c.s.keys.sign(members{lifetime(std, c.now, ttl), own, nil})
 	if err != nil {
@@ -137,7 +137,7 @@ func (c *call) introspect() (any, error) {
 	if v == nil || (caller.kind != aClient && !ownedBy(caller, v)) {
 		return object{"active": false}, nil
 	}
-	answer := introspection{Active: true, TokenType: v.kind(), members: members{Claims: v.Claims, claims: v.claims}}
+	answer := introspection{Active: true, TokenType: v.kind(), members: members{registered: v.registered, claims: v.claims}}
 	if p.user != nil {
 		answer.Username = p.user.Email
 	}

@@ -148,12 +148,12 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign.KeyID = e.keys.key.KeyID
-	sign := func(key jose.JSONWebKey, issuer string, change func(*jwt.Claims, *claims)) string {
+	sign := func(key jose.JSONWebKey, issuer string, change func(*registered, *claims)) string {
 		k, err := newKeys(issuer, key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		std := lifetime(jwt.Claims{}, e.clock.Now(), time.Hour)
+		std := lifetime(registered{}, e.clock.Now(), time.Hour)
 		std.Subject, std.Audience = "agent_x", jwt.Audience{e.Issuer()}
 		own := claims{ClientID: DefaultAgentClientID, TokenUse: useAccess}
 		change(&std, &own)
@@ -163,7 +163,7 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		}
 		return s.Reveal()
 	}
-	none := func(*jwt.Claims, *claims) {}
+	none := func(*registered, *claims) {}
 	for name, raw := range map[string]string{
 		"empty":              "",
 		"text":               "x.y.z",
@@ -173,16 +173,16 @@ func TestForgedTokensAreNobody(t *testing.T) {
 		"other payload":      parts[0] + "." + header(`{"client_id":"analyst"}`) + "." + parts[2],
 		"foreign key":        sign(foreign, e.Issuer(), none),
 		"other issuer":       sign(e.keys.key, e.url+"/orgs/other", none),
-		"unknown client":     sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID = "gone" }),
-		"unknown user":       sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID, c.UserID = userClientID, 99 }),
-		"user of an agent":   sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.UserID = 99 }),
+		"unknown client":     sign(e.keys.key, e.Issuer(), func(_ *registered, c *claims) { c.ClientID = "gone" }),
+		"unknown user":       sign(e.keys.key, e.Issuer(), func(_ *registered, c *claims) { c.ClientID, c.UserID = userClientID, 99 }),
+		"user of an agent":   sign(e.keys.key, e.Issuer(), func(_ *registered, c *claims) { c.UserID = 99 }),
 		"another type":       typed(t, e, "JWT"),
 		"one as long":        typed(t, e, "id+jwt"),
-		"no user":            sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.ClientID = userClientID }),
-		"JIT without record": sign(e.keys.key, e.Issuer(), func(_ *jwt.Claims, c *claims) { c.TokenUse = useJIT }),
-		"no expiry":          sign(e.keys.key, e.Issuer(), func(s *jwt.Claims, _ *claims) { s.Expiry = nil }),
-		"from the future":    sign(e.keys.key, e.Issuer(), func(s *jwt.Claims, _ *claims) { s.NotBefore = jwt.NewNumericDate(e.clock.Now().Add(time.Minute)) }),
-		"other audience":     sign(e.keys.key, e.Issuer(), func(s *jwt.Claims, _ *claims) { s.Audience = jwt.Audience{"https://mcp.acme-corp.com"} }),
+		"no user":            sign(e.keys.key, e.Issuer(), func(_ *registered, c *claims) { c.ClientID = userClientID }),
+		"JIT without record": sign(e.keys.key, e.Issuer(), func(_ *registered, c *claims) { c.TokenUse = useJIT }),
+		"no expiry":          sign(e.keys.key, e.Issuer(), func(s *registered, _ *claims) { s.Expiry = 0 }),
+		"from the future":    sign(e.keys.key, e.Issuer(), func(s *registered, _ *claims) { s.NotBefore = e.clock.Now().Add(time.Minute).Unix() }),
+		"other audience":     sign(e.keys.key, e.Issuer(), func(s *registered, _ *claims) { s.Audience = jwt.Audience{"https://mcp.acme-corp.com"} }),
 		"too long":           good + strings.Repeat("A", maxToken),
 	} {
 		a := e.wantError(401, codeInvalidToken, e.post("jit/task", raw, nil))
@@ -214,7 +214,7 @@ func typed(t *testing.T, e *env, typ jose.ContentType) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	std := lifetime(jwt.Claims{}, e.clock.Now(), time.Hour)
+	std := lifetime(registered{}, e.clock.Now(), time.Hour)
 	std.Issuer, std.Audience = e.Issuer(), jwt.Audience{e.Issuer()}
 	raw, err := jwt.Signed(signer).Claims(std).Claims(claims{ClientID: DefaultAgentClientID, TokenUse: useAccess}).Serialize()
 	if err != nil {

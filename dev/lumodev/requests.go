@@ -259,13 +259,13 @@ func (s *Server) jitToken(tok *jitToken, r *request, t *task, to bound) (secret.
 		return have.raw, nil
 	}
 	agent := s.agents[t.ClientID]
-	std := jwt.Claims{
+	std := registered{
 		ID:        tok.ID,
 		Subject:   "agent:" + agent.Name + ":task:" + t.ID,
 		Audience:  append(jwt.Audience{s.Issuer()}, r.granted().Locations...),
-		IssuedAt:  jwt.NewNumericDate(tok.IssuedAt),
-		NotBefore: jwt.NewNumericDate(tok.IssuedAt),
-		Expiry:    jwt.NewNumericDate(tok.ExpiresAt),
+		IssuedAt:  tok.IssuedAt.Unix(),
+		NotBefore: tok.IssuedAt.Unix(),
+		Expiry:    tok.ExpiresAt.Unix(),
 	}
 	own := claims{
 		ClientID:     agent.ClientID,

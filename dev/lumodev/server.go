@@ -92,7 +92,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.indexPrincipals(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if s.keys, err = newKeys(s.Issuer(), key); err != nil {
+	if s.keys, err = newKeys(cfg.BaseURL+"/orgs/"+url.PathEscape(cfg.Org), key); err != nil {
 		return nil, errors.Join(fmt.Errorf("lumodev: signing key: %w", err), s.Close())
 	}
 	cfg.Logger.Info(serverName+" starts", "issuer", s.Issuer(), "persistent", s.store != nil)
@@ -146,7 +146,7 @@ func (s *Server) Close() error {
 }
 
 // Issuer returns the iss of every token.
-func (s *Server) Issuer() string { return s.cfg.BaseURL + "/orgs/" + url.PathEscape(s.cfg.Org) }
+func (s *Server) Issuer() string { return s.keys.issuer }
 
 // Config returns the configuration in use, with all defaults and secrets filled
 // in. Its agents, clients and users may be changed without effect on the server.
@@ -248,6 +248,6 @@ func (s *Server) UserToken(email string) (secret.String, error) {
 	if u.Reviewer {
 		c.Permissions = []string{permissionApprove}
 	}
-	std := jwt.Claims{Subject: strconv.Itoa(u.ID), Audience: jwt.Audience{s.Issuer()}}
+	std := registered{Subject: strconv.Itoa(u.ID), Audience: jwt.Audience{s.Issuer()}}
 	return s.keys.sign(members{lifetime(std, s.cfg.Now(), s.cfg.UserTokenTTL), c, nil})
 }

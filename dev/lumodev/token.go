@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,8 +16,8 @@ import (
 	signing "github.com/golang-jwt/jwt/v5"
 
 	"github.com/jitagent/jitagent/dpop"
+	"github.com/jitagent/jitagent/internal/es256"
 	"github.com/jitagent/jitagent/internal/strictjson"
-	"github.com/jitagent/jitagent/oauth"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/secret"
 )
@@ -29,11 +28,19 @@ const (
 	useJIT    = "jit"
 )
 
-// es256 makes signatures and checks them.
-var es256 = signing.SigningMethodES256
-
 // maxToken bounds the tokens that are parsed at all.
 const maxToken = 16 << 10
+
+// registered are claims of RFC 7519, section 4.1. Times are whole seconds.
+type registered struct {
+	Issuer    string       `json:"iss,omitempty"`
+	Subject   string       `json:"sub,omitempty"`
+	Audience  jwt.Audience `json:"aud,omitempty"`
+	Expiry    int64        `json:"exp,omitempty"`
+	NotBefore int64        `json:"nbf,omitempty"`
+	IssuedAt  int64        `json:"iat,omitempty"`
+	ID        string       `json:"jti,omitempty"`
+}
 
 // claims are the members of all tokens beside the registered ones of RFC 7519.
 // parent_task_id is null, not absent, in a JIT token of a task without a parent.
@@ -103,7 +110,7 @@ func (a *actor) includes(clientID string) bool {
 
 // members are what a token is made of.
 type members struct {
-	jwt.Claims
+	registered
 	claims
 	*jitClaims // nil but of a JIT token
 }
@@ -111,12 +118,12 @@ type members struct {
 // verified is a token whose signature, issuer and times hold. Revocation is not
 // looked at: see state.live.
 type verified struct {
-	jwt.Claims
+	registered
 	claims
 	jitClaims
 }
 
-func (v *verified) expires() time.Time { return v.Expiry.Time() }
+func (v *verified) expires() time.Time { return time.Unix(v.Expiry, 0) }
 
 // keys signs and verifies tokens with one ES256 key. It is safe for concurrent
 // use.
@@ -144,8 +151,8 @@ func newKeys(issuer string, key jose.JSONWebKey) (*keys, error) {
 	if !ok || private.Curve != elliptic.P256() {
 		return nil, errors.New("not a private key on P-256")
 	}
-	header, err := json.Marshal(map[string]any{"alg": jose.ES256, "kid": key.KeyID, "typ": "at+jwt"}) // RFC 9068, section 2.1
-	return &keys{issuer, key, private, base64.RawURLEncoding.EncodeToString(header) + "."}, err
+	header, err := es256.Header(map[string]any{"alg": jose.ES256, "kid": key.KeyID, "typ": "at+jwt"}) // RFC 9068, section 2.1
+	return &keys{issuer, key, private, header}, err
 }
 
 // public returns the JWK set to publish.
@@ -156,52 +163,43 @@ func (k *keys) public() jose.JSONWebKeySet {
 // sign returns a token that says this, and who issued it.
 func (k *keys) sign(says members) (secret.String, error) {
 	says.Issuer = k.issuer
-	payload, err := json.Marshal(says)
+	text, err := es256.Sign(k.header, says, k.private)
 	if err != nil {
 		return secret.String{}, fmt.Errorf("lumodev: sign a token: %w", err)
 	}
-	text := k.header + base64.RawURLEncoding.EncodeToString(payload)
-	signature, err := es256.Sign(text, k.private)
-	if err != nil {
-		return secret.String{}, fmt.Errorf("lumodev: sign a token: %w", err)
-	}
-	return secret.New(text + "." + base64.RawURLEncoding.EncodeToString(signature)), nil
+	return secret.New(text), nil
 }
 
 // errToken is the only thing that verify says about a bad token.
 var errToken = errors.New("lumodev: token is not valid")
 
 // verify checks form, key, signature, issuer and times of a token. Its header is the one
-// that all have, to the letter, so nothing is read of it.
+// that all have, to the letter, so nothing is read of it. What was signed is the text before the
+// signature, which itself has one spelling: another would be a token that nobody can revoke.
 func (k *keys) verify(raw string, now time.Time) (*verified, error) {
-	if len(raw) > maxToken || !strings.HasPrefix(raw, k.header) || !oauth.Canonical(raw) {
-		return nil, errToken
-	}
 	end := strings.LastIndexByte(raw, '.')
-	signature, _ := base64.RawURLEncoding.DecodeString(raw[end+1:]) // which is canonical
-	payload, _ := base64.RawURLEncoding.DecodeString(raw[len(k.header):end])
+	if len(raw) > maxToken || !strings.HasPrefix(raw, k.header) || end < len(k.header) {
+		return nil, errToken
+	}
+	signature, _ := base64.RawURLEncoding.DecodeString(raw[end+1:])
+	if base64.RawURLEncoding.EncodeToString(signature) != raw[end+1:] || signing.SigningMethodES256.Verify(raw[:end], signature, &k.private.PublicKey) != nil {
+		return nil, errToken
+	}
 	var v verified
-	if es256.Verify(raw[:end], signature, &k.private.PublicKey) != nil || strictjson.Unmarshal(payload, &v) != nil {
+	payload, _ := base64.RawURLEncoding.DecodeString(raw[len(k.header):end]) // as it was signed
+	if strictjson.Unmarshal(payload, &v) != nil {
 		return nil, errToken
 	}
-	if v.Expiry == nil || v.IssuedAt == nil || v.ID == "" || v.ClientID == "" {
-		return nil, errToken
-	}
-	if err := v.ValidateWithLeeway(jwt.Expected{Issuer: k.issuer, Time: now}, 0); err != nil {
-		return nil, errToken
-	}
-	if !now.Before(v.expires()) { // RFC 7519, section 4.1.4: not on or after exp
+	at := now.Unix()
+	if v.Issuer != k.issuer || v.ID == "" || v.ClientID == "" || v.IssuedAt == 0 || at < max(v.IssuedAt, v.NotBefore) || at >= v.Expiry {
 		return nil, errToken
 	}
 	return &v, nil
 }
 
-// lifetime returns std with an id, a start at now, in whole seconds, and an end
-// ttl later.
-func lifetime(std jwt.Claims, now time.Time, ttl time.Duration) jwt.Claims {
-	now = now.Truncate(time.Second)
+// lifetime returns std with an id, a start at now, and an end ttl later.
+func lifetime(std registered, now time.Time, ttl time.Duration) registered {
 	std.ID = newID("")
-	std.IssuedAt, std.NotBefore = jwt.NewNumericDate(now), jwt.NewNumericDate(now)
-	std.Expiry = jwt.NewNumericDate(now.Add(ttl))
+	std.IssuedAt, std.NotBefore, std.Expiry = now.Unix(), now.Unix(), now.Unix()+int64(seconds(ttl))
 	return std
 }

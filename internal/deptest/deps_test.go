@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 	"internal/markdown":   {"internal/lazy"},
 	"internal/deptest":    {},
 	"internal/lazy":       {},
+	"internal/es256":      {},
 	"internal/logtest":    {},
 	"internal/pause":      {},
 	"internal/plain":      {},
@@ -43,7 +44,7 @@ var allowed = map[string][]string{
 	"policy":              {"internal/lazy", "internal/yamlfile", "rar"},
 
 	// Proofs of a key.
-	"dpop": {"secret", "internal/peer", "internal/strictjson"},
+	"dpop": {"internal/es256", "secret", "internal/peer", "internal/strictjson"},
 
 	// The engine. It knows neither ADK nor LumoAuth.
 	"jit/challenge": {"dpop", "oauth", "rar", "internal/strictjson", "internal/peer"},
@@ -55,7 +56,7 @@ var allowed = map[string][]string{
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "state/approval", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
-	"dev/lumodev": {"internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
+	"dev/lumodev": {"internal/es256", "internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
 
 	// API owners, and the sample API.
 	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
@@ -169,7 +170,7 @@ var withoutADK = []string{
 	"policy", "internal/yamlfile",
 	"internal/markdown",
 	"secret", "rar", "dpop", "internal/peer", "oauth", "jit", "jit/challenge", "lumoauth", "oauthz", "dev/lumodev", "state/approval", "resource", "internal/strictjson",
-	"internal/disk", "internal/lazy", "internal/pause", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",
+	"internal/disk", "internal/es256", "internal/lazy", "internal/pause", "internal/sqldb", "internal/plain", "internal/serve", "dev/docapi", "internal/logtest", "state/journal", "state/sqlite", "state/postgres", "state/recovery", "state/vault",
 	"jit/jittest", "jit/jittest/fake", "dev",
 }
 

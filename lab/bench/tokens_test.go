@@ -64,7 +64,7 @@ func perSecond(what string) func(row) []string {
 
 func tokenIssued() measure {
 	return measure{
-		name: "embedded server issues a token, without a socket", floor: "ES256 signature alone", goal: goal{ratio: 1.5},
+		name: "embedded server issues a token, without a socket", floor: "ES256 signature alone", goal: goal{ratio: 1.25},
 		open: func(t *testing.T) pair {
 			s := newTokens(t)
 			form := s.login()
@@ -102,7 +102,7 @@ func proofMade() measure {
 
 func tokenVerified() measure {
 	return measure{
-		name: "embedded server verifies a token, without a socket", floor: "ES256 verification alone", goal: goal{ratio: 1.5},
+		name: "embedded server verifies a token, without a socket", floor: "ES256 verification alone", goal: goal{ratio: 1.25},
 		open: func(t *testing.T) pair {
 			s := newTokens(t)
 			var issued struct {
