@@ -247,6 +247,9 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEve
 
 // worded returns the errors of a run that a user can do something about as they are told.
 func worded(err error) error {
+	if errors.Is(err, jit.ErrKilled) {
+		return refuse(http.StatusUnprocessableEntity, "it was ended by an operator")
+	}
 	for _, known := range []struct {
 		err    error
 		status int

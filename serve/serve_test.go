@@ -22,8 +22,12 @@ import (
 	"time"
 
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
+	adk "google.golang.org/adk/v2/agent"
+	"google.golang.org/adk/v2/model"
+	"google.golang.org/adk/v2/plugin"
 	"google.golang.org/adk/v2/session"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/secret"
 	"github.com/jitagent/jitagent/serve"
@@ -675,6 +679,31 @@ func TestKilledSession(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A run that is killed while somebody waits for its answer is no failure of the server's.
+func TestKilledRun(t *testing.T) {
+	var log bytes.Buffer
+	killed := must(plugin.New(plugin.Config{Name: "kills", BeforeModelCallback: func(adk.Context, *model.LLMRequest) (*model.LLMResponse, error) {
+		return nil, fmt.Errorf("before the model: %w", jit.ErrKilled) // as that of a Runner does
+	}}))
+	a := (&app{config: func(cfg *serve.Config) {
+		cfg.Plugins, cfg.Logger = append(cfg.Plugins, killed), slog.New(slog.NewTextHandler(&log, nil))
+	}}).startA2A(t)
+	a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/s", nil)
+	const told = "it was ended by an operator"
+	if got := a.do(t, "ada", http.MethodPost, "/api/run", says("ada", "hi")); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, told) {
+		t.Errorf("%+v", got)
+	}
+	if got := a.do(t, "ada", http.MethodPost, "/api/run_sse", says("ada", "hi")); !strings.Contains(got.body, told) {
+		t.Errorf("%+v", got)
+	}
+	if got := a.send(t, a.client(t, "ada"), said("hi")).Status; got.State != wire.TaskStateFailed || got.Message.Parts[0].Text() != told {
+		t.Errorf("%+v", got)
+	}
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
 
