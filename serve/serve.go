@@ -98,7 +98,7 @@ type Config struct {
 // Limits bound what users can have done. The zero value means the defaults.
 type Limits struct {
 	Body        int64         // bytes of a request; default 8 MiB
-	Session     int64         // bytes of a conversation, beyond which no message is said to it: each reads it whole; default 32 MiB
+	Session     int64         // bytes of a conversation, beyond which no message is said to it: each reads it whole; default 16 MiB, and models take little more at once
 	Runs        int           // messages that are being answered at once; default 64
 	RunsPerUser int           // the same, of one user; default 4
 	PerMinute   int           // requests of one user, but for the files of UI; default 240, a sixth of them at once
@@ -122,7 +122,7 @@ func New(cfg Config) (http.Handler, error) {
 	if l.Body < 0 || l.Session < 0 || l.Runs < 0 || l.RunsPerUser < 0 || l.PerMinute < 0 || l.OpenPerUser < 0 || l.Wall < 0 {
 		return nil, errors.New("serve: a limit is negative")
 	}
-	l.Body, l.Session, l.Runs, l.RunsPerUser = cmp.Or(l.Body, 8<<20), cmp.Or(l.Session, 32<<20), cmp.Or(l.Runs, 64), cmp.Or(l.RunsPerUser, 4)
+	l.Body, l.Session, l.Runs, l.RunsPerUser = cmp.Or(l.Body, 8<<20), cmp.Or(l.Session, 16<<20), cmp.Or(l.Runs, 64), cmp.Or(l.RunsPerUser, 4)
 	l.PerMinute, l.OpenPerUser, l.Wall = cmp.Or(l.PerMinute, 240), cmp.Or(l.OpenPerUser, 32), cmp.Or(l.Wall, 16*time.Minute)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler))
 	cfg.URL = cmp.Or(cfg.URL, &url.URL{Scheme: "http", Host: "localhost"})
