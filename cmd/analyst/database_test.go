@@ -126,10 +126,11 @@ func TestTenantThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("; there are: beta\n", "tasks")
+	w.env[cli.EnvDatabaseTenant] = "acme" // which is not for that user
+	refused("no such tenant: acme in Postgres database", "tasks")
 	if err := errors.Join(os.WriteFile(w.env[cli.EnvDatabaseFile], address, 0o600), os.WriteFile(w.env[cli.EnvVaultKey], []byte(strings.Repeat("x", 40)), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	w.env[cli.EnvDatabaseTenant] = "acme"
 	refused("the key is not the one that tenant acme", "tasks")
 	if got := w.run("doctor"); got.code != cli.ExitFailed || !strings.Contains(got.stdout, "fix: --vault-key or ANALYST_VAULT_KEY_FILE") {
 		t.Errorf("exit %d: %s", got.code, got.stdout)
@@ -145,7 +146,7 @@ func TestMigrateVerifies(t *testing.T) {
 		t.Helper()
 		exec("CREATE OR REPLACE FUNCTION tables() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM pg_tables $$; CREATE TABLE IF NOT EXISTS were (n bigint); TRUNCATE were; INSERT INTO were SELECT tables()")
 		got := w.run("serve", "--listen", "127.0.0.1:0", "--migrate=verify")
-		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "missing or") || !strings.Contains(got.stderr, what) {
+		if got.code != cli.ExitFailed || !strings.Contains(got.stderr, "missing") || !strings.Contains(got.stderr, what) || !strings.Contains(got.stderr, cli.DatabaseHint) {
 			t.Errorf("without %s: exit %d: %s", what, got.code, got.stderr)
 		}
 		exec("DO $$ BEGIN IF tables() <> (SELECT n FROM were) THEN RAISE 'tables were made'; END IF; END $$")
@@ -157,6 +158,15 @@ func TestMigrateVerifies(t *testing.T) {
 	verifies("runs")
 	exec("DELETE FROM analyst_acme.versions WHERE part = 'sessions'")
 	verifies("sessions")
+
+	// Those of a later version are nobody's to use.
+	if got := w.run("run", "Summarize doc_9982"); got.code != cli.ExitDone {
+		t.Fatal(got.stderr)
+	}
+	exec("CREATE TABLE IF NOT EXISTS analyst_acme.runs_version (version BIGINT NOT NULL); INSERT INTO analyst_acme.runs_version SELECT generate_series(1, 99)")
+	if got := w.run("serve", "--listen", "127.0.0.1:0"); got.code != cli.ExitUsage || !strings.Contains(got.stderr, "written by a later version") || !strings.Contains(got.stderr, cli.DatabaseHint) {
+		t.Errorf("exit %d: %s", got.code, got.stderr)
+	}
 }
 
 // A database that is named by half, or with a password where others see it, is refused

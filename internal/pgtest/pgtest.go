@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -129,6 +130,61 @@ func Env(t testing.TB, address string) map[string]string {
 
 func (s *Server) address(name string) string {
 	return "postgres:///" + name + "?" + url.Values{"host": {s.dir}, "user": {"tests"}}.Encode()
+}
+
+// Cutting returns another address of a database of [Server.URL], and a switch: once it is on,
+// the next answer that says that a statement was done, such as "COMMIT" or "DELETE 1", is
+// lost with its connection.
+func Cutting(t testing.TB, address, done string) (string, *atomic.Bool) {
+	t.Helper()
+	var cut atomic.Bool
+	forward := func(to, from net.Conn, answers bool) {
+		defer func() { _, _ = to.Close(), from.Close() }()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := from.Read(buf)
+			if err != nil || answers && bytes.Contains(buf[:n], []byte(done+"\x00")) && cut.CompareAndSwap(true, false) {
+				return
+			}
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+	}
+	return Between(t, address, func(client, server net.Conn) {
+		go forward(server, client, false)
+		forward(client, server, true)
+	}), &cut
+}
+
+// Between returns another address of a database of [Server.URL]: whoever connects there is
+// connected by the function, which runs in a goroutine for each.
+func Between(t testing.TB, address string, connect func(client, server net.Conn)) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := new(net.Dialer).DialContext(t.Context(), "unix", u.Query().Get("host")+"/.s.PGSQL.5432")
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go connect(client, server)
+		}
+	}()
+	return "postgres://" + u.Query().Get("user") + "@" + l.Addr().String() + u.Path + "?sslmode=disable"
 }
 
 var shared struct {

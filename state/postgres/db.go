@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -71,23 +73,20 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 	if d.keys, err = journal.DeriveKeys([]byte(opts.Key.Reveal()), opts.Tenant); err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]string{
+	asked := map[string]string{
 		"search_path": d.schema, "application_name": "analyst", "default_transaction_isolation": "read committed",
-		"synchronous_commit": "on", "idle_in_transaction_session_timeout": "5000", "lock_timeout": "10000",
-	} {
-		cfg.ConnConfig.RuntimeParams[name] = value
+		"synchronous_commit": "on", "idle_in_transaction_session_timeout": "5s", "lock_timeout": "10s",
 	}
+	maps.Copy(cfg.ConnConfig.RuntimeParams, asked)
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
 	if d.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, errors.New("postgres: the database's settings do not go together")
 	}
-	if err := d.pool.Ping(ctx); err != nil {
-		d.pool.Close()
-		return nil, fmt.Errorf("journal: connect to %w at %s: %w", ErrDatabase, cfg.ConnConfig.Host, reason(err))
-	}
-	if opts.Existing {
+	if err = d.keeps(ctx, asked); err != nil {
+		err = fmt.Errorf("journal: connect to %w at %s: %w", ErrDatabase, cfg.ConnConfig.Host, reason(err))
+	} else if opts.Existing {
 		err = d.exists(ctx)
 	}
 	if err != nil {
@@ -97,10 +96,25 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 	return d, nil
 }
 
-// exists fails where the tenant is not there, and names those that its user may see.
+// keeps fails where a connection does not have the settings that it was asked for: what is
+// between drops them, and statements would find whichever tables are there.
+func (d *DB) keeps(ctx context.Context, asked map[string]string) error {
+	var lost *string
+	text, err := json.Marshal(asked)
+	if err == nil { // in one message: the next may go elsewhere
+		err = d.pool.QueryRow(ctx, "SELECT string_agg(key, ', ' ORDER BY key) FROM json_each_text($1::text::json) WHERE current_setting(key) <> value",
+			pgx.QueryExecModeExec, string(text)).Scan(&lost)
+	}
+	if err == nil && lost != nil {
+		err = fmt.Errorf("its connections do not keep the settings that they are opened with (%s), as those of PgBouncer: address Postgres itself", *lost)
+	}
+	return err
+}
+
+// exists fails where the tenant is not there, or not for its user, and names those that are.
 func (d *DB) exists(ctx context.Context) error {
 	rows, err := d.pool.Query(ctx, `SELECT substr(nspname, 9) FROM pg_namespace
-WHERE nspname = $1 OR starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') ORDER BY nspname <> $1, nspname LIMIT 20`, d.schema)
+WHERE starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') ORDER BY nspname <> $1, nspname LIMIT 20`, d.schema)
 	if err != nil {
 		return failed(err)
 	}
@@ -115,7 +129,7 @@ WHERE nspname = $1 OR starts_with(nspname, 'analyst_') AND has_schema_privilege(
 	if len(names) > 0 {
 		others = "; there are: " + strings.Join(names, ", ")
 	}
-	return fmt.Errorf("postgres: %w: %s%s", ErrNoTenant, strings.TrimPrefix(d.Where(), "tenant "), others)
+	return fmt.Errorf("postgres: %w: %s for user %s%s", ErrNoTenant, strings.TrimPrefix(d.Where(), "tenant "), d.pool.Config().ConnConfig.User, others)
 }
 
 // parse reads the address of a database. Its errors quote nothing of it.
@@ -137,6 +151,12 @@ func (o Options) parse() (*pgxpool.Config, error) {
 	}
 	if u.Query().Get("sslmode") == "" && os.Getenv("PGSSLMODE") == "" && !local(cfg.ConnConfig.Host) {
 		return nil, errors.New("postgres: the database is on another machine: add sslmode=verify-full to its address, or what else is meant")
+	}
+	if m := cfg.ConnConfig.DefaultQueryExecMode; m == pgx.QueryExecModeExec || m == pgx.QueryExecModeSimpleProtocol {
+		return nil, errors.New("postgres: default_query_exec_mode in the database's address is one that knows no types: leave it out")
+	}
+	if cfg.MaxConns < 2 { // tables are made on one beside the one that keeps others from it
+		return nil, errors.New("postgres: pool_max_conns in the database's address is less than 2")
 	}
 	return cfg, nil
 }

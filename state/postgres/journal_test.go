@@ -2,9 +2,13 @@ package postgres_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/jitagent/jitagent/internal/pgtest"
 	"github.com/jitagent/jitagent/jit"
@@ -154,6 +158,46 @@ func TestUpgradeIsOnlyVerified(t *testing.T) {
 	if _, err := postgres.OpenJournal(t.Context(), db, postgres.JournalOptions{}); !errors.Is(err, journal.ErrNewer) {
 		t.Errorf("a later version: %v", err)
 	}
+}
+
+// A connection that does not keep what it was opened with is not used: its statements would
+// be about whichever tables are there. PgBouncer refuses such settings or, where it is told
+// to, drops them.
+func TestSettingsThatAreDropped(t *testing.T) {
+	address := pgtest.Between(t, pgtest.Shared(t).URL(t), func(client, server net.Conn) {
+		defer func() { _, _ = client.Close(), server.Close() }()
+		said, err := pgproto3.NewBackend(client, client).ReceiveStartupMessage()
+		start, ok := said.(*pgproto3.StartupMessage)
+		if err != nil || !ok {
+			return
+		}
+		delete(start.Parameters, "search_path")
+		text, err := start.Encode(nil)
+		if err == nil {
+			_, err = server.Write(text)
+		}
+		if err == nil {
+			go func() { _, _ = io.Copy(server, client) }()
+			_, _ = io.Copy(client, server)
+		}
+	})
+	_, err := postgres.Connect(t.Context(), options(address))
+	if err == nil || !strings.Contains(err.Error(), "(search_path)") || !errors.Is(err, postgres.ErrDatabase) {
+		t.Errorf("Connect() = %v", err)
+	}
+}
+
+// One connection is not enough, since tables are made on a second one, and neither are those
+// that send no types.
+func TestSettingsThatAreRefused(t *testing.T) {
+	address := pgtest.Shared(t).URL(t)
+	for _, setting := range []string{"pool_max_conns=1", "default_query_exec_mode=exec", "default_query_exec_mode=simple_protocol"} {
+		name, _, _ := strings.Cut(setting, "=")
+		if err := options(address + "&" + setting).Check(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	open(t, address+"&pool_max_conns=2")
 }
 
 // No error has the password, whatever is wrong with the address.

@@ -1,11 +1,7 @@
 package postgres_test
 
 import (
-	"bytes"
 	"errors"
-	"net"
-	"net/url"
-	"sync/atomic"
 	"testing"
 
 	"github.com/jitagent/jitagent/internal/pgtest"
@@ -14,56 +10,10 @@ import (
 	"github.com/jitagent/jitagent/state/journal/journaltest"
 )
 
-// cutting returns an address by which the database is reached, and a switch: while it is on,
-// the answer to the next commit is lost with its connection.
-func cutting(t *testing.T, address string) (string, *atomic.Bool) {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := u.Query().Get("host") + "/.s.PGSQL.5432"
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	var cut atomic.Bool
-	forward := func(to, from net.Conn, answers bool) {
-		defer func() { _, _ = to.Close(), from.Close() }()
-		buf := make([]byte, 64<<10)
-		for {
-			n, err := from.Read(buf)
-			if err != nil || answers && bytes.Contains(buf[:n], []byte("COMMIT\x00")) && cut.CompareAndSwap(true, false) {
-				return
-			}
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-	}
-	go func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("unix", socket)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			go forward(server, client, false)
-			go forward(client, server, true)
-		}
-	}()
-	return "postgres://tests@" + l.Addr().String() + u.Path + "?sslmode=disable", &cut
-}
-
 // An entry that was committed, and whose answer was lost, is there once; the writer goes on
 // behind it.
 func TestTheAnswerToACommitIsLost(t *testing.T) {
-	address, cut := cutting(t, pgtest.Shared(t).URL(t))
+	address, cut := pgtest.Cutting(t, pgtest.Shared(t).URL(t), "COMMIT")
 	j, _ := open(t, address)
 	for _, run := range []string{"a", "b", "c"} {
 		cut.Store(run != "c")

@@ -70,6 +70,11 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, p, b.Owner())
+	d, _ := open(t, address)
+	gone(t, p, d.Owner())
+	if _, err := b.Claim(t.Context(), d.Owner()); !errors.Is(err, journal.ErrLost) {
+		t.Errorf("one that is gone claims another: %v", err)
+	}
 	if _, err := c.Claim(t.Context(), a.Owner()); err != nil {
 		t.Errorf("the claimer is gone: %v", err)
 	}
@@ -78,6 +83,11 @@ func TestAClaimedOwnerIsRefused(t *testing.T) {
 	}
 	if err := c.Mark(t.Context(), "r", journal.Mark{State: journal.StateCompleted}); err != nil {
 		t.Error(err)
+	}
+	// Whatever is done to its row, it stays lost.
+	exec(t, p, "UPDATE owners SET until = clock_timestamp() + interval '10 s' WHERE id = $1", a.Owner())
+	if err := a.Append(t.Context(), jit.Entry{Kind: jit.EntryTaskOpening, Run: "q"}); !errors.Is(err, journal.ErrLost) {
+		t.Errorf("the claimed one appends when its row was put back: %v", err)
 	}
 	if report, err := c.Verify(t.Context()); err != nil {
 		t.Errorf("Verify() = %+v, %v", report, err)

@@ -278,7 +278,7 @@ func (l *lease) Opened() {
 
 // Suspended implements [runner.Lease].
 func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) error {
-	return l.leave(ctx, func() error {
+	return l.leave(ctx, waiting, func() error {
 		return l.s.in(ctx, func(tx *sql.Tx) error {
 			if err := l.set(ctx, tx, waiting, "", soonest); err != nil {
 				return err
@@ -309,14 +309,14 @@ func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
 	l.s.mu.Lock()
 	goesOn := l.opened && (l.away || outcome == runner.Interrupted && l.s.drains)
 	l.s.mu.Unlock()
-	return l.leave(ctx, func() error {
+	return l.leave(ctx, "", func() error {
 		switch {
 		case goesOn:
 			return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
 		case !l.opened && l.before.state != "" && l.tries < maxTries:
 			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
 		}
-		done, err := l.s.db.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2", l.id, l.epoch)
+		done, err := l.s.db.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2 AND state = $3", l.id, l.epoch, running)
 		return oneRow(done, err, runner.ErrLost)
 	})
 }
@@ -341,8 +341,8 @@ func (l *lease) set(ctx context.Context, tx execer, state, owner string, after t
 // meanwhile, since this process lives.
 const patience = 30 * time.Second
 
-// leave ends the lease, once.
-func (l *lease) leave(ctx context.Context, do func() error) error {
+// leave ends the lease, once, by what leaves its row in a state, or no row.
+func (l *lease) leave(ctx context.Context, state string, do func() error) error {
 	l.s.mu.Lock()
 	cancel := l.cancel
 	held := l.s.held[l.place] == l && !l.left
@@ -351,7 +351,15 @@ func (l *lease) leave(ctx context.Context, do func() error) error {
 	if !held {
 		return nil
 	}
-	err := pause.Retry(ctx, patience, func(err error) bool { return !errors.Is(err, runner.ErrLost) }, do)
+	unsure := false
+	err := pause.Retry(ctx, patience, func(err error) bool { return !errors.Is(err, runner.ErrLost) }, func() error {
+		err := do()
+		if unsure && errors.Is(err, runner.ErrLost) { // unless it was done, and the answer lost
+			err = l.found(ctx, state)
+		}
+		unsure = err != nil
+		return err
+	})
 	if err != nil {
 		err = fmt.Errorf("runs: %w", err)
 	}
@@ -369,6 +377,15 @@ func (l *lease) leave(ctx context.Context, do func() error) error {
 	return err
 }
 
+// found fails with [runner.ErrLost] unless the row is as this lease would have left it.
+func (l *lease) found(ctx context.Context, state string) error {
+	list, err := l.s.rows(ctx, "id = $1", l.id)
+	if err != nil || len(list) == 0 && state == "" || len(list) > 0 && list[0].epoch == l.epoch && list[0].state == state {
+		return err
+	}
+	return runner.ErrLost
+}
+
 // Fence fails with [runner.ErrLost] in a transaction that writes to a conversation which
 // this process has a run in, when the run is no longer its own, and keeps others from
 // taking it until the transaction ends. A conversation that nobody here runs is not
@@ -378,9 +395,9 @@ func (s *Store) Fence(ctx context.Context, tx session.Tx, app, user, id string) 
 	if l == nil {
 		return nil
 	}
-	var epoch int64
-	err := tx.QueryRowContext(ctx, s.sql("SELECT epoch FROM runs WHERE id = $1 @lock"), l.id).Scan(&epoch)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && epoch != l.epoch {
+	var has int64
+	err := tx.QueryRowContext(ctx, s.sql("SELECT id FROM runs WHERE id = $1 AND epoch = $2 AND state = $3 @lock"), l.id, l.epoch, running).Scan(&has)
+	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("runs: %w", runner.ErrLost)
 	}
 	return err

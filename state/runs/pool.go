@@ -128,7 +128,7 @@ func (p *Pool) failed(ctx context.Context, err error) {
 	}
 }
 
-// work goes on with the run that a hint is about, if it is as it was then. What fails is
+// work goes on with the run that a hint is about, if there is something to do. What fails is
 // hinted at anew by the sweep or by the poll, and never by River, which waits ever longer.
 func (p *Pool) work(ctx context.Context, job *river.Job[hint]) error {
 	var l *lease

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,6 +36,7 @@ type world struct {
 	open          func(runs.Options) (*runs.Store, error)
 	conversations func() (*session.Store, error)
 	exec          func(query string) int64 // how many rows it changed
+	as            func(user string)        // who opens it from now on; nil where there are no users
 
 	mu      sync.Mutex
 	dead    map[string]bool
@@ -42,6 +44,20 @@ type world struct {
 	decided map[string]jit.Status
 	asked   chan string // each request that is asked about
 	resumed chan string
+
+	meanwhile map[string]func() // what happens, once, while a request is asked about
+}
+
+// conversation opens the conversations as a process does.
+func (w *world) conversation(p *process) *session.Store {
+	w.Helper()
+	s, err := w.conversations()
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = s.Close() })
+	w.check(s.Fence(p.store))
+	return s
 }
 
 // A process is one of a world, and what its journal says of the others.
@@ -75,7 +91,12 @@ func (w *world) Status(_ context.Context, request string) (jit.Decision, error) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asked <- request
-	if s, ok := w.decided[request]; ok {
+	s, ok := w.decided[request]
+	if do := w.meanwhile[request]; do != nil {
+		delete(w.meanwhile, request)
+		do()
+	}
+	if ok {
 		return jit.Decision{Status: s}, nil
 	}
 	return jit.Decision{Status: jit.StatusPending}, nil
@@ -184,6 +205,7 @@ func each(t *testing.T, test func(w *world)) {
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		w, address := made(t), pgtest.Shared(t).URL(t)
+		w.as = func(user string) { address = strings.Replace(address, "user=tests", "user="+user, 1) }
 		pool := func() *pgxpool.Pool {
 			p, err := pgxpool.New(t.Context(), address)
 			if err != nil {
@@ -231,6 +253,27 @@ func TestBeginWaitsForTheDatabase(t *testing.T) {
 	refused.Store(4)
 	pool.Reset()
 	p.begin("u")
+}
+
+// TestTablesThatAreThere: whoever finds them needs no right to make any, and those of a
+// later version are refused.
+func TestTablesThatAreThere(t *testing.T) {
+	each(t, func(w *world) {
+		w.start("a")
+		w.exec("INSERT INTO runs_version VALUES (98), (99)")
+		for _, verifies := range []bool{false, true} {
+			_, err := w.open(runs.Options{Journal: &process{world: w, id: "b"}, VerifyOnly: verifies})
+			if !errors.Is(err, journal.ErrNewer) || !strings.Contains(err.Error(), "this one knows 2") {
+				w.Errorf("a later version: %v, want ErrNewer", err)
+			}
+		}
+		w.exec("DELETE FROM runs_version WHERE version > 90")
+		if w.as != nil {
+			w.exec("CREATE ROLE clerk LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk; GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO clerk")
+			w.as("clerk")
+		}
+		w.start("b").begin("ada")
+	})
 }
 
 func stateDir(t *testing.T) string {
@@ -423,6 +466,142 @@ func TestRunOfADeadProcessIsTakenOver(t *testing.T) {
 	})
 }
 
+// TestTakenForDeadChangesNothing: what a process left that is taken for dead is others', also
+// where none of them has come to it yet: it ends nothing, has nothing wait, and writes to
+// no conversation.
+func TestTakenForDeadChangesNothing(t *testing.T) {
+	users := []string{"ada", "ben", "cleo"}
+	test := func(w *world, taken bool) {
+		a, b := w.start("a"), w.start("b")
+		s := w.conversation(a)
+		was, are := map[string]runner.Lease{}, map[string]runner.Lease{}
+		for _, user := range users {
+			_, was[user] = a.begin(user)
+		}
+		w.kill(a)
+		for _, user := range users {
+			if taken {
+				_, are[user] = b.begin(user)
+				continue
+			} // else b makes it ready, and has no worker that is free
+			_, err := b.store.Spare(w.Context(), []journal.Task{{Owner: "a", Session: runner.SessionName("app", user, "s")}})
+			w.check(err)
+		}
+		if err := s.Save(w.Context(), &runner.Suspension{App: "app", User: "ada", Session: "s"}); !errors.Is(err, runner.ErrLost) {
+			w.Errorf("it writes: %v, want ErrLost", err)
+		}
+		a.store.Away(w.Context(), "app", "ben", "s")
+		for user, err := range map[string]error{
+			"ada": was["ada"].Ended(w.Context(), runner.Done), "ben": was["ben"].Ended(w.Context(), runner.Failed),
+			"cleo": was["cleo"].Suspended(w.Context(), []string{"never"}, time.Now().Add(time.Hour)),
+		} {
+			if !errors.Is(err, runner.ErrLost) {
+				w.Errorf("it ends the run of %s: %v, want ErrLost", user, err)
+			}
+		}
+		if taken {
+			for _, l := range are {
+				w.check(l.Ended(w.Context(), runner.Done))
+			}
+			return
+		}
+		b.pool(nil)
+		got := []string{w.next()[2:], w.next()[2:], w.next()[2:]}
+		if slices.Sort(got); !slices.Equal(got, users) {
+			w.Errorf("%v were gone on with, want %v", got, users)
+		}
+	}
+	t.Run("left", func(t *testing.T) { each(t, func(w *world) { test(w, false) }) })
+	t.Run("taken", func(t *testing.T) { each(t, func(w *world) { test(w, true) }) })
+}
+
+// TestTakenWhileItIsWrittenTo: nobody takes a run over in the middle of what its process
+// writes to the conversation.
+func TestTakenWhileItIsWrittenTo(t *testing.T) {
+	pool, err := pgxpool.New(t.Context(), pgtest.Shared(t).URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := &world{T: t, dead: map[string]bool{}, claimed: map[string]string{}, open: func(o runs.Options) (*runs.Store, error) {
+		return runs.OpenPostgres(t.Context(), pool, o)
+	}}
+	a, b := w.start("a"), w.start("b")
+	ctx, _ := a.begin("ada")
+	tx, err := stdlib.OpenDBFromPool(pool).BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.check(a.store.Fence(ctx, tx, "app", "ada", "s"))
+	w.kill(a)
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := b.store.Begin(t.Context(), "app", "ada", "s")
+		done <- err
+	}()
+	for waits := false; !waits && len(done) == 0; {
+		w.check(pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits))
+	}
+	if len(done) > 0 {
+		t.Error("it was taken over meanwhile")
+	}
+	w.check(tx.Commit())
+	w.check(<-done)
+}
+
+// TestOldNews: what was read of a run is good as long as the run is as it was then: by the
+// time that the authorization server has answered it may be in other hands, or wait again,
+// for something else.
+func TestOldNews(t *testing.T) {
+	changes := map[string]string{
+		"waits again":  "epoch = epoch + 1",
+		"is ready":     "state = 'ready', check_at = 9000000000000000",
+		"is at it":     "epoch = epoch + 1, state = 'running', owner = 'c'",
+		"is not asked": "",
+	}
+	test := func(w *world, hinted bool) {
+		a := w.start("a")
+		w.meanwhile = map[string]func(){}
+		for user, change := range changes {
+			_, l := a.begin(user)
+			w.check(l.Suspended(w.Context(), []string{user}, time.Now().Add(time.Hour)))
+			if change == "" {
+				continue
+			}
+			w.decided[user] = jit.StatusApproved
+			w.meanwhile[user] = func() {
+				w.exec("UPDATE runs SET " + change + " WHERE person = '" + user + "'")
+				delete(w.decided, user)
+			}
+			if hinted {
+				w.check(a.store.Hint(w.Context(), user))
+			}
+		}
+		jobs := int64(0)
+		if hinted { // and not asked about by itself
+			jobs = int64(len(changes) - 1)
+			w.exec("UPDATE runs SET check_at = 9000000000000000 WHERE person <> 'is not asked'")
+		}
+		a.pool(nil)
+		seen := map[string]bool{}
+		for again := 0; len(seen) < len(changes) || again < 2; { // the second time what came before is done
+			if request := <-w.asked; !seen[request] {
+				seen[request], again = true, 0
+			} else if request == "is not asked" {
+				again++
+			}
+		}
+		for hinted && w.exec("UPDATE river_job SET priority = priority WHERE state = 'completed'") < jobs {
+			w.check(w.Context().Err())
+		}
+		if n := w.exec("UPDATE river_job SET priority = priority"); n != jobs || len(w.resumed) > 0 {
+			w.Errorf("%d jobs, want %d, and %d runs were gone on with, want none", n, jobs, len(w.resumed))
+		}
+	}
+	t.Run("asked", func(t *testing.T) { each(t, func(w *world) { test(w, false) }) })
+	t.Run("hinted", func(t *testing.T) { each(t, func(w *world) { test(w, true) }) })
+}
+
 // TestClaimLastsUntilTheTaskIsOurs: whoever takes what a dead process left holds its tasks
 // until it says that it has its own.
 func TestClaimLastsUntilTheTaskIsOurs(t *testing.T) {
@@ -500,6 +679,34 @@ func TestLostAnswerOfTheDatabase(t *testing.T) {
 	})
 }
 
+// TestAnswerToTheEndIsLost: a run that ended, or waits, is not taken to be in other hands
+// since the database broke off before it said so.
+func TestAnswerToTheEndIsLost(t *testing.T) {
+	for done, end := range map[string]func(context.Context, runner.Lease) error{
+		"DELETE 1": func(ctx context.Context, l runner.Lease) error { return l.Ended(ctx, runner.Done) },
+		"COMMIT": func(ctx context.Context, l runner.Lease) error {
+			return l.Suspended(ctx, []string{"jit_1"}, time.Now().Add(time.Hour))
+		},
+	} {
+		t.Run(done, func(t *testing.T) {
+			address, cut := pgtest.Cutting(t, pgtest.Shared(t).URL(t), done)
+			pool, err := pgxpool.New(t.Context(), address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(pool.Close)
+			w := &world{T: t, dead: map[string]bool{}, open: func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool, o) }}
+			a, b := w.start("a"), w.start("b")
+			_, l := a.begin("ada")
+			cut.Store(true)
+			if err := end(t.Context(), l); err != nil || cut.Load() {
+				t.Errorf("%v, cut %t", err, !cut.Load())
+			}
+			b.begin("ada")
+		})
+	}
+}
+
 // TestHintIsDueByAnyClock: whoever hints may be ahead of the database.
 func TestHintIsDueByAnyClock(t *testing.T) {
 	each(t, func(w *world) {
@@ -548,17 +755,8 @@ func TestPoolThatEndsLeavesItsRuns(t *testing.T) {
 // conversation is refused, whoever has it by then.
 func TestProcessThatIsTakenForGone(t *testing.T) {
 	each(t, func(w *world) {
-		conversations := func(p *process) *session.Store {
-			s, err := w.conversations()
-			if err != nil {
-				w.Fatal(err)
-			}
-			w.Cleanup(func() { _ = s.Close() })
-			w.check(s.Fence(p.store))
-			return s
-		}
 		a, b := w.start("a"), w.start("b")
-		ofA, ofB := conversations(a), conversations(b)
+		ofA, ofB := w.conversation(a), w.conversation(b)
 		ctx, l := a.begin("ada")
 		_, err := ofA.Create(ctx, &adk.CreateRequest{AppName: "app", UserID: "ada", SessionID: "s"})
 		w.check(err)
@@ -571,7 +769,7 @@ func TestProcessThatIsTakenForGone(t *testing.T) {
 		}
 		w.check(say(ctx, ofA))
 		w.kill(a)
-		under, _ := b.begin("ada")
+		under, has := b.begin("ada")
 		for _, ctx := range []context.Context{ctx, w.Context()} { // a plugin's events have a context of their own
 			if err := say(ctx, ofA); !errors.Is(err, runner.ErrLost) {
 				w.Errorf("an event of whoever was taken for gone: %v, want ErrLost", err)
@@ -594,5 +792,9 @@ func TestProcessThatIsTakenForGone(t *testing.T) {
 			w.Errorf("its pool ended with %v, want ErrLost", err)
 		}
 		b.busy("ada")
+		w.check(has.Ended(w.Context(), runner.Done))
+		if err := say(context.WithoutCancel(ctx), ofA); !errors.Is(err, runner.ErrLost) {
+			w.Errorf("an event when the run is over: %v, want ErrLost", err)
+		}
 	})
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jitagent/jitagent/internal/disk"
 	"github.com/jitagent/jitagent/internal/sqldb"
+	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/session"
 )
 
 // migrations are the steps from one version of our tables to the next. A step is never
@@ -49,29 +51,54 @@ CREATE INDEX run_votes_until ON run_votes (until);`}
 }
 
 // migrate brings our tables and those of River to this version, or finds out that they
-// are not.
+// are not. Where they are it needs no rights to make tables, and waits for nobody.
 func (s *Store) migrate(ctx context.Context) (err error) {
 	jobs, err := rivermigrate.New(s.driver, &rivermigrate.Config{Logger: s.Logger})
 	if err != nil {
 		return err
 	}
-	if s.VerifyOnly {
-		if found, err := jobs.Validate(ctx, nil); err != nil {
-			return err
-		} else if !found.OK {
-			return fmt.Errorf("%w: %s", ErrMigrate, strings.Join(found.Messages, "; "))
-		}
-	} else {
-		unlock, err := s.alone(ctx) // of several processes one makes them
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, unlock()) }()
-		if _, err := jobs.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-			return err
-		}
+	if err := s.verify(ctx, jobs); s.VerifyOnly || !errors.Is(err, ErrMigrate) {
+		return err
 	}
-	return s.in(ctx, func(tx *sql.Tx) error { return s.upgrade(ctx, tx) })
+	unlock, err := s.alone(ctx) // of several processes one makes them
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if _, err := jobs.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return err
+	}
+	if err := s.in(ctx, func(tx *sql.Tx) error { return s.upgrade(ctx, tx) }); err != nil {
+		return err
+	}
+	return s.verify(ctx, jobs) // a later version may have been faster
+}
+
+// verify fails with [ErrMigrate] where tables are missing or old.
+func (s *Store) verify(ctx context.Context, jobs *rivermigrate.Migrator[*sql.Tx]) error {
+	found, err := jobs.Validate(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if !found.OK {
+		return fmt.Errorf("%w: %s", ErrMigrate, strings.Join(found.Messages, "; "))
+	}
+	at, err := version(ctx, s.db)
+	switch n := len(migrations()); {
+	case err != nil:
+		return fmt.Errorf("%w (%w)", ErrMigrate, err)
+	case at > n:
+		return fmt.Errorf("the tables were %w (they are at step %d, this one knows %d): use that version", journal.ErrNewer, at, n)
+	case at < n:
+		return ErrMigrate
+	}
+	return nil
+}
+
+// version returns how many steps were made.
+func version(ctx context.Context, q session.Tx) (at int, err error) {
+	err = q.QueryRowContext(ctx, "SELECT count(*) FROM runs_version").Scan(&at)
+	return at, err
 }
 
 // lockFile keeps other processes from making tables in the database at path.
@@ -107,31 +134,22 @@ func lockRow(db *sql.DB) func(context.Context) (func() error, error) {
 }
 
 // ErrMigrate says that tables are missing or old, where they are only verified.
-var ErrMigrate = errors.New("tables are missing or of an earlier version: start once without verifying")
+var ErrMigrate = errors.New("tables are missing or of an earlier version: start once without verifying, as a user who may make them")
 
 // upgrade makes the steps that are missing.
 func (s *Store) upgrade(ctx context.Context, tx *sql.Tx) error {
-	if !s.VerifyOnly {
-		if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS runs_version (version BIGINT NOT NULL)"); err != nil {
+	if _, err := tx.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS runs_version (version BIGINT NOT NULL)"); err != nil {
+		return err
+	}
+	at, err := version(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for steps := migrations(); at < len(steps); at++ {
+		if _, err := tx.ExecContext(ctx, s.sql(steps[at])); err != nil {
 			return err
 		}
-	}
-	var at int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runs_version").Scan(&at); err != nil {
-		return fmt.Errorf("%w (%w)", ErrMigrate, err)
-	}
-	steps := migrations()
-	switch {
-	case at > len(steps):
-		return fmt.Errorf("the tables are of a later version (%d, this one knows %d)", at, len(steps))
-	case at < len(steps) && s.VerifyOnly:
-		return ErrMigrate
-	}
-	for i, step := range steps[at:] {
-		if _, err := tx.ExecContext(ctx, s.sql(step)); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO runs_version VALUES ($1)", at+i+1); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO runs_version VALUES ($1)", at+1); err != nil {
 			return err
 		}
 	}

@@ -17,8 +17,10 @@ import (
 // A desk takes what is decided about one request.
 type desk struct{ decided []approval.Decision }
 
+var expires = time.Now().Add(time.Hour) // is a part of what is approved
+
 func (*desk) Pending(context.Context) ([]approval.Request, bool, error) {
-	return []approval.Request{{ID: "jit_1", ExpiresAt: time.Now().Add(time.Hour)}}, false, nil
+	return []approval.Request{{ID: "jit_1", ExpiresAt: expires}}, false, nil
 }
 
 func (d *desk) Decide(_ context.Context, _ string, how approval.Decision) error {

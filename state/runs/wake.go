@@ -24,8 +24,7 @@ const queue = "runs"
 // the hint is old.
 type hint struct {
 	Run     int64  `json:"run,omitempty"`
-	Epoch   int64  `json:"epoch,omitempty"`
-	Request string `json:"request,omitempty"` // in place of both: whatever waits for it
+	Request string `json:"request,omitempty"` // in its place: whatever waits for it
 }
 
 // Kind implements [river.JobArgs].
@@ -48,7 +47,7 @@ const hintPatience = 5 * time.Second
 // way there, so of several that wake a row one does. An error that wraps [errStale] says
 // that somebody else did.
 func (s *Store) wake(ctx context.Context, tx *sql.Tx, r row, owner string) error {
-	job, err := s.jobs.Load().InsertTx(ctx, tx, hint{Run: r.id, Epoch: r.epoch}, &river.InsertOpts{Queue: queue})
+	job, err := s.jobs.Load().InsertTx(ctx, tx, hint{Run: r.id}, &river.InsertOpts{Queue: queue})
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
@@ -104,12 +103,12 @@ func (s *Store) hint(ctx context.Context, h hint) error {
 	return nil
 }
 
-// hinted returns the rows that a hint is about, if they are as they were then.
+// hinted returns the rows that a hint is about, if there is something to be done about them.
 func (s *Store) hinted(ctx context.Context, h hint) ([]row, error) {
 	if h.Request != "" {
 		return s.rows(ctx, "state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)", waiting, h.Request)
 	}
-	return s.rows(ctx, "id = $1 AND epoch = $2 AND state = $3", h.Run, h.Epoch, ready)
+	return s.rows(ctx, "id = $1 AND state = $2", h.Run, ready)
 }
 
 // sweep brings the runs of processes that are gone to others, and hints anew at what

@@ -39,12 +39,12 @@ func (p patient) QueryContext(ctx context.Context, query string, args ...any) (*
 	return again(ctx, func() (*sql.Rows, error) { return p.DB.QueryContext(ctx, query, args...) })
 }
 
-// away reports whether an error is that of a database to which no connection holds: it is
-// not there, it ends, or it begins.
+// away reports whether an error is that of a database that takes nothing now: it is not
+// there, it ends, it begins, it has no connection left, or another has taken its place.
 func away(err error) bool {
 	said, ok := errors.AsType[*pgconn.PgError](err)
 	_, broken := errors.AsType[net.Error](err)
-	return ok && strings.HasPrefix(said.Code, "57P") || broken || pgconn.SafeToRetry(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
+	return ok && (strings.HasPrefix(said.Code, "57P") || said.Code == "53300" || said.Code == "25006") || broken || pgconn.SafeToRetry(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, driver.ErrBadConn)
 }
 
 // Unavailable returns an error of a database as it is told: with [runner.ErrUnavailable]

@@ -13,7 +13,7 @@ import (
 // the caller closes it.
 func (s *State) OpenRuns(ctx context.Context, logger *slog.Logger) (*runs.Store, error) {
 	store, err := s.runs(ctx, runs.Options{Journal: s, Logger: logger})
-	return store, StateError(err, "")
+	return store, s.failed(err)
 }
 
 func (s *State) runs(ctx context.Context, o runs.Options) (*runs.Store, error) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -155,14 +157,30 @@ func (s *State) Sessions(ctx context.Context, age time.Duration) (*session.Store
 	}
 	store, err := open()
 	if err != nil {
-		return nil, 0, StateError(err, "")
+		return nil, 0, s.failed(err)
 	}
 	s.sessions = append(s.sessions, store)
 	if age == 0 {
 		return store, 0, nil
 	}
 	removed, err := store.Prune(ctx, time.Now().Add(-age))
-	return store, removed, StateError(err, "")
+	return store, removed, s.failed(err)
+}
+
+// failed is [StateError] of what is kept beside the journal.
+func (s *State) failed(err error) error {
+	if s.db != nil {
+		return StateError(err, DatabaseHint)
+	}
+	return StateError(err, "")
+}
+
+// Hint is what a run does about a journal that cannot be used.
+func (s *State) Hint() string {
+	if s.db != nil {
+		return DatabaseHint
+	}
+	return RunHint
 }
 
 // Keep returns for how long what is over is kept, as [EnvKeep] says; 0 for ever.
@@ -260,12 +278,18 @@ func StateError(err error, hint string) error {
 	case hint != "":
 	case errors.Is(err, journal.ErrNotFound):
 		hint = "no run has kept a journal there yet; " + EnvState + " says where to look"
-	case errors.Is(err, postgres.ErrDatabase):
+	case errors.Is(err, postgres.ErrDatabase), saidBy[*pgconn.PgError](err), saidBy[*pgconn.ConnectError](err):
 		hint = DatabaseHint
 	default:
 		hint = StateHint
 	}
 	return &ExitError{Code: code, Err: err, Hint: hint}
+}
+
+// saidBy reports whether there is an error of a type.
+func saidBy[E error](err error) bool {
+	_, is := errors.AsType[E](err)
+	return is
 }
 
 // Unrecorded reports whether err comes from a journal that takes no entries.

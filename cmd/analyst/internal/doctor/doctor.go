@@ -199,7 +199,7 @@ func checkState(ctx context.Context, p *cli.Program, s cli.Settings) func() find
 	return func() finding {
 		report, err := recovered()
 		if err = errors.Join(err, j.Close()); err != nil {
-			return bad("journal", err, cli.StateHint)
+			return bad("journal", err, j.Hint())
 		}
 		f := good("journal", "%s", j.Where())
 		for _, text := range []string{cli.Done(report), cli.Leftover(report)} {

@@ -79,7 +79,7 @@ func (s *runState) end(ctx context.Context, completed *jit.Completed, err error)
 		if !cli.Unrecorded(e.Err) {
 			e.Err = fmt.Errorf("%w; what cannot be recorded is not done: %w", e.Err, *refused)
 		}
-		e.Hint = cli.RunHint
+		e.Hint = s.Hint()
 	}
 	if left > 0 {
 		next := "the next analyst command, or analyst sweep, completes it"
