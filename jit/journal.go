@@ -48,7 +48,7 @@ const (
 	EntryTaskResumed    EntryKind = "task_resumed"    // announces that a process works on it again, see Rereader
 	EntryTaskKilled     EntryKind = "task_killed"     // announces that a task is killed; it is of no run, since the task may be another process's
 	EntryTaskCompleting EntryKind = "task_completing" // notes that CompleteTask is tried
-	EntryTaskCompleted  EntryKind = "task_completed"  // notes that it did: doing it twice changes nothing
+	EntryTaskCompleted  EntryKind = "task_completed"  // notes that it did, or, without an id, that none was opened: doing it twice changes nothing
 )
 
 // An Entry is one record of a [Journal]. Fields that a kind has no use for are

@@ -178,6 +178,9 @@ func (t *Task) completeAlone(ctx context.Context) error {
 	}
 	id := t.info.ID // it may be open at the server though opening it failed here
 	if id == "" {
+		if t.announceErr == nil { // or a task under which nothing was granted stays open as long as this process lives
+			t.engine.note(t.entry(EntryTaskCompleted))
+		}
 		return t.finish(Completed{}, nil)
 	}
 	// Giving authority back needs no record.

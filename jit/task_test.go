@@ -195,18 +195,15 @@ func TestFailedOpening(t *testing.T) {
 		create  func(context.Context) (jit.TaskInfo, error)
 		journal *journal
 		want    string
-		ended   int
+		over    int // tasks of which the journal has the end
 	}{
-		"refused":         {func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, fault }, nil, fault.Error(), 0},
-		"no id":           {func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, nil }, nil, "names no task", 0},
+		"refused":         {func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, fault }, &journal{}, fault.Error(), 1},
+		"no id":           {func(context.Context) (jit.TaskInfo, error) { return jit.TaskInfo{}, nil }, &journal{}, "names no task", 1},
 		"journal is full": {nil, &journal{fail: failOn(jit.EntryTaskOpening, 1)}, "disk full", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			authority := &fake.Authority{Create: test.create}
-			cfg := jit.Config{Authority: authority}
-			if test.journal != nil {
-				cfg.Journal = test.journal
-			}
+			cfg := jit.Config{Authority: authority, Journal: test.journal}
 			c := offline(t, cfg, nil)
 			for range 2 {
 				if err := fetch(t.Context(), c, "doc_1"); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -216,13 +213,18 @@ func TestFailedOpening(t *testing.T) {
 			if n := len(authority.Requests()); n != 0 {
 				t.Errorf("%d requests under no task", n)
 			}
-			if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != test.ended {
-				t.Errorf("Complete() = %v, completed %v, want %d", err, authority.Completed(), test.ended)
+			for range 2 {
+				if err := c.task.Complete(t.Context()); err != nil || len(authority.Completed()) != 0 {
+					t.Errorf("Complete() = %v, completed %v, want none", err, authority.Completed())
+				}
+			}
+			if n := len(test.journal.told(jit.EntryTaskCompleted)); n != test.over {
+				t.Errorf("the journal has the end of %d tasks, want %d", n, test.over)
 			}
 			// The same through Open, which gives back by itself.
 			engine := must(jit.New(cfg))
 			task, err := engine.Open(t.Context(), jit.TaskSpec{})
-			if err == nil || task != nil || len(authority.Completed()) != 2*test.ended {
+			if err == nil || task != nil || len(authority.Completed()) != 0 {
 				t.Errorf("Open() = %v, %v, completed %v, want an error and nothing left open", task, err, authority.Completed())
 			}
 		})

@@ -39,7 +39,10 @@ func (t *teller) ofTask(r journal.Record) bool {
 	case jit.EntryTaskCompleted:
 		task.Issued, task.Revoked = r.Issued, r.Revoked
 		s.Label, s.Tone, s.Text = "completed", Good, "The authorization server confirmed that the task is over and its tokens are revoked."
-		if !r.ExpiresAt.IsZero() {
+		switch {
+		case r.TaskID == "":
+			s.Text = "The task is over. The authorization server did not open it, and nothing was granted under it."
+		case !r.ExpiresAt.IsZero():
 			s.Tone, s.Text = Warn, "The task is over. The authorization server cannot revoke all of its tokens: the last expires by itself at "+t.clock(r.ExpiresAt)+"."
 		}
 	case journal.EntryTaskAttempt:

@@ -18,7 +18,7 @@ const (
 	StateOpen       State = "open"       // begun; authority may be granted under it
 	StateSuspended  State = "suspended"  // open, and left to wait for a decision: nobody works on it
 	StateCompleting State = "completing" // giving it back was announced or tried, without an answer yet
-	StateCompleted  State = "completed"  // the authorization server confirmed its end, and revoked all that it can
+	StateCompleted  State = "completed"  // the authorization server confirmed its end, and revoked all that it can; or never opened it
 	StateExpired    State = "expired"    // never confirmed, but whatever was granted has ended by itself
 	StateUnknown    State = "unknown"    // never confirmed, and nothing more can be done from here
 )
