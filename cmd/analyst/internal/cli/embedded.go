@@ -61,7 +61,9 @@ type keptServer struct {
 // errBusy reports that another process has the embedded servers.
 type errBusy struct{}
 
-func (errBusy) Error() string                    { return "another analyst command has the embedded servers" }
+func (errBusy) Error() string {
+	return "another analyst command has the embedded servers: run this again when that has ended"
+}
 func (errBusy) Temporary() (time.Duration, bool) { return time.Second, true }
 
 // CompleteTask implements [recovery.Completer].

@@ -40,12 +40,13 @@ func Command(p *cli.Program) *cobra.Command {
 		Short: "End tasks now, whichever process works on them",
 		Long: `End tasks now, whichever process works on them, and revoke what was granted
 under them. What is meant is a task, by its id or the beginning of one, the
-tasks of a session or of a user, or ALL; task:ID, session:NAME or user:NAME
-where that is not clear. The process that works on a task sees it within a
-tenth of a second, before its next request or call of the model, and stops; a
-call of the model that is under way is waited for. Once this command has ended,
-no request of such a task leaves any more. Nothing of a killed task is resumed;
-a new message or run is not kept from anybody.
+tasks of a session (of analyst serve's its id is enough) or of a user, or ALL;
+task:ID, session:NAME or user:NAME where that is not clear. The process that
+works on a task sees it within a tenth of a second, before its next request or
+call of the model, and stops; a call of the model that is under way is waited
+for. Once this command has ended, no request of such a task leaves any more.
+Nothing of a killed task is resumed; a new message or run is not kept from
+anybody.
 
 For each API it is printed when a token of the task was last accepted there, as
 far as the journal knows.
@@ -139,7 +140,9 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 		"task": func(t journal.Task, name string) bool {
 			return strings.HasPrefix(t.ID, name) || strings.HasPrefix(t.Run, name)
 		},
-		"session": func(t journal.Task, name string) bool { return t.Session == name },
+		"session": func(t journal.Task, name string) bool {
+			return t.Session == name || strings.HasSuffix(t.Session, "/"+name)
+		},
 		"user": func(t journal.Task, name string) bool {
 			return t.OnBehalfOf == name || jit.SessionUser(t.Session) == name
 		},
@@ -165,6 +168,8 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 		return nil, cli.Usagef("that names more than one thing: write %s", strings.Join(kinds, " or "))
 	case len(kinds) == 1 && strings.HasPrefix(kinds[0], "task:") && len(found) > 1:
 		return nil, cli.Usagef("%s begin with that: write more of the one that is meant", plain.Count(len(found), "task"))
+	case len(kinds) == 1 && strings.HasPrefix(kinds[0], "session:") && slices.ContainsFunc(found, func(t journal.Task) bool { return t.Session != found[0].Session }):
+		return nil, cli.Usagef("several sessions are called that: write the whole name, such as %s", plain.Line(found[0].Session, 200))
 	case len(kinds) == 0:
 		return nil, cli.Failf("analyst tasks list shows them; what is finished has nothing left to end", "no unfinished task, session or user is called %s", plain.Line(o.what, 80))
 	}

@@ -3,6 +3,7 @@ package kill
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jitagent/jitagent/state/journal"
@@ -24,6 +25,8 @@ func TestWhatIsMeant(t *testing.T) {
 		{Run: "root", ID: "jit_1", Session: "talk", OnBehalfOf: "ada"},
 		{Run: "child", ID: "jit_2", Parent: "root"},
 		{Run: "other", ID: "jit_4", Session: "app/bob%2F2/s"},
+		{Run: "one", ID: "jit_5", Session: "app/eve/same"},
+		{Run: "two", ID: "jit_6", Session: "app/dan/same"},
 	}}
 	for what, want := range map[string][]string{
 		"jit_1":        {"root", "child", "under"},
@@ -32,7 +35,9 @@ func TestWhatIsMeant(t *testing.T) {
 		"session:talk": {"root", "child", "under"},
 		"other":        {"other"},
 		"bob/2":        {"other"},
-		all:            {"under", "root", "child", "other"},
+		"s":            {"other"},
+		"dan/same":     {"two"},
+		all:            {"under", "root", "child", "other", "one", "two"},
 	} {
 		list, err := options{what: what}.meant(t.Context(), j)
 		var runs []string
@@ -42,5 +47,8 @@ func TestWhatIsMeant(t *testing.T) {
 		if err != nil || !slices.Equal(runs, want) {
 			t.Errorf("%s means %v, %v, want %v", what, runs, err, want)
 		}
+	}
+	if list, err := (options{what: "same"}).meant(t.Context(), j); list != nil || err == nil || !strings.Contains(err.Error(), "app/eve/same") {
+		t.Errorf("the name of two users' sessions means %v, %v, want an error", list, err)
 	}
 }
