@@ -71,7 +71,7 @@ Exit codes: 0 the journal is whole, 1 it is not, or cannot be read, 2 usage.`,
 
 // notWhole is the error of a journal that does not fit.
 func notWhole(err error) error {
-	return cli.Failf("keep a copy of the state directory before anything else is done with it", "%w", err)
+	return cli.Failf("keep a copy of the state, directory or database, before anything else is done with it", "%w", err)
 }
 
 // A verifyReport is what verify found in a journal that is whole.

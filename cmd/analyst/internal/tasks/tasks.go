@@ -40,9 +40,10 @@ func Command(p *cli.Program) *cobra.Command {
 the newest. Nothing is asked of any server.
 
   open        begun; authority may be granted under it
+  suspended   it waits for a person's decision, and nobody works on it
   completing  giving it back was tried, without an answer yet
   completed   the authorization server confirmed its end, and revoked what
-              it can: the rest expires by itself
+              it can: the rest expires by itself; or it never opened it
   expired     nobody confirmed that, but nothing under it can be valid any more
   unknown     nobody can confirm it: its authorization server is gone
 
