@@ -777,6 +777,9 @@ func TestPages(t *testing.T) {
 		if got.status != tt.status || !strings.Contains(got.body, tt.holds) {
 			t.Errorf("%s: GET %s: %d %s", tt.token, tt.path, got.status, got.body)
 		}
+		if tt.status == 403 && strings.Contains(got.body, "<a ") {
+			t.Errorf("%s: GET %s leads to what is refused as well: %s", tt.token, tt.path, got.body)
+		}
 		if tt.status == 200 && (got.header.Get("X-Frame-Options") != "DENY" || got.header.Get("Cache-Control") != "no-store") {
 			t.Errorf("GET %s: %v", tt.path, got.header)
 		}

@@ -157,7 +157,7 @@ func (p *Page) busy(w http.ResponseWriter) bool {
 
 func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 	if !p.works(p.links, r.PostFormValue("key"), true) {
-		p.show(w, http.StatusForbidden, view{Problem: "This link was used, or it is too old. The program that printed it prints a new one when it is started again."})
+		p.show(w, http.StatusForbidden, view{Out: true, Problem: "This link was used, or it is too old. The program that printed it prints a new one when it is started again."})
 		return
 	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the page is served over TLS
@@ -171,11 +171,11 @@ func (p *Page) signedIn(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if p.cfg.SignedIn != nil {
 			if !p.cfg.SignedIn(r) {
-				p.show(w, http.StatusForbidden, view{Problem: "You are not among those who decide."})
+				p.show(w, http.StatusForbidden, view{Out: true, Problem: "You are not among those who decide."})
 				return
 			}
 		} else if c, err := r.Cookie(cookieName); err != nil || !p.works(p.sessions, c.Value, false) {
-			p.show(w, http.StatusForbidden, view{Problem: "Sign in with the link that the program has printed."})
+			p.show(w, http.StatusForbidden, view{Out: true, Problem: "Sign in with the link that the program has printed."})
 			return
 		}
 		h(w, r)
@@ -185,6 +185,7 @@ func (p *Page) signedIn(h http.HandlerFunc) http.HandlerFunc {
 // A view is what the template is given.
 type view struct {
 	Path     string
+	Out      bool // who asks is not let in
 	SignIn   bool
 	Key      string
 	Problem  string
