@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/jitagent/jitagent/jit"
@@ -71,7 +73,14 @@ func (t *Telemetry) Handler(next http.Handler) http.Handler {
 	if t == nil {
 		return next
 	}
-	return otelhttp.NewHandler(next, "", otelhttp.WithTracerProvider(t.traces), otelhttp.WithMeterProvider(t.metrics),
+	routed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		// Which route it is is known by now: otelhttp tells its metrics alone.
+		if _, path, ok := strings.Cut(r.Pattern, "/"); ok {
+			trace.SpanFromContext(r.Context()).SetAttributes(semconv.HTTPRoute("/" + path))
+		}
+	})
+	return otelhttp.NewHandler(routed, "", otelhttp.WithTracerProvider(t.traces), otelhttp.WithMeterProvider(t.metrics),
 		otelhttp.WithPropagators(parent{}), otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
 }
 

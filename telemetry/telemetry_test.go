@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/log/global"
 	"go.opentelemetry.io/otel/trace"
 	traces "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
 	span "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
@@ -206,7 +207,9 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	server := httptest.NewServer(seen.Handler(routes))
+	outside := http.NewServeMux() // as package serve has one
+	outside.Handle("/", seen.Handler(routes))
+	server := httptest.NewServer(outside)
 	defer server.Close()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/runs/canary", nil)
 	if err != nil {
@@ -231,6 +234,9 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 		if s := spans[name]; s == nil || traceID(s) != id {
 			t.Errorf("span %s is %v, want one in the client's trace", name, s)
 		}
+	}
+	if !slices.ContainsFunc(spans["POST"].Attributes, func(a *common.KeyValue) bool { return a.Value.GetStringValue() == "/runs/{id}" }) {
+		t.Errorf("the request's span has no route: %v", spans["POST"].Attributes)
 	}
 	if len(asked) != 2 {
 		t.Fatalf("%d requests to the API, want one that is refused and one more", len(asked))
