@@ -224,7 +224,8 @@ func TestServeNamesWhoAsks(t *testing.T) {
 	s.ends()
 }
 
-// A worker finishes what the server began and a person approved, and is seen from outside.
+// A worker finishes what the server began and a person approved, and is seen from outside. One
+// that is configured for another authorization server says whose it leaves.
 func TestWorkerGoesOn(t *testing.T) {
 	w := newWorld(t, nil).shared()
 	told := t.TempDir()
@@ -232,6 +233,9 @@ func TestWorkerGoesOn(t *testing.T) {
 	if status, answer := s.say("ada", "run", "s", "Summarize doc_7310"); status != http.StatusOK || !strings.Contains(answer, "jitagent_waiting") {
 		t.Fatalf("%d %s", status, answer)
 	}
+	other := newWorld(t, nil)
+	other.env[cli.EnvState] = w.env[cli.EnvState]
+	other.start("worker").until(t, "working on", "from earlier: 1 run of "+w.env[cli.EnvURL]+"/")
 	worker := &server{t: t, process: w.start("worker", "--metrics-listen", "127.0.0.1:0", "--notify-command", "tee -a "+told+"/worker")}
 	for worker.url == "" && worker.stderr.Scan() {
 		_, worker.url, _ = strings.Cut(worker.stderr.Text(), "metrics at ")

@@ -85,7 +85,7 @@ func workersAtRest(t *testing.T, onPostgres bool) (idle, full worker) {
 	idle = program.atRest(env)
 	authority := must(lumoauth.New(login))(t)
 	t.Run("suspend", func(t *testing.T) { // which closes all that it opens
-		name := world.AuthURL
+		name := world.AuthURL + "/" + login.Org + "/" + login.ClientID
 		var w *waiters
 		if onPostgres {
 			db := must(postgres.Connect(t.Context(), postgres.Options{URL: secret.New(address), Tenant: "bench", Key: secret.New(key)}))(t)
@@ -94,14 +94,14 @@ func workersAtRest(t *testing.T, onPostgres bool) (idle, full worker) {
 			t.Cleanup(func() { check(t, j.Close()) })
 			sessions := must(session.New(gormpostgres.New(gormpostgres.Config{Conn: stdlib.OpenDBFromPool(db.Pool())}), nil))(t)
 			t.Cleanup(func() { check(t, sessions.Close()) })
-			store := must(runs.OpenPostgres(t.Context(), db.Pool(), runs.Options{Journal: j}))(t)
+			store := must(runs.OpenPostgres(t.Context(), db.Pool(), runs.Options{Journal: j, Authority: name}))(t)
 			t.Cleanup(func() { check(t, store.Close()) })
 			w = newWaiters(t, authority, name, j, sessions, store)
 		} else {
 			dir := filepath.Join(dir, "state")
 			j, sessions := openJournal(t, dir), must(session.Open(t.Context(), dir))(t)
 			t.Cleanup(func() { check(t, sessions.Close()) })
-			store := must(runs.Open(t.Context(), dir, runs.Options{Journal: j}))(t)
+			store := must(runs.Open(t.Context(), dir, runs.Options{Journal: j, Authority: name}))(t)
 			t.Cleanup(func() { check(t, store.Close()) })
 			w = newWaiters(t, authority, name, j, sessions, store)
 		}

@@ -29,15 +29,16 @@ type row struct {
 	id, epoch int64
 	state     string
 	owner     string
+	authority string
 	tries     int
-	requests  string // that it waits for, a line each
+	requests  string // that it waits for, a line each; read by a poll alone
 }
 
-const columns = "app, person, session, id, epoch, state, owner, tries, coalesce((SELECT string_agg(request, '\n') FROM run_requests WHERE run = runs.id), '')"
+const columns = "app, person, session, id, epoch, state, owner, authority, tries, "
 
 // rows reads the rows that a condition is true of.
 func (s *Store) rows(ctx context.Context, where string, args ...any) ([]row, error) {
-	return s.read(ctx, "SELECT "+columns+" FROM runs WHERE "+where, args...)
+	return s.read(ctx, "SELECT "+columns+"'' FROM runs WHERE "+where, args...)
 }
 
 // read reads the rows that a statement returns.
@@ -49,12 +50,31 @@ func (s *Store) read(ctx context.Context, query string, args ...any) (list []row
 	defer func() { err = errors.Join(err, found.Close()) }()
 	for found.Next() {
 		var r row
-		if err := found.Scan(&r.app, &r.user, &r.session, &r.id, &r.epoch, &r.state, &r.owner, &r.tries, &r.requests); err != nil {
+		if err := found.Scan(&r.app, &r.user, &r.session, &r.id, &r.epoch, &r.state, &r.owner, &r.authority, &r.tries, &r.requests); err != nil {
 			return nil, err
 		}
 		list = append(list, r)
 	}
 	return list, found.Err()
+}
+
+// Foreign returns how many runs wait for others, since they are of other authorization servers
+// or agents, and the names of those, sorted.
+func (s *Store) Foreign(ctx context.Context) (n int, authorities []string, err error) {
+	found, err := s.db.QueryContext(ctx, "SELECT authority, count(*) FROM runs WHERE authority NOT IN ('', $1) AND state <> $2 GROUP BY authority ORDER BY authority", s.Authority, running)
+	if err != nil {
+		return 0, nil, fmt.Errorf("runs: %w", err)
+	}
+	defer func() { err = errors.Join(err, found.Close()) }()
+	for found.Next() {
+		var authority string
+		var of int
+		if err := found.Scan(&authority, &of); err != nil {
+			return 0, nil, fmt.Errorf("runs: %w", err)
+		}
+		n, authorities = n+of, append(authorities, authority)
+	}
+	return n, authorities, found.Err()
 }
 
 // Waiting returns how many runs wait for a decision, of whatever process.
@@ -120,8 +140,8 @@ func (s *Store) Busy(ctx context.Context, app, user, id string) (bool, error) {
 
 // first adds the row of a session that nothing is under way in.
 func (s *Store) first(ctx context.Context, r row) (*lease, error) {
-	err := s.db.QueryRowContext(ctx, s.sql("INSERT INTO runs (app, person, session, state, epoch, owner, since) "+
-		"VALUES ($1, $2, $3, $4, $5, $6, @now) ON CONFLICT DO NOTHING RETURNING id"), r.app, r.user, r.session, running, r.epoch, s.Journal.Owner()).Scan(&r.id)
+	err := s.db.QueryRowContext(ctx, s.sql("INSERT INTO runs (app, person, session, state, epoch, owner, authority, since) "+
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, @now) ON CONFLICT DO NOTHING RETURNING id"), r.app, r.user, r.session, running, r.epoch, s.Journal.Owner(), s.Authority).Scan(&r.id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, fmt.Errorf("runs: %w", runner.ErrBusy)
@@ -131,11 +151,14 @@ func (s *Store) first(ctx context.Context, r row) (*lease, error) {
 	return s.hold(r, nil), nil
 }
 
-// take takes a row, if it is still as it was read, and nobody has it who lives.
+// take takes a row of ours, if it is still as it was read, and nobody has it who lives.
 func (s *Store) take(ctx context.Context, was row) (_ *lease, err error) {
 	me := s.Journal.Owner()
 	if was.state == running && was.owner == me {
 		return nil, fmt.Errorf("runs: %w", runner.ErrBusy)
+	}
+	if was.authority != "" && was.authority != s.Authority {
+		return nil, fmt.Errorf("runs: it belongs to %s: %w", was.authority, runner.ErrBusy)
 	}
 	var gone *claim
 	if was.owner != "" && was.owner != me {
@@ -143,8 +166,8 @@ func (s *Store) take(ctx context.Context, was row) (_ *lease, err error) {
 			return nil, err
 		}
 	}
-	done, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, epoch = epoch + 1, owner = $2, since = @now "+
-		"WHERE id = $3 AND epoch = $4 AND state = $5"), running, me, was.id, was.epoch, was.state)
+	done, err := s.db.ExecContext(ctx, s.sql("UPDATE runs SET state = $1, epoch = epoch + 1, owner = $2, authority = $3, since = @now "+
+		"WHERE id = $4 AND epoch = $5 AND state = $6"), running, me, s.Authority, was.id, was.epoch, was.state)
 	if err = oneRow(done, err, runner.ErrBusy); err != nil {
 		if !errors.Is(err, runner.ErrBusy) { // it may be taken
 			s.mu.Lock()
@@ -277,10 +300,10 @@ func (l *lease) Opened() {
 }
 
 // Suspended implements [runner.Lease].
-func (l *lease) Suspended(ctx context.Context, requests []string, _ time.Time) error {
+func (l *lease) Suspended(ctx context.Context, requests []string, until time.Time) error {
 	return l.leave(ctx, waiting, func() error {
 		return l.s.in(ctx, func(tx *sql.Tx) error {
-			if err := l.set(ctx, tx, waiting, "", soonest); err != nil {
+			if err := l.set(ctx, tx, waiting, "", soonest, until); err != nil {
 				return err
 			}
 			if l.before.state != "" { // it may have waited before
@@ -314,7 +337,7 @@ func (l *lease) Ended(ctx context.Context, outcome runner.Outcome) error {
 		case goesOn:
 			return l.s.in(ctx, func(tx *sql.Tx) error { return l.s.wake(ctx, tx, l.row, "") })
 		case !l.opened && l.before.state != "" && l.tries < maxTries:
-			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries))
+			return l.set(ctx, l.s.db, ready, l.before.owner, min(time.Minute, time.Second<<l.tries), time.Time{})
 		}
 		done, err := l.s.db.ExecContext(ctx, "DELETE FROM runs WHERE id = $1 AND epoch = $2 AND state = $3", l.id, l.epoch, running)
 		return oneRow(done, err, runner.ErrLost)
@@ -327,13 +350,13 @@ type execer interface {
 }
 
 // set gives the row up in a state, which is looked after in a while.
-func (l *lease) set(ctx context.Context, tx execer, state, owner string, after time.Duration) error {
+func (l *lease) set(ctx context.Context, tx execer, state, owner string, after time.Duration, until time.Time) error {
 	tries := 0
 	if !l.opened {
 		tries = l.tries + 1
 	}
-	done, err := tx.ExecContext(ctx, l.s.sql("UPDATE runs SET state = $1, owner = $2, tries = $3, job = 0, since = @now, check_at = @now + $4 "+
-		"WHERE id = $5 AND epoch = $6 AND state = $7"), state, owner, tries, after.Microseconds(), l.id, l.epoch, running)
+	done, err := tx.ExecContext(ctx, l.s.sql("UPDATE runs SET state = $1, owner = $2, tries = $3, job = 0, since = @now, check_at = @now + $4, until = $5 "+
+		"WHERE id = $6 AND epoch = $7 AND state = $8"), state, owner, tries, after.Microseconds(), max(0, until.UnixMicro()), l.id, l.epoch, running)
 	return oneRow(done, err, runner.ErrLost)
 }
 

@@ -68,7 +68,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, river.WorkFunc(p.work))
 	err := s.adds(&river.Config{
-		Workers: workers, Queues: map[string]river.QueueConfig{queue: {MaxWorkers: p.Workers}}, FetchPollInterval: lookEvery, CompletedJobRetentionPeriod: 10 * time.Minute,
+		Workers: workers, Queues: map[string]river.QueueConfig{queue(s.Authority): {MaxWorkers: p.Workers}}, FetchPollInterval: lookEvery, CompletedJobRetentionPeriod: 10 * time.Minute,
 		// The run's own limits hold, and the lease says who is gone. Of a job that is never
 		// rescued nothing would be left but a row of River's for ever.
 		JobTimeout: 24 * time.Hour, RescueStuckJobsAfter: 25 * time.Hour,
@@ -76,6 +76,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
+	p.failed(ctx, s.forget(ctx))
 	client := s.jobs.Load()
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("runs: %w", err)
@@ -88,7 +89,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		factor := int64(1)
 		p.every(ctx, func(n int) (err error) {
 			if n%countEvery == 0 {
-				factor, err = s.factor(ctx)
+				if err = s.adopt(ctx); err == nil {
+					factor, err = s.factor(ctx)
+				}
 			}
 			return errors.Join(err, p.poll(ctx, factor))
 		})
@@ -179,23 +182,24 @@ const (
 	asks    = 8 // at once
 )
 
-// tenth is that time in SQL, within its bounds of $1 and $2.
-const tenth = "CASE WHEN (@now - since) / 10 > $1 THEN $1 WHEN (@now - since) / 10 < $2 THEN $2 ELSE (@now - since) / 10 END"
+// tenth is that time in SQL, within its bounds of $2 and $3.
+const tenth = "@greatest(@least((@now - since) / 10, $2), $3)"
 
 // factor returns by how much more rarely.
 func (s *Store) factor(ctx context.Context) (int64, error) {
 	var each float64 // in a second
-	err := s.db.QueryRowContext(ctx, s.sql("SELECT coalesce(sum(1000000.0 / ("+tenth+")), 0) FROM runs WHERE state = $3"),
-		latest.Microseconds(), soonest.Microseconds(), waiting).Scan(&each)
+	err := s.db.QueryRowContext(ctx, s.sql("SELECT coalesce(sum(1000000.0 / ("+tenth+")), 0) FROM runs WHERE authority = $1 AND state = $4"),
+		s.Authority, latest.Microseconds(), soonest.Microseconds(), waiting).Scan(&each)
 	return max(1, int64(math.Ceil(each/atMost))), err
 }
 
 // poll asks about the runs that are due. While it asks about one, nobody else does.
 func (p *Pool) poll(ctx context.Context, factor int64) error {
 	s := p.Store
-	due, err := s.read(ctx, "UPDATE runs SET check_at = @now + $3 * ("+tenth+") "+
-		"WHERE id IN (SELECT id FROM runs WHERE state = $4 AND check_at <= @now ORDER BY check_at LIMIT $5 @skip) RETURNING "+columns,
-		latest.Microseconds(), soonest.Microseconds(), factor, waiting, atMost)
+	due, err := s.read(ctx, "UPDATE runs SET check_at = @now + $4 * ("+tenth+") "+
+		"WHERE id IN (SELECT id FROM runs WHERE authority = $1 AND state = $5 AND check_at <= @now ORDER BY check_at LIMIT $6 @skip) "+
+		"RETURNING "+columns+"coalesce((SELECT string_agg(request, '\n') FROM run_requests WHERE run = runs.id), '')",
+		s.Authority, latest.Microseconds(), soonest.Microseconds(), factor, waiting, atMost)
 	var group errgroup.Group
 	group.SetLimit(asks)
 	for _, r := range due {

@@ -13,6 +13,8 @@
 //   - Each taking of a row counts its epoch up. What is written to a conversation is
 //     fenced: see [Store.Fence].
 //   - Nobody's word wakes a run but that of the authorization server: see [Pool].
+//   - A run is taken by processes of its own authorization server and agent alone
+//     ([Options.Authority]). Others leave it, and say so ([Store.Foreign]).
 //   - There is no secret in the database: a token is redeemed by whoever goes on.
 //
 // # What it does not do
@@ -59,6 +61,10 @@ type Owners interface {
 type Options struct {
 	// Journal is the one that the engine of the runs writes to. Required.
 	Journal Owners
+	// Authority names the authorization server and agent of the runs, as
+	// [jit.Config.AuthorityName] does. Those of others are left alone; one that has none, as
+	// earlier versions kept them all, is whose pool comes first.
+	Authority string
 	// VerifyOnly fails where the tables are missing or old, in place of making them.
 	VerifyOnly bool
 	Logger     *slog.Logger // nil discards
@@ -101,7 +107,7 @@ func Open(ctx context.Context, dir string, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("runs: %w", err), db.Close())
 	}
 	return open(ctx, &Store{Options: o, db: db, driver: quiet{riversqlite.New(db)}, alone: lockFile(path), words: strings.NewReplacer(
-		"@now", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@skip", "", "@lock", "",
+		"@now", "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "@skip", "", "@lock", "", "@least", "min", "@greatest", "max",
 	)})
 }
 
@@ -121,7 +127,7 @@ func (quiet) SupportsListenNotify() bool { return false }
 func OpenPostgres(ctx context.Context, pool *pgxpool.Pool, o Options) (*Store, error) {
 	db := stdlib.OpenDBFromPool(pool)
 	return open(ctx, &Store{Options: o, db: db, driver: riverdatabasesql.NewWithPgxListener(db, pool), alone: lockRow(db), words: strings.NewReplacer(
-		"@now", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", "@id", "BIGSERIAL PRIMARY KEY", "@skip", "FOR UPDATE SKIP LOCKED", "@lock", "FOR UPDATE",
+		"@now", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint", "@id", "BIGSERIAL PRIMARY KEY", "@skip", "FOR UPDATE SKIP LOCKED", "@lock", "FOR UPDATE", "@least", "least", "@greatest", "greatest",
 	)})
 }
 
@@ -176,7 +182,8 @@ func (s *Store) Close() error {
 
 // sql puts in what the database says of its own: @now is the time by its clock, in
 // microseconds of Unix time, @id a number that is given once, @lock takes a row that is
-// read, and @skip passes over those that somebody else took.
+// read, @skip passes over those that somebody else took, and @least and @greatest are
+// functions of numbers.
 func (s *Store) sql(query string) string { return s.words.Replace(query) }
 
 // in runs do in a transaction.

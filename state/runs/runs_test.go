@@ -63,9 +63,10 @@ func (w *world) conversation(p *process) *session.Store {
 // A process is one of a world, and what its journal says of the others.
 type process struct {
 	*world
-	id    string
-	lost  chan struct{}
-	store *runs.Store
+	id        string
+	authority string
+	lost      chan struct{}
+	store     *runs.Store
 }
 
 func (p *process) Owner() string         { return p.id }
@@ -86,14 +87,14 @@ func (p *process) Claim(_ context.Context, owner string) (func() error, error) {
 	}, nil
 }
 
-// Status is what the authorization server says of a request.
-func (w *world) Status(_ context.Context, request string) (jit.Decision, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.asked <- request
-	s, ok := w.decided[request]
-	if do := w.meanwhile[request]; do != nil {
-		delete(w.meanwhile, request)
+// Status is what the authorization server of a process says of a request.
+func (p *process) Status(_ context.Context, request string) (jit.Decision, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked <- p.authority + request
+	s, ok := p.decided[p.authority+request]
+	if do := p.meanwhile[request]; do != nil {
+		delete(p.meanwhile, request)
 		do()
 	}
 	if ok {
@@ -104,9 +105,15 @@ func (w *world) Status(_ context.Context, request string) (jit.Decision, error) 
 
 func (w *world) start(id string) *process {
 	w.Helper()
-	p := &process{world: w, id: id, lost: make(chan struct{})}
+	return w.startFor("", id)
+}
+
+// startFor starts a process that is configured for an authorization server.
+func (w *world) startFor(authority, id string) *process {
+	w.Helper()
+	p := &process{world: w, id: id, authority: authority, lost: make(chan struct{})}
 	var err error
-	if p.store, err = w.open(runs.Options{Journal: p}); err != nil {
+	if p.store, err = w.open(runs.Options{Journal: p, Authority: authority}); err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { _ = p.store.Close() })
@@ -148,7 +155,7 @@ func (w *world) check(err error) {
 // with is told to resumed, and ends as the function says.
 func (p *process) pool(end func(ctx context.Context, l runner.Lease) error) (stop func() error) {
 	p.Helper()
-	pool, err := runs.NewPool(runs.PoolConfig{Store: p.store, Authority: p.world, Resume: func(ctx context.Context, app, user, session string) error {
+	pool, err := runs.NewPool(runs.PoolConfig{Store: p.store, Authority: p, Resume: func(ctx context.Context, app, user, session string) error {
 		ctx, l, err := p.store.Begin(ctx, app, user, session)
 		if err != nil {
 			return err
@@ -263,7 +270,7 @@ func TestTablesThatAreThere(t *testing.T) {
 		w.exec("INSERT INTO runs_version VALUES (98), (99)")
 		for _, verifies := range []bool{false, true} {
 			_, err := w.open(runs.Options{Journal: &process{world: w, id: "b"}, VerifyOnly: verifies})
-			if !errors.Is(err, journal.ErrNewer) || !strings.Contains(err.Error(), "this one knows 2") {
+			if !errors.Is(err, journal.ErrNewer) || !strings.Contains(err.Error(), "this one knows 3") {
 				w.Errorf("a later version: %v, want ErrNewer", err)
 			}
 		}
@@ -372,6 +379,111 @@ func TestOneDecisionWakesAllThatWaitForIt(t *testing.T) {
 		if !slices.Equal(got, users) {
 			w.Errorf("%v were gone on with, want %v", got, users)
 		}
+	})
+}
+
+// TestRunsAreTheirAuthoritys: of processes that are configured for different authorization
+// servers each goes on with runs of its own alone, also of a process that died, and with those
+// of which it is not known.
+func TestRunsAreTheirAuthoritys(t *testing.T) {
+	each(t, func(w *world) {
+		a, b, dead, old := w.startFor("A/", "a"), w.startFor("B/", "b"), w.startFor("B/", "dead"), w.start("old")
+		for p, user := range map[*process]string{b: "ben", dead: "bo"} { // who are asked about first
+			_, l := p.begin(user)
+			w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		}
+		for p, user := range map[*process]string{a: "ada", old: "olga"} {
+			_, l := p.begin(user)
+			w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		}
+		dead.begin("bill")
+		w.kill(dead)
+		a.busy("ben")
+		a.busy("bill")
+		w.decided["A/jit_1"] = jit.StatusApproved // a request of B has the same name
+		w.exec("UPDATE runs SET check_at = check_at + 3600000000 WHERE person = 'bo'")
+		w.check(b.store.Hint(w.Context(), "jit_1")) // stays until a pool of B works
+		a.pool(nil)
+		next := func(n int) (all []string) {
+			for range n {
+				all = append(all, w.next())
+			}
+			slices.Sort(all)
+			return all
+		}
+		if got := next(2); !slices.Equal(got, []string{"a ada", "a olga"}) {
+			w.Errorf("%v, want a to go on with ada and olga", got)
+		}
+		if n, of, err := a.store.Foreign(w.Context()); err != nil || n < 2 || !slices.Equal(of, []string{"B/"}) {
+			w.Errorf("Foreign() = %d, %v, %v, want those of B", n, of, err)
+		}
+		if n := w.exec("UPDATE runs SET tries = 0 WHERE state = 'waiting'"); n != 2 {
+			w.Errorf("%d runs of B wait, want 2", n)
+		}
+		w.mu.Lock()
+		w.decided["B/jit_1"] = jit.StatusDenied
+		w.mu.Unlock()
+		b.pool(nil)
+		if got := next(3); !slices.Equal(got, []string{"b ben", "b bill", "b bo"}) {
+			w.Errorf("%v, want b to go on with ben, bill and bo", got)
+		}
+	})
+}
+
+// TestForeignRunsAreForgotten: what nobody comes for goes, once its requests have run out.
+func TestForeignRunsAreForgotten(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.startFor("A/", "a"), w.startFor("B/", "b")
+		w.decided["A/jit_1"] = jit.StatusApproved
+		for p, users := range map[*process][]string{a: {"ada"}, b: {"gone", "long", "new"}} {
+			for _, user := range users {
+				_, l := p.begin(user)
+				until := time.Now()
+				if user == "long" {
+					until = until.Add(time.Hour)
+				}
+				w.check(l.Suspended(w.Context(), []string{"jit_1"}, until))
+			}
+		}
+		b.begin("under way")
+		const days = "8 * 86400000000"
+		w.exec("UPDATE runs SET since = since - " + days + ", until = until - " + days + " WHERE person <> 'new'")
+		w.exec("UPDATE runs SET until = until + " + days + " WHERE person = 'long'")
+		a.pool(nil)
+		if got := w.next(); got != "a ada" {
+			w.Errorf("%s, want a to go on with ada", got)
+		}
+		if n := w.exec("DELETE FROM runs WHERE person = 'gone'"); n > 0 {
+			w.Error("what nobody comes for is kept")
+		}
+		if n := w.exec("DELETE FROM runs WHERE person <> 'ada'"); n != 3 {
+			w.Errorf("%d runs are left, want 3 of the other authority", n)
+		}
+	})
+}
+
+// TestRunsOfAnEarlierVersion: what its tables have is gone on with, and is whoever's who does.
+func TestRunsOfAnEarlierVersion(t *testing.T) {
+	each(t, func(w *world) {
+		_, l := w.start("old").begin("ada")
+		w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+		for _, back := range []string{
+			"DROP INDEX runs_due", "ALTER TABLE runs DROP COLUMN authority", "ALTER TABLE runs DROP COLUMN until",
+			"CREATE INDEX runs_due ON runs (state, check_at)", "DELETE FROM runs_version WHERE version > 2",
+		} {
+			w.exec(back)
+		}
+		w.decided["A/jit_1"] = jit.StatusApproved
+		a := w.startFor("A/", "a")
+		a.pool(func(ctx context.Context, l runner.Lease) error {
+			return l.Suspended(ctx, []string{"jit_2"}, time.Now().Add(time.Hour))
+		})
+		if got := w.next(); got != "a ada" {
+			w.Errorf("%s, want a to go on with ada", got)
+		}
+		for got := ""; got != "A/jit_2"; got = <-w.asked {
+		}
+		w.startFor("B/", "b").busy("ada")
 	})
 }
 

@@ -47,7 +47,11 @@ CREATE TABLE run_votes (
 	until  BIGINT NOT NULL, -- when nobody asks about it any more
 	PRIMARY KEY (about, person)
 );
-CREATE INDEX run_votes_until ON run_votes (until);`}
+CREATE INDEX run_votes_until ON run_votes (until);`, `
+ALTER TABLE runs ADD COLUMN authority TEXT NOT NULL DEFAULT ''; -- whose it is; '' is whose pool comes first
+ALTER TABLE runs ADD COLUMN until BIGINT NOT NULL DEFAULT 0; -- when the last request that it waits for runs out
+DROP INDEX runs_due;
+CREATE INDEX runs_due ON runs (state, authority, check_at, since);`}
 }
 
 // migrate brings our tables and those of River to this version, or finds out that they

@@ -1,8 +1,11 @@
 package runs
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,8 +19,15 @@ import (
 	"github.com/jitagent/jitagent/state/journal"
 )
 
-// queue is that of River's where hints are.
-const queue = "runs"
+// queue names that of River's where hints at the runs of an authority are, so that nobody else
+// is given them.
+func queue(authority string) string {
+	if authority == "" {
+		return "runs"
+	}
+	sum := sha256.Sum256([]byte(authority))
+	return "runs_" + hex.EncodeToString(sum[:16])
+}
 
 // A hint says that a row may be ready, or that something may have been decided which it
 // waits for. It gives no authority: whoever works on it takes the row, and finds it gone if
@@ -47,7 +57,7 @@ const hintPatience = 5 * time.Second
 // way there, so of several that wake a row one does. An error that wraps [errStale] says
 // that somebody else did.
 func (s *Store) wake(ctx context.Context, tx *sql.Tx, r row, owner string) error {
-	job, err := s.jobs.Load().InsertTx(ctx, tx, hint{Run: r.id}, &river.InsertOpts{Queue: queue})
+	job, err := s.jobs.Load().InsertTx(ctx, tx, hint{Run: r.id}, &river.InsertOpts{Queue: queue(cmp.Or(r.authority, s.Authority))})
 	if err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
@@ -97,7 +107,7 @@ func (h hinting) Decide(ctx context.Context, id string, how approval.Decision) e
 // hint adds a hint, in a transaction of its own: after one of ours River would not look at
 // once on SQLite.
 func (s *Store) hint(ctx context.Context, h hint) error {
-	if _, err := s.jobs.Load().Insert(ctx, h, &river.InsertOpts{Queue: queue}); err != nil {
+	if _, err := s.jobs.Load().Insert(ctx, h, &river.InsertOpts{Queue: queue(s.Authority)}); err != nil {
 		return fmt.Errorf("runs: %w", err)
 	}
 	return nil
@@ -106,13 +116,13 @@ func (s *Store) hint(ctx context.Context, h hint) error {
 // hinted returns the rows that a hint is about, if there is something to be done about them.
 func (s *Store) hinted(ctx context.Context, h hint) ([]row, error) {
 	if h.Request != "" {
-		return s.rows(ctx, "state = $1 AND id IN (SELECT run FROM run_requests WHERE request = $2)", waiting, h.Request)
+		return s.rows(ctx, "authority = $1 AND state = $2 AND id IN (SELECT run FROM run_requests WHERE request = $3)", s.Authority, waiting, h.Request)
 	}
-	return s.rows(ctx, "id = $1 AND state = $2", h.Run, ready)
+	return s.rows(ctx, "authority = $1 AND id = $2 AND state = $3", s.Authority, h.Run, ready)
 }
 
-// sweep brings the runs of processes that are gone to others, and hints anew at what
-// nobody works on.
+// sweep brings the runs of processes that are gone to others, whoever's they are, and hints
+// anew at what nobody works on.
 func (s *Store) sweep(ctx context.Context) error {
 	me := s.Journal.Owner()
 	found, err := s.rows(ctx, "state = $1 AND (owner <> $2 OR since < @now - $3)", running, me, hintPatience.Microseconds())
@@ -134,8 +144,8 @@ func (s *Store) sweep(ctx context.Context) error {
 		s.unclaim(gone)
 		errs = append(errs, err)
 	}
-	unseen, err := s.rows(ctx, "state = $1 AND check_at <= @now AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.id = job AND j.state IN "+
-		"('available', 'retryable', 'scheduled')) ORDER BY check_at LIMIT 100", ready)
+	unseen, err := s.rows(ctx, "authority = $1 AND state = $2 AND check_at <= @now AND NOT EXISTS (SELECT 1 FROM river_job j WHERE j.id = job AND j.queue = $3 AND j.state IN "+
+		"('available', 'retryable', 'scheduled')) ORDER BY check_at LIMIT 100", s.Authority, ready, queue(s.Authority))
 	errs = append(errs, err)
 	for _, r := range slices.Concat(unseen, loose, s.stuck()) {
 		errs = append(errs, s.woken(ctx, r, r.owner))
@@ -156,6 +166,31 @@ func (s *Store) stuck() (list []row) {
 		}
 	}
 	return list
+}
+
+// adopt makes the runs ours that are nobody's: an earlier version kept no authority.
+func (s *Store) adopt(ctx context.Context) error {
+	if s.Authority == "" {
+		return nil
+	}
+	_, err := s.db.ExecContext(ctx, "UPDATE runs SET authority = $1 WHERE state IN ($2, $3, $4) AND authority = ''", s.Authority, running, waiting, ready)
+	return err
+}
+
+// forgotten is how long what nobody of another authority came for is kept: an embedded server
+// may never be there again. Its conversation stays.
+const forgotten = 7 * 24 * time.Hour
+
+// forget removes it, counted from when the last request of it has run out.
+func (s *Store) forget(ctx context.Context) error {
+	const old = " FROM runs WHERE authority NOT IN ('', $1) AND state <> $2 AND since < @now - $3 AND until < @now - $3"
+	return s.in(ctx, func(tx *sql.Tx) (err error) {
+		for _, remove := range []string{"DELETE FROM river_job WHERE id IN (SELECT job" + old + ")", "DELETE" + old} {
+			_, failed := tx.ExecContext(ctx, s.sql(remove), s.Authority, running, forgotten.Microseconds())
+			err = cmp.Or(err, failed)
+		}
+		return err
+	})
 }
 
 // takeover is how long what a process left is kept for others to go on with, before it is

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
+	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/state/journal"
 	"github.com/jitagent/jitagent/state/runs"
 )
 
-// OpenRuns opens what is under way in the sessions beside the journal, of whatever process;
-// the caller closes it.
-func (s *State) OpenRuns(ctx context.Context, logger *slog.Logger) (*runs.Store, error) {
-	store, err := s.runs(ctx, runs.Options{Journal: s, Logger: logger})
+// OpenRuns opens what is under way in the sessions beside the journal, of whatever process,
+// for those of an authority; the caller closes it.
+func (s *State) OpenRuns(ctx context.Context, authority string, logger *slog.Logger) (*runs.Store, error) {
+	store, err := s.runs(ctx, runs.Options{Journal: s, Authority: authority, Logger: logger})
 	return store, s.failed(err)
 }
 
@@ -22,6 +24,16 @@ func (s *State) runs(ctx context.Context, o runs.Options) (*runs.Store, error) {
 		return runs.OpenPostgres(ctx, s.db.Pool(), o)
 	}
 	return runs.Open(ctx, s.dir, o)
+}
+
+// NoteForeign tells of runs that only others go on with, if there are any.
+func (p *Program) NoteForeign(ctx context.Context, store *runs.Store) error {
+	n, authorities, err := store.Foreign(ctx)
+	if n > 0 {
+		p.Note("from earlier: %s of %s: analyst worker goes on with them where it is configured for that authorization server and agent",
+			plain.Count(n, "run"), plain.Line(strings.Join(authorities, ", "), 300))
+	}
+	return StateError(err, "")
 }
 
 // Spare is for [recovery.Config], where the runs are not open: it leaves out the tasks of

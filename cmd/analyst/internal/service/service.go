@@ -84,7 +84,13 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 		return err
 	}
 	s.Finally(joined(last))
-	if s.Runs, err = s.State.OpenRuns(ctx, s.Log); err != nil {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	if s.Servers != nil && !s.Settings.Kept {
+		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
+	}
+	if s.Runs, err = s.State.OpenRuns(ctx, cli.AuthorityName(s.Settings), s.Log); err != nil {
 		return err
 	}
 	s.Finally(joined(s.Runs.Close))
@@ -93,12 +99,6 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 	}
 	if err := s.Sessions.Fence(s.Runs); err != nil {
 		return err
-	}
-	if err := s.Start(ctx); err != nil {
-		return err
-	}
-	if s.Servers != nil && !s.Settings.Kept {
-		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
 	}
 	s.Recovery.Spare = s.Runs.Spare
 	if err := s.Begin(ctx, jit.Config{Authority: s.Authority, Wait: o.Wait}, s.State); err != nil {
@@ -143,6 +143,9 @@ func said(m *genai.Content) string {
 // Work goes on with runs of any process, workers at once, until ctx ends, and gives back
 // what processes left that are gone.
 func (s *Service) Work(ctx context.Context, workers int) error {
+	if err := s.NoteForeign(ctx, s.Runs); err != nil {
+		return err
+	}
 	pool, err := runs.NewPool(runs.PoolConfig{Store: s.Runs, Authority: s.Authority, Resume: s.resume, Workers: workers})
 	if err != nil {
 		return err
