@@ -61,6 +61,10 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 		{"listen: 127.0.0.1:99999\norigin: [https://a.example, b]\ntrusted-proxy: [c]", []string{"line 1: --listen: ", `line 2: --origin "b"`, `line 3: --trusted-proxy "c"`}},
 		{"listen: 0.0.0.0:80", []string{"line 1: --listen 0.0.0.0:80 is not loopback"}}, {"quorum: 2\napprovers: []", []string{"line 1: --quorum 2: without", "line 1: --quorum 2: --approvers names no group"}},
 		{"model: openai/x\nmodel-option: [volume=11]", []string{`openai has no setting "volume"`}},
+		{"database: mysql://a\ntenant: A-B\nmigrate: perhaps\nttl: 1500ms\nprices: /nowhere\nmodel: openai/x\nmodel-option: [volume=11]\ndocuments: /nowhere/at/all", []string{
+			"the database's address does not read", `line 2: tenant "A-B"`, "line 3: --migrate is", "line 4: --ttl is", "line 5: --prices: open /nowhere: ", `openai has no setting "volume"`, "line 8: --documents: ",
+			"a database needs a key",
+		}},
 		{"tenant: a\ndatabase: [a, b]", []string{"line 2: database is one value"}}, {"", []string{"it is empty"}}, {"- a", []string{"line 1: the file is not names with values"}},
 	} {
 		w := newWorld(t, nil)

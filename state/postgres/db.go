@@ -55,8 +55,8 @@ type DB struct {
 
 var tenants = lazy.Regexp(`^[a-z0-9_]{1,48}$`)
 
-// Check fails where options cannot be those of any database. Its errors quote nothing of
-// the address.
+// Check fails where options cannot be those of any database, and says all that is wrong, a
+// line each. It quotes nothing of the address.
 func (o Options) Check() error {
 	_, err := o.parse()
 	return err
@@ -132,14 +132,21 @@ WHERE starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') OR
 	return fmt.Errorf("postgres: %w: %s for user %s%s", ErrNoTenant, strings.TrimPrefix(d.Where(), "tenant "), d.pool.Config().ConnConfig.User, others)
 }
 
-// parse reads the address of a database. Its errors quote nothing of it.
+// parse reads options. Its errors quote nothing of the address.
 func (o Options) parse() (*pgxpool.Config, error) {
+	var tenant, key error
 	if !tenants().MatchString(o.Tenant) {
-		return nil, fmt.Errorf("postgres: tenant %q: one is named by 48 lower case letters, digits and _ at most", o.Tenant)
+		tenant = fmt.Errorf("postgres: tenant %q: one is named by 48 lower case letters, digits and _ at most", o.Tenant)
 	}
 	if len(o.Key.Reveal()) < 32 {
-		return nil, errors.New("postgres: the key has less than 32 bytes")
+		key = errors.New("postgres: the key has less than 32 bytes")
 	}
+	cfg, err := o.address()
+	return cfg, errors.Join(tenant, key, err)
+}
+
+// address reads the address alone.
+func (o Options) address() (*pgxpool.Config, error) {
 	address := o.URL.Reveal()
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {

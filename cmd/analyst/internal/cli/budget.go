@@ -39,7 +39,7 @@ func (o *Prices) Read(p *Program, s Settings) error {
 		o.known, err = policy.ParsePrices(text)
 	}
 	if err != nil {
-		return Usagef("%s", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return Usagef("--prices: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	return o.Check(s)
 }

@@ -118,12 +118,12 @@ type Settings struct {
 	MCP                []mcp.Server
 	Model              string
 	ModelSettings      map[string]string
-	Data               string // where documents go
+	Data               string // where documents go; "" for a model that is not known
 	Documents, Reports string // of the embedded API
 }
 
-// Resolve puts flags and environment together. All that is wrong is one error. A
-// policy file is held against the tools of kit; a command without tools has nil, and
+// Resolve puts flags and environment together. All that is wrong is one error, beside what
+// the rest comes to. A policy file is held against the tools of kit; a command without tools has nil, and
 // reads none.
 func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, error) {
 	pick := func(flag string, names ...string) string { return pick(getenv, flag, names...) }
@@ -149,6 +149,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 	}
 	if s.Data, err = models.Destination(s.Model, models.Options{Getenv: getenv}); err != nil {
 		bad("%s", strings.TrimPrefix(err.Error(), "models: "))
+		s.Data = ""
 	}
 
 	yes := func(flag bool, name string) bool {
@@ -232,10 +233,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 		}
 		s.MCP = append(s.MCP, server)
 	}
-	if len(wrong) > 0 {
-		return Settings{}, wrong.Err()
-	}
-	return s, nil
+	return s, wrong.Err()
 }
 
 // readPolicy reads a policy file for the tools of kit.

@@ -89,8 +89,8 @@ func (o *Options) Check(ctx context.Context, p *cli.Program) (err error) {
 	var wrong cli.Problems
 	o.settings, err = o.Resolve(p.Getenv, o.Toolkit)
 	wrong.Add(err)
-	if err == nil {
-		wrong.Add(o.Prices.Read(p, o.settings))
+	wrong.Add(o.Prices.Read(p, o.settings))
+	if o.settings.Data != "" {
 		_, err = openModel(ctx, p, o.settings, nil)
 		wrong.Add(err)
 	}
