@@ -271,13 +271,17 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 	if err := ownState(body.State); err != nil {
 		return err
 	}
+	exists := refuse(http.StatusConflict, "the session exists")
 	if at.session != "" {
 		if _, err := s.find(r.Context(), at); err == nil {
-			return refuse(http.StatusConflict, "the session exists")
+			return exists
 		}
 	}
 	made, err := s.Sessions.Create(r.Context(), &session.CreateRequest{AppName: at.app, UserID: at.user, SessionID: at.session, State: body.State})
 	if err != nil {
+		if _, missing := s.find(r.Context(), at); at.session != "" && missing == nil { // somebody was quicker
+			return exists
+		}
 		return err
 	}
 	answer(w, wiredSession(made.Session))

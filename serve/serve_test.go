@@ -561,6 +561,27 @@ func (awaySessions) Get(context.Context, *session.GetRequest) (*session.GetRespo
 	return nil, fmt.Errorf("sessions: %w", runner.ErrUnavailable)
 }
 
+// A session that somebody else makes at the same moment is there.
+func TestSessionIsMadeTwice(t *testing.T) {
+	a := (&app{config: func(cfg *serve.Config) { cfg.Sessions = quickSessions{cfg.Sessions} }}).startA2A(t)
+	if got := a.do(t, "ada", http.MethodPost, sessionsOf("ada")+"/s", nil); got.status != http.StatusConflict {
+		t.Errorf("%+v", got)
+	}
+	if got := a.send(t, a.client(t, "ada"), said("hi", func(req *wire.SendMessageRequest) { req.Message.ContextID = "c" })); got.Status.State != wire.TaskStateCompleted {
+		t.Errorf("%+v", got)
+	}
+}
+
+// quickSessions are made by somebody else first.
+type quickSessions struct{ session.Service }
+
+func (s quickSessions) Create(ctx context.Context, req *session.CreateRequest) (*session.CreateResponse, error) {
+	if _, err := s.Service.Create(ctx, req); err != nil {
+		return nil, err
+	}
+	return s.Service.Create(ctx, req)
+}
+
 // A client that is gone is no failure of the server's.
 func TestWhoIsGoneFillsNoLog(t *testing.T) {
 	var log bytes.Buffer

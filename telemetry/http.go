@@ -68,7 +68,7 @@ func (r transport) CloseIdleConnections() {
 
 // Handler returns next with a server's span for each request, in the trace that the client
 // names in traceparent (https://www.w3.org/TR/trace-context/). It belongs behind
-// authentication: whoever gets there can have requests recorded and name their trace.
+// authentication: whoever gets there can have requests recorded, or not, and name their trace.
 func (t *Telemetry) Handler(next http.Handler) http.Handler {
 	if t == nil {
 		return next

@@ -142,6 +142,9 @@ func (h *Handler) context(ctx context.Context, id string) (place, error) {
 	_, err := h.turns.Session(ctx, h.app, id)
 	if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
 		_, err = h.turns.Sessions.Create(ctx, &session.CreateRequest{AppName: h.app, UserID: user.ID, SessionID: id})
+		if _, missing := h.turns.Session(ctx, h.app, id); err != nil && missing == nil { // somebody was quicker
+			err = nil
+		}
 	}
 	return at, err
 }
