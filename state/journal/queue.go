@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -155,6 +156,7 @@ func (w *Writer) Submit(ctx context.Context, durable bool, entries int, do func(
 		return ErrClosed
 	}
 	if lead {
+		runtime.Gosched() // whoever is about to come shares the transaction
 		w.work()
 	}
 	select {

@@ -126,6 +126,43 @@ func TestOthersTaskExpiresByTheClock(t *testing.T) {
 	})
 }
 
+// clocked notes when tasks are marked.
+type clocked struct {
+	*sqlite.Journal
+	mu    sync.Mutex
+	times map[time.Time]int
+}
+
+func (c *clocked) Mark(ctx context.Context, run string, m journal.Mark) error {
+	c.mu.Lock()
+	c.times[time.Now()]++
+	c.mu.Unlock()
+	return c.Journal.Mark(ctx, run, m)
+}
+
+// TestCompletedTasksAreRecordedTogether, while the server is asked for the next, and the
+// last of them at once.
+func TestCompletedTasksAreRecordedTogether(t *testing.T) {
+	dir := stateDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		die(t, dir, several("a", 200)...)
+		j := &clocked{Journal: open(t, dir), times: map[time.Time]int{}}
+		s := server{answer: func(context.Context, string, int) error { time.Sleep(time.Millisecond); return nil }}
+		start := time.Now()
+		got := must(t)(recovery.Sweep(t.Context(), recovery.Config{Journal: j, Authority: here, Completer: &s}))
+		took := time.Since(start)
+		if got.Completed != 200 || took > 60*time.Millisecond || len(j.times) > 10 {
+			t.Errorf("%+v in %s, recorded at %d times, want 200 in 60ms, at 10 times at most", got, took, len(j.times))
+		}
+		die(t, dir, task{run: "alone", id: "task_alone"})
+		start = time.Now()
+		must(t)(recovery.Sweep(t.Context(), config(j.Journal, &s)))
+		if took := time.Since(start); took != time.Millisecond {
+			t.Errorf("one task took %s, want the server's time alone", took)
+		}
+	})
+}
+
 // What an embedded server granted is void, but by the clock it is not over yet: that
 // is unknown first, and expired when it is true.
 func TestEmbeddedServersDieWithTheirProcess(t *testing.T) {

@@ -24,8 +24,9 @@ const (
 	recheck = time.Second
 
 	// recorded bounds the completed tasks that wait for the journal, which takes many at
-	// once: the server is asked for others meanwhile.
-	recorded = 64
+	// once: the server is asked for others meanwhile. They wait for the end of such a span.
+	recorded = 256
+	span     = 10 * time.Millisecond
 )
 
 // A sweep is one call of Pass or Sweep: rounds of look and recover, with pauses.
@@ -278,6 +279,9 @@ func (s *sweep) attempt(ctx context.Context, t journal.Task) error {
 		s.failures, s.opens = 0, time.Time{}
 		s.mu.Unlock()
 		asked()
+		if now := time.Now(); len(s.asking) > 0 {
+			pause.For(ctx, now.Truncate(span).Add(span).Sub(now))
+		}
 	})
 	s.ended(e)
 	return e.err
