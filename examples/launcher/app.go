@@ -90,13 +90,24 @@ func open(ctx context.Context, servers *dev.Servers, dir string, base *url.URL, 
 	}
 	a.agents = adk.NewSingleLoader(root)
 	both := runner.Config{Agent: root, Engine: engine, Sessions: a.sessions, Suspensions: a.sessions, Runs: a.runs, ManyUsers: true}
-	if a.guard, err = runner.NewPlugin(runner.PluginConfig{Config: both, Agents: a.agents, Observe: observe}); err != nil {
+	if a.guard, err = runner.NewPlugin(runner.PluginConfig{Config: both, Agents: a.agents, Task: named, Observe: observe}); err != nil {
 		return nil, err
 	}
 	if a.again, err = runner.New(both); err != nil {
 		return nil, err
 	}
 	return a, a.work(ctx, authority, observe)
+}
+
+// named names the task of a message by its beginning, which whoever decides reads.
+func named(ctx adk.InvocationContext) (jit.TaskSpec, error) {
+	var text []rune
+	if said := ctx.UserContent(); said != nil {
+		for _, part := range said.Parts {
+			text = append(text, []rune(part.Text)...)
+		}
+	}
+	return jit.TaskSpec{Name: string(text[:min(len(text), 80)])}, nil
 }
 
 // work goes on with what waits when somebody has decided, until the application is closed.

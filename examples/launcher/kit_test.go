@@ -226,6 +226,9 @@ func (s *served) approves(answer string) {
 		}
 	}
 	page := s.form(at, nil)
+	if !strings.Contains(page, "task") || strings.Contains(page, name+" (task_") {
+		s.Errorf("the page does not say for which message: %s", page)
+	}
 	digest := regexp.MustCompile(`name="?digest"? value="?([^"> ]+)`).FindStringSubmatch(page)
 	if digest == nil {
 		s.Fatalf("the page has no request: %s", page)
