@@ -14,7 +14,7 @@ func TestBudgets(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"budgets: 5":                     "line 1: budgets is not names with values",
-		"budgets: {tokens: 5}":           `budgets has no "tokens"`,
+		"budgets: {tokens: 5}":           `"tokens" is no member of budgets`,
 		"budgets: {model_tokens: 0}":     "model_tokens is a whole number above 0",
 		"budgets: {grant_uses: -1}":      "grant_uses is a whole number above 0",
 		"budgets: {money: 0}":            "money is an amount above 0",
@@ -38,7 +38,7 @@ func TestParsePrices(t *testing.T) {
 		"":                               "is empty",
 		"a: {input: 1}":                  "prices, line 1: a has no input or no output",
 		"a: {input: 1, output: -2}":      `"-2" is no amount`,
-		"a: {input: 1, output: 2, x: 3}": `a has no "x"`,
+		"a: {input: 1, output: 2, x: 3}": `"x" is no member of a`,
 		"a: &x {input: 1, output: 2}":    "not names with values",
 		"a: {input: 1e999, output: 2}":   "is no amount",
 		strings.Repeat(" ", 1<<19):       "larger than",

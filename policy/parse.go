@@ -43,7 +43,7 @@ func (r *reader) members(n *yaml.Node, what string, known map[string]func(*yaml.
 	r.Pairs(n, what, func(key, value *yaml.Node) {
 		read := known[key.Value]
 		if read == nil {
-			r.Fail(key, "%s has no %q", what, key.Value)
+			r.Fail(key, "%q is no member of %s", key.Value, what)
 			return
 		}
 		read(value)

@@ -102,11 +102,11 @@ more: 1
 		t.Fatal("Parse() = nil")
 	}
 	for _, want := range []string{
-		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: a ceiling has no "ident"`,
+		`line 5: "{x}": braces`, "line 7: a ceiling has no type", "line 8: a ceiling of type t has no actions", `line 11: "ident" is no member of a ceiling`,
 		"line 12: the list is not a list", `line 13: "1" is no text`, `line 14: "{a": a brace`, `line 15: "{api}": {api} stands at the beginning`,
 		`line 16: "/v1" is no location`, `line 17: "{host}/v1" is no location`, "line 18: a ceiling has type twice",
 		"line 19: a ceiling of scopes is scopes: [...]", "line 20: a ceiling of scopes is", "line 21: a member beside the scopes", `line 22: "a b" is no scope`, `line 23: "{x}": braces`, "line 24: the list is not a list",
-		"line 25: there is no tool c: there are a, a_document, a_report, b", `line 29: a_document has no argument ident: it has id, title`, "line 29: a_document has no argument page", `line 30: the file has no "more"`,
+		"line 25: there is no tool c: there are a, a_document, a_report, b", `line 29: a_document has no argument ident: it has id, title`, "line 29: a_document has no argument page", `line 30: "more" is no member of the file`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %q:\n%v", want, err)
