@@ -101,6 +101,7 @@ func uri(path string, pragmas []string) string {
 const (
 	Busy     = 5
 	ReadOnly = 8
+	IOErr    = 10
 	Corrupt  = 11
 	Full     = 13
 	CantOpen = 14

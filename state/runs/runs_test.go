@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	adk "google.golang.org/adk/v2/session"
@@ -651,14 +652,56 @@ func TestTakenWhileItIsWrittenTo(t *testing.T) {
 		_, _, err := b.store.Begin(t.Context(), "app", "ada", "s")
 		done <- err
 	}()
-	for waits := false; !waits && len(done) == 0; {
-		w.check(pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits))
+	for len(done) == 0 && !busyWith(t, pool, "UPDATE runs%", "wait_event_type = 'Lock'") {
 	}
 	if len(done) > 0 {
 		t.Error("it was taken over meanwhile")
 	}
 	w.check(tx.Commit())
 	w.check(<-done)
+}
+
+// busyWith reports whether a database is at a statement that is like a pattern.
+func busyWith(t *testing.T, pool *pgxpool.Pool, like, how string) (busy bool) {
+	t.Helper()
+	if err := pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE $1 AND "+how+")", like).Scan(&busy); err != nil {
+		t.Fatal(err)
+	}
+	return busy
+}
+
+// TestTakenWhileItIsRemoved: a run of which a process does not know that it has it is removed
+// by that process; not when others have it by then.
+func TestTakenWhileItIsRemoved(t *testing.T) {
+	pool, err := pgxpool.New(t.Context(), pgtest.Shared(t).URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := &world{T: t, open: func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool, o) }}
+	a := w.start("a")
+	exec := func(do interface {
+		Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	}, query string) int64 {
+		done, err := do.Exec(t.Context(), query)
+		w.check(err)
+		return done.RowsAffected()
+	}
+	exec(pool, "INSERT INTO runs (app, person, session, state, epoch, owner, since) VALUES ('app', 'ada', 's', 'running', 1, 'a', 0)")
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(tx, "UPDATE runs SET epoch = 2, owner = 'b'")
+	a.pool(nil)
+	for !busyWith(t, pool, "DELETE FROM runs%", "wait_event_type = 'Lock'") {
+	}
+	w.check(tx.Commit(t.Context()))
+	for busyWith(t, pool, "DELETE FROM runs%", "state = 'active'") {
+	}
+	if n := exec(pool, "UPDATE runs SET since = since"); n != 1 {
+		t.Error("the run of another process was removed")
+	}
 }
 
 // TestOldNews: what was read of a run is good as long as the run is as it was then: by the

@@ -78,23 +78,23 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	return s.verify(ctx, jobs) // a later version may have been faster
 }
 
-// verify fails with [ErrMigrate] where tables are missing or old.
+// verify fails with [ErrMigrate] where tables are missing or old; if they are there, with
+// [journal.ErrOlder] as well.
 func (s *Store) verify(ctx context.Context, jobs *rivermigrate.Migrator[*sql.Tx]) error {
-	found, err := jobs.Validate(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if !found.OK {
-		return fmt.Errorf("%w: %s", ErrMigrate, strings.Join(found.Messages, "; "))
-	}
 	at, err := version(ctx, s.db)
-	switch n := len(migrations()); {
+	n := len(migrations())
+	switch {
 	case err != nil:
 		return fmt.Errorf("%w (%w)", ErrMigrate, err)
 	case at > n:
 		return fmt.Errorf("the tables were %w (they are at step %d, this one knows %d): use that version", journal.ErrNewer, at, n)
-	case at < n:
-		return ErrMigrate
+	}
+	found, err := jobs.Validate(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if at < n || !found.OK {
+		return fmt.Errorf("%w (%w, at step %d of %d; %s)", ErrMigrate, journal.ErrOlder, at, n, strings.Join(found.Messages, "; "))
 	}
 	return nil
 }

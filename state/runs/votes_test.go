@@ -73,7 +73,7 @@ func TestTwoDecideAnywhere(t *testing.T) {
 		if err := decide(a, "ada"); !errors.Is(err, approval.ErrOneMore) || len(at.decided) > 0 {
 			w.Errorf("the same person elsewhere: %v, decided %v", err, at.decided)
 		}
-		if err := decide(b, "bob"); err != nil || len(at.decided) != 1 || at.decided[0].Reason != "(approved by ada and bob)" {
+		if err := decide(b, "bob"); err != nil || len(at.decided) != 1 || at.decided[0].Reason != "by ada and bob" {
 			w.Errorf("another person: %v, decided %v", err, at.decided)
 		}
 		for who, until := range map[string]time.Time{"ada": time.Now().Add(-time.Minute), "bob": time.Now().Add(time.Hour)} {

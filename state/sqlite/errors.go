@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
@@ -23,7 +24,7 @@ func damaged(path, reason string) error {
 func failure(path string, err error, writing bool) error {
 	code := sqldb.Code(err)
 	switch {
-	case err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged):
+	case err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged) || strings.HasPrefix(err.Error(), "journal: "):
 		return err
 	case errors.Is(err, errMissing):
 		return damaged(path, err.Error())
@@ -33,6 +34,9 @@ func failure(path string, err error, writing bool) error {
 		return err
 	case writing:
 		return fmt.Errorf("journal: cannot write %s: %s: %w (%w)", path, remedy(err), journal.ErrUnwritable, err)
+	}
+	if code == sqldb.IOErr { // also to read SQLite needs a file that is not there yet
+		err = fmt.Errorf("the disk is full, or fails: %w", err)
 	}
 	return fmt.Errorf("journal: read %s: %w", path, err)
 }

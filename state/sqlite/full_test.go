@@ -102,12 +102,10 @@ func tinyDisk(t *testing.T) (dir string, remount func(flags uintptr)) {
 	}
 }
 
-func TestDiskFull(t *testing.T) {
-	disk, _ := tinyDisk(t)
-	dir := filepath.Join(disk, "state")
-	j := open(t, sqlite.Options{Dir: dir})
-	journaltest.Add(t, j, journaltest.Life("a")...)
-	ballast := filepath.Join(disk, "ballast")
+// fill leaves no room on a disk, until the file that it returns is removed.
+func fill(t *testing.T, disk string) (ballast string) {
+	t.Helper()
+	ballast = filepath.Join(disk, "ballast")
 	f, err := os.Create(ballast)
 	if err != nil {
 		t.Fatal(err)
@@ -118,9 +116,40 @@ func TestDiskFull(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return ballast
+}
+
+// Whoever opens a journal on a disk that is full by then is told so.
+func TestOpenOnAFullDisk(t *testing.T) {
+	disk, _ := tinyDisk(t)
+	opts := sqlite.Options{Dir: filepath.Join(disk, "state")}
+	j := open(t, opts)
+	journaltest.Add(t, j, journaltest.Life("a")...)
+	journaltest.Close(t, j)
+	ballast := fill(t, disk)
+	for _, opts.ReadOnly = range []bool{false, true} {
+		if _, err := sqlite.Open(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "the disk is full") {
+			t.Errorf("Open(%+v) = %v", opts, err)
+		}
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	if got := journaltest.All(t, open(t, opts), journal.Filter{}); len(got) != 4 {
+		t.Errorf("%d entries, want 4", len(got))
+	}
+}
+
+func TestDiskFull(t *testing.T) {
+	disk, _ := tinyDisk(t)
+	dir := filepath.Join(disk, "state")
+	j := open(t, sqlite.Options{Dir: dir})
+	journaltest.Add(t, j, journaltest.Life("a")...)
+	ballast := fill(t, disk)
 	// The page that the WAL ends in may have room for one more.
 	before := len(journaltest.All(t, j, journal.Filter{}))
-	for err = nil; err == nil && before < 100; before++ {
+	var err error
+	for ; err == nil && before < 100; before++ {
 		err = j.Append(t.Context(), jit.Entry{Kind: jit.EntryRequest, Run: "a"})
 	}
 	before--

@@ -45,8 +45,10 @@ func (s *State) Spare(ctx context.Context, tasks []journal.Task) (left []journal
 	if there, err := s.HasSessions(ctx); !there || err != nil {
 		return tasks, err
 	}
-	store, err := s.runs(ctx, runs.Options{Journal: s, VerifyOnly: true})
-	if errors.Is(err, runs.ErrMigrate) {
+	store, err := forward(true, !s.verifies, func(readOnly bool) (*runs.Store, error) {
+		return s.runs(ctx, runs.Options{Journal: s, VerifyOnly: readOnly})
+	})
+	if errors.Is(err, runs.ErrMigrate) && !errors.Is(err, journal.ErrOlder) { // there are none
 		return tasks, nil
 	} else if err != nil {
 		return nil, err
