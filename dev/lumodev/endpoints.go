@@ -143,6 +143,7 @@ var always = http.Header{"Server": {serverName}, "Cache-Control": {"no-store"}, 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), always)
 	if s.page != nil && (r.URL.Path == pagePath || strings.HasPrefix(r.URL.Path, pagePath+"/")) {
+		w.Header().Del("Content-Type") // or its style and script are JSON, which browsers leave alone
 		s.page.ServeHTTP(w, r)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,6 +51,9 @@ func (b *browser) send(method, path string, form url.Values, header ...string) (
 	}
 	if csp := resp.Header.Get("Content-Security-Policy"); strings.HasPrefix(path, "/approvals") && resp.StatusCode != http.StatusMisdirectedRequest && !strings.Contains(csp, "frame-ancestors 'none'") {
 		b.Errorf("%s %s can be framed: %q", method, path, csp)
+	}
+	if got, want := resp.Header.Get("Content-Type"), map[string]string{".css": "text/css", ".js": "text/javascript"}[filepath.Ext(path)]; !strings.HasPrefix(got, want) {
+		b.Errorf("%s %s is %s, want %s", method, path, got, want)
 	}
 	return resp.StatusCode, string(body)
 }
@@ -111,6 +115,11 @@ func TestPage(t *testing.T) {
 	link := strings.TrimPrefix(servers.Auth.SignIn(), servers.AuthURL)
 	key := url.Values{"key": {link[strings.Index(link, "=")+1:]}}
 	b.send("GET", link, nil)
+	for _, file := range []string{"page.css", "page.js"} {
+		if code, _ := b.send("GET", "/approvals/"+file, nil); code != 200 {
+			t.Errorf("%s: %d", file, code)
+		}
+	}
 	if code, _ := stranger.send("POST", "/approvals/sign-in", key, "Sec-Fetch-Site", "cross-site"); code != 403 {
 		t.Errorf("another site signs in: %d", code)
 	}

@@ -77,7 +77,7 @@ func TestNobodyElseDecides(t *testing.T) {
 	// A name that was pointed at this machine, with a page of its own origin there.
 	rebound := strings.Replace(w.url, "127.0.0.1", "rebound.example", 1)
 	p.opens(rebound + "/approvals/" + id)
-	p.sees("address it as localhost")
+	p.sees("not known by that name: address it as http")
 	send := fmt.Sprintf(`fetch(%q, {method: "POST", body: new URLSearchParams(%q)}).then((r) => r.status)`, "/approvals/"+id, yes.Encode())
 	if status := p.script(send); status != 421.0 {
 		t.Errorf("a rebound name gets %v", status)
