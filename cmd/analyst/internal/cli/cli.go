@@ -134,7 +134,7 @@ func Args(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return Endf(ExitUsage, hint, "unknown command %q for %q", args[0], cmd.CommandPath())
 		}
 		if err := check(cmd, args); err != nil {
-			return &ExitError{Code: ExitUsage, Err: err, Hint: "see " + cmd.CommandPath() + " --help"}
+			return &ExitError{Code: ExitUsage, Err: err, Hint: "write " + cmd.UseLine() + "; see " + cmd.CommandPath() + " --help"}
 		}
 		return nil
 	}
