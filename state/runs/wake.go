@@ -131,7 +131,7 @@ func (s *Store) sweep(ctx context.Context) error {
 		left[r.owner] = append(left[r.owner], r)
 	}
 	loose, other := s.loose(ctx, left[me])
-	delete(left, me)
+	delete(left, me) // whom the journal would not let us claim
 	errs := []error{err, other}
 	for owner, rows := range left {
 		gone, err := s.claim(ctx, owner)
