@@ -58,6 +58,8 @@ const (
 	// fetchPause is the least time between two looks for hints. Of one that a process adds
 	// sooner after another River tells nobody on Postgres, and it is found lookEvery later.
 	fetchPause = time.Millisecond
+	// startPatience is how long the database may be away when a pool begins.
+	startPatience = time.Minute
 )
 
 // Run works until ctx ends. Then what is under way is interrupted and left to other
@@ -78,7 +80,8 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	p.failed(ctx, s.forget(ctx))
 	client := s.jobs.Load()
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+	again := func(err error) bool { p.failed(ctx, err); return true }
+	if err := pause.Retry(ctx, startPatience, again, func() error { return client.Start(context.WithoutCancel(ctx)) }); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("runs: %w", err)
 	}
 	ctx, stop := context.WithCancel(ctx)

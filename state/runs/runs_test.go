@@ -191,13 +191,15 @@ func (w *world) next() string {
 	}
 }
 
+// newWorld returns a world without a database.
+func newWorld(t *testing.T) *world {
+	return &world{T: t, dead: map[string]bool{}, claimed: map[string]string{}, decided: map[string]jit.Status{}, asked: make(chan string, 1000), resumed: make(chan string, 100)}
+}
+
 // each runs a test on each database.
 func each(t *testing.T, test func(w *world)) {
-	made := func(t *testing.T) *world {
-		return &world{T: t, dead: map[string]bool{}, claimed: map[string]string{}, decided: map[string]jit.Status{}, asked: make(chan string, 1000), resumed: make(chan string, 100)}
-	}
 	t.Run("SQLite", func(t *testing.T) {
-		w, dir := made(t), stateDir(t)
+		w, dir := newWorld(t), stateDir(t)
 		w.open = func(o runs.Options) (*runs.Store, error) { return runs.Open(t.Context(), dir, o) }
 		w.conversations = func() (*session.Store, error) { return session.Open(t.Context(), dir) }
 		w.exec = func(query string) int64 {
@@ -212,7 +214,7 @@ func each(t *testing.T, test func(w *world)) {
 		test(w)
 	})
 	t.Run("Postgres", func(t *testing.T) {
-		w, address := made(t), pgtest.Shared(t).URL(t)
+		w, address := newWorld(t), pgtest.Shared(t).URL(t)
 		w.as = func(user string) { address = strings.Replace(address, "user=tests", "user="+user, 1) }
 		pool := func() *pgxpool.Pool {
 			p, err := pgxpool.New(t.Context(), address)
@@ -237,7 +239,7 @@ func each(t *testing.T, test func(w *world)) {
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
-// TestBeginWaitsForTheDatabase: a session is taken when it is back.
+// TestBeginWaitsForTheDatabase: a session is taken when it is back, and a pool begins then.
 func TestBeginWaitsForTheDatabase(t *testing.T) {
 	cfg, err := pgxpool.ParseConfig(pgtest.Shared(t).URL(t))
 	if err != nil {
@@ -256,11 +258,20 @@ func TestBeginWaitsForTheDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	w := &world{T: t, open: func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool, o) }}
+	w := newWorld(t)
+	w.open = func(o runs.Options) (*runs.Store, error) { return runs.OpenPostgres(t.Context(), pool, o) }
 	p := w.start("a")
 	refused.Store(4)
 	pool.Reset()
-	p.begin("u")
+	_, l := p.begin("u")
+	w.decided["jit_1"] = jit.StatusApproved
+	w.check(l.Suspended(w.Context(), []string{"jit_1"}, time.Now().Add(time.Hour)))
+	refused.Store(8)
+	pool.Reset()
+	p.pool(nil)
+	if got := w.next(); got != "a u" {
+		t.Errorf("%s, want a to go on with u", got)
+	}
 }
 
 // TestTablesThatAreThere: whoever finds them needs no right to make any, and those of a
