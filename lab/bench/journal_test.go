@@ -102,16 +102,21 @@ func effectRecorded() measure {
 // tasksRecovered gives back what a dead process left, some at a time.
 func tasksRecovered() measure {
 	const dead, atATime = 10_000, 4
+	var cpu, floorCPU float64 // of a task, in microseconds
+	spent := func(since time.Duration) float64 { return float64((processorTime() - since).Microseconds()) / dead }
 	return measure{
+		said: func() []string {
+			return []string{fmt.Sprintf("%.0f µs of the processor's time, %.0f by hand: %.2f", cpu, floorCPU, cpu/floorCPU)}
+		},
 		name: "one of 10 000 dead tasks given back", floor: "completing it by hand, 4 at a time", goal: goal{ratio: 1.3},
 		once: func(t *testing.T) (ours, floor float64) {
 			j := newJournal(t)
 			c := newCalls(t, j)
 			for range 3 { // the best of some: the disk is not always as fast
 				c.abandon(t, filepath.Dir(j.Path()), dead)
-				start := time.Now()
+				start, used := time.Now(), processorTime()
 				report := must(recovery.Sweep(c.ctx, recovery.Config{Journal: j, Authority: app, Completer: c.authority, Parallel: atATime}))(t)
-				ours = least(ours, float64(time.Since(start))/dead)
+				ours, cpu = least(ours, float64(time.Since(start))/dead), least(cpu, spent(used))
 				if report.Left() > 0 {
 					t.Fatalf("%d tasks are left", report.Left())
 				}
@@ -119,14 +124,14 @@ func tasksRecovered() measure {
 				for i := range left {
 					left[i] = c.world.hand(t)
 				}
-				start = time.Now()
+				start, used = time.Now(), processorTime()
 				var group errgroup.Group
 				group.SetLimit(atATime)
 				for _, h := range left {
 					group.Go(h.complete)
 				}
 				check(t, group.Wait())
-				floor = least(floor, float64(time.Since(start))/dead)
+				floor, floorCPU = least(floor, float64(time.Since(start))/dead), least(floorCPU, spent(used))
 			}
 			return ours, floor
 		},
@@ -145,11 +150,16 @@ func least(a, b float64) float64 {
 // that as a process does that dies: without completing any.
 func (c *calls) abandon(t *testing.T, dir string, n int) {
 	j := must(sqlite.Open(c.ctx, sqlite.Options{Dir: dir}))(t)
-	for range n {
+	for i := range n {
 		info := must(c.authority.CreateTask(c.ctx, jit.TaskSpec{Name: "abandoned"}))(t)
 		run := fmt.Sprintf("run-%s-%d", c.next(), time.Now().UnixNano())
 		j.Note(jit.Entry{Kind: jit.EntryTaskOpening, Run: run, Authority: app}) // on disk when it is closed
-		j.Note(jit.Entry{Kind: jit.EntryTaskOpened, Run: run, TaskID: info.ID, ExpiresAt: info.ExpiresAt})
+		opened := jit.Entry{Kind: jit.EntryTaskOpened, Run: run, TaskID: info.ID, ExpiresAt: info.ExpiresAt}
+		if i%500 == 0 { // or notes come faster than a slow disk takes them, and are lost
+			check(t, j.Append(c.ctx, opened))
+			continue
+		}
+		j.Note(opened)
 	}
 	check(t, j.Close())
 }
