@@ -31,6 +31,9 @@ func newWebhook(cfg Config) (*webhook, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Secret.IsZero() {
+		return nil, errors.New("notice: the webhook has no secret to be signed with: whsec_ and 24 to 64 bytes in base64, in a file of its own")
+	}
 	text, marked := strings.CutPrefix(cfg.Secret.Reveal(), "whsec_")
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || !marked || len(key) < 24 || len(key) > 64 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -309,6 +310,10 @@ func TestReadmeCommandsRun(t *testing.T) {
 	text := readme(t)
 	t.Chdir("../..")
 	getenv := private(t, nil)
+	built := filepath.Join(t.TempDir(), "mcpserver")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built, "./examples/mcpserver").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	ran := 0
 	for line := range strings.Lines(text) {
 		command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
@@ -323,7 +328,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 			if strings.Contains(comment, "exit code 8") {
 				want = cli.ExitPending
 			}
-			args := words(rest)
+			args := words(strings.ReplaceAll(rest, "bin/mcpserver", built))
 			if args[0] == "run" {
 				args = append(args, "--reports", t.TempDir())
 			}

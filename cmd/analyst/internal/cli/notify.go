@@ -43,10 +43,7 @@ func (n *Notify) Check(p *Program) error {
 // most.
 func (n *Notify) Open(p *Program, logger *slog.Logger) (_ *notice.Notifier, end func(), err error) {
 	cfg := notice.Config{URL: p.pick(n.url, EnvNotifyURL), Command: strings.Fields(p.pick(n.command, EnvNotifyCommand)), Logger: logger}
-	if file := p.pick(n.secretFile, EnvNotifySecret); cfg.URL != "" {
-		if file == "" {
-			return nil, nil, Usagef("--notify-url needs --notify-secret-file (or " + EnvNotifySecret + "): a private file with whsec_ and 24 to 64 bytes in base64")
-		}
+	if file := p.pick(n.secretFile, EnvNotifySecret); cfg.URL != "" && file != "" {
 		if cfg.Secret, err = secretFrom("--notify-secret-file", file, true); err != nil {
 			return nil, nil, Usagef("%w", err)
 		}
