@@ -463,26 +463,34 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("a list has pages of %v tasks", pages)
 	}
 
-	body, more := io.Pipe()
-	held := make(chan error, 1)
-	req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+sessionsOf("ada"), body))
-	req.Header.Set("Authorization", "Bearer ada-token")
-	go func() {
-		resp, err := http.DefaultClient.Do(req)
-		if err == nil {
-			err = resp.Body.Close()
+	patient := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Hour}}
+	t.Cleanup(patient.CloseIdleConnections)
+	post := func(body io.Reader, size int64) (status int, err error) {
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+sessionsOf("ada"), body))
+		req.ContentLength = size
+		req.Header.Set("Authorization", "Bearer ada-token")
+		req.Header.Set("Expect", "100-continue") // nothing is sent before the server reads
+		resp, err := patient.Do(req)
+		if err != nil {
+			return 0, err
 		}
-		held <- err
-	}()
+		return resp.StatusCode, resp.Body.Close()
+	}
+	held, more := io.Pipe()
+	const most = 99_000 // what was answered before may not be over, and is small
+	over := make(chan error, 1)
+	go func() { _, err := post(held, most); over <- err }()
 	must(more.Write([]byte(" ")))
-	for a.do(t, "ada", http.MethodPost, sessionsOf("ada"), map[string]any{}).status != http.StatusTooManyRequests {
-		continue // until the server has seen the other
+	for _, size := range []int64{2000, -1} {
+		if status, err := post(io.LimitReader(strings.NewReader(long), 2000), size); status != http.StatusTooManyRequests {
+			t.Errorf("a body of %d bytes beside one that is read: %d, %v", size, status, err)
+		}
 	}
 	if got := a.do(t, "ada", http.MethodGet, sessionsOf("ada"), nil); got.status != http.StatusOK {
 		t.Errorf("a request without a body: %+v", got)
 	}
-	_ = more.Close()
-	if err := <-held; err != nil {
+	must(more.Write(bytes.Repeat([]byte(" "), most-1)))
+	if err := <-over; err != nil {
 		t.Error(err)
 	}
 }
