@@ -117,7 +117,7 @@ func version(c *sqldb.Conn, path string, known int) (int, error) {
 	}, "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id, pragma_user_version")
 	switch {
 	case err != nil:
-		return 0, failure(path, err, false)
+		return 0, err
 	case id == 0 && v == 0 && tables == 0:
 		return 0, nil
 	case id != applicationID:
@@ -141,7 +141,7 @@ func migrate(c *sqldb.Conn, path string, steps []string) (err error) {
 	}()
 	v, err := version(c, path, len(steps))
 	if err != nil {
-		return err
+		return failure(path, err, false)
 	}
 	if v < len(steps) {
 		script := append(steps[v:len(steps):len(steps)],
@@ -173,7 +173,7 @@ func readSchema(c *sqldb.Conn) (text string, err error) {
 func sameSchema(c *sqldb.Conn, path string) error {
 	text, err := readSchema(c)
 	if err != nil {
-		return failure(path, err, false)
+		return err
 	}
 	if fmt.Sprintf("%x", sha256.Sum256([]byte(text))) != schemaSum {
 		return damaged(path, "its tables, indexes or triggers are not the journal's")

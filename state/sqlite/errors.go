@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"syscall"
 
 	"github.com/jitagent/jitagent/internal/sqldb"
@@ -24,7 +23,7 @@ func damaged(path, reason string) error {
 func failure(path string, err error, writing bool) error {
 	code := sqldb.Code(err)
 	switch {
-	case err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged) || strings.HasPrefix(err.Error(), "journal: "):
+	case err == nil || errors.Is(err, journal.ErrUnwritable) || errors.Is(err, journal.ErrDamaged):
 		return err
 	case errors.Is(err, errMissing):
 		return damaged(path, err.Error())

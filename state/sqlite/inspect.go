@@ -59,10 +59,10 @@ func inspect(ctx context.Context, dir string) (journal.Keys, error) {
 		err = damaged(filepath.Join(dir, keyFile), withoutKey)
 	case v == len(migrations()):
 		if err = sameSchema(c, path); err == nil {
-			err = failure(path, compare(c, path, k, head, hasHead), false)
+			err = compare(c, path, k, head, hasHead)
 		}
 	}
-	return k, errors.Join(err, c.Close())
+	return k, errors.Join(failure(path, err, false), c.Close())
 }
 
 // compare checks the end of the chain against the head file.

@@ -135,32 +135,41 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 	if o.what == all {
 		return list, nil
 	}
-	kind, name, said := strings.Cut(o.what, ":")
-	is := map[string]func(journal.Task, string) bool{
-		"task": func(t journal.Task, name string) bool {
-			return strings.HasPrefix(t.ID, name) || strings.HasPrefix(t.Run, name)
-		},
-		"session": func(t journal.Task, name string) bool {
-			return t.Session == name || strings.HasSuffix(t.Session, "/"+name)
-		},
-		"user": func(t journal.Task, name string) bool {
-			return t.OnBehalfOf == name || jit.SessionUser(t.Session) == name
-		},
+	kind, by, said := strings.Cut(o.what, ":")
+	if !said || !slices.Contains([]string{"task", "session", "user"}, kind) {
+		kind, by = "", o.what
 	}
-	if o.what == "" || said && is[kind] != nil && name == "" {
+	if by == "" {
 		return nil, cli.Usagef("say what to end: a task, a session, a user, or %s", all)
 	}
 	var found []journal.Task
 	var kinds []string
-	for _, k := range []string{"task", "session", "user"} {
-		by := o.what
-		if said && is[kind] != nil {
-			if by = name; k != kind {
-				continue
-			}
+	for _, k := range []struct {
+		kind          string
+		called, alike func(journal.Task) bool // alike is for what nothing is called
+	}{
+		{
+			"task", func(t journal.Task) bool { return t.ID == by || t.Run == by },
+			func(t journal.Task) bool { return strings.HasPrefix(t.ID, by) || strings.HasPrefix(t.Run, by) },
+		},
+		{
+			"session", func(t journal.Task) bool { return t.Session == by },
+			func(t journal.Task) bool { return strings.HasSuffix(t.Session, "/"+by) },
+		},
+		{
+			"user", func(t journal.Task) bool { return t.OnBehalfOf == by || jit.SessionUser(t.Session) == by },
+			func(journal.Task) bool { return false },
+		},
+	} {
+		if kind != "" && kind != k.kind {
+			continue
 		}
-		if of := slices.DeleteFunc(slices.Clone(list), func(t journal.Task) bool { return !is[k](t, by) }); len(of) > 0 {
-			found, kinds = of, append(kinds, k+":"+by)
+		of := those(list, k.called)
+		if len(of) == 0 {
+			of = those(list, k.alike)
+		}
+		if len(of) > 0 {
+			found, kinds = of, append(kinds, k.kind+":"+by)
 		}
 	}
 	switch {
@@ -181,6 +190,10 @@ func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, er
 		}
 	}
 	return found, nil
+}
+
+func those(list []journal.Task, are func(journal.Task) bool) []journal.Task {
+	return slices.DeleteFunc(slices.Clone(list), func(t journal.Task) bool { return !are(t) })
 }
 
 func (o options) print(p *cli.Program, ends []*ending) error {

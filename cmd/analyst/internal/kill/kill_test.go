@@ -27,8 +27,10 @@ func TestWhatIsMeant(t *testing.T) {
 		{Run: "other", ID: "jit_4", Session: "app/bob%2F2/s"},
 		{Run: "one", ID: "jit_5", Session: "app/eve/same"},
 		{Run: "two", ID: "jit_6", Session: "app/dan/same"},
+		{Run: "three", ID: "jit_60", Session: "app/dan/talk"},
 	}}
 	for what, want := range map[string][]string{
+		"jit_6":        {"two"},
 		"jit_1":        {"root", "child", "under"},
 		"task:child":   {"child", "under"},
 		"user:ada":     {"root", "child", "under"},
@@ -37,7 +39,7 @@ func TestWhatIsMeant(t *testing.T) {
 		"bob/2":        {"other"},
 		"s":            {"other"},
 		"dan/same":     {"two"},
-		all:            {"under", "root", "child", "other", "one", "two"},
+		all:            {"under", "root", "child", "other", "one", "two", "three"},
 	} {
 		list, err := options{what: what}.meant(t.Context(), j)
 		var runs []string
