@@ -55,19 +55,15 @@ type DB struct {
 
 var tenants = lazy.Regexp(`^[a-z0-9_]{1,48}$`)
 
-// Check fails where options cannot be those of any database, and says all that is wrong, a
-// line each. It quotes nothing of the address.
-func (o Options) Check() error {
-	_, err := o.parse()
-	return err
-}
-
 // Connect opens a tenant's part of a database; ctx bounds the first connection. What it
 // needs is made by [OpenJournal] and others, see [DB.Upgrade].
 func Connect(ctx context.Context, opts Options) (*DB, error) {
-	cfg, err := opts.parse()
-	if err != nil {
+	cfg, err := parse(opts.URL)
+	if err = errors.Join(CheckTenant(opts.Tenant), err); err != nil {
 		return nil, err
+	}
+	if len(opts.Key.Reveal()) < 32 {
+		return nil, errors.New("postgres: the key has less than 32 bytes")
 	}
 	d := &DB{opts: opts, schema: "analyst_" + opts.Tenant}
 	if d.keys, err = journal.DeriveKeys([]byte(opts.Key.Reveal()), opts.Tenant); err != nil {
@@ -85,7 +81,7 @@ func Connect(ctx context.Context, opts Options) (*DB, error) {
 		return nil, errors.New("postgres: the database's settings do not go together")
 	}
 	if err = d.keeps(ctx, asked); err != nil {
-		err = fmt.Errorf("journal: connect to %w at %s: %w", ErrDatabase, cfg.ConnConfig.Host, reason(err))
+		err = fmt.Errorf("journal: connect to %w at %s: %w", errDatabase, cfg.ConnConfig.Host, reason(err))
 	} else if opts.Existing {
 		err = d.exists(ctx)
 	}
@@ -133,21 +129,23 @@ WHERE starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') OR
 }
 
 // parse reads options. Its errors quote nothing of the address.
-func (o Options) parse() (*pgxpool.Config, error) {
-	var tenant, key error
-	if !tenants().MatchString(o.Tenant) {
-		tenant = fmt.Errorf("postgres: tenant %q: one is named by 48 lower case letters, digits and _ at most", o.Tenant)
+// CheckTenant fails where no tenant can have a name.
+func CheckTenant(name string) error {
+	if !tenants().MatchString(name) {
+		return fmt.Errorf("postgres: tenant %q: one is named by 48 lower case letters, digits and _ at most", name)
 	}
-	if len(o.Key.Reveal()) < 32 {
-		key = errors.New("postgres: the key has less than 32 bytes")
-	}
-	cfg, err := o.address()
-	return cfg, errors.Join(tenant, key, err)
+	return nil
 }
 
-// address reads the address alone.
-func (o Options) address() (*pgxpool.Config, error) {
-	address := o.URL.Reveal()
+// CheckURL fails where an address cannot be that of any database; see [Options]. It quotes
+// nothing of it.
+func CheckURL(address secret.String) error {
+	_, err := parse(address)
+	return err
+}
+
+func parse(from secret.String) (*pgxpool.Config, error) {
+	address := from.Reveal()
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, errors.New("postgres: the database's address does not read postgres://HOST/NAME")
@@ -211,8 +209,15 @@ var (
 	ErrKey      = errors.New("the key is not the one")
 )
 
-// ErrDatabase is what an error is about that is the database's.
-var ErrDatabase = errors.New("the database")
+var errDatabase = errors.New("the database")
+
+// Concerns reports whether an error is about a database: one of this package, or of its
+// driver, which those pass on who keep something beside the journal.
+func Concerns(err error) bool {
+	_, said := errors.AsType[*pgconn.PgError](err)
+	_, away := errors.AsType[*pgconn.ConnectError](err)
+	return said || away || errors.Is(err, errDatabase)
+}
 
 // An awayError says that the database is not there now; the same may work later.
 type awayError struct{ error }
@@ -240,7 +245,7 @@ func fault(err error) error {
 		code == "53300", code == "55P03", code == "25006", code == "25P03": // too many connections, a lock, a standby, slept too long
 		remedy, again = "the database does not answer: look after it, then try again", true
 	}
-	err = fmt.Errorf("journal: cannot write to %w: %s: %w (%w)", ErrDatabase, remedy, journal.ErrUnwritable, err)
+	err = fmt.Errorf("journal: cannot write to %w: %s: %w (%w)", errDatabase, remedy, journal.ErrUnwritable, err)
 	if again {
 		err = &awayError{err}
 	}
@@ -252,5 +257,5 @@ func failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("journal: read %w: %w", ErrDatabase, err)
+	return fmt.Errorf("journal: read %w: %w", errDatabase, err)
 }

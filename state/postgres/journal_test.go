@@ -182,7 +182,7 @@ func TestSettingsThatAreDropped(t *testing.T) {
 		}
 	})
 	_, err := postgres.Connect(t.Context(), options(address))
-	if err == nil || !strings.Contains(err.Error(), "(search_path)") || !errors.Is(err, postgres.ErrDatabase) {
+	if err == nil || !strings.Contains(err.Error(), "(search_path)") || !postgres.Concerns(err) {
 		t.Errorf("Connect() = %v", err)
 	}
 }
@@ -193,7 +193,7 @@ func TestSettingsThatAreRefused(t *testing.T) {
 	address := pgtest.Shared(t).URL(t)
 	for _, setting := range []string{"pool_max_conns=1", "default_query_exec_mode=exec", "default_query_exec_mode=simple_protocol"} {
 		name, _, _ := strings.Cut(setting, "=")
-		if err := options(address + "&" + setting).Check(); err == nil || !strings.Contains(err.Error(), name) {
+		if err := postgres.CheckURL(secret.New(address + "&" + setting)); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", setting, err)
 		}
 	}

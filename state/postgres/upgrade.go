@@ -38,7 +38,7 @@ func (d *DB) Upgrade(ctx context.Context, part string, steps ...Step) error {
 	}
 	if d.opts.VerifyOnly {
 		return fmt.Errorf("postgres: the tables of %s of tenant %s are missing in %w or were %w (they are at step %d of %d): start once without --migrate=verify, as a user who may make them",
-			part, d.opts.Tenant, ErrDatabase, journal.ErrOlder, v, len(steps))
+			part, d.opts.Tenant, errDatabase, journal.ErrOlder, v, len(steps))
 	}
 	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
 		// The schema is made apart, for steps that use connections of their own.
@@ -87,7 +87,7 @@ func (d *DB) version(ctx context.Context, q interface {
 	case err != nil:
 		return 0, failed(err)
 	case v > known:
-		return 0, fmt.Errorf("postgres: the tables of %s of tenant %s in %w were %w (they are at step %d, this one knows %d): use that version", part, d.opts.Tenant, ErrDatabase, journal.ErrNewer, v, known)
+		return 0, fmt.Errorf("postgres: the tables of %s of tenant %s in %w were %w (they are at step %d, this one knows %d): use that version", part, d.opts.Tenant, errDatabase, journal.ErrNewer, v, known)
 	}
 	return v, nil
 }

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
@@ -78,14 +76,11 @@ func (p *Program) database() (*postgres.Options, error) {
 			wrong.Addf("--vault-key: %w", err)
 		}
 	}
-	sound := postgres.Options{URL: secret.New("postgres://localhost"), Tenant: cmp.Or(tenant, "sound"), Key: secret.New(strings.Repeat("k", 32))} // for what is not to be had, which was said
-	if !opts.URL.IsZero() {
-		sound.URL = opts.URL
+	if tenant != "" {
+		wrong.Add(postgres.CheckTenant(tenant))
 	}
-	if err := sound.Check(); err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			wrong.Addf("%s", line)
-		}
+	if !opts.URL.IsZero() {
+		wrong.Add(postgres.CheckURL(opts.URL))
 	}
 	return opts, wrong.Err()
 }

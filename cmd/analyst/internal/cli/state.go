@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -278,18 +276,12 @@ func StateError(err error, hint string) error {
 	case hint != "":
 	case errors.Is(err, journal.ErrNotFound):
 		hint = "no run has kept a journal there yet; " + EnvState + " says where to look"
-	case errors.Is(err, postgres.ErrDatabase), saidBy[*pgconn.PgError](err), saidBy[*pgconn.ConnectError](err):
+	case postgres.Concerns(err):
 		hint = DatabaseHint
 	default:
 		hint = StateHint
 	}
 	return &ExitError{Code: code, Err: err, Hint: hint}
-}
-
-// saidBy reports whether there is an error of a type.
-func saidBy[E error](err error) bool {
-	_, is := errors.AsType[E](err)
-	return is
 }
 
 // Unrecorded reports whether err comes from a journal that takes no entries.
