@@ -271,21 +271,35 @@ func (s *server) create(w http.ResponseWriter, r *http.Request, at place) error 
 	if err := ownState(body.State); err != nil {
 		return err
 	}
-	exists := refuse(http.StatusConflict, "the session exists")
-	if at.session != "" {
-		if _, err := s.find(r.Context(), at); err == nil {
-			return exists
-		}
+	one, made, err := s.begun(r.Context(), at, body.State)
+	if err == nil && !made {
+		err = refuse(http.StatusConflict, "the session exists")
 	}
-	made, err := s.Sessions.Create(r.Context(), &session.CreateRequest{AppName: at.app, UserID: at.user, SessionID: at.session, State: body.State})
 	if err != nil {
-		if _, missing := s.find(r.Context(), at); at.session != "" && missing == nil { // somebody was quicker
-			return exists
-		}
 		return err
 	}
-	answer(w, wiredSession(made.Session))
+	answer(w, wiredSession(one))
 	return nil
+}
+
+// begun returns a session that is there, or one that it made. Without an id it makes one.
+func (s *server) begun(ctx context.Context, at place, state map[string]any) (_ session.Session, made bool, err error) {
+	if at.session != "" {
+		there, err := s.find(ctx, at)
+		if r, ok := errors.AsType[*Refusal](err); !ok || r.Status != http.StatusNotFound {
+			return there, false, err
+		}
+	}
+	got, err := s.Sessions.Create(ctx, &session.CreateRequest{AppName: at.app, UserID: at.user, SessionID: at.session, State: state})
+	if err == nil {
+		return got.Session, true, nil
+	}
+	if at.session != "" {
+		if there, missing := s.find(ctx, at); missing == nil { // somebody was quicker
+			return there, false, nil
+		}
+	}
+	return nil, false, err
 }
 
 func (s *server) remove(_ http.ResponseWriter, r *http.Request, at place) error {

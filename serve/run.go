@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -247,25 +248,24 @@ func (s *server) stream(w http.ResponseWriter, r *http.Request, before []wireEve
 
 // worded returns the errors of a run that a user can do something about as they are told.
 func worded(err error) error {
-	if errors.Is(err, jit.ErrKilled) {
-		return refuse(http.StatusUnprocessableEntity, "it was ended by an operator")
-	}
 	for _, known := range []struct {
 		err    error
 		status int
+		text   string // in place of the error's own
 	}{
-		{runner.ErrBusy, http.StatusConflict},
-		{runner.ErrLost, http.StatusConflict},
-		{jit.ErrClaimed, http.StatusConflict},
-		{jit.ErrPending, http.StatusConflict},
-		{runner.ErrBudget, http.StatusUnprocessableEntity},
-		{runner.ErrModelCalls, http.StatusUnprocessableEntity},
-		{runner.ErrWall, http.StatusUnprocessableEntity},
-		{runner.ErrRepeats, http.StatusUnprocessableEntity},
-		{runner.ErrNoAnswer, http.StatusUnprocessableEntity},
+		{jit.ErrKilled, http.StatusUnprocessableEntity, "it was ended by an operator"}, // and what it was at besides is no matter
+		{runner.ErrBusy, http.StatusConflict, ""},
+		{runner.ErrLost, http.StatusConflict, ""},
+		{jit.ErrClaimed, http.StatusConflict, ""},
+		{jit.ErrPending, http.StatusConflict, ""},
+		{runner.ErrBudget, http.StatusUnprocessableEntity, ""},
+		{runner.ErrModelCalls, http.StatusUnprocessableEntity, ""},
+		{runner.ErrWall, http.StatusUnprocessableEntity, ""},
+		{runner.ErrRepeats, http.StatusUnprocessableEntity, ""},
+		{runner.ErrNoAnswer, http.StatusUnprocessableEntity, ""},
 	} {
 		if errors.Is(err, known.err) {
-			return refuse(known.status, "%v", known.err)
+			return refuse(known.status, "%s", cmp.Or(known.text, known.err.Error()))
 		}
 	}
 	return err

@@ -25,6 +25,13 @@ func (t Turns) Session(ctx context.Context, app, id string) (session.Session, er
 	return t.s.find(ctx, place{app, user.ID, id})
 }
 
+// Begun is Session, and makes the session if it is not there.
+func (t Turns) Begun(ctx context.Context, app, id string) (session.Session, error) {
+	user, _ := User(ctx)
+	one, _, err := t.s.begun(ctx, place{app, user.ID, id}, nil)
+	return one, err
+}
+
 // Enter lets a turn begin, or fails with a [Refusal]. The turn is done under the context,
 // and end is called after it.
 func (t Turns) Enter(ctx context.Context) (_ context.Context, end func(), err error) {

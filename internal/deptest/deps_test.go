@@ -115,11 +115,12 @@ var allowed = map[string][]string{
 	// For those who build tools and agents.
 	"jit/jittest/adktest": {"jit", "jit/jittest", "models/modeltest", "runner"},
 
-	"lab/agentdojo":          {"policy"},
-	"lab/bench":              {},
-	"lab/conformance":        {},
-	"lab/bench/peers/byhand": {},
-	"lab/bench/peers/ours":   {"agent", "jit", "lumoauth", "models", "runner", "secret", "state/sqlite", "tools"},
+	"lab/agentdojo":           {"policy"},
+	"lab/bench":               {},
+	"lab/conformance":         {},
+	"lab/bench/peers/byhand":  {"lab/bench/peers/measure"},
+	"lab/bench/peers/measure": {},
+	"lab/bench/peers/ours":    {"agent", "jit", "lab/bench/peers/measure", "lumoauth", "models", "runner", "secret", "state/sqlite", "tools"},
 
 	// The program. Its commands share cmd/analyst/internal/cli and do not know each other.
 	"cmd/analyst/internal/failpoints": {"jit", "lab/failpoint", "runner", "secret", "state/recovery"},

@@ -139,13 +139,7 @@ func (h *Handler) context(ctx context.Context, id string) (place, error) {
 	if !contextForm().MatchString(id) {
 		return at, invalid("a context's id is up to 96 letters, digits, dashes and underscores")
 	}
-	_, err := h.turns.Session(ctx, h.app, id)
-	if r, ok := errors.AsType[*serve.Refusal](err); ok && r.Status == http.StatusNotFound {
-		_, err = h.turns.Sessions.Create(ctx, &session.CreateRequest{AppName: h.app, UserID: user.ID, SessionID: id})
-		if _, missing := h.turns.Session(ctx, h.app, id); err != nil && missing == nil { // somebody was quicker
-			err = nil
-		}
-	}
+	_, err := h.turns.Begun(ctx, h.app, id)
 	return at, err
 }
 

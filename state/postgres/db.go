@@ -128,7 +128,6 @@ WHERE starts_with(nspname, 'analyst_') AND has_schema_privilege(oid, 'USAGE') OR
 	return fmt.Errorf("postgres: %w: %s for user %s%s", ErrNoTenant, strings.TrimPrefix(d.Where(), "tenant "), d.pool.Config().ConnConfig.User, others)
 }
 
-// parse reads options. Its errors quote nothing of the address.
 // CheckTenant fails where no tenant can have a name.
 func CheckTenant(name string) error {
 	if !tenants().MatchString(name) {

@@ -58,11 +58,14 @@ type keptServer struct {
 	client  *lumoauth.Client
 }
 
+// ServersBusy says that another process has the embedded servers.
+const ServersBusy = "another analyst command has the embedded servers"
+
 // errBusy reports that another process has the embedded servers.
 type errBusy struct{}
 
 func (errBusy) Error() string {
-	return "another analyst command has the embedded servers: run this again when that has ended"
+	return ServersBusy + ": run this again when that has ended"
 }
 func (errBusy) Temporary() (time.Duration, bool) { return time.Second, true }
 

@@ -88,7 +88,7 @@ func (s *Service) open(ctx context.Context, o *Shared) (err error) {
 		return err
 	}
 	if s.Servers != nil && !s.Settings.Kept {
-		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", "another analyst command has the embedded servers")
+		return cli.Failf("end it, or set "+cli.EnvState+" to another directory", cli.ServersBusy)
 	}
 	if s.Runs, err = s.State.OpenRuns(ctx, cli.AuthorityName(s.Settings), s.Log); err != nil {
 		return err

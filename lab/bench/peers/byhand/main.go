@@ -18,12 +18,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
 	"google.golang.org/adk/v2/model"
@@ -33,9 +29,9 @@ import (
 	"google.golang.org/adk/v2/tool"
 	"google.golang.org/adk/v2/tool/functiontool"
 	"google.golang.org/genai"
-)
 
-const prompt = "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
+	"github.com/jitagent/jitagent/lab/bench/peers/measure"
+)
 
 var (
 	api    = os.Getenv("ANALYST_API_URL")
@@ -54,11 +50,6 @@ func run(ctx context.Context, args []string) error {
 	if len(args) != 2 {
 		return errors.New("sessions, and how many at once")
 	}
-	n, err1 := strconv.Atoi(args[0])
-	atOnce, err2 := strconv.Atoi(args[1])
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {os.Getenv("AGENT_CLIENT_ID")}, "client_secret": {os.Getenv("AGENT_CLIENT_SECRET")}}
 	var login struct {
 		Token string `json:"access_token"`
@@ -71,31 +62,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	sessions := func(n int) error {
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(atOnce)
-		for range n {
-			group.Go(func() error { return (&task{login: login.Token}).session(ctx, llm) })
-		}
-		return group.Wait()
-	}
-	if err := sessions(max(5, atOnce)); err != nil {
-		return err
-	}
-	before, start := usage(), time.Now()
-	if err := sessions(n); err != nil {
-		return err
-	}
-	after := usage()
-	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	return json.NewEncoder(os.Stdout).Encode(map[string]float64{
-		"cpu_ms": cpu.Seconds() * 1000 / float64(n), "wall_ms": time.Since(start).Seconds() * 1000 / float64(n), "rss_mb": float64(after.Maxrss) / 1024,
+	return measure.Run(ctx, args[0], args[1], func(ctx context.Context) error {
+		return (&task{login: login.Token}).session(ctx, llm)
 	})
-}
-
-func usage() (u syscall.Rusage) {
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // zeros show
-	return u
 }
 
 // send makes one round trip, and reads the answer into out. It returns what was demanded.
@@ -210,7 +179,7 @@ func (t *task) session(ctx context.Context, llm model.LLM) (err error) {
 		return err
 	}
 	calls := 0
-	for event, err := range r.Run(ctx, "u", s.Session.ID(), genai.NewContentFromText(prompt, genai.RoleUser), agent.RunConfig{}) {
+	for event, err := range r.Run(ctx, "u", s.Session.ID(), genai.NewContentFromText(measure.Prompt, genai.RoleUser), agent.RunConfig{}) {
 		if err != nil {
 			return err
 		}

@@ -8,20 +8,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"strconv"
-	"syscall"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/adk/v2/tool"
 
 	"github.com/jitagent/jitagent/agent"
 	"github.com/jitagent/jitagent/jit"
+	"github.com/jitagent/jitagent/lab/bench/peers/measure"
 	"github.com/jitagent/jitagent/lumoauth"
 	"github.com/jitagent/jitagent/models"
 	"github.com/jitagent/jitagent/runner"
@@ -29,8 +25,6 @@ import (
 	"github.com/jitagent/jitagent/state/sqlite"
 	"github.com/jitagent/jitagent/tools"
 )
-
-const prompt = "Fetch document doc_9982, summarize it, and create a report titled 'Q4 Analysis'."
 
 func main() {
 	if err := run(context.Background(), os.Args[1:]); err != nil {
@@ -42,11 +36,6 @@ func main() {
 func run(ctx context.Context, args []string) (err error) {
 	if len(args) != 3 {
 		return errors.New("sessions, how many at once, and journal or none")
-	}
-	n, err1 := strconv.Atoi(args[0])
-	atOnce, err2 := strconv.Atoi(args[1])
-	if err := errors.Join(err1, err2); err != nil {
-		return err
 	}
 	authority, err := lumoauth.New(lumoauth.Config{
 		URL: os.Getenv("LUMOAUTH_URL"), Org: os.Getenv("LUMOAUTH_ORG_ID"),
@@ -73,23 +62,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := sessions(ctx, r, max(5, atOnce), atOnce); err != nil {
-		return err
-	}
-	before, start := usage(), time.Now()
-	if err := sessions(ctx, r, n, atOnce); err != nil {
-		return err
-	}
-	after := usage()
-	cpu := time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
-	return json.NewEncoder(os.Stdout).Encode(map[string]float64{
-		"cpu_ms": cpu.Seconds() * 1000 / float64(n), "wall_ms": time.Since(start).Seconds() * 1000 / float64(n), "rss_mb": float64(after.Maxrss) / 1024,
-	})
-}
-
-func usage() (u syscall.Rusage) {
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // zeros show
-	return u
+	return measure.Run(ctx, args[0], args[1], func(ctx context.Context) error { return session(ctx, r) })
 }
 
 func assemble(ctx context.Context, cfg jit.Config) (*runner.Runner, error) {
@@ -120,18 +93,9 @@ func assemble(ctx context.Context, cfg jit.Config) (*runner.Runner, error) {
 	return runner.New(runner.Config{Agent: a, Engine: engine})
 }
 
-func sessions(ctx context.Context, r *runner.Runner, n, atOnce int) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for range n {
-		group.Go(func() error { return session(ctx, r) })
-	}
-	return group.Wait()
-}
-
 func session(ctx context.Context, r *runner.Runner) error {
 	var last runner.Finished
-	for e, err := range r.Run(ctx, runner.Input{Text: prompt, Task: jit.TaskSpec{Name: "protected data analysis"}}) {
+	for e, err := range r.Run(ctx, runner.Input{Text: measure.Prompt, Task: jit.TaskSpec{Name: "protected data analysis"}}) {
 		if err != nil {
 			return err
 		}
