@@ -114,7 +114,7 @@ func (o *Options) Open(ctx context.Context, p *cli.Program) (_ *Parts, err error
 	if o.long {
 		s.Log = p.ServiceLogger(o.Debug)
 	}
-	told, untold, err := o.Notify.Open(p, s.Log)
+	told, untold, err := o.Notify.Open(p, p.ServiceLogger(o.Debug)) // what was not told is no matter for --debug
 	if err != nil {
 		return nil, s.Close(err)
 	}
