@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	wire "github.com/a2aproject/a2a-go/v2/a2a"
 	"github.com/a2aproject/a2a-go/v2/a2aclient"
@@ -45,6 +46,7 @@ func (a *app) startA2A(t *testing.T) *app {
 		a.served = *cfg
 	}
 	server.Config.Handler, server.Config.ReadTimeout = a.handler(t), a.patience
+	server.Config.ReadHeaderTimeout = time.Hour // that is with a body alone
 	server.Start()
 	t.Cleanup(server.Close)
 	return a

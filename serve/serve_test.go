@@ -342,7 +342,7 @@ func TestLimits(t *testing.T) {
 	begun, goOn := make(chan bool, 2), make(chan bool)
 	a := (&app{
 		config: func(cfg *serve.Config) {
-			cfg.Limits = serve.Limits{RunsPerUser: 1, Runs: 2, PerMinute: 60}
+			cfg.Limits = serve.Limits{RunsPerUser: 1, Runs: 2, PerMinute: 30} // five at once, and few while the rest of them is asked
 		},
 		answers: func(context.Context) string { begun <- true; <-goOn; return "done" },
 	}).start(t)
@@ -385,8 +385,9 @@ func TestLimits(t *testing.T) {
 
 // A body that is too large, or does not come, is the client's fault on every route that reads one.
 func TestBodies(t *testing.T) {
-	a := (&app{patience: 500 * time.Millisecond, config: func(cfg *serve.Config) { cfg.Limits.Body, cfg.Limits.RunsPerUser = 1000, 100 }}).startA2A(t)
-	post := func(path string, body io.Reader) (int, error) {
+	small := func(cfg *serve.Config) { cfg.Limits.Body, cfg.Limits.RunsPerUser = 1000, 100 }
+	patient, hasty := (&app{config: small}).startA2A(t), (&app{patience: 500 * time.Millisecond, config: small}).startA2A(t)
+	post := func(a *app, path string, body io.Reader) (int, error) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.url+path, body)
 		if err != nil {
 			return 0, err
@@ -402,12 +403,12 @@ func TestBodies(t *testing.T) {
 	var all sync.WaitGroup
 	for _, path := range []string{"/api/run", "/api/run_sse", sessionsOf("user"), sessionsOf("user") + "/s", "/a2a", "/approvals/jit_1", "/login"} {
 		all.Go(func() {
-			if status, err := post(path, strings.NewReader(strings.Repeat(" ", 65<<10))); status != http.StatusRequestEntityTooLarge {
+			if status, err := post(patient, path, strings.NewReader(strings.Repeat(" ", 65<<10))); status != http.StatusRequestEntityTooLarge {
 				t.Errorf("%s: a large body: %d %v", path, status, err)
 			}
 			slow, stop := io.Pipe()
 			defer func() { _ = stop.Close() }()
-			if status, err := post(path, slow); status != http.StatusRequestTimeout {
+			if status, err := post(hasty, path, slow); status != http.StatusRequestTimeout {
 				t.Errorf("%s: a body that does not come: %d %v", path, status, err)
 			}
 		})

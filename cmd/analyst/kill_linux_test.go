@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 )
@@ -50,7 +51,7 @@ func TestKillReachesAProcessThatStandsStill(t *testing.T) {
 			if err := victim.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
-			got := w.run("kill", "--within", "1s", "--reason", "the key leaked", "session:one")
+			got := w.given("--within", time.Second, func(result) bool { return w.atServer() == "completed" }, "kill", "--reason", "the key leaked", "session:one")
 			if got.code != cli.ExitFailed || !strings.Contains(got.stdout, "its process has not stopped yet") || w.atServer() != "completed" {
 				t.Errorf("kill: exit %d, at the server %s:\n%s%s", got.code, w.atServer(), got.stdout, got.stderr)
 			}

@@ -148,14 +148,14 @@ func TestWhatToWatch(t *testing.T) {
 		})
 	})
 	dir := t.TempDir()
-	key, checkpoints, metrics := filepath.Join(dir, "key"), filepath.Join(dir, "checkpoints"), "127.0.0.1:18090"
+	key, checkpoints := filepath.Join(dir, "key"), filepath.Join(dir, "checkpoints")
 	if got := w.run("audit", "key", "audit.example.com", key); got.code != cli.ExitDone {
 		t.Fatal(got.stderr)
 	}
 	if err := os.Mkdir(checkpoints, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := w.serve("--workers", "0", "--max-rate", "1000000", "--metrics-listen", metrics, "--checkpoint-key", key, "--checkpoints", checkpoints, "--checkpoint-every", "1s")
+	s := w.serve("--workers", "0", "--max-rate", "1000000", "--metrics-listen", "127.0.0.1:0", "--checkpoint-key", key, "--checkpoints", checkpoints, "--checkpoint-every", "1s")
 	if err := os.RemoveAll(checkpoints); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestWhatToWatch(t *testing.T) {
 	}
 	for _, m := range named {
 		line := regexp.MustCompile(`(?m)^` + m[1] + `({.*` + regexp.QuoteMeta(m[2]) + `.*})? [1-9]`)
-		(&server{t: t, url: "http://" + metrics}).until(line.MatchString, "/metrics")
+		(&server{t: t, url: s.metrics}).until(line.MatchString, "")
 	}
 	for got := w.run("tasks", "--state", "completing"); !strings.Contains(got.stdout, "completing"); got = w.run("tasks", "--state", "completing") {
 		if t.Context().Err() != nil {
