@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jitagent/jitagent/jit"
@@ -198,9 +199,11 @@ func TestWeakness23_BodiesAreBoundedAndClosed(t *testing.T) {
 				}
 				return resp, err
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // for CompleteTask
-			_ = op.call(ctx, inMemory(t, f, func(c *Config) { c.HTTPClient.Transport = counted; c.Tries = 1 }))
-			cancel()
+			synctest.Test(t, func(t *testing.T) { // which ends when the login has
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // for CompleteTask
+				defer cancel()
+				_ = op.call(ctx, inMemory(t, f, func(c *Config) { c.HTTPClient.Transport = counted; c.Tries = 1 }))
+			})
 		}
 	}
 	if n := open.Load(); n != 0 {
@@ -281,9 +284,7 @@ func TestWeakness26_UnknownCertificatesAreRefused(t *testing.T) {
 	srv.StartTLS()
 	defer srv.Close()
 	for _, op := range operations() {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // for CompleteTask, should it try again
-		err := op.call(ctx, newClient(t, testConfig(srv.URL)))
-		cancel()
+		err := op.call(t.Context(), newClient(t, testConfig(srv.URL)))
 		if e, ok := errors.AsType[*Error](err); !ok || !errors.Is(err, ErrUnavailable) || e.again {
 			t.Errorf("%s with an unknown certificate = %v, want a permanent error", op.name, err)
 		}

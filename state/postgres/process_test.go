@@ -128,7 +128,7 @@ func TestStoppedPastTheLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	var last string
-	for n := 0; n < 100 && out.Scan(); n++ {
+	for n := 0; n <= before && out.Scan(); n++ { // a line for each entry, and why it ended
 		last = out.Text()
 	}
 	if after := len(journaltest.All(t, j, journal.Filter{})); after != before || !strings.Contains(last, "took this one for dead") {
