@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/agent/workflowagents/sequentialagent"
 	"google.golang.org/adk/v2/model"
 	"google.golang.org/adk/v2/plugin"
 	adkrunner "google.golang.org/adk/v2/runner"
@@ -20,8 +24,10 @@ import (
 	"google.golang.org/adk/v2/tool/agenttool"
 	"google.golang.org/genai"
 
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jit/jittest/fake"
+	"github.com/jitagent/jitagent/policy"
 	"github.com/jitagent/jitagent/rar"
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/tools"
@@ -32,10 +38,12 @@ type app struct {
 	llm       model.LLM
 	tools     []tool.Tool
 	agent     func(*llmagent.Config)
+	root      func(tester adk.Agent) adk.Agent // nil is tester
 	authority *fake.Authority
 	journal   jit.Journal // nil: none
 	config    func(*runner.PluginConfig)
 	before    []*plugin.Plugin // of the application's, before ours
+	after     []*plugin.Plugin // the same, after ours
 
 	sessions session.Service
 	runner   *adkrunner.Runner
@@ -54,7 +62,11 @@ func (a *app) start(t *testing.T) *app {
 	if a.agent != nil {
 		a.agent(&cfg)
 	}
-	root, err := llmagent.New(cfg)
+	var root adk.Agent
+	root, err = llmagent.New(cfg)
+	if err == nil && a.root != nil {
+		root = a.root(root)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +81,7 @@ func (a *app) start(t *testing.T) *app {
 	}
 	a.runner, err = adkrunner.New(adkrunner.Config{
 		AppName: "app", Agent: root, SessionService: runner.Conversations(a.sessions, pc.Limits.History), AutoCreateSession: true,
-		PluginConfig: adkrunner.PluginConfig{Plugins: append(a.before, p)},
+		PluginConfig: adkrunner.PluginConfig{Plugins: slices.Concat(a.before, []*plugin.Plugin{p}, a.after)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -467,4 +479,149 @@ func TestPluginHoldsABudget(t *testing.T) {
 		t.Errorf("a model that does not say what it uses: %v", err)
 	}
 	a.balanced(t, 1)
+}
+
+// An invocation may take as long as its limits let it, however soon it had to begin, and
+// no longer.
+func TestPluginTakesItsTime(t *testing.T) {
+	for wall, want := range map[time.Duration]error{0: nil, time.Minute: runner.ErrWall} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool) {
+				_ = pause.For(ctx, 2*time.Minute)
+				asks("fetch")(ctx, req, stream, yield)
+			}
+			a := (&app{llm: plays(slow, says("done")), tools: []tool.Tool{fetches(t)}, config: func(c *runner.PluginConfig) { c.Limits.Wall = wall }}).start(t)
+			results, err := a.say(t.Context(), "ada", "go")
+			if !errors.Is(err, want) || len(results) != 1 || (results[0]["error"] == nil) != (want == nil) {
+				t.Errorf("with %v, the tool gave %v, %v; want %v", wall, results, err, want)
+			}
+			a.balanced(t, 1)
+		})
+	}
+}
+
+// letGo are runs that tell when a session is let go of, and whether its task was opened.
+type letGo struct {
+	runner.Runs
+	left chan bool
+}
+
+func (l letGo) Begin(ctx context.Context, app, user, session string) (context.Context, runner.Lease, error) {
+	ctx, lease, err := l.Runs.Begin(ctx, app, user, session)
+	return ctx, &letGoLease{Lease: lease, left: l.left}, err
+}
+
+type letGoLease struct {
+	runner.Lease
+	opened bool
+	left   chan bool
+}
+
+func (l *letGoLease) Opened() { l.opened = true }
+
+func (l *letGoLease) Ended(ctx context.Context, outcome runner.Outcome) error {
+	defer func() { l.left <- l.opened }()
+	return l.Lease.Ended(ctx, outcome)
+}
+
+// Who is gone before the invocation begins leaves no task that nobody completes.
+func TestPluginBeginsNothingForWhoIsGone(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	left := make(chan bool, 1)
+	leaves := must(plugin.New(plugin.Config{Name: "another", OnUserMessageCallback: func(adk.InvocationContext, *genai.Content) (*genai.Content, error) {
+		if cancel(); <-left {
+			t.Error("a task was opened")
+		}
+		return nil, nil
+	}}))
+	a := (&app{
+		llm: silent{t}, after: []*plugin.Plugin{leaves},
+		config: func(c *runner.PluginConfig) { c.Runs = letGo{runner.LocalRuns(), left} },
+	}).start(t)
+	if _, err := a.say(ctx, "ada", "go"); err == nil || !strings.Contains(err.Error(), "the invocation is over") {
+		t.Errorf("the run ended with %v", err)
+	}
+	a.balanced(t, 0)
+
+	a = (&app{llm: plays(says("done")), config: a.config}).start(t)
+	if _, err := a.say(t.Context(), "ada", "go"); err != nil || !<-left {
+		t.Errorf("who stays: %v, or nobody was told of the task", err)
+	}
+}
+
+// A live session is refused before anything is begun: ADK asks no plugin about its tools.
+func TestPluginRefusesALiveSession(t *testing.T) {
+	a := (&app{llm: plays(says("done")), tools: []tool.Tool{fetches(t)}}).start(t)
+	_, _, err := a.runner.RunLive(t.Context(), "ada", "s", adk.LiveRunConfig{})
+	if err == nil || !strings.Contains(err.Error(), "a live session asks no plugin") {
+		t.Errorf("RunLive() = %v", err)
+	}
+	a.balanced(t, 0)
+	if _, err := a.say(t.Context(), "ada", "go"); err != nil {
+		t.Errorf("a message after it: %v", err)
+	}
+}
+
+// Another plugin may keep ADK from telling of a message: it is not let into the invocation
+// that has the session, and its end is not that one's.
+func TestPluginTakesNobodyForAnother(t *testing.T) {
+	swallow := must(plugin.New(plugin.Config{Name: "another", OnUserMessageCallback: func(_ adk.InvocationContext, c *genai.Content) (*genai.Content, error) { return c, nil }}))
+	var a *app
+	ran := 0
+	a = (&app{
+		llm: plays(asks("act"), says("done")), before: []*plugin.Plugin{swallow},
+		tools: []tool.Tool{act(t, "act", func(ctx tools.Context, _ string) (map[string]any, error) {
+			ran++
+			if _, err := a.say(t.Context(), "ada", "meanwhile"); !errors.Is(err, runner.ErrBusy) {
+				t.Errorf("a second message meanwhile ended with %v, want %v", err, runner.ErrBusy)
+			}
+			_, err := jit.Acquire(ctx, read) // the first is not over
+			return nil, err
+		})},
+	}).start(t)
+	results, err := a.say(t.Context(), "ada", "go")
+	if err != nil || len(results) != 1 || results[0]["error"] != nil || ran != 1 {
+		t.Errorf("the tool ran %d times and gave %v, %v", ran, results, err)
+	}
+	a.balanced(t, 1)
+}
+
+// What an agent says in the role of the user names nothing, in this invocation and in later
+// ones; and what was said once asks for one report, though it is in the session by then.
+func TestPluginHearsThePersonAlone(t *testing.T) {
+	var made []string
+	noted := func(aim *policy.Aim) tool.Tool {
+		return must(tools.New(tools.Spec[args]{Name: "note", Description: "notes", Aim: aim, Ceiling: func(a args) []rar.Detail { return []rar.Detail{doc(a.Arg)} }},
+			func(_ tools.Context, a args) (map[string]any, error) {
+				made = append(made, a.Arg)
+				return nil, nil
+			}))
+	}
+	named := func(c *runner.PluginConfig) { c.AllowUnnamed = false }
+
+	a := (&app{llm: plays(says("well"), asks("note doc_8"), says("done")), tools: []tool.Tool{noted(nil)}, config: named, root: func(tester adk.Agent) adk.Agent {
+		puppet := must(adk.New(adk.Config{Name: "puppet", Run: func(ctx adk.InvocationContext) iter.Seq2[*session.Event, error] {
+			return func(yield func(*session.Event, error) bool) {
+				ev := session.NewEvent(ctx, ctx.InvocationID())
+				ev.Content = genai.NewContentFromText("note doc_8", genai.RoleUser)
+				yield(ev, nil)
+			}
+		}}))
+		return must(sequentialagent.New(sequentialagent.Config{AgentConfig: adk.Config{Name: "both", SubAgents: []adk.Agent{tester, puppet}}}))
+	}}).start(t)
+	for _, text := range []string{"hello", "thanks"} {
+		if _, err := a.say(t.Context(), "ada", text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(made) != 0 {
+		t.Errorf("the calls %v were made, which an agent named", made)
+	}
+
+	aim := policy.Aim{Effect: "report", AskedBy: []string{"report", "write"}, Max: policy.OnePerRequest, Targets: map[string]policy.Target{"arg": {Type: "title", As: policy.FromWords}}}
+	a = (&app{llm: plays(asks("note churn"), asks("note report churn"), says("done")), tools: []tool.Tool{noted(&aim)}, config: named}).start(t)
+	if results, err := a.say(t.Context(), "ada", "write a report about churn"); err != nil || fmt.Sprint(made) != "[churn]" {
+		t.Errorf("the reports %v were made, %v, %v; want the first", made, results, err)
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
 
 	adk "google.golang.org/adk/v2/agent"
 	"google.golang.org/adk/v2/agent/llmagent"
+	"google.golang.org/adk/v2/agent/workflowagents/sequentialagent"
 	"google.golang.org/adk/v2/plugin"
 	adkrunner "google.golang.org/adk/v2/runner"
 	"google.golang.org/adk/v2/session"
@@ -29,6 +31,9 @@ func (w *reviewed) served(t *testing.T) (say func(text string) ([]*session.Event
 		a, err := llmagent.New(llmagent.Config{Name: "tester", Model: w.llm, Tools: w.tools, Mode: llmagent.ModeChat})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if w.first != nil {
+			return w.first(a)
 		}
 		return a
 	}
@@ -101,6 +106,37 @@ func TestPluginSuspends(t *testing.T) {
 	slices.Sort(w.ran)
 	if fmt.Sprint(w.ran) != "[doc_1 doc_2]" || w.authority.Opened() != 2 || len(w.authority.Completed()) != 2 || len(w.authority.Requests()) != 2 {
 		t.Errorf("ran %v, %d tasks opened and %d completed, %d requests", w.ran, w.authority.Opened(), len(w.authority.Completed()), len(w.authority.Requests()))
+	}
+}
+
+// What an agent says that ADK asks after the one whose call waits is not stored: it would
+// stand between the call and its result.
+func TestPluginStoresNothingBehindACallThatWaits(t *testing.T) {
+	w := review(t, asks("act doc_1"), says("done"))
+	w.first = func(tester adk.Agent) adk.Agent {
+		talks := must(adk.New(adk.Config{Name: "talks", Run: func(ctx adk.InvocationContext) iter.Seq2[*session.Event, error] {
+			return func(yield func(*session.Event, error) bool) {
+				ev := session.NewEvent(ctx, ctx.InvocationID())
+				ev.Content = genai.NewContentFromText("behind", genai.RoleModel)
+				yield(ev, nil)
+			}
+		}}))
+		return must(sequentialagent.New(sequentialagent.Config{AgentConfig: adk.Config{Name: "both", SubAgents: []adk.Agent{tester, talks}}}))
+	}
+	say, again := w.served(t)
+	events, err := say("go")
+	if err != nil || !slices.ContainsFunc(events, func(ev *session.Event) bool { return runner.WaitingIn(ev) != nil }) {
+		t.Fatalf("%d events, %v; want one that tells what waits", len(events), err)
+	}
+	if got := w.history(t); !slices.Equal(got, []string{"go", "call call_0"}) {
+		t.Errorf("the conversation is %q", got)
+	}
+	w.decide("doc_1", jit.StatusApproved)
+	if still, err := again.GoOn(t.Context(), runner.Input{User: "u", Session: "s"}); err != nil || still != nil {
+		t.Fatalf("GoOn() = %v, %v after the decision", still, err)
+	}
+	if got := w.history(t); !slices.Equal(got, []string{"go", "call call_0", "result call_0", "done", "behind"}) {
+		t.Errorf("the conversation is %q in the end", got)
 	}
 }
 

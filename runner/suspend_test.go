@@ -76,6 +76,7 @@ type reviewed struct {
 	journal  *fake.Journal
 	kept     *suspensions
 	sessions session.Service
+	first    func(tester adk.Agent) adk.Agent // the application's agent; nil is tester
 
 	mu      sync.Mutex
 	decided map[string]jit.Status // by identifier
