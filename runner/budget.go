@@ -66,9 +66,13 @@ func (r *run) spend(ctx adk.Context, resp *model.LLMResponse) error {
 	m := resp.UsageMetadata
 	asked, _ := r.asking.Load(ctx.AgentName())
 	name, _ := asked.(string)
-	if m == nil || m.TotalTokenCount <= 0 {
+	used := jit.Usage{Model: name}
+	if m != nil { // each count for itself: a sum that is none gives nothing back
+		used.Prompt = int(max(m.PromptTokenCount, 0))
+		used.Output = max(int(m.TotalTokenCount)-used.Prompt, int(m.CandidatesTokenCount)+int(m.ThoughtsTokenCount), 0)
+	}
+	if used.Prompt+used.Output == 0 {
 		return fmt.Errorf("runner: the model %s does not say how many tokens it used, so no budget holds", name)
 	}
-	used := jit.Usage{Model: name, Prompt: int(m.PromptTokenCount), Output: int(m.TotalTokenCount - m.PromptTokenCount)}
 	return r.task.Used(ctx, used)
 }

@@ -22,11 +22,14 @@ import (
 )
 
 // uses has a step count tokens.
-func uses(prompt, output int32, s step) step {
+func uses(prompt, output int32, s step) step { return counts(prompt, output, prompt+output, s) }
+
+// counts has a step say what it likes.
+func counts(prompt, output, total int32, s step) step {
 	return func(ctx context.Context, req *model.LLMRequest, stream bool, yield func(*model.LLMResponse, error) bool) {
 		s(ctx, req, stream, func(resp *model.LLMResponse, err error) bool {
 			if resp != nil {
-				resp.UsageMetadata = &genai.GenerateContentResponseUsageMetadata{PromptTokenCount: prompt, CandidatesTokenCount: output, TotalTokenCount: prompt + output}
+				resp.UsageMetadata = &genai.GenerateContentResponseUsageMetadata{PromptTokenCount: prompt, CandidatesTokenCount: output, TotalTokenCount: total}
 			}
 			return yield(resp, err)
 		})
@@ -49,6 +52,10 @@ func TestBudgetEndsTheRun(t *testing.T) {
 		"money":                    {runner.Budget{Money: 0.0004, Prices: prices}, uses(100, 10, asks("act doc_1")), 2, runner.Spent, "0.0004 of 0.0004"},
 		"no price":                 {runner.Budget{Money: 1, Prices: map[string]policy.Price{"other": {}}}, asks("act doc_1"), 0, runner.Failed, "no price is known of the model script"},
 		"tokens are not counted":   {runner.Budget{Tokens: 300}, asks("act doc_1"), 1, runner.Failed, "does not say how many tokens"},
+		"the sum is none":          {runner.Budget{Tokens: 300}, counts(100, 10, 1, asks("act doc_1")), 3, runner.Spent, "330 tokens of 300"},
+		"nor is its money":         {runner.Budget{Money: 0.0004, Prices: prices}, counts(100, 10, 1, asks("act doc_1")), 2, runner.Spent, "0.0004 of 0.0004"},
+		"no sum":                   {runner.Budget{Tokens: 300}, counts(100, 10, 0, asks("act doc_1")), 3, runner.Spent, "330 tokens of 300"},
+		"less than nothing":        {runner.Budget{Tokens: 300}, counts(-100, -10, -110, asks("act doc_1")), 1, runner.Failed, "does not say how many tokens"},
 		"which are too many to be": {runner.Budget{Tokens: 1}, uses(1, 0, asks("act doc_1")), 1, runner.Spent, "1 tokens of 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
