@@ -41,7 +41,6 @@ code 1.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.addUnattended(cmd)
 	o.addFlags(cmd, p)
 	cmd.Flags().BoolVar(&o.drop, "drop", false, "do not make the calls that wait")
 	return cmd

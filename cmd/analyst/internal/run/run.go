@@ -80,7 +80,6 @@ any more.`,
 			return o.run(cmd.Context(), p)
 		},
 	}
-	o.addUnattended(cmd)
 	o.addFlags(cmd, p)
 	cmd.Flags().StringVar(&o.session, "session", "", "`NAME` of a conversation to go on with; a new name begins one")
 	cmd.Flags().BoolVar(&o.ephemeral, "ephemeral", false, "keep nothing on disk: after a crash nothing is given back before it expires, and what waits ends with the run")
@@ -102,6 +101,8 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 	flags.Lookup("wait").DefValue = ""
 	flags.StringVar(&o.onBehalfOf, "on-behalf-of", "", "`EMAIL` of the user for whom the agent acts")
 	flags.BoolVar(&o.stream, "stream", false, "print what the model says as it says it")
+	flags.StringVar(&o.unattended, "unattended", "", "ask nobody here: deny, suspend or fail, `WHICH` holds for what needs a decision and for what nobody named")
+	cli.Complete(cmd, "unattended", cli.Words(deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)))
 	cli.Configurable(flags)
 	flags.BoolVar(&o.json, "json", false, "print one JSON event a line on stdout, and no timeline")
 	flags.BoolVar(&o.quiet, "quiet", false, "print the answer only")
@@ -109,11 +110,6 @@ func (o *options) addFlags(cmd *cobra.Command, p *cli.Program) {
 
 // deny is a value of --unattended that package runner has no word for.
 const deny = "deny"
-
-func (o *options) addUnattended(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.unattended, "unattended", "", "ask nobody here: deny, suspend or fail, `WHICH` holds for what needs a decision and for what nobody named")
-	cli.Complete(cmd, "unattended", cli.Words(deny, string(runner.UnattendedSuspend), string(runner.UnattendedFail)))
-}
 
 // asks reports whether a person is asked here.
 func (o *options) asks(p *cli.Program) bool {
