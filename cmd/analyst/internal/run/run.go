@@ -132,7 +132,7 @@ func (o *options) check(ctx context.Context, p *cli.Program) error {
 func (o options) run(ctx context.Context, p *cli.Program) (err error) {
 	aside := *p // for what is said besides answer and timeline
 	aside.Founds = !o.resume
-	if o.json || o.quiet {
+	if (o.json || o.quiet) && !o.Debug {
 		aside.Stderr = io.Discard
 	}
 	if !o.resume && !o.chat {
