@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,34 +11,20 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/jitagent/jitagent/internal/peer"
+	"github.com/jitagent/jitagent/internal/program"
 )
 
 // endTime is how long a program may take to end, for each of the ways in which it is told.
 const endTime = 2 * time.Second
 
-// needed are the variables that every program needs, on one system or another. No
-// credential is in them.
-var needed = strings.Fields(`PATH HOME USER LOGNAME SHELL TERM LANG LC_ALL TZ TMPDIR
-	SYSTEMROOT SYSTEMDRIVE COMSPEC PATHEXT WINDIR TEMP TMP USERPROFILE USERNAME APPDATA LOCALAPPDATA PROGRAMFILES PROGRAMDATA`)
-
 // program is transport for a server that is a program.
 func (s *server) program() (sdk.Transport, func(), func() error) {
 	// Of no context: it ends with the set, not with the call in which it may begin again.
-	cmd := exec.CommandContext(context.Background(), s.Command[0], s.Command[1:]...) //nolint:gosec // the operator's own
-	cmd.Env = []string{}
-	for _, variable := range append(slices.Clone(needed), s.Env...) {
-		if value, ok := os.LookupEnv(variable); ok && !strings.Contains(variable, "=") {
-			variable += "=" + value
-		}
-		if strings.Contains(variable, "=") {
-			cmd.Env = append(cmd.Env, variable)
-		}
-	}
+	cmd := program.Command(context.Background(), s.Command, s.Env...)
 	stderr := &tail{log: s.cfg.Logger.With("mcp_server", s.Name)}
 	cmd.Stderr = stderr
 	cmd.WaitDelay = endTime // what it started may hold on to stderr
-	apart(cmd)
-	return wire{&sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}}, func() { endAll(cmd) }, stderr.why
+	return wire{&sdk.CommandTransport{Command: cmd, TerminateDuration: endTime}}, func() { _ = program.End(cmd) }, stderr.why
 }
 
 // A wire tells each call that it is being written.

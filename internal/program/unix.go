@@ -1,6 +1,6 @@
 //go:build unix
 
-package mcp
+package program
 
 import (
 	"os/exec"
@@ -11,9 +11,10 @@ import (
 // end it under a call, and what it starts can be ended, but for what leaves the group.
 func apart(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 
-// endAll ends what is left of the group.
-func endAll(cmd *exec.Cmd) {
-	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+// End ends what is left of a program and of what it started.
+func End(cmd *exec.Cmd) error {
+	if cmd.Process == nil {
+		return nil
 	}
+	return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 }
