@@ -1,6 +1,7 @@
 package kill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,6 +57,11 @@ func (e *ending) end(ctx context.Context, j journal.Store, cfg recovery.Config) 
 			return
 		}
 		if !pause.For(ctx, wait) {
+			late := "the authorization server did not answer in time"
+			if !e.Stopped {
+				late = "its process has not stopped yet: it does at its next step"
+			}
+			e.Problem = cmp.Or(e.Problem, late)
 			return
 		}
 	}

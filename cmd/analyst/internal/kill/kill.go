@@ -208,7 +208,7 @@ func (o options) print(p *cli.Program, ends []*ending) error {
 	for _, e := range ends {
 		said := "revoked, and nobody works on it any more"
 		if !e.confirmed() {
-			said = "not confirmed: " + cmp.Or(e.Problem, "its process has not stopped yet: it does at its next step")
+			said = "not confirmed: " + e.Problem
 		}
 		items = append(items, cli.Item{Label: plain.Line(cmp.Or(e.TaskID, "run "+e.Run), 60), Text: plain.Line(said, 400)})
 		for _, a := range e.APIs {

@@ -5,8 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 // unfinished is a journal that has these tasks.
@@ -53,4 +57,28 @@ func TestWhatIsMeant(t *testing.T) {
 	if list, err := (options{what: "same"}).meant(t.Context(), j); list != nil || err == nil || !strings.Contains(err.Error(), "app/eve/same") {
 		t.Errorf("the name of two users' sessions means %v, %v, want an error", list, err)
 	}
+}
+
+// suspended is a journal with a task that waits for a person.
+type suspended struct{ journal.Store }
+
+func (suspended) Task(context.Context, string) (journal.Task, error) {
+	return journal.Task{Run: "run", ID: "jit_1", State: journal.StateSuspended}, nil
+}
+func (suspended) Entries(context.Context, string) ([]jit.Entry, error) { return nil, nil }
+func (suspended) Append(context.Context, ...jit.Entry) error           { return nil }
+func (suspended) Mark(context.Context, string, journal.Mark) error     { return nil }
+func (suspended) CompleteTask(ctx context.Context, _ string) error     { <-ctx.Done(); return ctx.Err() }
+
+// A server that does not answer is not called a process that does not stop.
+func TestSilentServerIsNamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		e := ending{Run: "run", TaskID: "jit_1"}
+		e.end(ctx, suspended{}, recovery.Config{Completer: suspended{}})
+		if e.confirmed() || !e.Stopped || !strings.Contains(e.Problem, "the authorization server did not answer") {
+			t.Errorf("%+v", e)
+		}
+	})
 }
