@@ -50,7 +50,7 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 		{"bogus: 1\nquorum: 3\nlisten: foo\napprovers: x\nunattended: no\nmodel: nobody/x", []string{
 			"line 1: there is no setting bogus", "line 2: --quorum 3", "line 3: --listen: ", "line 4: approvers is a list", "line 5: --unattended is deny", `line 6: unknown model "nobody/x"`,
 		}},
-		{"max-runs: many", []string{"line 1: max-runs: "}},
+		{"max-runs: many", []string{"line 1: max-runs: "}}, {"quorum: two\npolicy: /nowhere", []string{"line 1: quorum: ", "line 2: --policy: open /nowhere"}},
 		{"ttl: 1m\n---\nttl: 2m", []string{"line 2: a second document begins"}}, {"mcp: crm=https://mcp.example.com/mcp", []string{"line 1: mcp is a list of values"}},
 		// What the commands would refuse.
 		{"cert: a.pem\nworkers: -5\nmax-runs: 0\nmax-open-per-user: 0\nquorum: 3\nurl: https://a.example/b\nttl: 1500ms\nvault-key: /nowhere\ncheckpoints: /nowhere\nnotify-url: ftp://a", []string{
@@ -75,6 +75,9 @@ func TestMistakesInAConfigurationFile(t *testing.T) {
 		text, asJSON := w.run("config", "check", file), w.run("config", "check", "--json", file)
 		if text.code != cli.ExitUsage || asJSON.code != cli.ExitUsage || strings.Contains(text.stderr+asJSON.stdout, "hunter2") {
 			t.Errorf("%q: exit %d and %d: %s", tt.text, text.code, asJSON.code, text.stderr)
+		}
+		if strings.Contains(text.stderr, "--quorum 0") || strings.Contains(text.stderr, "--max-runs must be positive") && strings.Contains(tt.text, "many") {
+			t.Errorf("%q: what follows from a value that cannot be read is said too: %s", tt.text, text.stderr)
 		}
 		for _, says := range tt.says {
 			if !strings.Contains(text.stderr, says) {

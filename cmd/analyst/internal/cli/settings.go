@@ -240,7 +240,7 @@ func (t *Target) Resolve(getenv func(string) string, kit Toolkit) (Settings, err
 func readPolicy(path string, kit Toolkit, opts tools.Options) (*policy.Policy, error) {
 	text, err := disk.ReadFile(path, yamlfile.MaxBytes, nil)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--policy: %w", err)
 	}
 	made, err := kit(&url.URL{Scheme: "https", Host: "api.invalid"}, opts) // for their names alone
 	if err != nil {

@@ -95,10 +95,13 @@ func mistakes(ctx context.Context, p *cli.Program, root *cobra.Command, file str
 		var wrong cli.Problems
 		wrong.Add(cmd.PreRunE(cmd, nil))
 		for _, problem := range wrong {
-			if what := cli.Say(problem); !said[what] {
-				said[what] = true
-				all = append(all, &yamlfile.Mistake{File: file, Line: line(what, flags, values), What: what})
+			what := cli.Say(problem)
+			m := &yamlfile.Mistake{File: file, Line: line(what, flags, values), What: what}
+			unread := m.Line > 0 && slices.ContainsFunc(found, func(err error) bool { return at(err) == m.Line }) // what follows from it
+			if !said[what] && !unread {
+				all = append(all, m)
 			}
+			said[what] = true
 		}
 	}
 	for _, m := range all {
