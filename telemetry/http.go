@@ -81,7 +81,12 @@ func (t *Telemetry) Handler(next http.Handler) http.Handler {
 		}
 	})
 	return otelhttp.NewHandler(routed, "", otelhttp.WithTracerProvider(t.traces), otelhttp.WithMeterProvider(t.metrics),
-		otelhttp.WithPropagators(parent{}), otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method }))
+		otelhttp.WithPropagators(parent{}), otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string {
+			if !strings.Contains(" GET HEAD POST PUT PATCH DELETE CONNECT OPTIONS TRACE QUERY ", " "+r.Method+" ") {
+				return "HTTP" // a method may be any word of the client's
+			}
+			return r.Method
+		}))
 }
 
 // A parent is traceparent alone: tracestate and baggage are texts of clients, and would go

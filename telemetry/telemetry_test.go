@@ -223,6 +223,12 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 	if _, err := server.Client().Do(req); err != nil { //nolint:bodyclose // it is empty
 		t.Fatal(err)
 	}
+	if req, err = http.NewRequestWithContext(t.Context(), "CANARY", server.URL, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Client().Do(req); err != nil { //nolint:bodyclose // it is short, and the server's end closes it
+		t.Fatal(err)
+	}
 	metrics := httptest.NewRecorder()
 	seen.Metrics().ServeHTTP(metrics, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if err := seen.Shutdown(t.Context()); err != nil {
@@ -230,6 +236,9 @@ func TestOneTraceFromRequestToRevocation(t *testing.T) {
 	}
 
 	spans := c.spans(t)
+	if spans["HTTP"] == nil || spans["CANARY"] != nil {
+		t.Errorf("a request with a method of the client's own is not in a span called HTTP")
+	}
 	for _, name := range []string{"POST", "GET", "jit task", "jit open", "jit request", "jit token", "jit complete"} {
 		if s := spans[name]; s == nil || traceID(s) != id {
 			t.Errorf("span %s is %v, want one in the client's trace", name, s)
