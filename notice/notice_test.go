@@ -82,6 +82,9 @@ func TestDelivery(t *testing.T) {
 		"asks for a wait": {func(n int) (*http.Response, error) {
 			return status(map[bool]int{true: 429, false: 200}[n == 1], "Retry-After", "30")
 		}, 3, 0},
+		"asks for too long": {func(n int) (*http.Response, error) {
+			return status(map[bool]int{true: 503, false: 200}[n == 1], "Retry-After", "600")
+		}, 3, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -104,6 +107,9 @@ func TestDelivery(t *testing.T) {
 					}
 				}
 				if name == "asks for a wait" && to.at[1].Sub(to.at[0]) < 30*time.Second {
+					t.Errorf("tried again after %s", to.at[1].Sub(to.at[0]))
+				}
+				if name == "asks for too long" && to.at[1].Sub(to.at[0]) > maxPause { // and all that wait behind it
 					t.Errorf("tried again after %s", to.at[1].Sub(to.at[0]))
 				}
 				if name == "away at first" && to.got[0].Header.Get("Webhook-Id") != to.got[2].Header.Get("Webhook-Id") {
