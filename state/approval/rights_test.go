@@ -30,6 +30,7 @@ func TestRights(t *testing.T) {
 	eve := approval.Approver{ID: "eve", Issuer: "https://evil.example.com", Groups: blue}
 	allow := []approval.Group{{Issuer: "https://id.example.com", Name: "blue"}}
 	yes, no, less := approval.Decision{Approve: true, Reason: "by eve"}, approval.Decision{Reason: "by eve"}, approval.Decision{Approve: true, TTL: time.Minute}
+	part := approval.Decision{Approve: true, TTL: time.Minute, Less: []rar.Detail{{Type: "file_access", Actions: []string{"read"}, Identifier: "doc_1"}}}
 	type step struct {
 		who  approval.Approver
 		how  approval.Decision
@@ -58,6 +59,7 @@ func TestRights(t *testing.T) {
 		"two":                    {approval.Rights{Allow: allow, Own: true, Quorum: 2}, []step{{ada, yes, approval.ErrOneMore}, {ada, yes, approval.ErrOneMore}, {bob, yes, nil}}, 1},
 		"two, of which one asks": {approval.Rights{Allow: allow, Quorum: 2}, []step{{bob, yes, approval.ErrOneMore}, {ada, yes, approval.ErrOwn}, {bob, yes, approval.ErrOneMore}}, 0},
 		"two, about two things":  {approval.Rights{Allow: allow, Own: true, Quorum: 2}, []step{{ada, yes, approval.ErrOneMore}, {bob, less, approval.ErrOneMore}, {ada, less, nil}}, 1},
+		"two, one for a part":    {approval.Rights{Allow: allow, Own: true, Quorum: 2}, []step{{ada, part, approval.ErrOneMore}, {bob, less, approval.ErrOneMore}, {bob, part, nil}}, 1},
 		"one no is enough":       {approval.Rights{Allow: allow, Quorum: 2}, []step{{bob, yes, approval.ErrOneMore}, {ada, no, nil}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
