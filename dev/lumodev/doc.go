@@ -21,6 +21,6 @@
 //   - Logs hold no token, no secret, no body and no query string.
 //
 // What the API leaves open is decided in docs/lumodev.md. CIBA, shared signals
-// (SSF), MCP, AAuth, API keys, callbacks and the authorization code flow
+// (SSF), MCP, AAuth, API keys and the authorization code flow
 // are left out, and say so.
 package lumodev

@@ -18,8 +18,8 @@ type requestIn struct {
 	Details       jsontext.Value `json:"authorization_details"`
 	Justification string         `json:"justification"`
 	TTL           *int64         `json:"requested_ttl"`
-	For           purpose        `json:"context"`      // our own: for which call
-	CallbackURL   string         `json:"callback_url"` // accepted, never called
+	For           purpose        `json:"context"` // our own: for which call
+	CallbackURL   string         `json:"callback_url"`
 }
 
 // createRequest serves POST /jit/request.
@@ -41,6 +41,9 @@ func (c *call) createRequest(in requestIn) (any, error) {
 	if max(len(in.For.Tool), len(in.For.CallID), len(in.For.Origin), len(in.For.User)) > maxName || len(in.For.Args) > maxArgs {
 		return nil, invalid("context: a text is over %d bytes, or its arguments are over %d", maxName, maxArgs)
 	}
+	if in.CallbackURL != "" && !callable(in.CallbackURL) {
+		return nil, invalid("callback_url must be an https address, or an http address of this machine")
+	}
 	ttl, err := c.ttl(in.TTL)
 	if err != nil {
 		return nil, err
@@ -61,6 +64,7 @@ func (c *call) createRequest(in requestIn) (any, error) {
 		For:           in.For,
 		Justification: in.Justification,
 		RequestedTTL:  ttl,
+		CallbackURL:   in.CallbackURL,
 		CreatedAt:     c.now,
 		Act:           c.who.token.Act,
 	}

@@ -181,6 +181,7 @@ func (c *call) decideAs(id string, user int, d approval.Decision) (request, erro
 			r.Granted = &d.Less[0]
 		}
 		c.ch.add(r)
+		c.ch.decided = append(c.ch.decided, r)
 		return r, nil
 	}
 	t := c.st.tasks[r.TaskID]
@@ -191,5 +192,6 @@ func (c *call) decideAs(id string, user int, d approval.Decision) (request, erro
 		c.ch.add(t)
 	}
 	c.ch.add(r)
+	c.ch.decided = append(c.ch.decided, r)
 	return r, nil
 }

@@ -429,7 +429,7 @@ func TestDisagreements(t *testing.T) {
 			}
 		}
 	})
-	// 18 and 19: rate limits and callbacks are not built.
+	// 18 and 19: rate limits and signatures of webhooks are not built.
 	t.Run("20 CIBA is not served", func(t *testing.T) {
 		e := e.with(t)
 		e.wantError(404, codeNotFound, e.post("oauth/bc-authorize", token, nil))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4/jwt"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/jitagent/jitagent/dpop"
 	"github.com/jitagent/jitagent/secret"
@@ -34,6 +35,10 @@ type Server struct {
 	agents  map[string]*Agent
 	clients map[string]*Client
 	users   map[int]*User
+
+	calls   errgroup.Group  // of callbacks
+	calling context.Context // until hangUp
+	hangUp  context.CancelFunc
 
 	mu      sync.Mutex // guards all below, and orders writes to the store
 	st      *state
@@ -69,6 +74,8 @@ func New(cfg Config) (*Server, error) {
 		st:      newState(),
 		issued:  make(map[string]issued),
 	}
+	s.calls.SetLimit(64) // of more nobody is told
+	s.calling, s.hangUp = context.WithCancel(context.Background())
 	s.mux = s.routes()
 	s.openPage()
 	if s.proofs, err = dpop.NewVerifier(dpop.Config{Origin: cfg.BaseURL, Nonces: cfg.DPoP, Now: cfg.Now}); err != nil {
@@ -136,6 +143,8 @@ func (s *Server) indexPrincipals() error {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.hangUp()
+	_ = s.calls.Wait() // which take no lock, and no longer than to hang up
 	if !s.closed {
 		s.closed = true
 		if s.store != nil {
@@ -190,6 +199,9 @@ func inState(h handler) handler {
 		}
 		if err := s.commit(c.ch); err != nil {
 			return nil, err
+		}
+		for _, r := range c.ch.decided {
+			s.tell(r)
 		}
 		return body, nil
 	}

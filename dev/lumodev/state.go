@@ -94,6 +94,7 @@ type request struct {
 	Justification string        `json:"justification,omitempty"`
 	RequestedTTL  time.Duration `json:"requested_ttl"`
 	GrantedTTL    time.Duration `json:"granted_ttl,omitempty"`
+	CallbackURL   string        `json:"callback_url,omitempty"`
 	Risk          Risk          `json:"risk"`
 	Status        status        `json:"status"`
 	CreatedAt     time.Time     `json:"created_at"`
@@ -199,8 +200,9 @@ type anyRecords interface {
 
 // change is what to write and forget, all or none.
 type change struct {
-	put    []record
-	forget []recordKey
+	put     []record
+	forget  []recordKey
+	decided []request // by a person: whoever asked is told, once the change is durable
 }
 
 func (c *change) add(records ...record) { c.put = append(c.put, records...) }

@@ -57,7 +57,7 @@ var allowed = map[string][]string{
 	// The authorization server: its client, and the one for development.
 	"lumoauth":    {"dpop", "jit", "oauth", "rar", "secret", "state/approval", "internal/strictjson", "internal/peer"},
 	"oauthz":      {"dpop", "jit", "oauth", "rar", "secret", "internal/strictjson", "internal/peer", "internal/serve"},
-	"dev/lumodev": {"internal/es256", "internal/lazy", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
+	"dev/lumodev": {"internal/es256", "internal/lazy", "internal/pause", "internal/peer", "dpop", "state/approval", "oauth", "rar", "secret", "internal/strictjson", "internal/disk", "internal/sqldb", "internal/serve"},
 
 	// API owners, and the sample API.
 	"resource":   {"dpop", "jit/challenge", "oauth", "rar", "secret", "internal/strictjson", "internal/peer"},
@@ -80,7 +80,7 @@ var allowed = map[string][]string{
 	"state/recovery": {"state/journal", "jit", "internal/pause"},
 	"state/vault":    {"secret", "internal/lazy", "internal/disk", "internal/strictjson"},
 	"state/approval": {"internal/plain", "internal/serve", "internal/strictjson", "rar"},
-	"state/runs":     {"runner", "state/approval", "state/journal", "state/session", "jit", "internal/disk", "internal/pause", "internal/sqldb"},
+	"state/runs":     {"runner", "state/approval", "state/journal", "state/session", "jit", "secret", "internal/disk", "internal/pause", "internal/sqldb"},
 	"state/session":  {"runner", "state/journal", "internal/disk", "internal/pause", "internal/sqldb"},
 
 	// What tests of journals share.
@@ -137,9 +137,9 @@ var allowed = map[string][]string{
 		"internal/strictjson", "jit", "jitmw", "lumoauth", "models", "models/provider", "notice", "policy", "runner", "state/approval", "state/journal", "state/recovery", "state/session", "tools", "tools/mcp",
 	},
 	"cmd/analyst/internal/service": {
-		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/approval", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
+		"agent", "cmd/analyst/internal/cli", "cmd/analyst/internal/failpoints", "dev", "dev/lumodev", "internal/serve", "jit", "jitmw", "lumoauth", "models", "notice", "runner", "state/approval", "state/journal", "state/recovery", "state/runs", "state/session", "state/sqlite", "tools", "tools/mcp",
 	},
-	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "jit", "runner"},
+	"cmd/analyst/internal/worker": {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/plain", "internal/serve", "jit", "runner"},
 	"cmd/analyst/internal/serve":  {"cmd/analyst/internal/cli", "cmd/analyst/internal/service", "internal/disk", "internal/plain", "internal/serve", "jit", "runner", "secret", "serve", "serve/a2a", "state/approval", "state/journal"},
 	"cmd/analyst/internal/dev": {
 		"cmd/analyst/internal/cli", "dev", "dev/docapi", "dev/lumodev", "dev/modelserver", "models/offline",

@@ -103,6 +103,12 @@ func New(h http.Handler, l net.Listener, base string, log *slog.Logger) *http.Se
 	}
 }
 
+// Loopback reports whether a host is localhost or a loopback address, whatever names resolve to.
+func Loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
 // OwnHost has h answer requests whose Host is localhost, a loopback address or that of
 // base, and others with 421 (RFC 9110, section 15.5.20): a name that somebody points at
 // this machine lets a page of theirs read what is served here (DNS rebinding).
@@ -113,8 +119,7 @@ func OwnHost(h http.Handler, base string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
-		ip, err := netip.ParseAddr(host)
-		if host == "localhost" || err == nil && ip.Unmap().IsLoopback() || host != "" && strings.EqualFold(host, own.Hostname()) {
+		if Loopback(host) || host != "" && strings.EqualFold(host, own.Hostname()) {
 			h.ServeHTTP(w, r)
 			return
 		}
