@@ -37,7 +37,8 @@ type Client struct {
 	maxWait   time.Duration
 	log       *slog.Logger
 	agent     *tokenSource
-	decideAt  *url.URL  // of Config
+	decideAt  *url.URL // of Config
+	callback  func(taskID string) string
 	key       *dpop.Key // that the agent's tokens are bound to; nil for bearer tokens
 }
 
@@ -61,6 +62,7 @@ func New(cfg Config) (*Client, error) {
 		maxWait:   cmp.Or(cfg.MaxWait, DefaultMaxWait),
 		log:       cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)),
 		decideAt:  cfg.DecideAt,
+		callback:  cfg.Callback,
 	}
 	if hc := cfg.HTTPClient; hc != nil {
 		c.transport, c.timeout = hc.Transport, cmp.Or(hc.Timeout, DefaultTimeout)

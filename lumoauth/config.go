@@ -57,6 +57,12 @@ type Config struct {
 	// program's own; a request's id is added. nil says the server's.
 	DecideAt *url.URL
 
+	// Callback returns the address that the server is to call when a person has decided about
+	// a request of a task, such as runs.Callbacks.For does; "" for none. What is said there is
+	// undocumented, and not signed: it is a reason to ask, and no decision. It must be safe for
+	// concurrent use. nil names no address.
+	Callback func(taskID string) string
+
 	// HTTPClient lends its Transport, and its Timeout for one try. Its cookie jar
 	// and redirect policy are not used: no redirect is ever followed. nil, or a nil
 	// Transport, means a transport of the client's own, with the proxy of the

@@ -45,13 +45,18 @@ func (c *Client) Request(ctx context.Context, req jit.Request) (jit.Decision, er
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "lifetime", err)
 	}
+	callback := ""
+	if c.callback != nil {
+		callback = c.callback(req.TaskID)
+	}
 	body, err := json.Marshal(struct {
 		TaskID        string         `json:"task_id"`
 		Detail        jsontext.Value `json:"authorization_details"`
 		Justification string         `json:"justification,omitzero"`
 		TTL           int64          `json:"requested_ttl"`
+		Callback      string         `json:"callback_url,omitzero"`
 		For           jit.Purpose    `json:"context,omitzero"` // ours: LumoAuth documents none
-	}{req.TaskID, detail, req.Justification, ttl, req.For})
+	}{req.TaskID, detail, req.Justification, ttl, callback, req.For})
 	if err != nil {
 		return jit.Decision{}, invalidArgument(opRequest, "justification or purpose", errors.New("not valid UTF-8 or JSON"))
 	}

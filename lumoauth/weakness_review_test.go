@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,5 +134,25 @@ func TestWherePeopleDecide(t *testing.T) {
 	}
 	if d, err := c.Request(t.Context(), jit.Request{TaskID: "task_1", Detail: docDetail}); err != nil || d.DecideAt != "https://app.test/approvals/jit_2" {
 		t.Errorf("Request() = %+v, %v", d, err)
+	}
+}
+
+// The server is given the address of the task where it is to call, and none without.
+func TestCallbackOfATask(t *testing.T) {
+	for address, want := range map[string]string{"https://app.test/callbacks/": `"callback_url":"https://app.test/callbacks/task_1"`, "": "", "nobody's": ""} {
+		f := newFake(goodRoutes())
+		c := inMemory(t, f, func(cfg *Config) {
+			if cfg.Callback = func(task string) string { return address + task }; address == "" {
+				cfg.Callback = nil
+			} else if address == "nobody's" {
+				cfg.Callback = func(string) string { return "" }
+			}
+		})
+		if _, err := c.Request(t.Context(), jit.Request{TaskID: "task_1", Detail: docDetail}); err != nil {
+			t.Fatal(err)
+		}
+		if body := f.saw(requestRoute)[0].body; !strings.Contains(body, want) || want == "" && strings.Contains(body, "callback") {
+			t.Errorf("%s, want %s", body, want)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,10 +32,18 @@ type row struct {
 	owner     string
 	authority string
 	tries     int
-	requests  string // that it waits for, a line each; read by a poll alone
+	requests  string // that it waits for, a line each, where they were read
 }
 
-const columns = "app, person, session, id, epoch, state, owner, authority, tries, "
+// waitsFor returns the requests that were read with the row.
+func (r row) waitsFor() []string {
+	return strings.FieldsFunc(r.requests, func(c rune) bool { return c == '\n' })
+}
+
+const (
+	columns  = "app, person, session, id, epoch, state, owner, authority, tries, "
+	requests = "coalesce((SELECT string_agg(request, '\n') FROM run_requests WHERE run = runs.id), '')"
+)
 
 // rows reads the rows that a condition is true of.
 func (s *Store) rows(ctx context.Context, where string, args ...any) ([]row, error) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -201,13 +200,13 @@ func (p *Pool) poll(ctx context.Context, factor int64) error {
 	s := p.Store
 	due, err := s.read(ctx, "UPDATE runs SET check_at = @now + $4 * ("+tenth+") "+
 		"WHERE id IN (SELECT id FROM runs WHERE authority = $1 AND state = $5 AND check_at <= @now ORDER BY check_at LIMIT $6 @skip) "+
-		"RETURNING "+columns+"coalesce((SELECT string_agg(request, '\n') FROM run_requests WHERE run = runs.id), '')",
+		"RETURNING "+columns+requests,
 		s.Authority, latest.Microseconds(), soonest.Microseconds(), factor, waiting, atMost)
 	var group errgroup.Group
 	group.SetLimit(asks)
 	for _, r := range due {
 		group.Go(func() error {
-			decided, err := p.decided(ctx, strings.FieldsFunc(r.requests, func(c rune) bool { return c == '\n' })...)
+			decided, err := p.decided(ctx, r.waitsFor()...)
 			if decided {
 				err = s.woken(ctx, r, "")
 			}

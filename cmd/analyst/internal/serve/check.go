@@ -61,7 +61,7 @@ func (o *options) checkAddresses(wrong *cli.Problems) {
 	}
 	if o.url != "" {
 		origin, err := listen.Origin(o.url)
-		if o.base, _ = url.Parse(origin); err != nil || o.base.Scheme != "https" && len(o.proxies) > 0 {
+		if o.Base, _ = url.Parse(origin); err != nil || o.Base.Scheme != "https" && len(o.proxies) > 0 {
 			wrong.Addf("--url %q: want https://host[:port]", o.url)
 		}
 	}

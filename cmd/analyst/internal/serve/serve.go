@@ -45,7 +45,6 @@ type options struct {
 	workers       int
 	limits        serve.Limits
 
-	base    *url.URL // of --url, from check on
 	trusted []netip.Prefix
 }
 
@@ -81,7 +80,7 @@ what is under way at once.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.addr, "listen", "127.0.0.1:8080", "`HOST:PORT` to listen on; port 0 is a free one")
-	flags.StringVar(&o.url, "url", "", "`URL` by which browsers and clients reach the server, where that is not the address it listens on")
+	flags.StringVar(&o.url, "url", "", "`URL` by which browsers, clients and LumoAuth reach the server, where that is not the address it listens on")
 	flags.StringVar(&o.users, "token-file", "", "`FILE` of lines with the SHA-256 of a token, its user and the user's groups")
 	flags.StringVar(&o.issuer.URL, "oidc-issuer", "", "`URL` of the server whose access tokens users come with")
 	flags.StringVar(&o.issuer.Audience, "oidc-audience", "", "`NAME` that such tokens have in aud if they are for this server")
@@ -115,7 +114,7 @@ func (o *options) open() (l net.Listener, base *url.URL, err error) {
 	if l, err = listen.Listen(o.addr, o.secured()); err != nil {
 		return nil, nil, cli.Usagef("--listen: %w", err)
 	}
-	if base = o.base; base == nil {
+	if base = o.Base; base == nil {
 		base = listen.BaseURL(l)
 		if o.cert != "" {
 			base.Scheme = "https"
@@ -157,7 +156,7 @@ func (o *options) run(ctx context.Context, p *cli.Program) (err error) {
 	if err != nil {
 		return err
 	}
-	o.DecideAt = base.JoinPath("approvals")
+	o.DecideAt, o.Base = base.JoinPath("approvals"), base
 	o.OnBehalfOf = func(ctx context.Context) string {
 		user, _ := serve.User(ctx)
 		return user.Email
@@ -295,10 +294,14 @@ func (o *options) pair() (tls.Certificate, error) {
 // handler makes what is served.
 func (o *options) handler(svc *service.Service, users serve.Authenticator, base *url.URL, tasks *a2a.Handler, ready func() error) (http.Handler, error) {
 	o.limits.Wall = o.Timeout + time.Minute
+	open := tasks.Open()
+	if svc.Callbacks != nil {
+		open["/callbacks/{address}"] = svc.Runs.Callback(*svc.Callbacks, svc.State)
+	}
 	cfg := serve.Config{
 		Agents: svc.Agents, Sessions: svc.Sessions, Plugins: []*plugin.Plugin{svc.Plugin}, Journal: svc.State, Rights: o.rights,
 		Resume: map[string]*runner.Runner{svc.Agents.RootAgent().Name(): svc.Runner}, Runs: svc.Runs,
-		Users: users, URL: base, Proxies: o.trusted, Origins: o.origins, Mount: tasks.Mount, Open: tasks.Open(), Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
+		Users: users, URL: base, Proxies: o.trusted, Origins: o.origins, Mount: tasks.Mount, Open: open, Ready: ready, Inside: svc.Telemetry.Handler, Limits: o.limits, Logger: svc.Log,
 	}
 	cfg.Rights.Votes = svc.Runs
 	var err error

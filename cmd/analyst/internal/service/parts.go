@@ -19,6 +19,7 @@ import (
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/failpoints"
 	"github.com/jitagent/jitagent/dev"
+	listen "github.com/jitagent/jitagent/internal/serve"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/jitmw"
 	"github.com/jitagent/jitagent/lumoauth"
@@ -27,6 +28,7 @@ import (
 	"github.com/jitagent/jitagent/runner"
 	"github.com/jitagent/jitagent/state/approval"
 	"github.com/jitagent/jitagent/state/recovery"
+	"github.com/jitagent/jitagent/state/runs"
 	"github.com/jitagent/jitagent/state/session"
 	"github.com/jitagent/jitagent/tools"
 	"github.com/jitagent/jitagent/tools/mcp"
@@ -44,6 +46,8 @@ type Options struct {
 	Notify   cli.Notify
 	Reviewer string   // the file of the token of a person who decides from here; "" is none
 	DecideAt *url.URL // below which people decide, where somebody does from here; nil is as the server says
+	Base     *url.URL // of analyst serve, where callbacks come in; nil where none do
+	Callback bool     // that the authorization server is to be given addresses there
 	long     bool     // the command lives for long
 
 	settings cli.Settings // from Check on
@@ -76,6 +80,7 @@ type Parts struct {
 	Servers   *dev.Servers   // nil for those that are configured
 	Authority cli.Authority
 	Decider   approval.Decider // nil where nobody decides from here
+	Callbacks *runs.Callbacks  // nil where the authorization server cannot call, or is not to
 	Engine    *jit.Engine
 	Recovery  recovery.Config
 	MCP       *mcp.Set
@@ -167,6 +172,9 @@ func (s *Parts) Start(ctx context.Context) (err error) {
 	if person != nil {
 		set.LumoAuth.DecideAt = s.DecideAt
 	}
+	if s.Callbacks = s.callbacks(); s.Callbacks != nil {
+		set.LumoAuth.Callback = s.Callbacks.For
+	}
 	if s.Authority, err = s.Program.Authority(*set, s.State, s.Log); err != nil {
 		return err
 	}
@@ -174,6 +182,20 @@ func (s *Parts) Start(ctx context.Context) (err error) {
 		s.Decider = lumoauth.Reviewer{Client: client, Token: person}
 	}
 	return nil
+}
+
+// callbacks returns the addresses that the authorization server calls: those of analyst serve,
+// over TLS, or on this machine where that server is, too.
+func (s *Parts) callbacks() *runs.Callbacks {
+	if !s.Callback || s.Base == nil || s.Settings.OAuth != nil {
+		return nil
+	}
+	here, err := jit.OriginOf(s.Base)
+	there, bad := url.Parse(s.Settings.LumoAuth.URL)
+	if err != nil || bad != nil || here.Loopback() && !listen.Loopback(there.Hostname()) {
+		return nil
+	}
+	return &runs.Callbacks{Base: s.Base.JoinPath("callbacks"), Key: s.State.TokenHashKey(), Authority: cli.AuthorityName(s.Settings)}
 }
 
 // Begin makes the engine, of which cfg has what is particular, gives back what processes

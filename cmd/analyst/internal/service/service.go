@@ -38,6 +38,7 @@ type Shared struct {
 func (o *Shared) AddFlags(cmd *cobra.Command) {
 	o.Options.AddFlags(cmd, true)
 	o.Checkpoints.AddFlags(cmd)
+	cmd.Flags().BoolVar(&o.Callback, "callback", true, "have LumoAuth call analyst serve at --url when a person has decided, if that is https or both are on this machine")
 }
 
 // Check is [Options.Check] of what a service is made of.

@@ -4,18 +4,21 @@ package worker
 import (
 	"cmp"
 	"context"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
 	"github.com/jitagent/jitagent/cmd/analyst/internal/service"
 	"github.com/jitagent/jitagent/internal/plain"
+	listen "github.com/jitagent/jitagent/internal/serve"
 )
 
 // options are what worker is asked for.
 type options struct {
 	service.Shared
 	workers int
+	url     string // of analyst serve
 }
 
 // Command returns analyst worker.
@@ -39,6 +42,7 @@ began.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), p) },
 	}
 	cmd.Flags().IntVar(&o.workers, "workers", 4, "how `MANY` runs are gone on with at once; 0, which says to analyst serve that workers do, is 4")
+	cmd.Flags().StringVar(&o.url, "url", "", "`URL` by which LumoAuth reaches analyst serve, as there, to say that a person has decided about what a worker asked for")
 	o.AddFlags(cmd)
 	cli.Configurable(cmd.Flags())
 	return cmd
@@ -50,6 +54,11 @@ func (o *options) check(ctx context.Context, p *cli.Program) error {
 	wrong.Add(o.Shared.Check(ctx, p))
 	wrong.If(o.workers < 0, "--workers must not be negative")
 	o.workers = cmp.Or(o.workers, 4)
+	if o.url != "" {
+		origin, err := listen.Origin(o.url)
+		wrong.If(err != nil, "--url %q: want https://host[:port]", o.url)
+		o.Base, _ = url.Parse(origin)
+	}
 	return wrong.Err()
 }
 
