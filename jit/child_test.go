@@ -260,6 +260,29 @@ func TestChildIsBegunOnce(t *testing.T) {
 	}
 }
 
+// A task without a ceiling may ask for what those above it may, at whatever depth: what it
+// does not bound itself is bounded there.
+func TestChildWithoutACeiling(t *testing.T) {
+	authority := &fake.Authority{}
+	_, one, _ := family(t, jit.Config{Authority: authority})
+	below := one
+	for _, name := range []string{"below", "further below"} {
+		below = must(below.Child(t.Context(), jit.TaskSpec{Name: name}, nil))
+	}
+	for _, want := range []rar.Detail{read("doc_1"), read("doc_2")} {
+		_, err := jit.Acquire(below.Call(t.Context(), jit.Call{ID: want.Identifier, Ceiling: []rar.Detail{want}}), want)
+		if inside := want.Identifier == "doc_1"; inside != (err == nil) {
+			t.Errorf("%s below a ceiling of doc_1: %v", want.Identifier, err)
+		}
+	}
+	if n := len(authority.Requests()); n != 1 {
+		t.Errorf("%d requests, want that of doc_1", n)
+	}
+	if _, err := below.Child(t.Context(), jit.TaskSpec{Name: "wider"}, []rar.Detail{read("doc_2")}); err == nil {
+		t.Error("a ceiling of doc_2 below one of doc_1 is taken")
+	}
+}
+
 // What one of a family was denied, and did, holds for the others, as far as it is theirs.
 func TestFamilyActsOnce(t *testing.T) {
 	authority, posts := &fake.Authority{}, 0

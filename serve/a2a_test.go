@@ -423,6 +423,24 @@ func TestA2ABusyAndCanceled(t *testing.T) {
 }
 
 // Whom the card tells what.
+// Messages over A2A count among those that a user may have answered at once.
+func TestA2ALimits(t *testing.T) {
+	begun, goOn := make(chan bool, 4), make(chan bool)
+	a := (&app{
+		config:  func(cfg *serve.Config) { cfg.Limits.RunsPerUser = 1 },
+		answers: func(context.Context) string { begun <- true; <-goOn; return "done" },
+	}).startA2A(t)
+	t.Cleanup(func() { close(goOn) }) // before the handler is closed, which waits
+	ada := a.client(t, "ada")
+	atOnce := func(r *wire.SendMessageRequest) { r.Config = &wire.SendMessageConfig{ReturnImmediately: true} }
+	a.send(t, ada, said("hi", atOnce))
+	<-begun
+	if _, err := ada.SendMessage(t.Context(), said("more", atOnce)); !errors.Is(err, wire.ErrServerError) || !strings.Contains(err.Error(), "too many messages") {
+		t.Errorf("a message in another context meanwhile: %v", err)
+	}
+	a.send(t, a.client(t, "ben"), said("hi", atOnce))
+}
+
 func TestA2ACard(t *testing.T) {
 	a := new(app).startA2A(t)
 	got := a.do(t, "", http.MethodGet, "/.well-known/agent-card.json", nil)

@@ -49,6 +49,13 @@ func TestIssuedTokens(t *testing.T) {
 	if err != nil || ben.ID == ada.ID || ben.Email != "" {
 		t.Errorf("another user: %+v, %v", ben, err)
 	}
+	mux.HandleFunc("GET /2/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": server.URL + "/2", "jwks_uri": server.URL + "/keys"})
+	})
+	second := must(serve.Issued(t.Context(), serve.Issuer{URL: server.URL + "/2", Audience: "analyst"}))
+	if same, err := second.Authenticate(t.Context(), sign(key, map[string]any{"iss": server.URL + "/2"})); err != nil || same.ID == ada.ID {
+		t.Errorf("the same subject at another issuer: %+v, %v", same, err)
+	}
 	other := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
 	for what, token := range map[string]secret.String{
 		"none":                secret.New(""),

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -824,6 +825,133 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// named says of each request which task it is of, as authorization servers do.
+type named struct {
+	*app
+	tasks map[string]string
+}
+
+func (n named) Pending(ctx context.Context) ([]approval.Request, bool, error) {
+	list, more, err := n.app.Pending(ctx)
+	for i, r := range list {
+		list[i].TaskID = n.tasks[r.ID]
+	}
+	return list, more, err
+}
+
+// Whatever decides behind the server has the rights of its user: who asks is read from the
+// journal, where a request does not say.
+func TestRightsHoldForWhatIsMounted(t *testing.T) {
+	at := named{&app{}, map[string]string{}}
+	var decider approval.Decider
+	at.config = func(cfg *serve.Config) {
+		cfg.Decider, cfg.Mount = at, func(turns serve.Turns) (map[string]http.Handler, error) {
+			decider = turns.Decider
+			return nil, nil
+		}
+	}
+	at.start(t)
+	for i, user := range []string{"ada", "ben@example.com"} {
+		token, _, _ := strings.Cut(user, "@")
+		at.do(t, token, http.MethodPost, sessionsOf(user)+"/s", nil)
+		at.do(t, token, http.MethodPost, "/api/run", says(user, "read doc_1"))
+		tasks := must(at.journal.Tasks(t.Context(), journal.TaskFilter{Session: runner.SessionName(name, user, "s")}))
+		if len(tasks) != 1 {
+			t.Fatalf("%s has %d tasks", user, len(tasks))
+		}
+		at.tasks[fmt.Sprint("jit_", i+1)] = tasks[0].ID
+	}
+	ben := approval.Approver{ID: "ben@example.com", Email: "ben@example.com", Groups: []string{"reviewers"}}
+	for _, tt := range []struct {
+		who  approval.Approver
+		id   string
+		want error
+	}{
+		{approval.Approver{}, "jit_1", approval.ErrMayNot},
+		{approval.Approver{ID: "ada"}, "jit_2", approval.ErrMayNot},
+		{ben, "jit_2", approval.ErrOwn},
+		{ben, "jit_1", nil},
+	} {
+		ctx := approval.WithApprover(t.Context(), tt.who)
+		if err := decider.Decide(ctx, tt.id, approval.Decision{Approve: true}); !errors.Is(err, tt.want) {
+			t.Errorf("%q approves %s: %v, want %v", tt.who.ID, tt.id, err, tt.want)
+		}
+	}
+	if at.decided["jit_1"] != jit.StatusApproved || at.decided["jit_2"] != jit.StatusPending {
+		t.Errorf("decided are %v", at.decided)
+	}
+}
+
+// What is not a user's id, and whom an authenticator names along with an error, are nobody.
+func TestUsersWhoAreNone(t *testing.T) {
+	var user serve.Principal
+	var fails error
+	a := (&app{config: func(cfg *serve.Config) { cfg.Users = knows(func() (serve.Principal, error) { return user, fails }) }}).start(t)
+	for id, want := range map[string]int{
+		"ada": 200, "": 403, "a/b": 403, "..": 403, ".": 403, "a b": 403, "a\x00": 403, "-ada": 403, "äda": 403, "a:b": 403, strings.Repeat("a", 129): 403,
+	} {
+		user = serve.Principal{ID: id}
+		if got := a.do(t, "any", http.MethodGet, sessionsOf("user"), nil); got.status != want {
+			t.Errorf("user %q: %d %s, want %d", id, got.status, got.body, want)
+		}
+	}
+	user, fails = serve.Principal{ID: "ada"}, errors.New("the list cannot be read")
+	if got := a.do(t, "any", http.MethodGet, sessionsOf("user"), nil); got.status != http.StatusServiceUnavailable || strings.Contains(got.body, "list") {
+		t.Errorf("a user that was not found out: %+v", got)
+	}
+}
+
+type knows func() (serve.Principal, error)
+
+func (k knows) Authenticate(context.Context, secret.String) (serve.Principal, error) { return k() }
+
+// Who has something under way is not forgotten for others, however many come.
+func TestLimitsOutliveManyUsers(t *testing.T) {
+	var id atomic.Int64
+	begun, goOn := make(chan bool, 2), make(chan bool)
+	server := httptest.NewUnstartedServer(nil)
+	a := &app{
+		config: func(cfg *serve.Config) {
+			cfg.Limits = serve.Limits{RunsPerUser: 1}
+			cfg.Users = knows(func() (serve.Principal, error) { return serve.Principal{ID: fmt.Sprint("u", id.Load())}, nil })
+		},
+		answers: func(context.Context) string { begun <- true; <-goOn; return "done" }, url: "http://" + server.Listener.Addr().String(),
+	}
+	h := a.handler(t)
+	server.Config.Handler = h
+	server.Start()
+	t.Cleanup(server.Close)
+	for _, session := range []string{"/s", "/s2"} {
+		a.do(t, "any", http.MethodPost, sessionsOf("user")+session, nil)
+	}
+	ended := make(chan answer)
+	go func() { ended <- a.do(t, "any", http.MethodPost, "/api/run", says("user", "hi")) }()
+	<-begun
+	for id.Store(1); id.Load() <= 10_001; id.Add(1) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/api/list-apps", nil)
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	id.Store(0)
+	got := make(chan answer)
+	go func() {
+		got <- a.do(t, "any", http.MethodPost, "/api/run", says("user", "hi", func(m map[string]any) { m["sessionId"] = "s2" }))
+	}()
+	select {
+	case second := <-got:
+		if second.status != http.StatusTooManyRequests {
+			t.Errorf("another run of the same user: %+v", second)
+		}
+		close(goOn)
+	case <-begun:
+		t.Error("another run of the same user began")
+		close(goOn)
+		<-got
+	}
+	if first := <-ended; first.status != http.StatusOK {
+		t.Errorf("the first: %+v", first)
+	}
+}
+
 // A proxy is believed, and nobody else is heard where there is one.
 func TestProxies(t *testing.T) {
 	for _, tt := range []struct {
@@ -852,6 +980,28 @@ func TestProxies(t *testing.T) {
 		}
 		if got := a.do(t, "", http.MethodGet, "/readyz", nil); got.status != http.StatusOK {
 			t.Errorf("%+v: a probe: %d", tt, got.status)
+		}
+	}
+
+	h := (&app{config: func(cfg *serve.Config) {
+		cfg.URL, cfg.Proxies = must(url.Parse("https://analyst.example.com")), []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	}}).handler(t)
+	for what, tt := range map[string]struct {
+		from    string
+		headers http.Header
+		want    int
+	}{
+		"in the form of version 6": {"[::ffff:127.0.0.1]:9", http.Header{"X-Forwarded-Host": {"analyst.example.com"}}, 200},
+		"no address":               {"@", http.Header{"X-Forwarded-Host": {"analyst.example.com"}}, 403},
+		"what a client says first": {"127.0.0.1:9", http.Header{"X-Forwarded-Host": {"analyst.example.com", "evil.example"}}, 403},
+		"what a client says too":   {"127.0.0.1:9", http.Header{"X-Forwarded-Host": {"analyst.example.com"}, "X-Forwarded-Proto": {"https", "http"}}, 403},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/list-apps", nil)
+		r.RemoteAddr, r.Header = tt.from, tt.headers
+		r.Header.Set("Authorization", "Bearer ada-token")
+		got := httptest.NewRecorder()
+		if h.ServeHTTP(got, r); got.Code != tt.want {
+			t.Errorf("%s: %d %s, want %d", what, got.Code, got.Body, tt.want)
 		}
 	}
 }
