@@ -2,6 +2,7 @@ package kill
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -81,4 +82,37 @@ func TestSilentServerIsNamed(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	})
+}
+
+// used is a journal with what APIs answered.
+type used struct {
+	journal.Store
+	answers []journal.Record
+}
+
+func (u used) Query(context.Context, journal.Filter) iter.Seq2[journal.Record, error] {
+	return func(yield func(journal.Record, error) bool) {
+		for _, r := range u.answers {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+}
+
+// A token that was refused, or sent and not answered, was not accepted, nor was what had none.
+func TestLastAccepted(t *testing.T) {
+	at := func(minute int, status int, request, url string) journal.Record {
+		return journal.Record{Entry: jit.Entry{Time: time.Date(2026, 11, 28, 16, minute, 0, 0, time.UTC), HTTPStatus: status, RequestID: request, URL: url}}
+	}
+	e := ending{Run: "run"}
+	err := e.accepted(t.Context(), used{answers: []journal.Record{
+		at(2, 404, "r", "https://b.example/1"), at(1, 200, "r", "https://a.example/1"), at(3, 200, "r", "https://a.example/2"),
+		at(4, 401, "r", "https://a.example/1"), at(5, 403, "r", "https://a.example/1"), at(6, 0, "r", "https://a.example/1"), at(7, 200, "", "https://a.example/1"),
+		at(8, 403, "r", "https://c.example/1"),
+	}})
+	want := []api{{"https://a.example", at(3, 0, "", "").Time}, {"https://b.example", at(2, 0, "", "").Time}}
+	if err != nil || !slices.Equal(e.APIs, want) {
+		t.Errorf("%v, %v, want %v", e.APIs, err, want)
+	}
 }
