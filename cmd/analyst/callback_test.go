@@ -120,7 +120,7 @@ func TestCallbackWakesARun(t *testing.T) {
 					{http.MethodPost, given[n], http.StatusNoContent},
 				} {
 					if status := posted(t, tt.method, tt.address, `{"status":"approved"}`+strings.Repeat(" ", 1<<17)); status != tt.want {
-						t.Errorf("%s %s: %d, want %d", tt.method, tt.address, status, tt.want)
+						t.Fatalf("%s %s: %d, want %d", tt.method, tt.address, status, tt.want)
 					}
 				}
 				<-asked // by the last of them, and nothing was decided

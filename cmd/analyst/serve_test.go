@@ -254,6 +254,9 @@ func TestWorkerGoesOn(t *testing.T) {
 	if _, metrics := worker.do("", http.MethodGet, "", ""); !strings.Contains(metrics, `jit_calls_total`) {
 		t.Errorf("metrics of the worker: %s", metrics)
 	}
+	if status, body := worker.do("", http.MethodGet, "/../debug/pprof/", ""); status != http.StatusNotFound {
+		t.Errorf("another page beside the metrics: %d %s", status, body)
+	}
 	if err := worker.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,9 @@ func (p *Program) Observe(ctx context.Context, s Seen) (end func(), err error) {
 		if err != nil {
 			return nil, Usagef("--metrics-listen: %w", err)
 		}
-		server := serve.New(t.Metrics(), l, "", p.Logger(false))
+		mux := http.NewServeMux()
+		mux.Handle("GET /metrics", t.Metrics())
+		server := serve.New(mux, l, "", p.Logger(false))
 		go func() { _ = server.Serve(l) }() // until it is closed
 		p.Note("metrics at %s", serve.BaseURL(l).JoinPath("metrics"))
 		stop = func() { _ = server.Close() }
