@@ -73,6 +73,10 @@ type TaskSpec struct {
 	Parent     string // id of the task that this one serves
 	OnBehalfOf string // the user on whose behalf the agent acts, usually an email
 	Session    string // id of the conversation that it serves, for the journal; see [SessionUser]
+
+	// After is the run of a task that is over and whose turn this one goes on with: whoever
+	// kills that one, at any time, has killed this one. See [Engine.Alive].
+	After string
 }
 
 // SessionUser returns the user of a session whose name says so: app/user/session, each

@@ -421,7 +421,7 @@ func TestKilledParent(t *testing.T) {
 			t.Errorf("%s: GET = %v, killed %t", name, err, tt.want)
 		}
 	}
-	if err := root.engine.Alive(t.Context(), ""); !errors.Is(err, jit.ErrKilled) {
+	if _, err := root.engine.Alive(t.Context(), ""); !errors.Is(err, jit.ErrKilled) {
 		t.Errorf("Alive() = %v, want the session's last task killed", err)
 	}
 }

@@ -47,7 +47,11 @@ func (t *Task) aliveNow(ctx context.Context) error {
 	}
 	now := time.Now()
 	for above := t; above != nil; above = above.parent {
-		if err := above.engine.alive(ctx, above.run); err != nil {
+		err := above.engine.alive(ctx, above.run)
+		if err == nil && above.spec.After != "" {
+			err = above.engine.alive(ctx, above.spec.After)
+		}
+		if err != nil {
 			t.fail(ctx, err)
 			return err
 		}
@@ -91,19 +95,22 @@ func (e killedError) Error() string {
 func (killedError) Unwrap() []error { return []error{ErrKilled, ErrTaskEnded} }
 
 // Alive fails, with an error that wraps [ErrKilled], for a session of which the last task
-// was killed, or one below it: a turn that was interrupted by that is not gone on with.
-func (e *Engine) Alive(ctx context.Context, session string) error {
+// was killed, or one below it: a turn that was interrupted by that is not gone on with. It
+// returns the run of that task, "" for none, which [TaskSpec.After] takes: it may be killed
+// yet.
+func (e *Engine) Alive(ctx context.Context, session string) (last string, err error) {
 	journal, ok := e.cfg.Journal.(Rereader)
 	if !ok {
-		return nil
+		return "", nil
 	}
 	runs, err := journal.Runs(ctx, session)
 	if err != nil || len(runs) == 0 {
-		return err
+		return "", err
 	}
-	all, err := kin(ctx, journal, runs[len(runs)-1])
+	last = runs[len(runs)-1]
+	all, err := kin(ctx, journal, last)
 	for _, run := range all {
 		err = cmp.Or(err, e.alive(ctx, run))
 	}
-	return err
+	return last, err
 }

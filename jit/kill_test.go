@@ -18,13 +18,14 @@ import (
 type mortal struct {
 	fake.Journal
 	killed  atomic.Bool
+	alone   string // the run that alone is; "" for all
 	unknown error
 	asked   atomic.Int64
 }
 
-func (m *mortal) Killed(context.Context, string) (string, bool, error) {
+func (m *mortal) Killed(_ context.Context, run string) (string, bool, error) {
 	m.asked.Add(1)
-	return "the key leaked", m.killed.Load(), m.unknown
+	return "the key leaked", m.killed.Load() && (m.alone == "" || m.alone == run), m.unknown
 }
 
 // After a task was killed nothing is sent under it, with whatever credential, and nothing
@@ -129,7 +130,30 @@ func TestKilledTaskIsNotResumed(t *testing.T) {
 	if _, err := engine.Resume(t.Context(), c.task.Run(), "what", nil); !errors.Is(err, jit.ErrKilled) {
 		t.Errorf("Resume() = %v, want it killed", err)
 	}
-	if err := engine.Alive(t.Context(), ""); !errors.Is(err, jit.ErrKilled) {
+	if _, err := engine.Alive(t.Context(), ""); !errors.Is(err, jit.ErrKilled) {
 		t.Errorf("Alive() = %v, want its session's last task killed", err)
+	}
+}
+
+// A task that goes on with the turn of another one ends with it, and one that does not, does not.
+func TestTaskAfterAnother(t *testing.T) {
+	journal := &mortal{}
+	engine := must(jit.New(jit.Config{Authority: &fake.Authority{}, Journal: journal}))
+	first := must(engine.Open(t.Context(), jit.TaskSpec{Session: "s"}))
+	journal.alone, _ = engine.Alive(t.Context(), "s")
+	if journal.alone != first.Run() {
+		t.Fatalf("the last task is %q, want %q", journal.alone, first.Run())
+	}
+	if err := first.Complete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := must(engine.Open(t.Context(), jit.TaskSpec{Session: "s", After: journal.alone}))
+	other := must(engine.Open(t.Context(), jit.TaskSpec{Session: "s"}))
+	journal.killed.Store(true)
+	if err := next.Alive(t.Context()); !errors.Is(err, jit.ErrKilled) {
+		t.Errorf("the task after it: %v, want it killed", err)
+	}
+	if err := other.Alive(t.Context()); err != nil {
+		t.Errorf("another task: %v", err)
 	}
 }

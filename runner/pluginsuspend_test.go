@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	adk "google.golang.org/adk/v2/agent"
@@ -158,9 +159,16 @@ func TestPluginThatCannotSuspend(t *testing.T) {
 type killing struct {
 	*fake.Journal
 	killed bool
+	first  string // the run that is killed once another one is at work
+	others atomic.Bool
 }
 
-func (k *killing) Killed(context.Context, string) (string, bool, error) { return "", k.killed, nil }
+func (k *killing) Killed(_ context.Context, run string) (string, bool, error) {
+	if k.first != "" && run != k.first {
+		k.others.Store(true)
+	}
+	return "", k.killed || run == k.first && k.others.Load(), nil
+}
 
 // Nothing of what was killed is gone on with, whether it waited or was cut off: its calls
 // have results that say so, and no task is opened. A message is said all the same.
@@ -193,5 +201,24 @@ func TestKilledIsNotGoneOnWith(t *testing.T) {
 				t.Errorf("a message: %d events, %v, ran %v", len(events), err, w.ran)
 			}
 		})
+	}
+}
+
+// A run that passed from one process to another, whose first task is killed when the second
+// has begun with one of its own, is ended by that.
+func TestKilledBetweenTwoProcesses(t *testing.T) {
+	w := review(t, asks("act doc_1"), says("done"))
+	journal := &killing{Journal: w.journal}
+	w.engine.Journal = journal
+	say, again := w.served(t)
+	if _, err := say("go"); err != nil {
+		t.Fatal(err)
+	}
+	clear(w.kept.texts) // it was cut off
+	w.decide("doc_1", jit.StatusApproved)
+	journal.first = must(journal.Runs(t.Context(), runner.SessionName("app", "u", "s")))[0]
+	got := collect(t, again.Resume(t.Context(), runner.Input{User: "u", Session: "s"}))
+	if !errors.Is(got.err, jit.ErrKilled) || !journal.others.Load() || len(w.ran) != 0 {
+		t.Errorf("%v, another one at work: %t, %q ran", got.err, journal.others.Load(), w.ran)
 	}
 }

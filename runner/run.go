@@ -189,8 +189,10 @@ func (r *run) begin(ctx context.Context) error {
 			r.over, r.claimed = s, errors.Is(err, jit.ErrClaimed)
 		}
 	}
+	spec := r.in.Task
 	if r.in.resume {
-		if err := cmp.Or(killed, r.r.cfg.Engine.Alive(ctx, r.name())); err != nil {
+		last, err := r.r.cfg.Engine.Alive(ctx, r.name())
+		if err = cmp.Or(killed, err); err != nil {
 			err = fmt.Errorf("runner: session %s: %w", r.place.session, err)
 			if !errors.Is(err, jit.ErrKilled) {
 				return err
@@ -201,8 +203,8 @@ func (r *run) begin(ctx context.Context) error {
 		if err := r.unfinished(ctx); err != nil {
 			return err
 		}
+		spec.After = last
 	}
-	spec := r.in.Task
 	spec.Session = r.name()
 	r.task = r.r.cfg.Engine.Start(ctx, spec, r.observe)
 	return nil

@@ -86,6 +86,17 @@ func (s *Store) Foreign(ctx context.Context) (n int, authorities []string, err e
 	return n, authorities, found.Err()
 }
 
+// UnderWay returns the sessions, as [runner.SessionName] names them, of runs that a process is
+// at, or somebody is to go on with now: between two of them a run has no task. Those that wait
+// for a person are none of them.
+func (s *Store) UnderWay(ctx context.Context) (sessions []string, err error) {
+	found, err := s.rows(ctx, "state IN ($1, $2)", running, ready)
+	for _, r := range found {
+		sessions = append(sessions, runner.SessionName(r.app, r.user, r.session))
+	}
+	return sessions, err
+}
+
 // Waiting returns how many runs wait for a decision, of whatever process.
 func (s *Store) Waiting(ctx context.Context) (n int64, err error) {
 	err = s.db.QueryRowContext(ctx, s.sql("SELECT count(*) FROM runs WHERE state = $1"), waiting).Scan(&n)

@@ -958,3 +958,28 @@ func TestProcessThatIsTakenForGone(t *testing.T) {
 		}
 	})
 }
+
+// What is under way is what somebody is at, or is to go on with, and not what waits or is over.
+func TestUnderWay(t *testing.T) {
+	each(t, func(w *world) {
+		a, b := w.start("a"), w.start("b")
+		a.begin("ada")
+		a.begin("dan/1")
+		_, ben := a.begin("ben")
+		_, cleo := a.begin("cleo")
+		w.check(ben.Ended(w.Context(), runner.Done))
+		w.check(cleo.Suspended(w.Context(), []string{"never"}, time.Now().Add(time.Hour)))
+		under := func() {
+			w.Helper()
+			got, err := b.store.UnderWay(w.Context())
+			if slices.Sort(got); err != nil || !slices.Equal(got, []string{"app/ada/s", "app/dan%2F1/s"}) {
+				w.Errorf("%q, %v", got, err)
+			}
+		}
+		under()
+		w.kill(a)
+		_, err := b.store.Spare(w.Context(), []journal.Task{{Owner: "a", Session: "app/ada/s"}}) // it is ready now
+		w.check(err)
+		under()
+	})
+}

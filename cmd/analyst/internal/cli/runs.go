@@ -42,17 +42,36 @@ func (s *State) Spare(ctx context.Context, tasks []journal.Task) (left []journal
 	if len(tasks) == 0 || s.where == "" {
 		return tasks, nil
 	}
+	left = tasks
+	err = s.withRuns(ctx, func(store *runs.Store) error {
+		left, err = store.Spare(ctx, tasks)
+		return err
+	})
+	return left, err
+}
+
+// UnderWay returns the sessions of runs that a process is at, or somebody is to go on with
+// now; see [runs.Store.UnderWay].
+func (s *State) UnderWay(ctx context.Context) (sessions []string, err error) {
+	err = s.withRuns(ctx, func(store *runs.Store) error {
+		sessions, err = store.UnderWay(ctx)
+		return err
+	})
+	return sessions, err
+}
+
+// withRuns opens the runs for as long as use takes, if there ever were any.
+func (s *State) withRuns(ctx context.Context, use func(*runs.Store) error) error {
 	if there, err := s.HasSessions(ctx); !there || err != nil {
-		return tasks, err
+		return err
 	}
 	store, err := forward(true, !s.verifies, func(readOnly bool) (*runs.Store, error) {
 		return s.runs(ctx, runs.Options{Journal: s, VerifyOnly: readOnly})
 	})
 	if errors.Is(err, runs.ErrMigrate) && !errors.Is(err, journal.ErrOlder) { // there are none
-		return tasks, nil
+		return nil
 	} else if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
-	return store.Spare(ctx, tasks)
+	return errors.Join(use(store), store.Close())
 }

@@ -15,9 +15,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jitagent/jitagent/cmd/analyst/internal/cli"
+	"github.com/jitagent/jitagent/internal/pause"
 	"github.com/jitagent/jitagent/internal/plain"
 	"github.com/jitagent/jitagent/jit"
 	"github.com/jitagent/jitagent/state/journal"
+	"github.com/jitagent/jitagent/state/recovery"
 )
 
 type options struct {
@@ -85,30 +87,33 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 		return err
 	}
 	defer end()
-	list, err := o.meant(ctx, j)
+	list, err := candidates(ctx, j, j)
+	if err == nil {
+		list, err = o.meant(list)
+	}
 	if err != nil {
 		return err
 	}
 	if len(list) > 0 {
 		p.Note("ending %s: tokens are revoked at once; what works on a task stops at its next step, for which this waits up to %s", plain.Count(len(list), "task"), o.within)
 	}
-	until := time.Now().Add(o.within)
-	ends := make([]*ending, len(list))
-	// First all are to stop, then each is given back.
-	for i, t := range list {
-		ends[i] = &ending{Run: t.Run, TaskID: t.ID, Session: t.Session, User: t.OnBehalfOf}
-		if err := j.Kill(ctx, t.Run, o.reason); err != nil {
-			ends[i].Problem = cli.Say(err)
-		}
-	}
-	bounded, cancel := context.WithDeadline(ctx, until)
+	bounded, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
-	var work errgroup.Group
-	work.SetLimit(parallel)
-	for i := range list {
-		work.Go(func() error { ends[i].end(bounded, j, cfg); return nil })
+	var ends []*ending
+	for len(list) > 0 {
+		ends = append(ends, o.end(ctx, bounded, j, cfg, list)...)
+		if !slices.ContainsFunc(list, func(t journal.Task) bool { return t.State.Finished() }) || !pause.For(bounded, look) {
+			break
+		}
+		// Whoever goes on where one of them was may have begun meanwhile.
+		if list, err = candidates(ctx, j, j); err != nil {
+			return err
+		}
+		list, _ = o.meant(list) // none are left
+		list = those(list, func(t journal.Task) bool {
+			return !slices.ContainsFunc(ends, func(e *ending) bool { return e.Run == t.Run })
+		})
 	}
-	_ = work.Wait() // each says for itself
 	for _, e := range ends {
 		if err := e.accepted(context.WithoutCancel(ctx), j); err != nil {
 			return cli.StateError(err, cli.VerifyHint)
@@ -126,12 +131,57 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 	return nil
 }
 
-// meant returns the unfinished tasks that the argument names, and those below them.
-func (o options) meant(ctx context.Context, j journal.Store) ([]journal.Task, error) {
+// end ends tasks: first all are to stop, then each is given back.
+func (o options) end(ctx, bounded context.Context, j journal.Store, cfg recovery.Config, list []journal.Task) []*ending {
+	ends := make([]*ending, len(list))
+	for i, t := range list {
+		ends[i] = &ending{Run: t.Run, TaskID: t.ID, Session: t.Session, User: t.OnBehalfOf}
+		if err := j.Kill(ctx, t.Run, o.reason); err != nil {
+			ends[i].Problem = cli.Say(err)
+		}
+	}
+	var work errgroup.Group
+	work.SetLimit(parallel)
+	for i := range list {
+		work.Go(func() error { ends[i].end(bounded, j, cfg); return nil })
+	}
+	_ = work.Wait() // each says for itself
+	return ends
+}
+
+// candidates returns the tasks that can be meant: those that are unfinished, and the last one
+// of each session whose run passes from one process to another, and has none of its own until
+// somebody goes on with it; who does sees that it was killed.
+func candidates(ctx context.Context, j journal.Store, runs interface {
+	UnderWay(context.Context) ([]string, error)
+}) ([]journal.Task, error) {
+	passing, err := runs.UnderWay(ctx) // before the tasks: what goes on after this has one
+	if err != nil {
+		return nil, cli.StateError(err, "")
+	}
 	list, err := j.Tasks(ctx, journal.TaskFilter{Unfinished: true})
 	if err != nil {
 		return nil, cli.StateError(err, "")
 	}
+	has := map[string]bool{}
+	for _, t := range list {
+		has[t.Session] = true
+	}
+	for _, session := range passing {
+		if has[session] {
+			continue
+		}
+		last, err := j.Tasks(ctx, journal.TaskFilter{Session: session, Newest: 1})
+		if err != nil {
+			return nil, cli.StateError(err, "")
+		}
+		list = append(list, last...)
+	}
+	return list, nil
+}
+
+// meant returns the tasks of a list that the argument names, and those below them.
+func (o options) meant(list []journal.Task) ([]journal.Task, error) {
 	if o.what == all {
 		return list, nil
 	}

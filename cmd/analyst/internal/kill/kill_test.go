@@ -20,8 +20,23 @@ type unfinished struct {
 	tasks []journal.Task
 }
 
-func (u unfinished) Tasks(context.Context, journal.TaskFilter) ([]journal.Task, error) {
-	return u.tasks, nil
+func (u unfinished) Tasks(_ context.Context, f journal.TaskFilter) ([]journal.Task, error) {
+	if f.Unfinished {
+		return u.tasks, nil
+	}
+	return []journal.Task{{Run: "last of " + f.Session, Session: f.Session, State: journal.StateCompleted}}[:f.Newest], nil
+}
+
+// passing are sessions whose runs somebody is at, or is to go on with.
+type passing []string
+
+func (p passing) UnderWay(context.Context) ([]string, error) { return p, nil }
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 func TestWhatIsMeant(t *testing.T) {
@@ -34,7 +49,10 @@ func TestWhatIsMeant(t *testing.T) {
 		{Run: "two", ID: "jit_6", Session: "app/dan/same"},
 		{Run: "three", ID: "jit_60", Session: "app/dan/talk"},
 	}}
+	all := must(candidates(t.Context(), j, passing{"talk", "app/gil/left"}))
 	for what, want := range map[string][]string{
+		"left":         {"last of app/gil/left"},
+		"user:gil":     {"last of app/gil/left"},
 		"jit_6":        {"two"},
 		"jit_1":        {"root", "child", "under"},
 		"task:child":   {"child", "under"},
@@ -44,9 +62,9 @@ func TestWhatIsMeant(t *testing.T) {
 		"bob/2":        {"other"},
 		"s":            {"other"},
 		"dan/same":     {"two"},
-		all:            {"under", "root", "child", "other", "one", "two", "three"},
+		"ALL":          {"under", "root", "child", "other", "one", "two", "three", "last of app/gil/left"},
 	} {
-		list, err := options{what: what}.meant(t.Context(), j)
+		list, err := options{what: what}.meant(all)
 		var runs []string
 		for _, k := range list {
 			runs = append(runs, k.Run)
@@ -55,7 +73,7 @@ func TestWhatIsMeant(t *testing.T) {
 			t.Errorf("%s means %v, %v, want %v", what, runs, err, want)
 		}
 	}
-	if list, err := (options{what: "same"}).meant(t.Context(), j); list != nil || err == nil || !strings.Contains(err.Error(), "app/eve/same") {
+	if list, err := (options{what: "same"}).meant(all); list != nil || err == nil || !strings.Contains(err.Error(), "app/eve/same") {
 		t.Errorf("the name of two users' sessions means %v, %v, want an error", list, err)
 	}
 }
