@@ -78,6 +78,12 @@ process has stopped, 1 not all of that is confirmed: what is not is printed,
 	return cmd
 }
 
+// A state is a [cli.State].
+type state interface {
+	journal.Store
+	UnderWay(context.Context) ([]string, error)
+}
+
 // parallel bounds the tasks that are ended at once.
 const parallel = 8
 
@@ -87,7 +93,7 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 		return err
 	}
 	defer end()
-	list, err := candidates(ctx, j, j)
+	list, err := candidates(ctx, j)
 	if err == nil {
 		list, err = o.meant(list)
 	}
@@ -99,20 +105,9 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
-	var ends []*ending
-	for len(list) > 0 {
-		ends = append(ends, o.end(ctx, bounded, j, cfg, list)...)
-		if !slices.ContainsFunc(list, func(t journal.Task) bool { return t.State.Finished() }) || !pause.For(bounded, look) {
-			break
-		}
-		// Whoever goes on where one of them was may have begun meanwhile.
-		if list, err = candidates(ctx, j, j); err != nil {
-			return err
-		}
-		list, _ = o.meant(list) // none are left
-		list = those(list, func(t journal.Task) bool {
-			return !slices.ContainsFunc(ends, func(e *ending) bool { return e.Run == t.Run })
-		})
+	ends, err := o.endAll(ctx, bounded, j, cfg, list)
+	if err != nil {
+		return err
 	}
 	for _, e := range ends {
 		if err := e.accepted(context.WithoutCancel(ctx), j); err != nil {
@@ -129,6 +124,27 @@ func (o options) run(ctx context.Context, p *cli.Program) error {
 		return cli.Failf("run it again: it goes on where it was; tokens that no server can revoke expire by themselves", "not confirmed for %s", plain.Count(n, "task"))
 	}
 	return nil
+}
+
+// endAll ends tasks, and those by which somebody goes on where one of them was.
+func (o options) endAll(ctx, bounded context.Context, j state, cfg recovery.Config, list []journal.Task) (ends []*ending, err error) {
+	for len(list) > 0 {
+		ends = append(ends, o.end(ctx, bounded, j, cfg, list)...)
+		passes := slices.ContainsFunc(list, func(t journal.Task) bool { return t.State.Finished() })
+		if !passes || !pause.For(bounded, look) {
+			break
+		}
+		// Another process may have begun to go on before it could see that. It stops by itself,
+		// but what it was granted is to be revoked.
+		if list, err = candidates(ctx, j); err != nil {
+			return ends, err
+		}
+		list, _ = o.meant(list) // an error says that there are none any more
+		list = those(list, func(t journal.Task) bool {
+			return !slices.ContainsFunc(ends, func(e *ending) bool { return e.Run == t.Run })
+		})
+	}
+	return ends, nil
 }
 
 // end ends tasks: first all are to stop, then each is given back.
@@ -152,10 +168,8 @@ func (o options) end(ctx, bounded context.Context, j journal.Store, cfg recovery
 // candidates returns the tasks that can be meant: those that are unfinished, and the last one
 // of each session whose run passes from one process to another, and has none of its own until
 // somebody goes on with it; who does sees that it was killed.
-func candidates(ctx context.Context, j journal.Store, runs interface {
-	UnderWay(context.Context) ([]string, error)
-}) ([]journal.Task, error) {
-	passing, err := runs.UnderWay(ctx) // before the tasks: what goes on after this has one
+func candidates(ctx context.Context, j state) ([]journal.Task, error) {
+	passing, err := j.UnderWay(ctx) // before the tasks: what goes on after this has one
 	if err != nil {
 		return nil, cli.StateError(err, "")
 	}

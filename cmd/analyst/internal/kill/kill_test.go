@@ -49,7 +49,10 @@ func TestWhatIsMeant(t *testing.T) {
 		{Run: "two", ID: "jit_6", Session: "app/dan/same"},
 		{Run: "three", ID: "jit_60", Session: "app/dan/talk"},
 	}}
-	all := must(candidates(t.Context(), j, passing{"talk", "app/gil/left"}))
+	all := must(candidates(t.Context(), struct {
+		unfinished
+		passing
+	}{j, passing{"talk", "app/gil/left"}}))
 	for what, want := range map[string][]string{
 		"left":         {"last of app/gil/left"},
 		"user:gil":     {"last of app/gil/left"},
@@ -76,6 +79,35 @@ func TestWhatIsMeant(t *testing.T) {
 	if list, err := (options{what: "same"}).meant(all); list != nil || err == nil || !strings.Contains(err.Error(), "app/eve/same") {
 		t.Errorf("the name of two users' sessions means %v, %v, want an error", list, err)
 	}
+}
+
+// A handed run has passed on when its last task is killed: another process begins then.
+type handed struct {
+	passing
+	unfinished
+	killed []string
+}
+
+func (h *handed) Kill(_ context.Context, run, _ string) error {
+	h.killed = append(h.killed, run)
+	h.tasks = []journal.Task{{Run: "next", Session: "app/gil/left"}}
+	return nil
+}
+
+func (*handed) Task(_ context.Context, run string) (journal.Task, error) {
+	return journal.Task{Run: run, State: journal.StateCompleted}, nil
+}
+
+// The task of whoever began meanwhile to go on is ended, too, and each once.
+func TestWhoeverGoesOnIsEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, o := &handed{passing: passing{"app/gil/left"}}, options{what: "user:gil"}
+		list := must(o.meant(must(candidates(t.Context(), j))))
+		ends, err := o.endAll(t.Context(), t.Context(), j, recovery.Config{}, list)
+		if want := []string{"last of app/gil/left", "next"}; err != nil || !slices.Equal(j.killed, want) || len(ends) != 2 || !ends[1].confirmed() {
+			t.Errorf("%q were killed, %v, want %q", j.killed, err, want)
+		}
+	})
 }
 
 // suspended is a journal with a task that waits for a person.
